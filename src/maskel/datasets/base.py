@@ -1,0 +1,75 @@
+"""What `maskel prepare` knows of a data set: where its files are, how one is read, and its benchmarks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from maskel.layouts import Layout
+from maskel.sequence import Clip, SkeletonSequence
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One raw file: a path, or a member of a zip archive.
+
+    Args:
+        path: The file, or the archive that holds it.
+        member: Name inside the archive; empty for a plain file.
+    """
+
+    path: Path
+    member: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}/{self.member}" if self.member else str(self.path)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The clips of one benchmark, by position in the prepared set, in the published order."""
+
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+class Source(ABC):
+    """A data set in the form in which it is published.
+
+    A subclass is one file: it states the facts below, finds its files, reads one, and says which clip belongs to
+    which side of each benchmark. Its constructor's arguments are the options of ``maskel prepare NAME``. Instances
+    travel to worker processes, so they must pickle.
+    """
+
+    name: ClassVar[str]
+    """Name on the command line."""
+    layout: ClassVar[Layout]
+    classes: ClassVar[tuple[str, ...]]
+    """Class names; label i is ``classes[i]``."""
+    published: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    """Published sizes (train, test) of each benchmark, to compare a finished set with."""
+
+    @abstractmethod
+    def find(self, roots: Sequence[Path]) -> list[RawFile]:
+        """The raw files below ``roots`` (folders, or archives where the set comes as one), in the set's order.
+
+        Raises:
+            InputError: If a root does not exist or none holds a file of this data set.
+        """
+
+    @abstractmethod
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """The clips of one raw file, centred as published; none where the published procedure leaves the file out.
+
+        Raises:
+            BadFileError: If the file is not what it should be: file, line, found, expected.
+        """
+
+    @abstractmethod
+    def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
+        """For each benchmark of this data set which of ``clips`` are training and test clips."""
+
+    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
+        """Why a finished benchmark may have ``found`` (train, test) clips instead of the published number."""
+        return ""

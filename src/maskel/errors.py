@@ -1,0 +1,36 @@
+"""Errors that a user can cause or must act on: one sentence each, never a traceback."""
+
+from pathlib import Path
+
+
+class InputError(Exception):
+    """Something the user handed over is wrong; the command line prints the sentence and exits with 2."""
+
+
+class BadFileError(InputError):
+    """One raw file cannot be read.
+
+    Args:
+        path: The file, or ``archive.zip/member``.
+        kind: Short name under which faults are counted: ``empty``, ``not text``, ``truncated``,
+            ``wrong count``, ``not a number`` or ``bad name``.
+        found: What stands in the file.
+        expected: What should stand there.
+        line: Line of the fault, from 1, where one can be named.
+    """
+
+    def __init__(self, path: Path | str, kind: str, found: str, expected: str, line: int | None = None) -> None:
+        super().__init__(path, kind, found, expected, line)  # all arguments: the error crosses processes pickled
+        self.path = Path(path)
+        self.kind = kind
+        self.found = found
+        self.expected = expected
+        self.line = line
+
+    def __str__(self) -> str:
+        where = f"{self.path}, line {self.line}" if self.line is not None else str(self.path)
+        return f"{where}: {self.kind}: found {self.found}, expected {self.expected}"
+
+
+class TrainingError(Exception):
+    """A run cannot go on (a loss that is not finite, say); the command line prints the sentence and exits with 1."""

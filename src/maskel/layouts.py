@@ -1,0 +1,129 @@
+"""Joint layouts: which joints a skeleton has and how they hang together.
+
+One table per layout; nothing else in maskel holds a joint number. Names and trees of the Kinect layouts are those of
+the Kinect SDKs, parents follow PYSKL and CTR-GCN.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from maskel.errors import InputError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The joints of one kind of skeleton.
+
+    Args:
+        name: Name by which prepared sets and encoders refer to the layout.
+        joints: Joint names, unique, in storage order.
+        parents: For each joint the index of its parent; -1 for the one root.
+        mirror: Pairs (left, right) of joint indices.
+        published_bones: Joint to neighbour, where the field's bone stream differs from the tree. A joint that is its
+            own neighbour has a zero bone.
+
+    Raises:
+        ValueError: If names repeat, counts differ, there is not exactly one root, the parents contain a cycle, or a
+            pair or bone names a joint that does not exist.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    mirror: tuple[tuple[int, int], ...] = ()
+    published_bones: Mapping[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.joints)
+        if len(set(self.joints)) != count:
+            raise ValueError(f"layout {self.name}: joint names repeat")
+        if len(self.parents) != count:
+            raise ValueError(f"layout {self.name}: {count} joints but {len(self.parents)} parents")
+        if sum(parent == -1 for parent in self.parents) != 1:
+            raise ValueError(f"layout {self.name}: expected exactly one root (parent -1)")
+        if any(not -1 <= parent < count for parent in self.parents):
+            raise ValueError(f"layout {self.name}: a parent is not one of the {count} joints")
+        for joint in range(count):
+            seen: set[int] = set()
+            while joint != -1:
+                if joint in seen:
+                    raise ValueError(f"layout {self.name}: the parents of {self.joints[joint]} form a cycle")
+                seen.add(joint)
+                joint = self.parents[joint]  # noqa: PLW2901
+        paired = [joint for pair in self.mirror for joint in pair]
+        if len(set(paired)) != len(paired) or any(not 0 <= joint < count for joint in paired):
+            raise ValueError(f"layout {self.name}: mirror pairs repeat a joint or name one that does not exist")
+        for joint, neighbour in self.published_bones.items():
+            if not (0 <= joint < count and 0 <= neighbour < count):
+                raise ValueError(f"layout {self.name}: bone {joint}:{neighbour} names a joint that does not exist")
+
+    def __len__(self) -> int:
+        """Number of joints V."""
+        return len(self.joints)
+
+    def index(self, joint: str) -> int:
+        """Index of the joint called ``joint``.
+
+        Raises:
+            KeyError: If the layout has no such joint.
+        """
+        try:
+            return self.joints.index(joint)
+        except ValueError:
+            raise KeyError(f"layout {self.name} has no joint {joint!r}; it has {', '.join(self.joints)}") from None
+
+    @cached_property
+    def root(self) -> int:
+        """Index of the root joint."""
+        return self.parents.index(-1)
+
+    @cached_property
+    def neighbours(self) -> tuple[int, ...]:
+        """For each joint the joint its bone starts at: (V,). The root is its own neighbour."""
+        tree = (self.root if parent == -1 else parent for parent in self.parents)
+        return tuple(self.published_bones.get(joint, parent) for joint, parent in enumerate(tree))
+
+    @cached_property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (parent, joint) of the tree, V - 1 of them; what a picture draws."""
+        return tuple((parent, joint) for joint, parent in enumerate(self.parents) if parent != -1)
+
+
+NTU25 = Layout(
+    name="ntu25",
+    joints=tuple(
+        "spine_base spine_mid neck head "
+        "left_shoulder left_elbow left_wrist left_hand right_shoulder right_elbow right_wrist right_hand "
+        "left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot "
+        "spine_shoulder left_hand_tip left_thumb right_hand_tip right_thumb".split()
+    ),
+    parents=(1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, -1, 7, 7, 11, 11),
+    mirror=((4, 8), (5, 9), (6, 10), (7, 11), (12, 16), (13, 17), (14, 18), (15, 19), (21, 23), (22, 24)),
+    published_bones={21: 22, 22: 7, 23: 24, 24: 11},
+)
+
+KINECT20 = Layout(
+    name="kinect20",
+    joints=tuple(
+        "hip_centre spine shoulder_centre head "
+        "left_shoulder left_elbow left_wrist left_hand right_shoulder right_elbow right_wrist right_hand "
+        "left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot".split()
+    ),
+    parents=(1, 2, -1, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18),
+    mirror=((4, 8), (5, 9), (6, 10), (7, 11), (12, 16), (13, 17), (14, 18), (15, 19)),
+)
+
+LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (NTU25, KINECT20)}
+
+
+def layout_named(name: str) -> Layout:
+    """The layout called ``name``.
+
+    Raises:
+        InputError: If there is none.
+    """
+    try:
+        return LAYOUTS[name]
+    except KeyError:
+        raise InputError(f"no joint layout is called {name!r}; known are {', '.join(sorted(LAYOUTS))}") from None

@@ -1,0 +1,96 @@
+"""The two central types: one clip as it comes from a recording, and a batch of clips on a device."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64
+from torch import Tensor
+
+from maskel.layouts import Layout
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is known of a clip besides its joints.
+
+    Args:
+        name: Unique within a set, for example ``S001C001P001R001A001``.
+        label: Class, from 0.
+        subject: Performer, as the data set writes it; empty where unknown, like the three that follow.
+        camera: Camera or view.
+        setup: Camera setup.
+        replication: Which repetition of the action.
+    """
+
+    name: str
+    label: int
+    subject: str = ""
+    camera: str = ""
+    setup: str = ""
+    replication: str = ""
+
+
+@dataclass(frozen=True)
+class SkeletonSequence:
+    """One clip: joints (M, T, V, C) in metres, absent bodies and frames all zero.
+
+    Args:
+        clip: Name, label and origin.
+        joints: float32, (M, T, V, C) with M, T >= 1.
+        layout: Its joint layout; V must agree.
+
+    Raises:
+        ValueError: If the shape does not fit the layout, or a value is not finite; the message names the clip.
+    """
+
+    clip: Clip
+    joints: Float32[np.ndarray, "m t v c"]
+    layout: Layout
+
+    def __post_init__(self) -> None:
+        name, joints = self.clip.name, self.joints
+        if joints.ndim != 4 or 0 in joints.shape or joints.dtype != np.float32:
+            raise ValueError(f"clip {name}: found joints {joints.dtype} {joints.shape}, expected float32 (M, T, V, C)")
+        if joints.shape[2] != len(self.layout):
+            raise ValueError(
+                f"clip {name}: found {joints.shape[2]} joints, expected {len(self.layout)} (layout {self.layout.name})"
+            )
+        if not np.isfinite(joints).all():
+            raise ValueError(f"clip {name}: found a coordinate that is not finite")
+
+
+@dataclass(frozen=True)
+class SkeletonBatch:
+    """B clips of at most T frames and M bodies.
+
+    Args:
+        joints: (B, M, T, V, C) float32 metres; zero where a body or frame is absent.
+        lengths: (B,) frames [0, length) of each clip are valid.
+        present: (B, M) True for bodies that were recorded; False for absent ones and for copies of the only body.
+        labels: (B,) class from 0.
+        clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
+    """
+
+    joints: Float32[Tensor, "b m t v c"]
+    lengths: Int64[Tensor, " b"]
+    present: Bool[Tensor, "b m"]
+    labels: Int64[Tensor, " b"]
+    clips: Int64[Tensor, " b"]
+
+    def __len__(self) -> int:
+        """Number of clips B."""
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> "SkeletonBatch":
+        """The same batch with every tensor on ``device``."""
+        return SkeletonBatch(
+            *(
+                tensor.to(device, non_blocking=True)
+                for tensor in (self.joints, self.lengths, self.present, self.labels, self.clips)
+            )
+        )
+
+    def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
+        """The same clips with other joints, every frame of them valid (what a resampled view is)."""
+        return replace(self, joints=joints, lengths=torch.full_like(self.lengths, joints.shape[2]))
