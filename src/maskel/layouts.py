@@ -50,7 +50,7 @@ class Layout:
                 if joint in seen:
                     raise ValueError(f"layout {self.name}: the parents of {self.joints[joint]} form a cycle")
                 seen.add(joint)
-                joint = self.parents[joint]  # noqa: PLW2901
+                joint = self.parents[joint]
         paired = [joint for pair in self.mirror for joint in pair]
         if len(set(paired)) != len(paired) or any(not 0 <= joint < count for joint in paired):
             raise ValueError(f"layout {self.name}: mirror pairs repeat a joint or name one that does not exist")
