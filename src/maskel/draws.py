@@ -1,0 +1,64 @@
+"""Random draws that depend on a seed and a position only.
+
+Every draw for a clip is a hash of (seed, epoch, clip, purpose, counter). No generator state exists, so a resumed run,
+another batch size, or another number of processes sees the same draws for the same clip in the same epoch.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+_GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)  # splitmix64's constants as signed 64-bit numbers
+_MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+_MIX_2 = 0x94D049BB133111EB - (1 << 64)
+
+
+class Purpose(IntEnum):
+    """What a draw is for; draws for different purposes are independent."""
+
+    VIEW = 1
+    MASK = 2
+    DROP_PATH = 3
+
+
+def _shift_right(bits: Tensor, count: int) -> Tensor:
+    return (bits >> count) & ((1 << (64 - count)) - 1)  # torch shifts int64 arithmetically
+
+
+def _mix(bits: Tensor) -> Tensor:
+    bits = bits + _GOLDEN_GAMMA
+    bits = (bits ^ _shift_right(bits, 30)) * _MIX_1
+    bits = (bits ^ _shift_right(bits, 27)) * _MIX_2
+    return bits ^ _shift_right(bits, 31)
+
+
+def clip_keys(seed: int, epoch: int, clips: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
+    """One key per clip of an epoch, from which all its draws follow.
+
+    Args:
+        seed: The run's seed, 0 or more.
+        epoch: Epoch, from 0.
+        clips: (B,) positions of the clips in their prepared set.
+    """
+    start = torch.tensor(seed, dtype=torch.int64, device=clips.device)
+    return _mix(_mix(_mix(start) + epoch) + clips)
+
+
+def body_keys(keys: Int64[Tensor, " b"], bodies: int) -> Int64[Tensor, "b m"]:
+    """One key per body (B, M) of each clip."""
+    return _mix(keys[:, None] ^ torch.arange(1, bodies + 1, device=keys.device))
+
+
+def uniform(keys: Int64[Tensor, " b"], purpose: Purpose, count: int) -> Float32[Tensor, "b n"]:
+    """``count`` numbers per key, uniform on [0, 1), multiples of 2^-24: (B, count)."""
+    counters = torch.arange(count, device=keys.device)
+    bits = _mix(_mix(keys ^ (int(purpose) << 32))[:, None] + counters * 2)
+    return (_shift_right(bits, 40)).to(torch.float32) * 2.0**-24
+
+
+def epoch_order(seed: int, epoch: int, clips: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """The order in which an epoch visits ``clips``: a permutation drawn from (seed, epoch)."""
+    return np.random.default_rng((seed, epoch)).permutation(clips)

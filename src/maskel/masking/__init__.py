@@ -1,0 +1,7 @@
+"""Masking strategies."""
+
+from maskel.masking.base import Masking, TokenMask
+from maskel.masking.motion_aware import MotionAwareMasking
+from maskel.masking.random import RandomMasking
+
+__all__ = ["Masking", "MotionAwareMasking", "RandomMasking", "TokenMask"]

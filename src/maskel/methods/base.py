@@ -1,0 +1,62 @@
+"""What the training loop knows of a method."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+from maskel.models.encoder import Encoder
+from maskel.sequence import SkeletonBatch
+
+_Module = TypeVar("_Module", bound=nn.Module)
+
+
+class Method(nn.Module, ABC):
+    """A model with a loss. The training loop calls nothing else.
+
+    Attributes:
+        encoder: What training is for.
+    """
+
+    encoder: Encoder
+
+    @abstractmethod
+    def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
+        """The loss of a batch.
+
+        Args:
+            batch: Clips resampled to the encoder's window, joint positions.
+            keys: (B,) one per clip and epoch (`maskel.draws.clip_keys`); every random draw follows from them.
+
+        Returns:
+            ``loss``, a mean, and ``weight``, the number of things it is the mean of: micro-batches and processes are
+            averaged with these weights, so that neither changes the result. More entries are logged beside them,
+            averaged in the same way.
+        """
+
+
+def fold_bodies(
+    batch: SkeletonBatch, keys: Int64[Tensor, "b m"], only_present: bool
+) -> tuple[Tensor, Int64[Tensor, " r"]]:
+    """Bodies as sequences of their own: joints (R, T, V, C) and their keys (R,).
+
+    Args:
+        batch: Clips.
+        keys: (B, M) a key per body.
+        only_present: Leave out absent bodies and copies.
+    """
+    joints = batch.joints.flatten(0, 1)
+    if not only_present:
+        return joints, keys.flatten()
+    rows = batch.present.flatten().nonzero().squeeze(1)
+    return joints.index_select(0, rows), keys.flatten().index_select(0, rows)
+
+
+def build_seeded(build: Callable[[], _Module], seed: int) -> _Module:
+    """What ``build`` makes, with weights that depend on ``seed`` alone; torch's generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()

@@ -1,0 +1,217 @@
+"""The encoder: patches of a skeleton sequence in, one feature per token out. It is what downstream tasks keep."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor, nn
+
+from maskel.errors import InputError
+from maskel.files import write_atomically
+from maskel.layouts import Layout, layout_named
+from maskel.models.patches import take_tokens, to_patches
+from maskel.models.transformer import Transformer, initialise, position_embedding
+from maskel.sequence import SkeletonBatch
+from maskel.transforms import Stream, test_view, to_stream
+
+_FORMAT = "maskel encoder 1"
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes of an encoder; the defaults are MAMP's.
+
+    Args:
+        window: Frames T that the network reads.
+        stream: What it reads of them: joint, bone, motion or bone_motion.
+        patch_frames: Frames u of a patch; must divide ``window``.
+        patch_joints: Joints p of a patch; must divide the layout's joint count.
+        dim: Width D.
+        depth: Transformer blocks.
+        num_heads: Attention heads; must divide ``dim``.
+        mlp_ratio: Width of the feed-forward layers over D.
+
+    Raises:
+        InputError: If the sizes do not fit each other.
+    """
+
+    window: int = 120
+    stream: Stream = "joint"
+    patch_frames: int = 4
+    patch_joints: int = 1
+    dim: int = 256
+    depth: int = 8
+    num_heads: int = 8
+    mlp_ratio: float = 4.0
+
+    def __post_init__(self) -> None:
+        if min(self.window, self.patch_frames, self.patch_joints, self.dim, self.depth, self.num_heads) < 1:
+            raise InputError("encoder: every size must be 1 or more")
+        if self.window % self.patch_frames:
+            raise InputError(f"encoder: patch_frames {self.patch_frames} does not divide the window of {self.window}")
+        if self.dim % self.num_heads:
+            raise InputError(f"encoder: num_heads {self.num_heads} does not divide dim {self.dim}")
+
+
+class Encoder(nn.Module):
+    """A transformer over patches of frames x joints, with separate learned embeddings of time and joint.
+
+    MAMP (arXiv 2308.07092), section 3; every body is a sequence of its own.
+
+    Args:
+        layout: Joint layout of the input.
+        config: Sizes.
+        coordinates: Coordinates C of a joint.
+
+    Raises:
+        InputError: If patches do not divide the joints.
+    """
+
+    def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), coordinates: int = 3) -> None:
+        super().__init__()
+        if len(layout) % config.patch_joints:
+            raise InputError(
+                f"encoder: patch_joints {config.patch_joints} does not divide the {len(layout)} joints of {layout.name}"
+            )
+        self.layout = layout
+        self.config = config
+        self.coordinates = coordinates
+        self.grid = (config.window // config.patch_frames, len(layout) // config.patch_joints)  # (T', V')
+        self.transformer = Transformer(config.dim, config.depth, config.num_heads, config.mlp_ratio)
+        self.transformer.apply(initialise)
+        patch_values = config.patch_frames * config.patch_joints * coordinates
+        self.patch_embed = nn.Linear(patch_values, config.dim)  # its default initialisation is a convolution's
+        self.time_embed = position_embedding(1, self.grid[0], 1, config.dim)
+        self.joint_embed = position_embedding(1, 1, self.grid[1], config.dim)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens N = T'·V' of one body."""
+        return self.grid[0] * self.grid[1]
+
+    def patches(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b tp vp p"]:
+        """The input cut into the encoder's patches, (B, T', V', P).
+
+        Raises:
+            InputError: If frames, joints or coordinates are not those the encoder was built for.
+        """
+        expected = (self.config.window, len(self.layout), self.coordinates)
+        if tuple(joints.shape[1:]) != expected:
+            raise InputError(
+                f"the encoder reads (frames, joints, coordinates) {expected} of layout {self.layout.name}; "
+                f"found {tuple(joints.shape[1:])}"
+            )
+        return to_patches(joints, self.config.patch_frames, self.config.patch_joints)
+
+    def embed(
+        self, patches: Float32[Tensor, "b tp vp p"], keep: Int64[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Tokens with their position embeddings: all of them, or those at grid positions ``keep``."""
+        flat = patches.flatten(1, 2)
+        positions = (self.time_embed + self.joint_embed).flatten(1, 2)  # (1, N, D)
+        if keep is None:
+            return self.patch_embed(flat) + positions
+        return self.patch_embed(take_tokens(flat, keep)) + positions[0][keep]
+
+    def forward(
+        self,
+        joints: Float32[Tensor, "b t v c"],
+        keep: Int64[Tensor, "b k"] | None = None,
+        scales: Float32[Tensor, "b depth 2"] | None = None,
+    ) -> Float[Tensor, "b n d"]:
+        """Normed tokens of each body, in token order t'·V' + v, or in the order of ``keep``.
+
+        Args:
+            joints: (B, T, V, C) a body each, already in the encoder's stream.
+            keep: (B, K) grid positions to read; all others are never computed.
+            scales: Stochastic depth, see `maskel.models.transformer.drop_path_scales`.
+        """
+        return self.transformer(self.embed(self.patches(joints), keep), scales)
+
+    @torch.no_grad()
+    def encode(
+        self,
+        joints: Float32[Tensor, "b m t v c"] | Float[np.ndarray, "b m t v c"],
+        lengths: Int64[Tensor, " b"] | None = None,
+    ) -> Float32[Tensor, "b d"]:
+        """One feature vector per clip: the mean of the normed tokens over time, joints and the bodies present.
+
+        Args:
+            joints: (B, M, T, V, C) metres, centred as the training data were; absent bodies all zero. Any number of
+                frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
+            lengths: (B,) valid frames of each clip; all T of them by default.
+        """
+        tensor = torch.as_tensor(joints, dtype=torch.float32, device=self.patch_embed.weight.device)
+        batch = len(tensor)
+        if lengths is None:
+            lengths = torch.full((batch,), tensor.shape[2], dtype=torch.int64)
+        blank = torch.zeros(batch, dtype=torch.int64, device=tensor.device)
+        present = (tensor != 0).flatten(2).any(2)
+        present[:, 0] |= ~present.any(1)  # a clip of zeros still has one feature vector
+        clips = SkeletonBatch(tensor, lengths.to(tensor.device), present, blank, blank)
+        return self.pool(test_view(clips, self.config.window), absent_bodies=False)
+
+    def pool(self, batch: SkeletonBatch, absent_bodies: bool) -> Float32[Tensor, "b d"]:
+        """Mean of the normed tokens over time, joints and bodies, (B, D), from a view of the encoder's window.
+
+        Absent bodies' tokens depend on the embeddings alone, so one zero body is encoded for all of them: the result
+        is that of encoding each. Only without gradients and stochastic depth.
+
+        Args:
+            batch: Clips resampled to the window, joint positions (the stream is derived here).
+            absent_bodies: Average over all M bodies, as published, or over those present.
+        """
+        bodies = batch.joints[batch.present]  # (R, T, V, C)
+        rows = torch.cat((bodies, torch.zeros_like(bodies[:1])))
+        features = self(to_stream(rows, self.config.stream, self.layout)).float().mean(1)
+        weights = batch.present.float()
+        sums = features.new_zeros(*batch.present.shape, features.shape[1])
+        sums[batch.present] = features[:-1]
+        if absent_bodies:
+            sums[~batch.present] = features[-1]
+            weights = torch.ones_like(weights)
+        return sums.sum(1) / weights.sum(1, keepdim=True)
+
+    def save(self, path: Path) -> None:
+        """Write weights and everything needed to rebuild the encoder to one ``.safetensors`` file."""
+        about = {
+            "format": _FORMAT,
+            "layout": self.layout.name,
+            "coordinates": str(self.coordinates),
+            "config": json.dumps(asdict(self.config)),
+        }
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        write_atomically(path, safetensors_bytes(weights, about))
+
+
+def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
+    """The encoder of a run folder or an ``encoder.safetensors`` file, in eval mode.
+
+    Args:
+        path: A run folder of ``maskel pretrain``, or the file itself.
+        device: Where to put it.
+
+    Raises:
+        InputError: If there is no such file, or it is not a whole maskel encoder.
+    """
+    file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise InputError(f"{file}: no such encoder; expected a run folder or an encoder.safetensors file")
+    try:
+        with safe_open(file, framework="pt") as stored:
+            about = stored.metadata() or {}
+            if about.get("format") != _FORMAT:
+                raise InputError(f"{file}: not an encoder of this version ({_FORMAT}); found {about.get('format')!r}")
+            layout = layout_named(about["layout"])
+            encoder = Encoder(layout, EncoderConfig(**json.loads(about["config"])), int(about["coordinates"]))
+            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no iterator)
+        encoder.load_state_dict(weights)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as fault:
+        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
+        raise InputError(f"{file}: not a whole maskel encoder ({reason}); train or copy it again") from fault
+    return encoder.to(device).eval()

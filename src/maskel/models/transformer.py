@@ -1,0 +1,122 @@
+"""The pre-norm transformer that encoder and decoder share."""
+
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention, softmax(Q·Kᵀ/√d)·V, with biases.
+
+    Args:
+        dim: Width D.
+        num_heads: Heads; must divide ``dim``.
+    """
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Attend among all tokens."""
+        query, key, value = self.qkv(tokens).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = functional.scaled_dot_product_attention(query, key, value)  # (B, heads, N, D / heads)
+        return self.proj(attended.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """Linear, GELU, Linear.
+
+    Args:
+        dim: Width D.
+        hidden: Width between the two.
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Token by token."""
+        return self.fc2(functional.gelu(self.fc1(tokens)))
+
+
+class Block(nn.Module):
+    """One pre-norm block: x + Attention(norm1(x)), then x + FeedForward(norm2(x)).
+
+    Args:
+        dim: Width D.
+        num_heads: Attention heads.
+        mlp_ratio: Width of the feed-forward layer over D.
+    """
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = Attention(dim, num_heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = FeedForward(dim, int(dim * mlp_ratio))
+
+    def forward(
+        self, tokens: Float[Tensor, "b n d"], scales: Float32[Tensor, "b 2"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Apply the block; ``scales`` multiply the two residual branches of each sequence (stochastic depth)."""
+        attended = self.attn(self.norm1(tokens))
+        tokens = tokens + (attended if scales is None else attended * scales[:, 0, None, None])
+        mixed = self.mlp(self.norm2(tokens))
+        return tokens + (mixed if scales is None else mixed * scales[:, 1, None, None])
+
+
+class Transformer(nn.Module):
+    """A stack of blocks and a final LayerNorm.
+
+    Args:
+        dim: Width D.
+        depth: Number of blocks.
+        num_heads: Attention heads; must divide ``dim``.
+        mlp_ratio: Width of the feed-forward layers over D.
+    """
+
+    def __init__(self, dim: int, depth: int, num_heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(dim, num_heads, mlp_ratio) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(
+        self, tokens: Float[Tensor, "b n d"], scales: Float32[Tensor, "b depth 2"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Normed tokens; ``scales`` as `drop_path_scales` gives them, or None for no stochastic depth."""
+        for number, block in enumerate(self.blocks):
+            tokens = block(tokens, None if scales is None else scales[:, number])
+        return self.norm(tokens)
+
+
+def drop_path_scales(uniform: Float32[Tensor, "b n"], depth: int, rate: float) -> Float32[Tensor, "b depth 2"]:
+    """Factors of stochastic depth: 0 for a dropped branch, 1 / (1 - rate) for a kept one.
+
+    Args:
+        uniform: (B, 2·depth) draws on [0, 1).
+        depth: Number of blocks.
+        rate: Probability of dropping a branch of the last block, in [0, 1); it rises linearly from 0 in the first.
+    """
+    rates = torch.linspace(0, rate, depth, device=uniform.device)[:, None]
+    return (uniform.view(-1, depth, 2) >= rates) / (1 - rates)
+
+
+def initialise(module: nn.Module) -> None:
+    """The published initialisation of linear layers and norms: Xavier-uniform weights, zero biases, norms 1 and 0."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.LayerNorm):
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+def position_embedding(*shape: int) -> nn.Parameter:
+    """A learned embedding, truncated normal with standard deviation 0.02."""
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(*shape), std=0.02))

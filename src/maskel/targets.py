@@ -1,0 +1,62 @@
+"""What a masked method predicts: the joints themselves (MAE) or their motion (MAMP)."""
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+from maskel.models.patches import to_patches
+from maskel.transforms import joint_to_motion
+
+
+class Target(nn.Module, ABC):
+    """A target signal, cut into patches and standardised per patch.
+
+    Args:
+        normalize: Standardise each patch over its values, (y - mean) / sqrt(var + 1e-6), var unbiased; on in every
+            published recipe.
+    """
+
+    def __init__(self, normalize: bool = True) -> None:
+        super().__init__()
+        self.normalize = normalize
+
+    @abstractmethod
+    def signal(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t v c"]:
+        """The signal to predict, frame by frame, in the joints' own units."""
+
+    def forward(
+        self, joints: Float32[Tensor, "b t v c"], patch_frames: int, patch_joints: int
+    ) -> Float32[Tensor, "b n p"]:
+        """The target of every token, in token order, each of patch_frames·patch_joints·C values."""
+        patches = to_patches(self.signal(joints), patch_frames, patch_joints).flatten(1, 2)
+        if not self.normalize:
+            return patches
+        mean = patches.mean(-1, keepdim=True)
+        variance = patches.var(-1, keepdim=True)
+        return (patches - mean) / (variance + 1e-6).sqrt()
+
+
+class JointTarget(Target):
+    """The joints' positions: the MAE baseline."""
+
+    def signal(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t v c"]:
+        """The joints as they are."""
+        return joints
+
+
+class MotionTarget(Target):
+    """The joints' motion x[t + stride] - x[t], 0 for the last frames: MAMP's target.
+
+    Args:
+        stride: Frames between the two positions, 1 or more.
+        normalize: As for every target.
+    """
+
+    def __init__(self, stride: int = 1, normalize: bool = True) -> None:
+        super().__init__(normalize)
+        self.stride = stride
+
+    def signal(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t v c"]:
+        """The forward difference over ``stride`` frames."""
+        return joint_to_motion(joints, self.stride)
