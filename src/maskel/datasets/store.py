@@ -1,0 +1,271 @@
+"""Reads a prepared set: clips of any length and number of bodies, memory-mapped, with the benchmarks' splits.
+
+What stands in which file of the folder is described in `maskel.datasets.store_writer`. Opening reads the tables and
+nothing of the joints; processes that open the same set share its pages.
+"""
+
+import csv
+import hashlib
+import json
+import tokenize
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from maskel.datasets import store_writer as files
+from maskel.datasets.base import Split
+from maskel.errors import InputError
+from maskel.layouts import Layout, layout_named
+from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
+
+
+class SkeletonSet:
+    """The clips of one data set as `maskel prepare` wrote them; made by `SkeletonSet.open`.
+
+    Pickles by its path: a process that receives it opens the folder again.
+
+    Attributes:
+        path: Its folder.
+        layout: Joint layout of every clip.
+        classes: Class names; label i is ``classes[i]``.
+        coordinates: Coordinates C of a joint.
+        source: Name of the source it was prepared from.
+        options: The source's options.
+        frames: (N,) frames T of each clip.
+        valid_frames: (N,) number of frames in which any body exists: the published valid length.
+        bodies: (N,) bodies M of each clip, as recorded.
+        labels: (N,) class of each clip.
+        max_bodies: Most bodies of any clip.
+        benchmarks: For each benchmark its training and test clips, by position.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        meta = _read_meta(path / files.META)
+        self.layout: Layout = layout_named(meta["layout"])
+        self.classes: tuple[str, ...] = tuple(meta["classes"])
+        self.source: str = meta["source"]
+        self.options: dict[str, Any] = meta["options"]
+        self.coordinates: int = meta["coordinates"]
+        counts = meta["counts"]
+        self._columns = _read_clips(path / files.CLIPS, counts["clips"])
+        self.labels = _integers(self._columns["label"])
+        self.bodies = _integers(self._columns["bodies"])
+        self.frames = _integers(self._columns["frames"])
+        _require(bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames")
+        in_classes = bool((self.labels >= 0).all() and (self.labels < len(self.classes)).all())
+        _require(in_classes, files.CLIPS, f"a label outside 0 to {len(self.classes) - 1}")
+        self.max_bodies = int(self.bodies.max())
+        self._segments = np.array(_map(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4)), np.int64)
+        self._rows = np.cumsum(self._segments[:, 3]) - self._segments[:, 3]  # first row of each segment
+        _check_segments(self._segments, self.bodies, self.frames, counts["rows"])
+        self._bounds = np.searchsorted(self._segments[:, 0], np.arange(len(self) + 1))  # segments of clip i: [i, i + 1)
+        self.valid_frames = _valid_frames(self._segments, self.frames)
+        _require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
+        joints_shape = (counts["rows"], len(self.layout), self.coordinates)
+        self._joints = np.asarray(_map(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
+        self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, len(self))
+        for column in (self.labels, self.bodies, self.frames, self.valid_frames):
+            column.setflags(write=False)
+
+    @classmethod
+    def open(cls, path: Path | str) -> "SkeletonSet":
+        """The prepared set in folder ``path``.
+
+        Raises:
+            InputError: If there is none, it is of another version, or its files are damaged.
+        """
+        folder = Path(path)
+        if not (folder / files.META).is_file():
+            what = "does not exist" if not folder.exists() else f"is not a prepared set (it has no {files.META})"
+            raise InputError(f"{path} {what}; write one with `maskel prepare`")
+        try:
+            return cls(folder)
+        except (*_DAMAGE, InputError) as error:
+            raise InputError(f"{path} cannot be read as a prepared set ({error}); prepare it again") from error
+
+    def __reduce__(self) -> tuple[Callable[[Path], "SkeletonSet"], tuple[Path]]:
+        return SkeletonSet.open, (self.path.absolute(),)
+
+    def __len__(self) -> int:
+        """Number of clips N."""
+        return len(self.labels)
+
+    @cached_property
+    def clips(self) -> tuple[Clip, ...]:
+        """Name, label and origin of each clip."""
+        origin = (self._columns[name] for name in ("subject", "camera", "setup", "replication"))
+        return tuple(map(Clip, self._columns["name"], self.labels.tolist(), *origin))
+
+    def split(self, benchmark: str, part: str) -> Int64[np.ndarray, " n"]:
+        """Positions of the clips of one part of a benchmark, in the published order.
+
+        Args:
+            benchmark: For example ``xsub``.
+            part: ``train`` or ``test``.
+
+        Raises:
+            InputError: If the set has no such benchmark or part.
+        """
+        if benchmark not in self.benchmarks:
+            known = ", ".join(self.benchmarks) or "none"
+            raise InputError(f"{self.path} has no benchmark called {benchmark!r}; it has: {known}")
+        if part not in ("train", "test"):
+            raise InputError(f"benchmark {benchmark} has no part called {part!r}; it has: train, test")
+        return np.array(getattr(self.benchmarks[benchmark], part), dtype=np.int64)
+
+    def split_hash(self, benchmark: str, part: str) -> str:
+        """16 hexadecimal digits that stand for the names and the order of a part's clips (SHA-256).
+
+        Raises:
+            InputError: If the set has no such benchmark or part.
+        """
+        names = self._columns["name"]
+        text = "\n".join(names[position] for position in self.split(benchmark, part).tolist())
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def sequence(self, position: int) -> SkeletonSequence:
+        """The clip at ``position``, every coordinate as it was written (but -0.0 in an absent body is 0.0)."""
+        if not 0 <= position < len(self):
+            raise IndexError(f"found position {position}, expected 0 to {len(self) - 1}")
+        shape = (int(self.bodies[position]), int(self.frames[position]), *self._joints.shape[1:])
+        joints = np.zeros(shape, dtype=np.float32)
+        start, end = self._bounds[position : position + 2]
+        segments, rows = self._segments[start:end].tolist(), self._rows[start:end].tolist()
+        for (_, body, first, length), row in zip(segments, rows, strict=True):
+            joints[body, first : first + length] = self._joints[row : row + length]
+        return SkeletonSequence(self.clips[position], joints, self.layout)
+
+    def gather(
+        self, positions: Int64[np.ndarray, " b"], bodies: int, single_body: Literal["zero", "copy"] = "zero"
+    ) -> SkeletonBatch:
+        """A batch of clips, each cut to its valid length and padded with zeros to the longest.
+
+        Args:
+            positions: (B,) clips, by position.
+            bodies: Bodies M of the batch, >= 1. Of a clip with more, the first M are kept: sources write the main
+                actor first.
+            single_body: What a clip recorded with one body has in the second slot if M >= 2: zeros (NTU RGB+D 60's
+                published scripts), or a copy of the body (NTU RGB+D 120's). ``present`` is False for both.
+        """
+        if bodies < 1:
+            raise ValueError(f"found {bodies} bodies, expected at least 1")
+        if len(positions) and not 0 <= positions.min() <= positions.max() < len(self):
+            raise IndexError(f"found a position outside 0 to {len(self) - 1}")
+        lengths = self.valid_frames[positions]
+        joints = np.zeros((len(positions), bodies, int(lengths.max(initial=0)), *self._joints.shape[1:]), np.float32)
+        present = np.zeros((len(positions), bodies), dtype=bool)
+        bounds = zip(self._bounds[positions].tolist(), self._bounds[positions + 1].tolist(), strict=True)
+        for slot, ((start, end), valid) in enumerate(zip(bounds, lengths.tolist(), strict=True)):
+            segments, rows = self._segments[start:end].tolist(), self._rows[start:end].tolist()
+            for (_, body, first, length), row in zip(segments, rows, strict=True):
+                if body < bodies and first < valid:
+                    kept = min(length, valid - first)
+                    joints[slot, body, first : first + kept] = self._joints[row : row + kept]
+                    present[slot, body] = True
+        if single_body == "copy" and bodies >= 2:
+            alone = np.flatnonzero(self.bodies[positions] == 1)
+            joints[alone, 1] = joints[alone, 0]
+        return SkeletonBatch(
+            joints=torch.from_numpy(joints),
+            lengths=torch.from_numpy(lengths),
+            present=torch.from_numpy(present),
+            labels=torch.from_numpy(self.labels[positions]),
+            clips=torch.from_numpy(positions.copy()),
+        )
+
+
+# what reading a damaged folder raises: this module's own checks are ValueErrors, the rest comes from the parsers
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, EOFError),
+    *(csv.Error, SyntaxError, tokenize.TokenError),  # the last two: numpy's parser of .npy headers
+)
+
+
+def _require(holds: bool, name: str, found: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} holds {found}")
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    meta = json.loads(path.read_bytes())
+    _require(isinstance(meta, dict) and meta.get("format") == files.FORMAT, path.name, "another format")
+    version = meta.get("version")
+    _require(version == files.VERSION, path.name, f"version {version} of the format, expected {files.VERSION}")
+    counts = [meta["coordinates"], *(meta["counts"][name] for name in ("clips", "segments", "rows"))]
+    _require(all(type(count) is int and count >= 1 for count in counts), path.name, "a count that is not one")
+    names = [meta["layout"], meta["source"], *meta["classes"]]
+    _require(all(isinstance(name, str) for name in names), path.name, "a name that is not text")
+    _require(isinstance(meta["classes"], list) and isinstance(meta["options"], dict), path.name, "a wrong type")
+    return meta
+
+
+def _read_clips(path: Path, clips: int) -> dict[str, tuple[str, ...]]:
+    """The columns of the table of clips, as text."""
+    with path.open(encoding="utf-8", newline="") as file:
+        heading, *lines = csv.reader(file, strict=True)
+    _require(tuple(heading) == files.CLIP_COLUMNS, path.name, "other columns")
+    _require(len(lines) == clips, path.name, f"{len(lines)} clips, expected {clips}")
+    columns = dict(zip(heading, zip(*lines, strict=True), strict=True))
+    _require(len(set(columns["name"])) == clips, path.name, "a clip twice")
+    return columns
+
+
+def _integers(column: tuple[str, ...]) -> Int64[np.ndarray, " n"]:
+    return np.fromiter(map(int, column), dtype=np.int64, count=len(column))
+
+
+def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
+    """The array in ``path``, memory-mapped, if it is of this type and shape and nothing follows it."""
+    mapped = np.lib.format.open_memmap(path, mode="r")  # never unpickles
+    fits = mapped.dtype == dtype and mapped.shape == shape and mapped.flags.c_contiguous
+    _require(fits, path.name, f"{mapped.dtype} {mapped.shape}, expected {dtype} {shape}")
+    _require(path.stat().st_size == mapped.offset + mapped.nbytes, path.name, "more than its array")
+    return mapped
+
+
+def _check_segments(
+    segments: Int64[np.ndarray, "s 4"], bodies: Int64[np.ndarray, " n"], frames: Int64[np.ndarray, " n"], rows: int
+) -> None:
+    clip, body, first, length = segments.T
+    _require(bool((clip >= 0).all() and (clip < len(bodies)).all()), files.SEGMENTS, "a clip that is not in the set")
+    inside = (body >= 0) & (body < bodies[clip]) & (first >= 0) & (length >= 1) & (first + length <= frames[clip])
+    _require(bool(inside.all()), files.SEGMENTS, "a body or frame outside its clip")
+    _require(int(length.sum()) == rows, files.SEGMENTS, f"{length.sum()} body-frames, expected {rows}")
+    same_body = (np.diff(clip) == 0) & (np.diff(body) == 0)
+    later = (np.diff(clip) > 0) | ((np.diff(clip) == 0) & (np.diff(body) > 0))
+    apart = same_body & (first[1:] >= first[:-1] + length[:-1])
+    _require(bool((later | apart).all()), files.SEGMENTS, "segments out of order")
+
+
+def _valid_frames(segments: Int64[np.ndarray, "s 4"], frames: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """For each clip the number of frames that any of its segments covers."""
+    clip, _, first, length = segments.T
+    start = first + (np.cumsum(frames) - frames)[clip]  # on one time line through all clips
+    order = np.argsort(start, kind="stable")
+    start, end = start[order], (start + length)[order]
+    covered_to = np.maximum.accumulate(end)
+    covered_before = np.concatenate(([0], covered_to[:-1]))
+    fresh = np.maximum(end - np.maximum(start, covered_before), 0)
+    return np.bincount(clip[order], weights=fresh, minlength=len(frames)).astype(np.int64)
+
+
+def _read_splits(path: Path, clips: int) -> dict[str, Split]:
+    splits = {}
+    for benchmark, parts in json.loads(path.read_bytes()).items():
+        _require(set(parts) == {"train", "test"}, path.name, f"other parts than train and test in {benchmark}")
+        checked: dict[str, tuple[int, ...]] = {}
+        for part in ("train", "test"):
+            positions = np.array(parts[part])
+            fits = positions.ndim == 1 and (positions.size == 0 or positions.dtype == np.int64)
+            _require(fits, path.name, f"something else than positions in {benchmark} {part}")
+            inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < clips
+            _require(bool(inside), path.name, f"a position outside 0 to {clips - 1} in {benchmark} {part}")
+            checked[part] = tuple(positions.tolist())
+        splits[benchmark] = Split(**checked)
+    return splits
