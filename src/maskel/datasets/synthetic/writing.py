@@ -1,6 +1,5 @@
 """Text of a ``.skeleton`` file as the NTU RGB+D data sets have it."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.synthetic.recording import TrackedBody
+from maskel.files import write_atomically
 from maskel.layouts import NTU25
 
 # Focal length and centre in pixels of Kinect v2's depth (512 x 424) and colour (1920 x 1080) pictures.
@@ -32,9 +32,7 @@ def write_skeleton_file(path: Path, bodies: Sequence[TrackedBody], frames: int) 
         for frame, values in zip(np.flatnonzero(body.seen), _body_values(body), strict=True):
             blocks[frame].append(_BODY % (body.body_id, *values))
     text = "".join(f"{len(block)}\n{''.join(block)}" for block in blocks)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    unfinished.write_text(f"{frames}\n{text}", encoding="ascii", newline="\n")
-    unfinished.replace(path)
+    write_atomically(path, f"{frames}\n{text}")
 
 
 def _body_values(body: TrackedBody) -> list[list[float]]:
