@@ -1,3 +1,9 @@
 """maskel: masked skeletons. Self-supervised learning on human skeleton sequences."""
 
 __version__ = "0.1.0"
+
+from maskel.datasets.store import SkeletonSet
+from maskel.methods import MAE, MAMP
+from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
+
+__all__ = ["MAE", "MAMP", "Encoder", "EncoderConfig", "SkeletonSet", "load_encoder"]

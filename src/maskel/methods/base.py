@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Int64
@@ -19,9 +19,11 @@ class Method(nn.Module, ABC):
 
     Attributes:
         encoder: What training is for.
+        logged: Names of what `forward` returns besides ``loss`` and ``weight``.
     """
 
     encoder: Encoder
+    logged: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
@@ -33,8 +35,8 @@ class Method(nn.Module, ABC):
 
         Returns:
             ``loss``, a mean, and ``weight``, the number of things it is the mean of: micro-batches and processes are
-            averaged with these weights, so that neither changes the result. More entries are logged beside them,
-            averaged in the same way.
+            averaged with these weights, so that neither changes the result. The entries named in ``logged`` are
+            averaged in the same way and join the metrics.
         """
 
 

@@ -1,0 +1,7 @@
+"""``python -m maskel``, which torchrun needs."""
+
+import sys
+
+from maskel.cli import main
+
+sys.exit(main())

@@ -1,0 +1,254 @@
+"""The command line: a table of functions whose signatures are the options.
+
+Options come from the command's signature and docstrings; recipes (``--config``, repeated, merged in order) hold the
+same names. A recipe may hold a section named after a command: only that command reads it.
+"""
+
+import difflib
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
+from rich.console import Console
+
+import maskel
+from maskel.errors import InputError, TrainingError
+from maskel.training import distributed
+from maskel.training.engine import Stopped
+from maskel.training.run import CONFIG
+
+RECIPES = Path(__file__).parent / "recipes"
+
+_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Options = dict[str, Any]
+
+
+def _prepare(arguments: Sequence[str]) -> None:
+    from maskel.commands.prepare import prepare, show
+    from maskel.datasets import SOURCES
+
+    known = ", ".join(sorted(SOURCES))
+    parser = ArgumentParser(
+        prog="maskel prepare",
+        description=f"Turn raw recordings into a prepared set: maskel prepare SOURCE RAW [RAW ...] --out SET. "
+        f"Sources: {known}; maskel prepare SOURCE --help lists a source's options.",
+        exit_on_error=False,
+    )
+    if not arguments or arguments[0] in ("-h", "--help"):
+        parser.print_help()
+        return
+    name = arguments[0]
+    if name not in SOURCES:
+        raise InputError(f"no source is called {name!r}; known are {known}")
+    parser = ArgumentParser(prog=f"maskel prepare {name}", exit_on_error=False)
+    parser.add_argument("roots", nargs="+", type=Path, help="folders (or archives) with the raw recordings")
+    parser.add_function_arguments(prepare, skip={"source", "roots"}, as_group=False)
+    own = inspect.signature(SOURCES[name]).parameters
+    for option in own.values():
+        if option.annotation is bool:
+            parser.add_argument(f"--{option.name}", type=bool, default=option.default)
+        else:
+            parser.add_argument(f"--{option.name}", nargs="+", type=Path, default=[])
+    found = parser.parse_args(_spell(arguments[1:], parser))
+    source = SOURCES[name](**{option: found.pop(option) for option in own})
+    show(prepare(source, **vars(found)), Console(highlight=False))
+
+
+def _pretrain(arguments: Sequence[str]) -> None:
+    from maskel.commands.pretrain import pretrain
+    from maskel.methods import METHODS
+
+    parser = ArgumentParser(prog="maskel pretrain", exit_on_error=False)
+    parser.add_function_arguments(pretrain, skip={"options", "resume"}, as_group=False)
+    for name, method in METHODS.items():
+        parser.add_class_arguments(method, name, skip={"encoder"}, instantiate=False)
+    found, resume = _parse(parser, "pretrain", arguments)
+    options = {name: vars(found.pop(name)) for name in METHODS}
+    run = pretrain(**vars(found), options=options.get(found.method, {}), resume=resume)
+    _say_where(run.path)
+
+
+def _command(name: str, function: Callable[..., Any]) -> Callable[[Sequence[str]], None]:
+    def call(arguments: Sequence[str]) -> None:
+        parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False)
+        resumable = "resume" in inspect.signature(function).parameters
+        parser.add_function_arguments(function, skip={"resume"}, as_group=False)
+        found, resume = _parse(parser, name, arguments)
+        run = function(**vars(found), **({"resume": resume} if resumable else {}))
+        _say_where(run.path)
+
+    return call
+
+
+def _linear(arguments: Sequence[str]) -> None:
+    from maskel.commands.linear import linear
+
+    _command("linear", linear)(arguments)
+
+
+def _knn(arguments: Sequence[str]) -> None:
+    from maskel.commands.knn import knn
+
+    _command("knn", knn)(arguments)
+
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
+    "prepare": (_prepare, "turn raw recordings into a prepared set"),
+    "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
+    "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
+    "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
+}
+"""Name -> what runs it and what it is for. Imports are inside, so that each command starts with what it needs."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 2 for wrong input, 1 for a run that failed, 130 when stopped."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _console.print("usage: maskel COMMAND [OPTIONS]; maskel COMMAND --help lists a command's options\n")
+        for name, (_, purpose) in COMMANDS.items():
+            _console.print(f"  {name:<12}{purpose}")
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        Console(highlight=False).print(maskel.__version__)
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
+        _console.print(f"maskel: no command is called {name!r}; {hint}", markup=False)
+        return 2
+    try:
+        COMMANDS[name][0](arguments[1:])
+    except (InputError, ArgumentError) as fault:
+        _console.print(f"maskel {name}: {_sentence(fault, name)}", markup=False)
+        return 2
+    except TrainingError as fault:
+        _console.print(f"maskel {name}: {fault}", markup=False)
+        return 1
+    except Stopped as stop:
+        _console.print(f"maskel {name}: {stop}", markup=False)
+        return 130
+    finally:
+        distributed.finish()
+    return 0
+
+
+def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str]) -> tuple[Namespace, bool]:
+    """The options of a command, and whether they resume a run."""
+    parser.add_argument("--config", action=ActionConfigFile, help="recipe name or YAML file; repeat to merge")
+    parser.add_argument("--resume", type=Path, help="run folder to go on with; its options are used")
+    rest, configs, resume = _take_configs(_spell(arguments, parser))
+    merged: Options = {}
+    for config in configs:
+        merge(merged, read_recipe(config, command))
+    if resume is not None:
+        merge(merged, {"out": str(resume)})
+    found = parser.parse_args(["--config", json.dumps(merged), *rest] if merged else rest)
+    found.pop("config", None)
+    found.pop("resume", None)
+    return parser.instantiate(found), resume is not None
+
+
+def _take_configs(arguments: Sequence[str]) -> tuple[list[str], list[str], Path | None]:
+    """Split off ``--config`` and ``--resume``: recipes are merged before any other option is parsed."""
+    rest: list[str] = []
+    configs: list[str] = []
+    resume: Path | None = None
+    position = 0
+    while position < len(arguments):
+        name, equals, value = arguments[position].partition("=")
+        position += 1
+        if name not in ("--config", "--resume"):
+            rest.append(arguments[position - 1])
+            continue
+        if not equals:
+            if position == len(arguments):
+                raise InputError(f"{name}: expected a value")
+            value = arguments[position]
+            position += 1
+        if name == "--config":
+            configs.append(value)
+        else:
+            resume = Path(value)
+            configs.insert(0, str(resume / CONFIG))
+    return rest, configs, resume
+
+
+def read_recipe(name: str, command: str) -> Options:
+    """A recipe's options for ``command``: the plain ones, and those of the command's own section.
+
+    Args:
+        name: A YAML file, or the name of a recipe that ships with maskel.
+        command: For whom.
+
+    Raises:
+        InputError: If there is no such recipe, or it is not a YAML mapping.
+    """
+    path = Path(name)
+    if not path.is_file():
+        shipped = {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
+        if name not in shipped:
+            raise InputError(f"no file and no recipe is called {name!r}; recipes are {', '.join(shipped)}")
+        path = shipped[name]
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+        raise InputError(f"{path}: not a YAML file ({' '.join(str(fault).split())})") from fault
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise InputError(f"{path}: expected a mapping of option names to values")
+    plain = {key: value for key, value in content.items() if key not in COMMANDS}
+    own = content.get(command) or {}
+    if not isinstance(own, dict):
+        raise InputError(f"{path}: expected a mapping under {command!r}")
+    merge(plain, own)
+    return plain
+
+
+def merge(into: Options, new: Options) -> None:
+    """Overwrite ``into`` with what ``new`` holds, mapping by mapping."""
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = deepcopy(value)
+
+
+def _spell(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
+    """Options as the parser knows them: dashes inside names become underscores, a bare switch means true."""
+    switches = {
+        option
+        for action in parser._actions
+        if action.type is bool or "bool" in str(getattr(action, "_typehint", ""))
+        for option in action.option_strings
+    }
+    spelt = []
+    for position, argument in enumerate(arguments):
+        if argument.startswith("--"):
+            name, equals, value = argument.partition("=")
+            argument = f"--{name[2:].replace('-', '_')}{equals}{value}"
+            following = arguments[position + 1] if position + 1 < len(arguments) else "--"
+            if argument in switches and following.lower() not in ("true", "false", "yes", "no"):
+                argument += "=true"
+        spelt.append(argument)
+    return spelt
+
+
+def _sentence(fault: Exception, command: str) -> str:
+    """An error as one line, with where to look when it is about an option."""
+    text = re.sub(r"\s+", " ", str(fault)).strip()
+    if isinstance(fault, ArgumentError):
+        text += f"; maskel {command} --help lists the options"
+    return text
+
+
+def _say_where(path: Path) -> None:
+    Console(highlight=False, soft_wrap=True).print(str(path))

@@ -1,0 +1,113 @@
+"""``maskel knn``: nearest neighbours of a frozen encoder's features; nothing is trained."""
+
+import time
+from pathlib import Path
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from maskel.commands.linear import load_frozen
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.training import distributed
+from maskel.training.features import count, extract
+from maskel.training.loading import SingleBody
+from maskel.training.optim import Precision
+from maskel.training.run import RunFolder, describe, open_run, write_predictions
+
+
+def knn(
+    encoder: Path,
+    data: Path,
+    benchmark: str = "xsub",
+    k: int = 20,
+    untrained: bool = False,
+    single_body: SingleBody = "zero",
+    precision: Precision = "fp32",
+    seed: int = 0,
+    device: str = "auto",
+    out: Path | None = None,
+) -> RunFolder:
+    """Classify each test clip by its nearest training clips, by the cosine of their features.
+
+    Reports 1-nearest-neighbour retrieval, and the vote of the ``k`` nearest.
+
+    Args:
+        encoder: A pre-training run folder or an ``encoder.safetensors`` file.
+        data: A prepared set of the encoder's layout.
+        benchmark: Whose training part is searched and whose test part is counted.
+        k: Neighbours that vote, 1 or more.
+        untrained: Use the encoder with random weights instead.
+        single_body: What stands in the second slot of a clip with one body.
+        precision: Of the encoder.
+        seed: Of the weights, when untrained.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        out: The run folder; by default the next free one under ``runs``.
+
+    Returns:
+        The run folder, with ``result.json`` and the 1-nearest-neighbour ``predictions.csv``.
+
+    Raises:
+        InputError: If data, options and encoder do not fit each other.
+    """
+    started = time.perf_counter()
+    clips = SkeletonSet.open(data)
+    train, test = clips.split(benchmark, "train"), clips.split(benchmark, "test")
+    if not 1 <= k <= len(train):
+        raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
+    frozen = load_frozen(encoder, clips, untrained, seed)
+    config = {
+        "encoder": str(encoder),
+        "data": str(data),
+        "benchmark": benchmark,
+        "k": k,
+        "untrained": untrained,
+        "single_body": single_body,
+        "precision": precision,
+        "seed": seed,
+        "device": device,
+    }
+    world = distributed.start(device)
+    frozen.to(world.device)
+    known = extract(frozen, clips, train, world, single_body, precision)
+    asked = extract(frozen, clips, test, world, single_body, precision)
+    labels = torch.from_numpy(clips.labels).to(world.device)
+    nearest, voted = vote(known, labels[train], asked, len(clips.classes), k)
+    run = open_run(out, "knn", config, False, world)
+    if world.leads:
+        write_predictions(run, clips, test, nearest.tolist())
+        run.write_result(
+            {
+                "kind": "knn",
+                "encoder": str(encoder),
+                "untrained": untrained,
+                **describe(clips, benchmark),
+                "seed": seed,
+                **count(nearest, labels[test], clips.classes, len(test)),
+                "vote": {"k": k} | count(voted, labels[test], clips.classes, len(test)),
+                "minutes": (time.perf_counter() - started) / 60,
+                "processes": world.size,
+            }
+        )
+    return run
+
+
+def vote(
+    known: Float32[Tensor, "n d"], labels: Int64[Tensor, " n"], asked: Float32[Tensor, "q d"], classes: int, k: int
+) -> tuple[Int64[Tensor, " q"], Int64[Tensor, " q"]]:
+    """Class of the nearest known feature, and the class most of the ``k`` nearest have, by cosine.
+
+    Equal votes go to the class whose voters are nearer in sum.
+    """
+    known, asked = functional.normalize(known), functional.normalize(asked)
+    near, voted = [], []
+    for part in asked.split(1024):  # the full table of distances may not fit
+        cosine, index = (part @ known.T).topk(k, dim=1)
+        ballots = labels[index]
+        near.append(ballots[:, 0])
+        tally = cosine.new_zeros(len(part), classes)
+        tally.scatter_add_(1, ballots, 1 + (cosine + 1) / (2 * k + 1) / k)  # a cosine never outweighs a vote
+        voted.append(tally.argmax(1))
+    return torch.cat(near), torch.cat(voted)

@@ -1,0 +1,127 @@
+"""``maskel pretrain``: learn an encoder from unlabelled clips."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.methods import METHODS
+from maskel.methods.base import build_seeded
+from maskel.methods.masked import MaskedModeling
+from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
+from maskel.training import distributed
+from maskel.training.engine import fit
+from maskel.training.loading import ClipBatches, SingleBody
+from maskel.training.optim import AdamWTraining
+from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run
+from maskel.transforms import TrainView
+
+
+def pretrain(
+    data: Path,
+    method: str = "mamp",
+    benchmark: str = "xsub",
+    options: Mapping[str, Any] | None = None,
+    encoder: EncoderConfig = EncoderConfig(),
+    view: TrainView = TrainView(),
+    single_body: SingleBody = "zero",
+    training: AdamWTraining = AdamWTraining(),
+    seed: int = 0,
+    device: str = "auto",
+    out: Path | None = None,
+    resume: bool = False,
+) -> RunFolder:
+    """Pre-train an encoder on the training part of a benchmark; labels are not looked at.
+
+    Args:
+        data: A prepared set.
+        method: Name of the method.
+        benchmark: Whose training part to learn from.
+        options: The method's own options, by name of its constructor's arguments.
+        encoder: Sizes of the encoder.
+        view: The random view of each clip.
+        single_body: What stands in the second slot of a clip with one body.
+        training: The recipe.
+        seed: Of weights, views, masks and order.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        out: The run folder; by default the next free one under ``runs``.
+        resume: Go on with the run in ``out``.
+
+    Returns:
+        The run folder, with ``encoder.safetensors`` and ``result.json``.
+
+    Raises:
+        InputError: If data, options and model do not fit each other.
+        TrainingError: If a loss is not finite.
+    """
+    config = {
+        "data": str(data),
+        "method": method,
+        "benchmark": benchmark,
+        method: dict(options or {}),
+        "encoder": asdict(encoder),
+        "view": asdict(view),
+        "single_body": single_body,
+        "training": asdict(training),
+        "seed": seed,
+        "device": device,
+    }
+    clips = SkeletonSet.open(data)
+    positions = clips.split(benchmark, "train")
+    model = _build(method, clips, encoder, options or {}, seed)
+    world = distributed.start(device)
+    model.to(world.device)
+    batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
+    run = open_run(out, "pretrain", config, resume, world)
+    outcome = fit(
+        model,
+        batches,
+        training,
+        run,
+        world,
+        resume=resume,
+        name_clips=lambda some: [clips.clips[int(clip)].name for clip in some],
+    )
+    if world.leads:
+        model.encoder.save(run.path / ENCODER)
+        run.write_result(
+            {
+                "kind": "pretrain",
+                "method": method,
+                **describe(clips, benchmark),
+                "seed": seed,
+                "epochs": training.epochs,
+                "steps": training.epochs * batches.steps_per_epoch,
+                "loss": outcome.rows[-1]["loss"],
+                "parameters": sum(weight.numel() for weight in model.parameters()),
+                "minutes": outcome.minutes,
+                "processes": world.size,
+            }
+        )
+    return run
+
+
+def load_method(run: RunFolder) -> MaskedModeling:
+    """The whole method of a pre-training run, decoder included, with its last saved weights, in eval mode.
+
+    Raises:
+        InputError: If the folder is not a pre-training run.
+    """
+    config = run.read_config()
+    try:
+        name = config["method"]
+        method = METHODS[name](load_encoder(run.path), **config[name])
+        method.load_state_dict(run.load_state()["method"])
+    except (KeyError, TypeError, RuntimeError) as fault:
+        raise InputError(f"{run.path}: expected a pre-training run whose {STATE} fits its options") from fault
+    return method.eval()
+
+
+def _build(
+    name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int
+) -> MaskedModeling:
+    if name not in METHODS:
+        raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
+    return build_seeded(lambda: METHODS[name](Encoder(clips.layout, config, clips.coordinates), **options), seed)

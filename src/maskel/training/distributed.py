@@ -1,0 +1,105 @@
+"""Several processes, started by torchrun; with one process every function here is the identity.
+
+Gradients are summed, not averaged: the loop divides by the global weight, so the number of processes and the way clips
+fall to them change nothing but rounding.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor, distributed, nn
+
+from maskel.errors import InputError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all.
+
+    Args:
+        rank: Number of this process, from 0; rank 0 writes files and shows progress.
+        size: How many there are.
+        device: Where this process computes.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """True for the one process that writes files and shows progress."""
+        return self.rank == 0
+
+
+def start(device: str) -> World:
+    """Join the processes that torchrun started, if it did, and choose this one's device.
+
+    Args:
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        InputError: If the device does not exist.
+    """
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as fault:
+        raise InputError(f"device {device!r} is unknown; expected auto, cpu, cuda or cuda:N") from fault
+    if chosen.type == "cuda":
+        if not torch.cuda.is_available():
+            raise InputError("device cuda was asked for, but this PyTorch finds no GPU; use --device cpu")
+        if chosen.index is None:
+            chosen = torch.device("cuda", local)
+        torch.cuda.set_device(chosen)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    if not distributed.is_initialized():
+        return World(0, 1, chosen)
+    return World(distributed.get_rank(), distributed.get_world_size(), chosen)
+
+
+def finish() -> None:
+    """Leave the other processes."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def add_up(tensor: Tensor) -> Tensor:
+    """The sum of ``tensor`` over all processes."""
+    if distributed.is_initialized():
+        distributed.all_reduce(tensor)
+    return tensor
+
+
+def add_up_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its sum over all processes; a process without one counts as zero."""
+    if not distributed.is_initialized():
+        return
+    parameters = list(parameters)
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    flat = torch.cat([parameter.grad.flatten() for parameter in parameters if parameter.grad is not None])
+    distributed.all_reduce(flat)
+    parts = flat.split([parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.grad = part.view_as(parameter)
+
+
+def gather_rows(rows: Shaped[Tensor, "n *d"]) -> Shaped[Tensor, "m *d"]:
+    """The rows of all processes, in order of rank; they may hold different numbers of rows."""
+    if not distributed.is_initialized():
+        return rows
+    counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
+    longest = max(int(count) for count in counts)
+    padded = torch.cat((rows, rows.new_zeros(longest - len(rows), *rows.shape[1:])))
+    gathered = [torch.empty_like(padded) for _ in counts]
+    distributed.all_gather(gathered, padded)
+    return torch.cat([part[: int(count)] for part, count in zip(gathered, counts, strict=True)])

@@ -1,0 +1,231 @@
+"""One training loop for every command.
+
+It sees a method, batches and a recipe. Draws depend on (seed, epoch, clip) only, so a run that was stopped and resumed
+equals one that was not, and neither processes nor micro-batches change the result but for rounding.
+"""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+from maskel.draws import clip_keys
+from maskel.errors import InputError, TrainingError
+from maskel.methods.base import Method
+from maskel.training.distributed import World, add_up, add_up_gradients
+from maskel.training.loading import Batches, shares
+from maskel.training.optim import Training
+from maskel.training.progress import Progress
+from maskel.training.run import Row, RunFolder
+
+
+class Stopped(Exception):
+    """The user stopped the run; its state is saved."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run has to say.
+
+    Args:
+        rows: One row of metrics per epoch.
+        minutes: Wall time of the training loop, earlier parts of a resumed run included.
+    """
+
+    rows: list[Row]
+    minutes: float
+
+
+@dataclass
+class _State:
+    """Where a run is; everything that its saved state holds beside weights and optimiser."""
+
+    step: int
+    rows: list[Row]
+    totals: dict[str, float]
+    seconds: float
+
+
+def fit(
+    method: Method,
+    batches: Batches,
+    training: Training,
+    run: RunFolder,
+    world: World,
+    *,
+    resume: bool = False,
+    name_clips: Callable[[Int64[np.ndarray, " n"]], list[str]],
+    after_epoch: Callable[[], Row] | None = None,
+) -> Outcome:
+    """Train ``method``.
+
+    Args:
+        method: Moved to the device already.
+        batches: What it sees.
+        training: The recipe.
+        run: Where state and metrics go.
+        world: This process among all.
+        resume: Go on from the run's saved state.
+        name_clips: Names of clips by position, for messages.
+        after_epoch: Called after every epoch; its numbers join the epoch's row.
+
+    Raises:
+        InputError: If a batch cannot be shared by all processes and micro-batches.
+        TrainingError: If a loss is not finite; the state before that step is saved.
+        Stopped: After Ctrl-C or SIGTERM; the state is saved.
+    """
+    if training.batch_size < world.size * training.accumulate:
+        raise InputError(
+            f"training: batch_size {training.batch_size} cannot be shared by {world.size} processes with accumulate "
+            f"{training.accumulate}; every micro-batch needs a clip"
+        )
+    optimizer = training.optimizer(method)
+    state = _State(0, [], {}, 0.0)
+    if resume:
+        state = _restore(run, method, optimizer, world)
+    # Compiling must not rename parameters, so the module itself is saved and only the call goes through the compiler.
+    forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
+    steps = batches.steps_per_epoch
+    clock = time.perf_counter() - state.seconds
+
+    def save() -> None:
+        state.seconds = time.perf_counter() - clock
+        if world.leads:
+            _save(run, state, method, optimizer)
+
+    with _stop_signals() as stop, Progress(training.epochs * steps, state.step, show=world.leads) as progress:
+        while state.step < training.epochs * steps:
+            epoch, step = divmod(state.step, steps)
+            method.train()
+            clips = batches.step_clips(epoch, step)
+            rate = training.learning_rate(epoch + step / steps)
+            sums = _gradients(forward, batches, clips, epoch, training, world, method)
+            if not math.isfinite(sums["loss"]):
+                save()
+                names = name_clips(clips[:8])
+                raise TrainingError(
+                    f"the loss is not finite at step {state.step} (epoch {epoch}, learning rate {rate:.3g}); the state "
+                    f"before it is in {run.path}; the step's {len(clips)} clips begin with {', '.join(names)}"
+                )
+            _update(method, optimizer, rate, sums["weight"], training.clip_grad)
+            for name, value in sums.items():
+                state.totals[name] = state.totals.get(name, 0.0) + value
+            state.step += 1
+            progress.step(sums["loss"] / sums["weight"], rate, len(clips))
+            if step + 1 == steps:
+                _end_epoch(state, epoch, rate, method, after_epoch)
+                progress.epoch(epoch, training.epochs, state.rows[-1])
+                if world.leads:
+                    run.write_metrics(state.rows)
+                if (epoch + 1) % training.save_epochs == 0 or epoch + 1 == training.epochs:
+                    save()
+            if _anyone(stop.is_set(), world) and state.step < training.epochs * steps:
+                save()
+                raise Stopped(f"stopped after step {state.step}; go on with --resume {run.path}")
+    return Outcome(state.rows, (time.perf_counter() - clock) / 60)
+
+
+def _gradients(
+    forward: Callable[..., dict[str, Tensor]],
+    batches: Batches,
+    clips: Int64[np.ndarray, " b"],
+    epoch: int,
+    training: Training,
+    world: World,
+    method: Method,
+) -> dict[str, float]:
+    """Accumulate the weighted gradient of a step; returns the weighted sums of what the method logs."""
+    names = ("loss", "weight", *method.logged)
+    sums = torch.zeros(len(names), dtype=torch.float64, device=world.device)
+    for part in shares(clips, world, training.accumulate):
+        batch = batches.load(epoch, part)
+        keys = clip_keys(batches.seed, epoch, batch.clips)
+        with torch.autocast(world.device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+            logged = forward(batch, keys)
+        weight = logged["weight"]
+        (logged["loss"] * weight).backward()
+        with torch.no_grad():
+            means = torch.stack([logged[name].double() for name in names])
+            sums += torch.where(torch.arange(len(names), device=means.device) == 1, 1.0, means) * weight
+    add_up_gradients(p for p in method.parameters() if p.requires_grad)
+    return dict(zip(names, add_up(sums).tolist(), strict=True))
+
+
+def _update(method: Method, optimizer: torch.optim.Optimizer, rate: float, weight: float, clip: float) -> None:
+    gradients = [p.grad for p in method.parameters() if p.grad is not None]
+    torch._foreach_div_(gradients, weight)
+    if clip > 0:
+        nn.utils.clip_grad_norm_((p for p in method.parameters() if p.grad is not None), clip)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _end_epoch(state: _State, epoch: int, rate: float, method: Method, after_epoch: Callable[[], Row] | None) -> None:
+    weight = state.totals.pop("weight")
+    row: Row = {"epoch": epoch + 1, "step": state.step, "lr": rate}
+    row |= {name: total / weight for name, total in state.totals.items()}
+    state.totals = {}
+    if after_epoch is not None:
+        method.eval()
+        row |= after_epoch()
+    state.rows.append(row)
+
+
+def _save(run: RunFolder, state: _State, method: Method, optimizer: torch.optim.Optimizer) -> None:
+    run.save_state(
+        {
+            "step": state.step,
+            "rows": state.rows,
+            "totals": state.totals,
+            "seconds": state.seconds,
+            "method": method.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        }
+    )
+
+
+def _restore(run: RunFolder, method: Method, optimizer: torch.optim.Optimizer, world: World) -> _State:
+    saved: dict[str, Any] = run.load_state(world.device)
+    method.load_state_dict(saved["method"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return _State(saved["step"], saved["rows"], saved["totals"], saved["seconds"])
+
+
+def _anyone(wish: bool, world: World) -> bool:
+    """Whether any process wishes to stop; all must stop at the same step."""
+    if world.size == 1:
+        return wish
+    return bool(add_up(torch.tensor(float(wish), device=world.device)).item())
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if event.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

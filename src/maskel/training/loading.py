@@ -1,0 +1,151 @@
+"""Batches for training: which clips a step sees, seen through the training view, on the device."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from maskel.datasets.store import SkeletonSet
+from maskel.draws import clip_keys, epoch_order
+from maskel.errors import InputError
+from maskel.sequence import SkeletonBatch
+from maskel.training.distributed import World
+from maskel.transforms import TrainView, test_view
+
+SingleBody = Literal["zero", "copy"]
+"""What stands in the second slot of a clip with one body: zeros, or a copy (NTU-120 as published)."""
+
+
+@dataclass(frozen=True)
+class FeatureBatch:
+    """Features (B, D) of clips under a frozen encoder, and their labels (B,)."""
+
+    features: Float32[Tensor, "b d"]
+    labels: Int64[Tensor, " b"]
+    clips: Int64[Tensor, " b"]
+
+
+class Batches(Protocol):
+    """What the training loop iterates over."""
+
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one epoch."""
+        ...
+
+    def step_clips(self, epoch: int, step: int) -> Int64[np.ndarray, " b"]:
+        """Positions of all clips of a step, over all processes."""
+        ...
+
+    def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch | FeatureBatch:
+        """The clips at these positions as the method sees them in this epoch, on the device."""
+        ...
+
+
+class _ShuffledSteps:
+    """Whole batches of a permutation drawn from (seed, epoch); the remainder is left out, as published."""
+
+    def __init__(self, positions: Int64[np.ndarray, " n"], batch_size: int, seed: int) -> None:
+        if len(positions) < batch_size:
+            raise InputError(
+                f"the training part has {len(positions)} clips, fewer than one batch of {batch_size}; "
+                f"use --training.batch_size {len(positions)} or less"
+            )
+        self.positions = positions
+        self.batch_size = batch_size
+        self.seed = seed
+        self._order: tuple[int, Int64[np.ndarray, " n"]] = (-1, positions)  # of the epoch last asked for
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.positions) // self.batch_size
+
+    def step_clips(self, epoch: int, step: int) -> Int64[np.ndarray, " b"]:
+        if self._order[0] != epoch:
+            self._order = (epoch, epoch_order(self.seed, epoch, self.positions))
+        return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
+
+
+class ClipBatches(_ShuffledSteps):
+    """Clips of a prepared set through the training view.
+
+    Args:
+        data: The set.
+        positions: Training clips.
+        batch_size: Clips per step, over all processes.
+        seed: The run's seed.
+        window: Frames of the view.
+        view: The random view, or None for the test view.
+        single_body: What stands in the second slot of a clip with one body.
+        device: Where batches go.
+
+    Raises:
+        InputError: If there are fewer clips than one batch.
+    """
+
+    def __init__(
+        self,
+        data: SkeletonSet,
+        positions: Int64[np.ndarray, " n"],
+        batch_size: int,
+        seed: int,
+        window: int,
+        view: TrainView | None,
+        single_body: SingleBody,
+        device: torch.device,
+    ) -> None:
+        super().__init__(positions, batch_size, seed)
+        self.data = data
+        self.window = window
+        self.view = view
+        self.single_body = single_body
+        self.device = device
+
+    def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch:
+        """Gather, move to the device, view."""
+        batch = self.data.gather(clips, self.data.max_bodies, self.single_body).to(self.device)
+        if self.view is None:
+            return test_view(batch, self.window)
+        return self.view.apply(batch, clip_keys(self.seed, epoch, batch.clips), self.window)
+
+
+class FeatureBatches(_ShuffledSteps):
+    """Features computed once, for a frozen encoder without augmentation.
+
+    Args:
+        features: (N, D) features of the clips at ``positions``, in that order.
+        labels: (N,) their labels.
+        positions: (N,) the clips.
+        batch_size: Clips per step.
+        seed: The run's seed.
+    """
+
+    def __init__(
+        self,
+        features: Float32[Tensor, "n d"],
+        labels: Int64[Tensor, " n"],
+        positions: Int64[np.ndarray, " n"],
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        super().__init__(positions, batch_size, seed)
+        self.features = features
+        self.labels = labels
+        self.row = {int(position): row for row, position in enumerate(positions)}
+
+    def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> FeatureBatch:
+        """The clips' rows."""
+        rows = torch.tensor([self.row[int(clip)] for clip in clips], dtype=torch.int64, device=self.features.device)
+        clip_positions = torch.from_numpy(clips).to(self.features.device)
+        return FeatureBatch(self.features[rows], self.labels[rows], clip_positions)
+
+
+def shares(clips: Int64[np.ndarray, " b"], world: World, accumulate: int) -> Iterator[Int64[np.ndarray, " share"]]:
+    """This process's part of a step's clips, in ``accumulate`` micro-batches."""
+    return iter(np.array_split(clips[world.rank :: world.size], accumulate))

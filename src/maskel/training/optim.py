@@ -1,0 +1,113 @@
+"""Recipes of optimisation: one dataclass per optimiser, whose fields are the options of a command."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from maskel.errors import InputError
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What every training run has.
+
+    Args:
+        epochs: Passes over the training clips.
+        batch_size: Clips per step, over all processes and accumulated micro-batches.
+        accumulate: Micro-batches that each process cuts its share of a batch into; saves memory, changes nothing else.
+        lr: Peak learning rate, for ``batch_size`` as it is (nothing scales it).
+        min_lr: Learning rate at the end of the half-cycle cosine.
+        warmup_epochs: Epochs of linear rise from 0.
+        weight_decay: Decay of parameters with two or more dimensions; biases and norms have none.
+        clip_grad: Largest norm of the gradient; 0 for no clipping, as published.
+        precision: ``fp32``, or ``bf16`` for matrix products in bfloat16.
+        compile: Compile the method with torch.compile (needs a C++ compiler on a CPU).
+        save_epochs: Save the whole state every so many epochs, and at the end.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    min_lr: float
+    warmup_epochs: float
+    weight_decay: float
+    accumulate: int = 1
+    clip_grad: float = 0.0
+    precision: Precision = "fp32"
+    compile: bool = False
+    save_epochs: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_size, self.accumulate, self.save_epochs) < 1:
+            raise InputError("training: epochs, batch_size, accumulate and save_epochs must be 1 or more")
+        if min(self.lr, self.min_lr, self.warmup_epochs, self.weight_decay, self.clip_grad) < 0:
+            raise InputError("training: lr, min_lr, warmup_epochs, weight_decay and clip_grad must be 0 or more")
+
+    def learning_rate(self, epoch: float) -> float:
+        """Rate at a fractional epoch: linear warm-up from 0, then half-cycle cosine from ``lr`` to ``min_lr``."""
+        if epoch < self.warmup_epochs:
+            return self.lr * epoch / self.warmup_epochs
+        progress = (epoch - self.warmup_epochs) / (self.epochs - self.warmup_epochs)
+        return self.min_lr + (self.lr - self.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def optimizer(self, module: nn.Module) -> Optimizer:
+        """The optimiser of the module's trainable parameters; each recipe has its own."""
+        raise NotImplementedError  # no abstract class: the command line wants plain dataclasses
+
+    def groups(self, parameters: Iterable[nn.Parameter]) -> list[dict[str, object]]:
+        """Trainable parameters with and without weight decay; 1-D ones (biases, norms) have none."""
+        trainable = [parameter for parameter in parameters if parameter.requires_grad]
+        return [
+            {"params": [p for p in trainable if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+
+@dataclass(frozen=True)
+class AdamWTraining(Training):
+    """Training with AdamW; the defaults are MAMP's pre-training recipe (arXiv 2308.07092 and its release).
+
+    Args:
+        beta1: Decay of the first moment.
+        beta2: Decay of the second moment.
+    """
+
+    epochs: int = 400
+    batch_size: int = 128
+    lr: float = 1e-3
+    min_lr: float = 5e-4
+    warmup_epochs: float = 20
+    weight_decay: float = 0.05
+    beta1: float = 0.9
+    beta2: float = 0.95
+
+    def optimizer(self, module: nn.Module) -> Optimizer:
+        """AdamW, fused."""
+        return AdamW(self.groups(module.parameters()), lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
+
+
+@dataclass(frozen=True)
+class SGDTraining(Training):
+    """Training with SGD; the defaults are the published linear evaluation's.
+
+    Args:
+        momentum: Momentum.
+    """
+
+    epochs: int = 100
+    batch_size: int = 256
+    lr: float = 0.1
+    min_lr: float = 0.0
+    warmup_epochs: float = 0
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+
+    def optimizer(self, module: nn.Module) -> Optimizer:
+        """SGD with momentum."""
+        return SGD(self.groups(module.parameters()), lr=self.lr, momentum=self.momentum)

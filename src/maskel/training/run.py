@@ -1,0 +1,243 @@
+"""The run folder: config.yaml, metrics.csv, last.pt, result.json, and what the run leaves for others."""
+
+import csv
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from jaxtyping import Int64
+
+import maskel
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.files import write_atomically
+from maskel.training.distributed import World
+
+Row = dict[str, float]
+"""One epoch's line of metrics.csv."""
+
+CONFIG = "config.yaml"
+METRICS = "metrics.csv"
+STATE = "last.pt"
+RESULT = "result.json"
+ENCODER = "encoder.safetensors"
+PREDICTIONS = "predictions.csv"
+
+_STATE_FORMAT = "maskel state 1"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's files.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, out: Path | None, kind: str, config: Mapping[str, Any]) -> "RunFolder":
+        """A new run folder with its ``config.yaml``.
+
+        Args:
+            out: Where; by default the next free ``runs/KIND-NNN``.
+            kind: The command.
+            config: Resolved options, itself a valid ``--config``.
+
+        Raises:
+            InputError: If the folder exists and is not empty.
+        """
+        if out is None:
+            numbers = (f"{number:03d}" for number in range(1, 10**6))
+            out = next(path for n in numbers if not (path := Path("runs") / f"{kind}-{n}").exists())
+        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"{out} exists and is not empty; choose another --out, or go on with --resume {out}")
+        out.mkdir(parents=True, exist_ok=True)
+        run = cls(out)
+        write_atomically(out / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+        return run
+
+    @classmethod
+    def resume(cls, path: Path, config: Mapping[str, Any]) -> "RunFolder":
+        """An earlier run's folder, to go on with.
+
+        Raises:
+            InputError: If it is not a run folder, has no saved state, or was started with other options.
+        """
+        if not (path / CONFIG).is_file() or not (path / STATE).is_file():
+            raise InputError(f"{path}: expected a run folder with {CONFIG} and {STATE}; there is nothing to resume")
+        before = yaml.safe_load((path / CONFIG).read_text())
+        changed = sorted(key for key in {*before, *config} if before.get(key) != config.get(key) and key != "data")
+        if changed:
+            raise InputError(
+                f"{path} was started with another {changed[0]!r} ({before.get(changed[0])!r}, now "
+                f"{config.get(changed[0])!r}); resume with the same options, or start a new run"
+            )
+        return cls(path)
+
+    def write_metrics(self, rows: Sequence[Row]) -> None:
+        """Write every epoch's line anew, so that a resumed run leaves no line twice."""
+        if not rows:
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.path / METRICS, text.getvalue())
+
+    def read_metrics(self) -> list[Row]:
+        """Every epoch's line.
+
+        Raises:
+            InputError: If the file is missing or not a table of numbers.
+        """
+        try:
+            with (self.path / METRICS).open(newline="") as file:
+                return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        except (OSError, ValueError, TypeError) as fault:
+            raise InputError(f"{self.path / METRICS}: expected a table of numbers ({fault})") from fault
+
+    def save_state(self, state: Mapping[str, Any]) -> None:
+        """Save everything a run needs to go on."""
+        buffer = io.BytesIO()
+        torch.save({"format": _STATE_FORMAT, **state}, buffer)
+        write_atomically(self.path / STATE, buffer.getvalue())
+
+    def load_state(self, device: torch.device | str = "cpu") -> dict[str, Any]:
+        """The saved state; only tensors and plain values are ever loaded.
+
+        Raises:
+            InputError: If it is not a whole state of this version.
+        """
+        file = self.path / STATE
+        try:
+            state = torch.load(file, map_location=device, weights_only=True)
+        except Exception as fault:
+            raise InputError(
+                f"{file}: not a whole saved state ({type(fault).__name__}); start the run again"
+            ) from fault
+        if not isinstance(state, dict) or state.get("format") != _STATE_FORMAT:
+            raise InputError(f"{file}: not a saved state of this version ({_STATE_FORMAT}); start the run again")
+        return state
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``: the outcome, and where it came from."""
+        write_atomically(self.path / RESULT, json.dumps({**result, **provenance()}, indent=1) + "\n")
+
+    def read_result(self) -> dict[str, Any]:
+        """The outcome of a finished run.
+
+        Raises:
+            InputError: If there is none.
+        """
+        try:
+            result = json.loads((self.path / RESULT).read_text())
+        except (OSError, ValueError) as fault:
+            raise InputError(f"{self.path / RESULT}: expected the result of a finished run ({fault})") from fault
+        if not isinstance(result, dict):
+            raise InputError(f"{self.path / RESULT}: expected the result of a finished run")
+        return result
+
+    def read_config(self) -> dict[str, Any]:
+        """The run's options.
+
+        Raises:
+            InputError: If there are none.
+        """
+        try:
+            config = yaml.safe_load((self.path / CONFIG).read_text())
+        except (OSError, yaml.YAMLError) as fault:
+            raise InputError(f"{self.path / CONFIG}: expected the options of a run ({fault})") from fault
+        if not isinstance(config, dict):
+            raise InputError(f"{self.path / CONFIG}: expected the options of a run")
+        return config
+
+
+def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: bool, world: World) -> RunFolder:
+    """The run folder of a command: a new one, or an earlier one to go on with.
+
+    Raises:
+        InputError: If ``out`` is taken, or cannot be resumed with these options.
+    """
+    if resume:
+        if out is None:
+            raise InputError("resume: expected the run folder to go on with")
+        return RunFolder.resume(out, config)
+    if not world.leads:  # only the leading process writes
+        return RunFolder(out or Path())
+    return RunFolder.create(out, kind, config)
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, commit, hardware and command of this process."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    return {
+        "versions": {
+            "maskel": maskel.__version__,
+            "commit": _commit(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "hardware": {"device": device, "threads": torch.get_num_threads(), "system": platform.system()},
+        "command": " ".join(["maskel", *sys.argv[1:]]),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    """The checkout's commit, where maskel runs from one; empty otherwise."""
+    here = Path(maskel.__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+            env={**os.environ, "GIT_CEILING_DIRECTORIES": str(here.parents[2])},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip()
+
+
+def describe(clips: SkeletonSet, benchmark: str) -> dict[str, Any]:
+    """What a result says of its data: source, options, benchmark, and each part's size and hash."""
+    parts = {
+        part: {"size": len(clips.split(benchmark, part)), "hash": clips.split_hash(benchmark, part)}
+        for part in ("train", "test")
+    }
+    data = {"path": str(clips.path), "source": clips.source, "options": clips.options, "layout": clips.layout.name}
+    return {"data": data, "benchmark": benchmark, "split": parts}
+
+
+def write_predictions(
+    run: RunFolder, clips: SkeletonSet, positions: Int64[np.ndarray, " n"], predicted: Sequence[int]
+) -> None:
+    """Write ``predictions.csv``: name, true and predicted class of every clip counted."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "class", "predicted"])
+    for position, answer in zip(positions, predicted, strict=True):
+        clip = clips.clips[int(position)]
+        writer.writerow([clip.name, clips.classes[clip.label], clips.classes[answer]])
+    write_atomically(run.path / PREDICTIONS, text.getvalue())
