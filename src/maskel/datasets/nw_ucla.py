@@ -1,0 +1,209 @@
+"""Northwestern-UCLA Multiview Action3D: 1,484 clips of ten actions, ten subjects and three Kinect v1 views.
+
+Wang, Nie, Xia, Wu, Zhu: Cross-view Action Modeling, Learning and Recognition, CVPR 2014. The files read here are the
+JSON skeletons ``aAA_sSS_eEE_vVV.json`` that Shift-GCN and CTR-GCN link to, in a folder or as ``all_sqe.zip``.
+"""
+
+import itertools
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from maskel.datasets.base import RawFile, Source, Split
+from maskel.errors import BadFileError, InputError
+from maskel.layouts import KINECT20, Layout
+from maskel.sequence import Clip, SkeletonSequence
+
+NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})\.json")
+ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
+"""The action numbers in use; their place, counted from 1, is the label in the file."""
+MAX_BYTES = 16 * 2**20
+"""More than a hundred times the largest published file (127 KB); nothing larger is read into memory."""
+
+
+class NwUcla(Source):
+    """Northwestern-UCLA Multiview Action3D.
+
+    One body, 20 joints, metres. The origin is the spine in the first frame in which the body has any non-zero
+    coordinate, as in NTU RGB+D. A frame whose joints are all (0, 0, 0) is absent and stays zero; a single joint at
+    (0, 0, 0), of which two published frames have six, is moved with the others, as published.
+
+    Benchmarks: ``xsub`` trains on subjects with odd numbers; ``xview``, the customary one, trains on views 1 and 2 and
+    tests on view 3.
+
+    Note:
+        For actions 2 and 3 every published file of view 3 equals that of view 2, so that in ``xview`` 95 of the 464
+        test clips stand in training too. Dropping duplicates leaves 674 and 715 clips in ``xsub``.
+    """
+
+    name: ClassVar[str] = "nw_ucla"
+    layout: ClassVar[Layout] = KINECT20
+    classes: ClassVar[tuple[str, ...]] = (
+        "pick up with one hand",
+        "pick up with two hands",
+        "drop trash",
+        "walk around",
+        "sit down",
+        "stand up",
+        "donning",
+        "doffing",
+        "throw",
+        "carry",
+    )
+    published: ClassVar[Mapping[str, tuple[int, int]]] = {"xview": (1020, 464)}
+
+    def find(self, roots: Sequence[Path]) -> list[RawFile]:
+        """The skeleton files below ``roots`` (folders, or zip archives), by name.
+
+        Raises:
+            InputError: If a root does not exist, is neither, or none holds a file of this data set.
+        """
+        found = {file for root in roots for file in _files_in(root)}
+        if not found:
+            where = ", ".join(map(str, roots))
+            raise InputError(
+                f"no file called like a01_s01_e00_v01.json is in {where}; hand over all_sqe or all_sqe.zip"
+            )
+        return sorted(found, key=lambda file: (_base_name(file), str(file)))
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """The clip of one file; none if the body has no non-zero coordinate.
+
+        Raises:
+            BadFileError: If the file is not what it should be.
+        """
+        clip = _clip(file)
+        centred = _centre(_joints(file, _content(file), clip.label), self.layout.index("spine"))
+        if not np.isfinite(centred).all():
+            raise BadFileError(str(file), "not a number", "a coordinate that is no finite float32", "metres")
+        return [SkeletonSequence(clip, centred[np.newaxis], self.layout)] if centred.any() else []
+
+    def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
+        """``xsub``: odd against even subjects. ``xview``: views 1 and 2 against view 3."""
+        return {
+            "xsub": _split([int(clip.subject) % 2 == 1 for clip in clips]),
+            "xview": _split([clip.camera != "3" for clip in clips]),
+        }
+
+    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
+        """What is to be known of ``xview``'s sizes."""
+        if benchmark != "xview":
+            return ""
+        leak = "for actions 2 and 3 the files of view 3 equal those of view 2, coordinate for coordinate: "
+        if found == (1020, 369):
+            return leak + "without these 95 duplicates 369 of the published 464 test clips are left"
+        return leak + "95 of the 464 published test clips stand in training too; dropping duplicates removes them"
+
+
+def _base_name(file: RawFile) -> str:
+    return (file.member or str(file.path)).replace("\\", "/").rpartition("/")[2]
+
+
+def _files_in(root: Path) -> list[RawFile]:
+    if root.is_dir():
+        return [RawFile(path) for path in root.rglob("*.json") if NAME.fullmatch(path.name)]
+    if not root.exists():
+        raise InputError(f"{root} does not exist; hand over the folder all_sqe or all_sqe.zip")
+    try:
+        with zipfile.ZipFile(root) as archive:
+            files = [RawFile(root, member) for member in archive.namelist()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{root} is neither a folder nor a zip archive that can be read ({error})") from error
+    return [file for file in files if NAME.fullmatch(_base_name(file))]
+
+
+def _clip(file: RawFile) -> Clip:
+    name = _base_name(file)
+    match = NAME.fullmatch(name)
+    action, subject, replication, view = map(int, match.groups()) if match else (0, 0, 0, 0)
+    if action not in ACTIONS or not 1 <= subject <= 10 or not 1 <= view <= 3:
+        expected = "aAA_sSS_eEE_vVV.json with action 1-6, 8, 9, 11 or 12, subject 1-10 and view 1-3"
+        raise BadFileError(str(file), "bad name", name, expected)
+    label = ACTIONS.index(action)
+    return Clip(Path(name).stem, label, subject=str(subject), camera=str(view), replication=str(replication))
+
+
+@lru_cache(maxsize=1)
+def _archive(path: Path, modified: int) -> zipfile.ZipFile:
+    """The open archive; reading its directory for each of its members would be slow. ``modified`` tells versions."""
+    return zipfile.ZipFile(path)
+
+
+def _content(file: RawFile) -> bytes:
+    """The bytes of a file or member, at most `MAX_BYTES`."""
+    try:
+        status = file.path.stat()
+        size = status.st_size
+        if file.member:
+            archive = _archive(file.path, status.st_mtime_ns)
+            size = archive.getinfo(file.member).file_size
+        if size > MAX_BYTES:
+            raise BadFileError(str(file), "wrong count", f"{size} bytes", f"at most {MAX_BYTES}")
+        with archive.open(file.member) if file.member else file.path.open("rb") as stream:
+            content = stream.read(MAX_BYTES)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise BadFileError(str(file), "truncated", f"a damaged archive ({error})", "an intact one") from error
+    except (OSError, KeyError, RuntimeError, NotImplementedError) as error:  # the last two: encrypted, unknown method
+        raise BadFileError(str(file), "not text", f"a file that cannot be read ({error})", "a readable file") from error
+    if not content.strip():
+        raise BadFileError(str(file), "empty", "nothing", "JSON with skeletons and label")
+    return content
+
+
+def _joints(file: RawFile, content: bytes, label: int) -> Float64[np.ndarray, "t v c"]:
+    """The coordinates as they stand in the file, if its label is that of the action in its name."""
+    try:
+        document = json.loads(content)
+    except json.JSONDecodeError as error:
+        kind = "truncated" if error.pos >= len(error.doc.rstrip()) else "not text"
+        raise BadFileError(str(file), kind, error.msg, "JSON", line=error.lineno) from error
+    except (ValueError, RecursionError) as error:  # another encoding, a number of thousands of digits, deep nesting
+        raise BadFileError(str(file), "not text", str(error), "JSON") from error
+    if not isinstance(document, dict) or not {"skeletons", "label"} <= document.keys():
+        raise BadFileError(str(file), "not text", "JSON of another form", "an object with skeletons and label")
+    if type(document["label"]) is not int or document["label"] != label + 1:
+        found = f"label {json.dumps(document['label'])[:40]}"
+        raise BadFileError(str(file), "bad name", found, f"label {label + 1}, as the file's name says")
+    return _array(file, document["skeletons"])
+
+
+def _array(file: RawFile, skeletons: object) -> Float64[np.ndarray, "t v c"]:
+    shape = f"[T][{len(KINECT20)}][3] numbers"
+    if not isinstance(skeletons, list):
+        raise BadFileError(str(file), "wrong count", "skeletons that are no list", shape)
+    if not skeletons:
+        raise BadFileError(str(file), "empty", "no frame", shape)
+    try:
+        array = np.array(skeletons)
+    except ValueError as error:
+        raise BadFileError(str(file), "wrong count", "lists of differing lengths", shape) from error
+    if array.ndim != 3 or array.shape[1:] != (len(KINECT20), 3):
+        raise BadFileError(str(file), "wrong count", f"skeletons of shape {array.shape}", shape)
+    flat = itertools.chain.from_iterable(itertools.chain.from_iterable(skeletons))
+    other = {type(value).__name__ for value in flat} - {"int", "float"}
+    if other or array.dtype == object:
+        found = f"a coordinate of type {min(other)}" if other else "a coordinate of more than 64 bits"
+        raise BadFileError(str(file), "not a number", found, "metres")
+    return array.astype(np.float64)
+
+
+def _centre(joints: Float64[np.ndarray, "t v c"], origin: int) -> Float32[np.ndarray, "t v c"]:
+    """Moves the origin to joint ``origin`` of the first frame that exists; absent frames stay zero."""
+    exists = joints.any(axis=(1, 2))  # (T,)
+    centred = joints - joints[exists.argmax(), origin]
+    centred[~exists] = 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        return centred.astype(np.float32)
+
+
+def _split(trains: Sequence[bool]) -> Split:
+    train = tuple(position for position, trains_on in enumerate(trains) if trains_on)
+    return Split(train, tuple(position for position, trains_on in enumerate(trains) if not trains_on))
