@@ -37,7 +37,9 @@ def moving(existing: list[list[int]], seed: int = 0) -> np.ndarray:
 
 
 def write(out: Path, sequences: list[SkeletonSequence], **benchmarks: Split) -> SkeletonSet:
-    with SetWriter(out, KINECT20, CLASSES, "nw_ucla", {"missing": (Path("a.txt"),)}) as writer:
+    with SetWriter(
+        out, KINECT20, CLASSES, "nw_ucla", {"missing": (Path("a.txt"),), "names": frozenset("cab")}
+    ) as writer:
         for sequence in sequences:
             writer.add(sequence)
         writer.finish(benchmarks)
@@ -62,7 +64,7 @@ def prepared(tmp_path: Path, sequences: list[SkeletonSequence]) -> SkeletonSet:
 
 def test_what_is_written_is_read(prepared: SkeletonSet, sequences: list[SkeletonSequence]) -> None:
     assert (prepared.layout, prepared.classes, prepared.source) == (KINECT20, CLASSES, "nw_ucla")
-    assert prepared.options == {"missing": ["a.txt"]}
+    assert prepared.options == {"missing": ["a.txt"], "names": ["a", "b", "c"]}
     assert prepared.clips == tuple(sequence.clip for sequence in sequences)
     assert len(prepared) == 4
     assert prepared.coordinates == 3

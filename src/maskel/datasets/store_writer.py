@@ -63,7 +63,7 @@ class SetWriter:
         layout: Joint layout of every clip.
         classes: Class names; label i is ``classes[i]``.
         source: Name of the data set's source.
-        options: The source's options, for the record; paths are written as text.
+        options: The source's options, for the record; sets are written sorted, paths and the like as text.
 
     Raises:
         InputError: If ``out`` exists or cannot be written.
@@ -200,7 +200,7 @@ class SetWriter:
             table.writerows((*astuple(clip), *size) for clip, size in zip(self.clips, self._sizes, strict=True))
 
     def _write_json(self, name: str, content: Mapping[str, object]) -> None:
-        text = json.dumps(content, default=str, separators=(",", ":") if name == SPLITS else None)
+        text = json.dumps(content, default=_plain, separators=(",", ":") if name == SPLITS else None)
         (self._folder / name).write_text(text + "\n", encoding="utf-8")
 
     def _meta(self, segments: int) -> dict[str, object]:
@@ -215,6 +215,11 @@ class SetWriter:
             "options": dict(self.options),
             "counts": {"clips": len(self.clips), "segments": segments, "rows": self._rows},
         }
+
+
+def _plain(value: object) -> object:
+    """An option as JSON can hold it; sets are sorted, so that equal options give equal files."""
+    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
 
 
 def _runs(exists: Bool[np.ndarray, "m t"]) -> Int64[np.ndarray, "s 3"]:

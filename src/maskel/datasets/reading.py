@@ -1,0 +1,81 @@
+"""Reads the raw files of a data set in parallel processes, in order and with little in memory at any time."""
+
+import math
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+
+from maskel.datasets.base import RawFile, Source
+from maskel.errors import BadFileError, InputError
+from maskel.sequence import SkeletonSequence
+
+CHUNK = 16
+"""Most files that a worker reads before it answers: few messages, yet little memory in flight."""
+
+Reading = list[SkeletonSequence] | BadFileError
+"""What reading one raw file gives: its clips, or what is wrong with it."""
+
+
+def read_all(source: Source, files: Sequence[RawFile], workers: int) -> Generator[Reading, None, None]:
+    """What reading each file gives, in the order of ``files``; closing the generator ends the workers.
+
+    Args:
+        source: The data set.
+        files: Its raw files.
+        workers: Processes that read, >= 1; with one, this process reads itself.
+
+    Raises:
+        InputError: If a worker process is ended from outside.
+    """
+    if workers == 1:
+        for file in files:
+            yield _read(source, file)
+        return
+    chunk = max(1, min(CHUNK, len(files) // (4 * workers)))
+    parts = (files[start : start + chunk] for start in range(0, len(files), chunk))
+    with_server = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if with_server else "spawn")
+    if with_server:
+        context.set_forkserver_preload([__name__])  # the imports are made once; a worker is a fork of the server
+    pool = ProcessPoolExecutor(min(workers, math.ceil(len(files) / chunk)), context, _start_worker, (source,))
+    try:
+        # never all chunks at once: what is read and not yet written must stay small
+        waiting = deque(pool.submit(_read_chunk, part) for part in islice(parts, 3 * workers))
+        while waiting:
+            yield from _answer(waiting.popleft())
+            waiting.extend(pool.submit(_read_chunk, part) for part in islice(parts, 1))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _answer(future: "Future[list[Reading]]") -> list[Reading]:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise InputError("a worker process was ended from outside (out of memory?); use fewer workers") from error
+
+
+_worker_source: list[Source] = []
+
+
+def _start_worker(source: Source) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the main one ends the workers
+    _worker_source[:] = [source]
+
+
+def _read_chunk(files: Sequence[RawFile]) -> list[Reading]:
+    (source,) = _worker_source
+    return [_read(source, file) for file in files]
+
+
+def _read(source: Source, file: RawFile) -> Reading:
+    try:
+        return source.read(file)
+    except BadFileError as error:
+        return error
+    except OSError as error:
+        return BadFileError(str(file), "unreadable", error.strerror or str(error), "a readable file")
