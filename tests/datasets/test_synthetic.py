@@ -1,3 +1,4 @@
+import pickle
 import re
 from pathlib import Path
 
@@ -5,9 +6,9 @@ import numpy as np
 import pytest
 
 from maskel.datasets.skeleton_file import SkeletonFile, parse_skeleton
-from maskel.datasets.synthetic import CLASSES, recording, synthesize
+from maskel.datasets.synthetic import CLASSES, Synthetic, recording, synthesize
 from maskel.datasets.synthetic.generation import Performance
-from maskel.datasets.synthetic.recording import SETUPS, TrackedBody, film, record
+from maskel.datasets.synthetic.recording import SETUPS, SensedBody, film, record
 from maskel.errors import InputError
 from maskel.layouts import NTU25
 
@@ -109,7 +110,7 @@ def facing_camera() -> np.ndarray:
     return film(bodies, SETUPS[0], 2, np.random.default_rng(0))
 
 
-def recorded(monkeypatch: pytest.MonkeyPatch, trouble: str) -> tuple[int, list[TrackedBody]]:
+def recorded(monkeypatch: pytest.MonkeyPatch, trouble: str) -> tuple[int, list[SensedBody]]:
     """Length and tracked bodies of a two-person recording that has this trouble and no other."""
     for name in TROUBLE:
         monkeypatch.setattr(recording, name, float(name == trouble))
@@ -216,3 +217,35 @@ def test_numbers_out_of_range_are_refused_before_anything_is_written(options: di
     with pytest.raises(InputError, match="expected"):
         synthesize(tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_source_reads_every_recording_centred(written: Path) -> None:
+    source = Synthetic()
+    files = source.find([written])
+    assert [file.path.name for file in files] == sorted(path.name for path in written.iterdir())
+    for file in files:
+        (sequence,) = source.read(file)
+        assert CLASSES[sequence.clip.label] == source.classes[int(file.path.stem[-3:]) - 1]
+        assert np.abs(sequence.joints[0, 0, NTU25.index("spine_mid")]).max() == 0.0
+        assert np.abs(sequence.joints).max() < 6.0
+
+
+def test_benchmarks_split_by_performer_camera_and_setup(written: Path) -> None:
+    source = Synthetic()
+    clips = [source.read(file)[0].clip for file in source.find([written])[::5]]
+    splits = source.benchmarks(clips)
+    assert set(splits) == {"xsub", "xview", "xset"}
+    for split in splits.values():
+        assert sorted(split.train + split.test) == list(range(len(clips)))
+    trained = {name: [clips[position] for position in split.train] for name, split in splits.items()}
+    tested = {name: [clips[position] for position in split.test] for name, split in splits.items()}
+    assert {clip.subject for clip in trained["xsub"]} == {"1", "3"}
+    assert {clip.subject for clip in tested["xsub"]} == {"2", "4"}
+    assert {clip.camera for clip in trained["xview"]} == {"2", "3"}
+    assert {clip.camera for clip in tested["xview"]} == {"1"}
+    assert {int(clip.setup) % 2 for clip in trained["xset"]} == {0}
+    assert {int(clip.setup) % 2 for clip in tested["xset"]} == {1}
+
+
+def test_the_source_travels_to_other_processes() -> None:
+    assert pickle.loads(pickle.dumps(Synthetic())).rules.keys() == Synthetic.rules.keys()

@@ -2,5 +2,6 @@
 
 from maskel.datasets.synthetic.actions import CLASSES
 from maskel.datasets.synthetic.generation import synthesize
+from maskel.datasets.synthetic.source import Synthetic
 
-__all__ = ["CLASSES", "synthesize"]
+__all__ = ["CLASSES", "Synthetic", "synthesize"]

@@ -17,6 +17,8 @@ from maskel.datasets.synthetic.recording import SETUPS, SHORTEST_CLIP, film, rec
 from maskel.datasets.synthetic.writing import write_skeleton_file
 from maskel.errors import InputError
 
+MOST = 999
+"""Most performers, replications or cameras: file names have three digits for each."""
 FACING = 0.6
 """Standard deviation of the direction a performer faces, radians from the middle camera (pairs: from its side)."""
 
@@ -81,7 +83,7 @@ class Performance:
 
 def _first_id(key: tuple[int, ...]) -> int:
     """A number for a recording's first body that no other recording's bodies reach."""
-    return int(np.ravel_multi_index(key, (1000, 1000, 1000, 1000))) * 10
+    return int(np.ravel_multi_index(key, (MOST + 1,) * len(key))) * 10
 
 
 def synthesize(
@@ -113,8 +115,8 @@ def synthesize(
         InputError: If a number is out of its range.
     """
     for what, number in (("performers", performers), ("replications", replications), ("cameras", cameras)):
-        if not 1 <= number <= 999:
-            raise InputError(f"{what}: found {number}, expected 1 to 999")
+        if not 1 <= number <= MOST:
+            raise InputError(f"{what}: found {number}, expected 1 to {MOST}")
     if workers < 1 or seed < 0:
         raise InputError(f"found {workers} workers and seed {seed}, expected at least 1 worker and a seed from 0")
     if not SHORTEST_CLIP <= frames[0] <= frames[1]:

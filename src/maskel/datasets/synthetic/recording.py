@@ -65,7 +65,7 @@ _EXTREMITIES = [
 
 
 @dataclass(frozen=True)
-class TrackedBody:
+class SensedBody:
     """One body as the sensor tracked it.
 
     Args:
@@ -80,7 +80,7 @@ class TrackedBody:
     inferred: Bool[np.ndarray, "t v"]
     seen: Bool[np.ndarray, " t"]
 
-    def during(self, frames: Bool[np.ndarray, " t"]) -> "TrackedBody":
+    def during(self, frames: Bool[np.ndarray, " t"]) -> "SensedBody":
         """The same body seen in no frames but these."""
         return replace(self, seen=self.seen & frames)
 
@@ -104,7 +104,7 @@ def film(
     return level @ rotations(np.array([-setup.tilt, 0.0, 0.0])).T
 
 
-def sense(clean: Float64[np.ndarray, "t v 3"], body_id: int, rng: np.random.Generator) -> TrackedBody:
+def sense(clean: Float64[np.ndarray, "t v 3"], body_id: int, rng: np.random.Generator) -> SensedBody:
     """A body with the sensor's errors: white noise, slow drift, and extremities that jump aside."""
     frames, joints, _ = clean.shape
     depth = clean[..., 2] - clean[:, [NTU25.index("spine_mid")], 2]
@@ -119,7 +119,7 @@ def sense(clean: Float64[np.ndarray, "t v 3"], body_id: int, rng: np.random.Gene
         joint, until = _EXTREMITIES[which], frame + int(rng.integers(1, 7))
         noisy[frame:until, joint] += rng.normal(0.0, 0.1, size=3)
         inferred[frame:until, joint] = True
-    return TrackedBody(body_id, noisy, inferred, np.ones(frames, dtype=bool))
+    return SensedBody(body_id, noisy, inferred, np.ones(frames, dtype=bool))
 
 
 def _slow(frames: int, joints: int, rng: np.random.Generator) -> Float64[np.ndarray, "t v 3"]:
@@ -129,7 +129,7 @@ def _slow(frames: int, joints: int, rng: np.random.Generator) -> Float64[np.ndar
     return size * np.sin(2 * np.pi * (turns + rng.random((joints, 3))))
 
 
-def record(bodies: Float64[np.ndarray, "m t v 3"], first_id: int, rng: np.random.Generator) -> list[TrackedBody]:
+def record(bodies: Float64[np.ndarray, "m t v 3"], first_id: int, rng: np.random.Generator) -> list[SensedBody]:
     """What the sensor tracked: the bodies with noise, and now and then the trouble of real recordings.
 
     Args:
@@ -170,20 +170,20 @@ def _interval(frames: int, shortest: int, longest: int, rng: np.random.Generator
 
 def _ghost(
     body: Float64[np.ndarray, "t v 3"], body_id: int, seen: Bool[np.ndarray, " t"], rng: np.random.Generator
-) -> TrackedBody:
+) -> SensedBody:
     """A shaky frozen copy of a body somewhere else in the room."""
     aside = rng.uniform((0.5, -0.2, -0.4), (1.2, 0.2, 0.8)) * (rng.choice((-1.0, 1.0)), 1.0, 1.0)
     joints = np.repeat(body[:1] * rng.uniform(0.85, 1.0), len(body), axis=0) + aside
     joints += rng.normal(0.0, 0.05, size=body.shape)
-    return TrackedBody(body_id, joints, np.ones(body.shape[:2], dtype=bool), seen)
+    return SensedBody(body_id, joints, np.ones(body.shape[:2], dtype=bool), seen)
 
 
 def _furniture(
     body: Float64[np.ndarray, "t v 3"], body_id: int, seen: Bool[np.ndarray, " t"], rng: np.random.Generator
-) -> TrackedBody:
+) -> SensedBody:
     """Joints scattered over something low and wide, a table or a row of chairs."""
     size = rng.uniform((1.0, 0.4, 0.3), (1.6, 0.6, 0.8))
     place = body[0].mean(axis=0) + rng.uniform((-0.8, -0.6, 0.2), (0.8, -0.3, 0.9))
     spot = place + (rng.random((body.shape[1], 3)) - 0.5) * size
     joints = np.repeat(spot[None], len(body), axis=0) + rng.normal(0.0, 0.01, size=body.shape)
-    return TrackedBody(body_id, joints, np.ones(body.shape[:2], dtype=bool), seen)
+    return SensedBody(body_id, joints, np.ones(body.shape[:2], dtype=bool), seen)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from maskel.datasets.synthetic.recording import TrackedBody
+from maskel.datasets.synthetic.recording import SensedBody
 from maskel.files import write_atomically
 from maskel.layouts import NTU25
 
@@ -19,7 +19,7 @@ _JOINT_LINE = "%.7g %.7g %.7g %.5f %.5f %.5f %.5f 0 0 0 0 %d\n"
 _BODY = f"%d 0 1 1 1 1 0 %.7g %.7g 2\n{len(NTU25)}\n" + _JOINT_LINE * len(NTU25)
 
 
-def write_skeleton_file(path: Path, bodies: Sequence[TrackedBody], frames: int) -> None:
+def write_skeleton_file(path: Path, bodies: Sequence[SensedBody], frames: int) -> None:
     """Write one recording, whole or not at all.
 
     Args:
@@ -35,7 +35,7 @@ def write_skeleton_file(path: Path, bodies: Sequence[TrackedBody], frames: int) 
     write_atomically(path, f"{frames}\n{text}")
 
 
-def _body_values(body: TrackedBody) -> list[list[float]]:
+def _body_values(body: SensedBody) -> list[list[float]]:
     """For each frame in which the body is seen the values of ``_BODY`` after the id."""
     joints = body.joints[body.seen]
     picture = [_project(joints, *camera) for camera in (_DEPTH, _COLOUR)]
