@@ -1,0 +1,258 @@
+"""NTU RGB+D 60 and 120: 56,880 and 114,480 recordings of a Kinect v2, with 60 and 120 actions.
+
+Shahroudy, Liu, Ng, Wang: NTU RGB+D: A Large Scale Dataset for 3D Human Activity Analysis, CVPR 2016; Liu, Shahroudy,
+Perez, Wang, Duan, Kot: NTU RGB+D 120, TPAMI 2019. Bodies, origin and order of the clips are those of the public
+scripts of SGN, CTR-GCN, MAMP and HA-CM, bit for bit.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from operator import attrgetter
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.ntu_bodies import TrackedBody, select_bodies
+from maskel.datasets.skeleton_file import SkeletonFile, parse_skeleton
+from maskel.errors import BadFileError, InputError
+from maskel.layouts import NTU25, Layout
+from maskel.sequence import Clip, SkeletonSequence
+
+SUFFIX = ".skeleton"
+NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+
+ACTIONS = tuple(
+    action.strip()
+    for action in """
+    drink water, eat meal, brush teeth, brush hair, drop, pick up, throw, sit down, stand up, clapping,
+    reading, writing, tear up paper, put on jacket, take off jacket, put on a shoe, take off a shoe, put on glasses,
+    take off glasses, put on a hat or cap, take off a hat or cap, cheer up, hand waving, kicking something,
+    reach into pocket, hopping, jump up, phone call, play with phone or tablet, type on a keyboard,
+    point to something, taking a selfie, check time (from watch), rub two hands, nod head or bow, shake head, wipe face,
+    salute, put palms together, cross hands in front, sneeze or cough, staggering, falling down, headache, chest pain,
+    back pain, neck pain, nausea or vomiting, fan self, punch or slap, kicking, pushing, pat on back, point finger,
+    hugging, giving object, touch pocket, shaking hands, walking towards, walking apart,
+    put on headphone, take off headphone, shoot at basket, bounce ball, tennis bat swing, juggle table tennis ball,
+    hush, flick hair, thumb up, thumb down, make OK sign, make victory sign, staple book, counting money, cutting nails,
+    cutting paper, snap fingers, open bottle, sniff or smell, squat down, toss a coin, fold paper, ball up paper,
+    play magic cube, apply cream on face, apply cream on hand, put on bag, take off bag, put object into bag,
+    take object out of bag, open a box, move heavy objects, shake fist, throw up cap or hat, capitulate, cross arms,
+    arm circles, arm swings, run on the spot, butt kicks, cross toe touch, side kick, yawn, stretch oneself, blow nose,
+    hit with object, wield knife, knock over, grab stuff, shoot with gun, step on foot, high-five, cheers and drink,
+    carry object, take a photo, follow, whisper, exchange things, support somebody,
+    finger-guessing game (rock-paper-scissors)
+    """.split(",")
+)
+
+NTU60_PERFORMERS = frozenset((1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38))
+"""Training performers of NTU RGB+D's cross-subject benchmark."""
+NTU120_PERFORMERS = NTU60_PERFORMERS.union(
+    (45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94),
+    (95, 97, 98, 100, 103),
+)
+"""Training performers of NTU RGB+D 120's cross-subject benchmark."""
+TRAINING_CAMERAS = frozenset((2, 3))
+TRAINING_SETUPS = frozenset(range(2, 33, 2))
+
+LEAVING_OUT_532 = {"xsub": (63_026, 50_922), "xset": (54_471, 59_477)}
+"""Sizes of NTU RGB+D 120 in papers that leave out three recordings fewer than the official lists."""
+
+Rule = tuple[Callable[[Clip], str], frozenset[int]]
+"""What a benchmark splits at, and which of these numbers train."""
+
+
+class _NTU(Source):
+    """What NTU RGB+D 60 and 120 have in common; a subclass names its actions and benchmarks."""
+
+    layout: ClassVar[Layout] = NTU25
+    title: ClassVar[str]
+    rules: ClassVar[Mapping[str, Rule]]
+
+    def __init__(self, missing: Sequence[Path] = ()) -> None:
+        self.missing = frozenset(name for path in missing for name in _listed(Path(path)))
+
+    def find(self, roots: Sequence[Path]) -> list[RawFile]:
+        """The ``.skeleton`` files of this set's actions below ``roots``, by name.
+
+        Files whose name is no recording's are among them; reading one raises `BadFileError`, which counts it.
+
+        Raises:
+            InputError: If a root is no folder, none holds a recording of this set, or two files have one name.
+        """
+        for root in roots:
+            if not root.is_dir():
+                raise InputError(
+                    f"{root} is not a folder; unpack the archives of NTU RGB+D and hand over their folders"
+                )
+        paths = {path for root in roots for path in root.resolve().rglob(f"*{SUFFIX}")}
+        own = [path for path in paths if (action := _action(path.stem)) is None or action <= len(self.classes)]
+        own.sort(key=lambda path: (path.name, path))
+        if all(_action(path.stem) is None for path in own):
+            where = ", ".join(map(str, roots))
+            raise InputError(
+                f"no recording called like S001C001P001R001A001{SUFFIX}, A001 to A{len(self.classes):03}, "
+                f"is in {where}; hand over the folders of the unpacked archives"
+            )
+        for path, following in pairwise(own):
+            if path.name == following.name and _action(path.stem) is not None:
+                raise InputError(f"{path} and {following} have the same name; remove one of them")
+        return [RawFile(path) for path in own]
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """The clip of one file; none if the missing lists name it or no body is in any of its frames.
+
+        Raises:
+            BadFileError: If the file or its name is not what it should be.
+        """
+        clip = _clip(file.path)
+        if clip.name in self.missing:
+            return []
+        recording = parse_skeleton(_content(file.path), file.path)
+        bodies = _bodies(recording)
+        if not bodies:
+            return []
+        tracks = select_bodies(bodies, int(np.count_nonzero(recording.body_counts)))
+        joints = _centre(tracks) if tracks.any() else tracks
+        return [SkeletonSequence(clip, joints, self.layout)] if joints.any() else []
+
+    def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
+        """Each benchmark's clips, by performer, camera or setup and then by name, as published."""
+        return {benchmark: _split(clips, *rule) for benchmark, rule in self.rules.items()}
+
+    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
+        """Why sizes differ from the published ones."""
+        if found == self.published[benchmark]:
+            return ""
+        if not self.missing:
+            return (
+                "the published sizes leave out the recordings in the official lists of missing skeletons, "
+                "and no such list was given (--missing)"
+            )
+        return f"the folders, or the lists of missing skeletons, are not those of all of {self.title}"
+
+
+class NTU60(_NTU):
+    """NTU RGB+D: actions A001 to A060, setups 1 to 17, 40 performers, three cameras.
+
+    Benchmarks: ``xsub`` trains on twenty performers; ``xview`` trains on cameras 2 and 3 and tests on camera 1.
+
+    Args:
+        missing: The official list of recordings with missing skeletons, 302 of this set, from
+            https://github.com/shahroudy/NTURGB-D; one name a line, other lines are ignored. Without it recordings
+            with incomplete skeletons stay in and the published sizes cannot be reached.
+
+    Raises:
+        InputError: If a list does not exist or names no recording.
+    """
+
+    name: ClassVar[str] = "ntu60"
+    title: ClassVar[str] = "NTU RGB+D"
+    classes: ClassVar[tuple[str, ...]] = ACTIONS[:60]
+    published: ClassVar[Mapping[str, tuple[int, int]]] = {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "xsub": (attrgetter("subject"), NTU60_PERFORMERS),
+        "xview": (attrgetter("camera"), TRAINING_CAMERAS),
+    }
+
+
+class NTU120(_NTU):
+    """NTU RGB+D 120: actions A001 to A120, setups 1 to 32, 106 performers, three cameras.
+
+    Benchmarks: ``xsub`` trains on 53 performers; ``xset`` trains on even setups and tests on odd ones.
+
+    Args:
+        missing: The official lists of recordings with missing skeletons, 535 of this set, from
+            https://github.com/shahroudy/NTURGB-D; one name a line, other lines are ignored. Without them recordings
+            with incomplete skeletons stay in and the published sizes cannot be reached.
+
+    Raises:
+        InputError: If a list does not exist or names no recording.
+    """
+
+    name: ClassVar[str] = "ntu120"
+    title: ClassVar[str] = "NTU RGB+D 120"
+    classes: ClassVar[tuple[str, ...]] = ACTIONS
+    published: ClassVar[Mapping[str, tuple[int, int]]] = {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)}
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "xsub": (attrgetter("subject"), NTU120_PERFORMERS),
+        "xset": (attrgetter("setup"), TRAINING_SETUPS),
+    }
+
+    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
+        """Why sizes differ from the published ones; some papers leave out three recordings fewer."""
+        if found == LEAVING_OUT_532[benchmark]:
+            return "these are the sizes of papers that leave out 532 recordings; the official lists name 535"
+        return super().explain(benchmark, found)
+
+
+def _listed(path: Path) -> set[str]:
+    """The recordings that a missing list names."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise InputError(
+            f"cannot read the list of missing skeletons {path}: {error.strerror or error}; it is a text file"
+        ) from error
+    names = {line.strip().removesuffix(SUFFIX) for line in lines}
+    recordings = {name for name in names if NAME.fullmatch(name)}
+    if not recordings:
+        raise InputError(f"{path} names no recording; expected lines like S001C001P001R001A001")
+    return recordings
+
+
+def _action(name: str) -> int | None:
+    """The action in a recording's name, from 1; None where the name is no recording's."""
+    match = NAME.fullmatch(name)
+    action = int(match[5]) if match else 0
+    return action if 1 <= action <= len(ACTIONS) else None
+
+
+def _clip(path: Path) -> Clip:
+    match, action = NAME.fullmatch(path.stem), _action(path.stem)
+    if match is None or action is None:
+        expected = f"a name like S001C001P001R001A001{SUFFIX}, actions A001 to A{len(ACTIONS)}"
+        raise BadFileError(path, "bad name", path.name, expected)
+    setup, camera, performer, replication, _ = (str(int(number)) for number in match.groups())
+    return Clip(path.stem, action - 1, subject=performer, camera=camera, setup=setup, replication=replication)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        found = f"a file that cannot be read ({error.strerror or error})"
+        raise BadFileError(path, "not text", found, "a readable file") from error
+
+
+def _bodies(recording: SkeletonFile) -> list[TrackedBody]:
+    """Each body's frames, on the time line that is left when frames without a body are cut out."""
+    time = np.cumsum(recording.body_counts > 0) - 1  # (T,)
+    joints = recording.joints.astype(np.float32)
+    _, first = np.unique(recording.body_ids, return_index=True)
+    return [
+        TrackedBody(int(time[recording.frames[row]]), joints[recording.body_ids == recording.body_ids[row]])
+        for row in np.sort(first)
+    ]
+
+
+def _centre(joints: Float32[np.ndarray, "m t v c"]) -> Float32[np.ndarray, "m t v c"]:
+    """Moves the origin to the spine of the first body in its first frame; absent frames stay zero."""
+    absent = joints.reshape(*joints.shape[:2], -1).sum(axis=-1) == 0  # (M, T), as published by the sum
+    first = joints[0].any(axis=(1, 2)).argmax()
+    centred = joints - joints[0, first, NTU25.index("spine_mid")]
+    centred[absent] = 0
+    return centred
+
+
+def _split(clips: Sequence[Clip], number: Callable[[Clip], str], training: frozenset[int]) -> Split:
+    """Training and test clips by the number that a benchmark splits at, in its order and then by name."""
+    ordered = sorted(range(len(clips)), key=lambda position: (int(number(clips[position])), clips[position].name))
+    trains = [int(number(clips[position])) in training for position in ordered]
+    return Split(
+        tuple(position for position, train in zip(ordered, trains, strict=True) if train),
+        tuple(position for position, train in zip(ordered, trains, strict=True) if not train),
+    )
