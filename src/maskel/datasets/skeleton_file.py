@@ -77,12 +77,12 @@ def _parse_columns(data: bytes) -> SkeletonFile | None:
     blanks = octets[ends]
     if len(line_end) == 2:  # the CR ends the last field of a line
         feeds = blanks == ord("\n")
-        if (octets[ends[feeds] - 1] != ord("\r")).any():
+        if feeds.sum() != (blanks == ord("\r")).sum() or (octets[ends[feeds] - 1] != ord("\r")).any():
             return None
         ends, blanks = ends[~feeds], blanks[~feeds]
     newlines = blanks == line_end[0]
     last = np.flatnonzero(newlines)  # the field that ends each line
-    single = ends[0] > 0 and bool((np.diff(ends) > 1).all()) and text.count(b"\n") == len(last)
+    single = ends[0] > 0 and bool((np.diff(ends) > 1).all())
     if not (text.isascii() and single and (newlines | (blanks == ord(" "))).all()):
         return None
     fields = np.diff(last, prepend=-1)
@@ -189,7 +189,7 @@ def _decode_decimals(
 
     scale = POWERS_OF_TEN[np.clip(decimals, 0, len(POWERS_OF_TEN) - 1)]
     numbers = (whole * scale + words[0] * np.uint64(10**8) + words[1]) / scale.astype(np.float64)
-    np.negative(numbers, where=negative, out=numbers)
+    numbers *= 1.0 - 2.0 * negative
     for field in np.flatnonzero(~plain):
         try:
             numbers[field] = float(text[starts[field] : ends[field]])
