@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import multiprocessing
@@ -6,15 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from maskel.commands.prepare import PrepareSummary, prepare, show
-from maskel.datasets import reading
+from maskel.datasets import SOURCES, reading
 from maskel.datasets.base import RawFile
 from maskel.datasets.nw_ucla import NwUcla
 from maskel.datasets.store import SkeletonSet
@@ -69,6 +72,31 @@ def test_raw_files_become_a_set_in_the_order_found(raw: Path, tmp_path: Path) ->
     assert "24 of 2 classes, from 24 files" in text
     assert "1,020 / 464" in text
     assert "95 of the 464" in text
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "ntu"
+
+
+@pytest.mark.parametrize(("name", "single_body"), [("ntu60", "zero"), ("ntu120", "copy")])
+def test_a_batch_of_prepared_ntu_clips_is_the_published_array(
+    tmp_path: Path, name: str, single_body: Literal["zero", "copy"]
+) -> None:
+    expected = json.loads((GOLDEN / "expected.json").read_text())[name]
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    with zipfile.ZipFile(GOLDEN / "raw.zip") as archive:
+        for clip, entry in expected["clips"].items():
+            (raw / f"{clip}.skeleton").write_bytes(archive.read(f"{entry['raw']}.skeleton"))
+    prepare(SOURCES[name](), [raw], tmp_path / "set", workers=1)
+    prepared = SkeletonSet.open(tmp_path / "set")
+    batch = prepared.gather(np.arange(len(prepared)), 2, single_body)
+    published = batch.joints.transpose(1, 2).flatten(2).numpy()  # (B, T, M * V * C)
+    assert published.shape == (51, 45, 150)
+    digests = {
+        clip.name: hashlib.sha256(joints.tobytes()).hexdigest()
+        for clip, joints in zip(prepared.clips, published, strict=True)
+    }
+    assert digests == {clip: entry["sha256"] for clip, entry in expected["clips"].items()}
 
 
 def test_the_set_is_the_same_for_any_number_of_workers(
