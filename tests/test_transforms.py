@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from released import golden
 
 from maskel.draws import clip_keys
 from maskel.errors import InputError
@@ -20,6 +19,7 @@ from maskel.transforms import (
     test_view,
     to_stream,
 )
+from released import golden
 
 
 def golden_clips() -> tuple[dict[str, np.ndarray], SkeletonBatch]:

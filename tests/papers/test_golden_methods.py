@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from released import bodies, fill, golden
 
 from maskel.layouts import NTU25
 from maskel.losses import masked_mean_squared_error
 from maskel.methods import MAE, MAMP
 from maskel.methods.masked import MaskedModeling
 from maskel.models.encoder import Encoder, EncoderConfig
+from released import bodies, fill, golden
 
 
 def build(name: str, config: dict) -> MaskedModeling:

@@ -73,7 +73,7 @@ def knn(
     frozen.to(world.device)
     known = extract(frozen, clips, train, world, single_body, precision)
     asked = extract(frozen, clips, test, world, single_body, precision)
-    labels = torch.from_numpy(clips.labels).to(world.device)
+    labels = torch.tensor(clips.labels, device=world.device)
     nearest, voted = vote(known, labels[train], asked, len(clips.classes), k)
     run = open_run(out, "knn", config, False, world)
     if world.leads:

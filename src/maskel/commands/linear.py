@@ -83,12 +83,12 @@ def linear(
     world = distributed.start(device)
     probe = build_seeded(lambda: LinearProbe(frozen, len(clips.classes), single_body == "zero"), seed)
     probe.to(world.device)
-    labels = torch.from_numpy(clips.labels[test]).to(world.device)
+    labels = torch.tensor(clips.labels[test], device=world.device)
     features = extract(frozen, clips, test, world, single_body, training.precision)
     batches: ClipBatches | FeatureBatches
     if cache_features:
         cached = extract(frozen, clips, train, world, single_body, training.precision)
-        right = torch.from_numpy(clips.labels[train]).to(world.device)
+        right = torch.tensor(clips.labels[train], device=world.device)
         batches = FeatureBatches(cached, right, train, training.batch_size, seed)
     else:
         window = frozen.config.window

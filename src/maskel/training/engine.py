@@ -190,7 +190,7 @@ def _save(run: RunFolder, state: _State, method: Method, optimizer: torch.optim.
             "rows": state.rows,
             "totals": state.totals,
             "seconds": state.seconds,
-            "method": method.state_dict(),
+            "method": {name: value for name, value in method.state_dict().items() if name not in _frozen(method)},
             "optimizer": optimizer.state_dict(),
         }
     )
@@ -198,9 +198,16 @@ def _save(run: RunFolder, state: _State, method: Method, optimizer: torch.optim.
 
 def _restore(run: RunFolder, method: Method, optimizer: torch.optim.Optimizer, world: World) -> _State:
     saved: dict[str, Any] = run.load_state(world.device)
-    method.load_state_dict(saved["method"])
+    missing, unexpected = method.load_state_dict(saved["method"], strict=False)
+    if set(missing) - _frozen(method) or unexpected:
+        raise InputError(f"{run.path}: the saved state is not of this model; start the run again")
     optimizer.load_state_dict(saved["optimizer"])
     return _State(saved["step"], saved["rows"], saved["totals"], saved["seconds"])
+
+
+def _frozen(method: Method) -> set[str]:
+    """Names of weights that never change; they come from elsewhere and are not saved."""
+    return {name for name, parameter in method.named_parameters() if not parameter.requires_grad}
 
 
 def _anyone(wish: bool, world: World) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ class FeatureBatch:
     clips: Int64[Tensor, " b"]
 
 
+@runtime_checkable
 class Batches(Protocol):
     """What the training loop iterates over."""
 

@@ -22,7 +22,7 @@ class Progress:
     """
 
     def __init__(self, steps: int, done: int, show: bool) -> None:
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, soft_wrap=True)
         self.show = show
         self.bar = Bar(
             TextColumn("step"),
