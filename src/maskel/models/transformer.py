@@ -6,6 +6,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+def attend(
+    query: Float[Tensor, "b h n d"], key: Float[Tensor, "b h n d"], value: Float[Tensor, "b h n d"]
+) -> Float[Tensor, "b h n d"]:
+    """Softmax(Q·Kᵀ/√d)·V, by the quickest way for the device and type; ``benchmarks/training_step.py`` measures it."""
+    if query.device.type == "cpu" and query.dtype == torch.bfloat16:  # PyTorch's fused kernel is slower there
+        return torch.softmax((query * query.shape[-1] ** -0.5) @ key.transpose(2, 3), -1) @ value
+    return functional.scaled_dot_product_attention(query, key, value)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention, softmax(Q·Kᵀ/√d)·V, with biases.
 
@@ -23,7 +32,7 @@ class Attention(nn.Module):
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         """Attend among all tokens."""
         query, key, value = self.qkv(tokens).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(query, key, value)  # (B, heads, N, D / heads)
+        attended = attend(query, key, value)  # (B, heads, N, D / heads)
         return self.proj(attended.transpose(1, 2).flatten(2))
 
 
