@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from docstring_parser import parse as parse_docstring
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace  # type: ignore[attr-defined]
 from rich.console import Console
 
@@ -22,7 +23,7 @@ import maskel
 from maskel.errors import InputError, TrainingError
 from maskel.training import distributed
 from maskel.training.engine import Stopped
-from maskel.training.run import CONFIG
+from maskel.training.run import CONFIG, RunFolder
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -52,11 +53,13 @@ def _prepare(arguments: Sequence[str]) -> None:
     parser.add_argument("roots", nargs="+", type=Path, help="folders (or archives) with the raw recordings")
     parser.add_function_arguments(prepare, skip={"source", "roots"}, as_group=False)
     own = inspect.signature(SOURCES[name]).parameters
+    meaning = {entry.arg_name: entry.description for entry in parse_docstring(SOURCES[name].__doc__ or "").params}
     for option in own.values():
-        if option.annotation is bool:
-            parser.add_argument(f"--{option.name}", type=bool, default=option.default)
-        else:
-            parser.add_argument(f"--{option.name}", nargs="+", type=Path, default=[])
+        several = {} if option.annotation is bool else {"nargs": "+"}
+        kind = bool if option.annotation is bool else Path
+        parser.add_argument(
+            f"--{option.name}", type=kind, default=option.default, help=meaning.get(option.name), **several
+        )
     found = parser.parse_args(_spell(arguments[1:], parser))
     source = SOURCES[name](**{option: found.pop(option) for option in own})
     show(prepare(source, **vars(found)), Console(highlight=False))
@@ -73,38 +76,66 @@ def _pretrain(arguments: Sequence[str]) -> None:
     found, resume = _parse(parser, "pretrain", arguments)
     options = {name: vars(found.pop(name)) for name in METHODS}
     run = pretrain(**vars(found), options=options.get(found.method, {}), resume=resume)
-    _say_where(run.path)
+    _say(run.path)
 
 
-def _command(name: str, function: Callable[..., Any]) -> Callable[[Sequence[str]], None]:
-    def call(arguments: Sequence[str]) -> None:
-        parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False)
-        resumable = "resume" in inspect.signature(function).parameters
-        parser.add_function_arguments(function, skip={"resume"}, as_group=False)
-        found, resume = _parse(parser, name, arguments)
-        run = function(**vars(found), **({"resume": resume} if resumable else {}))
-        _say_where(run.path)
-
-    return call
+def _run_command(name: str, function: Callable[..., RunFolder], arguments: Sequence[str]) -> None:
+    parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False)
+    resumable = "resume" in inspect.signature(function).parameters
+    parser.add_function_arguments(function, skip={"resume"}, as_group=False)
+    found, resume = _parse(parser, name, arguments)
+    _say(function(**vars(found), **({"resume": resume} if resumable else {})).path)
 
 
 def _linear(arguments: Sequence[str]) -> None:
     from maskel.commands.linear import linear
 
-    _command("linear", linear)(arguments)
+    _run_command("linear", linear, arguments)
 
 
 def _knn(arguments: Sequence[str]) -> None:
     from maskel.commands.knn import knn
 
-    _command("knn", knn)(arguments)
+    _run_command("knn", knn, arguments)
+
+
+def _options(name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "") -> Options:
+    """Options of a command that has no recipe; ``several`` names an argument that takes all words without a dash."""
+    parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False)
+    if several:
+        parser.add_argument(several, nargs="+", type=Path, help="run folders")
+    parser.add_function_arguments(function, skip={several, "run_command"}, as_group=False)
+    return vars(parser.parse_args(_spell(arguments, parser)))
+
+
+def _report(arguments: Sequence[str]) -> None:
+    from maskel.commands.report import report
+
+    _say(report(**_options("report", report, arguments, several="runs")))
+
+
+def _synthesize(arguments: Sequence[str]) -> None:
+    from maskel.datasets.synthetic import synthesize
+
+    files = synthesize(**_options("synthesize", synthesize, arguments))
+    _say(f"{len(files)} recordings in {files[0].parent}")
+
+
+def _demo(arguments: Sequence[str]) -> None:
+    from maskel.commands.demo import demo
+
+    page = demo(main, **_options("demo", demo, arguments))
+    _say(f"report: {page.resolve()}")
 
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
+    "demo": (_demo, "the whole path on generated data, in a few minutes"),
+    "synthesize": (_synthesize, "write synthetic recordings in NTU's raw format"),
     "prepare": (_prepare, "turn raw recordings into a prepared set"),
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
+    "report": (_report, "show runs on one HTML page"),
 }
 """Name -> what runs it and what it is for. Imports are inside, so that each command starts with what it needs."""
 
@@ -250,5 +281,5 @@ def _sentence(fault: Exception, command: str) -> str:
     return text
 
 
-def _say_where(path: Path) -> None:
-    Console(highlight=False, soft_wrap=True).print(str(path))
+def _say(text: object) -> None:
+    Console(highlight=False, soft_wrap=True).print(str(text), markup=False)

@@ -1,0 +1,63 @@
+"""``maskel demo``: the whole path on generated data, as the commands a user would type."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from maskel.errors import InputError
+from maskel.training.run import RunFolder
+
+
+def demo(run_command: Callable[[Sequence[str]], int], out: Path = Path("demo-run"), seed: int = 0) -> Path:
+    """Write raw recordings, prepare them, pre-train MAMP, evaluate, and draw the report.
+
+    The data are synthetic: the accuracies mean nothing beyond that the pipeline learns.
+
+    Args:
+        run_command: Runs one ``maskel`` command line and returns its exit code.
+        out: A new folder for everything.
+        seed: Of the data, the weights and every draw.
+
+    Returns:
+        The report page.
+
+    Raises:
+        InputError: If ``out`` exists, or a step fails.
+    """
+    if out.exists():
+        raise InputError(f"{out} exists; remove it or choose another --out")
+    raw, prepared, run, report = (str(out / name) for name in ("raw", "set", "mamp", "report.html"))
+    draw = ["--seed", str(seed)]
+    frozen = ["--config", "demo", "--encoder", run, "--data", prepared, *draw]
+    steps = [
+        ["synthesize", "--out", raw, *draw],
+        ["prepare", "synthetic", raw, "--out", prepared],
+        ["pretrain", "--config", "mamp", "--config", "demo", "--data", prepared, "--out", run, *draw],
+        ["linear", *frozen, "--out", str(out / "linear")],
+        ["linear", *frozen, "--untrained", "--out", str(out / "linear-untrained")],
+        ["knn", *frozen[2:], "--out", str(out / "knn")],
+        ["knn", *frozen[2:], "--untrained", "--out", str(out / "knn-untrained")],
+    ]
+    results = [step[-1] for step in steps[2:]]
+    steps.append(["report", *results, "--out", report])
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for step in steps:
+        console.print(f"\n$ maskel {' '.join(step)}", style="bold", markup=False)
+        if run_command(step):
+            raise InputError(f"the step `maskel {' '.join(step)}` failed; its message stands above")
+    Console(highlight=False).print(_table(out))
+    return Path(report)
+
+
+def _table(out: Path) -> Table:
+    table = Table("evaluation", "encoder", "correct / seen", "accuracy", title="performers never seen in training")
+    for kind, title in (("linear", "linear, last epoch"), ("knn", "nearest neighbour")):
+        for suffix, encoder in (("", "pre-trained by MAMP"), ("-untrained", "untrained")):
+            result = RunFolder(out / f"{kind}{suffix}").read_result()
+            counted = f"{result['correct']} / {result['seen']}"
+            table.add_row(title, encoder, counted, f"{100 * result['accuracy']:.1f} %")
+            classes = len(result["per_class"])
+    table.add_row("chance", "", "", f"{100 / classes:.1f} %")
+    return table
