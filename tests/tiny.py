@@ -1,0 +1,96 @@
+"""A prepared set and models small enough that a whole run takes a fraction of a second."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskel.commands.pretrain import pretrain
+from maskel.datasets.base import Split
+from maskel.datasets.store_writer import SetWriter
+from maskel.layouts import NTU25, Layout
+from maskel.methods import METHODS, MaskedModeling
+from maskel.methods.base import build_seeded
+from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
+from maskel.training.distributed import World
+from maskel.training.optim import AdamWTraining, SGDTraining
+from maskel.training.run import RunFolder
+
+CLASSES = ("wave", "clap", "kick")
+TRAIN, TEST = 16, 8
+ENCODER = EncoderConfig(window=8, dim=16, depth=2, num_heads=2, mlp_ratio=2.0)
+OPTIONS: dict[str, Any] = {"ratio": 0.8, "decoder_dim": 16, "decoder_depth": 1}
+TRAINING = AdamWTraining(epochs=3, batch_size=5, warmup_epochs=1.0)
+PROBE = SGDTraining(epochs=4, batch_size=8)
+ALONE = World(0, 1, torch.device("cpu"))
+
+
+def generated_clip(number: int, layout: Layout) -> SkeletonSequence:
+    """Clip ``number``: one body or two, 5 to 60 frames, each class with a frequency of its own."""
+    draws = np.random.default_rng((7, number))
+    label, bodies, frames = number % len(CLASSES), 1 + number % 2, 5 + (number * 23) % 56
+    rest = draws.normal(size=(bodies, 1, len(layout), 3))
+    phase = draws.uniform(0, 0.5, size=(bodies, 1, len(layout), 3))
+    time = np.arange(frames)[None, :, None, None]
+    joints = rest + 0.5 * np.sin(0.1 * (1 + 2 * label) * time + phase)
+    clip = Clip(f"clip{number:02d}", label, subject=str(number % 4))
+    return SkeletonSequence(clip, joints.astype(np.float32), layout)
+
+
+def write_set(out: Path, layout: Layout = NTU25, train: int = TRAIN, test: int = TEST) -> Path:
+    """Prepare ``train`` + ``test`` generated clips, whose benchmark xsub mixes the two."""
+    order = tuple(int(position) for position in np.random.default_rng(3).permutation(train + test))
+    with SetWriter(out, layout, CLASSES, "generated", {}) as writer:
+        for number in range(train + test):
+            writer.add(generated_clip(number, layout))
+        writer.finish({"xsub": Split(order[:train], order[train:])})
+    return out
+
+
+def tiny_pretrain(data: Path, out: Path, **changes: Any) -> RunFolder:
+    """One tiny pre-training run on the CPU."""
+    given: dict[str, Any] = {"options": OPTIONS, "encoder": ENCODER, "training": TRAINING, "device": "cpu"}
+    return pretrain(data, out=out, **(given | changes))
+
+
+def tiny_method(name: str, layout: Layout = NTU25, seed: int = 0, **options: Any) -> MaskedModeling:
+    """A method as ``tiny_pretrain`` starts with."""
+    return build_seeded(lambda: METHODS[name](Encoder(layout, ENCODER), **(OPTIONS | options)), seed)
+
+
+def random_batch(layout: Layout, clips: int = 4, window: int = ENCODER.window, seed: int = 0) -> SkeletonBatch:
+    """Clips of which every second has an absent second body."""
+    joints = torch.randn(clips, 2, window, len(layout), 3, generator=torch.Generator().manual_seed(seed))
+    present = torch.ones(clips, 2, dtype=torch.bool)
+    present[::2, 1] = False
+    numbers = torch.arange(clips)
+    joints = joints * present[:, :, None, None, None]
+    return SkeletonBatch(joints, torch.full((clips,), window), present, numbers % len(CLASSES), numbers)
+
+
+def state_of(run: RunFolder) -> dict[str, Any]:
+    """The saved state without its wall time."""
+    state = run.load_state()
+    state.pop("seconds")
+    return state
+
+
+def assert_identical(one: Any, other: Any, where: str = "state") -> None:
+    """Equal bit for bit, tensors and nested containers included."""
+    assert type(one) is type(other), where
+    if isinstance(one, Tensor):
+        assert one.dtype == other.dtype, where
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert list(one) == list(other), where
+        for key in one:
+            assert_identical(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), where
+        for place, (a, b) in enumerate(zip(one, other, strict=True)):
+            assert_identical(a, b, f"{where}[{place}]")
+    else:
+        assert one == other, where
