@@ -1,0 +1,454 @@
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import tiny
+from maskel.commands.pretrain import load_method
+from maskel.datasets.store import SkeletonSet
+from maskel.draws import Purpose, body_keys, clip_keys, uniform
+from maskel.errors import InputError, TrainingError
+from maskel.methods import METHODS
+from maskel.methods.masked import MaskedModeling
+from maskel.models.encoder import load_encoder
+from maskel.training.engine import Stopped, fit
+from maskel.training.loading import ClipBatches
+from maskel.training.optim import AdamWTraining, SGDTraining
+from maskel.training.run import CONFIG, ENCODER, METRICS, RunFolder
+from maskel.transforms import TrainView
+
+methods = pytest.mark.parametrize("name", METHODS)
+Load = Callable[..., Any]
+
+
+def batches_of(data: SkeletonSet, batch_size: int = 5, seed: int = 0) -> ClipBatches:
+    positions = data.split("xsub", "train")
+    window = tiny.ENCODER.window
+    return ClipBatches(data, positions, batch_size, seed, window, TrainView(), "zero", tiny.ALONE.device)
+
+
+def names_of(clips: np.ndarray) -> list[str]:
+    return [f"clip {clip}" for clip in clips]
+
+
+def assert_same_run(one: RunFolder, other: RunFolder) -> None:
+    """The same weights, optimiser, metrics and options, bit for bit."""
+    tiny.assert_identical(tiny.state_of(one), tiny.state_of(other))
+    tiny.assert_identical(load_file(one.path / ENCODER), load_file(other.path / ENCODER))
+    for name in (METRICS, CONFIG):
+        assert (one.path / name).read_bytes() == (other.path / name).read_bytes()
+
+
+def load_then(monkeypatch: pytest.MonkeyPatch, count: int, do: Callable[[], Any]) -> None:
+    """Call ``do`` while the ``count``-th batch is loaded."""
+    load: Load = ClipBatches.load
+    calls = []
+
+    def hooked(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
+        calls.append(epoch)
+        if len(calls) == count:
+            do()
+        return load(self, epoch, clips)
+
+    monkeypatch.setattr(ClipBatches, "load", hooked)
+
+
+@methods
+def test_the_loss_of_clips_seen_again_and_again_falls(name: str, tiny_set: SkeletonSet, tmp_path: Path) -> None:
+    method = tiny.tiny_method(name, bodies="present")
+    positions = tiny_set.split("xsub", "train")[:4]
+    batches = ClipBatches(tiny_set, positions, 4, 0, 8, None, "zero", tiny.ALONE.device)
+    training = AdamWTraining(epochs=60, batch_size=4, lr=5e-3, warmup_epochs=1.0, save_epochs=60)
+    outcome = fit(method, batches, training, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
+    losses = [row["loss"] for row in outcome.rows]
+    assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:5])
+
+
+@methods
+@pytest.mark.parametrize("when", [1, 5, 9])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+    name: str, when: int, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tiny.tiny_pretrain(prepared, tmp_path / "whole", method=name)
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patched:
+        load_then(patched, when, lambda: os.kill(os.getpid(), signal.SIGINT))
+        if when == 9:  # the last step of all: the run is complete, nothing is left to stop
+            tiny.tiny_pretrain(prepared, tmp_path / "parts", method=name)
+        else:
+            with pytest.raises(Stopped, match=f"after step {when}; go on with --resume .*parts"):
+                tiny.tiny_pretrain(prepared, tmp_path / "parts", method=name)
+            assert not (tmp_path / "parts" / "result.json").exists()
+    assert signal.getsignal(signal.SIGINT) is before
+    parts = tiny.tiny_pretrain(prepared, tmp_path / "parts", method=name, resume=True)
+    assert_same_run(parts, whole)
+    assert len(parts.read_metrics()) == tiny.TRAINING.epochs
+    assert parts.read_result()["loss"] == whole.read_result()["loss"]
+
+
+def test_a_run_can_be_stopped_many_times(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tiny.tiny_pretrain(prepared, tmp_path / "whole")
+    for attempt in range(8):
+        with monkeypatch.context() as patched:
+            load_then(patched, 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+            with pytest.raises(Stopped, match=f"after step {attempt + 1};"):
+                tiny.tiny_pretrain(prepared, tmp_path / "parts", resume=attempt > 0)
+    parts = tiny.tiny_pretrain(prepared, tmp_path / "parts", resume=True)
+    assert_same_run(parts, whole)
+
+
+def test_a_second_interrupt_stops_at_once(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    load_then(monkeypatch, 2, twice)
+    with pytest.raises(KeyboardInterrupt):
+        tiny.tiny_pretrain(prepared, tmp_path / "run")
+
+
+def test_a_killed_run_goes_on_from_its_last_saved_epoch(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die() -> None:
+        raise MemoryError
+
+    whole = tiny.tiny_pretrain(prepared, tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        load_then(patched, 8, die)  # two of three epochs are saved, one step of the third is lost
+        with pytest.raises(MemoryError):
+            tiny.tiny_pretrain(prepared, tmp_path / "parts")
+    parts = tiny.tiny_pretrain(prepared, tmp_path / "parts", resume=True)
+    assert_same_run(parts, whole)
+
+
+def one_gradient(data: SkeletonSet, out: Path, accumulate: int, method: MaskedModeling) -> dict[str, torch.Tensor]:
+    """The gradient of one step over 7 clips, as plain SGD at rate 1 leaves it in the weights."""
+    before = {name: weight.detach().clone() for name, weight in method.named_parameters()}
+    training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
+    batches = batches_of(data, 7)
+    batches.positions = batches.positions[:7]
+    fit(method, batches, training, RunFolder(out), tiny.ALONE, name_clips=names_of)
+    return {name: before[name] - weight.detach() for name, weight in method.named_parameters()}
+
+
+@methods
+@pytest.mark.parametrize("bodies", ["all", "present"])
+def test_micro_batches_change_nothing_but_rounding(
+    name: str, bodies: str, tiny_set: SkeletonSet, tmp_path: Path
+) -> None:
+    found = {}
+    for accumulate in (1, 3, 7):
+        out = tmp_path / str(accumulate)
+        out.mkdir()
+        found[accumulate] = one_gradient(tiny_set, out, accumulate, tiny.tiny_method(name, bodies=bodies))
+        assert RunFolder(out).read_metrics()[0]["loss"] == pytest.approx(
+            RunFolder(tmp_path / "1").read_metrics()[0]["loss"], rel=1e-6
+        )
+    for parameter, gradient in found[1].items():
+        assert gradient.any(), parameter
+        for accumulate in (3, 7):
+            torch.testing.assert_close(found[accumulate][parameter], gradient, rtol=1e-4, atol=5e-7)
+
+
+def test_a_batch_that_cannot_be_cut_is_refused(prepared: Path, tmp_path: Path) -> None:
+    training = replace(tiny.TRAINING, accumulate=6)
+    with pytest.raises(InputError, match="batch_size 5 cannot be shared by 1 processes with accumulate 6"):
+        tiny.tiny_pretrain(prepared, tmp_path / "run", training=training)
+
+
+@methods
+def test_same_seed_same_result_other_seed_another(name: str, prepared: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    one = tiny.tiny_pretrain(prepared, tmp_path / "one", method=name, seed=4)
+    torch.manual_seed(2)  # torch's own generator decides nothing
+    np.random.seed(2)  # noqa: NPY002 (nor does NumPy's)
+    same = tiny.tiny_pretrain(prepared, tmp_path / "same", method=name, seed=4)
+    other = tiny.tiny_pretrain(prepared, tmp_path / "other", method=name, seed=5)
+    assert_same_run(one, same)
+    assert one.read_metrics() != other.read_metrics()
+
+
+def test_a_run_leaves_the_random_generator_alone(prepared: Path, tmp_path: Path) -> None:
+    before = torch.random.get_rng_state()
+    tiny.tiny_pretrain(prepared, tmp_path / "run")
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@methods
+def test_a_clip_has_its_view_and_mask_in_any_batch(name: str, tiny_set: SkeletonSet) -> None:
+    batches, method = batches_of(tiny_set), tiny.tiny_method(name)
+    clips = tiny_set.split("xsub", "train")
+
+    def views_and_masks(some: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        batch = batches.load(epoch, some)
+        keys = body_keys(clip_keys(batches.seed, epoch, batch.clips), batch.joints.shape[1])
+        draws = uniform(keys.flatten(), Purpose.MASK, method.encoder.num_tokens)
+        patches = method.encoder.patches(batch.joints.flatten(0, 1))
+        return batch.joints, method.masking(patches, draws).hidden.unflatten(0, (len(some), -1))
+
+    joints, hidden = views_and_masks(clips, 3)
+    for place in (0, 5, 11):
+        alone = views_and_masks(clips[place : place + 1], 3)
+        assert torch.equal(alone[0][0], joints[place])
+        assert torch.equal(alone[1][0], hidden[place])
+    backwards = views_and_masks(clips[::-1].copy(), 3)
+    assert torch.equal(backwards[0].flip(0), joints)
+    assert torch.equal(backwards[1].flip(0), hidden)
+    later = views_and_masks(clips, 4)
+    assert not torch.equal(later[0], joints)
+    assert not torch.equal(later[1], hidden)
+
+
+def test_bodies_of_a_clip_have_masks_of_their_own(tiny_set: SkeletonSet) -> None:
+    keys = body_keys(clip_keys(0, 0, torch.arange(50)), 2)
+    assert len(set(keys.flatten().tolist())) == 100
+
+
+def test_a_loss_that_is_not_finite_names_step_and_clips_and_keeps_the_state(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load: Load = ClipBatches.load
+    calls: list[int] = []
+
+    def poisoned(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
+        batch = load(self, epoch, clips)
+        calls.append(epoch)
+        if len(calls) == 5:
+            return batch.with_joints(batch.joints * float("inf"))
+        return batch
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ClipBatches, "load", poisoned)
+        with pytest.raises(TrainingError) as caught:
+            tiny.tiny_pretrain(prepared, tmp_path / "run")
+    data = SkeletonSet.open(prepared)
+    clips = batches_of(data).step_clips(1, 1)
+    assert "not finite at step 4 (epoch 1" in str(caught.value)
+    assert ", ".join(data.clips[clip].name for clip in clips) in str(caught.value)
+    run = RunFolder(tmp_path / "run")
+    state = run.load_state()
+    assert state["step"] == 4
+    assert all(weight.isfinite().all() for weight in state["method"].values())
+    resumed = tiny.tiny_pretrain(prepared, run.path, resume=True)  # the fault was a passing one
+    assert_same_run(resumed, tiny.tiny_pretrain(prepared, tmp_path / "whole"))
+
+
+def test_a_weight_that_is_not_finite_stops_the_run(tiny_set: SkeletonSet, tmp_path: Path) -> None:
+    method = tiny.tiny_method("mamp")
+    with torch.no_grad():
+        method.encoder.patch_embed.weight[0, 0] = float("nan")
+    with pytest.raises(TrainingError, match=r"step 0 .*begin with clip "):
+        fit(method, batches_of(tiny_set), tiny.TRAINING, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
+    assert RunFolder(tmp_path).load_state()["step"] == 0
+
+
+def test_the_learning_rate_rises_falls_and_ends_near_its_end(prepared: Path, tmp_path: Path) -> None:
+    training = AdamWTraining(epochs=50, batch_size=16, lr=1e-3, min_lr=2e-4, warmup_epochs=5.0, save_epochs=50)
+    run = tiny.tiny_pretrain(prepared, tmp_path / "run", training=training)
+    rates = [row["lr"] for row in run.read_metrics()]
+    assert rates == [training.learning_rate(float(epoch)) for epoch in range(50)]
+    assert max(rates) == rates[5] == 1e-3
+    assert rates[5:] == sorted(rates[5:], reverse=True)
+    assert rates[-1] == pytest.approx(2e-4, rel=0.01)
+    assert run.load_state()["optimizer"]["param_groups"][0]["lr"] == rates[-1]
+
+
+@methods
+def test_biases_and_norms_have_no_weight_decay(name: str) -> None:
+    method = tiny.tiny_method(name)
+    names = {id(parameter): parameter_name for parameter_name, parameter in method.named_parameters()}
+    decay = {}
+    for group in tiny.TRAINING.optimizer(method).param_groups:
+        decay |= {names[id(parameter)]: group["weight_decay"] for parameter in group["params"]}
+    assert set(decay) == set(names.values())
+    for parameter_name, value in decay.items():
+        one_dimensional = parameter_name.endswith(".bias") or ".norm" in parameter_name
+        assert value == (0.0 if one_dimensional else 0.05), parameter_name
+    for embedded in ("encoder.time_embed", "encoder.joint_embed", "decoder.mask_token", "decoder.time_embed"):
+        assert decay[embedded] == 0.05
+
+
+def test_weight_decay_pulls_on_weights(tiny_set: SkeletonSet, tmp_path: Path) -> None:
+    moved = []
+    for decay in (0.0, 10.0):
+        method = tiny.tiny_method("mae")
+        training = AdamWTraining(epochs=1, batch_size=16, warmup_epochs=0.0, lr=1e-3, weight_decay=decay)
+        fit(method, batches_of(tiny_set, 16), training, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
+        moved.append(dict(method.named_parameters()))
+    start = dict(tiny.tiny_method("mae").named_parameters())
+    for parameter in ("encoder.patch_embed.weight", "decoder.mask_token"):
+        torch.testing.assert_close(moved[1][parameter], moved[0][parameter] - 1e-2 * start[parameter])
+    assert torch.equal(moved[1]["encoder.patch_embed.bias"], moved[0]["encoder.patch_embed.bias"])
+
+
+def test_clipping_bounds_the_gradient(tiny_set: SkeletonSet, tmp_path: Path) -> None:
+    method = tiny.tiny_method("mae")
+    before = [weight.detach().clone() for weight in method.parameters()]
+    training = SGDTraining(epochs=1, batch_size=16, lr=1.0, momentum=0.0, clip_grad=1e-3)
+    fit(method, batches_of(tiny_set, 16), training, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
+    steps = [(old - new).flatten() for old, new in zip(before, method.parameters(), strict=True)]
+    assert torch.cat(steps).norm().item() == pytest.approx(1e-3, rel=0.01)
+
+
+@methods
+def test_bfloat16_is_close(name: str, prepared: Path, tmp_path: Path) -> None:
+    single = tiny.tiny_pretrain(prepared, tmp_path / "fp32", method=name)
+    training = replace(tiny.TRAINING, precision="bf16")
+    half = tiny.tiny_pretrain(prepared, tmp_path / "bf16", method=name, training=training)
+    losses = [[row["loss"] for row in run.read_metrics()] for run in (single, half)]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert all(weight.dtype == torch.float32 for weight in half.load_state()["method"].values())
+
+
+def test_too_few_clips_are_refused(prepared: Path, tmp_path: Path) -> None:
+    training = replace(tiny.TRAINING, batch_size=17)
+    with pytest.raises(InputError, match=r"16 clips, fewer than one batch of 17; use --training.batch_size 16 or less"):
+        tiny.tiny_pretrain(prepared, tmp_path / "run", training=training)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"training": replace(tiny.TRAINING, epochs=4)}, {"method": "mae"}])
+def test_other_options_cannot_resume(changes: dict[str, Any], pretrained: RunFolder, prepared: Path) -> None:
+    before = {file.name: file.read_bytes() for file in pretrained.path.iterdir()}
+    with pytest.raises(InputError, match=r"was started with another .*resume with the same options"):
+        tiny.tiny_pretrain(prepared, pretrained.path, resume=True, **changes)
+    assert {file.name: file.read_bytes() for file in pretrained.path.iterdir()} == before
+
+
+def test_nothing_to_resume_is_refused(prepared: Path, tmp_path: Path) -> None:
+    for out in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(InputError, match="there is nothing to resume"):
+            tiny.tiny_pretrain(prepared, out, resume=True)
+
+
+def test_a_taken_folder_is_refused_and_left_alone(prepared: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "thesis.tex").write_text("all of it")
+    with pytest.raises(InputError, match=r"taken exists and is not empty.*--resume"):
+        tiny.tiny_pretrain(prepared, taken)
+    with pytest.raises(InputError, match="exists and is not empty"):
+        tiny.tiny_pretrain(prepared, taken / "thesis.tex")
+    assert [file.name for file in taken.iterdir()] == ["thesis.tex"]
+    assert (taken / "thesis.tex").read_text() == "all of it"
+
+
+def test_an_empty_folder_may_be_used(prepared: Path, tmp_path: Path) -> None:
+    assert tiny.tiny_pretrain(prepared, tmp_path).read_result()["kind"] == "pretrain"
+
+
+def test_the_default_folder_is_the_next_free_one(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = [tiny.tiny_pretrain(prepared, None).path for _ in range(2)]
+    assert found == [Path("runs/pretrain-001"), Path("runs/pretrain-002")]
+
+
+def test_a_finished_run_says_what_it_was(pretrained: RunFolder, prepared: Path) -> None:
+    result = pretrained.read_result()
+    data = SkeletonSet.open(prepared)
+    assert sorted(file.name for file in pretrained.path.iterdir()) == [
+        "config.yaml",
+        "encoder.safetensors",
+        "last.pt",
+        "metrics.csv",
+        "result.json",
+    ]
+    assert result["split"] == {
+        "train": {"size": 16, "hash": data.split_hash("xsub", "train")},
+        "test": {"size": 8, "hash": data.split_hash("xsub", "test")},
+    }
+    assert result["steps"] == 9
+    assert result["loss"] == pretrained.read_metrics()[-1]["loss"]
+    method = load_method(pretrained)
+    assert result["parameters"] == sum(weight.numel() for weight in method.parameters())
+    ours = load_encoder(pretrained.path)
+    for name, weight in method.encoder.state_dict().items():
+        assert torch.equal(weight, ours.state_dict()[name])
+
+
+class Hostile:
+    """Unpickling runs a command."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.mark}",)
+
+
+def interrupted(prepared: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    with monkeypatch.context() as patched:
+        load_then(patched, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Stopped):
+            tiny.tiny_pretrain(prepared, out)
+    return RunFolder(out)
+
+
+@pytest.mark.parametrize("kind", ["random", "truncated", "empty", "pickle", "torch pickle", "foreign", "list"])
+def test_a_damaged_or_hostile_state_is_refused_and_never_run(
+    kind: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = interrupted(prepared, tmp_path / "run", monkeypatch)
+    file, mark = run.path / "last.pt", tmp_path / "mark"
+    whole = file.read_bytes()
+    if kind == "random":
+        file.write_bytes(np.random.default_rng(0).bytes(5000))
+    elif kind == "truncated":
+        file.write_bytes(whole[: len(whole) // 2])
+    elif kind == "empty":
+        file.write_bytes(b"")
+    elif kind == "pickle":
+        file.write_bytes(pickle.dumps(Hostile(mark)))
+    elif kind == "torch pickle":
+        torch.save({"format": "maskel state 1", "method": Hostile(mark)}, file)
+    else:
+        torch.save({"model": {}} if kind == "foreign" else [1, 2], file)
+    with pytest.raises(InputError, match=r"last.pt: not a .*saved state.*start the run again"):
+        tiny.tiny_pretrain(prepared, run.path, resume=True)
+    assert not mark.exists()
+    with pytest.raises(InputError, match=r"last.pt: not a"):
+        run.load_state()
+
+
+@pytest.mark.parametrize("content", [None, "", "[1, 2]", "a: [", "!!python/object/apply:os.system ['true']"])
+def test_options_that_cannot_be_read_are_refused(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(InputError, match=r"config.yaml: expected the options of a run"):
+        RunFolder(tmp_path).read_config()
+
+
+@pytest.mark.parametrize("content", [None, "loss\nmuch\n", "loss,lr\n1\n"])
+def test_metrics_that_cannot_be_read_are_refused(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "metrics.csv").write_text(content)
+    with pytest.raises(InputError, match=r"metrics.csv: expected a table of numbers"):
+        RunFolder(tmp_path).read_metrics()
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]"])
+def test_a_result_that_cannot_be_read_is_refused(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "result.json").write_text(content)
+    with pytest.raises(InputError, match=r"result.json: expected the result of a finished run"):
+        RunFolder(tmp_path).read_result()
+
+
+def test_load_method_names_a_folder_that_is_no_pretraining_run(pretrained: RunFolder, tmp_path: Path) -> None:
+    config = pretrained.read_config()
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config | {"method": "nonsense"}))
+    with pytest.raises(InputError, match="expected a pre-training run"):
+        load_method(RunFolder(tmp_path))
