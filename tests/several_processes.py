@@ -1,0 +1,106 @@
+"""What `test_distributed` runs in every process: python several_processes.py SET ENCODER OUT."""
+
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import tiny
+from maskel.commands.knn import knn
+from maskel.commands.linear import linear
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import TrainingError
+from maskel.methods import METHODS
+from maskel.training import distributed
+from maskel.training.engine import Stopped, fit
+from maskel.training.loading import ClipBatches
+from maskel.training.optim import SGDTraining
+from maskel.training.run import RunFolder
+from maskel.transforms import TrainView
+
+
+def one_step(name: str, bodies: str, accumulate: int, data: SkeletonSet, out: Path, world: distributed.World) -> None:
+    """One step of plain SGD at rate 1 over 7 clips: the weights then hold the gradient."""
+    method = tiny.tiny_method(name, bodies=bodies)
+    positions = data.split("xsub", "train")[:7]
+    batches = ClipBatches(data, positions, 7, 0, tiny.ENCODER.window, TrainView(), "zero", world.device)
+    training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
+    out.mkdir(parents=True, exist_ok=True)
+    fit(method, batches, training, RunFolder(out), world, name_clips=lambda clips: [])
+
+
+def stopped_and_resumed(data: Path, out: Path, world: distributed.World) -> str:
+    """A run that one process is asked to stop in its third step; returns what this process was told."""
+    load, calls = ClipBatches.load, []
+
+    def hooked(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
+        calls.append(epoch)
+        if len(calls) == 3 and world.rank == world.size - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return load(self, epoch, clips)
+
+    ClipBatches.load = hooked  # type: ignore[method-assign]
+    try:
+        tiny.tiny_pretrain(data, out)
+    except Stopped as stop:
+        told = str(stop)
+    finally:
+        ClipBatches.load = load  # type: ignore[method-assign]
+    tiny.tiny_pretrain(data, out, resume=True)
+    return told
+
+
+def not_finite(data: Path, out: Path, world: distributed.World) -> str:
+    """A run in which one process meets an infinite coordinate; returns what this process was told."""
+    load = ClipBatches.load
+
+    def hooked(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
+        batch = load(self, epoch, clips)
+        return batch.with_joints(batch.joints * float("inf")) if world.rank == world.size - 1 else batch
+
+    ClipBatches.load = hooked  # type: ignore[method-assign]
+    try:
+        tiny.tiny_pretrain(data, out)
+    except TrainingError as fault:
+        return str(fault)
+    finally:
+        ClipBatches.load = load  # type: ignore[method-assign]
+    return ""
+
+
+def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
+    """All runs, below ``out``; returns what only this process knows."""
+    world = distributed.start("cpu")
+    prepared = SkeletonSet.open(data)
+    for name in METHODS:
+        for bodies in ("all", "present"):
+            one_step(name, bodies, 1, prepared, out / f"{name}-{bodies}", world)
+        one_step(name, "present", 2, prepared, out / f"{name}-accumulate", world)
+    tiny.tiny_pretrain(data, out / "pretrain")
+    told = stopped_and_resumed(data, out / "stopped", world)
+    fault = not_finite(data, out / "not-finite", world)
+    for augment in (True, False):
+        options = {"augment": augment, "cache_features": not augment, "training": tiny.PROBE, "device": "cpu"}
+        linear(encoder, data, out=out / f"linear-{augment}", **options)
+    knn(encoder, data, k=3, device="cpu", out=out / "knn")
+    uneven = torch.full((2 * world.rank, 3), world.rank)  # the first process has no row
+    gathered = distributed.gather_rows(uneven)
+    return {
+        "world": {**asdict(world), "device": str(world.device)},
+        "told": told,
+        "fault": fault,
+        "gathered": gathered,
+        "sum": distributed.add_up(torch.tensor([1.0, world.rank])),
+    }
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    known = everything(*(Path(argument) for argument in sys.argv[1:]))
+    torch.save(known, Path(sys.argv[3]) / f"known-{known['world']['rank']}.pt")
+    distributed.finish()

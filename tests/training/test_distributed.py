@@ -1,0 +1,158 @@
+"""Two and three processes over gloo against one: the same sums, whatever falls to whom."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tiny
+from maskel.methods import METHODS
+from maskel.training.run import RunFolder
+from several_processes import everything
+
+pytestmark = pytest.mark.slow
+HERE = Path(__file__).parent
+RUNS = ("pretrain", "stopped", "linear-True", "linear-False", "knn")
+
+
+def free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return asked.getsockname()[1]
+
+
+def launch(size: int, *command: str) -> list[str]:
+    """Run a command as ``size`` processes, as torchrun would; returns what each showed."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size)}
+    paths = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, *command],
+            env={**os.environ, **shared, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+            | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    try:
+        shown = [process.communicate(timeout=120)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, text in zip(processes, shown, strict=True):
+        assert process.returncode == 0, text
+    return shown
+
+
+@pytest.fixture(scope="module")
+def alone(prepared: Path, pretrained: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs of one process."""
+    out = tmp_path_factory.mktemp("alone")
+    everything(prepared, pretrained.path, out)
+    return out
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def together(
+    request: pytest.FixtureRequest, prepared: Path, pretrained: RunFolder, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, Path]:
+    """The number of processes and their runs."""
+    out = tmp_path_factory.mktemp(f"together{request.param}")
+    launch(request.param, str(HERE.parent / "several_processes.py"), str(prepared), str(pretrained.path), str(out))
+    return request.param, out
+
+
+def known(out: Path, rank: int) -> dict[str, Any]:
+    return torch.load(out / f"known-{rank}.pt", weights_only=True)
+
+
+@pytest.mark.parametrize("kind", ["all", "present", "accumulate"])
+@pytest.mark.parametrize("name", METHODS)
+def test_loss_and_gradient_are_those_of_one_process(
+    name: str, kind: str, alone: Path, together: tuple[int, Path]
+) -> None:
+    one, several = (RunFolder(out / f"{name}-{kind}") for out in (alone, together[1]))
+    loss = one.read_metrics()[0]["loss"]
+    assert several.read_metrics()[0]["loss"] == pytest.approx(loss, rel=1e-6)
+    before = tiny.tiny_method(name).state_dict()
+    after, expected = several.load_state()["method"], one.load_state()["method"]
+    for parameter, start in before.items():
+        assert not torch.equal(after[parameter], start), parameter
+        torch.testing.assert_close(after[parameter] - start, expected[parameter] - start, rtol=1e-4, atol=5e-7)
+
+
+def test_a_whole_pretraining_is_that_of_one_process(alone: Path, together: tuple[int, Path]) -> None:
+    one, several = (RunFolder(out / "pretrain") for out in (alone, together[1]))
+    losses = [[row["loss"] for row in run.read_metrics()] for run in (one, several)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    result = several.read_result()
+    assert result["processes"] == together[0]
+    assert result["steps"] == one.read_result()["steps"] == 9
+    assert (several.path / "config.yaml").read_bytes() == (one.path / "config.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("run", ["linear-True", "linear-False"])
+def test_linear_evaluation_counts_the_same(run: str, alone: Path, together: tuple[int, Path]) -> None:
+    one, several = (RunFolder(out / run) for out in (alone, together[1]))
+    for name in ("correct", "seen", "accuracy", "per_class", "best_epoch", "split"):
+        assert several.read_result()[name] == one.read_result()[name], name
+    assert several.read_result()["seen"] == tiny.TEST
+    assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
+    for ours, theirs in zip(several.read_metrics(), one.read_metrics(), strict=True):
+        assert (ours["correct"], ours["seen"]) == (theirs["correct"], theirs["seen"])
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+
+
+def test_nearest_neighbours_count_the_same(alone: Path, together: tuple[int, Path]) -> None:
+    one, several = (RunFolder(out / "knn") for out in (alone, together[1]))
+    for name in ("correct", "seen", "per_class", "vote"):
+        assert several.read_result()[name] == one.read_result()[name], name
+    assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
+
+
+def test_all_stop_together_and_go_on_as_if_they_had_not(together: tuple[int, Path]) -> None:
+    size, out = together
+    for rank in range(size):
+        assert known(out, rank)["told"].startswith("stopped after step 3; go on with --resume ")
+    whole, parts = RunFolder(out / "pretrain"), RunFolder(out / "stopped")
+    tiny.assert_identical(tiny.state_of(parts), tiny.state_of(whole))
+    assert (parts.path / "metrics.csv").read_bytes() == (whole.path / "metrics.csv").read_bytes()
+
+
+def test_what_one_meets_all_hear_of(together: tuple[int, Path]) -> None:
+    size, out = together
+    faults = {known(out, rank)["fault"] for rank in range(size)}
+    assert len(faults) == 1
+    assert "not finite at step 0" in faults.pop()
+
+
+def test_rows_are_gathered_in_order_of_rank(together: tuple[int, Path]) -> None:
+    size, out = together
+    expected = [[rank] * 3 for rank in range(size) for _ in range(2 * rank)]
+    for rank in range(size):
+        found = known(out, rank)
+        assert (found["world"]["rank"], found["world"]["size"]) == (rank, size)
+        assert found["gathered"].tolist() == expected
+        assert found["sum"].tolist() == [size, sum(range(size))]
+
+
+def test_one_process_is_a_world_of_its_own(alone: Path) -> None:
+    for run in RUNS:
+        assert RunFolder(alone / run).read_result()["processes"] == 1
+
+
+def test_the_command_line_as_torchrun_starts_it(prepared: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    options = ["--encoder.window=8", "--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2", "--device=cpu"]
+    options += ["--mamp.decoder_dim=16", "--mamp.decoder_depth=1", "--training.epochs=1", "--training.batch_size=5"]
+    launch(2, "-m", "maskel", "pretrain", f"--data={prepared}", f"--out={run.path}", *options)
+    result = json.loads((run.path / "result.json").read_text())
+    assert (result["processes"], result["steps"]) == (2, 3)
