@@ -1,0 +1,389 @@
+import importlib
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import maskel
+import tiny
+from maskel import cli
+from maskel.errors import InputError
+from maskel.training.loading import ClipBatches
+from maskel.training.run import RunFolder
+
+TINY = [
+    *("--encoder.window=8", "--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2", "--device=cpu"),
+    *("--mamp.decoder_dim=16", "--mamp.decoder_depth=1", "--mae.decoder_dim=16", "--mae.decoder_depth=1"),
+    *("--training.epochs=2", "--training.batch_size=8"),
+]
+PROBE = ["--training.epochs=2", "--training.batch_size=8", "--device=cpu"]
+RECIPES = sorted(cli.RECIPES.rglob("*.yaml"))
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Calls the command line; returns its exit code and all that a person would see."""
+
+    def call(*arguments: object) -> tuple[int, str]:
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as leave:  # argparse leaves by itself after --help
+            code = int(leave.code or 0)
+        shown = capsys.readouterr()
+        text = shown.out + shown.err
+        assert "Traceback" not in text
+        return code, text
+
+    return call
+
+
+def recipe(folder: Path, name: str, content: dict[str, Any] | str) -> Path:
+    file = folder / f"{name}.yaml"
+    file.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return file
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What pretrain, linear or knn would be called with, instead of calling them."""
+    found: dict[str, Any] = {}
+
+    def stand_in(module: str, name: str) -> None:
+        real = getattr(importlib.import_module(module), name)
+
+        def call(**options: Any) -> RunFolder:
+            found.clear()
+            found.update(options)
+            return RunFolder(Path("nowhere"))
+
+        call.__signature__ = inspect.signature(real)  # type: ignore[attr-defined]
+        call.__doc__ = real.__doc__
+        call.__annotations__ = real.__annotations__
+        monkeypatch.setattr(f"{module}.{name}", call)
+
+    for name in ("pretrain", "linear", "knn"):
+        stand_in(f"maskel.commands.{name}", name)
+    return found
+
+
+def test_a_run_from_the_command_line(run: Run, prepared: Path, tmp_path: Path) -> None:
+    code, text = run("pretrain", "--data", prepared, "--out", tmp_path / "a", *TINY)
+    assert code == 0
+    assert text.splitlines()[-1] != ""
+    assert str(tmp_path / "a") in text.splitlines()
+    assert RunFolder(tmp_path / "a").read_config()["method"] == "mamp"
+    code, text = run("linear", "--encoder", tmp_path / "a", "--data", prepared, "--out", tmp_path / "b", *PROBE)
+    assert code == 0
+    assert RunFolder(tmp_path / "b").read_result()["seen"] == tiny.TEST
+    code, text = run(
+        "knn", "--encoder", tmp_path / "a", "--data", prepared, "--out", tmp_path / "c", "--k=3", "--device=cpu"
+    )
+    assert code == 0
+    assert RunFolder(tmp_path / "c").read_result()["seen"] == tiny.TEST
+
+
+def test_the_saved_config_is_a_config_that_saves_itself(run: Run, prepared: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    arguments = ["--data", prepared, "--mamp.tau=0.7", "--view.max_angle=0.1", "--training.min_lr=1e-05", "--seed=3"]
+    assert run("pretrain", *arguments, "--out", first, *TINY)[0] == 0
+    assert run("pretrain", "--config", first / "config.yaml", "--out", tmp_path / "second")[0] == 0
+    assert (tmp_path / "second" / "config.yaml").read_bytes() == (first / "config.yaml").read_bytes()
+    assert (tmp_path / "second" / "metrics.csv").read_bytes() == (first / "metrics.csv").read_bytes()
+    probe = ["--encoder", first, "--data", prepared, "--augment=false", "--cache-features", *PROBE]
+    assert run("linear", *probe, "--out", tmp_path / "third")[0] == 0
+    assert run("linear", "--config", tmp_path / "third" / "config.yaml", "--out", tmp_path / "fourth")[0] == 0
+    assert (tmp_path / "third" / "config.yaml").read_bytes() == (tmp_path / "fourth" / "config.yaml").read_bytes()
+    assert run("knn", "--encoder", first, "--data", prepared, "--k=2", "--out", tmp_path / "fifth")[0] == 0
+    assert run("knn", "--config", tmp_path / "fifth" / "config.yaml", "--out", tmp_path / "sixth")[0] == 0
+    assert (tmp_path / "fifth" / "config.yaml").read_bytes() == (tmp_path / "sixth" / "config.yaml").read_bytes()
+
+
+def test_resume_needs_the_run_only(run: Run, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = ClipBatches.load
+
+    def stop(self: ClipBatches, epoch: int, clips: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return load(self, epoch, clips)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ClipBatches, "load", stop)
+        code, text = run("pretrain", "--data", prepared, "--out", tmp_path / "a", "--mamp.tau=0.6", *TINY)
+    assert code == 130
+    assert f"stopped after step 1; go on with --resume {tmp_path / 'a'}" in text
+    assert run("pretrain", "--resume", tmp_path / "a")[0] == 0
+    assert run("pretrain", "--data", prepared, "--out", tmp_path / "b", "--mamp.tau=0.6", *TINY)[0] == 0
+    for name in ("config.yaml", "metrics.csv"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    code, text = run("pretrain", f"--resume={tmp_path / 'a'}", "--mamp.tau=0.5")
+    assert code == 2
+    assert "was started with another 'mamp'" in text
+    code, text = run("pretrain", "--resume", tmp_path / "nowhere")
+    assert code == 2
+    assert "nowhere" in text
+
+
+def test_recipes_merge_and_flags_come_last(run: Run, seen: dict[str, Any], tmp_path: Path) -> None:
+    first = recipe(tmp_path, "first", {"method": "mae", "training": {"epochs": 7, "lr": 0.5}, "mae": {"ratio": 0.6}})
+    second = recipe(tmp_path, "second", {"training": {"epochs": 9}, "seed": 4})
+    assert run("pretrain", "--config", first, f"--config={second}", "--training.batch_size=3", "--data=x")[0] == 0
+    training = seen["training"]
+    assert (training.epochs, training.lr, training.batch_size, training.warmup_epochs) == (9, 0.5, 3, 20)
+    assert (seen["method"], seen["seed"], seen["options"]["ratio"]) == ("mae", 4, 0.6)
+    assert run("pretrain", "--config", second, "--config", first, "--data=x", "--seed=8")[0] == 0
+    assert (seen["training"].epochs, seen["seed"]) == (7, 8)
+    assert run("pretrain", "--seed=8", "--config", second, "--data=x")[0] == 0  # wherever the recipe stands
+    assert seen["seed"] == 8
+
+
+def test_a_section_named_after_a_command_is_read_by_that_command(
+    run: Run, seen: dict[str, Any], tmp_path: Path
+) -> None:
+    file = recipe(
+        tmp_path,
+        "sections",
+        {
+            "benchmark": "xview",
+            "seed": 1,
+            "pretrain": {"seed": 2, "training": {"epochs": 5}},
+            "linear": {"training": {"epochs": 6, "momentum": 0.5}},
+            "knn": {"k": 7},
+        },
+    )
+    assert run("pretrain", "--config", file, "--data=x")[0] == 0
+    assert (seen["benchmark"], seen["seed"], seen["training"].epochs) == ("xview", 2, 5)
+    assert run("linear", "--config", file, "--data=x", "--encoder=e")[0] == 0
+    assert (seen["benchmark"], seen["seed"], seen["training"].epochs, seen["training"].momentum) == ("xview", 1, 6, 0.5)
+    assert run("knn", "--config", file, "--data=x", "--encoder=e")[0] == 0
+    assert (seen["benchmark"], seen["seed"], seen["k"]) == ("xview", 1, 7)
+
+
+def commands_of(file: Path) -> list[str]:
+    """The commands a shipped recipe is for."""
+    if file.parent.name == "pretrain":
+        return ["pretrain"]
+    if file.parent.name == "data":
+        return ["pretrain", "linear", "knn"]
+    content = yaml.safe_load(file.read_text())
+    return [command for command in cli.COMMANDS if command in content]
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [(file, command) for file in RECIPES for command in commands_of(file)],
+    ids=lambda part: getattr(part, "stem", part),
+)
+def test_every_shipped_recipe_parses(file: Path, command: str, run: Run, seen: dict[str, Any]) -> None:
+    needed = ["--data=x"] if command == "pretrain" else ["--data=x", "--encoder=e"]
+    code, text = run(command, "--config", file.stem, *needed)
+    assert code == 0, text
+    for key, value in cli.read_recipe(file.stem, command).items():
+        if key in seen and not isinstance(value, dict):
+            assert seen[key] == value
+    assert seen["data"] == Path("x")
+
+
+def test_shipped_recipes_have_names_of_their_own() -> None:
+    names = [file.stem for file in RECIPES]
+    assert len(set(names)) == len(names)
+    assert all(commands_of(file) for file in RECIPES)
+
+
+def test_the_ntu120_recipe_changes_what_the_paper_changes(run: Run, seen: dict[str, Any]) -> None:
+    assert run("pretrain", "--config", "mamp", "--config", "ntu120_xset", "--data=x")[0] == 0
+    assert (seen["benchmark"], seen["single_body"]) == ("xset", "copy")
+    assert (seen["options"]["tau"], seen["options"]["decoder_depth"], seen["options"]["ratio"]) == (0.75, 5, 0.9)
+
+
+def test_recipes_may_write_numbers_as_people_do(run: Run, seen: dict[str, Any], tmp_path: Path) -> None:
+    file = recipe(tmp_path, "r", "training: {lr: 1e-3, min_lr: 0, warmup_epochs: 2}")
+    assert run("pretrain", "--config", file, "--data=x")[0] == 0
+    training = seen["training"]
+    assert (training.lr, training.min_lr, training.warmup_epochs) == (0.001, 0.0, 2.0)
+    assert {type(value) for value in (training.lr, training.min_lr, training.warmup_epochs)} == {float}
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("benchmrk: xsub", "benchmrk"),
+        ("training: {epoch: 3}", "epoch"),
+        ("mamp: {taw: 0.5}", "taw"),
+        ("pretrain: {sead: 3}", "sead"),
+        ("encoder: {width: 3}", "width"),
+        ("training: {epochs: many}", "epochs"),
+        ("training: {precision: fp16}", "precision"),
+        ("view: {p_min: 0.9, p_max: 0.5}", "p_min 0.9"),
+        ("training: {epochs: 0}", "epochs"),
+        ("mamp: hello", "mamp"),
+        ("pretrain: hello", "'pretrain'"),
+        ("[1, 2]", "expected a mapping"),
+        ("just words", "expected a mapping"),
+        ("3: 4", "expected a mapping"),
+        ("a: [", "not a YAML file"),
+        ("\x00\x01", "not a YAML file"),
+    ],
+)
+def test_a_wrong_recipe_is_named_in_one_line(
+    content: str, named: str, run: Run, seen: dict[str, Any], tmp_path: Path
+) -> None:
+    code, text = run("pretrain", "--config", recipe(tmp_path, "wrong", content), "--data=x")
+    assert code == 2
+    assert named in text
+    assert text.startswith("maskel pretrain: ")
+    assert text.count("\n") == 1
+    assert not seen
+
+
+def test_a_recipe_cannot_run_code(run: Run, seen: dict[str, Any], tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    for tag in (f"!!python/object/apply:os.system ['touch {mark}']", f"!!python/object/new:os.system ['touch {mark}']"):
+        code, text = run("pretrain", "--config", recipe(tmp_path, "hostile", f"seed: {tag}"), "--data=x")
+        assert code == 2
+        assert "not a YAML file" in text
+    assert not mark.exists()
+    assert not seen
+
+
+def test_an_unknown_recipe_is_refused_with_what_there_is(run: Run) -> None:
+    code, text = run("pretrain", "--config", "mump", "--data=x")
+    assert code == 2
+    assert "no file and no recipe is called 'mump'; recipes are " in text
+    assert all(file.stem in text for file in RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--data=x", "--nonsense=3"], "--nonsense"),
+        (["--data=x", "stray"], "stray"),
+        (["--data=x", "--seed=one"], "seed"),
+        (["--data=x", "--config"], "--config: expected a value"),
+        (["--data=x", "--resume"], "--resume: expected a value"),
+        ([], "data"),
+        (["--data=x", "--encoder.dim=10"], "num_heads 8 does not divide dim 10"),
+        (["--data=nowhere"], "nowhere does not exist; write one with `maskel prepare`"),
+    ],
+)
+def test_a_wrong_option_is_named_in_one_line(arguments: list[str], named: str, run: Run) -> None:
+    code, text = run("pretrain", *arguments)
+    assert code == 2
+    assert named in text
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--method=mump"], "no method is called 'mump'; known are mae, mamp"),
+        (["--benchmark=xsup"], "no benchmark called 'xsup'; it has: xsub"),
+        (["--device=tpu"], "device 'tpu' is unknown"),
+        (["--mamp.ratio=1.5"], "ratio 1.5"),
+        (["--mamp.ratio=0.999"], "keeps 0 of 50 tokens"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_named(
+    arguments: list[str], named: str, run: Run, prepared: Path, tmp_path: Path
+) -> None:
+    code, text = run("pretrain", "--data", prepared, "--out", tmp_path / "run", *TINY, *arguments)
+    assert code == 2
+    assert named in text
+    assert text.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--cache-features", "--augment=false"], (True, False)),
+        (["--cache_features", "--augment", "false"], (True, False)),
+        (["--cache-features=true", "--augment", "False"], (True, False)),
+        (["--cache-features", "false"], (False, True)),
+        (["--augment", "--cache-features", "no"], (False, True)),
+        ([], (False, True)),
+    ],
+)
+def test_switches(arguments: list[str], expected: tuple[bool, bool], run: Run, seen: dict[str, Any]) -> None:
+    assert run("linear", "--encoder=e", "--data=x", *arguments)[0] == 0
+    assert (seen["cache_features"], seen["augment"]) == expected
+
+
+def test_dashes_and_underscores_name_the_same_option(run: Run, seen: dict[str, Any]) -> None:
+    dashes = ["--training.batch-size", "9", "--mamp.motion-stride=2", "--mamp.normalize-target", "false"]
+    assert run("pretrain", "--data=a-b", "--single-body=copy", *dashes)[0] == 0
+    assert (seen["training"].batch_size, seen["single_body"], seen["data"]) == (9, "copy", Path("a-b"))
+    assert (seen["options"]["motion_stride"], seen["options"]["normalize_target"]) == (2, False)
+
+
+def test_only_the_options_of_the_chosen_method_count(run: Run, seen: dict[str, Any]) -> None:
+    assert run("pretrain", "--data=x", "--method=mae", "--mae.ratio=0.5", "--mamp.ratio=0.7")[0] == 0
+    assert seen["options"]["ratio"] == 0.5
+    assert "tau" not in seen["options"]
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_every_command_explains_itself(command: str, flag: str, run: Run) -> None:
+    code, text = run(command, flag)
+    assert code == 0
+    assert f"maskel {command}" in text
+
+
+def test_help_names_every_option_with_its_meaning(run: Run) -> None:
+    text = " ".join(run("pretrain", "--help")[1].split())
+    for option, meaning in {
+        "--mamp.tau": "Temperature of motion-aware masking",
+        "--training.accumulate": "saves memory",
+        "--encoder.patch_frames": "must divide",
+        "--view.p_min": "Smallest share",
+        "--config": "repeat to merge",
+        "--resume": "go on with",
+    }.items():
+        assert option in text
+        assert meaning in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "usage: maskel COMMAND"),
+        (["--help"], 0, "usage: maskel COMMAND"),
+        (["--version"], 0, maskel.__version__),
+        (["pretrian"], 2, "no command is called 'pretrian'; did you mean pretrain?"),
+        (["xyzzy"], 2, f"no command is called 'xyzzy'; expected one of {', '.join(cli.COMMANDS)}"),
+        (["prepare", "nonsense"], 2, "no source is called 'nonsense'; known are"),
+    ],
+)
+def test_the_first_word(arguments: list[str], code: int, said: str, run: Run) -> None:
+    found, text = run(*arguments)
+    assert found == code
+    assert said in text
+
+
+def test_merging_leaves_its_source_alone() -> None:
+    base: dict[str, Any] = {"a": {"b": 1, "c": [1]}, "d": 2}
+    new = {"a": {"b": {"x": 1}, "e": 3}, "d": {"y": 1}}
+    before = json.dumps(new)
+    cli.merge(base, new)
+    assert base == {"a": {"b": {"x": 1}, "c": [1], "e": 3}, "d": {"y": 1}}
+    base["a"]["b"]["x"] = 5
+    assert json.dumps(new) == before
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file and no recipe"):
+        cli.read_recipe(str(tmp_path), "pretrain")
+
+
+def test_the_module_runs() -> None:
+    found = subprocess.run([sys.executable, "-m", "maskel", "--version"], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == maskel.__version__
