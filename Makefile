@@ -1,0 +1,33 @@
+# Every target sets up what it needs in .venv.
+PYTHON ?= python3
+SEED ?= 0
+OUT ?= demo-run
+BIN := .venv/bin
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/installed  ## the whole path on generated data, then a report
+	rm -rf $(OUT)
+	$(BIN)/maskel demo --out $(OUT) --seed $(SEED)
+
+test: .venv/installed lint  ## everything that CI checks
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+bench: .venv/installed  ## speed, each against the plain way of doing the same
+	$(BIN)/python benchmarks/parse_ntu.py
+	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/training_step.py
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv demo-run dist build .pytest_cache .mypy_cache .ruff_cache

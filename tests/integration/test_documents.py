@@ -1,0 +1,103 @@
+"""What README and docs show is executed, or at least parsed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+import maskel
+from maskel.cli import main
+from maskel.layouts import KINECT20
+from maskel.methods.base import Method
+from maskel.models.encoder import Encoder, EncoderConfig
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(path: str, language: str) -> list[tuple[str, str]]:
+    """(what the comment above says of it, code) of every block in a language."""
+    text = (ROOT / path).read_text()
+    pattern = rf"(?:<!-- (?P<note>[^\n]*) -->\n)?```{language}\n(?P<code>.*?)```"
+    return [(match["note"] or "", match["code"]) for match in re.finditer(pattern, text, re.DOTALL)]
+
+
+def commands(code: str) -> list[list[str]]:
+    lines = (shlex.split(line, comments=True) for line in code.splitlines())
+    return [words[1:] for words in lines if words and words[0] == "maskel"]
+
+
+@pytest.mark.slow
+def test_the_readme_path_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    (shell,) = [code for note, code in blocks("README.md", "sh") if note.startswith("executed")]
+    (python,) = [code for note, code in blocks("README.md", "python") if note.startswith("executed")]
+    steps = commands(shell)
+    assert len(steps) >= 7
+    for step in steps:
+        assert main(step) == 0, (step, capsys.readouterr().err)
+    page = (tmp_path / "report.html").read_text()
+    assert "linear-untrained" in page
+    capsys.readouterr()
+    exec(compile(python, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("torch.Size([1, 96])")
+
+
+def test_the_readme_path_for_real_data_parses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (shell,) = [code for note, code in blocks("README.md", "sh") if note.startswith("parsed")]
+    steps = commands(shell)
+    assert len(steps) == 9
+    for step in steps:
+        assert main(step) == 2
+        complaint = capsys.readouterr().err
+        assert "option" not in complaint, complaint  # the data are missing; no option is wrong
+        assert re.search(r"does not exist|not a folder|cannot read the list|no such", complaint), complaint
+
+
+def test_every_prepare_command_in_the_docs_parses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    steps = [step for _, code in blocks("docs/data.md", "sh") for step in commands(code)]
+    assert {step[1] for step in steps} >= {"ntu60", "ntu120", "nw_ucla"}
+    for step in steps:
+        assert main(step) == 2
+        assert "option" not in capsys.readouterr().err
+
+
+def test_the_method_of_the_docs_trains() -> None:
+    names: dict = {}
+    for _, code in blocks("docs/extend/method.md", "python"):
+        exec(compile(code, "method.md", "exec"), names)
+    encoder = Encoder(KINECT20, EncoderConfig(window=8, dim=16, depth=1, num_heads=2))
+    method = names["JointMAMP"](encoder, ratio=0.5, decoder_dim=16, decoder_depth=1)
+    assert isinstance(method, Method)
+    joints = torch.randn(3, 8, 20, 3)
+    result = method.reconstruct(joints, torch.rand(3, 40))
+    hidden = result.mask.hidden.view(3, 2, 20)
+    assert torch.equal(hidden[:, 0], hidden[:, 1])  # whole joints, as the text says
+    assert torch.isfinite(result.predicted).all()
+
+
+def test_the_layout_and_data_set_of_the_docs_are_whole() -> None:
+    names: dict = {}
+    for page in ("layout", "dataset"):
+        for _, code in blocks(f"docs/extend/{page}.md", "python"):
+            exec(compile(code, f"{page}.md", "exec"), names)
+    assert names["STICK"].edges == ((0, 1), (1, 2), (1, 3), (1, 4))
+    source = names["MySet"]()
+    clips = [maskel.sequence.Clip(str(i), 0, subject=str(i)) for i in range(1, 5)]
+    assert source.benchmarks(clips)["xsub"].train == (0, 2)
+    with pytest.raises(maskel.errors.InputError, match=r"no \.npy file"):
+        source.find([ROOT / "docs"])
+
+
+def test_relative_links_lead_somewhere() -> None:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), (page, target)
