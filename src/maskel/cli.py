@@ -55,7 +55,7 @@ def _prepare(arguments: Sequence[str]) -> None:
     own = inspect.signature(SOURCES[name]).parameters
     meaning = {entry.arg_name: entry.description for entry in parse_docstring(SOURCES[name].__doc__ or "").params}
     for option in own.values():
-        several = {} if option.annotation is bool else {"nargs": "+"}
+        several: Options = {} if option.annotation is bool else {"nargs": "+"}
         kind = bool if option.annotation is bool else Path
         parser.add_argument(
             f"--{option.name}", type=kind, default=option.default, help=meaning.get(option.name), **several

@@ -82,7 +82,7 @@ class AdamWTraining(Training):
     batch_size: int = 128
     lr: float = 1e-3
     min_lr: float = 5e-4
-    warmup_epochs: float = 20
+    warmup_epochs: float = 20.0
     weight_decay: float = 0.05
     beta1: float = 0.9
     beta2: float = 0.95
@@ -104,7 +104,7 @@ class SGDTraining(Training):
     batch_size: int = 256
     lr: float = 0.1
     min_lr: float = 0.0
-    warmup_epochs: float = 0
+    warmup_epochs: float = 0.0
     weight_decay: float = 0.0
     momentum: float = 0.9
 

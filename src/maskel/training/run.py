@@ -23,7 +23,7 @@ from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.training.distributed import World
 
-Row = dict[str, float]
+Row = dict[str, float | int]
 """One epoch's line of metrics.csv."""
 
 CONFIG = "config.yaml"
