@@ -65,7 +65,7 @@ Rule = tuple[Callable[[Clip], str], frozenset[int]]
 """What a benchmark splits at, and which of these numbers train."""
 
 
-class _NTU(Source):
+class NTU(Source):
     """What NTU RGB+D 60 and 120 have in common; a subclass names its actions and benchmarks."""
 
     layout: ClassVar[Layout] = NTU25
@@ -135,7 +135,7 @@ class _NTU(Source):
         return f"the folders, or the lists of missing skeletons, are not those of all of {self.title}"
 
 
-class NTU60(_NTU):
+class NTU60(NTU):
     """NTU RGB+D: actions A001 to A060, setups 1 to 17, 40 performers, three cameras.
 
     Benchmarks: ``xsub`` trains on twenty performers; ``xview`` trains on cameras 2 and 3 and tests on camera 1.
@@ -159,7 +159,7 @@ class NTU60(_NTU):
     }
 
 
-class NTU120(_NTU):
+class NTU120(NTU):
     """NTU RGB+D 120: actions A001 to A120, setups 1 to 32, 106 performers, three cameras.
 
     Benchmarks: ``xsub`` trains on 53 performers; ``xset`` trains on even setups and tests on odd ones.

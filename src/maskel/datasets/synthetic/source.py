@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import ClassVar
 
-from maskel.datasets.ntu import _NTU, TRAINING_CAMERAS, TRAINING_SETUPS, Rule
+from maskel.datasets.ntu import NTU, TRAINING_CAMERAS, TRAINING_SETUPS, Rule
 from maskel.datasets.synthetic.actions import CLASSES
 from maskel.datasets.synthetic.generation import MOST
 
 TRAINING_PERFORMERS = frozenset(range(1, MOST + 1, 2))
 
 
-class Synthetic(_NTU):
+class Synthetic(NTU):
     """Raw files that `maskel.datasets.synthetic.synthesize` wrote.
 
     Benchmarks: ``xsub`` trains on odd performers; ``xview`` trains on cameras 2 and 3 and tests on the others; ``xset``
