@@ -1,0 +1,37 @@
+"""``maskel report``: runs as one HTML page."""
+
+from pathlib import Path
+
+from maskel.errors import InputError
+from maskel.files import write_atomically
+from maskel.pictures.report import render
+from maskel.pictures.runs import read_runs
+
+
+def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) -> Path:
+    """Show runs on one page that needs nothing else: results, curves, confusions, and what a method predicts.
+
+    What a run does not provide is named on the page and does not stop the report. Equal run folders give equal pages.
+
+    Args:
+        runs: Run folders of pretrain, linear and knn, in any mix and order.
+        out: The HTML file; an earlier one is replaced.
+        clips: Test clips to draw with each pre-trained method, 0 or more.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: If a folder is not a run folder, or the file cannot be written.
+    """
+    if not runs:
+        raise InputError("report: expected at least one run folder")
+    if clips < 0:
+        raise InputError(f"clips: found {clips}, expected 0 or more")
+    content = render(read_runs(runs), clips).encode(errors="backslashreplace")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, content)
+    except OSError as fault:
+        raise InputError(f"{out}: the report cannot be written ({fault.strerror}); choose another --out") from fault
+    return out

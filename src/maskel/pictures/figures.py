@@ -1,0 +1,168 @@
+"""Drawn test clips of every pre-training run, with captions that say what one sees."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from maskel.commands.pretrain import load_method
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.methods.masked import MaskedModeling
+from maskel.pictures import skeletons
+from maskel.pictures.charts import token_map
+from maskel.pictures.markup import Markup, element, join, paragraph
+from maskel.pictures.reconstructions import ShownClip, choose_clips, per_token, reconstruct_clip
+from maskel.pictures.runs import Run
+from maskel.targets import MotionTarget
+
+
+def reconstructions(runs: Sequence[Run], clips: int) -> Markup:
+    """A few test clips through each pre-trained method."""
+    parts: list[Markup] = []
+    for run in runs:
+        if run.kind == "pretrain" and clips:
+            parts.append(element("h3", f"{run.config['method']} ({run.name})"))
+            try:
+                parts.append(_of_run(run, clips))
+            except InputError as fault:
+                parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
+    why = "No clips were asked for." if not clips else "No pre-training run was given."
+    return join(parts) if parts else paragraph(why, class_="missing")
+
+
+def _of_run(run: Run, count: int) -> Markup:
+    if run.unfinished:
+        raise InputError(f"{run.name}: {run.unfinished}")
+    benchmark = run.about("benchmark")
+    clips = SkeletonSet.open(Path(str(run.config["data"])))
+    if clips.split_hash(benchmark, "test") != run.about("split", "test", "hash"):
+        raise InputError(f"{clips.path} now holds other test clips than the run was told of")
+    method = load_method(run.folder)
+    if (method.encoder.layout.name, method.encoder.coordinates) != (clips.layout.name, clips.coordinates):
+        raise InputError(f"{clips.path} now holds another joint layout than the run was told of")
+    seed = run.config.get("seed")
+    if not isinstance(seed, int):
+        raise InputError(f"{run.name} does not say its seed")
+    shown = [reconstruct_clip(method, clips, int(at), seed) for at in choose_clips(clips, benchmark, count)]
+    return join((_how_to_read(method), *(_figure(method, one) for one in shown)))
+
+
+def _positions_shown(method: MaskedModeling) -> bool:
+    """Whether predictions can be drawn on the skeleton: those of other streams are no joint's position or motion."""
+    return method.encoder.config.stream == "joint"
+
+
+def _how_to_read(method: MaskedModeling) -> Markup:
+    config = method.encoder.config
+    sentences = [
+        f"Test clips, chosen by a fixed draw, of different classes where there are enough. Each is in the test view: "
+        f"the middle 95 % of its frames, resampled to {config.window}. A token is {config.patch_frames} frames of "
+        f"{config.patch_joints} joint{'s' if config.patch_joints > 1 else ''}.",
+        "Skeletons: seen from the front, x to the right and y up, depth dropped, each panel centred on the body. "
+        "Filled blue joints are visible to the encoder in this frame, hollow joints are masked.",
+    ]
+    what = "motion" if isinstance(method.target, MotionTarget) else "position"
+    if not _positions_shown(method):
+        sentences.append(
+            f"The method reads the {config.stream} stream; its predictions are not positions or motions of joints and "
+            "are drawn in the maps only."
+        )
+    elif isinstance(method.target, MotionTarget):
+        sentences.append(
+            "Arrows at masked joints: in the colour of the text, the true motion; orange, the predicted motion; how "
+            "much longer than the motion they are drawn stands below each clip. The shortest are left out."
+        )
+    else:
+        sentences.append("Orange crosses: the predicted positions of masked joints, each tied to the true position.")
+    sentences.append(_how_to_read_maps(method))
+    if method.target.normalize:
+        sentences.append(
+            f"The method predicts the {what} standardised within each token. To draw it, that is undone with the "
+            f"token's true mean and standard deviation, which the method does not know: the overall size of what is "
+            f"drawn is given to it, its course within the token is its own."
+        )
+    return paragraph(" ".join(sentences), class_="note")
+
+
+def _how_to_read_maps(method: MaskedModeling) -> str:
+    start = "Maps: one cell per token, joints by row, time by column. First, what the encoder sees. Second, the "
+    unit = "" if _positions_shown(method) else f", in hundredths of the {method.encoder.config.stream} stream's unit"
+    if isinstance(method.target, MotionTarget):
+        stride = method.target.stride
+        over = "from each frame to the next" if stride == 1 else f"over {stride} frames"
+        return (
+            f"{start}true motion {over} of the window, mean length in the token{unit}. Third, the same of the "
+            "predicted motion, with the same scale; visible tokens are not predicted and stay blank."
+        )
+    return (
+        f"{start}true motion from each frame to the next of the window, mean length in the token{unit}. Third, the "
+        "mean distance of the prediction from the truth; visible tokens are not predicted and stay blank."
+    )
+
+
+def _figure(method: MaskedModeling, shown: ShownClip) -> Markup:
+    panels, said = _panels(method, shown)
+    hidden = int(shown.hidden.sum())
+    body = f", body {shown.body} of {shown.bodies}" if shown.bodies > 1 else ""
+    units = "of the standardised target" if method.target.normalize else "of the target"
+    nothing = "each token's mean" if method.target.normalize else "0"
+    caption = (
+        f"{shown.clip.name}, class {shown.class_name}{body}. {hidden} of {shown.hidden.size} tokens are masked. {said}"
+        f"Mean squared error {units} over them: {shown.error:.3f}; predicting {nothing} would give "
+        f"{shown.error_of_zero:.3f}."
+    )
+    return element(
+        "figure",
+        element("div", *panels, class_="panels"),
+        element("div", *_maps(method, shown), class_="maps"),
+        element("figcaption", caption),
+    )
+
+
+def _panels(method: MaskedModeling, shown: ShownClip) -> tuple[list[Markup], str]:
+    """The skeletons, and what the caption must say of them."""
+    config, layout = method.encoder.config, method.encoder.layout
+    frames = skeletons.shown_frames(config.window)
+    joints = shown.joints[frames]
+    masked = np.repeat(np.repeat(shown.hidden, config.patch_frames, 0), config.patch_joints, 1)[frames]
+    view = skeletons.FrontView.of(joints)
+    gain = skeletons.arrow_gain(shown.true[frames], joints)
+    panels = []
+    for frame, body, hidden in zip(frames, joints, masked, strict=True):
+        marks: list[Markup] = []
+        starts = view.place(body, body)[hidden]
+        if _positions_shown(method) and isinstance(method.target, MotionTarget):
+            for name, motion in (("true", shown.true), ("predicted", shown.predicted)):
+                ends = view.place(body + gain * motion[frame], body)[hidden]
+                marks.append(skeletons.arrows(starts, ends, name))
+        elif _positions_shown(method):
+            marks.append(skeletons.crosses(starts, view.place(shown.predicted[frame], body)[hidden], "predicted"))
+        panels.append(skeletons.skeleton(f"frame {frame + 1}", body, hidden, layout, view, marks))
+    arrows = _positions_shown(method) and isinstance(method.target, MotionTarget)
+    times = f"{gain} times as long as" if gain > 1 else "as long as"
+    return panels, f"Arrows are {times} the motion. " if arrows else ""
+
+
+def _maps(method: MaskedModeling, shown: ShownClip) -> list[Markup]:
+    config, layout = method.encoder.config, method.encoder.layout
+    size = config.patch_joints
+    rows = [layout.joints[first] + (" …" if size > 1 else "") for first in range(0, len(layout), size)]
+    if isinstance(method.target, MotionTarget):
+        name, true, guess = "predicted motion", per_token(shown.true, config), per_token(shown.predicted, config)
+        most_true = most_guess = float(max(true.max(), np.nanmax(guess)))  # one scale, so that the two compare
+    else:
+        motion = np.diff(shown.true, axis=0, append=shown.true[-1:])
+        name, true = "distance of predicted from true", per_token(motion, config)
+        guess = per_token(shown.predicted - shown.true, config)
+        most_true, most_guess = float(true.max()), float(np.nanmax(guess))
+    unit = "cm" if _positions_shown(method) else "hundredths"
+    return [
+        token_map("visible tokens (filled)", (~shown.hidden).T.astype(float), rows, config.patch_frames),
+        token_map("true motion", _share(true, most_true), rows, config.patch_frames, f"{100 * most_true:.2g} {unit}"),
+        token_map(name, _share(guess, most_guess), rows, config.patch_frames, f"{100 * most_guess:.2g} {unit}"),
+    ]
+
+
+def _share(values: np.ndarray, most: float) -> np.ndarray:
+    return values / most if most > 0 else np.zeros_like(values)

@@ -1,0 +1,81 @@
+"""HTML and SVG in which every plain text is escaped: names in a run folder may come from anyone."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+import maskel
+
+_STYLE = Path(__file__).with_name("page.css")
+
+
+class Markup(str):
+    """Finished HTML or SVG. Text becomes part of it only through `element`, which escapes it."""
+
+    __slots__ = ()
+
+
+def element(name: str, *content: object, **attributes: object) -> Markup:
+    """One element.
+
+    Args:
+        name: Its tag.
+        content: What is inside: Markup as it is, anything else as escaped text.
+        attributes: ``class_`` is written ``class``, ``stroke_width`` is written ``stroke-width``.
+    """
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"' for key, value in attributes.items()
+    )
+    return Markup(f"<{name}{written}>{join(content)}</{name}>")
+
+
+def join(parts: Iterable[object]) -> Markup:
+    """Parts one after another: Markup as it is, anything else as escaped text."""
+    return Markup("".join(part if isinstance(part, Markup) else escape(str(part)) for part in parts))
+
+
+def svg(width: float, height: float, label: str, *content: Markup, class_: str = "") -> Markup:
+    """A picture that scales with its place.
+
+    Args:
+        width: In its own units.
+        height: In its own units.
+        label: What it shows, in words, for those who do not see it.
+        content: Its elements.
+        class_: Style.
+    """
+    box = f"0 0 {width:.0f} {height:.0f}"
+    return element("svg", *content, viewBox=box, role="img", aria_label=label, class_=class_)
+
+
+def text(x: float, y: float, content: object, class_: str = "") -> Markup:
+    """A word in a picture; ``class_`` sets colour and alignment."""
+    return element("text", content, x=f"{x:.1f}", y=f"{y:.1f}", class_=class_)
+
+
+def table(heading: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup:
+    """A table whose first column names the rows; it scrolls where it does not fit."""
+    head = element("thead", element("tr", *(element("th", cell, scope="col") for cell in heading)))
+    lines = (
+        element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in rest))
+        for first, *rest in rows
+    )
+    return element("div", element("table", head, element("tbody", *lines)), class_="scroll")
+
+
+def paragraph(*content: object, class_: str = "") -> Markup:
+    """A paragraph; class ``note`` is set smaller, class ``missing`` says why something is not shown."""
+    return element("p", *content, **({"class": class_} if class_ else {}))
+
+
+def page(title: str, *content: Markup) -> str:
+    """A whole document. Its policy forbids the browser to load or run anything but the style inside it."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"{element('title', title)}\n<style>\n{_STYLE.read_text()}</style>\n</head>\n<body>\n"
+        f"{join(content)}\n{element('footer', f'Written by maskel {maskel.__version__}.')}\n</body>\n</html>\n"
+    )

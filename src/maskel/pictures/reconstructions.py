@@ -1,0 +1,127 @@
+"""What a pre-trained method makes of a few test clips, in the units of its signal."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int64
+from torch import Tensor
+
+from maskel.datasets.store import SkeletonSet
+from maskel.draws import Purpose, body_keys, clip_keys, uniform
+from maskel.methods.masked import MaskedModeling
+from maskel.models.encoder import EncoderConfig
+from maskel.models.patches import put_tokens, to_patches
+from maskel.sequence import Clip
+from maskel.targets import Target
+from maskel.transforms import test_view, to_stream
+
+
+@dataclass(frozen=True)
+class ShownClip:
+    """One body of one clip, and what was predicted of it. T frames of the window, T'·V' tokens.
+
+    Args:
+        clip: Name and label.
+        class_name: Its class.
+        body: Which body, from 1.
+        bodies: Bodies of the clip.
+        joints: (T, V, C) positions in metres.
+        hidden: (T', V') True where the token was masked.
+        true: (T, V, C) the signal to predict: motion or positions of the stream.
+        predicted: (T, V, C) the prediction in the same units; not a number where the token was visible.
+        error: Mean squared error on the masked tokens, as in training.
+        error_of_zero: The same for a prediction of 0 everywhere.
+    """
+
+    clip: Clip
+    class_name: str
+    body: int
+    bodies: int
+    joints: Float32[np.ndarray, "t v c"]
+    hidden: Bool[np.ndarray, "tp vp"]
+    true: Float32[np.ndarray, "t v c"]
+    predicted: Float32[np.ndarray, "t v c"]
+    error: float
+    error_of_zero: float
+
+
+def choose_clips(clips: SkeletonSet, benchmark: str, count: int) -> Int64[np.ndarray, " n"]:
+    """Test clips to draw: always the same ones of a set, of different classes as long as there are such.
+
+    Args:
+        clips: The set.
+        benchmark: Whose test part.
+        count: How many; fewer if the part is smaller.
+    """
+    shuffled = np.random.default_rng(0).permutation(clips.split(benchmark, "test"))
+    labels = clips.labels[shuffled]
+    times_before = np.array([np.count_nonzero(labels[:place] == label) for place, label in enumerate(labels)], np.int64)
+    return shuffled[np.argsort(times_before, kind="stable")][:count]
+
+
+@torch.no_grad()
+def reconstruct_clip(method: MaskedModeling, clips: SkeletonSet, position: int, seed: int) -> ShownClip:
+    """Mask the first recorded body of a clip in the test view, and predict what is hidden.
+
+    Args:
+        method: In eval mode, on the CPU.
+        clips: A set of its layout.
+        position: The clip.
+        seed: Of the mask, which depends on it and the clip only.
+    """
+    encoder, config = method.encoder, method.encoder.config
+    batch = test_view(clips.gather(np.array([position]), int(clips.bodies[position])), config.window)
+    body = int(batch.present[0].to(torch.int64).argmax())
+    joints = batch.joints[:, body]
+    keys = body_keys(clip_keys(seed, 0, batch.clips), body + 1)[:, body]
+    read = to_stream(joints, config.stream, encoder.layout)
+    result = method.reconstruct(read, uniform(keys, Purpose.MASK, encoder.num_tokens))
+    true = method.target.signal(read)
+    raw = to_patches(true, config.patch_frames, config.patch_joints).flatten(1, 2)
+    everywhere = put_tokens(torch.full_like(raw, torch.nan), result.mask.masked, result.predicted.float())
+    shape = (config.window, len(encoder.layout), clips.coordinates)
+    clip = clips.clips[position]
+    return ShownClip(
+        clip=clip,
+        class_name=clips.classes[clip.label],
+        body=body + 1,
+        bodies=int(clips.bodies[position]),
+        joints=joints[0].numpy(),
+        hidden=result.mask.hidden[0].reshape(-1, shape[1] // config.patch_joints).numpy(),
+        true=true[0].numpy(),
+        predicted=_from_patches(undo_standardisation(method.target, everywhere, raw)[0], shape, config).numpy(),
+        error=float((result.predicted - result.target).square().mean()),
+        error_of_zero=float(result.target.square().mean()),
+    )
+
+
+def undo_standardisation(
+    target: Target, predicted: Float32[Tensor, "b n p"], raw: Float32[Tensor, "b n p"]
+) -> Float32[Tensor, "b n p"]:
+    """Predictions in the units of the signal, with the true mean and standard deviation of each patch.
+
+    Args:
+        target: What was predicted.
+        predicted: (B, N, P) as the method predicts.
+        raw: (B, N, P) the signal itself.
+    """
+    if not target.normalize:
+        return predicted
+    spread = (raw.var(-1, keepdim=True) + 1e-6).sqrt()
+    return predicted * spread + raw.mean(-1, keepdim=True)
+
+
+def _from_patches(
+    patches: Float32[Tensor, "n p"], shape: tuple[int, int, int], config: EncoderConfig
+) -> Float32[Tensor, "t v c"]:
+    frames, joints, coordinates = shape
+    u, p = config.patch_frames, config.patch_joints
+    return patches.reshape(frames // u, joints // p, u, p, coordinates).transpose(1, 2).reshape(shape)
+
+
+def per_token(values: Float[np.ndarray, "t v c"], config: EncoderConfig) -> Float[np.ndarray, "vp tp"]:
+    """Mean length of the vectors inside each token: joints by row, time by column."""
+    lengths = np.linalg.norm(values, axis=-1)
+    u, p = config.patch_frames, config.patch_joints
+    return lengths.reshape(len(lengths) // u, u, lengths.shape[1] // p, p).mean((1, 3)).T

@@ -1,0 +1,149 @@
+"""The report page: sections in order, each of which says in one sentence why something is missing from it."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from maskel.errors import InputError
+from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, line_chart
+from maskel.pictures.figures import reconstructions
+from maskel.pictures.markup import Markup, element, join, page, paragraph, table
+from maskel.pictures.runs import Run
+from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
+from maskel.training.run import PREDICTIONS
+
+
+def render(runs: Sequence[Run], clips: int) -> str:
+    """The page.
+
+    Args:
+        runs: In the order in which they are shown.
+        clips: Test clips to draw with each pre-trained method, 0 or more.
+    """
+    title = "maskel report: " + ", ".join(run.name for run in runs)
+    sections = (
+        ("Result", results(runs)),
+        ("What was run", what_was_run(runs)),
+        ("Curves", curves(runs)),
+        ("Confusions", confusions(runs)),
+        ("Accuracy per class", per_class(runs)),
+        ("Masked clips", reconstructions(runs, clips)),
+    )
+    return page(title, element("h1", title), *(join((element("h2", name), content)) for name, content in sections))
+
+
+def missing(fault: object) -> Markup:
+    """Why something is not shown."""
+    return paragraph(f"Not shown: {fault}.", class_="missing")
+
+
+def curves(runs: Sequence[Run]) -> Markup:
+    """Loss and learning rate of pre-training; loss and test accuracy of linear probes, same test clips together."""
+    parts: list[Markup] = []
+    for run in runs:
+        if run.kind == "pretrain":
+            parts += [element("h3", f"Pre-training, {run.config['method']} ({run.name})"), _pretraining(run)]
+    linear = [run for run in runs if run.kind == "linear"]
+    groups = [[run for run in group if run.kind == "linear"] for group in same_test(runs)]
+    groups += [[run] for run in linear if not run.answers]
+    for group in groups:
+        for few in (group[start : start + MOST_LINES] for start in range(0, len(group), MOST_LINES)):
+            name = counted_on(few) if few[0].answers else f"{few[0].name}, not finished"
+            parts += [element("h3", f"Linear evaluation, {name}"), _probes(few)]
+    return join(parts) if parts else paragraph("Nearest neighbours have no epochs.", class_="missing")
+
+
+def _pretraining(run: Run) -> Markup:
+    try:
+        rows = run.metrics()
+        epochs, loss, rate = ([row[name] for row in rows] for name in ("epoch", "loss", "lr"))
+    except (InputError, KeyError) as fault:
+        return missing(fault)
+    return element(
+        "figure",
+        element(
+            "div",
+            line_chart("training loss (mean squared error)", "epoch", [Line(run.name, epochs, loss)]),
+            line_chart("learning rate in the epoch's last step", "epoch", [Line(run.name, epochs, rate)]),
+            class_="charts",
+        ),
+        element("figcaption", "Loss: mean over the epoch's clips. The vertical axes need not start at 0."),
+    )
+
+
+def _probes(group: Sequence[Run]) -> Markup:
+    losses, accuracies, faults = [], [], []
+    for run in group:
+        name = f"{run.name} ({'untrained' if run.untrained else 'pre-trained'})"
+        try:
+            rows = run.metrics()
+            epochs, loss, accuracy = ([row[column] for row in rows] for column in ("epoch", "loss", "accuracy"))
+        except (InputError, KeyError) as fault:
+            faults.append(missing(fault))
+            continue
+        losses.append(Line(name, epochs, loss))
+        accuracies.append(Line(name, epochs, [100 * value for value in accuracy]))
+    if not losses:
+        return join(faults)
+    charts = (
+        line_chart("training loss (cross-entropy, nats)", "epoch", losses),
+        line_chart("accuracy on the test part (%)", "epoch", accuracies),
+    )
+    names = element("figcaption", legend([line.name for line in losses]))
+    return join((*faults, element("figure", element("div", *charts, class_="charts"), names)))
+
+
+def confusions(runs: Sequence[Run]) -> Markup:
+    """The confusion matrix of every linear run, and its most confused pairs."""
+    parts = []
+    for run in runs:
+        if run.kind != "linear":
+            continue
+        parts.append(element("h3", f"{run.name} ({'untrained' if run.untrained else 'pre-trained'})"))
+        try:
+            parts.append(_confusion(run))
+        except InputError as fault:
+            parts.append(missing(fault))
+    return join(parts) if parts else paragraph("No linear run was given.", class_="missing")
+
+
+def _confusion(run: Run) -> Markup:
+    if not run.answers:
+        raise InputError(f"{run.name}: {run.unfinished}")
+    classes = run.answers[0].classes
+    counts = read_confusion(run.folder.path / PREDICTIONS, classes)
+    caption = (
+        f"Rows: true class; columns: predicted class, at the last epoch. The stronger a cell, the larger its share of "
+        f"its row. {int(np.trace(counts))} of {int(counts.sum())} clips lie on the diagonal."
+    )
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:10]
+    pairs = [divmod(int(place), len(classes)) for place in order if wrong.flat[place]]
+    numbered = [f"{number}  {name}" for number, name in enumerate(classes, 1)]
+    sums = counts.sum(1)
+    rows = [(numbered[true], numbered[guess], f"{counts[true, guess]} of {sums[true]}") for true, guess in pairs]
+    figure = element("div", confusion_matrix(counts, classes), class_="scroll matrix")
+    heading = ("true class", "taken for", "clips")
+    return join((element("figure", figure, element("figcaption", caption)), table(heading, rows) if rows else Markup()))
+
+
+def read_confusion(path: Path, classes: Sequence[str]) -> Int64[np.ndarray, "k k"]:
+    """How often a clip of each true class (row) was given each class (column).
+
+    Raises:
+        InputError: If there is no such table, or it names other classes.
+    """
+    index = {name: label for label, name in enumerate(classes)}
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                counts[index[row["class"]], index[row["predicted"]]] += 1
+    except FileNotFoundError as fault:
+        raise InputError(f"{path.parent.name} has no {path.name}") from fault
+    except (OSError, ValueError, KeyError, csv.Error) as fault:
+        raise InputError(f"{path} is not a table of this run's classes ({fault!r})") from fault
+    return counts

@@ -1,0 +1,172 @@
+"""Run folders as the report reads them: what is there is checked once, what is missing is named."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskel.errors import InputError
+from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder
+
+
+@dataclass(frozen=True)
+class Count:
+    """Right answers among the clips asked.
+
+    Args:
+        correct: Right answers.
+        seen: Clips.
+    """
+
+    correct: int
+    seen: int
+
+    def __str__(self) -> str:
+        return f"{self.correct} / {self.seen}" + (f" = {100 * self.share:.1f} %" if self.seen else "")
+
+    @property
+    def share(self) -> float:
+        """Accuracy in [0, 1]; 0 where no clip was asked."""
+        return self.correct / self.seen if self.seen else 0.0
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How one way of classifying did.
+
+    Args:
+        way: ``linear``, ``1-NN`` or ``20-NN vote``.
+        count: Over all test clips.
+        classes: Class names.
+        per_class: A count for each class.
+    """
+
+    way: str
+    count: Count
+    classes: tuple[str, ...]
+    per_class: tuple[Count, ...]
+
+    @classmethod
+    def read(cls, way: str, counted: Mapping[str, Any]) -> "Answers":
+        """From what ``result.json`` holds."""
+        rows = counted["per_class"]
+        return cls(
+            way,
+            Count(int(counted["correct"]), int(counted["seen"])),
+            tuple(str(row["class"]) for row in rows),
+            tuple(Count(int(row["correct"]), int(row["seen"])) for row in rows),
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder.
+
+    Args:
+        name: How the page calls it: the folder's name, or its path where two folders share a name.
+        folder: The folder.
+        kind: ``pretrain``, ``linear`` or ``knn``.
+        config: Its options.
+        result: What ``result.json`` holds; empty if the run is not finished.
+        unfinished: Why there is no result, as part of a sentence about the run; empty if there is one.
+        answers: Of a linear run one, of a nearest-neighbour run two: 1-NN and the vote.
+        best_epoch: Of a linear run the epoch with most right answers on the test part, and those.
+    """
+
+    name: str
+    folder: RunFolder
+    kind: str
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+    unfinished: str = ""
+    answers: tuple[Answers, ...] = ()
+    best_epoch: tuple[int, Count] | None = None
+
+    @property
+    def untrained(self) -> bool:
+        """Whether an encoder with random weights was evaluated."""
+        return bool(self.config.get("untrained"))
+
+    @property
+    def encoder(self) -> Path:
+        """The encoder that was evaluated, whether the run named its folder or the file."""
+        path = Path(str(self.config.get("encoder", ""))).resolve()
+        return path.parent if path.name == ENCODER else path
+
+    @property
+    def test(self) -> tuple[str, ...]:
+        """What was asked: data set, benchmark and hash of the test part. Counts compare only where these agree."""
+        return self.about("data", "source"), self.about("benchmark"), self.about("split", "test", "hash")
+
+    def about(self, *keys: str) -> str:
+        """What the result says under ``keys``, as text; ``not recorded`` where it says nothing."""
+        value: Any = self.result
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, float):
+            return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+        return "not recorded" if value is None or value == "" else str(value)
+
+    def metrics(self) -> list[Row]:
+        """Every epoch's line.
+
+        Raises:
+            InputError: If there is none, or the table cannot be read.
+        """
+        if not (self.folder.path / METRICS).is_file():
+            raise InputError(f"{self.name} has no {METRICS}")
+        rows = self.folder.read_metrics()
+        if not rows:
+            raise InputError(f"{self.name} has a {METRICS} without an epoch")
+        return rows
+
+
+def read_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs in these folders, each once.
+
+    Raises:
+        InputError: If a folder is not a run folder.
+    """
+    folders = list({path.resolve(): path for path in paths}.values())
+    names = [path.resolve().name for path in folders]
+    return [
+        _read(path, name if names.count(name) == 1 else str(path)) for path, name in zip(folders, names, strict=True)
+    ]
+
+
+def _read(path: Path, name: str) -> Run:
+    folder = RunFolder(path)
+    if not (path / CONFIG).is_file():
+        raise InputError(f"{path}: expected a run folder of maskel pretrain, linear or knn; it has no {CONFIG}")
+    config = folder.read_config()
+    kind = "pretrain" if "method" in config else "knn" if "k" in config else "linear"
+    if "data" not in config or (kind != "pretrain" and "encoder" not in config):
+        raise InputError(f"{path}: expected a run folder of maskel pretrain, linear or knn; its {CONFIG} is not of one")
+    if not (path / RESULT).is_file():
+        return Run(name, folder, kind, config, {}, f"it has no {RESULT}, so it is not finished")
+    try:
+        result = folder.read_result()
+        if result["kind"] != kind:
+            raise ValueError(f"it is of kind {result['kind']!r}")
+        return Run(name, folder, kind, config, result, "", _answers(kind, result), _best_epoch(kind, result))
+    except InputError as fault:
+        return Run(name, folder, kind, config, {}, str(fault))
+    except (KeyError, TypeError, ValueError) as fault:
+        lacking = f"it lacks {fault}" if isinstance(fault, KeyError) else str(fault)
+        return Run(name, folder, kind, config, {}, f"its {RESULT} is not what maskel {kind} writes ({lacking})")
+
+
+def _answers(kind: str, result: Mapping[str, Any]) -> tuple[Answers, ...]:
+    if kind == "pretrain":
+        return ()
+    if kind == "linear":
+        return (Answers.read("linear", result),)
+    vote = result["vote"]
+    return Answers.read("1-NN", result), Answers.read(f"{int(vote['k'])}-NN vote", vote)
+
+
+def _best_epoch(kind: str, result: Mapping[str, Any]) -> tuple[int, Count] | None:
+    if kind != "linear":
+        return None
+    best = result["best_epoch"]
+    return int(best["epoch"]), Count(int(best["correct"]), int(result["seen"]))

@@ -1,0 +1,105 @@
+"""Skeletons as inline SVG: visible joints filled, masked joints hollow, true and predicted motion or positions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int64
+
+from maskel.layouts import Layout
+from maskel.pictures.markup import Markup, element, svg, text
+
+_WIDTH, _HEIGHT, _MARGIN, _HEAD = 150.0, 200.0, 14.0, 16.0  # of one panel; _HEAD is the line with its frame
+_GAINS = (1, 2, 5, 10, 20, 50, 100)
+
+
+def shown_frames(window: int, panels: int = 6) -> Int64[np.ndarray, " n"]:
+    """Frames evenly over the window: the middles of ``panels`` equal parts, none twice."""
+    return np.unique(((np.arange(panels) + 0.5) * window / panels).astype(np.int64))
+
+
+@dataclass(frozen=True)
+class FrontView:
+    """Seen from the front: x to the right, y up, depth dropped; one scale for all frames, same for x and y.
+
+    Each panel is centred on the body's width, so that walking does not shrink it; heights stay comparable.
+
+    Args:
+        scale: Panel units per metre.
+        floor: Lowest y, in metres.
+    """
+
+    scale: float
+    floor: float
+
+    @classmethod
+    def of(cls, joints: Float32[np.ndarray, "f v c"]) -> "FrontView":
+        """The view that fits these frames into a panel."""
+        x, y = joints[..., 0], joints[..., 1]
+        across, up = float(np.ptp(x, axis=1).max()), float(np.ptp(y))
+        scale = min((_WIDTH - 2 * _MARGIN) / max(across, 1e-3), (_HEIGHT - _HEAD - 2 * _MARGIN) / max(up, 1e-3))
+        return cls(scale, float(y.min()))
+
+    def place(self, points: Float[np.ndarray, "v c"], joints: Float32[np.ndarray, "v c"]) -> Float[np.ndarray, "v 2"]:
+        """Points in the panel of the frame whose body is ``joints``."""
+        middle = (joints[:, 0].min() + joints[:, 0].max()) / 2
+        x = _WIDTH / 2 + (points[:, 0] - middle) * self.scale
+        y = _HEIGHT - _MARGIN - (points[:, 1] - self.floor) * self.scale
+        return np.stack((x, y), 1)
+
+
+def arrow_gain(motion: Float[np.ndarray, "f v c"], joints: Float32[np.ndarray, "f v c"]) -> int:
+    """How many times longer than the motion arrows are drawn: the longest stays below a third of the body."""
+    longest = np.linalg.norm(motion[..., :2], axis=-1).max(initial=1e-9)
+    limit = np.ptp(joints[..., 1]) / 3
+    return max((gain for gain in _GAINS if gain * longest <= limit), default=1)
+
+
+def skeleton(
+    title: str,
+    joints: Float32[np.ndarray, "v c"],
+    hidden: Bool[np.ndarray, " v"],
+    layout: Layout,
+    view: FrontView,
+    marks: Sequence[Markup] = (),
+) -> Markup:
+    """One panel: bones, joints filled where visible and hollow where masked, and ``marks`` between them."""
+    parts = [text(2.0, 11.0, title, "quiet"), *marks]
+    if not joints.any():
+        parts.append(text(_WIDTH / 2, _HEIGHT / 2, "no body in this frame", "middle quiet"))
+        return svg(_WIDTH, _HEIGHT, title, *parts, class_="skeleton")
+    points = view.place(joints, joints)
+    bones = "".join(f"M{_point(points[parent])}L{_point(points[joint])}" for parent, joint in layout.edges)
+    parts.insert(1, element("path", d=bones, class_="bone"))
+    for point, masked in sorted(zip(points, hidden, strict=True), key=lambda pair: not pair[1]):  # visible on top
+        style, radius = ("joint-hidden", 2.1) if masked else ("joint-seen", 3.2)
+        parts.append(element("circle", cx=f"{point[0]:.1f}", cy=f"{point[1]:.1f}", r=radius, class_=style))
+    return svg(_WIDTH, _HEIGHT, f"skeleton, {title}", *parts, class_="skeleton")
+
+
+def arrows(starts: Float[np.ndarray, "n 2"], ends: Float[np.ndarray, "n 2"], class_: str) -> Markup:
+    """Arrows; those shorter than one unit are left out."""
+    drawn = []
+    for start, end in zip(starts, ends, strict=True):
+        along = end - start
+        length = float(np.hypot(*along))
+        if length < 1:
+            continue
+        back = along / length * min(4.0, length / 2)
+        side = np.array([-back[1], back[0]]) * 0.5
+        drawn.append(
+            f"M{_point(start)}L{_point(end)}M{_point(end - back + side)}L{_point(end)}L{_point(end - back - side)}"
+        )
+    return element("path", d="".join(drawn), class_=class_)
+
+
+def crosses(starts: Float[np.ndarray, "n 2"], ends: Float[np.ndarray, "n 2"], class_: str) -> Markup:
+    """A cross at each end, with a line that leads to it from its start."""
+    drawn = "".join(
+        f"M{_point(start)}L{_point(end)}m-2 -2l4 4m0 -4l-4 4" for start, end in zip(starts, ends, strict=True)
+    )
+    return element("path", d=drawn, class_=class_)
+
+
+def _point(point: Float[np.ndarray, "2"]) -> str:
+    return f"{point[0]:.1f} {point[1]:.1f}"

@@ -1,0 +1,213 @@
+"""The report's tables: the result, what was run, accuracy per class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from maskel.pictures.charts import Bar, bar_chart
+from maskel.pictures.markup import Markup, element, join, paragraph, table
+from maskel.pictures.runs import Answers, Count, Run
+
+_MAY_DIFFER = {"encoder", "data", "untrained", "device", "seed"}
+"""Options that do not make a comparison with the untrained encoder unfair (encoders are compared by their sizes)."""
+
+
+def same_test(runs: Sequence[Run]) -> list[list[Run]]:
+    """Finished evaluations, those that counted on the same clips together."""
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        if run.answers:
+            groups.setdefault(run.test, []).append(run)
+    return list(groups.values())
+
+
+def counted_on(group: Sequence[Run]) -> str:
+    """What a group was counted on."""
+    run = group[0]
+    return f"{run.about('data', 'source')}, {run.about('benchmark')}: {run.about('split', 'test', 'size')} test clips"
+
+
+def results(runs: Sequence[Run]) -> Markup:
+    """Right answers of every evaluation, beside the untrained encoder and chance."""
+    groups = same_test(runs)
+    if not groups:
+        return paragraph("No finished linear or nearest-neighbour run was given.", class_="missing")
+    parts: list[Markup] = []
+    if len(groups) > 1:
+        parts.append(paragraph("Runs that were counted on other clips do not compare; they have tables of their own."))
+    for group in groups:
+        parts += [element("h3", counted_on(group)), _group_results(group, runs)]
+    return join(parts)
+
+
+def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
+    ordered = sorted(group, key=lambda run: (run.kind != "linear", run.untrained))
+    answered = [(run, answers) for run in ordered for answers in run.answers]
+    classes, per_class = answered[0][1].classes, answered[0][1].per_class
+    most = max(range(len(classes)), key=lambda label: per_class[label].seen)
+    largest = Count(per_class[most].seen, answered[0][1].count.seen)
+    told = [(answers.way, _weights(run, runs), str(answers.count)) for run, answers in answered]
+    bars = [
+        Bar(f"{way}, {weights} ({run.name})", count, answers.count.share, run.untrained)
+        for (run, answers), (way, weights, count) in zip(answered, told, strict=True)
+    ]
+    rows = [
+        (run.name, way, weights, element("strong", count, class_="count"), _best(run))
+        for (run, _), (way, weights, count) in zip(answered, told, strict=True)
+    ]
+    chance = Count(1, len(classes))
+    return join(
+        (
+            bar_chart(bars, chance.share, largest.share),
+            paragraph(
+                f"Filled: pre-trained encoder. Outlined: the encoder with random weights. Solid mark: chance, {chance} "
+                f"(one of {len(classes)} classes). Dashed mark: always naming the test part's largest class, "
+                f"{classes[most]}, {largest}.",
+                class_="note",
+            ),
+            table(("run", "evaluation", "encoder", "result: correct / seen", "best epoch on the test part"), rows),
+            paragraph(
+                "A linear run's result is that of its last epoch. The best epoch was chosen by looking at the test "
+                "part; it is shown because some papers report it, and it is not the result. Nearest neighbours have no "
+                "epochs.",
+                class_="note",
+            ),
+            _against_untrained(group, runs),
+        )
+    )
+
+
+def _weights(run: Run, runs: Sequence[Run]) -> str:
+    """Whose encoder was evaluated."""
+    known = {other.folder.path.resolve(): other for other in runs if other.kind == "pretrain"}
+    found = known.get(run.encoder)
+    source = f"{found.config['method']} of {found.name}" if found else str(run.config["encoder"])
+    return f"untrained, sizes of {source}" if run.untrained else f"pre-trained, {source}"
+
+
+def _best(run: Run) -> str:
+    if run.best_epoch is None:
+        return "–"
+    epoch, count = run.best_epoch
+    return f"epoch {epoch} of {run.about('epochs')}: {count}"
+
+
+def _against_untrained(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
+    sizes = {run.folder.path.resolve(): run.config.get("encoder") for run in runs if run.kind == "pretrain"}
+    lines = []
+    for run in group:
+        if run.untrained:
+            continue
+        baselines = [other for other in group if other.untrained and other.kind == run.kind]
+        if not baselines:
+            lines.append(
+                f"{run.name}: no {run.kind} run with the untrained encoder was given, so what pre-training adds cannot "
+                "be read from this page."
+            )
+        for other in baselines:
+            pairs = zip(run.answers, other.answers, strict=True)
+            lines += [_compared(run, other, answers, against, sizes) for answers, against in pairs]
+    return element("ul", *(element("li", line) for line in lines), class_="note") if lines else Markup()
+
+
+def _compared(run: Run, other: Run, answers: Answers, against: Answers, sizes: dict[Path, Any]) -> str:
+    """One sentence: what pre-training adds, or takes."""
+    more = answers.count.correct - against.count.correct
+    points = 100 * (answers.count.share - against.count.share)
+    amount = f"{abs(more)} clips {'more' if more > 0 else 'fewer'} right than" if more else "as many clips right as"
+    differing = sorted(
+        key for key in {*run.config, *other.config} - _MAY_DIFFER if run.config.get(key) != other.config.get(key)
+    )
+    if run.encoder != other.encoder and (run.encoder not in sizes or sizes[run.encoder] != sizes.get(other.encoder)):
+        differing.append("encoder")
+    but = f" The two also differ in: {', '.join(differing)}." if differing else ""
+    return f"{answers.way}: {run.name}, pre-trained, gets {amount} {other.name}, untrained ({points:+.1f} points).{but}"
+
+
+def what_was_run(runs: Sequence[Run]) -> Markup:
+    """One column per finished run, then the commands."""
+    unfinished = [paragraph(f"{run.name}: {run.unfinished}.", class_="missing") for run in runs if run.unfinished]
+    finished = [run for run in runs if not run.unfinished]
+    if not finished:
+        return join(unfinished)
+    table_of_all = table(["", *(run.name for run in finished)], _provenance(finished, runs))
+    note = paragraph(
+        "A hash stands for the names and the order of a part's clips: equal hashes, equal splits.", class_="note"
+    )
+    commands = (
+        join((element("h4", run.name), element("pre", element("code", run.about("command"))))) for run in finished
+    )
+    return join((*unfinished, table_of_all, note, element("h3", "Commands"), *commands))
+
+
+def _provenance(finished: Sequence[Run], runs: Sequence[Run]) -> list[tuple[object, ...]]:
+    def row(name: str, *keys: str) -> tuple[object, ...]:
+        return (name, *(run.about(*keys) for run in finished))
+
+    return [
+        ("kind", *(run.kind for run in finished)),
+        ("method or encoder", *(_method(run, runs) for run in finished)),
+        row("data", "data", "source"),
+        ("data options", *(_options(run) for run in finished)),
+        row("joint layout", "data", "layout"),
+        row("benchmark", "benchmark"),
+        ("training part", *(_part(run, "train") for run in finished)),
+        ("test part", *(_part(run, "test") for run in finished)),
+        ("seed", *(run.config.get("seed", "not recorded") for run in finished)),
+        ("epochs", *("–" if run.kind == "knn" else run.about("epochs") for run in finished)),
+        ("last epoch's training loss", *(run.about("loss") if run.kind == "pretrain" else "–" for run in finished)),
+        row("minutes", "minutes"),
+        row("processes", "processes"),
+        ("maskel", *(_release(run) for run in finished)),
+        row("python", "versions", "python"),
+        row("torch", "versions", "torch"),
+        row("numpy", "versions", "numpy"),
+        ("hardware", *(_hardware(run) for run in finished)),
+        row("system", "hardware", "system"),
+    ]
+
+
+def _method(run: Run, runs: Sequence[Run]) -> str:
+    return str(run.config["method"]) if run.kind == "pretrain" else _weights(run, runs)
+
+
+def _options(run: Run) -> str:
+    options = run.about("data", "options")
+    return "none" if options == "{}" else options
+
+
+def _release(run: Run) -> str:
+    return f"{run.about('versions', 'maskel')}, commit {run.about('versions', 'commit')}"
+
+
+def _hardware(run: Run) -> str:
+    return f"{run.about('hardware', 'device')}, {run.about('hardware', 'threads')} threads"
+
+
+def _part(run: Run, part: str) -> str:
+    return f"{run.about('split', part, 'size')} clips, {run.about('split', part, 'hash')}"
+
+
+def per_class(runs: Sequence[Run]) -> Markup:
+    """Right answers of every class, one column per evaluation."""
+    groups = same_test(runs)
+    if not groups:
+        return paragraph("No finished linear or nearest-neighbour run was given.", class_="missing")
+    parts: list[Markup] = []
+    for group in groups:
+        answered = [(run, answers) for run in group for answers in run.answers]
+        classes = answered[0][1].classes
+        rows = [
+            (f"{label + 1}  {name}", *(_of_class(answers, label) for _, answers in answered))
+            for label, name in enumerate(classes)
+        ]
+        whole = table(["class", *(f"{answers.way}, {run.name}" for run, answers in answered)], rows)
+        if len(groups) > 1:
+            parts.append(element("h3", counted_on(group)))
+        few = len(classes) <= 20
+        parts.append(whole if few else element("details", element("summary", f"{len(classes)} classes"), whole))
+    return join(parts)
+
+
+def _of_class(answers: Answers, label: int) -> Markup:
+    return element("span", answers.per_class[label] if label < len(answers.per_class) else "–", class_="count")

@@ -1,0 +1,341 @@
+import json
+import re
+import shutil
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from maskel.commands.knn import knn
+from maskel.commands.linear import linear
+from maskel.commands.pretrain import load_method
+from maskel.commands.report import report
+from maskel.datasets.base import Split
+from maskel.datasets.store import SkeletonSet
+from maskel.datasets.store_writer import SetWriter
+from maskel.errors import InputError
+from maskel.layouts import KINECT20
+from maskel.methods.masked import MaskedModeling
+from maskel.pictures.charts import Line, confusion_matrix, line_chart
+from maskel.pictures.markup import Markup, element
+from maskel.pictures.reconstructions import choose_clips, per_token, reconstruct_clip, undo_standardisation
+from maskel.pictures.report import read_confusion
+from maskel.pictures.skeletons import shown_frames
+from maskel.targets import JointTarget, MotionTarget
+from maskel.training.run import METRICS, PREDICTIONS, RESULT, RunFolder
+
+CLASSES = ("<script>alert(1)</script>", 'wave & "clap"', "kick")
+PANELS = len(shown_frames(tiny.ENCODER.window))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set and runs of every kind on it; nobody writes to it."""
+    path = tmp_path_factory.mktemp("<b>runs")
+    with SetWriter(path / "set", KINECT20, CLASSES, "generated", {}) as writer:
+        for number in range(20):
+            writer.add(tiny.generated_clip(number, KINECT20))
+        writer.finish({"xsub": Split(tuple(range(12)), tuple(range(12, 20)))})
+    training, probe = replace(tiny.TRAINING, epochs=2), replace(tiny.PROBE, epochs=3)
+    common: dict[str, Any] = {"data": path / "set", "device": "cpu"}
+    tiny.tiny_pretrain(**common, out=path / "mamp", training=training)
+    joined = replace(tiny.ENCODER, patch_joints=5)
+    tiny.tiny_pretrain(**common, out=path / "mae", training=training, method="mae", encoder=joined)
+    for name, untrained in (("linear", False), ("linear-untrained", True)):
+        linear(path / "mamp", **common, out=path / name, training=probe, untrained=untrained)
+    knn(path / "mamp", **common, out=path / "knn", k=4)
+    return path
+
+
+ALL = ("knn", "linear-untrained", "mamp", "linear", "mae")
+
+
+def page_of(folder: Path, out: Path, *names: str, clips: int = 1) -> str:
+    return report([folder / name for name in names or ALL], out / "report.html", clips).read_text()
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return page_of(folder, tmp_path_factory.mktemp("page"), clips=2)
+
+
+@pytest.fixture
+def copies(folder: Path, tmp_path: Path) -> Path:
+    """The runs, to damage."""
+    for name in ALL:
+        shutil.copytree(folder / name, tmp_path / name)
+    return tmp_path
+
+
+def change(run: Path, **values: Any) -> None:
+    result = json.loads((run / RESULT).read_text())
+    (run / RESULT).write_text(json.dumps(result | values))
+
+
+class Elements(HTMLParser):
+    """Counts the elements and classes of a page, and makes sure that every element is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.classes: Counter[str] = Counter()
+        self.attributes: set[str] = set()
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes |= {name for name, _ in attrs}
+        self.classes[dict(attrs).get("class") or ""] += 1
+        if tag != "meta":
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_every_result_stands_on_the_page_beside_chance(folder: Path, page: str) -> None:
+    text = Elements(page).text
+    for name in ("linear", "linear-untrained", "knn"):
+        result = RunFolder(folder / name).read_result()
+        for counted in (result, result.get("vote", result), *result["per_class"]):
+            assert f"{counted['correct']} / {counted['seen']} = {100 * counted['accuracy']:.1f} %" in text
+    best = RunFolder(folder / "linear").read_result()["best_epoch"]
+    assert f"epoch {best['epoch']} of 3: {best['correct']} / 8" in text
+    assert "chance, 1 / 3 = 33.3 %" in text
+    assert "largest class, <script>alert(1)</script>, 3 / 8 = 37.5 %" in text
+    assert "4-NN vote" in text
+    data = SkeletonSet.open(folder / "set")
+    assert all(data.split_hash("xsub", part) in text for part in ("train", "test"))
+
+
+def test_names_of_others_are_text_not_elements(page: str) -> None:
+    elements = Elements(page)
+    assert elements.text.count("<script>alert(1)</script>") > 3
+    assert not {"script", "b", "img", "iframe", "link", "object"} & set(elements.tags)
+    assert not any(name.startswith("on") for name in elements.attributes)
+
+
+def test_a_run_may_have_any_name(copies: Path, tmp_path: Path) -> None:
+    odd = copies / '"><img src=x onerror=alert(1)>'
+    (copies / "linear").rename(odd)
+    change(odd, command="maskel </code><script>alert(2)</script>", encoder="'<img>")
+    elements = Elements(page_of(copies, tmp_path, odd.name, "mamp"))
+    assert "img" not in elements.tags
+    assert "script" not in elements.tags
+    assert odd.name in elements.text
+    assert "maskel </code><script>alert(2)</script>" in elements.text
+
+
+def test_attributes_are_escaped() -> None:
+    assert element("p", "<", Markup("<i></i>"), class_='"&') == '<p class="&quot;&amp;">&lt;<i></i></p>'
+
+
+def test_the_page_asks_the_network_for_nothing(page: str) -> None:
+    elements = Elements(page)
+    assert not {"src", "href", "srcset", "xlink:href", "data", "action", "style"} & elements.attributes
+    assert not re.search(r"url\(|@import|https?://", page)
+    assert "default-src 'none'" in page
+
+
+@pytest.mark.parametrize("clips", [0, 1, 2])
+def test_as_many_clips_are_drawn_as_asked(folder: Path, tmp_path: Path, clips: int) -> None:
+    elements = Elements(page_of(folder, tmp_path, "mamp", "mae", clips=clips))
+    assert elements.classes["skeleton"] == 2 * clips * PANELS
+    assert elements.classes["panels"] == 2 * clips
+
+
+def test_equal_runs_give_equal_pages(folder: Path, tmp_path: Path, page: str) -> None:
+    assert page_of(folder, tmp_path, clips=2) == page
+
+
+def test_shown_clips_are_test_clips_of_different_classes(folder: Path) -> None:
+    data = SkeletonSet.open(folder / "set")
+    some, more = choose_clips(data, "xsub", 3), choose_clips(data, "xsub", 100)
+    assert sorted(data.labels[some].tolist()) == [0, 1, 2]
+    assert more[:3].tolist() == some.tolist()
+    assert sorted(more.tolist()) == list(range(12, 20))
+
+
+@pytest.mark.parametrize("name", ["mamp", "mae"])
+def test_a_perfect_prediction_is_drawn_as_the_truth(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method, data = load_method(RunFolder(folder / name)), SkeletonSet.open(folder / "set")
+    honest = MaskedModeling.reconstruct
+
+    def perfect(*arguments: Any) -> Any:
+        result = honest(*arguments)
+        return replace(result, predicted=result.target)
+
+    before = reconstruct_clip(method, data, 13, 0)
+    monkeypatch.setattr(MaskedModeling, "reconstruct", perfect)
+    shown = reconstruct_clip(method, data, 13, 0)
+    config = method.encoder.config
+    masked = np.repeat(np.repeat(shown.hidden, config.patch_frames, 0), config.patch_joints, 1)
+    assert (np.isnan(shown.predicted).all(-1) == ~masked).all()
+    np.testing.assert_allclose(shown.predicted[masked], shown.true[masked], atol=1e-5)
+    assert shown.error == 0 < before.error
+    assert np.abs(before.predicted[masked] - before.true[masked]).max() > 1e-3
+    assert (shown.body, shown.bodies) == (1, 2)
+
+
+def test_the_mask_follows_from_seed_and_clip(folder: Path) -> None:
+    method, data = load_method(RunFolder(folder / "mamp")), SkeletonSet.open(folder / "set")
+    one, again, other = (reconstruct_clip(method, data, 13, seed).hidden for seed in (0, 0, 1))
+    assert (one == again).all()
+    assert (one != other).any()
+
+
+@pytest.mark.parametrize("target", [MotionTarget(), MotionTarget(2, normalize=False), JointTarget()])
+def test_undoing_the_standardisation_gives_the_signal(target: MotionTarget | JointTarget) -> None:
+    joints = torch.randn(2, 8, 4, 3, generator=torch.Generator().manual_seed(0))
+    raw = type(target)(normalize=False) if isinstance(target, JointTarget) else MotionTarget(target.stride, False)
+    signal = raw(joints, 4, 2)
+    torch.testing.assert_close(undo_standardisation(target, target(joints, 4, 2), signal), signal)
+
+
+def test_masked_joints_are_hollow(folder: Path, tmp_path: Path) -> None:
+    method, data = load_method(RunFolder(folder / "mamp")), SkeletonSet.open(folder / "set")
+    shown = reconstruct_clip(method, data, int(choose_clips(data, "xsub", 1)[0]), 0)
+    hidden = int(np.repeat(shown.hidden, 4, 0)[shown_frames(8)].sum())
+    classes = Elements(page_of(folder, tmp_path, "mamp")).classes
+    assert (classes["joint-hidden"], classes["joint-seen"]) == (hidden, PANELS * len(KINECT20) - hidden)
+
+
+def test_lengths_are_averaged_over_the_frames_and_joints_of_a_token() -> None:
+    config = replace(tiny.ENCODER, patch_frames=4, patch_joints=2)
+    values = np.zeros((8, 4, 3), np.float32)
+    values[4:, 2] = (3, 4, 0)  # the later patch of the second pair of joints: half of its joints are 5 long
+    assert per_token(values, config).tolist() == [[0, 0], [0, 2.5]]
+
+
+def test_predictions_of_other_streams_are_not_drawn_on_joints(folder: Path, tmp_path: Path) -> None:
+    tiny.tiny_pretrain(folder / "set", tmp_path / "bones", encoder=replace(tiny.ENCODER, stream="bone"))
+    elements = Elements(page_of(tmp_path, tmp_path, "bones"))
+    assert "reads the bone stream" in elements.text
+    assert elements.classes["skeleton"] == PANELS
+    assert "predicted" not in elements.classes
+
+
+@pytest.mark.parametrize(
+    ("lost", "sentence"),
+    [
+        (f"linear/{PREDICTIONS}", "linear has no predictions.csv"),
+        (f"linear/{METRICS}", "linear has no metrics.csv"),
+        (f"mamp/{METRICS}", "mamp has no metrics.csv"),
+        (f"knn/{RESULT}", "knn: it has no result.json, so it is not finished"),
+        (f"linear/{RESULT}", "linear: it has no result.json, so it is not finished"),
+        ("mamp/last.pt", "last.pt: not a whole saved state"),
+        ("mamp/encoder.safetensors", "no such encoder"),
+    ],
+)
+def test_what_a_run_lacks_is_said_and_the_rest_is_shown(
+    folder: Path, copies: Path, tmp_path: Path, lost: str, sentence: str
+) -> None:
+    (copies / lost).unlink()
+    elements = Elements(page_of(copies, tmp_path))
+    assert sentence in elements.text
+    kept = RunFolder(folder / "linear-untrained").read_result()
+    assert f"{kept['correct']} / {kept['seen']}" in elements.text
+    methods = 1 if lost in ("mamp/last.pt", "mamp/encoder.safetensors") else 2
+    assert elements.classes["skeleton"] == methods * PANELS
+
+
+def test_a_set_that_moved_or_changed_is_said(copies: Path, tmp_path: Path, folder: Path) -> None:
+    config = (copies / "mamp/config.yaml").read_text()
+    (copies / "mamp/config.yaml").write_text(config.replace(str(folder / "set"), str(tmp_path / "gone")))
+    split = json.loads((copies / "mae" / RESULT).read_text())["split"]
+    change(copies / "mae", split=split | {"test": {"size": 8, "hash": "0" * 16}})
+    elements = Elements(page_of(copies, tmp_path))
+    assert f"Not shown: {tmp_path / 'gone'} does not exist" in elements.text
+    assert "now holds other test clips" in elements.text
+    assert elements.classes["skeleton"] == 0
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"kind": "knn"}', '{"kind": "linear", "per_class": [1]}'])
+def test_a_damaged_result_is_said(copies: Path, tmp_path: Path, content: str) -> None:
+    (copies / "linear" / RESULT).write_text(content)
+    text = Elements(page_of(copies, tmp_path)).text
+    assert re.search(r"linear: .*result\.json", text)
+    assert "linear-untrained" in text
+
+
+def test_what_pre_training_adds_is_said_both_ways(copies: Path, tmp_path: Path) -> None:
+    change(copies / "linear", correct=3)
+    change(copies / "linear-untrained", correct=5)
+    text = Elements(page_of(copies, tmp_path)).text
+    assert (
+        "linear: linear, pre-trained, gets 2 clips fewer right than linear-untrained, untrained (-25.0 points)." in text
+    )
+    assert "knn: no knn run with the untrained encoder was given" in text
+    change(copies / "linear", correct=5)
+    assert "gets as many clips right as linear-untrained" in Elements(page_of(copies, tmp_path)).text
+    config = (copies / "linear/config.yaml").read_text()
+    (copies / "linear/config.yaml").write_text(config.replace("augment: true", "augment: false"))
+    assert "The two also differ in: augment." in Elements(page_of(copies, tmp_path)).text
+
+
+def test_counts_on_other_clips_are_not_compared(copies: Path, tmp_path: Path) -> None:
+    split = json.loads((copies / "linear" / RESULT).read_text())["split"]
+    change(copies / "linear", split=split | {"test": {"size": 8, "hash": "0" * 16}})
+    text = Elements(page_of(copies, tmp_path)).text
+    assert "do not compare; they have tables of their own" in text
+    assert "linear: no linear run with the untrained encoder was given" in text
+
+
+def test_runs_of_one_name_are_told_apart_and_a_run_given_twice_is_shown_once(copies: Path, tmp_path: Path) -> None:
+    shutil.copytree(copies / "knn", copies / "other" / "knn")
+    text = Elements(page_of(copies, tmp_path, "knn", "other/knn", "knn")).text
+    assert f"maskel report: {copies / 'knn'}, {copies / 'other' / 'knn'}" in text
+
+
+@pytest.mark.parametrize("content", [None, "data: x\n", "- 1\n"])
+def test_a_folder_that_is_no_run_is_refused(copies: Path, tmp_path: Path, content: str | None) -> None:
+    (tmp_path / "folder").mkdir()
+    if content:
+        (tmp_path / "folder" / "config.yaml").write_text(content)
+    with pytest.raises(InputError, match="expected"):
+        page_of(copies, tmp_path, "knn", "folder")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_wrong_arguments_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one run folder"):
+        report([], tmp_path / "report.html")
+    with pytest.raises(InputError, match="found -1, expected 0 or more"):
+        report([folder / "knn"], tmp_path / "report.html", clips=-1)
+    with pytest.raises(InputError, match="cannot be written"):
+        report([folder / "knn"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_confusions_are_counted_by_true_and_predicted_class(tmp_path: Path) -> None:
+    table = tmp_path / PREDICTIONS
+    table.write_text('name,class,predicted\na,x,x\nb,x,"y,z"\nc,x,"y,z"\n')
+    assert read_confusion(table, ("x", "y,z")).tolist() == [[1, 2], [0, 0]]
+    with pytest.raises(InputError, match="not a table of this run's classes"):
+        read_confusion(table, ("x", "y"))
+
+
+def test_many_classes_have_no_text_in_cells() -> None:
+    names = [f"c{number}" for number in range(21)]
+    few, many = (Elements(confusion_matrix(np.eye(k, dtype=np.int64) * 777, names[:k])) for k in (20, 21))
+    assert few.text.count("777") == 40  # a cell and a sum for each class
+    assert "777" not in many.text
+
+
+def test_curves_leave_out_what_is_not_finite() -> None:
+    drawn = line_chart("loss", "epoch", [Line("run", [1.0, 2.0, 3.0], [1.0, float("nan"), 2.0])])
+    assert Elements(drawn).tags["circle"] == 2
+    assert "No finite value" in line_chart("loss", "epoch", [Line("run", [1.0], [float("inf")])])
+    assert Elements(line_chart("loss", "epoch", [Line("run", [1.0], [0.0])])).tags["circle"] == 1
