@@ -210,6 +210,8 @@ def _take_configs(arguments: Sequence[str]) -> tuple[list[str], list[str], Path 
             configs.append(value)
         else:
             resume = Path(value)
+            if not (resume / CONFIG).is_file():
+                raise InputError(f"{resume}: no run folder to resume; it has no {CONFIG}")
             configs.insert(0, str(resume / CONFIG))
     return rest, configs, resume
 

@@ -30,6 +30,7 @@ class Progress:
             BarColumn(),
             TextColumn("loss {task.fields[loss]:.4f}  lr {task.fields[rate]:.2e}  {task.fields[speed]:.0f} clips/s"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=self.console,
             disable=not (show and self.console.is_terminal),
         )

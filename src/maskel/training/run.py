@@ -77,14 +77,15 @@ class RunFolder:
         """
         if not (path / CONFIG).is_file() or not (path / STATE).is_file():
             raise InputError(f"{path}: expected a run folder with {CONFIG} and {STATE}; there is nothing to resume")
-        before = yaml.safe_load((path / CONFIG).read_text())
-        changed = sorted(key for key in {*before, *config} if before.get(key) != config.get(key) and key != "data")
-        if changed:
-            raise InputError(
-                f"{path} was started with another {changed[0]!r} ({before.get(changed[0])!r}, now "
-                f"{config.get(changed[0])!r}); resume with the same options, or start a new run"
-            )
-        return cls(path)
+        run = cls(path)
+        before, now = _flat(run.read_config()), _flat(config)
+        for name in (*now, *before):
+            if before.get(name) != now.get(name) and name != "data":  # the set may have moved
+                raise InputError(
+                    f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
+                    f"options, or start a new run"
+                )
+        return run
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
         """Write every epoch's line anew, so that a resumed run leaves no line twice."""
@@ -162,6 +163,14 @@ class RunFolder:
         if not isinstance(config, dict):
             raise InputError(f"{self.path / CONFIG}: expected the options of a run")
         return config
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options under the names they have on the command line."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: bool, world: World) -> RunFolder:
