@@ -9,7 +9,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods import METHODS
 from maskel.methods.base import build_seeded
-from maskel.methods.masked import MaskedModeling
+from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
 from maskel.training import distributed
 from maskel.training.engine import fit
@@ -71,6 +71,8 @@ def pretrain(
     clips = SkeletonSet.open(data)
     positions = clips.split(benchmark, "train")
     model = _build(method, clips, encoder, options or {}, seed)
+    if model.whole_batch and training.accumulate != 1:
+        raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
     world = distributed.start(device)
     model.to(world.device)
     batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
@@ -103,7 +105,7 @@ def pretrain(
     return run
 
 
-def load_method(run: RunFolder) -> MaskedModeling:
+def load_method(run: RunFolder) -> MaskedMethod:
     """The whole method of a pre-training run, decoder included, with its last saved weights, in eval mode.
 
     Raises:
@@ -119,9 +121,7 @@ def load_method(run: RunFolder) -> MaskedModeling:
     return method.eval()
 
 
-def _build(
-    name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int
-) -> MaskedModeling:
+def _build(name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int) -> MaskedMethod:
     if name not in METHODS:
         raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
     return build_seeded(lambda: METHODS[name](Encoder(clips.layout, config, clips.coordinates), **options), seed)
