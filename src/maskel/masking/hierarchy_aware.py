@@ -170,8 +170,9 @@ class CrossMasking(nn.Module):
     def scores(
         self, tokens: Float32[Tensor, "b t v d"], roots: Float32[Tensor, "b t r d"]
     ) -> tuple[Float32[Tensor, "b even v"], Float32[Tensor, "b odd v"]]:
-        """Scores of the even and of the odd patches in time."""
-        return self.even(tokens[:, 0::2], roots[:, 0::2]), self.odd(tokens[:, 1::2], roots[:, 1::2])
+        """Scores of the even and of the odd patches in time, in float32 also under autocast."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            return self.even(tokens[:, 0::2], roots[:, 0::2]), self.odd(tokens[:, 1::2], roots[:, 1::2])
 
     def order(self, scores: Float32[Tensor, "b n"], uniform: Float32[Tensor, "b n"]) -> Int64[Tensor, "b n"]:
         """The tokens of one half as they are drawn without replacement; the first ones stay visible.
