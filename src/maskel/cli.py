@@ -114,6 +114,19 @@ def _report(arguments: Sequence[str]) -> None:
     _say(report(**_options("report", report, arguments, several="runs")))
 
 
+def _view(arguments: Sequence[str]) -> None:
+    from maskel.commands.view import masks
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _say(
+            "usage: maskel view masks RUN [RUN ...] --data SET --clip NAME; maskel view masks --help lists its options"
+        )
+        return
+    if arguments[0] != "masks":
+        raise InputError(f"no picture is called {arguments[0]!r}; known is masks")
+    _say(masks(**_options("view masks", masks, arguments[1:], several="runs")))
+
+
 def _synthesize(arguments: Sequence[str]) -> None:
     from maskel.datasets.synthetic import synthesize
 
@@ -136,6 +149,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
     "report": (_report, "show runs on one HTML page"),
+    "view": (_view, "show one picture: how often methods hide each joint and time of a clip"),
 }
 """Name -> what runs it and what it is for. Imports are inside, so that each command starts with what it needs."""
 

@@ -11,6 +11,7 @@ from maskel.errors import InputError
 from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, line_chart
 from maskel.pictures.figures import reconstructions
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
+from maskel.pictures.masks import masks_of_runs
 from maskel.pictures.runs import Run
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
 from maskel.training.run import PREDICTIONS
@@ -31,6 +32,7 @@ def render(runs: Sequence[Run], clips: int) -> str:
         ("Confusions", confusions(runs)),
         ("Accuracy per class", per_class(runs)),
         ("Masked clips", reconstructions(runs, clips)),
+        ("How often each token is hidden", masks_of_runs(runs, clips)),
     )
     return page(title, element("h1", title), *(join((element("h2", name), content)) for name, content in sections))
 
