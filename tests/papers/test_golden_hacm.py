@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from maskel.cli import read_recipe
 from maskel.draws import clip_keys
 from maskel.layouts import NTU25
 from maskel.losses import masked_mean_squared_error
@@ -13,16 +14,7 @@ from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SkeletonBatch
 from released import HACM_DEAD, bodies, fill, golden, released_weight
 
-RELEASED = {
-    "distance": "factor4",
-    "temporal_softmax": "joint",
-    "attn_scale": "mul",
-    "layout": "scrambled",
-    "target": "hyperbolic_motion",
-    "cc_alpha": None,
-    "cc_inter": True,
-    "cc_rows": "all",
-}
+RELEASED = read_recipe("hacm_released", "pretrain")
 
 
 def sizes(config: dict) -> EncoderConfig:
@@ -41,7 +33,7 @@ def sizes(config: dict) -> EncoderConfig:
 @pytest.fixture(scope="module")
 def case() -> tuple[HACM, dict, dict[str, str]]:
     arrays, config = golden("hacm_released")
-    method = HACM(Encoder(NTU25, sizes(config)), decoder_depth=config["decoder_depth"], **RELEASED)
+    method = HACM(Encoder(NTU25, sizes(config)), decoder_depth=config["decoder_depth"], **RELEASED["hacm"])
     return method, arrays, fill(method, arrays, unused=HACM_DEAD)
 
 
@@ -133,7 +125,8 @@ def test_pooled_features_equal_the_published_classifier() -> None:
 
 
 def test_the_published_size_keeps_21_of_216_tokens_of_each_half() -> None:
-    config = EncoderConfig(window=72, patch_frames=3, joints="kept", geometry="poincare")
+    config = EncoderConfig(**read_recipe("hacm", "pretrain")["encoder"])
+    assert config == EncoderConfig(**RELEASED["encoder"])
     method = HACM(Encoder(NTU25, config))
     assert method.kept == (21, 21)
     assert sum(weight.numel() for weight in method.encoder.parameters()) == 6_331_904

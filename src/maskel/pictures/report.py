@@ -68,11 +68,15 @@ def _pretraining(run: Run) -> Markup:
         "figure",
         element(
             "div",
-            line_chart("training loss (mean squared error)", "epoch", [Line(run.name, epochs, loss)]),
+            line_chart("training loss", "epoch", [Line(run.name, epochs, loss)]),
             line_chart("learning rate in the epoch's last step", "epoch", [Line(run.name, epochs, rate)]),
             class_="charts",
         ),
-        element("figcaption", "Loss: mean over the epoch's clips. The vertical axes need not start at 0."),
+        element(
+            "figcaption",
+            "Loss: mean over the epoch's clips, of the method's own loss; methods do not compare. The "
+            "vertical axes need not start at 0.",
+        ),
     )
 
 

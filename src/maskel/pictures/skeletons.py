@@ -40,7 +40,7 @@ class FrontView:
         scale = min((_WIDTH - 2 * _MARGIN) / max(across, 1e-3), (_HEIGHT - _HEAD - 2 * _MARGIN) / max(up, 1e-3))
         return cls(scale, float(y.min()))
 
-    def place(self, points: Float[np.ndarray, "v c"], joints: Float32[np.ndarray, "v c"]) -> Float[np.ndarray, "v 2"]:
+    def place(self, points: Float[np.ndarray, "n c"], joints: Float32[np.ndarray, "v c"]) -> Float[np.ndarray, "n 2"]:
         """Points in the panel of the frame whose body is ``joints``."""
         middle = (joints[:, 0].min() + joints[:, 0].max()) / 2
         x = _WIDTH / 2 + (points[:, 0] - middle) * self.scale
@@ -48,7 +48,7 @@ class FrontView:
         return np.stack((x, y), 1)
 
 
-def arrow_gain(motion: Float[np.ndarray, "f v c"], joints: Float32[np.ndarray, "f v c"]) -> int:
+def arrow_gain(motion: Float[np.ndarray, "f r c"], joints: Float32[np.ndarray, "f v c"]) -> int:
     """How many times longer than the motion arrows are drawn: the longest stays below a third of the body."""
     longest = np.linalg.norm(motion[..., :2], axis=-1).max(initial=1e-9)
     limit = np.ptp(joints[..., 1]) / 3
