@@ -154,9 +154,14 @@ def test_micro_batches_change_nothing_but_rounding(
         assert RunFolder(out).read_metrics()[0]["loss"] == pytest.approx(
             RunFolder(tmp_path / "1").read_metrics()[0]["loss"], rel=1e-6
         )
-    for parameter, gradient in found[1].items():
+    method = tiny.tiny_method(name, bodies=bodies)
+    batch = batches_of(tiny_set, 7).load(0, tiny_set.split("xsub", "train")[:7])
+    method(batch, clip_keys(0, 0, batch.clips))["loss"].backward()
+    for parameter, weight in method.named_parameters():
+        gradient = weight.grad
+        assert gradient is not None, parameter
         assert gradient.any(), parameter
-        for accumulate in (3, 7):
+        for accumulate in found:
             torch.testing.assert_close(found[accumulate][parameter], gradient, rtol=1e-4, atol=5e-7)
 
 
@@ -263,6 +268,12 @@ def test_the_learning_rate_rises_falls_and_ends_near_its_end(prepared: Path, tmp
     assert run.load_state()["optimizer"]["param_groups"][0]["lr"] == rates[-1]
 
 
+def test_the_learning_rate_moves_with_every_step(prepared: Path, tmp_path: Path) -> None:
+    run = tiny.tiny_pretrain(prepared, tmp_path / "run")  # three steps an epoch; metrics hold the last one's rate
+    rates = [row["lr"] for row in run.read_metrics()]
+    assert rates == [tiny.TRAINING.learning_rate(epoch + 2 / 3) for epoch in range(3)]
+
+
 @methods
 def test_biases_and_norms_have_no_weight_decay(name: str) -> None:
     method = tiny.tiny_method(name)
@@ -318,10 +329,19 @@ def test_too_few_clips_are_refused(prepared: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("changes", [{"seed": 1}, {"training": replace(tiny.TRAINING, epochs=4)}, {"method": "mae"}])
-def test_other_options_cannot_resume(changes: dict[str, Any], pretrained: RunFolder, prepared: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"training": replace(tiny.TRAINING, epochs=4)}, r"training\.epochs"),
+        ({"method": "mae"}, "(method|mae)"),
+    ],
+)
+def test_other_options_cannot_resume(
+    changes: dict[str, Any], named: str, pretrained: RunFolder, prepared: Path
+) -> None:
     before = {file.name: file.read_bytes() for file in pretrained.path.iterdir()}
-    with pytest.raises(InputError, match=r"was started with another .*resume with the same options"):
+    with pytest.raises(InputError, match=f"was started with {named} .*resume with the same options"):
         tiny.tiny_pretrain(prepared, pretrained.path, resume=True, **changes)
     assert {file.name: file.read_bytes() for file in pretrained.path.iterdir()} == before
 
