@@ -32,9 +32,21 @@ class Target(nn.Module, ABC):
         patches = to_patches(self.signal(joints), patch_frames, patch_joints).flatten(1, 2)
         if not self.normalize:
             return patches
-        mean = patches.mean(-1, keepdim=True)
-        variance = patches.var(-1, keepdim=True)
-        return (patches - mean) / (variance + 1e-6).sqrt()
+        mean, spread = _moments(patches)
+        return (patches - mean) / spread
+
+    def restore(
+        self, predicted: Float32[Tensor, "b n p"], patches: Float32[Tensor, "b n p"]
+    ) -> Float32[Tensor, "b n p"]:
+        """Predictions in the signal's own units, given the signal's true patches, whose mean and spread are put back."""
+        if not self.normalize:
+            return predicted
+        mean, spread = _moments(patches)
+        return predicted * spread + mean
+
+
+def _moments(patches: Float32[Tensor, "b n p"]) -> tuple[Float32[Tensor, "b n 1"], Float32[Tensor, "b n 1"]]:
+    return patches.mean(-1, keepdim=True), (patches.var(-1, keepdim=True) + 1e-6).sqrt()
 
 
 class JointTarget(Target):

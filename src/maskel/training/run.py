@@ -158,7 +158,7 @@ class RunFolder:
         """
         try:
             config = yaml.safe_load((self.path / CONFIG).read_text())
-        except (OSError, yaml.YAMLError) as fault:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
             raise InputError(f"{self.path / CONFIG}: expected the options of a run ({fault})") from fault
         if not isinstance(config, dict):
             raise InputError(f"{self.path / CONFIG}: expected the options of a run")
