@@ -53,7 +53,7 @@ def _prepare(arguments: Sequence[str]) -> None:
     parser.add_argument("roots", nargs="+", type=Path, help="folders (or archives) with the raw recordings")
     parser.add_function_arguments(prepare, skip={"source", "roots"}, as_group=False)
     own = inspect.signature(SOURCES[name]).parameters
-    meaning = {entry.arg_name: entry.description for entry in parse_docstring(SOURCES[name].__doc__ or "").params}
+    meaning = _meaning(SOURCES[name])
     for option in own.values():
         several: Options = {} if option.annotation is bool else {"nargs": "+"}
         kind = bool if option.annotation is bool else Path
@@ -103,7 +103,7 @@ def _options(name: str, function: Callable[..., Any], arguments: Sequence[str], 
     """Options of a command that has no recipe; ``several`` names an argument that takes all words without a dash."""
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False)
     if several:
-        parser.add_argument(several, nargs="+", type=Path, help="run folders")
+        parser.add_argument(several, nargs="+", type=Path, help=_meaning(function)[several])
     parser.add_function_arguments(function, skip={several, "run_command"}, as_group=False)
     return vars(parser.parse_args(_spell(arguments, parser)))
 
@@ -167,6 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Stopped as stop:
         _console.print(f"maskel {name}: {stop}", markup=False)
+        return 130
+    except KeyboardInterrupt:
+        _console.print(f"maskel {name}: stopped; nothing unfinished was kept", markup=False)
         return 130
     finally:
         distributed.finish()
@@ -273,6 +276,12 @@ def _spell(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
                 argument += "=true"
         spelt.append(argument)
     return spelt
+
+
+def _meaning(documented: object) -> dict[str, str]:
+    """What each argument means, from the docstring."""
+    found = parse_docstring(inspect.getdoc(documented) or "")
+    return {entry.arg_name: entry.description or "" for entry in found.params}
 
 
 def _sentence(fault: Exception, command: str) -> str:

@@ -38,7 +38,7 @@ class Target(nn.Module, ABC):
     def restore(
         self, predicted: Float32[Tensor, "b n p"], patches: Float32[Tensor, "b n p"]
     ) -> Float32[Tensor, "b n p"]:
-        """Predictions in the signal's own units, given the signal's true patches, whose mean and spread are put back."""
+        """Predictions in the signal's own units, given the true patches, whose mean and spread are put back."""
         if not self.normalize:
             return predicted
         mean, spread = _moments(patches)
