@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float32
 from torch import Tensor, nn
 
+from maskel.errors import InputError
 from maskel.models.patches import to_patches
 from maskel.transforms import joint_to_motion
 
@@ -63,10 +64,15 @@ class MotionTarget(Target):
     Args:
         stride: Frames between the two positions, 1 or more.
         normalize: As for every target.
+
+    Raises:
+        InputError: If the stride is not positive.
     """
 
     def __init__(self, stride: int = 1, normalize: bool = True) -> None:
         super().__init__(normalize)
+        if stride < 1:
+            raise InputError(f"target: found a motion stride of {stride} frames, expected 1 or more")
         self.stride = stride
 
     def signal(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t v c"]:

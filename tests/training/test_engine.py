@@ -68,7 +68,7 @@ def test_the_loss_of_clips_seen_again_and_again_falls(name: str, tiny_set: Skele
     positions = tiny_set.split("xsub", "train")[:4]
     batches = ClipBatches(tiny_set, positions, 4, 0, 8, None, "zero", tiny.ALONE.device)
     training = AdamWTraining(epochs=60, batch_size=4, lr=5e-3, warmup_epochs=1.0, save_epochs=60)
-    outcome = fit(method, batches, training, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
+    outcome = fit(method, batches, training, RunFolder(tmp_path), tiny.ALONE, data_hash="", name_clips=names_of)
     losses = [row["loss"] for row in outcome.rows]
     assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:5])
 
@@ -137,7 +137,7 @@ def one_gradient(data: SkeletonSet, out: Path, accumulate: int, method: MaskedMo
     training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
     batches = batches_of(data, 7)
     batches.positions = batches.positions[:7]
-    fit(method, batches, training, RunFolder(out), tiny.ALONE, name_clips=names_of)
+    fit(method, batches, training, RunFolder(out), tiny.ALONE, data_hash="", name_clips=names_of)
     return {name: before[name] - weight.detach() for name, weight in method.named_parameters()}
 
 
@@ -252,9 +252,38 @@ def test_a_weight_that_is_not_finite_stops_the_run(tiny_set: SkeletonSet, tmp_pa
     method = tiny.tiny_method("mamp")
     with torch.no_grad():
         method.encoder.patch_embed.weight[0, 0] = float("nan")
-    with pytest.raises(TrainingError, match=r"step 0 .*begin with clip "):
-        fit(method, batches_of(tiny_set), tiny.TRAINING, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
-    assert RunFolder(tmp_path).load_state()["step"] == 0
+    with pytest.raises(TrainingError, match=r"step 0 .*no state was saved before it; .*begin with clip "):
+        fit(
+            method,
+            batches_of(tiny_set),
+            tiny.TRAINING,
+            RunFolder(tmp_path),
+            tiny.ALONE,
+            data_hash="",
+            name_clips=names_of,
+        )
+    assert not RunFolder(tmp_path).has_state  # weights that are not finite are worth nothing
+
+
+def test_a_loss_that_is_not_finite_leaves_the_state_before_it(tiny_set: SkeletonSet, tmp_path: Path) -> None:
+    method, steps = tiny.tiny_method("mamp"), []
+
+    def poison(module: torch.nn.Module, arguments: tuple, result: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        steps.append(0)
+        return result | {"loss": result["loss"] * (float("nan") if len(steps) == 2 else 1.0)}
+
+    method.register_forward_hook(poison)
+    with pytest.raises(TrainingError, match=r"the loss is not finite at step 1 .*a state from before it is in "):
+        fit(
+            method,
+            batches_of(tiny_set),
+            tiny.TRAINING,
+            RunFolder(tmp_path),
+            tiny.ALONE,
+            data_hash="",
+            name_clips=names_of,
+        )
+    assert RunFolder(tmp_path).load_state()["step"] == 1
 
 
 def test_the_learning_rate_rises_falls_and_ends_near_its_end(prepared: Path, tmp_path: Path) -> None:
@@ -294,7 +323,15 @@ def test_weight_decay_pulls_on_weights(tiny_set: SkeletonSet, tmp_path: Path) ->
     for decay in (0.0, 10.0):
         method = tiny.tiny_method("mae")
         training = AdamWTraining(epochs=1, batch_size=16, warmup_epochs=0.0, lr=1e-3, weight_decay=decay)
-        fit(method, batches_of(tiny_set, 16), training, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
+        fit(
+            method,
+            batches_of(tiny_set, 16),
+            training,
+            RunFolder(tmp_path),
+            tiny.ALONE,
+            data_hash="",
+            name_clips=names_of,
+        )
         moved.append(dict(method.named_parameters()))
     start = dict(tiny.tiny_method("mae").named_parameters())
     for parameter in ("encoder.patch_embed.weight", "decoder.mask_token"):
@@ -306,7 +343,7 @@ def test_clipping_bounds_the_gradient(tiny_set: SkeletonSet, tmp_path: Path) -> 
     method = tiny.tiny_method("mae")
     before = [weight.detach().clone() for weight in method.parameters()]
     training = SGDTraining(epochs=1, batch_size=16, lr=1.0, momentum=0.0, clip_grad=1e-3)
-    fit(method, batches_of(tiny_set, 16), training, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
+    fit(method, batches_of(tiny_set, 16), training, RunFolder(tmp_path), tiny.ALONE, data_hash="", name_clips=names_of)
     steps = [(old - new).flatten() for old, new in zip(before, method.parameters(), strict=True)]
     assert torch.cat(steps).norm().item() == pytest.approx(1e-3, rel=0.01)
 
@@ -356,7 +393,7 @@ def test_a_taken_folder_is_refused_and_left_alone(prepared: Path, tmp_path: Path
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "thesis.tex").write_text("all of it")
-    with pytest.raises(InputError, match=r"taken exists and is not empty.*--resume"):
+    with pytest.raises(InputError, match=r"taken exists and is not empty; choose another --out"):
         tiny.tiny_pretrain(prepared, taken)
     with pytest.raises(InputError, match="exists and is not empty"):
         tiny.tiny_pretrain(prepared, taken / "thesis.tex")
