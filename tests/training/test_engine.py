@@ -1,6 +1,9 @@
 import os
 import pickle
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -509,3 +512,20 @@ def test_load_method_names_a_folder_that_is_no_pretraining_run(pretrained: RunFo
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config | {"method": "nonsense"}))
     with pytest.raises(InputError, match="expected a pre-training run"):
         load_method(RunFolder(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_compiling_changes_nothing_but_rounding(prepared: Path, tmp_path: Path) -> None:
+    sizes = "--encoder.window 8 --encoder.dim 16 --encoder.depth 1 --encoder.num_heads 2".split()
+    sizes += "--mae.decoder_dim 16 --mae.decoder_depth 1 --training.epochs 2 --training.batch_size 5".split()
+    losses, names = [], []
+    for compiled in ("false", "true"):
+        out = str(tmp_path / compiled)
+        # in a process of its own: the compiler cannot trace the shape checks of these tests
+        command = [sys.executable, "-m", "maskel", "pretrain", "--method", "mae", "--data", str(prepared), "--out", out]
+        subprocess.run([*command, *sizes, "--device", "cpu", "--training.compile", compiled], check=True)
+        losses.append([row["loss"] for row in RunFolder(Path(out)).read_metrics()])
+        names.append(list(RunFolder(Path(out)).load_state()["method"]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert names[0] == names[1]
