@@ -117,9 +117,11 @@ def fit(
             torch._foreach_div_(gradients, sums["weight"])
             size = float(nn.utils.get_total_norm(gradients))
             if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
+                saved = f"the state before it is saved in {run.path}"
                 if all(bool(value.isfinite().all()) for value in method.state_dict().values()):
-                    save()  # otherwise the last saved state is the better one
-                saved = f"a state from before it is in {run.path}" if run.has_state else "no state was saved before it"
+                    save()
+                else:
+                    saved = "the weights were not finite either, so only earlier states are left"
                 what = "gradient" if math.isfinite(sums["loss"]) else "loss"
                 raise TrainingError(
                     f"the {what} is not finite at step {state.step} (epoch {epoch}, learning rate {rate:.3g}); "
