@@ -31,7 +31,7 @@ def one_step(name: str, bodies: str, accumulate: int, data: SkeletonSet, out: Pa
     batches = ClipBatches(data, positions, 7, 0, tiny.ENCODER.window, TrainView(), "zero", world.device)
     training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
     out.mkdir(parents=True, exist_ok=True)
-    fit(method, batches, training, RunFolder(out), world, name_clips=lambda clips: [])
+    fit(method, batches, training, RunFolder(out), world, data_hash="", name_clips=lambda clips: [])
 
 
 def stopped_and_resumed(data: Path, out: Path, world: distributed.World) -> str:

@@ -126,7 +126,7 @@ def test_resume_needs_the_run_only(run: Run, prepared: Path, tmp_path: Path, mon
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     code, text = run("pretrain", f"--resume={tmp_path / 'a'}", "--mamp.tau=0.5")
     assert code == 2
-    assert "was started with another 'mamp'" in text
+    assert "was started with mamp.tau 0.6, found 0.5" in text
     code, text = run("pretrain", "--resume", tmp_path / "nowhere")
     assert code == 2
     assert "nowhere" in text

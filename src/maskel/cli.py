@@ -7,6 +7,7 @@ same names. A recipe may hold a section named after a command: only that command
 import difflib
 import inspect
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -42,6 +43,7 @@ def _prepare(arguments: Sequence[str]) -> None:
         description=f"Turn raw recordings into a prepared set: maskel prepare SOURCE RAW [RAW ...] --out SET. "
         f"Sources: {known}; maskel prepare SOURCE --help lists a source's options.",
         exit_on_error=False,
+        allow_abbrev=False,
     )
     if not arguments or arguments[0] in ("-h", "--help"):
         parser.print_help()
@@ -49,11 +51,11 @@ def _prepare(arguments: Sequence[str]) -> None:
     name = arguments[0]
     if name not in SOURCES:
         raise InputError(f"no source is called {name!r}; known are {known}")
-    parser = ArgumentParser(prog=f"maskel prepare {name}", exit_on_error=False)
+    parser = ArgumentParser(prog=f"maskel prepare {name}", exit_on_error=False, allow_abbrev=False)
     parser.add_argument("roots", nargs="+", type=Path, help="folders (or archives) with the raw recordings")
     parser.add_function_arguments(prepare, skip={"source", "roots"}, as_group=False)
     own = inspect.signature(SOURCES[name]).parameters
-    meaning = {entry.arg_name: entry.description for entry in parse_docstring(SOURCES[name].__doc__ or "").params}
+    meaning = _meaning(SOURCES[name])
     for option in own.values():
         several: Options = {} if option.annotation is bool else {"nargs": "+"}
         kind = bool if option.annotation is bool else Path
@@ -69,21 +71,21 @@ def _pretrain(arguments: Sequence[str]) -> None:
     from maskel.commands.pretrain import pretrain
     from maskel.methods import METHODS
 
-    parser = ArgumentParser(prog="maskel pretrain", exit_on_error=False)
+    parser = ArgumentParser(prog="maskel pretrain", exit_on_error=False, allow_abbrev=False)
     parser.add_function_arguments(pretrain, skip={"options", "resume"}, as_group=False)
     for name, method in METHODS.items():
         parser.add_class_arguments(method, name, skip={"encoder"}, instantiate=False)
-    found, resume = _parse(parser, "pretrain", arguments)
+    found, resume = _parse(parser, "pretrain", arguments, resumable=True)
     options = {name: vars(found.pop(name)) for name in METHODS}
     run = pretrain(**vars(found), options=options.get(found.method, {}), resume=resume)
     _say(run.path)
 
 
 def _run_command(name: str, function: Callable[..., RunFolder], arguments: Sequence[str]) -> None:
-    parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False)
+    parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
     resumable = "resume" in inspect.signature(function).parameters
     parser.add_function_arguments(function, skip={"resume"}, as_group=False)
-    found, resume = _parse(parser, name, arguments)
+    found, resume = _parse(parser, name, arguments, resumable)
     _say(function(**vars(found), **({"resume": resume} if resumable else {})).path)
 
 
@@ -101,9 +103,9 @@ def _knn(arguments: Sequence[str]) -> None:
 
 def _options(name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "") -> Options:
     """Options of a command that has no recipe; ``several`` names an argument that takes all words without a dash."""
-    parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False)
+    parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
     if several:
-        parser.add_argument(several, nargs="+", type=Path, help="run folders")
+        parser.add_argument(several, nargs="+", type=Path, help=_meaning(function)[several])
     parser.add_function_arguments(function, skip={several, "run_command"}, as_group=False)
     return vars(parser.parse_args(_spell(arguments, parser)))
 
@@ -182,22 +184,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped as stop:
         _console.print(f"maskel {name}: {stop}", markup=False)
         return 130
+    except OSError as fault:  # a full disk, a folder that may not be written
+        _console.print(f"maskel {name}: {fault.filename or 'a file'}: {fault.strerror or fault}", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        _console.print(f"maskel {name}: stopped; nothing unfinished was kept", markup=False)
+        return 130
     finally:
         distributed.finish()
     return 0
 
 
-def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str]) -> tuple[Namespace, bool]:
+def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resumable: bool) -> tuple[Namespace, bool]:
     """The options of a command, and whether they resume a run."""
+    names = {action.dest.partition(".")[0] for action in parser._actions}
+    groups = {action.dest.partition(".")[0] for action in parser._actions if "." in action.dest}
     parser.add_argument("--config", action=ActionConfigFile, help="recipe name or YAML file; repeat to merge")
-    parser.add_argument("--resume", type=Path, help="run folder to go on with; its options are used")
+    if resumable:
+        parser.add_argument("--resume", type=Path, help="run folder to go on with; its options are used")
     rest, configs, resume = _take_configs(_spell(arguments, parser))
+    if resume is not None and not resumable:
+        raise InputError(f"maskel {command} has nothing to resume; start it again with another --out")
     merged: Options = {}
     for config in configs:
-        merge(merged, read_recipe(config, command))
+        recipe = read_recipe(config, command)
+        if unknown := [name for name in recipe if name not in names]:
+            what = f"is not a run of maskel {command}" if resume and config == configs[0] else "is no recipe for it"
+            raise InputError(f"{config} {what}: no option is called {unknown[0]!r}")
+        if flat := [name for name in groups & set(recipe) if not isinstance(recipe[name], dict)]:
+            raise InputError(f"{config}: expected a mapping of options under {flat[0]!r}, found {recipe[flat[0]]!r}")
+        merge(merged, recipe)
     if resume is not None:
         merge(merged, {"out": str(resume)})
-    found = parser.parse_args(["--config", json.dumps(merged), *rest] if merged else rest)
+    found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
     found.pop("config", None)
     found.pop("resume", None)
     return parser.instantiate(found), resume is not None
@@ -289,6 +308,12 @@ def _spell(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
     return spelt
 
 
+def _meaning(documented: object) -> dict[str, str]:
+    """What each argument means, from the docstring."""
+    found = parse_docstring(inspect.getdoc(documented) or "")
+    return {entry.arg_name: entry.description or "" for entry in found.params}
+
+
 def _sentence(fault: Exception, command: str) -> str:
     """An error as one line, with where to look when it is about an option."""
     text = re.sub(r"\s+", " ", str(fault)).strip()
@@ -298,4 +323,5 @@ def _sentence(fault: Exception, command: str) -> str:
 
 
 def _say(text: object) -> None:
-    Console(highlight=False, soft_wrap=True).print(str(text), markup=False)
+    if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+        Console(highlight=False, soft_wrap=True).print(str(text), markup=False)

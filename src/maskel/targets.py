@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float32
 from torch import Tensor, nn
 
+from maskel.errors import InputError
 from maskel.geometry import exp_map
 from maskel.models.patches import to_patches
 from maskel.transforms import joint_to_motion
@@ -33,9 +34,21 @@ class Target(nn.Module, ABC):
         patches = to_patches(self.signal(joints), patch_frames, patch_joints).flatten(1, 2)
         if not self.normalize:
             return patches
-        mean = patches.mean(-1, keepdim=True)
-        variance = patches.var(-1, keepdim=True)
-        return (patches - mean) / (variance + 1e-6).sqrt()
+        mean, spread = _moments(patches)
+        return (patches - mean) / spread
+
+    def restore(
+        self, predicted: Float32[Tensor, "b n p"], patches: Float32[Tensor, "b n p"]
+    ) -> Float32[Tensor, "b n p"]:
+        """Predictions in the signal's own units, given the true patches, whose mean and spread are put back."""
+        if not self.normalize:
+            return predicted
+        mean, spread = _moments(patches)
+        return predicted * spread + mean
+
+
+def _moments(patches: Float32[Tensor, "b n p"]) -> tuple[Float32[Tensor, "b n 1"], Float32[Tensor, "b n 1"]]:
+    return patches.mean(-1, keepdim=True), (patches.var(-1, keepdim=True) + 1e-6).sqrt()
 
 
 class JointTarget(Target):
@@ -52,10 +65,15 @@ class MotionTarget(Target):
     Args:
         stride: Frames between the two positions, 1 or more.
         normalize: As for every target.
+
+    Raises:
+        InputError: If the stride is not positive.
     """
 
     def __init__(self, stride: int = 1, normalize: bool = True) -> None:
         super().__init__(normalize)
+        if stride < 1:
+            raise InputError(f"target: found a motion stride of {stride} frames, expected 1 or more")
         self.stride = stride
 
     def signal(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t v c"]:

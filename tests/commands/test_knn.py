@@ -61,6 +61,8 @@ def test_the_vote_equals_loops(seed: int, known: int, classes: int, data: st.Dat
 def test_more_votes_beat_nearer_ones() -> None:
     near, voted = vote(on_circle(1, 60, 61), torch.tensor([0, 1, 1]), on_circle(0), 2, 3)
     assert (near.tolist(), voted.tolist()) == ([0], [1])
+    near, voted = vote(on_circle(0, 178, 179), torch.tensor([0, 1, 1]), on_circle(0), 2, 3)
+    assert (near.tolist(), voted.tolist()) == ([0], [1])  # a vote counts however far it is
 
 
 def test_equal_votes_go_to_the_nearer_voters() -> None:

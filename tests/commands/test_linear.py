@@ -103,7 +103,7 @@ def test_classes_that_can_be_told_apart_are(pretrained: RunFolder, prepared: Pat
 def test_the_encoder_is_left_as_it_was(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     before = (pretrained.path / "encoder.safetensors").read_bytes()
     encoder = load_encoder(pretrained.path)
-    model = LinearProbe(encoder, 3, absent_bodies=True).train()
+    model = LinearProbe(encoder, 3).train()
     assert not encoder.training
     assert model.norm.training
     weights = {name: weight.clone() for name, weight in encoder.state_dict().items()}

@@ -113,7 +113,9 @@ def test_the_set_is_the_same_for_any_number_of_workers(
 
 def test_duplicates_are_dropped_and_counted_by_benchmark(raw: Path, tmp_path: Path) -> None:
     summary = prepare(NwUcla(), [raw], tmp_path / "set", workers=1, drop_duplicates=True)
-    names = [clip.name for clip in SkeletonSet.open(tmp_path / "set").clips]
+    prepared = SkeletonSet.open(tmp_path / "set")
+    assert prepared.options["drop_duplicates"] is True
+    names = [clip.name for clip in prepared.clips]
     assert len(names) == summary.clips == 20
     assert not [name for name in names if name.startswith("a02") and name.endswith("v03")]
     assert summary.duplicates == 4

@@ -26,7 +26,7 @@ from maskel.methods.masked import MaskedModeling
 from maskel.pictures.charts import Line, confusion_matrix, line_chart
 from maskel.pictures.markup import Markup, element
 from maskel.pictures.masks import count_hidden
-from maskel.pictures.reconstructions import choose_clips, per_token, reconstruct_clip, undo_standardisation
+from maskel.pictures.reconstructions import choose_clips, per_token, reconstruct_clip
 from maskel.pictures.report import read_confusion
 from maskel.pictures.skeletons import shown_frames
 from maskel.targets import JointTarget, MotionTarget
@@ -204,7 +204,7 @@ def test_undoing_the_standardisation_gives_the_signal(target: MotionTarget | Joi
     joints = torch.randn(2, 8, 4, 3, generator=torch.Generator().manual_seed(0))
     raw = type(target)(normalize=False) if isinstance(target, JointTarget) else MotionTarget(target.stride, False)
     signal = raw(joints, 4, 2)
-    torch.testing.assert_close(undo_standardisation(target, target(joints, 4, 2), signal), signal)
+    torch.testing.assert_close(target.restore(target(joints, 4, 2), signal), signal)
 
 
 def test_masked_joints_are_hollow(folder: Path, tmp_path: Path) -> None:

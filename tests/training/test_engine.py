@@ -1,6 +1,9 @@
 import os
 import pickle
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +71,7 @@ def test_the_loss_of_clips_seen_again_and_again_falls(name: str, tiny_set: Skele
     positions = tiny_set.split("xsub", "train")[:4]
     batches = ClipBatches(tiny_set, positions, 4, 0, 8, None, "zero", tiny.ALONE.device)
     training = AdamWTraining(epochs=60, batch_size=4, lr=5e-3, warmup_epochs=1.0, save_epochs=60)
-    outcome = fit(method, batches, training, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
+    outcome = fit(method, batches, training, RunFolder(tmp_path), tiny.ALONE, data_hash="", name_clips=names_of)
     losses = [row["loss"] for row in outcome.rows]
     assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:5])
 
@@ -137,7 +140,7 @@ def one_gradient(data: SkeletonSet, out: Path, accumulate: int, method: MaskedMe
     training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
     batches = batches_of(data, 7)
     batches.positions = batches.positions[:7]
-    fit(method, batches, training, RunFolder(out), tiny.ALONE, name_clips=names_of)
+    fit(method, batches, training, RunFolder(out), tiny.ALONE, data_hash="", name_clips=names_of)
     return {name: before[name] - weight.detach() for name, weight in method.named_parameters()}
 
 
@@ -157,9 +160,14 @@ def test_micro_batches_change_nothing_but_rounding(
         assert RunFolder(out).read_metrics()[0]["loss"] == pytest.approx(
             RunFolder(tmp_path / "1").read_metrics()[0]["loss"], rel=1e-6
         )
-    for parameter, gradient in found[1].items():
+    method = tiny.tiny_method(name, bodies=bodies)
+    batch = batches_of(tiny_set, 7).load(0, tiny_set.split("xsub", "train")[:7])
+    method(batch, clip_keys(0, 0, batch.clips))["loss"].backward()
+    for parameter, weight in method.named_parameters():
+        gradient = weight.grad
+        assert gradient is not None, parameter
         assert gradient.any(), parameter
-        for accumulate in (3, 7):
+        for accumulate in found:
             torch.testing.assert_close(found[accumulate][parameter], gradient, rtol=1e-4, atol=5e-7)
 
 
@@ -256,9 +264,38 @@ def test_a_weight_that_is_not_finite_stops_the_run(tiny_set: SkeletonSet, tmp_pa
     method = tiny.tiny_method("mamp")
     with torch.no_grad():
         method.encoder.patch_embed.weight[0, 0] = float("nan")
-    with pytest.raises(TrainingError, match=r"step 0 .*begin with clip "):
-        fit(method, batches_of(tiny_set), tiny.TRAINING, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
-    assert RunFolder(tmp_path).load_state()["step"] == 0
+    with pytest.raises(TrainingError, match=r"step 0 .*weights were not finite either.*begin with clip "):
+        fit(
+            method,
+            batches_of(tiny_set),
+            tiny.TRAINING,
+            RunFolder(tmp_path),
+            tiny.ALONE,
+            data_hash="",
+            name_clips=names_of,
+        )
+    assert not RunFolder(tmp_path).has_state  # weights that are not finite are worth nothing
+
+
+def test_a_loss_that_is_not_finite_leaves_the_state_before_it(tiny_set: SkeletonSet, tmp_path: Path) -> None:
+    method, steps = tiny.tiny_method("mamp"), []
+
+    def poison(module: torch.nn.Module, arguments: tuple, result: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        steps.append(0)
+        return result | {"loss": result["loss"] * (float("nan") if len(steps) == 2 else 1.0)}
+
+    method.register_forward_hook(poison)
+    with pytest.raises(TrainingError, match=r"the loss is not finite at step 1 .*the state before it is saved in "):
+        fit(
+            method,
+            batches_of(tiny_set),
+            tiny.TRAINING,
+            RunFolder(tmp_path),
+            tiny.ALONE,
+            data_hash="",
+            name_clips=names_of,
+        )
+    assert RunFolder(tmp_path).load_state()["step"] == 1
 
 
 def test_the_learning_rate_rises_falls_and_ends_near_its_end(prepared: Path, tmp_path: Path) -> None:
@@ -270,6 +307,12 @@ def test_the_learning_rate_rises_falls_and_ends_near_its_end(prepared: Path, tmp
     assert rates[5:] == sorted(rates[5:], reverse=True)
     assert rates[-1] == pytest.approx(2e-4, rel=0.01)
     assert run.load_state()["optimizer"]["param_groups"][0]["lr"] == rates[-1]
+
+
+def test_the_learning_rate_moves_with_every_step(prepared: Path, tmp_path: Path) -> None:
+    run = tiny.tiny_pretrain(prepared, tmp_path / "run")  # three steps an epoch; metrics hold the last one's rate
+    rates = [row["lr"] for row in run.read_metrics()]
+    assert rates == [tiny.TRAINING.learning_rate(epoch + 2 / 3) for epoch in range(3)]
 
 
 @methods
@@ -292,7 +335,15 @@ def test_weight_decay_pulls_on_weights(tiny_set: SkeletonSet, tmp_path: Path) ->
     for decay in (0.0, 10.0):
         method = tiny.tiny_method("mae")
         training = AdamWTraining(epochs=1, batch_size=16, warmup_epochs=0.0, lr=1e-3, weight_decay=decay)
-        fit(method, batches_of(tiny_set, 16), training, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
+        fit(
+            method,
+            batches_of(tiny_set, 16),
+            training,
+            RunFolder(tmp_path),
+            tiny.ALONE,
+            data_hash="",
+            name_clips=names_of,
+        )
         moved.append(dict(method.named_parameters()))
     start = dict(tiny.tiny_method("mae").named_parameters())
     for parameter in ("encoder.patch_embed.weight", "decoder.mask_token"):
@@ -304,7 +355,7 @@ def test_clipping_bounds_the_gradient(tiny_set: SkeletonSet, tmp_path: Path) -> 
     method = tiny.tiny_method("mae")
     before = [weight.detach().clone() for weight in method.parameters()]
     training = SGDTraining(epochs=1, batch_size=16, lr=1.0, momentum=0.0, clip_grad=1e-3)
-    fit(method, batches_of(tiny_set, 16), training, RunFolder(tmp_path), tiny.ALONE, name_clips=names_of)
+    fit(method, batches_of(tiny_set, 16), training, RunFolder(tmp_path), tiny.ALONE, data_hash="", name_clips=names_of)
     steps = [(old - new).flatten() for old, new in zip(before, method.parameters(), strict=True)]
     assert torch.cat(steps).norm().item() == pytest.approx(1e-3, rel=0.01)
 
@@ -327,10 +378,19 @@ def test_too_few_clips_are_refused(prepared: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("changes", [{"seed": 1}, {"training": replace(tiny.TRAINING, epochs=4)}, {"method": "mae"}])
-def test_other_options_cannot_resume(changes: dict[str, Any], pretrained: RunFolder, prepared: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"training": replace(tiny.TRAINING, epochs=4)}, r"training\.epochs"),
+        ({"method": "mae"}, "(method|mae)"),
+    ],
+)
+def test_other_options_cannot_resume(
+    changes: dict[str, Any], named: str, pretrained: RunFolder, prepared: Path
+) -> None:
     before = {file.name: file.read_bytes() for file in pretrained.path.iterdir()}
-    with pytest.raises(InputError, match=r"was started with another .*resume with the same options"):
+    with pytest.raises(InputError, match=f"was started with {named} .*resume with the same options"):
         tiny.tiny_pretrain(prepared, pretrained.path, resume=True, **changes)
     assert {file.name: file.read_bytes() for file in pretrained.path.iterdir()} == before
 
@@ -345,7 +405,7 @@ def test_a_taken_folder_is_refused_and_left_alone(prepared: Path, tmp_path: Path
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "thesis.tex").write_text("all of it")
-    with pytest.raises(InputError, match=r"taken exists and is not empty.*--resume"):
+    with pytest.raises(InputError, match=r"taken exists and is not empty; choose another --out"):
         tiny.tiny_pretrain(prepared, taken)
     with pytest.raises(InputError, match="exists and is not empty"):
         tiny.tiny_pretrain(prepared, taken / "thesis.tex")
@@ -461,3 +521,20 @@ def test_load_method_names_a_folder_that_is_no_pretraining_run(pretrained: RunFo
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config | {"method": "nonsense"}))
     with pytest.raises(InputError, match="expected a pre-training run"):
         load_method(RunFolder(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_compiling_changes_nothing_but_rounding(prepared: Path, tmp_path: Path) -> None:
+    sizes = "--encoder.window 8 --encoder.dim 16 --encoder.depth 1 --encoder.num_heads 2".split()
+    sizes += "--mae.decoder_dim 16 --mae.decoder_depth 1 --training.epochs 2 --training.batch_size 5".split()
+    losses, names = [], []
+    for compiled in ("false", "true"):
+        out = str(tmp_path / compiled)
+        # in a process of its own: the compiler cannot trace the shape checks of these tests
+        command = [sys.executable, "-m", "maskel", "pretrain", "--method", "mae", "--data", str(prepared), "--out", out]
+        subprocess.run([*command, *sizes, "--device", "cpu", "--training.compile", compiled], check=True)
+        losses.append([row["loss"] for row in RunFolder(Path(out)).read_metrics()])
+        names.append(list(RunFolder(Path(out)).load_state()["method"]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert names[0] == names[1]

@@ -13,9 +13,9 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.training import distributed
 from maskel.training.features import count, extract
-from maskel.training.loading import SingleBody
+from maskel.training.loading import SingleBody, part
 from maskel.training.optim import Precision
-from maskel.training.run import RunFolder, describe, open_run, write_predictions
+from maskel.training.run import RunFolder, describe, open_run, refuse_taken, write_predictions
 
 
 def knn(
@@ -54,7 +54,8 @@ def knn(
     """
     started = time.perf_counter()
     clips = SkeletonSet.open(data)
-    train, test = clips.split(benchmark, "train"), clips.split(benchmark, "test")
+    train, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
+    refuse_taken(out)
     if not 1 <= k <= len(train):
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
     frozen = load_frozen(encoder, clips, untrained, seed)
@@ -101,13 +102,14 @@ def vote(
 
     Equal votes go to the class whose voters are nearer in sum.
     """
-    known, asked = functional.normalize(known), functional.normalize(asked)
+    # In float64: cosines of near neighbours differ in the last digits of float32, and decide between equal votes.
+    known, asked = functional.normalize(known.double()), functional.normalize(asked.double())
     near, voted = [], []
-    for part in asked.split(1024):  # the full table of distances may not fit
-        cosine, index = (part @ known.T).topk(k, dim=1)
+    for rows in asked.split(1024):  # the full table of distances may not fit
+        cosine, index = (rows @ known.T).topk(k, dim=1)
         ballots = labels[index]
         near.append(ballots[:, 0])
-        tally = cosine.new_zeros(len(part), classes)
+        tally = cosine.new_zeros(len(rows), classes)
         tally.scatter_add_(1, ballots, 1 + (cosine + 1) / (2 * k + 1) / k)  # a cosine never outweighs a vote
         voted.append(tally.argmax(1))
     return torch.cat(near), torch.cat(voted)

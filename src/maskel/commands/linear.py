@@ -13,9 +13,9 @@ from maskel.models.encoder import Encoder, load_encoder
 from maskel.training import distributed
 from maskel.training.engine import fit
 from maskel.training.features import count, extract
-from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
+from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody, part
 from maskel.training.optim import SGDTraining
-from maskel.training.run import Row, RunFolder, describe, open_run, write_predictions
+from maskel.training.run import Row, RunFolder, describe, open_run, refuse_taken, write_predictions
 from maskel.transforms import TrainView
 
 
@@ -77,11 +77,14 @@ def linear(
         "seed": seed,
         "device": device,
     }
+    if training.batch_size < 2:
+        raise InputError("training: batch normalisation needs a batch_size of 2 or more")
     clips = SkeletonSet.open(data)
-    train, test = clips.split(benchmark, "train"), clips.split(benchmark, "test")
+    train, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
+    refuse_taken(None if resume else out)
     frozen = load_frozen(encoder, clips, untrained, seed)
     world = distributed.start(device)
-    probe = build_seeded(lambda: LinearProbe(frozen, len(clips.classes), single_body == "zero"), seed)
+    probe = build_seeded(lambda: LinearProbe(frozen, len(clips.classes)), seed)
     probe.to(world.device)
     labels = torch.tensor(clips.labels[test], device=world.device)
     features = extract(frozen, clips, test, world, single_body, training.precision)
@@ -112,6 +115,7 @@ def linear(
         run,
         world,
         resume=resume,
+        data_hash=clips.split_hash(benchmark, "train"),
         name_clips=lambda some: [clips.clips[int(clip)].name for clip in some],
         after_epoch=after_epoch,
     )

@@ -108,9 +108,10 @@ def prepare(
     if not files:
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")
     tally = _Tally(drop_duplicates)
+    options = _options(source) | {"drop_duplicates": drop_duplicates}
     sizes = _file_sizes(files)
     with (
-        SetWriter(out, source.layout, source.classes, source.name, _options(source)) as writer,
+        SetWriter(out, source.layout, source.classes, source.name, options) as writer,
         _progress() as progress,
         closing(read_all(source, files, workers)) as readings,
     ):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
 from maskel.training import distributed
 from maskel.training.engine import fit
-from maskel.training.loading import ClipBatches, SingleBody
+from maskel.training.loading import ClipBatches, SingleBody, part
 from maskel.training.optim import AdamWTraining
 from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run
 from maskel.transforms import TrainView
@@ -56,11 +57,12 @@ def pretrain(
         InputError: If data, options and model do not fit each other.
         TrainingError: If a loss is not finite.
     """
+    options = _all_options(method, options or {})
     config = {
         "data": str(data),
         "method": method,
         "benchmark": benchmark,
-        method: dict(options or {}),
+        method: options,
         "encoder": asdict(encoder),
         "view": asdict(view),
         "single_body": single_body,
@@ -69,8 +71,8 @@ def pretrain(
         "device": device,
     }
     clips = SkeletonSet.open(data)
-    positions = clips.split(benchmark, "train")
-    model = _build(method, clips, encoder, options or {}, seed)
+    positions = part(clips, benchmark, "train")
+    model = _build(method, clips, encoder, options, seed)
     if model.whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
     world = distributed.start(device)
@@ -84,6 +86,7 @@ def pretrain(
         run,
         world,
         resume=resume,
+        data_hash=clips.split_hash(benchmark, "train"),
         name_clips=lambda some: [clips.clips[int(clip)].name for clip in some],
     )
     if world.leads:
@@ -121,7 +124,16 @@ def load_method(run: RunFolder) -> MaskedMethod:
     return method.eval()
 
 
-def _build(name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int) -> MaskedMethod:
+def _all_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's options with the defaults of its constructor."""
     if name not in METHODS:
         raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
+    known = {entry.name: entry.default for entry in signature(METHODS[name]).parameters.values()}
+    del known["encoder"]
+    if unknown := set(given) - set(known):
+        raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(known)}")
+    return known | dict(given)
+
+
+def _build(name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int) -> MaskedMethod:
     return build_seeded(lambda: METHODS[name](Encoder(clips.layout, config, clips.coordinates), **options), seed)

@@ -152,6 +152,8 @@ class SkeletonSet:
                 actor first.
             single_body: What a clip recorded with one body has in the second slot if M >= 2: zeros (NTU RGB+D 60's
                 published scripts), or a copy of the body (NTU RGB+D 120's). ``present`` is False for both.
+
+        A clip whose bodies all come after its valid length counts its first body as present, and all zero.
         """
         if bodies < 1:
             raise ValueError(f"found {bodies} bodies, expected at least 1")
@@ -168,6 +170,7 @@ class SkeletonSet:
                     kept = min(length, valid - first)
                     joints[slot, body, first : first + kept] = self._joints[row : row + kept]
                     present[slot, body] = True
+        present[:, 0] |= ~present.any(axis=1)
         if single_body == "copy" and bodies >= 2:
             alone = np.flatnonzero(self.bodies[positions] == 1)
             joints[alone, 1] = joints[alone, 0]

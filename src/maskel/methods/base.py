@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
+from maskel.errors import InputError
 from maskel.models.encoder import Encoder
 from maskel.sequence import SkeletonBatch
 
@@ -61,7 +62,13 @@ def fold_bodies(
 
 
 def build_seeded(build: Callable[[], _Module], seed: int) -> _Module:
-    """What ``build`` makes, with weights that depend on ``seed`` alone; torch's generator is left as it was."""
+    """What ``build`` makes, with weights that depend on ``seed`` alone; torch's generator is left as it was.
+
+    Raises:
+        InputError: If the seed is not in [0, 2^63).
+    """
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed: found {seed}, expected 0 or more, and less than 2^63")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()

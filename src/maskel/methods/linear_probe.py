@@ -18,17 +18,15 @@ class LinearProbe(Method):
     Args:
         encoder: The encoder to evaluate.
         num_classes: Classes.
-        absent_bodies: Average features over all body slots as published, or over the bodies present.
     """
 
-    def __init__(self, encoder: Encoder, num_classes: int, absent_bodies: bool) -> None:
+    def __init__(self, encoder: Encoder, num_classes: int) -> None:
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
         self.norm = nn.BatchNorm1d(encoder.config.dim, eps=1e-6, affine=False)
         self.head = nn.Linear(encoder.config.dim, num_classes)
         nn.init.trunc_normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
-        self.absent_bodies = absent_bodies
 
     def train(self, mode: bool = True) -> "LinearProbe":
         """Switch the head; the encoder stays in eval mode."""
@@ -46,7 +44,7 @@ class LinearProbe(Method):
             features = batch.features
         else:
             with torch.no_grad():
-                features = self.encoder.pool(batch, self.absent_bodies)
+                features = self.encoder.pool(batch, absent_bodies=True)
         features, labels = gather_rows(features), gather_rows(batch.labels)
         loss = functional.cross_entropy(self.logits(features), labels)
         return {"loss": loss, "weight": loss.new_tensor(len(labels))}

@@ -19,12 +19,14 @@ class Decoder(nn.Module):
         depth: Transformer blocks.
 
     Raises:
-        InputError: If the heads do not divide the width.
+        InputError: If the width or the depth is impossible, or the heads do not divide the width.
     """
 
     def __init__(self, encoder: Encoder, dim: int, depth: int) -> None:
         super().__init__()
         config = encoder.config
+        if dim < 1 or depth < 0:
+            raise InputError(f"decoder: found decoder_dim {dim} and decoder_depth {depth}, expected 1 and 0 or more")
         if dim % config.num_heads:
             raise InputError(f"decoder: the {config.num_heads} heads do not divide decoder_dim {dim}")
         self.embed = nn.Linear(config.dim, dim)

@@ -67,6 +67,8 @@ class EncoderConfig:
                 raise InputError(f"encoder: found {name} {getattr(self, name)!r}, expected one of {expected}")
         if min(self.window, self.patch_frames, self.patch_joints, self.dim, self.depth, self.num_heads) < 1:
             raise InputError("encoder: every size must be 1 or more")
+        if self.dim * self.mlp_ratio < 1:
+            raise InputError(f"encoder: mlp_ratio {self.mlp_ratio} leaves no width; expected a number such as 4")
         if self.window % self.patch_frames:
             raise InputError(f"encoder: patch_frames {self.patch_frames} does not divide the window of {self.window}")
         if self.dim % self.num_heads:
@@ -179,21 +181,24 @@ class Encoder(nn.Module):
         batch = len(tensor)
         if lengths is None:
             lengths = torch.full((batch,), tensor.shape[2], dtype=torch.int64)
+        lengths = lengths.to(tensor.device)
         blank = torch.zeros(batch, dtype=torch.int64, device=tensor.device)
-        present = (tensor != 0).flatten(2).any(2)
+        valid = torch.arange(tensor.shape[2], device=tensor.device) < lengths[:, None]  # (B, T)
+        present = ((tensor != 0).flatten(3).any(3) & valid[:, None]).any(2)
         present[:, 0] |= ~present.any(1)  # a clip of zeros still has one feature vector
-        clips = SkeletonBatch(tensor, lengths.to(tensor.device), present, blank, blank)
+        clips = SkeletonBatch(tensor, lengths, present, blank, blank)
         return self.pool(test_view(clips, self.config.window), absent_bodies=False)
 
     def pool(self, batch: SkeletonBatch, absent_bodies: bool) -> Float32[Tensor, "b d"]:
         """Mean of the normed tokens over time, joints and bodies, (B, D), from a view of the encoder's window.
 
-        Absent bodies' tokens depend on the embeddings alone, so one zero body is encoded for all of them: the result
-        is that of encoding each. Only without gradients and stochastic depth.
+        Absent bodies' tokens depend on the embeddings alone, so one zero body is encoded for all of them. A copy of the
+        only body does not change the mean, so copies are left out. The result is that of encoding every slot. Only
+        without gradients and stochastic depth.
 
         Args:
             batch: Clips resampled to the window, joint positions (the stream is derived here).
-            absent_bodies: Average over all M bodies, as published, or over those present.
+            absent_bodies: Average over all M slots, as published, or over the bodies present.
         """
         bodies = batch.joints[batch.present]  # (R, T, V, C)
         rows = torch.cat((bodies, torch.zeros_like(bodies[:1])))
@@ -202,8 +207,9 @@ class Encoder(nn.Module):
         sums = features.new_zeros(*batch.present.shape, features.shape[1])
         sums[batch.present] = features[:-1]
         if absent_bodies:
-            sums[~batch.present] = features[-1]
-            weights = torch.ones_like(weights)
+            absent = ~batch.present & ~batch.joints.flatten(2).any(2)  # neither a body nor a copy
+            sums[absent] = features[-1]
+            weights += absent
         return sums.sum(1) / weights.sum(1, keepdim=True)
 
     def save(self, path: Path) -> None:
@@ -211,11 +217,13 @@ class Encoder(nn.Module):
         about = {
             "format": _FORMAT,
             "layout": self.layout.name,
-            "coordinates": str(self.coordinates),
-            "config": json.dumps(asdict(self.config)),
+            "coordinates": self.coordinates,
+            "config": asdict(self.config),
         }
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        write_atomically(path, safetensors_bytes(weights, about))
+        write_atomically(
+            path, safetensors_bytes(weights, {"maskel": json.dumps(about)})
+        )  # one entry: several come in any order
 
 
 def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
@@ -233,14 +241,14 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
         raise InputError(f"{file}: no such encoder; expected a run folder or an encoder.safetensors file")
     try:
         with safe_open(file, framework="pt") as stored:
-            about = stored.metadata() or {}
+            about = json.loads((stored.metadata() or {}).get("maskel", "{}"))
             if about.get("format") != _FORMAT:
                 raise InputError(f"{file}: not an encoder of this version ({_FORMAT}); found {about.get('format')!r}")
             layout = layout_named(about["layout"])
-            encoder = Encoder(layout, EncoderConfig(**json.loads(about["config"])), int(about["coordinates"]))
+            encoder = Encoder(layout, EncoderConfig(**about["config"]), int(about["coordinates"]))
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no iterator)
         encoder.load_state_dict(weights)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as fault:
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as fault:
         reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
         raise InputError(f"{file}: not a whole maskel encoder ({reason}); train or copy it again") from fault
     return encoder.to(device).eval()

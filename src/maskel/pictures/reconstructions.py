@@ -14,7 +14,6 @@ from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.patches import put_tokens, to_patches
 from maskel.sequence import Clip
-from maskel.targets import Target
 from maskel.transforms import test_view, to_stream
 
 
@@ -107,26 +106,10 @@ def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, se
         read=tuple(encoder.layout.index(joint) for joint in encoder.joints),
         hidden=result.mask.hidden[0].reshape(-1, shape[1] // config.patch_joints).numpy(),
         true=true[0].numpy(),
-        predicted=_from_patches(undo_standardisation(method.target, everywhere, raw)[0], shape, config).numpy(),
+        predicted=_from_patches(method.target.restore(everywhere, raw)[0], shape, config).numpy(),
         error=float((result.predicted - result.target).square().mean()),
         error_of_zero=float(result.target.square().mean()),
     )
-
-
-def undo_standardisation(
-    target: Target, predicted: Float32[Tensor, "b n p"], raw: Float32[Tensor, "b n p"]
-) -> Float32[Tensor, "b n p"]:
-    """Predictions in the units of the signal, with the true mean and standard deviation of each patch.
-
-    Args:
-        target: What was predicted.
-        predicted: (B, N, P) as the method predicts.
-        raw: (B, N, P) the signal itself.
-    """
-    if not target.normalize:
-        return predicted
-    spread = (raw.var(-1, keepdim=True) + 1e-6).sqrt()
-    return predicted * spread + raw.mean(-1, keepdim=True)
 
 
 def _from_patches(

@@ -53,6 +53,8 @@ def start(device: str) -> World:
         chosen = torch.device(device)
     except RuntimeError as fault:
         raise InputError(f"device {device!r} is unknown; expected auto, cpu, cuda or cuda:N") from fault
+    if chosen.type not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r} is not supported; expected auto, cpu, cuda or cuda:N")
     if chosen.type == "cuda":
         if not torch.cuda.is_available():
             raise InputError("device cuda was asked for, but this PyTorch finds no GPU; use --device cpu")

@@ -54,6 +54,7 @@ class _State:
     rows: list[Row]
     totals: dict[str, float]
     seconds: float
+    data_hash: str
 
 
 def fit(
@@ -64,6 +65,7 @@ def fit(
     world: World,
     *,
     resume: bool = False,
+    data_hash: str,
     name_clips: Callable[[Int64[np.ndarray, " n"]], list[str]],
     after_epoch: Callable[[], Row] | None = None,
 ) -> Outcome:
@@ -76,12 +78,13 @@ def fit(
         run: Where state and metrics go.
         world: This process among all.
         resume: Go on from the run's saved state.
+        data_hash: Of the training clips' names; a run is resumed with the same clips only.
         name_clips: Names of clips by position, for messages.
         after_epoch: Called after every epoch; its numbers join the epoch's row.
 
     Raises:
         InputError: If a batch cannot be shared by all processes and micro-batches.
-        TrainingError: If a loss is not finite; the state before that step is saved.
+        TrainingError: If a loss or gradient is not finite; a state from before that step is saved.
         Stopped: After Ctrl-C or SIGTERM; the state is saved.
     """
     if training.batch_size < world.size * training.accumulate:
@@ -90,9 +93,9 @@ def fit(
             f"{training.accumulate}; every micro-batch needs a clip"
         )
     optimizer = training.optimizer(method)
-    state = _State(0, [], {}, 0.0)
+    state = _State(0, [], {}, 0.0, data_hash)
     if resume:
-        state = _restore(run, method, optimizer, world)
+        state = _restore(run, method, optimizer, world, data_hash)
     # Compiling must not rename parameters, so the module itself is saved and only the call goes through the compiler.
     forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
     steps = batches.steps_per_epoch
@@ -110,14 +113,27 @@ def fit(
             clips = batches.step_clips(epoch, step)
             rate = training.learning_rate(epoch + step / steps)
             sums = _gradients(forward, batches, clips, epoch, training, world, method)
-            if not math.isfinite(sums["loss"]):
-                save()
-                names = name_clips(clips[:8])
+            gradients = [p.grad for p in method.parameters() if p.grad is not None]
+            torch._foreach_div_(gradients, sums["weight"])
+            size = float(nn.utils.get_total_norm(gradients))
+            if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
+                saved = f"the state before it is saved in {run.path}"
+                if all(bool(value.isfinite().all()) for value in method.state_dict().values()):
+                    save()
+                else:
+                    saved = "the weights were not finite either, so only earlier states are left"
+                what = "gradient" if math.isfinite(sums["loss"]) else "loss"
                 raise TrainingError(
-                    f"the loss is not finite at step {state.step} (epoch {epoch}, learning rate {rate:.3g}); the state "
-                    f"before it is in {run.path}; the step's {len(clips)} clips begin with {', '.join(names)}"
+                    f"the {what} is not finite at step {state.step} (epoch {epoch}, learning rate {rate:.3g}); "
+                    f"{saved}; the step's {len(clips)} clips begin with "
+                    f"{', '.join(name_clips(clips[:8]))}"
                 )
-            _update(method, optimizer, rate, sums["weight"], training.clip_grad)
+            if training.clip_grad > 0:
+                nn.utils.clip_grads_with_norm_(method.parameters(), training.clip_grad, torch.tensor(size))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             for name, value in sums.items():
                 state.totals[name] = state.totals.get(name, 0.0) + value
             state.step += 1
@@ -161,17 +177,6 @@ def _gradients(
     return dict(zip(names, add_up(sums).tolist(), strict=True))
 
 
-def _update(method: Method, optimizer: torch.optim.Optimizer, rate: float, weight: float, clip: float) -> None:
-    gradients = [p.grad for p in method.parameters() if p.grad is not None]
-    torch._foreach_div_(gradients, weight)
-    if clip > 0:
-        nn.utils.clip_grad_norm_((p for p in method.parameters() if p.grad is not None), clip)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-
-
 def _end_epoch(state: _State, epoch: int, rate: float, method: Method, after_epoch: Callable[[], Row] | None) -> None:
     weight = state.totals.pop("weight")
     row: Row = {"epoch": epoch + 1, "step": state.step, "lr": rate}
@@ -190,19 +195,26 @@ def _save(run: RunFolder, state: _State, method: Method, optimizer: torch.optim.
             "rows": state.rows,
             "totals": state.totals,
             "seconds": state.seconds,
+            "data_hash": state.data_hash,
             "method": {name: value for name, value in method.state_dict().items() if name not in _frozen(method)},
             "optimizer": optimizer.state_dict(),
         }
     )
 
 
-def _restore(run: RunFolder, method: Method, optimizer: torch.optim.Optimizer, world: World) -> _State:
+def _restore(run: RunFolder, method: Method, optimizer: torch.optim.Optimizer, world: World, data_hash: str) -> _State:
     saved: dict[str, Any] = run.load_state(world.device)
-    missing, unexpected = method.load_state_dict(saved["method"], strict=False)
+    try:
+        missing, unexpected = method.load_state_dict(saved["method"], strict=False)
+        optimizer.load_state_dict(saved["optimizer"])
+        state = _State(**{name: saved[name] for name in ("step", "rows", "totals", "seconds", "data_hash")})
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as fault:
+        raise InputError(f"{run.path}: the saved state does not fit this model; start the run again") from fault
     if set(missing) - _frozen(method) or unexpected:
-        raise InputError(f"{run.path}: the saved state is not of this model; start the run again")
-    optimizer.load_state_dict(saved["optimizer"])
-    return _State(saved["step"], saved["rows"], saved["totals"], saved["seconds"])
+        raise InputError(f"{run.path}: the saved state does not fit this model; start the run again")
+    if state.data_hash != data_hash:
+        raise InputError(f"{run.path} was started with other training clips; resume with the set it was started with")
+    return state
 
 
 def _frozen(method: Method) -> set[str]:

@@ -28,8 +28,7 @@ def extract(
 ) -> Float32[Tensor, "n d"]:
     """Features of the clips at ``positions`` in the test view, each exactly once, on every process.
 
-    The mean runs over both body slots as published; where the second is a copy of the first, that is the mean over
-    the bodies present, and no copy is encoded.
+    The mean runs over all body slots, as published.
     """
     encoder.eval()
     rows = []
@@ -37,7 +36,7 @@ def extract(
     for start in range(0, len(share), batch_size):
         batch = data.gather(share[start : start + batch_size], data.max_bodies, single_body).to(world.device)
         with torch.autocast(world.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            pooled = encoder.pool(test_view(batch, encoder.config.window), absent_bodies=single_body == "zero")
+            pooled = encoder.pool(test_view(batch, encoder.config.window), absent_bodies=True)
         rows.append(pooled)
     if not rows:
         rows.append(torch.zeros(0, encoder.config.dim, device=world.device))

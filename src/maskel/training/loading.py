@@ -20,6 +20,18 @@ SingleBody = Literal["zero", "copy"]
 """What stands in the second slot of a clip with one body: zeros, or a copy (NTU-120 as published)."""
 
 
+def part(data: SkeletonSet, benchmark: str, name: str) -> Int64[np.ndarray, " n"]:
+    """Positions of the clips of one part of a benchmark.
+
+    Raises:
+        InputError: If there is no such part, or no clip in it.
+    """
+    positions = data.split(benchmark, name)
+    if not len(positions):
+        raise InputError(f"{data.path}: the {name} part of {benchmark} is empty; prepare more of the data set")
+    return positions
+
+
 @dataclass(frozen=True)
 class FeatureBatch:
     """Features (B, D) of clips under a frozen encoder, and their labels (B,)."""

@@ -56,17 +56,18 @@ class RunFolder:
             config: Resolved options, itself a valid ``--config``.
 
         Raises:
-            InputError: If the folder exists and is not empty.
+            InputError: If the folder exists and is not empty, or cannot be written.
         """
         if out is None:
             numbers = (f"{number:03d}" for number in range(1, 10**6))
             out = next(path for n in numbers if not (path := Path("runs") / f"{kind}-{n}").exists())
-        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f"{out} exists and is not empty; choose another --out, or go on with --resume {out}")
-        out.mkdir(parents=True, exist_ok=True)
-        run = cls(out)
-        write_atomically(out / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
-        return run
+        refuse_taken(out)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            write_atomically(out / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+        except OSError as fault:
+            raise InputError(f"{out} cannot be written ({fault.strerror or fault}); choose another --out") from fault
+        return cls(out)
 
     @classmethod
     def resume(cls, path: Path, config: Mapping[str, Any]) -> "RunFolder":
@@ -86,6 +87,11 @@ class RunFolder:
                     f"options, or start a new run"
                 )
         return run
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a saved state."""
+        return (self.path / STATE).is_file()
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
         """Write every epoch's line anew, so that a resumed run leaves no line twice."""
@@ -158,7 +164,7 @@ class RunFolder:
         """
         try:
             config = yaml.safe_load((self.path / CONFIG).read_text())
-        except (OSError, yaml.YAMLError) as fault:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
             raise InputError(f"{self.path / CONFIG}: expected the options of a run ({fault})") from fault
         if not isinstance(config, dict):
             raise InputError(f"{self.path / CONFIG}: expected the options of a run")
@@ -171,6 +177,17 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in config.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
+
+
+def refuse_taken(out: Path | None) -> None:
+    """Refuse a run folder that holds something already.
+
+    Raises:
+        InputError: If it does.
+    """
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        resumable = f", or go on with --resume {out}" if RunFolder(out).has_state else ""
+        raise InputError(f"{out} exists and is not empty; choose another --out{resumable}")
 
 
 def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: bool, world: World) -> RunFolder:
