@@ -174,7 +174,7 @@ def commands_of(file: Path) -> list[str]:
     if file.parent.name == "data":
         return ["pretrain", "linear", "knn"]
     content = yaml.safe_load(file.read_text())
-    return [command for command in cli.COMMANDS if command in content]
+    return [command for command in cli.WITH_RECIPES if command in content]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder
 
 RECIPES = Path(__file__).parent / "recipes"
+WITH_RECIPES = ("pretrain", "linear", "knn")
+"""Commands that read recipes; a recipe may hold a section for each (``view`` is an option's name as well)."""
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -271,7 +273,7 @@ def read_recipe(name: str, command: str) -> Options:
         raise InputError(f"{path}: not a YAML file ({' '.join(str(fault).split())})") from fault
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"{path}: expected a mapping of option names to values")
-    plain = {key: value for key, value in content.items() if key not in COMMANDS}
+    plain = {key: value for key, value in content.items() if key not in WITH_RECIPES}
     own = content.get(command) or {}
     if not isinstance(own, dict):
         raise InputError(f"{path}: expected a mapping under {command!r}")
