@@ -84,10 +84,18 @@ def _keep_large_blocks() -> None:
         return
 
 
-def finish() -> None:
-    """Leave the other processes."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+def finish(together: bool) -> None:
+    """Leave the other processes.
+
+    Args:
+        together: Wait until all are here. Not after a fault: the others may never come.
+    """
+    if not distributed.is_initialized():
+        return
+    if together:
+        # gloo's threads drop the tensors of the last exchange some time after it; Python must not have ended by then
+        distributed.barrier()
+    distributed.destroy_process_group()
 
 
 def add_up(tensor: Tensor) -> Tensor:
