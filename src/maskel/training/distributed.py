@@ -6,6 +6,7 @@ fall to them change nothing but rounding.
 
 import ctypes
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -93,9 +94,11 @@ def finish(together: bool) -> None:
     if not distributed.is_initialized():
         return
     if together:
-        # gloo's threads drop the tensors of the last exchange some time after it; Python must not have ended by then
         distributed.barrier()
     distributed.destroy_process_group()
+    # PyTorch may keep gloo's threads alive after this. One that lets go of the last exchange's tensors while Python
+    # ends aborts the process ("terminate called without an active exception"), and nothing tells when it has.
+    time.sleep(0.3)
 
 
 def add_up(tensor: Tensor) -> Tensor:
