@@ -103,4 +103,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     known = everything(*(Path(argument) for argument in sys.argv[1:]))
     torch.save(known, Path(sys.argv[3]) / f"known-{known['world']['rank']}.pt")
-    distributed.finish()
+    distributed.finish(together=True)

@@ -192,9 +192,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _console.print(f"maskel {name}: stopped; nothing unfinished was kept", markup=False)
         return 130
+    else:
+        distributed.finish(together=True)
+        return 0
     finally:
-        distributed.finish()
-    return 0
+        distributed.finish(together=False)
 
 
 def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resumable: bool) -> tuple[Namespace, bool]:

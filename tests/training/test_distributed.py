@@ -34,7 +34,7 @@ def launch(size: int, *command: str) -> list[str]:
     processes = [
         subprocess.Popen(
             [sys.executable, *command],
-            env={**os.environ, **shared, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+            env={**os.environ, **shared, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
             | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

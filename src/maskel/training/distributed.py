@@ -6,6 +6,7 @@ fall to them change nothing but rounding.
 
 import ctypes
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -85,10 +86,20 @@ def _keep_large_blocks() -> None:
         return
 
 
-def finish() -> None:
-    """Leave the other processes."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+def finish(together: bool) -> None:
+    """Leave the other processes.
+
+    Args:
+        together: Wait until all are here. Not after a fault: the others may never come.
+    """
+    if not distributed.is_initialized():
+        return
+    if together:
+        distributed.barrier()
+    distributed.destroy_process_group()
+    # PyTorch may keep gloo's threads alive after this. One that lets go of the last exchange's tensors while Python
+    # ends aborts the process ("terminate called without an active exception"), and nothing tells when it has.
+    time.sleep(0.3)
 
 
 def add_up(tensor: Tensor) -> Tensor:
