@@ -23,6 +23,7 @@ bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/parse_ntu.py
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/hacm_criterion.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

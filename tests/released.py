@@ -1,6 +1,7 @@
 """The published models' parameter names, and the formulas that fill them in the golden files."""
 
 import json
+import re
 import zlib
 from pathlib import Path
 
@@ -9,6 +10,19 @@ import torch
 from torch import Tensor, nn
 
 GOLDEN = Path(__file__).parent / "golden"
+
+HACM_NAMES = {
+    "mask_token_t": "decoder.mask_token",
+    "l1.weight": "masking.even.query_weight",
+    "l1.bias": "masking.even.query_bias",
+    "l2.weight": "masking.even.key_weight",
+    "l2.bias": "masking.even.key_bias",
+}
+"""Names that only HA-CM's release has."""
+HACM_DEAD = re.compile(r"mask_token(_s)?|decoder_embed_[ts]\..*|decoder_fc.*")
+"""Parameters of HA-CM's release that nothing reads."""
+HEAD = re.compile(r"head\..*")
+"""The downstream models' classifier."""
 
 
 def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
@@ -29,6 +43,8 @@ def released_weight(name: str, shape: list[int], phase: float) -> Tensor:
 
 def our_name(released: str) -> str:
     """Our name of a released parameter."""
+    if released in HACM_NAMES:
+        return HACM_NAMES[released]
     if released.startswith("decoder_"):
         rest = released.removeprefix("decoder_")
         top = {"embed": "embed", "pred": "predict"}
@@ -46,10 +62,10 @@ def _stack_name(name: str) -> str:
     return f"transformer.{name}" if name.startswith(("blocks.", "norm.")) else name
 
 
-def fill(module: nn.Module, arrays: dict[str, np.ndarray]) -> dict[str, str]:
-    """Give ``module`` the golden weights; returns released name -> our name of every parameter."""
+def fill(module: nn.Module, arrays: dict[str, np.ndarray], unused: re.Pattern[str] = HEAD) -> dict[str, str]:
+    """Give ``module`` the golden weights; returns released name -> our name of every parameter that is used."""
     shapes = json.loads(str(arrays["shapes"]))
-    names = {name: our_name(name) for name in shapes if not name.startswith("head.")}
+    names = {name: our_name(name) for name in shapes if not unused.fullmatch(name)}
     state = {}
     for released, ours in names.items():
         weight = released_weight(released, shapes[released], float(arrays["phase"]))

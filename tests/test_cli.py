@@ -174,7 +174,7 @@ def commands_of(file: Path) -> list[str]:
     if file.parent.name == "data":
         return ["pretrain", "linear", "knn"]
     content = yaml.safe_load(file.read_text())
-    return [command for command in cli.COMMANDS if command in content]
+    return [command for command in cli.WITH_RECIPES if command in content]
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_a_wrong_option_is_named_in_one_line(arguments: list[str], named: str, r
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--method=mump"], "no method is called 'mump'; known are mae, mamp"),
+        (["--method=mump"], "no method is called 'mump'; known are hacm, mae, mamp"),
         (["--benchmark=xsup"], "no benchmark called 'xsup'; it has: xsub"),
         (["--device=tpu"], "device 'tpu' is unknown"),
         (["--mamp.ratio=1.5"], "ratio 1.5"),
@@ -322,6 +322,39 @@ def test_dashes_and_underscores_name_the_same_option(run: Run, seen: dict[str, A
     assert run("pretrain", "--data=a-b", "--single-body=copy", *dashes)[0] == 0
     assert (seen["training"].batch_size, seen["single_body"], seen["data"]) == (9, "copy", Path("a-b"))
     assert (seen["options"]["motion_stride"], seen["options"]["normalize_target"]) == (2, False)
+
+
+ABLATIONS: dict[str, Any] = {
+    "--hacm.masking=spatial": {"masking": "spatial"},
+    "--hacm.masking=temporal": {"masking": "temporal"},
+    "--hacm.masking=random": {"masking": "random"},
+    "--hacm.distance=euclidean": {"distance": "euclidean"},
+    "--hacm.cc-alpha=0": {"cc_alpha": 0.0},
+    "--hacm.cc-alpha=null": {"cc_alpha": None},
+    "--hacm.cc-reduction=row_sum": {"cc_reduction": "row_sum"},
+    "--hacm.criterion-sign=keep_low": {"criterion_sign": "keep_low"},
+    "--hacm.root-weight=1": {"root_weight": 1.0},
+}
+
+
+@pytest.mark.parametrize("flag", ABLATIONS)
+def test_every_ablation_of_hacm_changes_one_option(flag: str, run: Run, seen: dict[str, Any]) -> None:
+    recipes = ["--config=hacm", "--config=nw_ucla_xsub", "--config=small"]
+    assert run("pretrain", *recipes, "--data=x")[0] == 0
+    default = dict(seen["options"])
+    assert (seen["encoder"].joints, seen["encoder"].geometry, seen["encoder"].patch_frames) == ("kept", "poincare", 3)
+    assert run("pretrain", *recipes, "--data=x", flag)[0] == 0
+    assert {name: value for name, value in seen["options"].items() if default[name] != value} == ABLATIONS[flag]
+
+
+def test_masks_are_viewed_from_the_command_line(run: Run, prepared: Path, tmp_path: Path) -> None:
+    assert run("pretrain", "--data", prepared, "--out", tmp_path / "a", *TINY)[0] == 0
+    page = tmp_path / "masks.html"
+    code, text = run("view", "masks", tmp_path / "a", "--data", prepared, "--clip=clip03", "--draws=20", "--out", page)
+    assert (code, page.is_file()) == (0, True), text
+    assert "usage: maskel view masks RUN" in run("view")[1]
+    code, text = run("view", "faces")
+    assert (code, text.strip()) == (2, "maskel view: no picture is called 'faces'; known is masks")
 
 
 def test_only_the_options_of_the_chosen_method_count(run: Run, seen: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A prepared set and models small enough that a whole run takes a fraction of a second."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from maskel.commands.pretrain import pretrain
 from maskel.datasets.base import Split
 from maskel.datasets.store_writer import SetWriter
 from maskel.layouts import NTU25, Layout
-from maskel.methods import METHODS, MaskedModeling
+from maskel.methods import METHODS, MaskedMethod
 from maskel.methods.base import build_seeded
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
@@ -50,15 +51,21 @@ def write_set(out: Path, layout: Layout = NTU25, train: int = TRAIN, test: int =
     return out
 
 
+def encoder_for(name: str) -> EncoderConfig:
+    """The encoder that a method needs."""
+    return replace(ENCODER, joints="kept", geometry="poincare") if name == "hacm" else ENCODER
+
+
 def tiny_pretrain(data: Path, out: Path, **changes: Any) -> RunFolder:
     """One tiny pre-training run on the CPU."""
-    given: dict[str, Any] = {"options": OPTIONS, "encoder": ENCODER, "training": TRAINING, "device": "cpu"}
+    encoder = encoder_for(changes.get("method", "mamp"))
+    given: dict[str, Any] = {"options": OPTIONS, "encoder": encoder, "training": TRAINING, "device": "cpu"}
     return pretrain(data, out=out, **(given | changes))
 
 
-def tiny_method(name: str, layout: Layout = NTU25, seed: int = 0, **options: Any) -> MaskedModeling:
+def tiny_method(name: str, layout: Layout = NTU25, seed: int = 0, **options: Any) -> MaskedMethod:
     """A method as ``tiny_pretrain`` starts with."""
-    return build_seeded(lambda: METHODS[name](Encoder(layout, ENCODER), **(OPTIONS | options)), seed)
+    return build_seeded(lambda: METHODS[name](Encoder(layout, encoder_for(name)), **(OPTIONS | options)), seed)
 
 
 def random_batch(layout: Layout, clips: int = 4, window: int = ENCODER.window, seed: int = 0) -> SkeletonBatch:

@@ -27,6 +27,8 @@ from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder
 
 RECIPES = Path(__file__).parent / "recipes"
+WITH_RECIPES = ("pretrain", "linear", "knn")
+"""Commands that read recipes; a recipe may hold a section for each (``view`` is an option's name as well)."""
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -116,6 +118,19 @@ def _report(arguments: Sequence[str]) -> None:
     _say(report(**_options("report", report, arguments, several="runs")))
 
 
+def _view(arguments: Sequence[str]) -> None:
+    from maskel.commands.view import masks
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _say(
+            "usage: maskel view masks RUN [RUN ...] --data SET --clip NAME; maskel view masks --help lists its options"
+        )
+        return
+    if arguments[0] != "masks":
+        raise InputError(f"no picture is called {arguments[0]!r}; known is masks")
+    _say(masks(**_options("view masks", masks, arguments[1:], several="runs")))
+
+
 def _synthesize(arguments: Sequence[str]) -> None:
     from maskel.datasets.synthetic import synthesize
 
@@ -138,6 +153,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
     "report": (_report, "show runs on one HTML page"),
+    "view": (_view, "show one picture: how often methods hide each joint and time of a clip"),
 }
 """Name -> what runs it and what it is for. Imports are inside, so that each command starts with what it needs."""
 
@@ -259,7 +275,7 @@ def read_recipe(name: str, command: str) -> Options:
         raise InputError(f"{path}: not a YAML file ({' '.join(str(fault).split())})") from fault
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"{path}: expected a mapping of option names to values")
-    plain = {key: value for key, value in content.items() if key not in COMMANDS}
+    plain = {key: value for key, value in content.items() if key not in WITH_RECIPES}
     own = content.get(command) or {}
     if not isinstance(own, dict):
         raise InputError(f"{path}: expected a mapping under {command!r}")

@@ -22,10 +22,12 @@ class Layout:
         mirror: Pairs (left, right) of joint indices.
         published_bones: Joint to neighbour, where the field's bone stream differs from the tree. A joint that is its
             own neighbour has a zero bone.
+        groups: Named groups of joints, in the order in which a method reads them; no joint is in two. HA-CM needs
+            ``kept`` (the joints it reads) and ``roots`` (those from which their hierarchy is measured).
 
     Raises:
-        ValueError: If names repeat, counts differ, there is not exactly one root, the parents contain a cycle, or a
-            pair or bone names a joint that does not exist.
+        ValueError: If names repeat, counts differ, there is not exactly one root, the parents contain a cycle, a pair,
+            bone or group names a joint that does not exist, or groups share a joint.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Layout:
     parents: tuple[int, ...]
     mirror: tuple[tuple[int, int], ...] = ()
     published_bones: Mapping[int, int] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.joints)
@@ -57,6 +60,9 @@ class Layout:
         for joint, neighbour in self.published_bones.items():
             if not (0 <= joint < count and 0 <= neighbour < count):
                 raise ValueError(f"layout {self.name}: bone {joint}:{neighbour} names a joint that does not exist")
+        grouped = [joint for group in self.groups.values() for joint in group]
+        if len(set(grouped)) != len(grouped) or not set(grouped) <= set(self.joints):
+            raise ValueError(f"layout {self.name}: groups share a joint or name one that does not exist")
 
     def __len__(self) -> int:
         """Number of joints V."""
@@ -72,6 +78,17 @@ class Layout:
             return self.joints.index(joint)
         except ValueError:
             raise KeyError(f"layout {self.name} has no joint {joint!r}; it has {', '.join(self.joints)}") from None
+
+    def group(self, name: str) -> tuple[int, ...]:
+        """Indices of the joints of the group called ``name``, in the group's order.
+
+        Raises:
+            InputError: If the layout has no such group.
+        """
+        if name not in self.groups:
+            known = ", ".join(self.groups) or "none"
+            raise InputError(f"layout {self.name} has no group of joints called {name!r}; it has: {known}")
+        return tuple(self.index(joint) for joint in self.groups[name])
 
     @cached_property
     def root(self) -> int:
@@ -101,6 +118,14 @@ NTU25 = Layout(
     parents=(1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, -1, 7, 7, 11, 11),
     mirror=((4, 8), (5, 9), (6, 10), (7, 11), (12, 16), (13, 17), (14, 18), (15, 19), (21, 23), (22, 24)),
     published_bones={21: 22, 22: 7, 23: 24, 24: 11},
+    groups={
+        "kept": tuple(
+            "neck head left_elbow left_wrist left_hand right_elbow right_wrist right_hand "
+            "left_knee left_ankle left_foot right_knee right_ankle right_foot "
+            "left_hand_tip left_thumb right_hand_tip right_thumb".split()
+        ),
+        "roots": tuple("spine_base spine_mid left_shoulder right_shoulder left_hip right_hip spine_shoulder".split()),
+    },
 )
 
 KINECT20 = Layout(
@@ -112,6 +137,13 @@ KINECT20 = Layout(
     ),
     parents=(1, 2, -1, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18),
     mirror=((4, 8), (5, 9), (6, 10), (7, 11), (12, 16), (13, 17), (14, 18), (15, 19)),
+    groups={
+        "kept": tuple(
+            "head left_elbow left_wrist left_hand right_elbow right_wrist right_hand "
+            "left_knee left_ankle left_foot right_knee right_ankle right_foot".split()
+        ),
+        "roots": tuple("hip_centre spine shoulder_centre left_shoulder right_shoulder left_hip right_hip".split()),
+    },
 )
 
 LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (NTU25, KINECT20)}

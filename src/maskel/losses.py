@@ -1,7 +1,13 @@
 """Losses of masked modelling."""
 
+from typing import Literal
+
+import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
+
+Reduction = Literal["mean", "row_sum"]
+"""How squared errors of B² similarities become one number: their mean, or B times that."""
 
 
 def masked_mean_squared_error(
@@ -12,3 +18,31 @@ def masked_mean_squared_error(
     Both arguments hold the masked tokens only; every body has the same number of them, so this is one mean.
     """
     return (predicted.float() - target).square().mean()
+
+
+def cross_contrast(
+    even: Float32[Tensor, "b d"],
+    odd: Float32[Tensor, "b d"],
+    whole: Float32[Tensor, "b d"],
+    inter: bool = False,
+    reduction: Reduction = "mean",
+) -> Float32[Tensor, ""]:
+    """HA-CM's contrast: each half of a body's tokens should find that body among all bodies.
+
+    Mean squared distance of softmax(odd·wholeᵀ) and softmax(even·wholeᵀ) from the identity, summed. Features are not
+    normalised. 0 for no bodies.
+
+    Args:
+        even: (B, D) mean of the visible tokens of even patches in time.
+        odd: (B, D) of odd ones.
+        whole: (B, D) of both.
+        inter: Add the released third term, softmax(even·oddᵀ).
+        reduction: ``mean`` over B² entries, as released, or ``row_sum``: the mean over rows of their sums.
+    """
+    pairs = [(odd, whole), (even, whole)] + ([(even, odd)] if inter else [])
+    count = max(len(even), 1)
+    entries = count**2 if reduction == "mean" else count
+    with torch.autocast(even.device.type, enabled=False):
+        same = torch.eye(len(even), device=even.device)
+        errors = [((one @ other.T).softmax(1) - same).square().sum() / entries for one, other in pairs]
+        return torch.stack(errors).sum()

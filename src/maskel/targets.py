@@ -6,6 +6,7 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from maskel.errors import InputError
+from maskel.geometry import exp_map
 from maskel.models.patches import to_patches
 from maskel.transforms import joint_to_motion
 
@@ -78,3 +79,11 @@ class MotionTarget(Target):
     def signal(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t v c"]:
         """The forward difference over ``stride`` frames."""
         return joint_to_motion(joints, self.stride)
+
+
+class HyperbolicMotionTarget(MotionTarget):
+    """The joints' motion mapped into the unit ball: what HA-CM's released code predicts, 1e-4 from motion."""
+
+    def signal(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t v c"]:
+        """The forward difference of each joint under the exponential map."""
+        return exp_map(super().signal(joints))

@@ -16,6 +16,7 @@ from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.pretrain import load_method
 from maskel.commands.report import report
+from maskel.commands.view import masks
 from maskel.datasets.base import Split
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
@@ -24,6 +25,7 @@ from maskel.layouts import KINECT20
 from maskel.methods.masked import MaskedModeling
 from maskel.pictures.charts import Line, confusion_matrix, line_chart
 from maskel.pictures.markup import Markup, element
+from maskel.pictures.masks import count_hidden
 from maskel.pictures.reconstructions import choose_clips, per_token, reconstruct_clip
 from maskel.pictures.report import read_confusion
 from maskel.pictures.skeletons import shown_frames
@@ -47,13 +49,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.tiny_pretrain(**common, out=path / "mamp", training=training)
     joined = replace(tiny.ENCODER, patch_joints=5)
     tiny.tiny_pretrain(**common, out=path / "mae", training=training, method="mae", encoder=joined)
+    tiny.tiny_pretrain(**common, out=path / "hacm", training=training, method="hacm")
     for name, untrained in (("linear", False), ("linear-untrained", True)):
         linear(path / "mamp", **common, out=path / name, training=probe, untrained=untrained)
     knn(path / "mamp", **common, out=path / "knn", k=4)
     return path
 
 
-ALL = ("knn", "linear-untrained", "mamp", "linear", "mae")
+ALL = ("knn", "linear-untrained", "mamp", "linear", "mae", "hacm")
 
 
 def page_of(folder: Path, out: Path, *names: str, clips: int = 1) -> str:
@@ -212,6 +215,68 @@ def test_masked_joints_are_hollow(folder: Path, tmp_path: Path) -> None:
     assert (classes["joint-hidden"], classes["joint-seen"]) == (hidden, PANELS * len(KINECT20) - hidden)
 
 
+def test_joints_that_are_not_read_have_no_circle(folder: Path, tmp_path: Path) -> None:
+    elements = Elements(page_of(folder, tmp_path, "hacm"))
+    kept = len(KINECT20.group("kept"))
+    assert elements.classes["joint-hidden"] + elements.classes["joint-seen"] == PANELS * kept
+    assert "never reads the 7 joints without a circle" in elements.text
+
+
+def test_a_loaded_method_draws_the_masks_it_trained_with(folder: Path) -> None:
+    method, data = load_method(RunFolder(folder / "hacm")), SkeletonSet.open(folder / "set")
+    saved = RunFolder(folder / "hacm").load_state()["method"]
+    assert torch.equal(method.masking.even.query_weight, saved["masking.even.query_weight"])
+    shown = reconstruct_clip(method, data, 13, 0)
+    assert shown.hidden.shape == (2, 13)
+    assert shown.true.shape == shown.predicted.shape == (8, 13, 3)
+    assert (np.isnan(shown.predicted).all(-1) == ~np.repeat(shown.hidden, 4, 0)).all()
+
+
+def test_hidden_tokens_are_counted_over_the_draws_of_training(folder: Path) -> None:
+    data = SkeletonSet.open(folder / "set")
+    for name in ("mamp", "mae", "hacm"):
+        method = load_method(RunFolder(folder / name))
+        found = count_hidden(name, method, data, 13, 120, 0)
+        first = reconstruct_clip(method, data, 13, 0).hidden.T
+        one = count_hidden(name, method, data, 13, 1, 0)
+        assert (one.shares == first).all()
+        assert len(found.rows) == len(found.shares) == method.encoder.grid[1]
+        assert found.shares.sum() == pytest.approx(first.sum(), rel=1e-6)  # each mask hides as many
+        assert 0 < found.shares.min() < found.shares.max() < 1
+        assert (count_hidden(name, method, data, 13, 120, 0).shares == found.shares).all()
+
+
+def test_masks_of_several_methods_stand_side_by_side(folder: Path, tmp_path: Path) -> None:
+    runs = [folder / name for name in ("mamp", "mae", "hacm")]
+    out = masks(runs, folder / "set", "clip13", draws=60, out=tmp_path / "masks.html")
+    elements = Elements(out.read_text())
+    for word in ("clip13, class", "in how many of 60 draws", "mamp (mamp)", "mae (mae)", "hacm (hacm)", "left_elbow"):
+        assert word in elements.text, word
+    assert elements.classes["maps"] == 1
+    assert "src" not in elements.attributes
+    text = Elements(page_of(folder, tmp_path, "mamp", "hacm")).text
+    assert "in how many of 500 draws" in text
+
+
+@pytest.mark.parametrize(
+    ("runs", "clip", "draws", "message"),
+    [
+        (["mamp"], "clip99", 5, "has no clip called 'clip99'; its 20 clips begin with clip00"),
+        (["mamp"], "clip13", 0, "draws: found 0, expected 1 or more"),
+        (["linear"], "clip13", 5, "expected a run of maskel pretrain, found one of maskel linear"),
+    ],
+)
+def test_masks_of_nothing_are_refused(
+    folder: Path, tmp_path: Path, runs: list[str], clip: str, draws: int, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        masks([folder / run for run in runs], folder / "set", clip, draws=draws, out=tmp_path / "masks.html")
+    tiny.write_set(tmp_path / "other")
+    with pytest.raises(InputError, match=r"reads layout kinect20 in 3D, but .* holds ntu25 in 3D"):
+        masks([folder / "mamp"], tmp_path / "other", "clip13", out=tmp_path / "masks.html")
+    assert not (tmp_path / "masks.html").exists()
+
+
 def test_lengths_are_averaged_over_the_frames_and_joints_of_a_token() -> None:
     config = replace(tiny.ENCODER, patch_frames=4, patch_joints=2)
     values = np.zeros((8, 4, 3), np.float32)
@@ -247,7 +312,7 @@ def test_what_a_run_lacks_is_said_and_the_rest_is_shown(
     assert sentence in elements.text
     kept = RunFolder(folder / "linear-untrained").read_result()
     assert f"{kept['correct']} / {kept['seen']}" in elements.text
-    methods = 1 if lost in ("mamp/last.pt", "mamp/encoder.safetensors") else 2
+    methods = 2 if lost in ("mamp/last.pt", "mamp/encoder.safetensors") else 3
     assert elements.classes["skeleton"] == methods * PANELS
 
 
@@ -259,7 +324,7 @@ def test_a_set_that_moved_or_changed_is_said(copies: Path, tmp_path: Path, folde
     elements = Elements(page_of(copies, tmp_path))
     assert f"Not shown: {tmp_path / 'gone'} does not exist" in elements.text
     assert "now holds other test clips" in elements.text
-    assert elements.classes["skeleton"] == 0
+    assert elements.classes["skeleton"] == PANELS  # of the third method
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"kind": "knn"}', '{"kind": "linear", "per_class": [1]}'])

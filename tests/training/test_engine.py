@@ -21,7 +21,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
 from maskel.errors import InputError, TrainingError
 from maskel.methods import METHODS
-from maskel.methods.masked import MaskedModeling
+from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import load_encoder
 from maskel.training.engine import Stopped, fit
 from maskel.training.loading import ClipBatches
@@ -134,7 +134,7 @@ def test_a_killed_run_goes_on_from_its_last_saved_epoch(
     assert_same_run(parts, whole)
 
 
-def one_gradient(data: SkeletonSet, out: Path, accumulate: int, method: MaskedModeling) -> dict[str, torch.Tensor]:
+def one_gradient(data: SkeletonSet, out: Path, accumulate: int, method: MaskedMethod) -> dict[str, torch.Tensor]:
     """The gradient of one step over 7 clips, as plain SGD at rate 1 leaves it in the weights."""
     before = {name: weight.detach().clone() for name, weight in method.named_parameters()}
     training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
@@ -149,15 +149,18 @@ def one_gradient(data: SkeletonSet, out: Path, accumulate: int, method: MaskedMo
 def test_micro_batches_change_nothing_but_rounding(
     name: str, bodies: str, tiny_set: SkeletonSet, tmp_path: Path
 ) -> None:
+    options = {"cc_alpha": 0.0} if name == "hacm" else {}  # its contrast needs the whole batch at once
     found = {}
     for accumulate in (1, 3, 7):
         out = tmp_path / str(accumulate)
         out.mkdir()
-        found[accumulate] = one_gradient(tiny_set, out, accumulate, tiny.tiny_method(name, bodies=bodies))
+        method = tiny.tiny_method(name, bodies=bodies, **options)
+        assert not method.whole_batch
+        found[accumulate] = one_gradient(tiny_set, out, accumulate, method)
         assert RunFolder(out).read_metrics()[0]["loss"] == pytest.approx(
             RunFolder(tmp_path / "1").read_metrics()[0]["loss"], rel=1e-6
         )
-    method = tiny.tiny_method(name, bodies=bodies)
+    method = tiny.tiny_method(name, bodies=bodies, **options)
     batch = batches_of(tiny_set, 7).load(0, tiny_set.split("xsub", "train")[:7])
     method(batch, clip_keys(0, 0, batch.clips))["loss"].backward()
     for parameter, weight in method.named_parameters():
@@ -172,6 +175,13 @@ def test_a_batch_that_cannot_be_cut_is_refused(prepared: Path, tmp_path: Path) -
     training = replace(tiny.TRAINING, accumulate=6)
     with pytest.raises(InputError, match="batch_size 5 cannot be shared by 1 processes with accumulate 6"):
         tiny.tiny_pretrain(prepared, tmp_path / "run", training=training)
+
+
+def test_micro_batches_of_a_loss_over_the_whole_batch_are_refused(prepared: Path, tmp_path: Path) -> None:
+    training = replace(tiny.TRAINING, accumulate=2)
+    with pytest.raises(InputError, match="hacm compares the clips of a whole batch; accumulate must be 1"):
+        tiny.tiny_pretrain(prepared, tmp_path / "run", method="hacm", training=training)
+    assert not (tmp_path / "run").exists()
 
 
 @methods
@@ -201,8 +211,7 @@ def test_a_clip_has_its_view_and_mask_in_any_batch(name: str, tiny_set: Skeleton
         batch = batches.load(epoch, some)
         keys = body_keys(clip_keys(batches.seed, epoch, batch.clips), batch.joints.shape[1])
         draws = uniform(keys.flatten(), Purpose.MASK, method.encoder.num_tokens)
-        patches = method.encoder.patches(batch.joints.flatten(0, 1))
-        return batch.joints, method.masking(patches, draws).hidden.unflatten(0, (len(some), -1))
+        return batch.joints, method.mask(batch.joints.flatten(0, 1), draws).hidden.unflatten(0, (len(some), -1))
 
     joints, hidden = views_and_masks(clips, 3)
     for place in (0, 5, 11):

@@ -10,7 +10,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods import METHODS
 from maskel.methods.base import build_seeded
-from maskel.methods.masked import MaskedModeling
+from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
 from maskel.training import distributed
 from maskel.training.engine import fit
@@ -73,6 +73,8 @@ def pretrain(
     clips = SkeletonSet.open(data)
     positions = part(clips, benchmark, "train")
     model = _build(method, clips, encoder, options, seed)
+    if model.whole_batch and training.accumulate != 1:
+        raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
     world = distributed.start(device)
     model.to(world.device)
     batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
@@ -106,7 +108,7 @@ def pretrain(
     return run
 
 
-def load_method(run: RunFolder) -> MaskedModeling:
+def load_method(run: RunFolder) -> MaskedMethod:
     """The whole method of a pre-training run, decoder included, with its last saved weights, in eval mode.
 
     Raises:
@@ -133,7 +135,5 @@ def _all_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return known | dict(given)
 
 
-def _build(
-    name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int
-) -> MaskedModeling:
+def _build(name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int) -> MaskedMethod:
     return build_seeded(lambda: METHODS[name](Encoder(clips.layout, config, clips.coordinates), **options), seed)

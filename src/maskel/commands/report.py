@@ -28,10 +28,18 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
         raise InputError("report: expected at least one run folder")
     if clips < 0:
         raise InputError(f"clips: found {clips}, expected 0 or more")
-    content = render(read_runs(runs), clips).encode(errors="backslashreplace")
+    return write_page(render(read_runs(runs), clips), out)
+
+
+def write_page(page: str, out: Path) -> Path:
+    """Write a whole HTML page.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, content)
+        write_atomically(out, page.encode(errors="backslashreplace"))
     except OSError as fault:
-        raise InputError(f"{out}: the report cannot be written ({fault.strerror}); choose another --out") from fault
+        raise InputError(f"{out}: the page cannot be written ({fault.strerror}); choose another --out") from fault
     return out

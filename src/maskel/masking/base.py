@@ -30,6 +30,26 @@ class TokenMask:
         return hidden.scatter_(1, self.keep, False)
 
 
+def gumbel(uniform: Float32[Tensor, "b n"]) -> Float32[Tensor, "b n"]:
+    """Gumbel noise from draws on [0, 1): sorting log-probability plus noise samples without replacement."""
+    return -torch.log(-torch.log(uniform + 1e-10) + 1e-10)
+
+
+def num_kept(tokens: int, ratio: float) -> int:
+    """How many of ``tokens`` stay visible when a share ``ratio`` is masked.
+
+    Note:
+        Rounded as the published code does: 74, not 75, of 750 at ratio 0.9.
+
+    Raises:
+        InputError: If none or all would stay visible.
+    """
+    kept = int(tokens * (1 - ratio))
+    if not 0 < kept < tokens:
+        raise InputError(f"masking: ratio {ratio} keeps {kept} of {tokens} tokens; expected some, not all")
+    return kept
+
+
 class Masking(nn.Module, ABC):
     """Chooses the tokens to keep: those with the lowest score after Gumbel noise, sampled without replacement.
 
@@ -49,18 +69,8 @@ class Masking(nn.Module, ABC):
         self.ratio = ratio
 
     def num_kept(self, tokens: int) -> int:
-        """How many of ``tokens`` stay visible.
-
-        Note:
-            Rounded as the published code does: 74, not 75, of 750 at ratio 0.9.
-
-        Raises:
-            InputError: If none or all would stay visible.
-        """
-        kept = int(tokens * (1 - self.ratio))
-        if not 0 < kept < tokens:
-            raise InputError(f"masking: ratio {self.ratio} keeps {kept} of {tokens} tokens; expected some, not all")
-        return kept
+        """How many of ``tokens`` stay visible, see `num_kept`."""
+        return num_kept(tokens, self.ratio)
 
     @abstractmethod
     def score(self, patches: Float32[Tensor, "b t v p"]) -> Float32[Tensor, "b n"]:
@@ -74,7 +84,6 @@ class Masking(nn.Module, ABC):
             patches: (B, T', V', P) the joints cut into patches.
             uniform: (B, N) draws on [0, 1), one per token.
         """
-        gumbel = -torch.log(-torch.log(uniform + 1e-10) + 1e-10)
-        order = torch.argsort(self.score(patches) + gumbel, dim=1)
+        order = torch.argsort(self.score(patches) + gumbel(uniform), dim=1)
         kept = self.num_kept(order.shape[1])
         return TokenMask(order[:, :kept], order[:, kept:])

@@ -21,10 +21,13 @@ class Method(nn.Module, ABC):
     Attributes:
         encoder: What training is for.
         logged: Names of what `forward` returns besides ``loss`` and ``weight``.
+        whole_batch: The loss compares the clips of a batch, of all processes, with each other: micro-batches would
+            change it.
     """
 
     encoder: Encoder
     logged: ClassVar[tuple[str, ...]] = ()
+    whole_batch: bool = False
 
     @abstractmethod
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:

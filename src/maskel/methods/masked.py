@@ -1,5 +1,6 @@
 """Masked modelling: hide most tokens, encode the rest, predict what was hidden."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,16 +28,51 @@ class Reconstruction:
 
     Args:
         mask: Which tokens were hidden.
-        predicted: (R, N - K, P) predictions for the masked tokens.
+        visible: (R, K, D) the encoder's normed tokens, in the order of ``mask.keep``.
+        predicted: (R, N - K, P) predictions for the masked tokens, in the order of ``mask.masked``.
         target: (R, N - K, P) what they should be.
     """
 
     mask: TokenMask
+    visible: Float[Tensor, "r k d"]
     predicted: Float[Tensor, "r h p"]
     target: Float32[Tensor, "r h p"]
 
 
-class MaskedModeling(Method):
+class MaskedMethod(Method):
+    """What all masked modelling has in common, and what pictures draw.
+
+    Attributes:
+        target: What is predicted.
+        bodies: Which bodies are trained on.
+    """
+
+    target: Target
+    bodies: Bodies
+
+    @abstractmethod
+    def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
+        """Choose the tokens to hide.
+
+        Args:
+            joints: (R, T, V, C) a body each, in the encoder's stream.
+            draws: (R, N) uniform on [0, 1), one per token; they decide the mask.
+        """
+
+    @abstractmethod
+    def reconstruct(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
+        """Mask, encode, decode; arguments as for `mask`."""
+
+    def see(
+        self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]
+    ) -> tuple[Float32[Tensor, "r t v c"], Float32[Tensor, "r n"]]:
+        """The batch's bodies to train on, in the encoder's stream, and the draws that mask them."""
+        joints, rows = fold_bodies(batch, body_keys(keys, batch.joints.shape[1]), self.bodies == "present")
+        joints = to_stream(joints, self.encoder.config.stream, self.encoder.layout)
+        return joints, uniform(rows, Purpose.MASK, self.encoder.num_tokens)
+
+
+class MaskedModeling(MaskedMethod):
     """Encoder, decoder, masking and target, composed.
 
     Args:
@@ -65,24 +101,22 @@ class MaskedModeling(Method):
         self.target = target
         self.bodies = bodies
 
-    def reconstruct(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
-        """Mask, encode, decode.
+    def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
+        """By the masking strategy, which sees the encoder's patches."""
+        return self.masking(self.encoder.patches(joints), draws)
 
-        Args:
-            joints: (R, T, V, C) a body each, in the encoder's stream.
-            draws: (R, N) uniform on [0, 1), one per token; they decide the mask.
-        """
+    def reconstruct(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
+        """Mask, encode, decode."""
         config = self.encoder.config
-        mask = self.masking(self.encoder.patches(joints), draws)
+        mask = self.mask(joints, draws)
         visible = self.encoder(joints, mask.keep)
         predicted = self.decoder(visible, mask)
-        target = self.target(joints, config.patch_frames, config.patch_joints)
-        return Reconstruction(mask, predicted, take_tokens(target, mask.masked))
+        target = self.target(self.encoder.select(joints), config.patch_frames, config.patch_joints)
+        return Reconstruction(mask, visible, predicted, take_tokens(target, mask.masked))
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Mean squared error on the masked tokens of the batch's bodies."""
-        joints, rows = fold_bodies(batch, body_keys(keys, batch.joints.shape[1]), self.bodies == "present")
-        joints = to_stream(joints, self.encoder.config.stream, self.encoder.layout)
-        result = self.reconstruct(joints, uniform(rows, Purpose.MASK, self.encoder.num_tokens))
+        joints, draws = self.see(batch, keys)
+        result = self.reconstruct(joints, draws)
         loss = masked_mean_squared_error(result.predicted, result.target)
-        return {"loss": loss, "weight": loss.new_tensor(len(rows))}
+        return {"loss": loss, "weight": loss.new_tensor(len(joints))}

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from maskel.errors import InputError
 from maskel.files import write_atomically
+from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
 from maskel.models.transformer import Transformer, initialise, position_embedding
@@ -20,6 +22,11 @@ from maskel.sequence import SkeletonBatch
 from maskel.transforms import Stream, test_view, to_stream
 
 _FORMAT = "maskel encoder 1"
+
+Joints = Literal["all", "kept"]
+"""Which joints of its input an encoder reads: all, or the layout's group ``kept``."""
+Geometry = Literal["euclidean", "poincare"]
+"""Where tokens lie when they enter the transformer: anywhere, or in the unit ball (the exponential map of HA-CM)."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,13 @@ class EncoderConfig:
         window: Frames T that the network reads.
         stream: What it reads of them: joint, bone, motion or bone_motion.
         patch_frames: Frames u of a patch; must divide ``window``.
-        patch_joints: Joints p of a patch; must divide the layout's joint count.
+        patch_joints: Joints p of a patch; must divide the number of joints read.
         dim: Width D.
         depth: Transformer blocks.
         num_heads: Attention heads; must divide ``dim``.
         mlp_ratio: Width of the feed-forward layers over D.
+        joints: Joints to read: all of the layout, or its group ``kept``.
+        geometry: ``poincare`` maps every token into the unit ball, once its position is added.
 
     Raises:
         InputError: If the sizes do not fit each other.
@@ -48,8 +57,14 @@ class EncoderConfig:
     depth: int = 8
     num_heads: int = 8
     mlp_ratio: float = 4.0
+    joints: Joints = "all"
+    geometry: Geometry = "euclidean"
 
     def __post_init__(self) -> None:
+        for name, known in (("stream", Stream), ("joints", Joints), ("geometry", Geometry)):
+            if getattr(self, name) not in get_args(known):
+                expected = ", ".join(get_args(known))
+                raise InputError(f"encoder: found {name} {getattr(self, name)!r}, expected one of {expected}")
         if min(self.window, self.patch_frames, self.patch_joints, self.dim, self.depth, self.num_heads) < 1:
             raise InputError("encoder: every size must be 1 or more")
         if self.dim * self.mlp_ratio < 1:
@@ -70,20 +85,29 @@ class Encoder(nn.Module):
         config: Sizes.
         coordinates: Coordinates C of a joint.
 
+    Attributes:
+        grid: Patches in time T' and over joints V'.
+        joints: Names of the joints read, in the order of the grid.
+
     Raises:
-        InputError: If patches do not divide the joints.
+        InputError: If patches do not divide the joints, or the layout lacks the group of joints to read.
     """
+
+    _read: Tensor
 
     def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), coordinates: int = 3) -> None:
         super().__init__()
-        if len(layout) % config.patch_joints:
+        read = range(len(layout)) if config.joints == "all" else layout.group("kept")
+        if len(read) % config.patch_joints:
             raise InputError(
-                f"encoder: patch_joints {config.patch_joints} does not divide the {len(layout)} joints of {layout.name}"
+                f"encoder: patch_joints {config.patch_joints} does not divide the {len(read)} joints of {layout.name}"
             )
         self.layout = layout
         self.config = config
         self.coordinates = coordinates
-        self.grid = (config.window // config.patch_frames, len(layout) // config.patch_joints)  # (T', V')
+        self.grid = (config.window // config.patch_frames, len(read) // config.patch_joints)  # (T', V')
+        self.joints = tuple(layout.joints[joint] for joint in read)
+        self.register_buffer("_read", torch.tensor(read), persistent=False)
         self.transformer = Transformer(config.dim, config.depth, config.num_heads, config.mlp_ratio)
         self.transformer.apply(initialise)
         patch_values = config.patch_frames * config.patch_joints * coordinates
@@ -96,8 +120,12 @@ class Encoder(nn.Module):
         """Tokens N = T'·V' of one body."""
         return self.grid[0] * self.grid[1]
 
+    def select(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t r c"]:
+        """The joints that the encoder reads, of all joints of the layout."""
+        return joints if self.config.joints == "all" else joints.index_select(2, self._read)
+
     def patches(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b tp vp p"]:
-        """The input cut into the encoder's patches, (B, T', V', P).
+        """The joints read, cut into the encoder's patches, (B, T', V', P).
 
         Raises:
             InputError: If frames, joints or coordinates are not those the encoder was built for.
@@ -108,7 +136,7 @@ class Encoder(nn.Module):
                 f"the encoder reads (frames, joints, coordinates) {expected} of layout {self.layout.name}; "
                 f"found {tuple(joints.shape[1:])}"
             )
-        return to_patches(joints, self.config.patch_frames, self.config.patch_joints)
+        return to_patches(self.select(joints), self.config.patch_frames, self.config.patch_joints)
 
     def embed(
         self, patches: Float32[Tensor, "b tp vp p"], keep: Int64[Tensor, "b k"] | None = None
@@ -133,7 +161,8 @@ class Encoder(nn.Module):
             keep: (B, K) grid positions to read; all others are never computed.
             scales: Stochastic depth, see `maskel.models.transformer.drop_path_scales`.
         """
-        return self.transformer(self.embed(self.patches(joints), keep), scales)
+        tokens = self.embed(self.patches(joints), keep)
+        return self.transformer(exp_map(tokens) if self.config.geometry == "poincare" else tokens, scales)
 
     @torch.no_grad()
     def encode(

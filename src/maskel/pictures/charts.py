@@ -184,7 +184,12 @@ def confusion_matrix(counts: Int64[np.ndarray, "k k"], classes: Sequence[str]) -
 
 
 def token_map(
-    title: str, levels: Float[np.ndarray, "v t"], rows: Sequence[str], patch_frames: int, scale: str = ""
+    title: str,
+    levels: Float[np.ndarray, "v t"],
+    rows: Sequence[str],
+    patch_frames: int,
+    scale: str = "",
+    lowest: str = "0",
 ) -> Markup:
     """One value per token: joints by row, time by column.
 
@@ -194,6 +199,7 @@ def token_map(
         rows: Names of the joints (or groups of them).
         patch_frames: Frames of a token; for the ticks.
         scale: What a full cell stands for.
+        lowest: What an empty cell stands for.
     """
     left, top, height = 78.0, 20.0, 10.0
     count = levels.shape[1]
@@ -212,7 +218,7 @@ def token_map(
         parts.append(text(left + (token + 0.5) * width, bottom + 11, token * patch_frames + 1, "middle small"))
     parts.append(text(left + 105, bottom + 23, "first frame of the token", "middle small quiet"))
     if scale:
-        parts.append(text(left, bottom + 36, "0", "small"))
+        parts.append(text(left + 4, bottom + 36, lowest, "end small"))
         parts.append(cells(np.linspace(0.06, 1, 16)[None], left + 8, bottom + 29, 5.0, 8.0))
         parts.append(text(left + 92, bottom + 36, scale, "small"))
     return svg(left + 214, bottom + 40, title, *parts)

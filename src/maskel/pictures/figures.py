@@ -1,19 +1,17 @@
 """Drawn test clips of every pre-training run, with captions that say what one sees."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from maskel.commands.pretrain import load_method
-from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods.masked import MaskedModeling
+from maskel.methods.masked import MaskedMethod
+from maskel.models.encoder import Encoder
 from maskel.pictures import skeletons
 from maskel.pictures.charts import token_map
 from maskel.pictures.markup import Markup, element, join, paragraph
 from maskel.pictures.reconstructions import ShownClip, choose_clips, per_token, reconstruct_clip
-from maskel.pictures.runs import Run
+from maskel.pictures.runs import Run, open_pretrained
 from maskel.targets import MotionTarget
 
 
@@ -32,28 +30,18 @@ def reconstructions(runs: Sequence[Run], clips: int) -> Markup:
 
 
 def _of_run(run: Run, count: int) -> Markup:
-    if run.unfinished:
-        raise InputError(f"{run.name}: {run.unfinished}")
-    benchmark = run.about("benchmark")
-    clips = SkeletonSet.open(Path(str(run.config["data"])))
-    if clips.split_hash(benchmark, "test") != run.about("split", "test", "hash"):
-        raise InputError(f"{clips.path} now holds other test clips than the run was told of")
-    method = load_method(run.folder)
-    if (method.encoder.layout.name, method.encoder.coordinates) != (clips.layout.name, clips.coordinates):
-        raise InputError(f"{clips.path} now holds another joint layout than the run was told of")
-    seed = run.config.get("seed")
-    if not isinstance(seed, int):
-        raise InputError(f"{run.name} does not say its seed")
-    shown = [reconstruct_clip(method, clips, int(at), seed) for at in choose_clips(clips, benchmark, count)]
+    method, clips, seed = open_pretrained(run)
+    chosen = choose_clips(clips, run.about("benchmark"), count)
+    shown = [reconstruct_clip(method, clips, int(at), seed) for at in chosen]
     return join((_how_to_read(method), *(_figure(method, one) for one in shown)))
 
 
-def _positions_shown(method: MaskedModeling) -> bool:
+def _positions_shown(method: MaskedMethod) -> bool:
     """Whether predictions can be drawn on the skeleton: those of other streams are no joint's position or motion."""
     return method.encoder.config.stream == "joint"
 
 
-def _how_to_read(method: MaskedModeling) -> Markup:
+def _how_to_read(method: MaskedMethod) -> Markup:
     config = method.encoder.config
     sentences = [
         f"Test clips, chosen by a fixed draw, of different classes where there are enough. Each is in the test view: "
@@ -62,6 +50,9 @@ def _how_to_read(method: MaskedModeling) -> Markup:
         "Skeletons: seen from the front, x to the right and y up, depth dropped, each panel centred on the body. "
         "Filled blue joints are visible to the encoder in this frame, hollow joints are masked.",
     ]
+    if config.joints != "all":
+        left_out = len(method.encoder.layout) - len(method.encoder.joints)
+        sentences.append(f"The encoder never reads the {left_out} joints without a circle.")
     what = "motion" if isinstance(method.target, MotionTarget) else "position"
     if not _positions_shown(method):
         sentences.append(
@@ -85,7 +76,7 @@ def _how_to_read(method: MaskedModeling) -> Markup:
     return paragraph(" ".join(sentences), class_="note")
 
 
-def _how_to_read_maps(method: MaskedModeling) -> str:
+def _how_to_read_maps(method: MaskedMethod) -> str:
     start = "Maps: one cell per token, joints by row, time by column. First, what the encoder sees. Second, the "
     unit = "" if _positions_shown(method) else f", in hundredths of the {method.encoder.config.stream} stream's unit"
     if isinstance(method.target, MotionTarget):
@@ -101,7 +92,7 @@ def _how_to_read_maps(method: MaskedModeling) -> str:
     )
 
 
-def _figure(method: MaskedModeling, shown: ShownClip) -> Markup:
+def _figure(method: MaskedMethod, shown: ShownClip) -> Markup:
     panels, said = _panels(method, shown)
     hidden = int(shown.hidden.sum())
     body = f", body {shown.body} of {shown.bodies}" if shown.bodies > 1 else ""
@@ -120,7 +111,7 @@ def _figure(method: MaskedModeling, shown: ShownClip) -> Markup:
     )
 
 
-def _panels(method: MaskedModeling, shown: ShownClip) -> tuple[list[Markup], str]:
+def _panels(method: MaskedMethod, shown: ShownClip) -> tuple[list[Markup], str]:
     """The skeletons, and what the caption must say of them."""
     config, layout = method.encoder.config, method.encoder.layout
     frames = skeletons.shown_frames(config.window)
@@ -131,23 +122,23 @@ def _panels(method: MaskedModeling, shown: ShownClip) -> tuple[list[Markup], str
     panels = []
     for frame, body, hidden in zip(frames, joints, masked, strict=True):
         marks: list[Markup] = []
-        starts = view.place(body, body)[hidden]
+        read = body[list(shown.read)]
+        starts = view.place(read, body)[hidden]
         if _positions_shown(method) and isinstance(method.target, MotionTarget):
             for name, motion in (("true", shown.true), ("predicted", shown.predicted)):
-                ends = view.place(body + gain * motion[frame], body)[hidden]
+                ends = view.place(read + gain * motion[frame], body)[hidden]
                 marks.append(skeletons.arrows(starts, ends, name))
         elif _positions_shown(method):
             marks.append(skeletons.crosses(starts, view.place(shown.predicted[frame], body)[hidden], "predicted"))
-        panels.append(skeletons.skeleton(f"frame {frame + 1}", body, hidden, layout, view, marks))
+        panels.append(skeletons.skeleton(f"frame {frame + 1}", body, shown.read, hidden, layout, view, marks))
     arrows = _positions_shown(method) and isinstance(method.target, MotionTarget)
     times = f"{gain} times as long as" if gain > 1 else "as long as"
     return panels, f"Arrows are {times} the motion. " if arrows else ""
 
 
-def _maps(method: MaskedModeling, shown: ShownClip) -> list[Markup]:
-    config, layout = method.encoder.config, method.encoder.layout
-    size = config.patch_joints
-    rows = [layout.joints[first] + (" …" if size > 1 else "") for first in range(0, len(layout), size)]
+def _maps(method: MaskedMethod, shown: ShownClip) -> list[Markup]:
+    config = method.encoder.config
+    rows = row_names(method.encoder)
     if isinstance(method.target, MotionTarget):
         name, true, guess = "predicted motion", per_token(shown.true, config), per_token(shown.predicted, config)
         most_true = most_guess = float(max(true.max(), np.nanmax(guess)))  # one scale, so that the two compare
@@ -162,6 +153,12 @@ def _maps(method: MaskedModeling, shown: ShownClip) -> list[Markup]:
         token_map("true motion", _share(true, most_true), rows, config.patch_frames, f"{100 * most_true:.2g} {unit}"),
         token_map(name, _share(guess, most_guess), rows, config.patch_frames, f"{100 * most_guess:.2g} {unit}"),
     ]
+
+
+def row_names(encoder: Encoder) -> list[str]:
+    """The joint of each row of a map, or the first of each group of joints."""
+    size = encoder.config.patch_joints
+    return [joint + (" …" if size > 1 else "") for joint in encoder.joints[::size]]
 
 
 def _share(values: np.ndarray, most: float) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What a pre-trained method makes of a few test clips, in the units of its signal."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
-from maskel.methods.masked import MaskedModeling
-from maskel.models.encoder import EncoderConfig
+from maskel.methods.masked import MaskedMethod
+from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.patches import put_tokens, to_patches
 from maskel.sequence import Clip
 from maskel.transforms import test_view, to_stream
@@ -18,17 +19,18 @@ from maskel.transforms import test_view, to_stream
 
 @dataclass(frozen=True)
 class ShownClip:
-    """One body of one clip, and what was predicted of it. T frames of the window, T'·V' tokens.
+    """One body of one clip, and what was predicted of it. T frames of the window, T'·V' tokens of the R joints read.
 
     Args:
         clip: Name and label.
         class_name: Its class.
         body: Which body, from 1.
         bodies: Bodies of the clip.
-        joints: (T, V, C) positions in metres.
+        joints: (T, V, C) positions of all joints in metres.
+        read: (R,) the joints that the method reads.
         hidden: (T', V') True where the token was masked.
-        true: (T, V, C) the signal to predict: motion or positions of the stream.
-        predicted: (T, V, C) the prediction in the same units; not a number where the token was visible.
+        true: (T, R, C) the signal to predict: motion or positions of the stream.
+        predicted: (T, R, C) the prediction in the same units; not a number where the token was visible.
         error: Mean squared error on the masked tokens, as in training.
         error_of_zero: The same for a prediction of 0 everywhere.
     """
@@ -38,9 +40,10 @@ class ShownClip:
     body: int
     bodies: int
     joints: Float32[np.ndarray, "t v c"]
+    read: tuple[int, ...]
     hidden: Bool[np.ndarray, "tp vp"]
-    true: Float32[np.ndarray, "t v c"]
-    predicted: Float32[np.ndarray, "t v c"]
+    true: Float32[np.ndarray, "t r c"]
+    predicted: Float32[np.ndarray, "t r c"]
     error: float
     error_of_zero: float
 
@@ -59,8 +62,24 @@ def choose_clips(clips: SkeletonSet, benchmark: str, count: int) -> Int64[np.nda
     return shuffled[np.argsort(times_before, kind="stable")][:count]
 
 
+def first_body(encoder: Encoder, clips: SkeletonSet, position: int) -> tuple[Float32[Tensor, "1 t v c"], int]:
+    """The first recorded body of a clip in the test view, joint positions, and its slot."""
+    batch = test_view(clips.gather(np.array([position]), int(clips.bodies[position])), encoder.config.window)
+    body = int(batch.present[0].to(torch.int64).argmax())
+    return batch.joints[:, body], body
+
+
+def mask_draws(
+    encoder: Encoder, seed: int, epochs: Sequence[int], position: int, body: int
+) -> Float32[Tensor, "epochs n"]:
+    """The draws that mask one body of a clip in each of some epochs of training."""
+    clip = torch.tensor([position])
+    keys = [body_keys(clip_keys(seed, epoch, clip), body + 1)[:, body] for epoch in epochs]
+    return uniform(torch.cat(keys), Purpose.MASK, encoder.num_tokens)
+
+
 @torch.no_grad()
-def reconstruct_clip(method: MaskedModeling, clips: SkeletonSet, position: int, seed: int) -> ShownClip:
+def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, seed: int) -> ShownClip:
     """Mask the first recorded body of a clip in the test view, and predict what is hidden.
 
     Args:
@@ -70,16 +89,13 @@ def reconstruct_clip(method: MaskedModeling, clips: SkeletonSet, position: int, 
         seed: Of the mask, which depends on it and the clip only.
     """
     encoder, config = method.encoder, method.encoder.config
-    batch = test_view(clips.gather(np.array([position]), int(clips.bodies[position])), config.window)
-    body = int(batch.present[0].to(torch.int64).argmax())
-    joints = batch.joints[:, body]
-    keys = body_keys(clip_keys(seed, 0, batch.clips), body + 1)[:, body]
-    read = to_stream(joints, config.stream, encoder.layout)
-    result = method.reconstruct(read, uniform(keys, Purpose.MASK, encoder.num_tokens))
-    true = method.target.signal(read)
+    joints, body = first_body(encoder, clips, position)
+    stream = to_stream(joints, config.stream, encoder.layout)
+    result = method.reconstruct(stream, mask_draws(encoder, seed, [0], position, body))
+    true = method.target.signal(encoder.select(stream))
     raw = to_patches(true, config.patch_frames, config.patch_joints).flatten(1, 2)
     everywhere = put_tokens(torch.full_like(raw, torch.nan), result.mask.masked, result.predicted.float())
-    shape = (config.window, len(encoder.layout), clips.coordinates)
+    shape = (config.window, len(encoder.joints), clips.coordinates)
     clip = clips.clips[position]
     return ShownClip(
         clip=clip,
@@ -87,6 +103,7 @@ def reconstruct_clip(method: MaskedModeling, clips: SkeletonSet, position: int, 
         body=body + 1,
         bodies=int(clips.bodies[position]),
         joints=joints[0].numpy(),
+        read=tuple(encoder.layout.index(joint) for joint in encoder.joints),
         hidden=result.mask.hidden[0].reshape(-1, shape[1] // config.patch_joints).numpy(),
         true=true[0].numpy(),
         predicted=_from_patches(method.target.restore(everywhere, raw)[0], shape, config).numpy(),

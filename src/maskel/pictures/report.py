@@ -11,6 +11,7 @@ from maskel.errors import InputError
 from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, line_chart
 from maskel.pictures.figures import reconstructions
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
+from maskel.pictures.masks import masks_of_runs
 from maskel.pictures.runs import Run
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
 from maskel.training.run import PREDICTIONS
@@ -31,6 +32,7 @@ def render(runs: Sequence[Run], clips: int) -> str:
         ("Confusions", confusions(runs)),
         ("Accuracy per class", per_class(runs)),
         ("Masked clips", reconstructions(runs, clips)),
+        ("How often each token is hidden", masks_of_runs(runs, clips)),
     )
     return page(title, element("h1", title), *(join((element("h2", name), content)) for name, content in sections))
 
@@ -66,11 +68,15 @@ def _pretraining(run: Run) -> Markup:
         "figure",
         element(
             "div",
-            line_chart("training loss (mean squared error)", "epoch", [Line(run.name, epochs, loss)]),
+            line_chart("training loss", "epoch", [Line(run.name, epochs, loss)]),
             line_chart("learning rate in the epoch's last step", "epoch", [Line(run.name, epochs, rate)]),
             class_="charts",
         ),
-        element("figcaption", "Loss: mean over the epoch's clips. The vertical axes need not start at 0."),
+        element(
+            "figcaption",
+            "Loss: mean over the epoch's clips, of the method's own loss; methods do not compare. The "
+            "vertical axes need not start at 0.",
+        ),
     )
 
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskel.commands.pretrain import load_method
+from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.methods.masked import MaskedMethod
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder
 
 
@@ -154,6 +157,26 @@ def _read(path: Path, name: str) -> Run:
     except (KeyError, TypeError, ValueError) as fault:
         lacking = f"it lacks {fault}" if isinstance(fault, KeyError) else str(fault)
         return Run(name, folder, kind, config, {}, f"its {RESULT} is not what maskel {kind} writes ({lacking})")
+
+
+def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
+    """The method of a pre-training run, the set it learned from, and its seed.
+
+    Raises:
+        InputError: If the run is not finished, or the set is no longer what it was.
+    """
+    if run.unfinished:
+        raise InputError(f"{run.name}: {run.unfinished}")
+    clips = SkeletonSet.open(Path(str(run.config["data"])))
+    if clips.split_hash(run.about("benchmark"), "test") != run.about("split", "test", "hash"):
+        raise InputError(f"{clips.path} now holds other test clips than the run was told of")
+    method = load_method(run.folder)
+    if (method.encoder.layout.name, method.encoder.coordinates) != (clips.layout.name, clips.coordinates):
+        raise InputError(f"{clips.path} now holds another joint layout than the run was told of")
+    seed = run.config.get("seed")
+    if not isinstance(seed, int):
+        raise InputError(f"{run.name} does not say its seed")
+    return method, clips, seed
 
 
 def _answers(kind: str, result: Mapping[str, Any]) -> tuple[Answers, ...]:

@@ -40,7 +40,7 @@ class FrontView:
         scale = min((_WIDTH - 2 * _MARGIN) / max(across, 1e-3), (_HEIGHT - _HEAD - 2 * _MARGIN) / max(up, 1e-3))
         return cls(scale, float(y.min()))
 
-    def place(self, points: Float[np.ndarray, "v c"], joints: Float32[np.ndarray, "v c"]) -> Float[np.ndarray, "v 2"]:
+    def place(self, points: Float[np.ndarray, "n c"], joints: Float32[np.ndarray, "v c"]) -> Float[np.ndarray, "n 2"]:
         """Points in the panel of the frame whose body is ``joints``."""
         middle = (joints[:, 0].min() + joints[:, 0].max()) / 2
         x = _WIDTH / 2 + (points[:, 0] - middle) * self.scale
@@ -48,7 +48,7 @@ class FrontView:
         return np.stack((x, y), 1)
 
 
-def arrow_gain(motion: Float[np.ndarray, "f v c"], joints: Float32[np.ndarray, "f v c"]) -> int:
+def arrow_gain(motion: Float[np.ndarray, "f r c"], joints: Float32[np.ndarray, "f v c"]) -> int:
     """How many times longer than the motion arrows are drawn: the longest stays below a third of the body."""
     longest = np.linalg.norm(motion[..., :2], axis=-1).max(initial=1e-9)
     limit = np.ptp(joints[..., 1]) / 3
@@ -58,12 +58,13 @@ def arrow_gain(motion: Float[np.ndarray, "f v c"], joints: Float32[np.ndarray, "
 def skeleton(
     title: str,
     joints: Float32[np.ndarray, "v c"],
-    hidden: Bool[np.ndarray, " v"],
+    read: Sequence[int],
+    hidden: Bool[np.ndarray, " r"],
     layout: Layout,
     view: FrontView,
     marks: Sequence[Markup] = (),
 ) -> Markup:
-    """One panel: bones, joints filled where visible and hollow where masked, and ``marks`` between them."""
+    """One panel: bones, the joints ``read`` filled where visible and hollow where masked, ``marks`` between them."""
     parts = [text(2.0, 11.0, title, "quiet"), *marks]
     if not joints.any():
         parts.append(text(_WIDTH / 2, _HEIGHT / 2, "no body in this frame", "middle quiet"))
@@ -71,19 +72,21 @@ def skeleton(
     points = view.place(joints, joints)
     bones = "".join(f"M{_point(points[parent])}L{_point(points[joint])}" for parent, joint in layout.edges)
     parts.insert(1, element("path", d=bones, class_="bone"))
-    for point, masked in sorted(zip(points, hidden, strict=True), key=lambda pair: not pair[1]):  # visible on top
+    for point, masked in sorted(
+        zip(points[list(read)], hidden, strict=True), key=lambda pair: not pair[1]
+    ):  # visible on top
         style, radius = ("joint-hidden", 2.1) if masked else ("joint-seen", 3.2)
         parts.append(element("circle", cx=f"{point[0]:.1f}", cy=f"{point[1]:.1f}", r=radius, class_=style))
     return svg(_WIDTH, _HEIGHT, f"skeleton, {title}", *parts, class_="skeleton")
 
 
 def arrows(starts: Float[np.ndarray, "n 2"], ends: Float[np.ndarray, "n 2"], class_: str) -> Markup:
-    """Arrows; those shorter than one unit are left out."""
+    """Arrows; those shorter than one unit, or whose end is not known, are left out."""
     drawn = []
     for start, end in zip(starts, ends, strict=True):
         along = end - start
         length = float(np.hypot(*along))
-        if length < 1:
+        if not length >= 1:
             continue
         back = along / length * min(4.0, length / 2)
         side = np.array([-back[1], back[0]]) * 0.5

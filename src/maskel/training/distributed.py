@@ -9,9 +9,10 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, distributed, nn
 
 from maskel.errors import InputError
@@ -134,3 +135,27 @@ def gather_rows(rows: Shaped[Tensor, "n *d"]) -> Shaped[Tensor, "m *d"]:
     gathered = [torch.empty_like(padded) for _ in counts]
     distributed.all_gather(gathered, padded)
     return torch.cat([part[: int(count)] for part, count in zip(gathered, counts, strict=True)])
+
+
+class _GatherRows(torch.autograd.Function):
+    """`gather_rows` whose gradient is the sum, over all processes, of what each does with this process's rows."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        counts = gather_rows(torch.tensor([len(rows)], device=rows.device)).tolist()
+        first = sum(counts[: distributed.get_rank()])
+        ctx.own = slice(first, first + len(rows))
+        return gather_rows(rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return add_up(gradient.contiguous())[ctx.own]
+
+
+def gather_rows_with_gradient(rows: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:
+    """`gather_rows` that a loss can be taken through.
+
+    Every process must go backward through it. If each process scales the same loss of all rows by a weight of its own,
+    the gradient of its rows is that of the loss times the sum of the weights, which the training loop divides by.
+    """
+    return _GatherRows.apply(rows) if distributed.is_initialized() else rows

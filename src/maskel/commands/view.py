@@ -1,0 +1,49 @@
+"""``maskel view``: one picture on a page of its own."""
+
+from pathlib import Path
+
+from maskel.commands.pretrain import load_method
+from maskel.commands.report import write_page
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.pictures.markup import element, page
+from maskel.pictures.masks import count_hidden, mask_maps
+from maskel.pictures.runs import read_runs
+
+
+def masks(
+    runs: list[Path], data: Path, clip: str, draws: int = 1000, seed: int = 0, out: Path = Path("masks.html")
+) -> Path:
+    """Show how often each joint and time of a clip is hidden, for several pre-trained methods side by side.
+
+    Args:
+        runs: Run folders of pretrain.
+        data: A prepared set of their layout.
+        clip: Name of the clip.
+        draws: How many masks to draw with each method, 1 or more.
+        seed: Of the masks.
+        out: The HTML file; an earlier one is replaced.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: If a run is not one of pretrain, the set does not hold the clip, or the file cannot be written.
+    """
+    if draws < 1:
+        raise InputError(f"draws: found {draws}, expected 1 or more")
+    clips = SkeletonSet.open(data)
+    position = next((at for at, known in enumerate(clips.clips) if known.name == clip), None)
+    if position is None:
+        raise InputError(f"{data} has no clip called {clip!r}; its {len(clips)} clips begin with {clips.clips[0].name}")
+    found = []
+    for run in read_runs(runs):
+        if run.kind != "pretrain":
+            raise InputError(f"{run.folder.path}: expected a run of maskel pretrain, found one of maskel {run.kind}")
+        name = f"{run.config['method']} ({run.name})"
+        found.append(count_hidden(name, load_method(run.folder), clips, position, draws, seed))
+    about = f"{clip}, class {clips.classes[clips.labels[position]]}"
+    return write_page(
+        page(f"maskel view masks: {clip}", element("h1", "How often each token is hidden"), mask_maps(about, found)),
+        out,
+    )

@@ -1,0 +1,155 @@
+"""How often each joint and time of a clip is hidden, over many draws of the mask, methods side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.methods.masked import MaskedMethod
+from maskel.pictures.charts import token_map
+from maskel.pictures.figures import row_names
+from maskel.pictures.markup import Markup, element, join, paragraph, table
+from maskel.pictures.reconstructions import choose_clips, first_body, mask_draws
+from maskel.pictures.runs import Run, open_pretrained
+from maskel.transforms import to_stream
+
+_AT_ONCE = 50  # masks drawn together; bounds the memory
+_OF_A_REPORT = 500  # draws
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """How often one method hides each token of a clip.
+
+    Args:
+        name: Of the method and its run.
+        rows: Names of the joints.
+        shares: (V', T') in [0, 1].
+        patch_frames: Frames of a token.
+        draws: How many masks were drawn.
+    """
+
+    name: str
+    rows: Sequence[str]
+    shares: Float[np.ndarray, "v t"]
+    patch_frames: int
+    draws: int
+
+
+@torch.no_grad()
+def count_hidden(name: str, method: MaskedMethod, clips: SkeletonSet, position: int, draws: int, seed: int) -> Hidden:
+    """Draw a clip's mask as in ``draws`` epochs of training, on the first recorded body in the test view.
+
+    Args:
+        name: For the picture.
+        method: In eval mode, on the CPU.
+        clips: A set of its layout.
+        position: The clip.
+        draws: How many masks.
+        seed: Of the masks.
+
+    Raises:
+        InputError: If the set has another layout.
+    """
+    encoder = method.encoder
+    if (encoder.layout.name, encoder.coordinates) != (clips.layout.name, clips.coordinates):
+        raise InputError(
+            f"{name} reads layout {encoder.layout.name} in {encoder.coordinates}D, but {clips.path} holds "
+            f"{clips.layout.name} in {clips.coordinates}D"
+        )
+    joints, body = first_body(encoder, clips, position)
+    stream = to_stream(joints, encoder.config.stream, encoder.layout)
+    counts = torch.zeros(encoder.num_tokens)
+    for first in range(0, draws, _AT_ONCE):
+        some = mask_draws(encoder, seed, range(first, min(first + _AT_ONCE, draws)), position, body)
+        counts += method.mask(stream.expand(len(some), -1, -1, -1), some).hidden.sum(0)
+    shares = (counts / draws).view(encoder.grid).T.numpy()
+    return Hidden(name, row_names(encoder), shares, encoder.config.patch_frames, draws)
+
+
+def mask_maps(clip: str, found: Sequence[Hidden]) -> Markup:
+    """The maps side by side, all on one scale, and what they come to in numbers.
+
+    Args:
+        clip: Name of the clip and its class.
+        found: One entry per method.
+    """
+    low = np.floor(20 * min(float(one.shares.min()) for one in found)) / 20
+    high = np.ceil(20 * max(float(one.shares.max()) for one in found)) / 20
+    maps = [
+        token_map(
+            one.name if len(one.name) <= 44 else one.name[:43] + "…",
+            (one.shares - low) / max(high - low, 0.05),
+            one.rows,
+            one.patch_frames,
+            f"hidden in {100 * high:.0f} % of the draws",
+            f"{100 * low:.0f} %",
+        )
+        for one in found
+    ]
+    caption = (
+        f"{clip}, first body, test view. One cell per token, joints by row, time by column: in how many of "
+        f"{found[0].draws} draws the token was hidden. All maps have the same scale; white is {100 * low:.0f} %."
+    )
+    figure = element("figure", element("div", *maps, class_="maps"), element("figcaption", caption))
+    heading = (
+        "method",
+        "tokens",
+        "hidden",
+        "least hidden joint",
+        "most hidden joint",
+        "spread over tokens",
+        "by chance",
+    )
+    return join((figure, table(heading, [_numbers(one) for one in found]), _how_to_read()))
+
+
+def _numbers(one: Hidden) -> tuple[str, ...]:
+    mean = float(one.shares.mean())
+    joints = one.shares.mean(1)
+    least, most = int(joints.argmin()), int(joints.argmax())
+    chance = (mean * (1 - mean) / one.draws) ** 0.5
+    return (
+        one.name,
+        str(one.shares.size),
+        f"{100 * mean:.1f} %",
+        f"{one.rows[least]}, {100 * joints[least]:.1f} %",
+        f"{one.rows[most]}, {100 * joints[most]:.1f} %",
+        f"{100 * float(one.shares.std()):.1f} points",
+        f"{100 * chance:.1f} points",
+    )
+
+
+def _how_to_read() -> Markup:
+    return paragraph(
+        "Spread: standard deviation of the share over tokens. Even if a method hid every token equally often, a count "
+        "of so many draws would spread by the last column.",
+        class_="note",
+    )
+
+
+def masks_of_runs(runs: Sequence[Run], clips: int) -> Markup:
+    """For every set that pre-training runs learned from: one test clip under the masks of all of them."""
+    if not clips:
+        return paragraph("No clips were asked for.", class_="missing")
+    found: dict[tuple[str, ...], list[Hidden]] = {}
+    parts: list[Markup] = []
+    for run in runs:
+        if run.kind != "pretrain":
+            continue
+        try:
+            method, data, _ = open_pretrained(run)
+        except InputError as fault:
+            parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
+            continue
+        position = int(choose_clips(data, run.about("benchmark"), 1)[0])
+        clip = f"{data.clips[position].name}, class {data.classes[data.labels[position]]}"
+        name = f"{run.config['method']} ({run.name})"
+        one = count_hidden(name, method, data, position, _OF_A_REPORT, 0)
+        found.setdefault((clip, *run.test), []).append(one)
+    parts += [mask_maps(clip, some) for (clip, *_), some in found.items()]
+    return join(parts) if parts else paragraph("No pre-training run was given.", class_="missing")
