@@ -4,10 +4,13 @@ import json
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from maskel.models.encoder import EncoderConfig
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -31,6 +34,19 @@ def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
         arrays = {key: stored[key] for key in stored.files}
     config = json.loads(str(arrays["config"])) if "config" in arrays else {}
     return arrays, config
+
+
+def encoder_config(config: dict, **more: Any) -> EncoderConfig:
+    """The sizes of a golden file's model."""
+    return EncoderConfig(
+        window=config["num_frames"],
+        patch_frames=config["t_patch_size"],
+        dim=config["dim_feat"],
+        depth=config["depth"],
+        num_heads=config["num_heads"],
+        mlp_ratio=float(config["mlp_ratio"]),
+        **more,
+    )
 
 
 def released_weight(name: str, shape: list[int], phase: float) -> Tensor:

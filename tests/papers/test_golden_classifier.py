@@ -8,26 +8,16 @@ import torch
 
 import tiny
 from maskel.layouts import NTU25
-from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.models.encoder import Encoder
 from maskel.sequence import SkeletonBatch
 from maskel.transforms import Stream, test_view, to_stream
-from released import bodies, fill, golden, released_weight
+from released import bodies, encoder_config, fill, golden, released_weight
 
 
 def test_pooled_features_equal_the_published_classifier() -> None:
     arrays, config = golden("classifier_linprobe")
     shapes, phase = json.loads(str(arrays["shapes"])), float(arrays["phase"])
-    encoder = Encoder(
-        NTU25,
-        EncoderConfig(
-            window=config["num_frames"],
-            patch_frames=config["t_patch_size"],
-            dim=config["dim_feat"],
-            depth=config["depth"],
-            num_heads=config["num_heads"],
-            mlp_ratio=float(config["mlp_ratio"]),
-        ),
-    )
+    encoder = Encoder(NTU25, encoder_config(config))
     fill(torch.nn.ModuleDict({"encoder": encoder}), arrays)
     joints = bodies(arrays)
     present = joints.flatten(2).any(2)

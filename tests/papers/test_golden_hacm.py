@@ -12,22 +12,13 @@ from maskel.losses import masked_mean_squared_error
 from maskel.methods import HACM
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SkeletonBatch
-from released import HACM_DEAD, bodies, fill, golden, released_weight
+from released import HACM_DEAD, bodies, encoder_config, fill, golden, released_weight
 
 RELEASED = read_recipe("hacm_released", "pretrain")
 
 
 def sizes(config: dict) -> EncoderConfig:
-    return EncoderConfig(
-        window=config["num_frames"],
-        patch_frames=config["t_patch_size"],
-        dim=config["dim_feat"],
-        depth=config["depth"],
-        num_heads=config["num_heads"],
-        mlp_ratio=float(config["mlp_ratio"]),
-        joints="kept",
-        geometry="poincare",
-    )
+    return encoder_config(config, joints="kept", geometry="poincare")
 
 
 @pytest.fixture(scope="module")

@@ -8,21 +8,11 @@ from maskel.losses import masked_mean_squared_error
 from maskel.methods import MAE, MAMP
 from maskel.methods.masked import MaskedModeling
 from maskel.models.encoder import Encoder, EncoderConfig
-from released import bodies, fill, golden
+from released import bodies, encoder_config, fill, golden
 
 
 def build(name: str, config: dict) -> MaskedModeling:
-    encoder = Encoder(
-        NTU25,
-        EncoderConfig(
-            window=config["num_frames"],
-            patch_frames=config["t_patch_size"],
-            dim=config["dim_feat"],
-            depth=config["depth"],
-            num_heads=config["num_heads"],
-            mlp_ratio=float(config["mlp_ratio"]),
-        ),
-    )
+    encoder = Encoder(NTU25, encoder_config(config))
     shared = {
         "ratio": config["mask_ratio"],
         "normalize_target": config["norm_skes_loss"],
