@@ -73,6 +73,7 @@ def test_the_last_epoch_is_the_result_and_the_best_is_named(
     result, last = run.read_result(), run.read_metrics()[-1]
     assert (result["correct"], result["accuracy"]) == (last["correct"], last["accuracy"])
     assert result["correct"] == sum(row["class"] == row["predicted"] for row in predictions(run))
+    assert (result["last_epoch"]["correct"], result["last_epoch"]["epoch"]) == (result["correct"], result["epochs"])
     assert result["best_epoch"] == {"epoch": 2, "correct": 99, "accuracy": 0.99}
 
 

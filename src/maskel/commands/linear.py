@@ -60,10 +60,7 @@ def linear(
         InputError: If data, options and encoder do not fit each other.
         TrainingError: If a loss is not finite.
     """
-    if cache_features and augment:
-        raise InputError("cache_features: the random view changes every epoch; add --augment false")
-    if training.accumulate != 1:
-        raise InputError("training: linear evaluation normalises over the whole batch; accumulate must be 1")
+    _check(augment, cache_features, training)
     config = {
         "encoder": str(encoder),
         "data": str(data),
@@ -77,8 +74,6 @@ def linear(
         "seed": seed,
         "device": device,
     }
-    if training.batch_size < 2:
-        raise InputError("training: batch normalisation needs a batch_size of 2 or more")
     clips = SkeletonSet.open(data)
     train, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
     refuse_taken(None if resume else out)
@@ -91,11 +86,9 @@ def linear(
     batches: ClipBatches | FeatureBatches
     if cache_features:
         cached = extract(frozen, clips, train, world, single_body, training.precision)
-        right = torch.tensor(clips.labels[train], device=world.device)
-        batches = FeatureBatches(cached, right, train, training.batch_size, seed)
+        batches = FeatureBatches(cached, clips, train, training.batch_size, seed)
     else:
-        window = frozen.config.window
-        seen = view if augment else None
+        window, seen = frozen.config.window, view if augment else None
         batches = ClipBatches(clips, train, training.batch_size, seed, window, seen, single_body, world.device)
 
     @torch.no_grad()
@@ -120,7 +113,6 @@ def linear(
         after_epoch=after_epoch,
     )
     if world.leads:
-        best = max(outcome.rows, key=lambda row: row["accuracy"])
         predicted = predict()
         write_predictions(run, clips, test, predicted.tolist())
         run.write_result(
@@ -131,17 +123,27 @@ def linear(
                 **describe(clips, benchmark),
                 "seed": seed,
                 **count(predicted, labels, clips.classes, len(test)),
-                "best_epoch": {
-                    "epoch": int(best["epoch"]),
-                    "correct": int(best["correct"]),
-                    "accuracy": best["accuracy"],
-                },
+                "last_epoch": _epoch(outcome.rows[-1]),
+                "best_epoch": _epoch(max(outcome.rows, key=lambda row: row["accuracy"])),
                 "epochs": training.epochs,
                 "minutes": outcome.minutes,
                 "processes": world.size,
             }
         )
     return run
+
+
+def _check(augment: bool, cache_features: bool, training: SGDTraining) -> None:
+    if cache_features and augment:
+        raise InputError("cache_features: the random view changes every epoch; add --augment false")
+    if training.accumulate != 1:
+        raise InputError("training: linear evaluation normalises over the whole batch; accumulate must be 1")
+    if training.batch_size < 2:
+        raise InputError("training: batch normalisation needs a batch_size of 2 or more")
+
+
+def _epoch(row: Row) -> dict[str, float | int]:
+    return {"epoch": int(row["epoch"]), "correct": int(row["correct"]), "accuracy": row["accuracy"]}
 
 
 def load_frozen(path: Path, clips: SkeletonSet, untrained: bool, seed: int) -> Encoder:

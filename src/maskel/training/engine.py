@@ -117,17 +117,10 @@ def fit(
             torch._foreach_div_(gradients, sums["weight"])
             size = float(nn.utils.get_total_norm(gradients))
             if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
-                saved = f"the state before it is saved in {run.path}"
-                if all(bool(value.isfinite().all()) for value in method.state_dict().values()):
+                whole = all(bool(value.isfinite().all()) for value in method.state_dict().values())
+                if whole:
                     save()
-                else:
-                    saved = "the weights were not finite either, so only earlier states are left"
-                what = "gradient" if math.isfinite(sums["loss"]) else "loss"
-                raise TrainingError(
-                    f"the {what} is not finite at step {state.step} (epoch {epoch}, learning rate {rate:.3g}); "
-                    f"{saved}; the step's {len(clips)} clips begin with "
-                    f"{', '.join(name_clips(clips[:8]))}"
-                )
+                raise _not_finite(state.step, epoch, rate, sums["loss"], run, whole, len(clips), name_clips(clips[:8]))
             if training.clip_grad > 0:
                 nn.utils.clip_grads_with_norm_(method.parameters(), training.clip_grad, torch.tensor(size))
             for group in optimizer.param_groups:
@@ -149,6 +142,21 @@ def fit(
                 save()
                 raise Stopped(f"stopped after step {state.step}; go on with --resume {run.path}")
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
+
+
+def _not_finite(
+    step: int, epoch: int, rate: float, loss: float, run: RunFolder, saved: bool, clips: int, names: list[str]
+) -> TrainingError:
+    what = "gradient" if math.isfinite(loss) else "loss"
+    left = (
+        f"the state before it is saved in {run.path}"
+        if saved
+        else "the weights were not finite either, so only earlier states are left"
+    )
+    return TrainingError(
+        f"the {what} is not finite at step {step} (epoch {epoch}, learning rate {rate:.3g}); {left}; "
+        f"the step's {clips} clips begin with {', '.join(names)}"
+    )
 
 
 def _gradients(

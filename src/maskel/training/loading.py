@@ -133,7 +133,7 @@ class FeatureBatches(_ShuffledSteps):
 
     Args:
         features: (N, D) features of the clips at ``positions``, in that order.
-        labels: (N,) their labels.
+        data: The set.
         positions: (N,) the clips.
         batch_size: Clips per step.
         seed: The run's seed.
@@ -142,21 +142,21 @@ class FeatureBatches(_ShuffledSteps):
     def __init__(
         self,
         features: Float32[Tensor, "n d"],
-        labels: Int64[Tensor, " n"],
+        data: SkeletonSet,
         positions: Int64[np.ndarray, " n"],
         batch_size: int,
         seed: int,
     ) -> None:
         super().__init__(positions, batch_size, seed)
         self.features = features
-        self.labels = labels
-        self.row = {int(position): row for row, position in enumerate(positions)}
+        self.labels = torch.tensor(data.labels, device=features.device)  # of all clips of the set
+        self.row = torch.zeros(len(data), dtype=torch.int64, device=features.device)
+        self.row[torch.from_numpy(positions)] = torch.arange(len(positions), device=features.device)
 
     def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> FeatureBatch:
         """The clips' rows."""
-        rows = torch.tensor([self.row[int(clip)] for clip in clips], dtype=torch.int64, device=self.features.device)
-        clip_positions = torch.from_numpy(clips).to(self.features.device)
-        return FeatureBatch(self.features[rows], self.labels[rows], clip_positions)
+        wanted = torch.from_numpy(clips).to(self.features.device)
+        return FeatureBatch(self.features[self.row[wanted]], self.labels[wanted], wanted)
 
 
 def shares(clips: Int64[np.ndarray, " b"], world: World, accumulate: int) -> Iterator[Int64[np.ndarray, " share"]]:
