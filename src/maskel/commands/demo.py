@@ -29,19 +29,16 @@ def demo(run_command: Callable[[Sequence[str]], int], out: Path = Path("demo-run
     if out.exists():
         raise InputError(f"{out} exists; remove it or choose another --out")
     raw, prepared, run, report = (str(out / name) for name in ("raw", "set", "mamp", "report.html"))
+    evaluations = ("linear", "linear-untrained", "knn", "knn-untrained")
     draw = ["--seed", str(seed)]
-    frozen = ["--config", "demo", "--encoder", run, "--data", prepared, *draw]
+    frozen = ["--encoder", run, "--data", prepared, *draw]
     steps = [
         ["synthesize", "--out", raw, *draw],
         ["prepare", "synthetic", raw, "--out", prepared],
         ["pretrain", "--config", "mamp", "--config", "demo", "--data", prepared, "--out", run, *draw],
-        ["linear", *frozen, "--out", str(out / "linear")],
-        ["linear", *frozen, "--untrained", "--out", str(out / "linear-untrained")],
-        ["knn", *frozen[2:], "--out", str(out / "knn")],
-        ["knn", *frozen[2:], "--untrained", "--out", str(out / "knn-untrained")],
+        *(_evaluation(name, frozen, out) for name in evaluations),
     ]
-    results = [step[-1] for step in steps[2:]]
-    steps.append(["report", *results, "--out", report])
+    steps.append(["report", run, *(str(out / name) for name in evaluations), "--out", report])
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for step in steps:
         console.print(f"\n$ maskel {' '.join(step)}", style="bold", markup=False)
@@ -49,6 +46,12 @@ def demo(run_command: Callable[[Sequence[str]], int], out: Path = Path("demo-run
             raise InputError(f"the step `maskel {' '.join(step)}` failed; its message stands above")
     Console(highlight=False).print(_table(out))
     return Path(report)
+
+
+def _evaluation(name: str, frozen: Sequence[str], out: Path) -> list[str]:
+    kind, _, untrained = name.partition("-")
+    recipe = ["--config", "demo"] if kind == "linear" else []
+    return [kind, *recipe, *frozen, *(["--untrained"] if untrained else []), "--out", str(out / name)]
 
 
 def _table(out: Path) -> Table:
