@@ -36,7 +36,7 @@ def test_the_demo_ends_with_a_table_and_a_page(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_a_step_that_fails_ends_the_demo(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the step `maskel synthesize .*` failed"):
+    with pytest.raises(InputError, match=r"the step `maskel synthesize .*` failed"):
         demo(lambda command: 1, tmp_path / "demo")
 
 
