@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskel.draws import clip_keys
 from maskel.errors import InputError, TrainingError
@@ -115,14 +115,14 @@ def fit(
             sums = _gradients(forward, batches, clips, epoch, training, world, method)
             gradients = [p.grad for p in method.parameters() if p.grad is not None]
             torch._foreach_div_(gradients, sums["weight"])
-            size = float(nn.utils.get_total_norm(gradients))
+            size = float(torch.stack(torch._foreach_norm(gradients)).norm())
             if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
                 whole = all(bool(value.isfinite().all()) for value in method.state_dict().values())
                 if whole:
                     save()
                 raise _not_finite(state.step, epoch, rate, sums["loss"], run, whole, len(clips), name_clips(clips[:8]))
-            if training.clip_grad > 0:
-                nn.utils.clip_grads_with_norm_(method.parameters(), training.clip_grad, torch.tensor(size))
+            if 0 < training.clip_grad < size:
+                torch._foreach_mul_(gradients, training.clip_grad / size)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
