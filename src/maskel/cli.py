@@ -24,7 +24,7 @@ import maskel
 from maskel.errors import InputError, TrainingError
 from maskel.training import distributed
 from maskel.training.engine import Stopped
-from maskel.training.run import CONFIG, RunFolder
+from maskel.training.run import CONFIG, RunFolder, command_line
 
 RECIPES = Path(__file__).parent / "recipes"
 WITH_RECIPES = ("pretrain", "linear", "knn")
@@ -175,6 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
         _console.print(f"maskel: no command is called {name!r}; {hint}", markup=False)
         return 2
+    typed = command_line.set(tuple(arguments))
     try:
         COMMANDS[name][0](arguments[1:])
     except (InputError, ArgumentError) as fault:
@@ -196,6 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         distributed.finish(together=True)
         return 0
     finally:
+        command_line.reset(typed)
         distributed.finish(together=False)
 
 

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def test_the_demo_ends_with_a_table_and_a_page(tmp_path: Path, capsys: pytest.Ca
     shown = capsys.readouterr().out
     for words in ("performers never seen in training", "untrained", "nearest neighbour", "chance", "7.7 %", " / 13 "):
         assert words in shown
+    result = json.loads((tmp_path / "demo" / "linear" / "result.json").read_text())
+    assert result["command"].startswith("maskel linear --config demo --encoder ")  # the step's own, not the demo's
     text = page.read_text()
     assert "linear-untrained" in text
     assert "Masked clips" in text

@@ -5,9 +5,11 @@ import io
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.training.distributed import World
+
+command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=())
+"""Arguments of the ``maskel`` command that runs; empty where maskel is used from Python."""
 
 Row = dict[str, float | int]
 """One epoch's line of metrics.csv."""
@@ -217,7 +222,7 @@ def provenance() -> dict[str, Any]:
             "numpy": np.__version__,
         },
         "hardware": {"device": device, "threads": torch.get_num_threads(), "system": platform.system()},
-        "command": " ".join(["maskel", *sys.argv[1:]]),
+        "command": shlex.join(["maskel", *typed] if (typed := command_line.get()) else ["python", *sys.argv]),
     }
 
 
