@@ -366,4 +366,5 @@ def test_any_changed_byte_of_a_table_is_read_or_refused(intact: Path, data: st.D
             prepared = SkeletonSet.open(changed)
         except InputError:
             return
-        prepared.gather(np.arange(len(prepared)), prepared.max_bodies)
+        batch = prepared.gather(np.arange(len(prepared)), prepared.max_bodies)
+        assert batch.joints.shape[:2] == (len(prepared), prepared.max_bodies)

@@ -1,8 +1,9 @@
 """Batches for training: which clips a step sees, seen through the training view, on the device."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -41,28 +42,19 @@ class FeatureBatch:
     clips: Int64[Tensor, " b"]
 
 
-@runtime_checkable
-class Batches(Protocol):
-    """What the training loop iterates over."""
+class Batches(ABC):
+    """What the training loop iterates over: whole batches of a permutation drawn from (seed, epoch).
 
-    seed: int
+    What is left at the end of an epoch, less than a batch, is left out, as published.
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps of one epoch."""
-        ...
+    Args:
+        positions: Training clips.
+        batch_size: Clips per step, over all processes.
+        seed: The run's seed.
 
-    def step_clips(self, epoch: int, step: int) -> Int64[np.ndarray, " b"]:
-        """Positions of all clips of a step, over all processes."""
-        ...
-
-    def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch | FeatureBatch:
-        """The clips at these positions as the method sees them in this epoch, on the device."""
-        ...
-
-
-class _ShuffledSteps:
-    """Whole batches of a permutation drawn from (seed, epoch); the remainder is left out, as published."""
+    Raises:
+        InputError: If there are fewer clips than one batch.
+    """
 
     def __init__(self, positions: Int64[np.ndarray, " n"], batch_size: int, seed: int) -> None:
         if len(positions) < batch_size:
@@ -77,15 +69,21 @@ class _ShuffledSteps:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Steps of one epoch."""
         return len(self.positions) // self.batch_size
 
     def step_clips(self, epoch: int, step: int) -> Int64[np.ndarray, " b"]:
+        """Positions of all clips of a step, over all processes."""
         if self._order[0] != epoch:
             self._order = (epoch, epoch_order(self.seed, epoch, self.positions))
         return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
 
+    @abstractmethod
+    def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch | FeatureBatch:
+        """The clips at these positions as the method sees them in this epoch, on the device."""
 
-class ClipBatches(_ShuffledSteps):
+
+class ClipBatches(Batches):
     """Clips of a prepared set through the training view.
 
     Args:
@@ -128,7 +126,7 @@ class ClipBatches(_ShuffledSteps):
         return self.view.apply(batch, clip_keys(self.seed, epoch, batch.clips), self.window)
 
 
-class FeatureBatches(_ShuffledSteps):
+class FeatureBatches(Batches):
     """Features computed once, for a frozen encoder without augmentation.
 
     Args:
