@@ -260,20 +260,16 @@ def test_a_loss_that_is_not_finite_names_step_and_clips_and_keeps_the_state(
     assert_same_run(resumed, tiny.tiny_pretrain(prepared, tmp_path / "whole"))
 
 
+def fit_alone(method: MaskedMethod, data: SkeletonSet, out: Path) -> None:
+    fit(method, batches_of(data), tiny.TRAINING, RunFolder(out), tiny.ALONE, data_hash="", name_clips=names_of)
+
+
 def test_a_weight_that_is_not_finite_stops_the_run(tiny_set: SkeletonSet, tmp_path: Path) -> None:
     method = tiny.tiny_method("mamp")
     with torch.no_grad():
         method.encoder.patch_embed.weight[0, 0] = float("nan")
     with pytest.raises(TrainingError, match=r"step 0 .*weights were not finite either.*begin with clip "):
-        fit(
-            method,
-            batches_of(tiny_set),
-            tiny.TRAINING,
-            RunFolder(tmp_path),
-            tiny.ALONE,
-            data_hash="",
-            name_clips=names_of,
-        )
+        fit_alone(method, tiny_set, tmp_path)
     assert not RunFolder(tmp_path).has_state  # weights that are not finite are worth nothing
 
 
@@ -286,15 +282,7 @@ def test_a_loss_that_is_not_finite_leaves_the_state_before_it(tiny_set: Skeleton
 
     method.register_forward_hook(poison)
     with pytest.raises(TrainingError, match=r"the loss is not finite at step 1 .*the state before it is saved in "):
-        fit(
-            method,
-            batches_of(tiny_set),
-            tiny.TRAINING,
-            RunFolder(tmp_path),
-            tiny.ALONE,
-            data_hash="",
-            name_clips=names_of,
-        )
+        fit_alone(method, tiny_set, tmp_path)
     assert RunFolder(tmp_path).load_state()["step"] == 1
 
 
