@@ -150,3 +150,20 @@ def test_the_order_of_visible_tokens_does_not_matter() -> None:
     encoder = Encoder(NTU25, tiny.ENCODER)
     joints, keep = torch.randn(1, 8, 25, 3), torch.randperm(50)[None, :9]
     torch.testing.assert_close(encoder(joints, keep.flip(1)).flip(1), encoder(joints, keep))
+
+
+def test_gradients_do_not_depend_on_the_order_of_threads() -> None:
+    encoder = Encoder(NTU25, EncoderConfig(window=48, dim=96, depth=1, num_heads=2))
+    joints = torch.randn(64, 48, 25, 3, generator=torch.Generator().manual_seed(0))
+    keep = torch.stack([torch.randperm(300)[:30] for _ in range(64)])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = []
+        for _ in range(12):
+            encoder.zero_grad()
+            encoder.embed(encoder.patches(joints), keep).square().sum().backward()
+            found.append((encoder.time_embed.grad.clone(), encoder.joint_embed.grad.clone()))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, other) for pair in found[1:] for one, other in zip(pair, found[0], strict=True))

@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32, Int64
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
+from torch.nn import functional
 
 from maskel.errors import InputError
 from maskel.files import write_atomically
@@ -146,7 +147,8 @@ class Encoder(nn.Module):
         positions = (self.time_embed + self.joint_embed).flatten(1, 2)  # (1, N, D)
         if keep is None:
             return self.patch_embed(flat) + positions
-        return self.patch_embed(take_tokens(flat, keep)) + positions[0][keep]
+        # Not positions[0][keep]: the gradient of indexing adds up in whatever order threads come.
+        return self.patch_embed(take_tokens(flat, keep)) + functional.embedding(keep, positions[0])
 
     def forward(
         self,
