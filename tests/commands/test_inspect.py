@@ -2,7 +2,6 @@ import io
 import json
 import math
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from elements import Elements
 from maskel import cli
 from maskel.commands.inspect import FORMAT, VERSION, Inspection, inspect, show
 from maskel.datasets import SOURCES, checks, contents, duplicates
@@ -187,24 +187,6 @@ def test_inspecting_changes_nothing(faulty: Path, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in faulty.iterdir()} == before
 
 
-class Page(HTMLParser):
-    """The tags, classes and text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.classes: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.classes.append(dict(attrs).get("class") or "")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 @pytest.fixture
 def page(faulty: Path, tmp_path: Path) -> str:
     inspect(faulty, page=tmp_path / "page.html", clips=1)
@@ -212,10 +194,10 @@ def page(faulty: Path, tmp_path: Path) -> str:
 
 
 def test_the_page_shows_the_worst_clips(page: str) -> None:
-    parsed = Page(page)
+    parsed = Elements(page)
     rows = {"leaks": 2, "duplicates": 2, "absent": 1, "frozen": 1, "jumps": 1, "swaps": 1, "short": 1}
-    assert parsed.classes.count("panels") == sum(rows.values())
-    assert parsed.classes.count("skeleton") == 6 * (sum(rows.values()) - 1) + 3  # three frames are all of the short one
+    assert parsed.classes["panels"] == sum(rows.values())
+    assert parsed.classes["skeleton"] == 6 * (sum(rows.values()) - 1) + 3  # three frames are all of the short one
     assert "no body in this frame" in parsed.text
     assert "clip9 ([red]clap" in parsed.text
     assert "Above: clip9; below: clip0." in parsed.text
@@ -232,7 +214,7 @@ def test_a_jump_is_an_arrow_of_its_length(page: str) -> None:
 
 
 def test_the_page_is_safe_and_whole(page: str) -> None:
-    parsed = Page(page)
+    parsed = Elements(page)
     assert not {"script", "img", "link", "iframe", "object"} & set(parsed.tags)
     assert parsed.text.count("<script>alert(1)</script>") > 1
     assert "default-src 'none'" in page
@@ -241,7 +223,7 @@ def test_the_page_is_safe_and_whole(page: str) -> None:
 
 def test_a_clean_page_says_so(clean: Path, tmp_path: Path) -> None:
     inspect(clean, page=tmp_path / "page.html")
-    text = Page((tmp_path / "page.html").read_text()).text
+    text = Elements((tmp_path / "page.html").read_text()).text
     assert "Nothing found." in text
     assert "No clip to show." in text
 
@@ -252,7 +234,7 @@ def test_damaged_coordinates_are_not_drawn(tmp_path: Path) -> None:
     stored[3, 2, 1] = math.nan
     stored.flush()
     inspect(SkeletonSet.open(folder).path, page=tmp_path / "page.html")
-    assert "Not drawn: coordinates that are not finite." in Page((tmp_path / "page.html").read_text()).text
+    assert "Not drawn: coordinates that are not finite." in Elements((tmp_path / "page.html").read_text()).text
 
 
 def test_every_threshold_is_documented() -> None:

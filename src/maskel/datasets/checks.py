@@ -105,7 +105,7 @@ class Fault:
         clip: Position of the clip; None where the fault is the set's.
         body: Which of its bodies.
         frame: The frame, from 0; of a jump or swap the one after it, of frozen bodies the first.
-        frames: In how many frames (of a frozen body: in how many places) of the clip.
+        frames: In how many frames of the clip.
         other: Position of the clip that it equals.
         benchmark: Where the fault is a benchmark's.
     """
