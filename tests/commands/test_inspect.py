@@ -16,6 +16,7 @@ from maskel.datasets import SOURCES, checks, contents, duplicates
 from maskel.datasets.checks import CHECKS
 from maskel.datasets.contents import BenchmarkSizes
 from maskel.datasets.store import SkeletonSet
+from maskel.layouts import NTU25
 from planted import TWO_BODIES, Planted
 
 HOSTILE = ("<script>alert(1)</script>", "[red]clap\x1b[31m")
@@ -226,6 +227,19 @@ def test_a_clean_page_says_so(clean: Path, tmp_path: Path) -> None:
     text = Elements((tmp_path / "page.html").read_text()).text
     assert "Nothing found." in text
     assert "No clip to show." in text
+
+
+def test_joints_in_2d_are_drawn_upright(tmp_path: Path) -> None:
+    for coordinates, place in ((2, max), (3, min)):  # heights count down from the panel's top
+        planted = Planted(coordinates)
+        head, rest = NTU25.index("head"), planted.joints[5]
+        rest[:, :, head, 1] = rest[..., 1].max() + 1  # the highest in 3D, the lowest in an image
+        rest[0, 4:9] = rest[0, 4]
+        folder = planted.write(tmp_path / f"set{coordinates}").path
+        inspect(folder, page=tmp_path / "page.html", clips=1)
+        panel = (tmp_path / "page.html").read_text().split('class="skeleton"')[1]
+        heights = [float(y) for y in re.findall(r'<circle [^>]*cy="([\d.]+)"', panel)]
+        assert heights.index(place(heights)) == head
 
 
 def test_damaged_coordinates_are_not_drawn(tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ def _figure(data: SkeletonSet, fault: Fault, damaged: bool) -> Markup:
 def _row(data: SkeletonSet, position: int, fault: Fault) -> Markup:
     """A few frames of a clip: those around the fault, or from all of it."""
     joints = data.sequence(position).joints[..., : data.coordinates]  # (M, T, V, C)
+    if data.coordinates == 2:
+        joints = joints * np.array([1, -1], dtype=np.float32)  # images count y downwards
     frames = shown_frames(joints.shape[1]).tolist()
     if fault.frame is not None:
         frames = list(range(max(0, fault.frame - _AROUND), min(joints.shape[1], fault.frame + _AROUND)))
