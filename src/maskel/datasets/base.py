@@ -44,11 +44,21 @@ class Source(ABC):
 
     name: ClassVar[str]
     """Name on the command line."""
-    layout: ClassVar[Layout]
-    classes: ClassVar[tuple[str, ...]]
-    """Class names; label i is ``classes[i]``."""
     published: ClassVar[Mapping[str, tuple[int, int]]] = {}
     """Published sizes (train, test) of each benchmark, to compare a finished set with."""
+
+    may_miss_joints = False
+    """Whether single joints may be missing, all zero, in a body that exists."""
+
+    @property
+    @abstractmethod
+    def layout(self) -> Layout:
+        """Joint layout of every clip; a class attribute where all copies of the data set agree."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Class names; label i is ``classes[i]``. Known once `find` has been called; a class attribute as well."""
 
     @abstractmethod
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
