@@ -142,7 +142,7 @@ class Conversion:
         return f"{self.source.name} to {self.target.name}: {'; '.join(parts)}"
 
     def _origin(self, joint: int, preposition: str) -> str:
-        made_of = " and ".join(self.source.joints[other] for other in self.sources[joint])
+        made_of = ", ".join(self.source.joints[other] for other in self.sources[joint])
         return f"{self.target.joints[joint]} ({preposition} {made_of})"
 
 

@@ -1,7 +1,6 @@
 """``maskel prepare``: reads a data set's raw files in parallel and writes them once as a prepared set."""
 
 import hashlib
-import inspect
 import os
 import time
 from collections import Counter
@@ -62,6 +61,7 @@ class PrepareSummary:
         faults: For each kind of fault the number of bad files.
         first_faults: The first bad files, a sentence each.
         benchmarks: For each benchmark its sizes.
+        missing_joints: Joints of these bodies and frames that the raw files lack; see the source's options.
         conversion: What became of the source's joints, where the set has another layout.
     """
 
@@ -79,6 +79,7 @@ class PrepareSummary:
     faults: Mapping[str, int]
     first_faults: tuple[str, ...]
     benchmarks: Mapping[str, BenchmarkSummary]
+    missing_joints: int = 0
     conversion: str = ""
 
 
@@ -117,10 +118,10 @@ def prepare(
     converted = _conversion(source, to_layout)
     layout = converted.target if converted else source.layout
     tally = _Tally(drop_duplicates)
-    options = _options(source) | {"drop_duplicates": drop_duplicates, "to_layout": to_layout}
+    options = source.recorded() | {"drop_duplicates": drop_duplicates, "to_layout": to_layout}
     sizes = _file_sizes(files)
     with (
-        SetWriter(out, layout, source.classes, source.name, options) as writer,
+        SetWriter(out, layout, source.classes, source.name, options, source.channels) as writer,
         _progress() as progress,
         closing(read_all(source, files, workers)) as readings,
     ):
@@ -154,6 +155,7 @@ def prepare(
         faults=dict(tally.faults),
         first_faults=tuple(map(str, tally.first_faults)),
         benchmarks=_benchmarks(source, splits, writer.clips, tally.duplicates),
+        missing_joints=tally.missing_joints,
         conversion=converted.describe() if converted else "",
     )
 
@@ -178,6 +180,7 @@ class _Tally:
     bodies: int = 0
     frames: int = 0
     left_out: int = 0
+    missing_joints: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     first_faults: list[BadFileError] = field(default_factory=list)
     duplicates: list[Clip] = field(default_factory=list)
@@ -197,6 +200,7 @@ class _Tally:
                 continue
             self.bodies += sequence.joints.shape[0]
             self.frames += sequence.joints.shape[1]
+            self.missing_joints += sequence.missing_joints
             yield sequence
 
     def _is_duplicate(self, sequence: SkeletonSequence) -> bool:
@@ -219,15 +223,14 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
     archives = {path: path.stat().st_size / count for path, count in members.items()}
     for file in files:
         try:
-            yield archives[file.path] if file.member else file.path.stat().st_size
+            yield archives[file.path] if file.member else _file_size(file.path)
         except OSError:
             yield 0  # reading it reports the fault
 
 
-def _options(source: Source) -> dict[str, object]:
-    """The arguments of the source's constructor, as far as it keeps them under their names."""
-    names = inspect.signature(type(source)).parameters
-    return {name: getattr(source, name) for name in names if hasattr(source, name)}
+def _file_size(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder that is one clip."""
+    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
 def _benchmarks(
@@ -275,6 +278,8 @@ def show(summary: PrepareSummary, console: Console) -> None:
         table.add_row("duplicates", f"{summary.duplicates:,} clips dropped")
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.faults.items()))
     table.add_row("bad files", f"{sum(summary.faults.values()):,}" + (f" ({kinds})" if kinds else ""))
+    if summary.missing_joints:
+        table.add_row("missing joints", f"{summary.missing_joints:,}, counted by body and frame")
     if summary.conversion:
         table.add_row("layout", summary.conversion)
     console.print(table)

@@ -1,9 +1,10 @@
 """Data sets: the sources that `maskel prepare` knows, and the prepared sets it writes."""
 
 from maskel.datasets.base import Source
+from maskel.datasets.folder import Folder
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.nw_ucla import NwUcla
 from maskel.datasets.synthetic import Synthetic
 
-SOURCES: dict[str, type[Source]] = {source.name: source for source in (NTU60, NTU120, NwUcla, Synthetic)}
+SOURCES: dict[str, type[Source]] = {source.name: source for source in (NTU60, NTU120, NwUcla, Folder, Synthetic)}
 """Every source by its name on the command line."""
