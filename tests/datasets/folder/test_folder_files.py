@@ -2,7 +2,9 @@
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -337,6 +339,8 @@ def test_any_changed_byte_is_read_or_refused(
 
 
 KEYS = (
+    "keypoint_scores",
+    "pose_keypoints_2d",
     "image_id",
     "keypoints",
     "people",
@@ -360,6 +364,35 @@ json_values = st.recursive(
 @settings(max_examples=150, deadline=None)
 def test_any_json_is_read_or_refused(content: object, tmp_path_factory: pytest.TempPathFactory) -> None:
     read_or_refuse(own.write(tmp_path_factory.getbasetemp() / "any_json" / "a.json", content))
+
+
+DOCUMENTS: list[Any] = [
+    [[[0.5, 1.5]] * 17] * 2,
+    coco_results(FLAT[:2]),
+    {"instance_info": [{"frame_id": 1, "instances": [{"keypoints": [[1, 2]] * 17, "keypoint_scores": [1] * 17}]}]},
+    [{"people": [{"pose_keypoints_2d": [1, 2, 0.5] * 17}] * 2}] * 3,
+    {"frames": [{"landmarks": [[{"x": 1, "y": 2, "z": 3, "visibility": 1}] * 17]}] * 2},
+]
+
+
+def replaced(node: Any, value: object, choose: Callable[[int], int]) -> Any:
+    """The document with one of its nodes, on a path that ``choose`` takes, replaced."""
+    if not isinstance(node, list | dict) or not node or choose(5) == 0:
+        return value
+    if isinstance(node, dict):
+        key = list(node)[choose(len(node))]
+        return node | {key: replaced(node[key], value, choose)}
+    place = choose(len(node))
+    return [*node[:place], replaced(node[place], value, choose), *node[place + 1 :]]
+
+
+@given(document=st.sampled_from(DOCUMENTS), value=json_values, draws=st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None)
+def test_any_replaced_value_is_read_or_refused(
+    document: Any, value: object, draws: Random, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    content = replaced(document, value, draws.randrange)
+    read_or_refuse(own.write(tmp_path_factory.getbasetemp() / "replaced" / "a.json", content))
 
 
 @given(

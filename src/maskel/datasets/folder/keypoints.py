@@ -146,17 +146,16 @@ def _mmpose_frames(path: Path, document: Sequence[object], layout: Layout) -> Fr
         people = []
         for person in instances:
             keypoints = person.get("keypoints") if isinstance(person, dict) else None
-            scores = person.get("keypoint_scores") if isinstance(person, dict) else None
+            scores = person.get("keypoint_scores", [None] * len(layout)) if isinstance(person, dict) else None
             if not isinstance(keypoints, list) or len(keypoints) != len(layout):
                 found = f"{len(keypoints)} joints" if isinstance(keypoints, list) else "a person without keypoints"
                 raise BadFileError(path, "wrong count", found, f"{len(layout)} (layout {layout.name})")
             joints = parse_nested(path, keypoints)
             if joints.ndim != 2 or joints.shape[1] not in (2, 3):
                 raise BadFileError(path, "wrong count", "key points of another form", "2 or 3 coordinates a joint")
-            column = np.full(len(layout), np.nan) if scores is None else parse_nested(path, list(scores))
-            if column.shape != (len(layout),):
+            if not isinstance(scores, list) or len(scores) != len(layout):
                 raise BadFileError(path, "wrong count", "other scores than joints", f"{len(layout)} keypoint_scores")
-            people.append(_checked(path, np.column_stack((joints, column))))
+            people.append(_checked(path, np.column_stack((joints, parse_nested(path, scores)))))
         frames.append((frame, people))
     return frames
 
@@ -211,6 +210,8 @@ def _landmarks(path: Path, number: int, landmarks: list[Any], layout: Layout) ->
 
 
 def _checked(path: Path, person: Person) -> Person:
+    if person.ndim != 2:
+        raise BadFileError(path, "not a number", "a list in place of a coordinate", FORMS)
     check_numbers(path, person)
     person[(person[:, :-1] == 0).all(1), :-1] = np.nan  # how detectors write that a joint was not found
     return person
