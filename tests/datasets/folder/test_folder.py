@@ -124,7 +124,7 @@ def test_labels_and_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     for text, message in (
         ("file,label\n", "has no line for fall/ann/take1.npy"),
         ("label,subject\nwalk,1\n", "line 1: .*columns label, subject"),
-        ("file,label,lable\n", "line 1: .*columns file, label, lable"),
+        ("file,label,labels\n", "line 1: .*columns file, label, labels"),
         ("file,label\na\n", "line 2: .*found 1 fields"),
         ("file,label\na,walk\na,walk\n", "line 3: .*found a twice"),
         ("file,fps\na,fast\n", "line 2: not a number: found fps 'fast'"),
