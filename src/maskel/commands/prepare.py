@@ -1,7 +1,6 @@
 """``maskel prepare``: reads a data set's raw files in parallel and writes them once as a prepared set."""
 
 import hashlib
-import inspect
 import os
 import time
 from collections import Counter
@@ -108,10 +107,11 @@ def prepare(
     if not files:
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")
     tally = _Tally(drop_duplicates)
-    options = _options(source) | {"drop_duplicates": drop_duplicates}
+    options = source.recorded() | {"drop_duplicates": drop_duplicates}
+    workers = 1 if source.one_process else workers
     sizes = _file_sizes(files)
     with (
-        SetWriter(out, source.layout, source.classes, source.name, options) as writer,
+        SetWriter(out, source.layout, source.classes, source.name, options, source.channels) as writer,
         _progress() as progress,
         closing(read_all(source, files, workers)) as readings,
     ):
@@ -199,12 +199,6 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
             yield archives[file.path] if file.member else file.path.stat().st_size
         except OSError:
             yield 0  # reading it reports the fault
-
-
-def _options(source: Source) -> dict[str, object]:
-    """The arguments of the source's constructor, as far as it keeps them under their names."""
-    names = inspect.signature(type(source)).parameters
-    return {name: getattr(source, name) for name in names if hasattr(source, name)}
 
 
 def _benchmarks(

@@ -1,9 +1,11 @@
 """Data sets: the sources that `maskel prepare` knows, and the prepared sets it writes."""
 
 from maskel.datasets.base import Source
+from maskel.datasets.npz import Npz
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.nw_ucla import NwUcla
+from maskel.datasets.pyskl import Pyskl
 from maskel.datasets.synthetic import Synthetic
 
-SOURCES: dict[str, type[Source]] = {source.name: source for source in (NTU60, NTU120, NwUcla, Synthetic)}
+SOURCES: dict[str, type[Source]] = {source.name: source for source in (NTU60, NTU120, NwUcla, Npz, Pyskl, Synthetic)}
 """Every source by its name on the command line."""

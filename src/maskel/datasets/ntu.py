@@ -68,7 +68,7 @@ Rule = tuple[Callable[[Clip], str], frozenset[int]]
 class NTU(Source):
     """What NTU RGB+D 60 and 120 have in common; a subclass names its actions and benchmarks."""
 
-    layout: ClassVar[Layout] = NTU25
+    layout: Layout = NTU25
     title: ClassVar[str]
     rules: ClassVar[Mapping[str, Rule]]
 
@@ -151,8 +151,8 @@ class NTU60(NTU):
 
     name: ClassVar[str] = "ntu60"
     title: ClassVar[str] = "NTU RGB+D"
-    classes: ClassVar[tuple[str, ...]] = ACTIONS[:60]
-    published: ClassVar[Mapping[str, tuple[int, int]]] = {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}
+    classes: tuple[str, ...] = ACTIONS[:60]
+    published: Mapping[str, tuple[int, int]] = {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}
     rules: ClassVar[Mapping[str, Rule]] = {
         "xsub": (attrgetter("subject"), NTU60_PERFORMERS),
         "xview": (attrgetter("camera"), TRAINING_CAMERAS),
@@ -175,8 +175,8 @@ class NTU120(NTU):
 
     name: ClassVar[str] = "ntu120"
     title: ClassVar[str] = "NTU RGB+D 120"
-    classes: ClassVar[tuple[str, ...]] = ACTIONS
-    published: ClassVar[Mapping[str, tuple[int, int]]] = {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)}
+    classes: tuple[str, ...] = ACTIONS
+    published: Mapping[str, tuple[int, int]] = {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)}
     rules: ClassVar[Mapping[str, Rule]] = {
         "xsub": (attrgetter("subject"), NTU120_PERFORMERS),
         "xset": (attrgetter("setup"), TRAINING_SETUPS),

@@ -45,8 +45,8 @@ class NwUcla(Source):
     """
 
     name: ClassVar[str] = "nw_ucla"
-    layout: ClassVar[Layout] = KINECT20
-    classes: ClassVar[tuple[str, ...]] = (
+    layout: Layout = KINECT20
+    classes: tuple[str, ...] = (
         "pick up with one hand",
         "pick up with two hands",
         "drop trash",
@@ -58,7 +58,7 @@ class NwUcla(Source):
         "throw",
         "carry",
     )
-    published: ClassVar[Mapping[str, tuple[int, int]]] = {"xview": (1020, 464)}
+    published: Mapping[str, tuple[int, int]] = {"xview": (1020, 464)}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """The skeleton files below ``roots`` (folders, or zip archives), by name.
