@@ -6,10 +6,11 @@ zeros to T frames, and their classes, one-hot (N, classes). numpy reads a member
 """
 
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -31,6 +32,7 @@ BODIES = 2
 BENCHMARK = re.compile(r"(?:^|[_-])[xc](sub|s|view|v|set)(?:[_-]|$)", re.IGNORECASE)
 """How file names spell benchmarks: NTU60_XSub, NTU60_CS, NTU120_CSet."""
 BENCHMARKS = {"sub": "xsub", "s": "xsub", "view": "xview", "v": "xview", "set": "xset"}
+MAX_CLASSES = 10_000
 MAX_CLIPS = 1_000_000
 MAX_CLIP_BYTES = 64 * 2**20
 """Largest sizes read: NTU RGB+D 120 has 63,026 clips of 180 kB in one array."""
@@ -75,35 +77,42 @@ class Npz(Source):
             raise InputError(f"found {', '.join(map(str, roots))}, expected one .npz file with x_train, y_train, …")
         path = roots[0]
         self.benchmark = self.benchmark or _benchmark(path)
-        clips = {part: _Rows(path, f"x_{part}") for part in PARTS}
-        for part, rows in clips.items():
-            self._check(path, f"x_{part}", rows.shape, clips["train"].shape)
-        self.frames = clips["train"].shape[1]
-        classes = {part: _Rows(path, f"y_{part}") for part in PARTS}
-        self.label_dtype = classes["train"].dtype.str
-        self.labels = {part: _labels(path, f"y_{part}", len(clips[part]), rows) for part, rows in classes.items()}
-        if (known := classes["train"].shape[1:]) != classes["test"].shape[1:]:
-            raise _wrong_count(path, "y_test", f"{classes['test'].shape[1:]} classes", f"{known}, as y_train has")
-        self.classes, self.published = _about(path.stem, known[0])
-        self.single_body = self._single_body(path, clips)
-        return [RawFile(path, f"x_{part}[{clip}]") for part in PARTS for clip in range(len(clips[part]))]
+        with ExitStack() as opened:
+            arrays = {
+                f"{axis}_{part}": opened.enter_context(_Rows(path, f"{axis}_{part}")) for axis in "xy" for part in PARTS
+            }
+            self._check(path, {name: rows.shape for name, rows in arrays.items()})
+            self.label_dtype = arrays["y_train"].dtype.str
+            self.labels = {part: _labels(path, arrays[f"y_{part}"]) for part in PARTS}
+            self.single_body = self._single_body([arrays[f"x_{part}"] for part in PARTS])
+        self.frames = arrays["x_train"].shape[1]
+        self.classes, self.published = _about(path.stem, arrays["y_train"].shape[1])
+        return [RawFile(path, f"x_{part}[{clip}]") for part in PARTS for clip in range(len(self.labels[part]))]
 
-    def _check(self, path: Path, name: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
+    def _check(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """The four shapes: of the layout, and fitting each other."""
         width = BODIES * len(self.layout) * 3
-        if len(shape) != 3 or shape[1] < 1 or shape[2] != width:
-            expected = f"(clips, frames, {width}) for {BODIES} bodies of layout {self.layout.name} (--layout NAME)"
-            raise _wrong_count(path, name, f"an array of shape {shape}", expected)
-        if shape[1] != first[1]:
-            raise _wrong_count(path, name, f"{shape[1]} frames a clip", f"{first[1]}, as x_train has")
-
-    def _single_body(self, path: Path, clips: "Mapping[str, _Rows]") -> Literal["zero", "copy"]:
-        """What the file has in the second slot of its first clip with one body."""
         for part in PARTS:
-            for clip in range(len(clips[part])):
-                first, second = self._bodies(_open_rows(path, f"x_{part}").read(clip, 1)[0])
-                if first.any() and not second.any():
+            clips, one_hot = shapes[f"x_{part}"], shapes[f"y_{part}"]
+            if len(clips) != 3 or clips[1] < 1 or clips[2] != width:
+                expected = f"(clips, frames, {width}) for {BODIES} bodies of layout {self.layout.name} (--layout NAME)"
+                raise _wrong_count(path, f"x_{part}", f"an array of shape {clips}", expected)
+            if clips[1] != (frames := shapes["x_train"][1]):
+                raise _wrong_count(path, f"x_{part}", f"{clips[1]} frames a clip", f"{frames}, as x_train has")
+            if len(one_hot) != 2 or one_hot[0] != clips[0] or not 1 <= one_hot[1] <= MAX_CLASSES:
+                expected = f"one-hot classes of {clips[0]} clips"
+                raise _wrong_count(path, f"y_{part}", f"an array of shape {one_hot}", expected)
+            if one_hot[1] != (classes := shapes["y_train"][1]):
+                raise _wrong_count(path, f"y_{part}", f"{one_hot[1]} classes", f"{classes}, as y_train has")
+
+    def _single_body(self, arrays: "Sequence[_Rows]") -> Literal["zero", "copy"]:
+        """What the file has in the second slot of its first clip with one body."""
+        for rows in arrays:
+            for clip in range(len(rows)):
+                first, second = self._bodies(rows.read(clip, 1)[0])
+                if (first != 0).any() and not (second != 0).any():
                     return "zero"
-                if first.any() and _equal_bits(first, second):
+                if (first != 0).any() and _equal_bits(first, second):
                     return "copy"
         return "zero"
 
@@ -179,31 +188,39 @@ def _one_hot(labels: Int64[np.ndarray, " n"], classes: int, dtype: str) -> np.nd
 
 
 class _Rows:
-    """Rows of one array of an npz, in ascending order; only going back costs reading again."""
+    """Rows of one array of an npz, in ascending order; only going back costs reading again. A context manager."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
-        with _reading(path, name):
-            self._archive = zipfile.ZipFile(path)
-            self._member = self._archive.getinfo(f"{name}.npy")
-            if self._member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise NotImplementedError("it is neither stored nor deflated")
-            self._open()
-            header_bytes = self._stream.tell()
-        self._row_bytes = prod(self.shape[1:]) * self.dtype.itemsize
-        found = self._member.file_size - header_bytes
-        if found != len(self) * self._row_bytes:
-            raise _wrong_count(path, name, f"{found} bytes", f"{len(self) * self._row_bytes}, for shape {self.shape}")
-        if len(self) > MAX_CLIPS or self._row_bytes > MAX_CLIP_BYTES:
-            expected = f"at most {MAX_CLIPS:,} clips of {MAX_CLIP_BYTES:,} bytes"
-            raise _wrong_count(path, name, f"an array of shape {self.shape}", expected)
+        with ExitStack() as opened:
+            with _reading(path, name):
+                self._archive = opened.enter_context(zipfile.ZipFile(path))
+                self._member = self._archive.getinfo(f"{name}.npy")
+                if self._member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ValueError("it is neither stored nor deflated")
+                self._stream = opened.enter_context(self._archive.open(self._member))
+                self._start()
+                found = self._member.file_size - self._stream.tell()
+            self._row_bytes = prod(self.shape[1:]) * self.dtype.itemsize
+            if len(self) > MAX_CLIPS or self._row_bytes > MAX_CLIP_BYTES:
+                expected = f"at most {MAX_CLIPS:,} clips of {MAX_CLIP_BYTES:,} bytes"
+                raise _wrong_count(path, name, f"an array of shape {self.shape}", expected)
+            if found != (expected_bytes := len(self) * self._row_bytes):
+                raise _wrong_count(path, name, f"{found} bytes", f"{expected_bytes}, for shape {self.shape}")
+            opened.pop_all()
+
+    def __enter__(self) -> "_Rows":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._archive.close()
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def _open(self) -> None:
-        """Opens the member and reads its header, which numpy parses without running anything."""
-        self._stream = self._archive.open(self._member)
+    def _start(self) -> None:
+        """Reads the header at the member's start; numpy parses it without running anything."""
         self._next = 0
         version = np.lib.format.read_magic(self._stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -222,7 +239,8 @@ class _Rows:
         with _reading(self.path, self.name):
             if first < self._next:
                 self._stream.close()
-                self._open()
+                self._stream = self._archive.open(self._member)
+                self._start()
             while self._next < first:
                 self._take(1)
             content = self._take(count)
@@ -238,6 +256,10 @@ class _Rows:
         return content
 
 
+# what a file that is none raises; the last two come from numpy's parser of headers
+_UNREADABLE = (OSError, ValueError, RuntimeError, OverflowError, TypeError, SyntaxError, tokenize.TokenError)
+
+
 @contextmanager
 def _reading(path: Path, name: str) -> Iterator[None]:
     """Whatever a damaged or hostile archive makes zipfile, zlib and numpy raise is a bad file."""
@@ -249,7 +271,7 @@ def _reading(path: Path, name: str) -> Iterator[None]:
         raise BadFileError(where, "wrong count", "no such array", expected) from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise BadFileError(where, "truncated", f"a damaged archive ({error})", "an intact npz") from error
-    except (OSError, ValueError, RuntimeError, NotImplementedError, OverflowError, SyntaxError, TypeError) as error:
+    except _UNREADABLE as error:
         reason = " ".join(str(error).split())[:200]
         raise BadFileError(where, "unreadable", f"a file that cannot be read ({reason})", "an npz") from error
 
@@ -264,10 +286,9 @@ def _kept_open(path: Path, name: str, modified: int) -> _Rows:
     return _Rows(path, name)
 
 
-def _labels(path: Path, name: str, clips: int, rows: _Rows) -> Int64[np.ndarray, " n"]:
+def _labels(path: Path, rows: _Rows) -> Int64[np.ndarray, " n"]:
     """Classes of all clips, from one-hot rows."""
-    if len(rows.shape) != 2 or len(rows) != clips or not 1 <= rows.shape[1] <= 10_000:
-        raise _wrong_count(path, name, f"an array of shape {rows.shape}", f"one-hot classes of {clips} clips")
+    clips = len(rows)
     labels = np.empty(clips, dtype=np.int64)
     for first in range(0, clips, LABELS_AT_ONCE):
         one_hot = rows.read(first, min(LABELS_AT_ONCE, clips - first))
@@ -275,7 +296,7 @@ def _labels(path: Path, name: str, clips: int, rows: _Rows) -> Int64[np.ndarray,
         if wrong.any():
             clip = first + int(wrong.argmax())
             raise BadFileError(
-                f"{path}/{name}[{clip}]", "not a number", "a row that is not one-hot", "one 1, zeros else"
+                f"{path}/{rows.name}[{clip}]", "not a number", "a row that is not one-hot", "one 1, zeros else"
             )
         labels[first : first + len(one_hot)] = one_hot.argmax(1)
     return labels

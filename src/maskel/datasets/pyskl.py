@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from maskel.datasets.base import RawFile, Source, Split
-from maskel.datasets.npz import numbered_classes
+from maskel.datasets.npz import MAX_CLASSES, numbered_classes
 from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
 from maskel.datasets.pickled import PickledArray, read_pickle
 from maskel.datasets.store import SkeletonSet
@@ -25,7 +25,6 @@ from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
 
 LAYOUTS = {2: (COCO17, OPENPOSE18), 3: (NTU25, KINECT20)}
 """Layouts that a file means, by coordinates and number of joints, when the user does not say."""
-MAX_CLASSES = 10_000
 UNIT_IMAGE = (2, 2)
 """Image on which PYSKL's normalisation is a shift by 1: for normalised joints whose images differ in size."""
 
