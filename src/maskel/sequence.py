@@ -9,6 +9,19 @@ from torch import Tensor
 
 from maskel.layouts import Layout
 
+SCORE = "score"
+"""The channel that says how sure a detector was of a joint, mostly in [0, 1]; always the last."""
+Channels = tuple[str, ...]
+"""What the C numbers of a joint are: two or three coordinates and, maybe, the score."""
+XYZ: Channels = ("x", "y", "z")
+CHANNELS: tuple[Channels, ...] = (XYZ, ("x", "y"), (*XYZ, SCORE), ("x", "y", SCORE))
+"""Every combination of channels that a prepared set can have."""
+
+
+def num_coordinates(channels: Channels) -> int:
+    """Number of coordinates of a joint: the channels without the score."""
+    return len(channels) - (SCORE in channels)
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -40,11 +53,11 @@ class Clip:
 
 @dataclass(frozen=True)
 class SkeletonSequence:
-    """One clip: joints (M, T, V, C) in metres, absent bodies and frames all zero.
+    """One clip: joints (M, T, V, C), absent bodies and frames all zero.
 
     Args:
         clip: Name, label and origin.
-        joints: float32, (M, T, V, C) with M, T >= 1.
+        joints: float32, (M, T, V, C) with M, T >= 1; coordinates in metres, or in the unit that the source states.
         layout: Its joint layout; V must agree.
 
     Raises:
@@ -72,11 +85,12 @@ class SkeletonBatch:
     """B clips of at most T frames and M bodies.
 
     Args:
-        joints: (B, M, T, V, C) float32 metres; zero where a body or frame is absent.
+        joints: (B, M, T, V, C) float32; zero where a body or frame is absent.
         lengths: (B,) frames [0, length) of each clip are valid.
         present: (B, M) True for bodies that were recorded; False for absent ones and for copies of the only body.
         labels: (B,) class from 0.
         clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
+        channels: What the C numbers of a joint are.
     """
 
     joints: Float32[Tensor, "b m t v c"]
@@ -84,6 +98,7 @@ class SkeletonBatch:
     present: Bool[Tensor, "b m"]
     labels: Int64[Tensor, " b"]
     clips: Int64[Tensor, " b"]
+    channels: Channels = XYZ
 
     def __len__(self) -> int:
         """Number of clips B."""
@@ -91,12 +106,8 @@ class SkeletonBatch:
 
     def to(self, device: torch.device | str) -> "SkeletonBatch":
         """The same batch with every tensor on ``device``."""
-        return SkeletonBatch(
-            *(
-                tensor.to(device, non_blocking=True)
-                for tensor in (self.joints, self.lengths, self.present, self.labels, self.clips)
-            )
-        )
+        names = ("joints", "lengths", "present", "labels", "clips")
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
     def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
         """The same clips with other joints, every frame of them valid (what a resampled view is)."""

@@ -21,7 +21,7 @@ from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.errors import InputError
 from maskel.layouts import Layout, layout_named
-from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
+from maskel.sequence import CHANNELS, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence, num_coordinates
 
 
 class SkeletonSet:
@@ -33,7 +33,8 @@ class SkeletonSet:
         path: Its folder.
         layout: Joint layout of every clip.
         classes: Class names; label i is ``classes[i]``.
-        coordinates: Coordinates C of a joint.
+        channels: What the C numbers of a joint are.
+        coordinates: How many of them are coordinates.
         source: Name of the source it was prepared from.
         options: The source's options.
         frames: (N,) frames T of each clip.
@@ -51,7 +52,8 @@ class SkeletonSet:
         self.classes: tuple[str, ...] = tuple(meta["classes"])
         self.source: str = meta["source"]
         self.options: dict[str, Any] = meta["options"]
-        self.coordinates: int = meta["coordinates"]
+        self.channels: Channels = tuple(meta.get("channels", XYZ))
+        self.coordinates = num_coordinates(self.channels)
         counts = meta["counts"]
         self._columns = _read_clips(path / files.CLIPS, counts["clips"])
         self.labels = _integers(self._columns["label"])
@@ -71,7 +73,7 @@ class SkeletonSet:
         self._bounds = np.searchsorted(self._segments[:, 0], np.arange(len(self) + 1))  # segments of clip i: [i, i + 1)
         self.valid_frames = _valid_frames(self._segments, self.frames)
         _require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
-        joints_shape = (counts["rows"], len(self.layout), self.coordinates)
+        joints_shape = (counts["rows"], len(self.layout), len(self.channels))
         self._joints = np.asarray(_map(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
         self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, len(self))
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
@@ -185,6 +187,7 @@ class SkeletonSet:
             present=torch.from_numpy(present),
             labels=torch.from_numpy(self.labels[positions]),
             clips=torch.from_numpy(positions.copy()),
+            channels=self.channels,
         )
 
 
@@ -205,8 +208,9 @@ def _read_meta(path: Path) -> dict[str, Any]:
     _require(isinstance(meta, dict) and meta.get("format") == files.FORMAT, path.name, "another format")
     version = meta.get("version")
     _require(version == files.VERSION, path.name, f"version {version} of the set's format, expected {files.VERSION}")
-    counts = [meta["coordinates"], *(meta["counts"][name] for name in ("clips", "segments", "rows"))]
+    counts = [meta["counts"][name] for name in ("clips", "segments", "rows")]
     _require(all(type(count) is int and count >= 1 for count in counts), path.name, "a count that is not one")
+    _require(tuple(meta.get("channels", XYZ)) in CHANNELS, path.name, "unknown channels")
     names = [meta["layout"], meta["source"], *meta["classes"]]
     _require(all(isinstance(name, str) for name in names), path.name, "a name that is not text")
     _require(isinstance(meta["classes"], list) and isinstance(meta["options"], dict), path.name, "a wrong type")

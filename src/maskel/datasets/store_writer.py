@@ -9,7 +9,7 @@ Only this module and `maskel.datasets.store`, which reads the folder, know its f
   of the lengths before it; storing it would allow the two to disagree.
 * ``clips.csv``: one line per clip: the fields of `maskel.sequence.Clip`, then bodies M and frames T.
 * ``splits.json``: for each benchmark the positions of its training and test clips, in the published order.
-* ``meta.json``: format and version, layout, class names, source with its options, counts.
+* ``meta.json``: format and version, layout, channels, class names, source with its options, counts.
 
 Equal clips give equal files, byte for byte.
 """
@@ -32,7 +32,7 @@ from maskel import __version__
 from maskel.datasets.base import Split
 from maskel.errors import InputError
 from maskel.layouts import Layout
-from maskel.sequence import Clip, SkeletonSequence
+from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
 
 FORMAT = "maskel prepared set"
 VERSION = 2
@@ -65,26 +65,33 @@ class SetWriter:
         classes: Class names; label i is ``classes[i]``.
         source: Name of the data set's source.
         options: The source's options, for the record; sets are written sorted, paths and the like as text.
+        channels: What the C numbers of every joint are.
 
     Raises:
         InputError: If ``out`` exists or cannot be written.
     """
 
     def __init__(
-        self, out: Path, layout: Layout, classes: tuple[str, ...], source: str, options: Mapping[str, object]
+        self,
+        out: Path,
+        layout: Layout,
+        classes: tuple[str, ...],
+        source: str,
+        options: Mapping[str, object],
+        channels: Channels = XYZ,
     ) -> None:
         self.out = out
         self.layout = layout
         self.classes = classes
         self.source = source
         self.options = options
+        self.channels = channels
         self.clips: list[Clip] = []
         """The clips added so far; a clip's place is its position in the set."""
         self._names: set[str] = set()
         self._sizes: list[tuple[int, int]] = []  # bodies M and frames T of each clip
         self._segments = array("i")
         self._rows = 0
-        self._coordinates = 0  # C, known from the first clip on
         self._header_bytes = 0
         self._folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
         self._file: BufferedWriter
@@ -96,6 +103,7 @@ class SetWriter:
             self._folder.mkdir()
             try:
                 self._file = (self._folder / JOINTS).open("wb")
+                self._write_header()
             except BaseException:
                 self._remove()
                 raise
@@ -124,7 +132,7 @@ class SetWriter:
 
         Raises:
             InputError: If a clip of this name was added before, or the disk is full.
-            ValueError: If the clip's layout, label or number of coordinates does not fit the set, its name is empty or
+            ValueError: If the clip's layout, label or number of channels does not fit the set, its name is empty or
                 breaks the line, or no body exists in any of its frames.
         """
         clip, joints = sequence.clip, sequence.joints
@@ -141,14 +149,11 @@ class SetWriter:
             raise ValueError(f"clip {clip.name}: found label {clip.label}, expected 0 to {len(self.classes) - 1}")
         if not exists.any():
             raise ValueError(f"clip {clip.name}: no body exists in any frame; a source leaves such a clip out")
-        if self._coordinates not in (0, joints.shape[3]):
-            raise ValueError(f"clip {clip.name}: found {joints.shape[3]} coordinates, expected {self._coordinates}")
+        if joints.shape[3] != len(self.channels):
+            raise ValueError(f"clip {clip.name}: found {joints.shape[3]} channels, expected {', '.join(self.channels)}")
         runs = _runs(exists)
         clip_column = np.full(len(runs), len(self.clips))
         with self._writing():
-            if not self._coordinates:
-                self._coordinates = joints.shape[3]
-                self._write_header()
             self._file.write(joints[exists].astype(JOINTS_DTYPE, copy=False).tobytes())
         self._segments.extend(np.column_stack((clip_column, runs)).ravel().tolist())
         self._rows += int(exists.sum())
@@ -187,7 +192,7 @@ class SetWriter:
 
     def _write_header(self) -> None:
         # numpy pads the header so that the first dimension can grow in place
-        shape = (self._rows, len(self.layout), self._coordinates)
+        shape = (self._rows, len(self.layout), len(self.channels))
         header = {"descr": JOINTS_DTYPE.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)
         self._header_bytes = self._header_bytes or self._file.tell()
@@ -210,7 +215,7 @@ class SetWriter:
             "version": VERSION,
             "maskel": __version__,
             "layout": self.layout.name,
-            "coordinates": self._coordinates,
+            "channels": self.channels,
             "classes": self.classes,
             "source": self.source,
             "options": dict(self.options),

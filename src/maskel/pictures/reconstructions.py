@@ -14,7 +14,7 @@ from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.patches import put_tokens, to_patches
 from maskel.sequence import Clip
-from maskel.transforms import test_view, to_stream
+from maskel.transforms import test_view
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, se
     """
     encoder, config = method.encoder, method.encoder.config
     joints, body = first_body(encoder, clips, position)
-    stream = to_stream(joints, config.stream, encoder.layout)
+    stream = encoder.stream(joints)
     result = method.reconstruct(stream, mask_draws(encoder, seed, [0], position, body))
-    true = method.target.signal(encoder.select(stream))
+    true = method.target.signal(encoder.positions(stream))
     raw = to_patches(true, config.patch_frames, config.patch_joints).flatten(1, 2)
     everywhere = put_tokens(torch.full_like(raw, torch.nan), result.mask.masked, result.predicted.float())
-    shape = (config.window, len(encoder.joints), clips.coordinates)
+    shape = (config.window, len(encoder.joints), encoder.coordinates)
     clip = clips.clips[position]
     return ShownClip(
         clip=clip,
