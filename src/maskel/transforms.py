@@ -81,9 +81,7 @@ def rotation_matrices(angles: Float32[Tensor, "b 3"]) -> Float32[Tensor, "b 3 3"
     return rz @ ry @ rx
 
 
-def rotate(
-    joints: Float32[Tensor, "b m t v c"], matrices: Float32[Tensor, "b d d"]
-) -> Float32[Tensor, "b m t v c"]:
+def rotate(joints: Float32[Tensor, "b m t v c"], matrices: Float32[Tensor, "b d d"]) -> Float32[Tensor, "b m t v c"]:
     """Every point of a clip turned by its matrix: point' = R·point; channels behind the coordinates stay."""
     count = matrices.shape[1]
     turned = torch.einsum("bij,bmtvj->bmtvi", matrices, joints[..., :count])
