@@ -18,6 +18,7 @@ from maskel.commands.prepare import prepare
 from maskel.datasets import SOURCES
 from maskel.datasets.npz import Npz
 from maskel.datasets.ntu import ACTIONS
+from maskel.datasets.pku_mmd import PKU2
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import BadFileError, InputError
 
@@ -105,6 +106,12 @@ def test_the_file_says_its_benchmark(tmp_path: Path, stem: str, benchmark: str) 
     source = Npz()
     source.find([write(tmp_path / f"{stem}.npz", arrays())])
     assert source.benchmark == benchmark
+
+
+def test_pku_files_name_their_classes(tmp_path: Path) -> None:
+    source = Npz()
+    source.find([write(tmp_path / "PKUv2_XView.npz", arrays(classes=51))])
+    assert source.classes == PKU2.classes
 
 
 def test_a_file_that_does_not_say_its_benchmark_is_refused(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from maskel.datasets.base import Source
 from maskel.datasets.npz import Npz
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.nw_ucla import NwUcla
+from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.datasets.pyskl import Pyskl
 from maskel.datasets.synthetic import Synthetic
 
-SOURCES: dict[str, type[Source]] = {source.name: source for source in (NTU60, NTU120, NwUcla, Npz, Pyskl, Synthetic)}
+SOURCES: dict[str, type[Source]] = {
+    source.name: source for source in (NTU60, NTU120, PKU1, PKU2, NwUcla, Npz, Pyskl, Synthetic)
+}
 """Every source by its name on the command line."""

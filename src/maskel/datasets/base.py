@@ -18,10 +18,12 @@ class RawFile:
     Args:
         path: The file, or the archive that holds it.
         member: Name inside the archive; empty for a plain file.
+        labels: The file that holds its labels, where that is another one.
     """
 
     path: Path
     member: str = ""
+    labels: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.path}/{self.member}" if self.member else str(self.path)

@@ -21,6 +21,7 @@ from jaxtyping import Float32, Int64
 
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.ntu import NTU60, NTU120
+from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.errors import BadFileError, InputError
 from maskel.files import replacing
 from maskel.layouts import layout_named
@@ -315,7 +316,7 @@ def _benchmark(path: Path) -> str:
 
 def _about(stem: str, classes: int) -> tuple[tuple[str, ...], Mapping[str, tuple[int, int]]]:
     """Class names and published sizes, where the file's name tells the data set."""
-    for prefix, source in (("ntu60", NTU60), ("ntu120", NTU120)):
+    for prefix, source in (("ntu60", NTU60), ("ntu120", NTU120), ("pkuv1", PKU1), ("pkuv2", PKU2)):
         if stem.lower().startswith(prefix) and classes == len(source.classes):
             return source.classes, source.published
     return numbered_classes(classes), {}
