@@ -132,6 +132,24 @@ def _view(arguments: Sequence[str]) -> None:
     _say(masks(**_options("view masks", masks, arguments[1:], several="runs")))
 
 
+def _export(arguments: Sequence[str]) -> None:
+    from maskel.commands.export import FORMATS
+
+    known = ", ".join(FORMATS)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _say(
+            f"usage: maskel export FORMAT SET --out FILE; formats: {known}; maskel export npz --help lists its options"
+        )
+        return
+    if arguments[0] not in FORMATS:
+        raise InputError(f"no format is called {arguments[0]!r}; known are {known}")
+    write = FORMATS[arguments[0]]
+    parser = ArgumentParser(prog=f"maskel export {arguments[0]}", exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("data", type=Path, help=_meaning(write)["data"])
+    parser.add_function_arguments(write, skip={"data"}, as_group=False)
+    _say(write(**vars(parser.parse_args(_spell(arguments[1:], parser)))))
+
+
 def _synthesize(arguments: Sequence[str]) -> None:
     from maskel.datasets.synthetic import synthesize
 
@@ -153,6 +171,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
+    "export": (_export, "write a prepared set in a form that other code reads"),
     "report": (_report, "show runs on one HTML page"),
     "view": (_view, "show one picture: how often methods hide each joint and time of a clip"),
 }

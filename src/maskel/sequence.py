@@ -30,10 +30,14 @@ class Clip:
     Args:
         name: Unique within a set, for example ``S001C001P001R001A001``.
         label: Class, from 0.
-        subject: Performer, as the data set writes it; empty where unknown, like the three that follow.
+        subject: Performer, as the data set writes it; empty where unknown, like the four that follow.
         camera: Camera or view.
         setup: Camera setup.
         replication: Which repetition of the action.
+        recording: The longer recording that the clip was cut from; empty where the clip is all of its recording.
+        first_frame: Frame of the recording, from 0, that is the clip's frame 0; 0 without a recording.
+        end_frame: Frame of the recording at which the action ends, not included. The clip's own frames may stop
+            before it, where the source shortens long actions. 0 without a recording.
     """
 
     name: str
@@ -42,6 +46,9 @@ class Clip:
     camera: str = ""
     setup: str = ""
     replication: str = ""
+    recording: str = ""
+    first_frame: int = 0
+    end_frame: int = 0
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ def prepare(
     layout = converted.target if converted else source.layout
     tally = _Tally(drop_duplicates)
     options = source.recorded() | {"drop_duplicates": drop_duplicates, "to_layout": to_layout}
+    workers = 1 if source.one_process else workers
     sizes = _file_sizes(files)
     with (
         SetWriter(out, layout, source.classes, source.name, options, source.channels) as writer,

@@ -18,10 +18,12 @@ class RawFile:
     Args:
         path: The file, or the archive that holds it.
         member: Name inside the archive; empty for a plain file.
+        labels: The file that holds its labels, where that is another one.
     """
 
     path: Path
     member: str = ""
+    labels: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.path}/{self.member}" if self.member else str(self.path)
@@ -54,9 +56,8 @@ class Source(ABC):
     """Published sizes (train, test) of each benchmark, to compare a finished set with."""
     one_process: ClassVar[bool] = False
     """All clips stand in one file that is read front to back; more processes would only read it again."""
-
     may_miss_joints: bool = False
-    """Whether single joints may be missing, all zero, in a body that exists."""
+    """Whether single joints may be missing, all zero, in a body that exists; such a set's layout is not converted."""
 
     @abstractmethod
     def find(self, roots: Sequence[Path]) -> list[RawFile]:

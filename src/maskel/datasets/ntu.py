@@ -116,7 +116,7 @@ class NTU(Source):
         if not bodies:
             return []
         tracks = select_bodies(bodies, int(np.count_nonzero(recording.body_counts)))
-        joints = _centre(tracks) if tracks.any() else tracks
+        joints = centre(tracks) if tracks.any() else tracks
         return [SkeletonSequence(clip, joints, self.layout)] if joints.any() else []
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
@@ -239,11 +239,12 @@ def _bodies(recording: SkeletonFile) -> list[TrackedBody]:
     ]
 
 
-def _centre(joints: Float32[np.ndarray, "m t v c"]) -> Float32[np.ndarray, "m t v c"]:
-    """Moves the origin to the spine of the first body in its first frame; absent frames stay zero."""
+def centre(joints: Float32[np.ndarray, "m t v c"]) -> Float32[np.ndarray, "m t v c"]:
+    """Moves the origin to the spine of the first body, in the first frame it exists; absent frames stay zero."""
     absent = joints.reshape(*joints.shape[:2], -1).sum(axis=-1) == 0  # (M, T), as published by the sum
-    first = joints[0].any(axis=(1, 2)).argmax()
-    centred = joints - joints[0, first, NTU25.index("spine_mid")]
+    body = joints.any(axis=(1, 2, 3)).argmax()
+    first = joints[body].any(axis=(1, 2)).argmax()
+    centred = joints - joints[body, first, NTU25.index("spine_mid")]
     centred[absent] = 0
     return centred
 

@@ -107,7 +107,7 @@ def _parse_columns(data: bytes) -> SkeletonFile | None:
 
     bounds = ends[last[joint_lines - 1][..., None] + np.arange(4)]  # (N, V, 4): where x, y and z begin and end
     starts = (bounds[..., :3] + np.array([len(line_end), 1, 1])).ravel()
-    coordinates = _decode_decimals(text, starts, bounds[..., 1:].ravel())
+    coordinates = decode_decimals(text, starts, bounds[..., 1:].ravel())
     if coordinates is None or not (np.abs(coordinates) < COORDINATE_LIMIT).all():
         return None
     body_ids = np.array([int(name) for name in ids], dtype=np.uint64)
@@ -149,7 +149,7 @@ def _locate_bodies(
 POWERS_OF_TEN = 10 ** np.arange(15, dtype=np.uint64)
 
 
-def _decode_decimals(
+def decode_decimals(
     text: bytes, starts: Int64[np.ndarray, " fields"], ends: Int64[np.ndarray, " fields"]
 ) -> Float64[np.ndarray, " fields"] | None:
     """``float(text[start:end])`` of many fields; None if one is not a number.

@@ -62,6 +62,10 @@ class SkeletonSet:
         _require(bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames")
         in_classes = bool((self.labels >= 0).all() and (self.labels < len(self.classes)).all())
         _require(in_classes, files.CLIPS, f"a label outside 0 to {len(self.classes) - 1}")
+        self._first_frames = _integers(self._columns["first_frame"])
+        self._end_frames = _integers(self._columns["end_frame"])
+        ordered = bool(((self._first_frames >= 0) & (self._first_frames <= self._end_frames)).all())
+        _require(ordered, files.CLIPS, "a clip that ends before its first frame")
         self.max_bodies = int(self.bodies.max())
         self._segments = np.array(_map(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4)), np.int64)
         self._rows = np.cumsum(self._segments[:, 3]) - self._segments[:, 3]  # first row of each segment
@@ -101,8 +105,9 @@ class SkeletonSet:
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
         """Name, label and origin of each clip."""
-        origin = (self._columns[name] for name in ("subject", "camera", "setup", "replication"))
-        return tuple(map(Clip, self._columns["name"], self.labels.tolist(), *origin))
+        typed = {"label": self.labels, "first_frame": self._first_frames, "end_frame": self._end_frames}
+        columns = (typed[name].tolist() if name in typed else self._columns[name] for name in files.CLIP_FIELDS)
+        return tuple(map(Clip, *columns))
 
     def split(self, benchmark: str, part: str) -> Int64[np.ndarray, " n"]:
         """Positions of the clips of one part of a benchmark, in the published order.
@@ -202,7 +207,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
     meta = json.loads(path.read_bytes())
     _require(isinstance(meta, dict) and meta.get("format") == files.FORMAT, path.name, "another format")
     version = meta.get("version")
-    _require(version == files.VERSION, path.name, f"version {version} of the format, expected {files.VERSION}")
+    _require(version == files.VERSION, path.name, f"version {version} of the set's format, expected {files.VERSION}")
     counts = [meta["counts"][name] for name in ("clips", "segments", "rows")]
     _require(all(type(count) is int and count >= 1 for count in counts), path.name, "a count that is not one")
     _require(tuple(meta.get("channels", XYZ)) in CHANNELS, path.name, "unknown channels")

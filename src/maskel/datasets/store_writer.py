@@ -7,7 +7,7 @@ Only this module and `maskel.datasets.store`, which reads the folder, know its f
 * ``segments.npy``: int32 (S, 4), the runs of consecutive frames of one body: clip, body, first frame, number of
   frames; sorted. The rows of the runs follow each other in ``joints.npy``, so that the first row of a run is the sum
   of the lengths before it; storing it would allow the two to disagree.
-* ``clips.csv``: one line per clip: name, label, subject, camera, setup, replication, bodies M, frames T.
+* ``clips.csv``: one line per clip: the fields of `maskel.sequence.Clip`, then bodies M and frames T.
 * ``splits.json``: for each benchmark the positions of its training and test clips, in the published order.
 * ``meta.json``: format and version, layout, channels, class names, source with its options, counts.
 
@@ -21,7 +21,7 @@ import shutil
 from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from io import BufferedWriter
 from pathlib import Path
 
@@ -35,9 +35,10 @@ from maskel.layouts import Layout
 from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
 
 FORMAT = "maskel prepared set"
-VERSION = 1
+VERSION = 2
 JOINTS, SEGMENTS, CLIPS, SPLITS, META = "joints.npy", "segments.npy", "clips.csv", "splits.json", "meta.json"
-CLIP_COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "bodies", "frames")
+CLIP_FIELDS = tuple(field.name for field in fields(Clip))
+CLIP_COLUMNS = (*CLIP_FIELDS, "bodies", "frames")
 JOINTS_DTYPE = np.dtype("<f4")
 SEGMENTS_DTYPE = np.dtype("<i4")
 

@@ -185,8 +185,8 @@ class Encoder(nn.Module):
         """One feature vector per clip: the mean of the normed tokens over time, joints and the bodies present.
 
         Args:
-            joints: (B, M, T, V, C) in the unit and centred as the training data were; absent bodies all zero. Any number of
-                frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
+            joints: (B, M, T, V, C) in the unit and centred as the training data were; absent bodies all zero. Any
+                number of frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
             lengths: (B,) valid frames of each clip; all T of them by default.
         """
         tensor = torch.as_tensor(joints, dtype=torch.float32, device=self.patch_embed.weight.device)

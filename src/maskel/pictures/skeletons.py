@@ -25,8 +25,8 @@ class FrontView:
     Each panel is centred on the body's width, so that walking does not shrink it; heights stay comparable.
 
     Args:
-        scale: Panel units per metre.
-        floor: Lowest y, in metres.
+        scale: Panel units per unit of the data.
+        floor: Lowest y.
     """
 
     scale: float
