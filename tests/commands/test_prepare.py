@@ -354,7 +354,7 @@ from maskel.datasets.store_writer import SetWriter
 raw, out, workers, where = sys.argv[1:]
 
 def kill(writer, note):
-    if len(writer.notes) == 7:
+    if writer.recorded == 7:
         if where == "joints":
             writer._file.flush()  # the joints are written, their line is not
         elif where == "line":

@@ -146,8 +146,8 @@ def prepare(
         SetWriter(out, source.layout, kept_classes, source.name, options, job=job) as writer,
         _progress() as progress,
     ):
-        resumed = len(writer.notes)
-        for note in writer.notes:
+        resumed = writer.recorded
+        for note in writer.recovered:
             tally.count(note)
         task = progress.add_task("prepare", total=len(choice.files), completed=resumed, read=0.0, speed=0.0)
         read = 0.0
@@ -164,10 +164,10 @@ def prepare(
                     read += sizes[done] / 1e6
                     progress.update(task, advance=1, read=read, speed=read / (time.perf_counter() - start))
         except KeyboardInterrupt:
-            if not writer.notes:
+            if not writer.recorded:
                 raise
             raise Stopped(
-                f"stopped after {len(writer.notes):,} of {len(choice.files):,} files, which {writer.partial} keeps; "
+                f"stopped after {writer.recorded:,} of {len(choice.files):,} files, which {writer.partial} keeps; "
                 "the same command goes on"
             ) from None
         except CutOffError as error:

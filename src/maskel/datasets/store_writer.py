@@ -16,8 +16,8 @@ Equal clips give equal files, byte for byte.
 While it is written, the folder is ``set`` in a folder ``OUT.partial``. Of a job that may be interrupted, a
 ``journal.jsonl`` lies beside it: a line that says what the job is, then a line for each finished raw file with its
 clips, the checksum of their joints, and the caller's note, after a checksum of its own. Joints go to the operating
-system before their line. So a line that is whole and agrees with the joints can be trusted; the first that does not, and
-all after it, are done again.
+system before their line. So a line that is whole and agrees with the joints can be trusted; the first that does not,
+and all after it, are done again.
 """
 
 import csv
@@ -109,8 +109,10 @@ class SetWriter:
         """The clips added so far; a clip's place is its position in the set."""
         self.sizes: list[tuple[int, int]] = []
         """Bodies M and frames T of each clip."""
-        self.notes: list[dict[str, Any]] = []
-        """What was given to `record`, for each raw file, in this run and in those that it goes on from."""
+        self.recovered: list[dict[str, Any]] = []
+        """What was given to `record` for each raw file in the interrupted runs that this one goes on from."""
+        self.recorded = 0
+        """Raw files that were recorded, those included."""
         self.job = job
         self._names: set[str] = set()
         self._segments = array("i")
@@ -156,7 +158,7 @@ class SetWriter:
         except OSError:  # a full disk may show again when the last bytes are flushed; they are not recorded
             pass
         finally:
-            if wrong or self.job is None or not self.notes:
+            if wrong or self.job is None or not self.recorded:
                 self._remove()
             if self._journal:
                 self._journal.close()
@@ -206,9 +208,10 @@ class SetWriter:
                     self._append(Clip(*fields), (bodies, frames), runs)
             except (ValueError, TypeError):
                 break
-            self.notes.append(note)
+            self.recovered.append(note)
             left -= size
             trusted += len(line)
+        self.recorded = len(self.recovered)
         self._since.clear()
         self._file.seek(self._header_bytes + self._rows * self._row_bytes)
         self._file.truncate()
@@ -279,7 +282,7 @@ class SetWriter:
                 line = b"%08x " % zlib.crc32(content) + content
                 if self._journal.write(line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.notes.append(note)
+        self.recorded += 1
         self._since.clear()
         self._checksum = 0
 
