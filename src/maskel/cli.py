@@ -55,7 +55,10 @@ def _prepare(arguments: Sequence[str]) -> None:
         raise InputError(f"no source is called {name!r}; known are {known}")
     parser = ArgumentParser(prog=f"maskel prepare {name}", exit_on_error=False, allow_abbrev=False)
     parser.add_argument("roots", nargs="+", type=Path, help="folders (or archives) with the raw recordings")
-    parser.add_function_arguments(prepare, skip={"source", "roots"}, as_group=False)
+    lists = ("classes", "benchmarks")
+    parser.add_function_arguments(prepare, skip={"source", "roots", *lists}, as_group=False)
+    for words in lists:
+        parser.add_argument(f"--{words}", nargs="+", type=str, default=[], help=_meaning(prepare)[words])
     own = inspect.signature(SOURCES[name]).parameters
     meaning = _meaning(SOURCES[name])
     for option in own.values():

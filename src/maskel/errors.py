@@ -7,6 +7,10 @@ class InputError(Exception):
     """Something the user handed over is wrong; the command line prints the sentence and exits with 2."""
 
 
+class CutOffError(InputError):
+    """Work stopped half-way and not for its input (a full disk, a process ended from outside); what is done is kept."""
+
+
 class BadFileError(InputError):
     """One raw file cannot be read.
 

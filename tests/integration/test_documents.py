@@ -52,7 +52,7 @@ def test_the_readme_path_for_real_data_parses(
     monkeypatch.chdir(tmp_path)
     (shell,) = [code for note, code in blocks("README.md", "sh") if note.startswith("parsed")]
     steps = commands(shell)
-    assert len(steps) == 9
+    assert len(steps) == 10
     for step in steps:
         assert main(step) == 2
         complaint = capsys.readouterr().err
@@ -65,7 +65,7 @@ def test_every_prepare_command_in_the_docs_parses(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     steps = [step for _, code in blocks("docs/data.md", "sh") for step in commands(code)]
-    assert {step[1] for step in steps} >= {"ntu60", "ntu120", "nw_ucla"}
+    assert {step[1] for step in steps} >= {"ntu60", "ntu120", "pku1", "pku2", "nw_ucla"}
     for step in steps:
         assert main(step) == 2
         assert "option" not in capsys.readouterr().err

@@ -75,6 +75,17 @@ class Source(ABC):
             BadFileError: If the file is not what it should be: file, line, found, expected.
         """
 
+    def clips(self, file: RawFile) -> list[Clip]:
+        """What is known of a file's clips; those without a body may be among them.
+
+        Trial sets are chosen by it. A source that knows it without reading joints overrides this, so that no file is
+        read in vain.
+
+        Raises:
+            BadFileError: If the file is not what it should be.
+        """
+        return [sequence.clip for sequence in self.read(file)]
+
     @abstractmethod
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """For each benchmark of this data set which of ``clips`` are training and test clips."""

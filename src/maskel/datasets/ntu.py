@@ -108,8 +108,7 @@ class NTU(Source):
         Raises:
             BadFileError: If the file or its name is not what it should be.
         """
-        clip = _clip(file.path)
-        if clip.name in self.missing:
+        if not (clips := self.clips(file)):
             return []
         recording = parse_skeleton(_content(file.path), file.path)
         bodies = _bodies(recording)
@@ -117,7 +116,12 @@ class NTU(Source):
             return []
         tracks = select_bodies(bodies, int(np.count_nonzero(recording.body_counts)))
         joints = centre(tracks) if tracks.any() else tracks
-        return [SkeletonSequence(clip, joints, self.layout)] if joints.any() else []
+        return [SkeletonSequence(clips[0], joints, self.layout)] if joints.any() else []
+
+    def clips(self, file: RawFile) -> list[Clip]:
+        """The clip that a file's name describes; none if the missing lists name it."""
+        clip = _clip(file.path)
+        return [] if clip.name in self.missing else [clip]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Each benchmark's clips, by performer, camera or setup and then by name, as published."""

@@ -87,6 +87,10 @@ class NwUcla(Source):
             raise BadFileError(str(file), "not a number", "a coordinate that is no finite float32", "metres")
         return [SkeletonSequence(clip, centred[np.newaxis], self.layout)] if centred.any() else []
 
+    def clips(self, file: RawFile) -> list[Clip]:
+        """The clip that a file's name describes."""
+        return [_clip(file)]
+
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """``xsub``: odd against even subjects. ``xview``: views 1 and 2 against view 3."""
         return {

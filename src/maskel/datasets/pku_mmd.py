@@ -40,8 +40,8 @@ NUMBERS = BODIES * len(NTU25) * 3
 """Numbers in a line of a skeleton file: one frame."""
 MAX_FRAMES = 300
 """Frames after which a long action is cut, as published."""
-MAX_BYTES = 64 * 2**20
-"""About ten times a published skeleton file; nothing larger is read into memory."""
+MAX_BYTES = 32 * 2**20
+"""About five times a published skeleton file; nothing larger is read into memory."""
 MAX_TABLE_BYTES = 2**20
 """Most bytes of a label or split file, hundreds of times a published one."""
 BLOCK = 2**18

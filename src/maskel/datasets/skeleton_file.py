@@ -190,11 +190,11 @@ def decode_decimals(
     scale = POWERS_OF_TEN[np.clip(decimals, 0, len(POWERS_OF_TEN) - 1)]
     numbers = (whole * scale + words[0] * np.uint64(10**8) + words[1]) / scale.astype(np.float64)
     numbers *= 1.0 - 2.0 * negative
-    for field in np.flatnonzero(~plain):
-        try:
-            numbers[field] = float(text[starts[field] : ends[field]])
-        except ValueError:
-            return None
+    other = np.flatnonzero(~plain)
+    try:
+        numbers[other] = [float(field) for field in _fields_between(text, starts[other], ends[other])]
+    except ValueError:
+        return None
     return numbers
 
 

@@ -107,6 +107,7 @@ class Folder(Source):
         self.centre = centre
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, Facts] = {}
+        self._labelled: frozenset[str] = frozenset()
         self._tests: dict[str, frozenset[str]] = {}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
@@ -116,6 +117,7 @@ class Folder(Source):
             InputError: If a root is no folder, holds no clip, or labels and splits do not fit the clips.
             BadFileError: If the table of labels is not what it should be.
         """
+        files: list[RawFile] = []
         for root in roots:
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; hand over the folder that holds the recordings")
@@ -124,14 +126,16 @@ class Folder(Source):
             if not clips:
                 raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
             self._facts |= dict(zip(clips, facts_of(root, clips, table), strict=True))
+            files += [RawFile(path, labels=table) for path in clips]
         known = self._facts.values()
         labels = sorted({facts.label for facts in known if facts.label})
         if UNLABELLED in labels:
             raise InputError(f"a class is called {UNLABELLED}; leave its label empty instead")
         self.classes = (*labels, *([UNLABELLED] if any(not facts.label for facts in known) else []))
+        self._labelled = frozenset(facts.name for facts in known if facts.label)
         self._tests = self._test_clips([facts for facts in known if facts.label])
         self.channels = self._find_channels()
-        return [RawFile(path) for path in self._facts]
+        return list(dict.fromkeys(files))
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
         """The clip of one file; none if no body is in any frame.
@@ -158,14 +162,22 @@ class Folder(Source):
         joints = self._finish(path, values)
         if not joints.any():
             return []
+        return [SkeletonSequence(clip, joints, self.layout, missing) for clip in self.clips(file)]
+
+    def clips(self, file: RawFile) -> list[Clip]:
+        """What table or folders say of a file's clip."""
+        facts = self._facts[file.path]
         label = self.classes.index(facts.label or UNLABELLED)
-        clip = Clip(facts.name, label, facts.subject, facts.camera, facts.setup, facts.replication)
-        return [SkeletonSequence(clip, joints, self.layout, missing)]
+        return [Clip(facts.name, label, facts.subject, facts.camera, facts.setup, facts.replication)]
+
+    def recorded(self) -> dict[str, object]:
+        """The options as given; `channels` are those of arrays."""
+        return super().recorded() | {"channels": self.array_channels}
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """``all``, and what was asked for; clips without a label are in ``all`` only."""
         everything = tuple(range(len(clips)))
-        labelled = [i for i in everything if self.classes[clips[i].label] != UNLABELLED]
+        labelled = [i for i in everything if clips[i].name in self._labelled]
         return {"all": Split(everything, ())} | {
             name: Split(
                 tuple(i for i in labelled if clips[i].name not in test),
