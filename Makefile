@@ -22,6 +22,7 @@ lint: .venv/installed
 bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/parse_ntu.py
 	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/npz.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/hacm_criterion.py
 

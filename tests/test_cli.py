@@ -204,6 +204,15 @@ def test_the_ntu120_recipe_changes_what_the_paper_changes(run: Run, seen: dict[s
     assert (seen["options"]["tau"], seen["options"]["decoder_depth"], seen["options"]["ratio"]) == (0.75, 5, 0.9)
 
 
+def test_the_pku_recipes_change_what_the_paper_changes(run: Run, seen: dict[str, Any]) -> None:
+    for name, batch_size, lr in (("pku1_xsub", 128, 0.1), ("pku1_xview", 128, 0.1), ("pku2_xsub", 32, 0.01)):
+        assert run("pretrain", "--config", "mamp", "--config", name, "--data=x")[0] == 0
+        assert (seen["benchmark"], seen["single_body"]) == (name.partition("_")[2], "zero")
+        assert (seen["options"]["tau"], seen["options"]["decoder_depth"]) == (0.8, 5)
+        assert run("linear", "--config", name, "--encoder=e", "--data=x")[0] == 0
+        assert (seen["training"].batch_size, seen["training"].lr) == (batch_size, lr)
+
+
 def test_recipes_may_write_numbers_as_people_do(run: Run, seen: dict[str, Any], tmp_path: Path) -> None:
     file = recipe(tmp_path, "r", "training: {lr: 1e-3, min_lr: 0, warmup_epochs: 2}")
     assert run("pretrain", "--config", file, "--data=x")[0] == 0

@@ -15,7 +15,7 @@ from maskel.layouts import NTU25, Layout
 from maskel.methods import METHODS, MaskedMethod
 from maskel.methods.base import build_seeded
 from maskel.models.encoder import Encoder, EncoderConfig
-from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
+from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence
 from maskel.training.distributed import World
 from maskel.training.optim import AdamWTraining, SGDTraining
 from maskel.training.run import RunFolder
@@ -29,24 +29,28 @@ PROBE = SGDTraining(epochs=4, batch_size=8)
 ALONE = World(0, 1, torch.device("cpu"))
 
 
-def generated_clip(number: int, layout: Layout) -> SkeletonSequence:
-    """Clip ``number``: one body or two, 5 to 60 frames, each class with a frequency of its own."""
+def generated_clip(number: int, layout: Layout, channels: Channels = XYZ) -> SkeletonSequence:
+    """Clip ``number``: one body or two, 5 to 60 frames, each class with a frequency of its own; scores in [0, 1]."""
     draws = np.random.default_rng((7, number))
     label, bodies, frames = number % len(CLASSES), 1 + number % 2, 5 + (number * 23) % 56
-    rest = draws.normal(size=(bodies, 1, len(layout), 3))
-    phase = draws.uniform(0, 0.5, size=(bodies, 1, len(layout), 3))
+    rest = draws.normal(size=(bodies, 1, len(layout), len(channels)))
+    phase = draws.uniform(0, 0.5, size=rest.shape)
     time = np.arange(frames)[None, :, None, None]
     joints = rest + 0.5 * np.sin(0.1 * (1 + 2 * label) * time + phase)
+    if SCORE in channels:
+        joints[..., -1] = 1 / (1 + np.exp(joints[..., -1]))
     clip = Clip(f"clip{number:02d}", label, subject=str(number % 4))
     return SkeletonSequence(clip, joints.astype(np.float32), layout)
 
 
-def write_set(out: Path, layout: Layout = NTU25, train: int = TRAIN, test: int = TEST) -> Path:
+def write_set(
+    out: Path, layout: Layout = NTU25, train: int = TRAIN, test: int = TEST, channels: Channels = XYZ
+) -> Path:
     """Prepare ``train`` + ``test`` generated clips, whose benchmark xsub mixes the two."""
     order = tuple(int(position) for position in np.random.default_rng(3).permutation(train + test))
-    with SetWriter(out, layout, CLASSES, "generated", {}) as writer:
+    with SetWriter(out, layout, CLASSES, "generated", {}, channels) as writer:
         for number in range(train + test):
-            writer.add(generated_clip(number, layout))
+            writer.add(generated_clip(number, layout, channels))
         writer.finish({"xsub": Split(order[:train], order[train:])})
     return out
 

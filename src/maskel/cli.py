@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from docstring_parser import parse as parse_docstring
@@ -55,15 +55,19 @@ def _prepare(arguments: Sequence[str]) -> None:
         raise InputError(f"no source is called {name!r}; known are {known}")
     parser = ArgumentParser(prog=f"maskel prepare {name}", exit_on_error=False, allow_abbrev=False)
     parser.add_argument("roots", nargs="+", type=Path, help="folders (or archives) with the raw recordings")
-    parser.add_function_arguments(prepare, skip={"source", "roots"}, as_group=False)
+    lists = ("classes", "benchmarks")
+    parser.add_function_arguments(prepare, skip={"source", "roots", *lists}, as_group=False)
+    for words in lists:
+        parser.add_argument(f"--{words}", nargs="+", type=str, default=[], help=_meaning(prepare)[words])
     own = inspect.signature(SOURCES[name]).parameters
     meaning = _meaning(SOURCES[name])
     for option in own.values():
-        several: Options = {} if option.annotation is bool else {"nargs": "+"}
-        kind = bool if option.annotation is bool else Path
-        parser.add_argument(
-            f"--{option.name}", type=kind, default=option.default, help=meaning.get(option.name), **several
+        several = get_origin(option.annotation) is Sequence
+        how: Options = (
+            {"type": get_args(option.annotation)[0], "nargs": "+"} if several else {"type": option.annotation}
         )
+        how |= {"required": True} if option.default is option.empty else {"default": option.default}
+        parser.add_argument(f"--{option.name}", help=meaning.get(option.name), **how)
     found = parser.parse_args(_spell(arguments[1:], parser))
     source = SOURCES[name](**{option: found.pop(option) for option in own})
     show(prepare(source, **vars(found)), Console(highlight=False))
@@ -150,6 +154,24 @@ def _view(arguments: Sequence[str]) -> None:
     _say(masks(**_options("view masks", masks, arguments[1:], several="runs")))
 
 
+def _export(arguments: Sequence[str]) -> None:
+    from maskel.commands.export import FORMATS
+
+    known = ", ".join(FORMATS)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _say(
+            f"usage: maskel export FORMAT SET --out FILE; formats: {known}; maskel export npz --help lists its options"
+        )
+        return
+    if arguments[0] not in FORMATS:
+        raise InputError(f"no format is called {arguments[0]!r}; known are {known}")
+    write = FORMATS[arguments[0]]
+    parser = ArgumentParser(prog=f"maskel export {arguments[0]}", exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("data", type=Path, help=_meaning(write)["data"])
+    parser.add_function_arguments(write, skip={"data"}, as_group=False)
+    _say(write(**vars(parser.parse_args(_spell(arguments[1:], parser)))))
+
+
 def _synthesize(arguments: Sequence[str]) -> None:
     from maskel.datasets.synthetic import synthesize
 
@@ -172,6 +194,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
+    "export": (_export, "write a prepared set in a form that other code reads"),
     "report": (_report, "show runs on one HTML page"),
     "view": (_view, "show one picture: how often methods hide each joint and time of a clip"),
 }

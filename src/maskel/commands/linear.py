@@ -152,14 +152,14 @@ def load_frozen(path: Path, clips: SkeletonSet, untrained: bool, seed: int) -> E
     """The encoder to evaluate, or one of the same sizes with random weights.
 
     Raises:
-        InputError: If its layout or coordinates are not the set's.
+        InputError: If its layout or channels are not the set's.
     """
     encoder = load_encoder(path)
-    if (encoder.layout.name, encoder.coordinates) != (clips.layout.name, clips.coordinates):
+    if (encoder.layout.name, encoder.channels) != (clips.layout.name, clips.channels):
         raise InputError(
-            f"{path} reads layout {encoder.layout.name} in {encoder.coordinates}D, but {clips.path} holds "
-            f"{clips.layout.name} in {clips.coordinates}D; pre-train on a set of the same layout"
+            f"{path} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {clips.path} holds "
+            f"{clips.layout.name} ({', '.join(clips.channels)}); pre-train on a set of the same layout and channels"
         )
     if untrained:
-        encoder = build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.coordinates), seed)
+        encoder = build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed)
     return encoder.eval()

@@ -138,4 +138,4 @@ def _all_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build(name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int) -> MaskedMethod:
-    return build_seeded(lambda: METHODS[name](Encoder(clips.layout, config, clips.coordinates), **options), seed)
+    return build_seeded(lambda: METHODS[name](Encoder(clips.layout, config, clips.channels), **options), seed)

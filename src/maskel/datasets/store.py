@@ -22,7 +22,7 @@ from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.errors import InputError
 from maskel.layouts import Layout, layout_named
-from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
+from maskel.sequence import CHANNELS, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence, num_coordinates
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class SkeletonSet:
         path: Its folder.
         layout: Joint layout of every clip.
         classes: Class names; label i is ``classes[i]``.
-        coordinates: Coordinates C of a joint.
+        channels: What the C numbers of a joint are.
+        coordinates: How many of them are coordinates.
         source: Name of the source it was prepared from.
         options: The source's options.
         frames: (N,) frames T of each clip.
@@ -69,7 +70,8 @@ class SkeletonSet:
         self.classes: tuple[str, ...] = tuple(meta["classes"])
         self.source: str = meta["source"]
         self.options: dict[str, Any] = meta["options"]
-        self.coordinates: int = meta["coordinates"]
+        self.channels: Channels = tuple(meta.get("channels", XYZ))
+        self.coordinates = num_coordinates(self.channels)
         counts = meta["counts"]
         self._columns = _read_clips(path / files.CLIPS, counts["clips"])
         self.labels = _integers(self._columns["label"])
@@ -78,6 +80,10 @@ class SkeletonSet:
         _require(bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames")
         in_classes = bool((self.labels >= 0).all() and (self.labels < len(self.classes)).all())
         _require(in_classes, files.CLIPS, f"a label outside 0 to {len(self.classes) - 1}")
+        self._first_frames = _integers(self._columns["first_frame"])
+        self._end_frames = _integers(self._columns["end_frame"])
+        ordered = bool(((self._first_frames >= 0) & (self._first_frames <= self._end_frames)).all())
+        _require(ordered, files.CLIPS, "a clip that ends before its first frame")
         self.max_bodies = int(self.bodies.max())
         self._segments = np.array(_map(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4)), np.int64)
         self._rows = np.cumsum(self._segments[:, 3]) - self._segments[:, 3]  # first row of each segment
@@ -85,7 +91,7 @@ class SkeletonSet:
         self._bounds = np.searchsorted(self._segments[:, 0], np.arange(len(self) + 1))  # segments of clip i: [i, i + 1)
         self.valid_frames = _valid_frames(self._segments, self.frames)
         _require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
-        joints_shape = (counts["rows"], len(self.layout), self.coordinates)
+        joints_shape = (counts["rows"], len(self.layout), len(self.channels))
         self._joints = np.asarray(_map(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
         self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, len(self))
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
@@ -117,8 +123,9 @@ class SkeletonSet:
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
         """Name, label and origin of each clip."""
-        origin = (self._columns[name] for name in ("subject", "camera", "setup", "replication"))
-        return tuple(map(Clip, self._columns["name"], self.labels.tolist(), *origin))
+        typed = {"label": self.labels, "first_frame": self._first_frames, "end_frame": self._end_frames}
+        columns = (typed[name].tolist() if name in typed else self._columns[name] for name in files.CLIP_FIELDS)
+        return tuple(map(Clip, *columns))
 
     def split(self, benchmark: str, part: str) -> Int64[np.ndarray, " n"]:
         """Positions of the clips of one part of a benchmark, in the published order.
@@ -216,6 +223,7 @@ class SkeletonSet:
             present=torch.from_numpy(present),
             labels=torch.from_numpy(self.labels[positions]),
             clips=torch.from_numpy(positions.copy()),
+            channels=self.channels,
         )
 
 
@@ -235,9 +243,10 @@ def _read_meta(path: Path) -> dict[str, Any]:
     meta = json.loads(path.read_bytes())
     _require(isinstance(meta, dict) and meta.get("format") == files.FORMAT, path.name, "another format")
     version = meta.get("version")
-    _require(version == files.VERSION, path.name, f"version {version} of the format, expected {files.VERSION}")
-    counts = [meta["coordinates"], *(meta["counts"][name] for name in ("clips", "segments", "rows"))]
+    _require(version == files.VERSION, path.name, f"version {version} of the set's format, expected {files.VERSION}")
+    counts = [meta["counts"][name] for name in ("clips", "segments", "rows")]
     _require(all(type(count) is int and count >= 1 for count in counts), path.name, "a count that is not one")
+    _require(tuple(meta.get("channels", XYZ)) in CHANNELS, path.name, "unknown channels")
     names = [meta["layout"], meta["source"], *meta["classes"]]
     _require(all(isinstance(name, str) for name in names), path.name, "a name that is not text")
     _require(isinstance(meta["classes"], list) and isinstance(meta["options"], dict), path.name, "a wrong type")

@@ -31,7 +31,7 @@ class Decoder(nn.Module):
             raise InputError(f"decoder: the {config.num_heads} heads do not divide decoder_dim {dim}")
         self.embed = nn.Linear(config.dim, dim)
         self.transformer = Transformer(dim, depth, config.num_heads, config.mlp_ratio)
-        self.predict = nn.Linear(dim, encoder.patch_embed.in_features)
+        self.predict = nn.Linear(dim, config.patch_frames * config.patch_joints * encoder.coordinates)
         self.apply(initialise)
         self.mask_token = position_embedding(1, 1, dim)
         self.time_embed = position_embedding(1, encoder.grid[0], 1, dim)

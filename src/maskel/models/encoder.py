@@ -19,7 +19,7 @@ from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
 from maskel.models.transformer import Transformer, initialise, position_embedding
-from maskel.sequence import SkeletonBatch
+from maskel.sequence import CHANNELS, SCORE, XYZ, Channels, SkeletonBatch, num_coordinates
 from maskel.transforms import Stream, test_view, to_stream
 
 _FORMAT = "maskel encoder 1"
@@ -84,9 +84,10 @@ class Encoder(nn.Module):
     Args:
         layout: Joint layout of the input.
         config: Sizes.
-        coordinates: Coordinates C of a joint.
+        channels: What the C numbers of a joint are.
 
     Attributes:
+        coordinates: How many of the channels are coordinates.
         grid: Patches in time T' and over joints V'.
         joints: Names of the joints read, in the order of the grid.
 
@@ -96,7 +97,7 @@ class Encoder(nn.Module):
 
     _read: Tensor
 
-    def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), coordinates: int = 3) -> None:
+    def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), channels: Channels = XYZ) -> None:
         super().__init__()
         read = range(len(layout)) if config.joints == "all" else layout.group("kept")
         if len(read) % config.patch_joints:
@@ -105,13 +106,14 @@ class Encoder(nn.Module):
             )
         self.layout = layout
         self.config = config
-        self.coordinates = coordinates
+        self.channels = channels
+        self.coordinates = num_coordinates(channels)
         self.grid = (config.window // config.patch_frames, len(read) // config.patch_joints)  # (T', V')
         self.joints = tuple(layout.joints[joint] for joint in read)
         self.register_buffer("_read", torch.tensor(read), persistent=False)
         self.transformer = Transformer(config.dim, config.depth, config.num_heads, config.mlp_ratio)
         self.transformer.apply(initialise)
-        patch_values = config.patch_frames * config.patch_joints * coordinates
+        patch_values = config.patch_frames * config.patch_joints * len(channels)
         self.patch_embed = nn.Linear(patch_values, config.dim)  # its default initialisation is a convolution's
         self.time_embed = position_embedding(1, self.grid[0], 1, config.dim)
         self.joint_embed = position_embedding(1, 1, self.grid[1], config.dim)
@@ -125,16 +127,24 @@ class Encoder(nn.Module):
         """The joints that the encoder reads, of all joints of the layout."""
         return joints if self.config.joints == "all" else joints.index_select(2, self._read)
 
+    def positions(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t r coordinates"]:
+        """The joints that the encoder reads, without their scores: what is predicted, and what moves."""
+        return self.select(joints)[..., : self.coordinates]
+
+    def stream(self, joints: Float32[Tensor, "*b t v c"]) -> Float32[Tensor, "*b t v c"]:
+        """The encoder's stream, from joint positions."""
+        return to_stream(joints, self.config.stream, self.layout, SCORE in self.channels)
+
     def patches(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b tp vp p"]:
         """The joints read, cut into the encoder's patches, (B, T', V', P).
 
         Raises:
-            InputError: If frames, joints or coordinates are not those the encoder was built for.
+            InputError: If frames, joints or channels are not those the encoder was built for.
         """
-        expected = (self.config.window, len(self.layout), self.coordinates)
+        expected = (self.config.window, len(self.layout), len(self.channels))
         if tuple(joints.shape[1:]) != expected:
             raise InputError(
-                f"the encoder reads (frames, joints, coordinates) {expected} of layout {self.layout.name}; "
+                f"the encoder reads (frames, joints, channels) {expected} of layout {self.layout.name}; "
                 f"found {tuple(joints.shape[1:])}"
             )
         return to_patches(self.select(joints), self.config.patch_frames, self.config.patch_joints)
@@ -175,8 +185,8 @@ class Encoder(nn.Module):
         """One feature vector per clip: the mean of the normed tokens over time, joints and the bodies present.
 
         Args:
-            joints: (B, M, T, V, C) metres, centred as the training data were; absent bodies all zero. Any number of
-                frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
+            joints: (B, M, T, V, C) in the unit and centred as the training data were; absent bodies all zero. Any
+                number of frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
             lengths: (B,) valid frames of each clip; all T of them by default.
         """
         tensor = torch.as_tensor(joints, dtype=torch.float32, device=self.patch_embed.weight.device)
@@ -188,7 +198,7 @@ class Encoder(nn.Module):
         valid = torch.arange(tensor.shape[2], device=tensor.device) < lengths[:, None]  # (B, T)
         present = ((tensor != 0).flatten(3).any(3) & valid[:, None]).any(2)
         present[:, 0] |= ~present.any(1)  # a clip of zeros still has one feature vector
-        clips = SkeletonBatch(tensor, lengths, present, blank, blank)
+        clips = SkeletonBatch(tensor, lengths, present, blank, blank, self.channels)
         return self.pool(test_view(clips, self.config.window), absent_bodies=False)
 
     def pool(self, batch: SkeletonBatch, absent_bodies: bool) -> Float32[Tensor, "b d"]:
@@ -204,7 +214,7 @@ class Encoder(nn.Module):
         """
         bodies = batch.joints[batch.present]  # (R, T, V, C)
         rows = torch.cat((bodies, torch.zeros_like(bodies[:1])))
-        features = self(to_stream(rows, self.config.stream, self.layout)).float().mean(1)
+        features = self(self.stream(rows)).float().mean(1)
         weights = batch.present.float()
         sums = features.new_zeros(*batch.present.shape, features.shape[1])
         sums[batch.present] = features[:-1]
@@ -219,7 +229,7 @@ class Encoder(nn.Module):
         about = {
             "format": _FORMAT,
             "layout": self.layout.name,
-            "coordinates": self.coordinates,
+            "channels": self.channels,
             "config": asdict(self.config),
         }
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
@@ -247,7 +257,10 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
             if about.get("format") != _FORMAT:
                 raise InputError(f"{file}: not an encoder of this version ({_FORMAT}); found {about.get('format')!r}")
             layout = layout_named(about["layout"])
-            encoder = Encoder(layout, EncoderConfig(**about["config"]), int(about["coordinates"]))
+            channels = tuple(about.get("channels", XYZ))
+            if channels not in CHANNELS:
+                raise ValueError(f"channels {channels}")
+            encoder = Encoder(layout, EncoderConfig(**about["config"]), channels)
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no iterator)
         encoder.load_state_dict(weights)
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as fault:

@@ -171,8 +171,8 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     if clips.split_hash(run.about("benchmark"), "test") != run.about("split", "test", "hash"):
         raise InputError(f"{clips.path} now holds other test clips than the run was told of")
     method = load_method(run.folder)
-    if (method.encoder.layout.name, method.encoder.coordinates) != (clips.layout.name, clips.coordinates):
-        raise InputError(f"{clips.path} now holds another joint layout than the run was told of")
+    if (method.encoder.layout.name, method.encoder.channels) != (clips.layout.name, clips.channels):
+        raise InputError(f"{clips.path} now holds another joint layout or other channels than the run was told of")
     seed = run.config.get("seed")
     if not isinstance(seed, int):
         raise InputError(f"{run.name} does not say its seed")
