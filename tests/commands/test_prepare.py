@@ -324,6 +324,19 @@ def test_an_interrupted_preparation_goes_on_where_it_was(raw: Path, tmp_path: Pa
     assert "23 files had been read before" in shown(summary)
 
 
+def test_what_was_read_to_the_end_needs_no_reading(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SetWriter, "finish", interrupt)
+        with pytest.raises(Stopped, match="stopped after 24 of 24 files"):
+            prepare(NwUcla(), [raw], tmp_path / "set", workers=1)
+    assert prepare(NwUcla(), [raw], tmp_path / "set", workers=2).resumed == 24
+    prepare(NwUcla(), [raw], tmp_path / "whole", workers=1)
+    assert_same_files(tmp_path / "whole", tmp_path / "set")
+
+
 def test_from_the_command_line(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -176,6 +176,12 @@ def prepare(
                     writer.record(note)
                     read += sizes[done] / 1e6
                     progress.update(task, advance=1, read=read, speed=read / (time.perf_counter() - start))
+            if not writer.clips:
+                raise InputError(f"none of the {len(choice.files)} files gives a clip; {tally.why_none()}")
+            splits = {
+                name: split for name, split in source.benchmarks(writer.clips).items() if name in (benchmarks or known)
+            }
+            writer.finish(splits)
         except KeyboardInterrupt:
             if not writer.recorded:
                 raise
@@ -184,13 +190,9 @@ def prepare(
                 "the same command goes on"
             ) from None
         except CutOffError as error:
+            if not writer.recorded:
+                raise
             raise CutOffError(f"{error}; {writer.partial} keeps what is done, and the same command goes on") from error
-        if not writer.clips:
-            raise InputError(f"none of the {len(choice.files)} files gives a clip; {tally.why_none()}")
-        splits = {
-            name: split for name, split in source.benchmarks(writer.clips).items() if name in (benchmarks or known)
-        }
-        writer.finish(splits)
     trial = bool(classes) or max_clips is not None
     return PrepareSummary(
         out=out,
@@ -246,10 +248,12 @@ def _chosen(reading: Reading, choice: Choice) -> Reading:
     """Those clips of a file that the set keeps, with their labels in the set."""
     if isinstance(reading, BadFileError):
         return reading
+    kept = [sequence for sequence in reading if choice.clips is None or sequence.clip.name in choice.clips]
     return [
-        replace(sequence, clip=replace(sequence.clip, label=choice.labels[sequence.clip.label]))
-        for sequence in reading
-        if choice.clips is None or sequence.clip.name in choice.clips
+        sequence
+        if (label := choice.labels[sequence.clip.label]) == sequence.clip.label
+        else replace(sequence, clip=replace(sequence.clip, label=label))
+        for sequence in kept
     ]
 
 
