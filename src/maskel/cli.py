@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from docstring_parser import parse as parse_docstring
@@ -59,9 +59,12 @@ def _prepare(arguments: Sequence[str]) -> None:
     own = inspect.signature(SOURCES[name]).parameters
     meaning = _meaning(SOURCES[name])
     for option in own.values():
-        several = option.annotation == Sequence[Path]
-        how: Options = {"type": Path, "nargs": "+"} if several else {"type": option.annotation}
-        parser.add_argument(f"--{option.name}", default=option.default, help=meaning.get(option.name), **how)
+        several = get_origin(option.annotation) is Sequence
+        how: Options = (
+            {"type": get_args(option.annotation)[0], "nargs": "+"} if several else {"type": option.annotation}
+        )
+        how |= {"required": True} if option.default is option.empty else {"default": option.default}
+        parser.add_argument(f"--{option.name}", help=meaning.get(option.name), **how)
     found = parser.parse_args(_spell(arguments[1:], parser))
     source = SOURCES[name](**{option: found.pop(option) for option in own})
     show(prepare(source, **vars(found)), Console(highlight=False))

@@ -66,6 +66,9 @@ class Layout:
         if len(set(grouped)) != len(grouped) or not set(grouped) <= set(self.joints):
             raise ValueError(f"layout {self.name}: groups share a joint or name one that does not exist")
 
+    def __str__(self) -> str:
+        return self.name
+
     def __len__(self) -> int:
         """Number of joints V."""
         return len(self.joints)

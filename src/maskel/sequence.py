@@ -59,6 +59,7 @@ class SkeletonSequence:
         clip: Name, label and origin.
         joints: float32, (M, T, V, C) with M, T >= 1; coordinates in metres, or in the unit that the source states.
         layout: Its joint layout; V must agree.
+        missing_joints: How many joints of its bodies and frames the recording lacks, filled in or zero.
 
     Raises:
         ValueError: If the shape does not fit the layout, or a value is not finite; the message names the clip.
@@ -67,6 +68,7 @@ class SkeletonSequence:
     clip: Clip
     joints: Float32[np.ndarray, "m t v c"]
     layout: Layout
+    missing_joints: int = 0
 
     def __post_init__(self) -> None:
         name, joints = self.clip.name, self.joints

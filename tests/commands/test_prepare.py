@@ -23,6 +23,7 @@ from maskel.datasets.nw_ucla import NwUcla
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.errors import BadFileError, InputError
+from maskel.layouts import KINECT20, NTU25
 from maskel.sequence import SkeletonSequence
 
 
@@ -263,3 +264,28 @@ def test_a_worker_that_dies_is_reported(raw: Path, tmp_path: Path, monkeypatch: 
     with pytest.raises(InputError, match="use fewer workers"):
         prepare(NwUcla(), [raw], tmp_path / "set", workers=2)
     assert list(tmp_path.iterdir()) == [raw]
+
+
+def test_another_layout_on_the_way(raw: Path, tmp_path: Path) -> None:
+    summary = prepare(NwUcla(), [raw], tmp_path / "set", workers=1, to_layout="ntu25")
+    prepared = SkeletonSet.open(tmp_path / "set")
+    assert prepared.layout == NTU25
+    assert prepared.options["to_layout"] == "ntu25"
+    (original,) = NwUcla().read(NwUcla().find([raw])[0])
+    neck = prepared.sequence(0).joints[:, :, NTU25.index("neck")]
+    middle = original.joints[:, :, [KINECT20.index("shoulder_centre"), KINECT20.index("head")]].mean(2)
+    assert np.allclose(neck, middle, atol=1e-6)
+    assert "invented: left_hand_tip (at left_hand)" in shown(summary)
+    assert prepare(NwUcla(), [raw], tmp_path / "same", workers=1, to_layout="kinect20").conversion == ""
+    with pytest.raises(InputError, match="no joint layout is called 'ntu26'"):
+        prepare(NwUcla(), [raw], tmp_path / "other", workers=1, to_layout="ntu26")
+    assert not (tmp_path / "other").exists()
+
+
+def test_joints_that_may_be_missing_are_not_converted(raw: Path, tmp_path: Path) -> None:
+    class Gaps(NwUcla):
+        may_miss_joints = True
+
+    with pytest.raises(InputError, match="fill the gaps"):
+        prepare(Gaps(), [raw], tmp_path / "set", workers=1, to_layout="ntu25")
+    prepare(Gaps(), [raw], tmp_path / "set", workers=1, to_layout="kinect20")

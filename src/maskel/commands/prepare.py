@@ -6,17 +6,19 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from maskel.conversion import Conversion, conversion
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.reading import Reading, read_all
 from maskel.datasets.store_writer import SetWriter, refuse_existing
 from maskel.errors import BadFileError, InputError
+from maskel.layouts import layout_named
 from maskel.sequence import Clip, SkeletonSequence
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -59,6 +61,8 @@ class PrepareSummary:
         faults: For each kind of fault the number of bad files.
         first_faults: The first bad files, a sentence each.
         benchmarks: For each benchmark its sizes.
+        missing_joints: Joints of these bodies and frames that the raw files lack; see the source's options.
+        conversion: What became of the source's joints, where the set has another layout.
     """
 
     out: Path
@@ -75,6 +79,8 @@ class PrepareSummary:
     faults: Mapping[str, int]
     first_faults: tuple[str, ...]
     benchmarks: Mapping[str, BenchmarkSummary]
+    missing_joints: int = 0
+    conversion: str = ""
 
 
 def prepare(
@@ -84,6 +90,7 @@ def prepare(
     workers: int = CORES,
     strict: bool = False,
     drop_duplicates: bool = False,
+    to_layout: str | None = None,
 ) -> PrepareSummary:
     """Reads every raw file below ``roots`` and writes the prepared set ``out``; the result is the same for any workers.
 
@@ -94,9 +101,11 @@ def prepare(
         workers: Processes that read; >= 1.
         strict: Stop at the first bad file instead of leaving it out and counting it.
         drop_duplicates: Leave out clips whose joints equal those of an earlier clip bit for bit.
+        to_layout: Joint layout of the set, if not the source's own; the summary says what is invented and lost.
 
     Raises:
-        InputError: If ``out`` exists or cannot be written, nothing is found, or no file gives a clip.
+        InputError: If ``out`` exists or cannot be written, nothing is found, no file gives a clip, or the joints do
+            not convert.
         BadFileError: The first bad file, if ``strict``.
     """
     start = time.perf_counter()
@@ -106,12 +115,14 @@ def prepare(
     files = source.find(roots)
     if not files:
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")
+    converted = _conversion(source, to_layout)
+    layout = converted.target if converted else source.layout
     tally = _Tally(drop_duplicates)
-    options = source.recorded() | {"drop_duplicates": drop_duplicates}
+    options = source.recorded() | {"drop_duplicates": drop_duplicates, "to_layout": to_layout}
     workers = 1 if source.one_process else workers
     sizes = _file_sizes(files)
     with (
-        SetWriter(out, source.layout, source.classes, source.name, options, source.channels) as writer,
+        SetWriter(out, layout, source.classes, source.name, options, source.channels) as writer,
         _progress() as progress,
         closing(read_all(source, files, workers)) as readings,
     ):
@@ -120,6 +131,8 @@ def prepare(
             if strict and isinstance(reading, BadFileError):
                 raise reading
             for sequence in tally.kept(reading):
+                if converted:
+                    sequence = replace(sequence, joints=converted.apply(sequence.joints), layout=layout)
                 writer.add(sequence)
             tally.raw_size += size
             read = tally.raw_size / 1e6
@@ -143,7 +156,20 @@ def prepare(
         faults=dict(tally.faults),
         first_faults=tuple(map(str, tally.first_faults)),
         benchmarks=_benchmarks(source, splits, writer.clips, tally.duplicates),
+        missing_joints=tally.missing_joints,
+        conversion=converted.describe() if converted else "",
     )
+
+
+def _conversion(source: Source, to_layout: str | None) -> Conversion | None:
+    if to_layout is None or layout_named(to_layout) == source.layout:
+        return None
+    if source.may_miss_joints:
+        raise InputError(
+            "a joint that is missing as zeros cannot be averaged with others; to convert the layout, fill the gaps "
+            "(--missing interpolate)"
+        )
+    return conversion(source.layout, layout_named(to_layout))
 
 
 @dataclass
@@ -155,6 +181,7 @@ class _Tally:
     bodies: int = 0
     frames: int = 0
     left_out: int = 0
+    missing_joints: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     first_faults: list[BadFileError] = field(default_factory=list)
     duplicates: list[Clip] = field(default_factory=list)
@@ -174,6 +201,7 @@ class _Tally:
                 continue
             self.bodies += sequence.joints.shape[0]
             self.frames += sequence.joints.shape[1]
+            self.missing_joints += sequence.missing_joints
             yield sequence
 
     def _is_duplicate(self, sequence: SkeletonSequence) -> bool:
@@ -196,9 +224,14 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
     archives = {path: path.stat().st_size / count for path, count in members.items()}
     for file in files:
         try:
-            yield archives[file.path] if file.member else file.path.stat().st_size
+            yield archives[file.path] if file.member else _file_size(file.path)
         except OSError:
             yield 0  # reading it reports the fault
+
+
+def _file_size(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder that is one clip."""
+    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
 def _benchmarks(
@@ -246,6 +279,10 @@ def show(summary: PrepareSummary, console: Console) -> None:
         table.add_row("duplicates", f"{summary.duplicates:,} clips dropped")
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.faults.items()))
     table.add_row("bad files", f"{sum(summary.faults.values()):,}" + (f" ({kinds})" if kinds else ""))
+    if summary.missing_joints:
+        table.add_row("missing joints", f"{summary.missing_joints:,}, counted by body and frame")
+    if summary.conversion:
+        table.add_row("layout", summary.conversion)
     console.print(table)
     sizes = Table("benchmark", "train", "test", "published", "duplicates dropped")
     for name, benchmark in summary.benchmarks.items():

@@ -57,6 +57,9 @@ class Source(ABC):
     one_process: ClassVar[bool] = False
     """All clips stand in one file that is read front to back; more processes would only read it again."""
 
+    may_miss_joints: bool = False
+    """Whether single joints may be missing, all zero, in a body that exists."""
+
     @abstractmethod
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """The raw files below ``roots`` (folders, or archives where the set comes as one), in the set's order.

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.json_file import parse_json
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import KINECT20, Layout
 from maskel.sequence import Clip, SkeletonSequence
@@ -160,13 +161,7 @@ def _content(file: RawFile) -> bytes:
 
 def _joints(file: RawFile, content: bytes, label: int) -> Float64[np.ndarray, "t v c"]:
     """The coordinates as they stand in the file, if its label is that of the action in its name."""
-    try:
-        document = json.loads(content)
-    except json.JSONDecodeError as error:
-        kind = "truncated" if error.pos >= len(error.doc.rstrip()) else "not text"
-        raise BadFileError(str(file), kind, error.msg, "JSON", line=error.lineno) from error
-    except (ValueError, RecursionError) as error:  # another encoding, a number of thousands of digits, deep nesting
-        raise BadFileError(str(file), "not text", str(error), "JSON") from error
+    document = parse_json(content, str(file))
     if not isinstance(document, dict) or not {"skeletons", "label"} <= document.keys():
         raise BadFileError(str(file), "not text", "JSON of another form", "an object with skeletons and label")
     if type(document["label"]) is not int or document["label"] != label + 1:
