@@ -300,7 +300,7 @@ def test_predictions_of_other_streams_are_not_drawn_on_joints(folder: Path, tmp_
         (f"mamp/{METRICS}", "mamp has no metrics.csv"),
         (f"knn/{RESULT}", "knn: it has no result.json, so it is not finished"),
         (f"linear/{RESULT}", "linear: it has no result.json, so it is not finished"),
-        ("mamp/last.pt", "last.pt: not a whole saved state"),
+        ("mamp/last.safetensors", "last.safetensors: not a whole saved state"),
         ("mamp/encoder.safetensors", "no such encoder"),
     ],
 )
@@ -312,7 +312,7 @@ def test_what_a_run_lacks_is_said_and_the_rest_is_shown(
     assert sentence in elements.text
     kept = RunFolder(folder / "linear-untrained").read_result()
     assert f"{kept['correct']} / {kept['seen']}" in elements.text
-    methods = 2 if lost in ("mamp/last.pt", "mamp/encoder.safetensors") else 3
+    methods = 2 if lost in ("mamp/last.safetensors", "mamp/encoder.safetensors") else 3
     assert elements.classes["skeleton"] == methods * PANELS
 
 

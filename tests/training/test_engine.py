@@ -419,7 +419,7 @@ def test_a_finished_run_says_what_it_was(pretrained: RunFolder, prepared: Path) 
     assert sorted(file.name for file in pretrained.path.iterdir()) == [
         "config.yaml",
         "encoder.safetensors",
-        "last.pt",
+        "last.safetensors",
         "metrics.csv",
         "result.json",
     ]
@@ -459,7 +459,7 @@ def test_a_damaged_or_hostile_state_is_refused_and_never_run(
     kind: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = interrupted(prepared, tmp_path / "run", monkeypatch)
-    file, mark = run.path / "last.pt", tmp_path / "mark"
+    file, mark = run.path / "last.safetensors", tmp_path / "mark"
     whole = file.read_bytes()
     if kind == "random":
         file.write_bytes(np.random.default_rng(0).bytes(5000))
@@ -473,10 +473,10 @@ def test_a_damaged_or_hostile_state_is_refused_and_never_run(
         torch.save({"format": "maskel state 1", "method": Hostile(mark)}, file)
     else:
         torch.save({"model": {}} if kind == "foreign" else [1, 2], file)
-    with pytest.raises(InputError, match=r"last.pt: not a .*saved state.*start the run again"):
+    with pytest.raises(InputError, match=r"last.safetensors: not a .*saved state.*start the run again"):
         tiny.tiny_pretrain(prepared, run.path, resume=True)
     assert not mark.exists()
-    with pytest.raises(InputError, match=r"last.pt: not a"):
+    with pytest.raises(InputError, match=r"last.safetensors: not a"):
         run.load_state()
 
 

@@ -58,6 +58,8 @@ class SkeletonSet:
         self.bodies = _integers(self._columns["bodies"])
         self.frames = _integers(self._columns["frames"])
         _require(bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames")
+        fits = (self.bodies <= files.MOST_BODIES) & (self.frames <= files.MOST_BODY_FRAMES // self.bodies)
+        _require(bool(fits.all()), files.CLIPS, "a clip with more bodies or frames than a set may hold")
         in_classes = bool((self.labels >= 0).all() and (self.labels < len(self.classes)).all())
         _require(in_classes, files.CLIPS, f"a label outside 0 to {len(self.classes) - 1}")
         self.max_bodies = int(self.bodies.max())
