@@ -84,7 +84,7 @@ def read_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
 def _checksum(text: str, tensors: Mapping[str, Tensor]) -> int:
     checksum = zlib.crc32(text.encode())
     for name in sorted(tensors):
-        checksum = zlib.crc32(memoryview(tensors[name].flatten().view(torch.uint8).numpy()), checksum)
+        checksum = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().data, checksum)
     return checksum
 
 
