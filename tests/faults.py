@@ -101,6 +101,12 @@ def set_with_bodies(patch: pytest.MonkeyPatch) -> None:
     table.write_text("\n".join(lines) + "\n")
 
 
+def set_not_finite(patch: pytest.MonkeyPatch) -> None:
+    joints = np.load("set/joints.npy")
+    joints[0] = np.nan
+    np.save("set/joints.npy", joints)
+
+
 def loading(act: Callable[[Any], Any]) -> Arrange:
     """Do something with every batch that is loaded."""
 
@@ -236,6 +242,12 @@ FAULTS = [
         PRETRAIN,
         "maskel pretrain: set cannot be read as a prepared set (clips.csv holds a clip with more bodies or frames than a set may hold); prepare it again",
         arrange=set_with_bodies,
+    ),
+    Fault(
+        "a prepared set with a coordinate that is not a number",
+        "knn --data set --encoder run --k 3",
+        "maskel knn: set: clip clip00 holds a coordinate that is not finite; prepare the set again",
+        arrange=set_not_finite,
     ),
     Fault(
         "a benchmark that the set does not have",

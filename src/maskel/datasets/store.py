@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
@@ -132,7 +132,11 @@ class SkeletonSet:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def sequence(self, position: int) -> SkeletonSequence:
-        """The clip at ``position``, every coordinate as it was written (but -0.0 in an absent body is 0.0)."""
+        """The clip at ``position``, every coordinate as it was written (but -0.0 in an absent body is 0.0).
+
+        Raises:
+            InputError: If a coordinate is not finite: the file was changed after it was written.
+        """
         if not 0 <= position < len(self):
             raise IndexError(f"found position {position}, expected 0 to {len(self) - 1}")
         shape = (int(self.bodies[position]), int(self.frames[position]), *self._joints.shape[1:])
@@ -141,6 +145,7 @@ class SkeletonSet:
         segments, rows = self._segments[start:end].tolist(), self._rows[start:end].tolist()
         for (_, body, first, length), row in zip(segments, rows, strict=True):
             joints[body, first : first + length] = self._joints[row : row + length]
+        self._require_finite(joints[None], np.array([position]))
         return SkeletonSequence(self.clips[position], joints, self.layout)
 
     def gather(
@@ -156,6 +161,9 @@ class SkeletonSet:
                 published scripts), or a copy of the body (NTU RGB+D 120's). ``present`` is False for both.
 
         A clip whose bodies all come after its valid length counts its first body as present, and all zero.
+
+        Raises:
+            InputError: If a coordinate is not finite: the file was changed after it was written.
         """
         if bodies < 1:
             raise ValueError(f"found {bodies} bodies, expected at least 1")
@@ -172,6 +180,7 @@ class SkeletonSet:
                     kept = min(length, valid - first)
                     joints[slot, body, first : first + kept] = self._joints[row : row + kept]
                     present[slot, body] = True
+        self._require_finite(joints, positions)
         present[:, 0] |= ~present.any(axis=1)
         if single_body == "copy" and bodies >= 2:
             alone = np.flatnonzero(self.bodies[positions] == 1)
@@ -183,6 +192,13 @@ class SkeletonSet:
             labels=torch.from_numpy(self.labels[positions]),
             clips=torch.from_numpy(positions.copy()),
         )
+
+    def _require_finite(self, joints: Float32[np.ndarray, "b m t v c"], positions: Int64[np.ndarray, " b"]) -> None:
+        """Checked where clips are read: opening a set does not look at the joints."""
+        finite = np.isfinite(joints)
+        if not finite.all():
+            name = self.clips[int(positions[~finite.all(axis=(1, 2, 3, 4))][0])].name
+            raise InputError(f"{self.path}: clip {name} holds a coordinate that is not finite; prepare the set again")
 
 
 # what reading a damaged folder raises: this module's own checks are ValueErrors, the rest comes from the parsers
