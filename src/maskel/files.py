@@ -12,7 +12,7 @@ _MOST_YAML_BYTES = 100_000  # PyYAML reads some 100 kB a second; a run's options
 _DEEPEST = 30
 
 
-def write_atomically(path: Path, content: bytes | str, previous: Path | None = None) -> None:
+def write_atomically(path: Path, content: bytes | str, previous: Path | None = None, flush: bool = True) -> None:
     """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never a part.
 
     The new file is on the disk before it takes the old one's name, so that a crash of the machine loses neither.
@@ -21,17 +21,20 @@ def write_atomically(path: Path, content: bytes | str, previous: Path | None = N
         path: The file.
         content: All of it.
         previous: Where the old file goes instead of being replaced.
+        flush: Wait for the disk; needless for thousands of files that can be made again.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         if previous is not None and path.exists():
             path.replace(previous)
         temporary.replace(path)
-        _flush_names(path.parent)
+        if flush:
+            _flush_names(path.parent)
     except OSError as fault:
         fault.filename = str(path)  # a full disk names no file, other faults the temporary one
         raise

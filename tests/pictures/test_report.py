@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import tiny
 from maskel.commands.knn import knn
@@ -139,6 +140,32 @@ def test_a_run_may_have_any_name(copies: Path, tmp_path: Path) -> None:
     assert "script" not in elements.tags
     assert odd.name in elements.text
     assert "maskel </code><script>alert(2)</script>" in elements.text
+
+
+HOSTILE = "\"'><script>alert(3)</script><img src=x onerror=alert(4)>"
+
+
+def poisoned(value: Any) -> Any:
+    """The same with markup behind every word, names of options and entries included where any may stand."""
+    if isinstance(value, dict):
+        return {key: entry if key == "kind" else poisoned(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [poisoned(entry) for entry in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
+def test_no_word_of_a_run_becomes_an_element(copies: Path, tmp_path: Path) -> None:
+    for name in ALL:
+        config, result = copies / name / "config.yaml", copies / name / RESULT
+        config.write_text(yaml.safe_dump(poisoned(RunFolder(copies / name).read_config())))
+        result.write_text(json.dumps(poisoned(RunFolder(copies / name).read_result())))
+        table = copies / name / PREDICTIONS
+        if table.exists():
+            table.write_text(table.read_text().replace("kick", HOSTILE))
+    elements = Elements(page_of(copies, tmp_path))
+    assert not {"script", "img"} & set(elements.tags)
+    assert not any(name.startswith("on") for name in elements.attributes)
+    assert elements.text.count("<script>alert(3)</script>") > 10
 
 
 def test_attributes_are_escaped() -> None:

@@ -107,6 +107,8 @@ class RunFolder:
     def in_use(self) -> Iterator[None]:
         """Keep other processes from writing to this run; the system lets go of it when this process ends.
 
+        What a killed process left half-written is removed.
+
         Raises:
             InputError: If another process does so.
         """
@@ -120,6 +122,8 @@ class RunFolder:
                 raise InputError(f"{self.path} is in use by another process; wait for it, or stop it first") from fault
             except OSError:  # a file system without locks
                 pass
+            for partial in self.path.glob(".*.partial"):
+                partial.unlink(missing_ok=True)
             yield
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
