@@ -38,7 +38,7 @@ FORMAT = "maskel prepared set"
 VERSION = 1
 JOINTS, SEGMENTS, CLIPS, SPLITS, META = "joints.npy", "segments.npy", "clips.csv", "splits.json", "meta.json"
 CLIP_COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "bodies", "frames")
-MOST_BODIES, MOST_BODY_FRAMES = 100, 1_000_000
+MOST_BODIES, MOST_BODY_FRAMES = 100, 2**20
 """Of a clip. A reader takes memory for absent ones too, so a file must not claim what it likes."""
 JOINTS_DTYPE = np.dtype("<f4")
 SEGMENTS_DTYPE = np.dtype("<i4")
