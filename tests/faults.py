@@ -203,6 +203,12 @@ FAULTS = [
         arrange=write("my.yaml", "trainin: {epochs: 3}"),
     ),
     Fault(
+        "a recipe with an option left empty",
+        f"{PRETRAIN} --config my.yaml",
+        "maskel pretrain: training.lr: found no value, expected one; leave the option out to have 0.001",
+        arrange=write("my.yaml", "training: {lr: }"),
+    ),
+    Fault(
         "a recipe that is not YAML",
         f"{PRETRAIN} --config my.yaml",
         "maskel pretrain: my.yaml: not a YAML file (…)",

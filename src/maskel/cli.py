@@ -109,13 +109,32 @@ def _knn(arguments: Sequence[str]) -> None:
     _run_command("knn", knn, arguments)
 
 
-def _options(name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "") -> Options:
-    """Options of a command that has no recipe; ``several`` names an argument that takes all words without a dash."""
+def _options(
+    name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "", one: str = ""
+) -> Options:
+    """Options of a command that has no recipe.
+
+    ``several`` names an argument that takes all words without a dash, ``one`` an argument that takes the only such.
+    """
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
     if several:
         parser.add_argument(several, nargs="+", type=Path, help=_meaning(function)[several])
-    parser.add_function_arguments(function, skip={several, "run_command"}, as_group=False)
+    if one:
+        parser.add_argument(one, type=Path, help=_meaning(function)[one])
+    parser.add_function_arguments(function, skip={several, one, "run_command"}, as_group=False)
     return vars(parser.parse_args(_spell(arguments, parser)))
+
+
+def _inspect(arguments: Sequence[str]) -> None:
+    from maskel.commands.inspect import STANDARD_OUTPUT, as_json, show
+    from maskel.commands.inspect import inspect as inspect_set
+
+    options = _options("inspect", inspect_set, arguments, one="data")
+    found = inspect_set(**options)
+    if options["json"] == STANDARD_OUTPUT:
+        sys.stdout.write(as_json(found))
+    else:
+        show(found, Console(highlight=False))
 
 
 def _report(arguments: Sequence[str]) -> None:
@@ -155,6 +174,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "demo": (_demo, "the whole path on generated data, in a few minutes"),
     "synthesize": (_synthesize, "write synthetic recordings in NTU's raw format"),
     "prepare": (_prepare, "turn raw recordings into a prepared set"),
+    "inspect": (_inspect, "what is in a prepared set, and what is wrong with it"),
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
@@ -236,7 +256,22 @@ def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resum
     found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
     found.pop("config", None)
     found.pop("resume", None)
+    _refuse_nothing(parser, found)
     return parser.instantiate(found), resume is not None
+
+
+def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
+    """Refuse ``lr: null`` and the like, which the parser lets through, where an option needs a value.
+
+    Raises:
+        InputError: If there is one.
+    """
+    for action in parser._actions:
+        optional = action.default is None or "None" in str(getattr(action, "_typehint", ""))
+        if action.dest in found and found[action.dest] is None and not optional:
+            raise InputError(
+                f"{action.dest}: found no value, expected one; leave the option out to have {action.default}"
+            )
 
 
 def _take_configs(arguments: Sequence[str]) -> tuple[list[str], list[str], Path | None]:
