@@ -4,7 +4,7 @@ SEED ?= 0
 OUT ?= demo-run
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench fuzz clean
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
@@ -25,6 +25,10 @@ bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/npz.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/hacm_criterion.py
+	$(BIN)/python benchmarks/long_run.py
+
+fuzz: .venv/installed  ## 10,000 damaged files of every format through every reader
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/fuzz.py --cases 10000
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""What `test_distributed` runs in every process: python several_processes.py SET ENCODER OUT."""
+"""What `test_distributed` runs in every process: python several_processes.py SET ENCODER OUT, or endless SET OUT."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import tiny
+from maskel import cli
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
@@ -73,6 +74,11 @@ def not_finite(data: Path, out: Path, world: distributed.World) -> str:
     return ""
 
 
+def few_clips(out: Path) -> Path:
+    """A set whose test part is one clip: fewer than processes."""
+    return tiny.write_set(out, train=9, test=1)
+
+
 def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
     """All runs, below ``out``; returns what only this process knows."""
     world = distributed.start("cpu")
@@ -88,6 +94,9 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
         options = {"augment": augment, "cache_features": not augment, "training": tiny.PROBE, "device": "cpu"}
         linear(encoder, data, out=out / f"linear-{augment}", **options)
     knn(encoder, data, k=3, device="cpu", out=out / "knn")
+    few = few_clips(out / f"few-{world.rank}")
+    linear(encoder, few, training=tiny.PROBE, device="cpu", out=out / "linear-few")
+    knn(encoder, few, k=3, device="cpu", out=out / "knn-few")
     uneven = torch.full((2 * world.rank, 3), world.rank)  # the first process has no row
     gathered = distributed.gather_rows(uneven)
     return {
@@ -99,8 +108,27 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
     }
 
 
+def endless(data: Path, out: Path) -> None:
+    """A run in which the last process dies in its fourth step; the others must not wait for it."""
+    world = distributed.start("cpu")
+    load, calls = ClipBatches.load, []
+
+    def hooked(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
+        calls.append(epoch)
+        if len(calls) == 4 and world.rank == world.size - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(self, epoch, clips)
+
+    ClipBatches.load = hooked  # type: ignore[method-assign]
+    sizes = "--encoder.window=8 --encoder.dim=16 --encoder.depth=1 --encoder.num_heads=2 --device=cpu".split()
+    sizes += "--mamp.decoder_dim=16 --mamp.decoder_depth=1 --training.epochs=1000 --training.batch_size=5".split()
+    sys.exit(cli.main(["pretrain", f"--data={data}", f"--out={out}", *sizes]))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    if sys.argv[1] == "endless":
+        endless(Path(sys.argv[2]), Path(sys.argv[3]))
     known = everything(*(Path(argument) for argument in sys.argv[1:]))
     torch.save(known, Path(sys.argv[3]) / f"known-{known['world']['rank']}.pt")
     distributed.finish(together=True)

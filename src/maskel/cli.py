@@ -10,18 +10,20 @@ import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import yaml
+import torch
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace  # type: ignore[attr-defined]
 from rich.console import Console
 
 import maskel
 from maskel.errors import InputError, TrainingError
+from maskel.files import read_yaml
 from maskel.training import distributed
 from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder, command_line
@@ -29,6 +31,10 @@ from maskel.training.run import CONFIG, RunFolder, command_line
 RECIPES = Path(__file__).parent / "recipes"
 WITH_RECIPES = ("pretrain", "linear", "knn")
 """Commands that read recipes; a recipe may hold a section for each (``view`` is an option's name as well)."""
+
+OUT_OF_MEMORY = (
+    "out of memory; take a smaller training.batch_size or a smaller model, or cut the batch with training.accumulate"
+)
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -202,7 +208,10 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 2 for wrong input, 1 for a run that failed, 130 when stopped."""
+    """Run a command; returns the exit code: 0, 2 for wrong input, 1 for a run that failed, 130 when stopped.
+
+    ``docs/errors.md`` lists what can go wrong and what is then shown.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         _console.print("usage: maskel COMMAND [OPTIONS]; maskel COMMAND --help lists a command's options\n")
@@ -221,24 +230,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = command_line.set(tuple(arguments))
     try:
         COMMANDS[name][0](arguments[1:])
-    except (InputError, ArgumentError) as fault:
-        _console.print(f"maskel {name}: {_sentence(fault, name)}", markup=False)
-        return 2
-    except TrainingError as fault:
-        _console.print(f"maskel {name}: {fault}", markup=False)
-        return 1
-    except Stopped as stop:
-        _console.print(f"maskel {name}: {stop}", markup=False)
-        return 130
-    except OSError as fault:  # a full disk, a folder that may not be written
-        _console.print(f"maskel {name}: {fault.filename or 'a file'}: {fault.strerror or fault}", markup=False)
-        return 1
-    except KeyboardInterrupt:
-        _console.print(f"maskel {name}: stopped; nothing unfinished was kept", markup=False)
-        return 130
-    else:
         distributed.finish(together=True)
         return 0
+    except (InputError, ArgumentError) as fault:
+        return _complain(name, _sentence(fault, name), 2)
+    except TrainingError as fault:
+        return _complain(name, fault, 1)
+    except Stopped as stop:
+        return _complain(name, stop, 130)
+    except OSError as fault:  # a full disk, a folder that may not be written
+        return _complain(name, f"{fault.filename or 'a file'}: {fault.strerror or fault}", 1)
+    except KeyboardInterrupt:
+        return _complain(name, "stopped; nothing unfinished was kept", 130)
+    except Exception as fault:  # noqa: BLE001 (the one place where whatever is left becomes a sentence)
+        if _out_of_memory(fault):
+            return _complain(name, OUT_OF_MEMORY, 1)
+        traceback.print_exc()
+        what = f"{type(fault).__name__} in {maskel.__name__} {maskel.__version__}"
+        return _complain(
+            name, f"{what}: a fault of the program, not of yours; please report it with the lines above", 1
+        )
     finally:
         command_line.reset(typed)
         distributed.finish(together=False)
@@ -268,7 +279,22 @@ def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resum
     found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
     found.pop("config", None)
     found.pop("resume", None)
+    _refuse_nothing(parser, found)
     return parser.instantiate(found), resume is not None
+
+
+def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
+    """Refuse ``lr: null`` and the like, which the parser lets through, where an option needs a value.
+
+    Raises:
+        InputError: If there is one.
+    """
+    for action in parser._actions:
+        optional = action.default is None or "None" in str(getattr(action, "_typehint", ""))
+        if action.dest in found and found[action.dest] is None and not optional:
+            raise InputError(
+                f"{action.dest}: found no value, expected one; leave the option out to have {action.default}"
+            )
 
 
 def _take_configs(arguments: Sequence[str]) -> tuple[list[str], list[str], Path | None]:
@@ -315,9 +341,9 @@ def read_recipe(name: str, command: str) -> Options:
             raise InputError(f"no file and no recipe is called {name!r}; recipes are {', '.join(shipped)}")
         path = shipped[name]
     try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        raise InputError(f"{path}: not a YAML file ({' '.join(str(fault).split())})") from fault
+        content = read_yaml(path) or {}
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{path}: not a YAML file ({fault})") from fault
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"{path}: expected a mapping of option names to values")
     plain = {key: value for key, value in content.items() if key not in WITH_RECIPES}
@@ -369,6 +395,18 @@ def _sentence(fault: Exception, command: str) -> str:
     if isinstance(fault, ArgumentError):
         text += f"; maskel {command} --help lists the options"
     return text
+
+
+def _complain(command: str, sentence: object, code: int) -> int:
+    """One line on stderr; returns the exit code. Names come from anywhere, so nothing in it moves the cursor."""
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(sentence))
+    _console.print(f"maskel {command}: {shown}", markup=False)
+    return code
+
+
+def _out_of_memory(fault: Exception) -> bool:
+    """Whether memory ran out, on whichever device; PyTorch says so on a CPU by a plain RuntimeError."""
+    return isinstance(fault, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(fault)
 
 
 def _say(text: object) -> None:

@@ -395,7 +395,7 @@ def test_any_changed_byte_of_a_table_is_read_or_refused(intact: Path, data: st.D
         (changed / name).write_bytes(content)
         try:
             prepared = SkeletonSet.open(changed)
+            batch = prepared.gather(np.arange(len(prepared)), prepared.max_bodies)
         except InputError:
             return
-        batch = prepared.gather(np.arange(len(prepared)), prepared.max_bodies)
         assert batch.joints.shape[:2] == (len(prepared), prepared.max_bodies)

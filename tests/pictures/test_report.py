@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import tiny
 from elements import Elements
@@ -111,6 +112,32 @@ def test_a_run_may_have_any_name(copies: Path, tmp_path: Path) -> None:
     assert "script" not in elements.tags
     assert odd.name in elements.text
     assert "maskel </code><script>alert(2)</script>" in elements.text
+
+
+HOSTILE = "\"'><script>alert(3)</script><img src=x onerror=alert(4)>"
+
+
+def poisoned(value: Any) -> Any:
+    """The same with markup behind every word, names of options and entries included where any may stand."""
+    if isinstance(value, dict):
+        return {key: entry if key == "kind" else poisoned(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [poisoned(entry) for entry in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
+def test_no_word_of_a_run_becomes_an_element(copies: Path, tmp_path: Path) -> None:
+    for name in ALL:
+        config, result = copies / name / "config.yaml", copies / name / RESULT
+        config.write_text(yaml.safe_dump(poisoned(RunFolder(copies / name).read_config())))
+        result.write_text(json.dumps(poisoned(RunFolder(copies / name).read_result())))
+        table = copies / name / PREDICTIONS
+        if table.exists():
+            table.write_text(table.read_text().replace("kick", HOSTILE))
+    elements = Elements(page_of(copies, tmp_path))
+    assert not {"script", "img"} & set(elements.tags)
+    assert not any(name.startswith("on") for name in elements.attributes)
+    assert elements.text.count("<script>alert(3)</script>") > 10
 
 
 def test_attributes_are_escaped() -> None:
@@ -272,7 +299,7 @@ def test_predictions_of_other_streams_are_not_drawn_on_joints(folder: Path, tmp_
         (f"mamp/{METRICS}", "mamp has no metrics.csv"),
         (f"knn/{RESULT}", "knn: it has no result.json, so it is not finished"),
         (f"linear/{RESULT}", "linear: it has no result.json, so it is not finished"),
-        ("mamp/last.pt", "last.pt: not a whole saved state"),
+        ("mamp/last.safetensors", "last.safetensors: not a whole saved state"),
         ("mamp/encoder.safetensors", "no such encoder"),
     ],
 )
@@ -284,7 +311,7 @@ def test_what_a_run_lacks_is_said_and_the_rest_is_shown(
     assert sentence in elements.text
     kept = RunFolder(folder / "linear-untrained").read_result()
     assert f"{kept['correct']} / {kept['seen']}" in elements.text
-    methods = 2 if lost in ("mamp/last.pt", "mamp/encoder.safetensors") else 3
+    methods = 2 if lost in ("mamp/last.safetensors", "mamp/encoder.safetensors") else 3
     assert elements.classes["skeleton"] == methods * PANELS
 
 

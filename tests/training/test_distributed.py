@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,13 +14,14 @@ import pytest
 import torch
 
 import tiny
+from faults import DEAD_PROCESS
 from maskel.methods import METHODS
 from maskel.training.run import RunFolder
 from several_processes import everything
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
-RUNS = ("pretrain", "stopped", "linear-True", "linear-False", "knn")
+RUNS = ("pretrain", "stopped", "linear-True", "linear-False", "linear-few", "knn", "knn-few")
 
 
 def free_port() -> int:
@@ -27,8 +30,14 @@ def free_port() -> int:
         return asked.getsockname()[1]
 
 
-def launch(size: int, *command: str) -> list[str]:
-    """Run a command as ``size`` processes, as torchrun would; returns what each showed."""
+def launch(size: int, *command: str, codes: tuple[int, ...] = ()) -> list[str]:
+    """Run a command as ``size`` processes, as torchrun would; returns what each showed.
+
+    Args:
+        size: Processes.
+        command: Arguments of Python.
+        codes: Exit code expected of each process; 0 of all by default.
+    """
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size)}
     paths = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     processes = [
@@ -43,12 +52,12 @@ def launch(size: int, *command: str) -> list[str]:
         for rank in range(size)
     ]
     try:
-        shown = [process.communicate(timeout=120)[0] for process in processes]
+        shown = [process.communicate(timeout=300)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
-    for process, text in zip(processes, shown, strict=True):
-        assert process.returncode == 0, text
+    for process, text, code in zip(processes, shown, codes or (0,) * size, strict=True):
+        assert process.returncode == code, text
     return shown
 
 
@@ -99,20 +108,21 @@ def test_a_whole_pretraining_is_that_of_one_process(alone: Path, together: tuple
     assert (several.path / "config.yaml").read_bytes() == (one.path / "config.yaml").read_bytes()
 
 
-@pytest.mark.parametrize("run", ["linear-True", "linear-False"])
+@pytest.mark.parametrize("run", ["linear-True", "linear-False", "linear-few"])
 def test_linear_evaluation_counts_the_same(run: str, alone: Path, together: tuple[int, Path]) -> None:
     one, several = (RunFolder(out / run) for out in (alone, together[1]))
     for name in ("correct", "seen", "accuracy", "per_class", "best_epoch", "split"):
         assert several.read_result()[name] == one.read_result()[name], name
-    assert several.read_result()["seen"] == tiny.TEST
+    assert several.read_result()["seen"] == (1 if run == "linear-few" else tiny.TEST)
     assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
     for ours, theirs in zip(several.read_metrics(), one.read_metrics(), strict=True):
         assert (ours["correct"], ours["seen"]) == (theirs["correct"], theirs["seen"])
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
 
 
-def test_nearest_neighbours_count_the_same(alone: Path, together: tuple[int, Path]) -> None:
-    one, several = (RunFolder(out / "knn") for out in (alone, together[1]))
+@pytest.mark.parametrize("run", ["knn", "knn-few"])
+def test_nearest_neighbours_count_the_same(run: str, alone: Path, together: tuple[int, Path]) -> None:
+    one, several = (RunFolder(out / run) for out in (alone, together[1]))
     for name in ("correct", "seen", "per_class", "vote"):
         assert several.read_result()[name] == one.read_result()[name], name
     assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
@@ -156,3 +166,16 @@ def test_the_command_line_as_torchrun_starts_it(prepared: Path, tmp_path: Path) 
     launch(2, "-m", "maskel", "pretrain", f"--data={prepared}", f"--out={run.path}", *options)
     result = json.loads((run.path / "result.json").read_text())
     assert (result["processes"], result["steps"]) == (2, 3)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_when_a_process_dies_the_others_stop_with_a_sentence(size: int, prepared: Path, tmp_path: Path) -> None:
+    command = (str(HERE.parent / "several_processes.py"), "endless", str(prepared), str(tmp_path / "run"))
+    shown = launch(size, *command, codes=(1,) * (size - 1) + (-signal.SIGKILL,))
+    for text in shown[:-1]:
+        said = [line for line in text.splitlines() if line.startswith("maskel pretrain: ")]
+        assert len(said) == 1, text
+        expected = DEAD_PROCESS.shown.replace("of the 2", f"of the {size}")
+        assert re.fullmatch(".*".join(map(re.escape, expected.split("…"))), said[0]), said[0]
+        assert "Traceback" not in text
+    assert RunFolder(tmp_path / "run").load_state()["step"] == 3

@@ -11,7 +11,7 @@ from maskel.errors import InputError
 from maskel.methods import METHODS
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
-from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
+from maskel.models.encoder import Encoder, EncoderConfig, load_encoder, refuse_other_shapes
 from maskel.training import distributed
 from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, SingleBody, part
@@ -118,10 +118,12 @@ def load_method(run: RunFolder) -> MaskedMethod:
     """
     config = run.read_config()
     try:
-        name = config["method"]
-        method = METHODS[name](load_encoder(run.path), **config[name])
-        method.load_state_dict(run.load_state()["method"])
-    except (KeyError, TypeError, RuntimeError) as fault:
+        kind, options = METHODS[config["method"]], config[config["method"]]
+        encoder, weights = load_encoder(run.path), run.load_state()["method"]
+        refuse_other_shapes(lambda: kind(encoder, **options), {key: tuple(w.shape) for key, w in weights.items()})
+        method = kind(encoder, **options)
+        method.load_state_dict(weights)
+    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as fault:
         raise InputError(f"{run.path}: expected a pre-training run whose {STATE} fits its options") from fault
     return method.eval()
 

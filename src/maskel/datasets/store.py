@@ -78,6 +78,8 @@ class SkeletonSet:
         self.bodies = _integers(self._columns["bodies"])
         self.frames = _integers(self._columns["frames"])
         _require(bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames")
+        fits = (self.bodies <= files.MOST_BODIES) & (self.frames <= files.MOST_BODY_FRAMES // self.bodies)
+        _require(bool(fits.all()), files.CLIPS, "a clip with more bodies or frames than a set may hold")
         in_classes = bool((self.labels >= 0).all() and (self.labels < len(self.classes)).all())
         _require(in_classes, files.CLIPS, f"a label outside 0 to {len(self.classes) - 1}")
         self._first_frames = _integers(self._columns["first_frame"])
@@ -155,7 +157,11 @@ class SkeletonSet:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def sequence(self, position: int) -> SkeletonSequence:
-        """The clip at ``position``, every coordinate as it was written (but -0.0 in an absent body is 0.0)."""
+        """The clip at ``position``, every coordinate as it was written (but -0.0 in an absent body is 0.0).
+
+        Raises:
+            InputError: If a coordinate is not finite: the file was changed after it was written.
+        """
         if not 0 <= position < len(self):
             raise IndexError(f"found position {position}, expected 0 to {len(self) - 1}")
         shape = (int(self.bodies[position]), int(self.frames[position]), *self._joints.shape[1:])
@@ -164,6 +170,7 @@ class SkeletonSet:
         segments, rows = self._segments[start:end].tolist(), self._rows[start:end].tolist()
         for (_, body, first, length), row in zip(segments, rows, strict=True):
             joints[body, first : first + length] = self._joints[row : row + length]
+        self._require_finite(joints[None], np.array([position]))
         return SkeletonSequence(self.clips[position], joints, self.layout)
 
     @property
@@ -197,6 +204,9 @@ class SkeletonSet:
                 published scripts), or a copy of the body (NTU RGB+D 120's). ``present`` is False for both.
 
         A clip whose bodies all come after its valid length counts its first body as present, and all zero.
+
+        Raises:
+            InputError: If a coordinate is not finite: the file was changed after it was written.
         """
         if bodies < 1:
             raise ValueError(f"found {bodies} bodies, expected at least 1")
@@ -213,6 +223,7 @@ class SkeletonSet:
                     kept = min(length, valid - first)
                     joints[slot, body, first : first + kept] = self._joints[row : row + kept]
                     present[slot, body] = True
+        self._require_finite(joints, positions)
         present[:, 0] |= ~present.any(axis=1)
         if single_body == "copy" and bodies >= 2:
             alone = np.flatnonzero(self.bodies[positions] == 1)
@@ -225,6 +236,13 @@ class SkeletonSet:
             clips=torch.from_numpy(positions.copy()),
             channels=self.channels,
         )
+
+    def _require_finite(self, joints: Float32[np.ndarray, "b m t v c"], positions: Int64[np.ndarray, " b"]) -> None:
+        """Checked where clips are read: opening a set does not look at the joints."""
+        finite = np.isfinite(joints)
+        if not finite.all():
+            name = self.clips[int(positions[~finite.all(axis=(1, 2, 3, 4))][0])].name
+            raise InputError(f"{self.path}: clip {name} holds a coordinate that is not finite; prepare the set again")
 
 
 # what reading a damaged folder raises: this module's own checks are ValueErrors, the rest comes from the parsers

@@ -54,6 +54,8 @@ JOINTS, SEGMENTS, CLIPS, SPLITS, META = "joints.npy", "segments.npy", "clips.csv
 JOURNAL = "journal.jsonl"
 CLIP_FIELDS = tuple(field.name for field in fields(Clip))
 CLIP_COLUMNS = (*CLIP_FIELDS, "bodies", "frames")
+MOST_BODIES, MOST_BODY_FRAMES = 100, 2**20
+"""Of a clip. A reader takes memory for absent ones too, so a file must not claim what it likes."""
 JOINTS_DTYPE = np.dtype("<f4")
 SEGMENTS_DTYPE = np.dtype("<i4")
 
@@ -233,7 +235,7 @@ class SetWriter:
         """Appends one clip.
 
         Raises:
-            InputError: If a clip of this name was added before, or the disk is full.
+            InputError: If a clip of this name was added before, it is too long, or the disk is full.
             ValueError: If the clip's layout, label or number of channels does not fit the set, its name is empty or
                 breaks the line, or no body exists in any of its frames.
         """
@@ -245,6 +247,11 @@ class SetWriter:
             )
         if not clip.name or len(clip.name.splitlines()) != 1:
             raise ValueError(f"clip {clip.name!r}: expected a name of one line")
+        if len(joints) > MOST_BODIES or joints.shape[0] * joints.shape[1] > MOST_BODY_FRAMES:
+            raise InputError(
+                f"clip {clip.name}: found {joints.shape[0]} bodies and {joints.shape[1]} frames, expected at most "
+                f"{MOST_BODIES} bodies and {MOST_BODY_FRAMES:,} body-frames; cut it"
+            )
         if sequence.layout != self.layout:
             raise ValueError(f"clip {clip.name}: found layout {sequence.layout.name}, expected {self.layout.name}")
         if not 0 <= clip.label < len(self.classes):

@@ -1,6 +1,7 @@
 """The encoder: patches of a skeleton sequence in, one feature per token out. It is what downstream tasks keep."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -23,6 +24,13 @@ from maskel.sequence import CHANNELS, SCORE, XYZ, Channels, SkeletonBatch, num_c
 from maskel.transforms import Stream, test_view, to_stream
 
 _FORMAT = "maskel encoder 1"
+LARGEST, DEEPEST = 65_536, 1_000
+"""Bounds of a model's sizes and of its depth: what lies above is a slip, or not meant well."""
+
+_DAMAGE = (
+    *(SafetensorError, OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError),
+)
+"""What reading a damaged file raises."""
 
 Joints = Literal["all", "kept"]
 """Which joints of its input an encoder reads: all, or the layout's group ``kept``."""
@@ -66,10 +74,12 @@ class EncoderConfig:
             if getattr(self, name) not in get_args(known):
                 expected = ", ".join(get_args(known))
                 raise InputError(f"encoder: found {name} {getattr(self, name)!r}, expected one of {expected}")
-        if min(self.window, self.patch_frames, self.patch_joints, self.dim, self.depth, self.num_heads) < 1:
-            raise InputError("encoder: every size must be 1 or more")
-        if self.dim * self.mlp_ratio < 1:
-            raise InputError(f"encoder: mlp_ratio {self.mlp_ratio} leaves no width; expected a number such as 4")
+        for name in ("window", "patch_frames", "patch_joints", "dim", "depth", "num_heads"):
+            most = DEEPEST if name == "depth" else LARGEST
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"encoder: found {name} {getattr(self, name)}, expected 1 to {most}")
+        if not 1 <= self.dim * self.mlp_ratio <= LARGEST:
+            raise InputError(f"encoder: mlp_ratio {self.mlp_ratio} makes no width from 1 to {LARGEST}; expected 4, say")
         if self.window % self.patch_frames:
             raise InputError(f"encoder: patch_frames {self.patch_frames} does not divide the window of {self.window}")
         if self.dim % self.num_heads:
@@ -255,15 +265,36 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
         with safe_open(file, framework="pt") as stored:
             about = json.loads((stored.metadata() or {}).get("maskel", "{}"))
             if about.get("format") != _FORMAT:
-                raise InputError(f"{file}: not an encoder of this version ({_FORMAT}); found {about.get('format')!r}")
-            layout = layout_named(about["layout"])
+                raise ValueError(f"not an encoder of this version, {_FORMAT}; found {about.get('format')!r}")
+            layout, config = layout_named(about["layout"]), EncoderConfig(**about["config"])
             channels = tuple(about.get("channels", XYZ))
             if channels not in CHANNELS:
                 raise ValueError(f"channels {channels}")
-            encoder = Encoder(layout, EncoderConfig(**about["config"]), channels)
-            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no iterator)
-        encoder.load_state_dict(weights)
-    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as fault:
+            names = stored.keys()
+            found = {name: tuple(stored.get_slice(name).get_shape()) for name in names}
+            refuse_other_shapes(lambda: Encoder(layout, config, channels), found)
+            encoder = Encoder(layout, config, channels)
+            encoder.load_state_dict({name: stored.get_tensor(name) for name in found})
+        if not all(bool(weight.isfinite().all()) for weight in encoder.parameters()):
+            raise ValueError("a weight is not finite")
+    except (InputError, *_DAMAGE) as fault:
         reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
         raise InputError(f"{file}: not a whole maskel encoder ({reason}); train or copy it again") from fault
     return encoder.to(device).eval()
+
+
+def refuse_other_shapes(build: Callable[[], nn.Module], found: Mapping[str, tuple[int, ...]]) -> None:
+    """Make sure that stored weights are those of a model, before any memory is taken for it.
+
+    Args:
+        build: Makes the model; called where tensors have shapes but no memory.
+        found: Shape of each stored weight.
+
+    Raises:
+        ValueError: If a weight is missing, not known, or of another shape.
+    """
+    with torch.device("meta"):
+        expected = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ValueError(f"{name} is {found.get(name, 'missing')}, expected {expected.get(name, 'none')}")

@@ -1,6 +1,7 @@
 """The report page: sections in order, each of which says in one sentence why something is missing from it."""
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskel.errors import InputError
+from maskel.files import read_text
 from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, line_chart
 from maskel.pictures.figures import reconstructions
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
@@ -15,6 +17,9 @@ from maskel.pictures.masks import masks_of_runs
 from maskel.pictures.runs import Run
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
 from maskel.training.run import PREDICTIONS
+
+MOST_CLASSES = 1_000
+"""Of a confusion matrix."""
 
 
 def render(runs: Sequence[Run], clips: int) -> str:
@@ -140,14 +145,15 @@ def read_confusion(path: Path, classes: Sequence[str]) -> Int64[np.ndarray, "k k
     """How often a clip of each true class (row) was given each class (column).
 
     Raises:
-        InputError: If there is no such table, or it names other classes.
+        InputError: If there is no such table, it names other classes, or there are too many of them.
     """
+    if len(classes) > MOST_CLASSES:
+        raise InputError(f"{len(classes)} classes are too many for a picture; {MOST_CLASSES} fit")
     index = {name: label for label, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                counts[index[row["class"]], index[row["predicted"]]] += 1
+        for row in csv.DictReader(io.StringIO(read_text(path), newline="")):
+            counts[index[row["class"]], index[row["predicted"]]] += 1
     except FileNotFoundError as fault:
         raise InputError(f"{path.parent.name} has no {path.name}") from fault
     except (OSError, ValueError, KeyError, csv.Error) as fault:

@@ -154,7 +154,7 @@ def _read(path: Path, name: str) -> Run:
         return Run(name, folder, kind, config, result, "", _answers(kind, result), _best_epoch(kind, result))
     except InputError as fault:
         return Run(name, folder, kind, config, {}, str(fault))
-    except (KeyError, TypeError, ValueError) as fault:
+    except (KeyError, TypeError, ValueError, OverflowError) as fault:
         lacking = f"it lacks {fault}" if isinstance(fault, KeyError) else str(fault)
         return Run(name, folder, kind, config, {}, f"its {RESULT} is not what maskel {kind} writes ({lacking})")
 

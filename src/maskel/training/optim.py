@@ -27,6 +27,9 @@ class Training:
         precision: Of matrix products: ``fp32``; ``bf16``; or ``auto``, which is bf16 where the hardware multiplies it.
         compile: Compile the method with torch.compile (needs a C++ compiler on a CPU).
         save_epochs: Save the whole state every so many epochs, and at the end.
+        save_steps: Save it also every so many steps, where an epoch is long; 0 for never.
+        deterministic: Refuse operations whose result depends on the order in which parallel parts finish, and use
+            slower ones in their place. On a CPU the results are the same without.
     """
 
     epochs: int
@@ -40,10 +43,14 @@ class Training:
     precision: Precision = "fp32"
     compile: bool = False
     save_epochs: int = 1
+    save_steps: int = 0
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.accumulate, self.save_epochs) < 1:
             raise InputError("training: epochs, batch_size, accumulate and save_epochs must be 1 or more")
+        if self.save_steps < 0:
+            raise InputError(f"training: found save_steps {self.save_steps}, expected 0 (never) or more")
         if min(self.lr, self.min_lr, self.warmup_epochs, self.weight_decay, self.clip_grad) < 0:
             raise InputError("training: lr, min_lr, warmup_epochs, weight_decay and clip_grad must be 0 or more")
 
