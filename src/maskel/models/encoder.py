@@ -1,9 +1,10 @@
 """The encoder: patches of a skeleton sequence in, one feature per token out. It is what downstream tasks keep."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from maskel.files import write_atomically
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
+from maskel.models.released import build_released, read_release
+from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import Transformer, initialise, position_embedding
 from maskel.sequence import CHANNELS, SCORE, XYZ, Channels, SkeletonBatch, num_coordinates
 from maskel.transforms import Stream, test_view, to_stream
@@ -90,12 +93,14 @@ class Encoder(nn.Module):
         coordinates: How many of the channels are coordinates.
         grid: Patches in time T' and over joints V'.
         joints: Names of the joints read, in the order of the grid.
+        adapted: What `maskel.models.adaptation` did to run it on another layout or window; empty if it did nothing.
 
     Raises:
         InputError: If patches do not divide the joints, or the layout lacks the group of joints to read.
     """
 
     _read: Tensor
+    adapted: str = ""
 
     def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), channels: Channels = XYZ) -> None:
         super().__init__()
@@ -238,29 +243,37 @@ class Encoder(nn.Module):
         )  # one entry: several come in any order
 
 
+def build_encoder(about: Mapping[str, Any]) -> Encoder:
+    """An encoder of the layout, channels and sizes that a file tells, with random weights."""
+    channels = tuple(about.get("channels", XYZ))
+    if channels not in CHANNELS:
+        raise ValueError(f"channels {channels}")
+    return Encoder(layout_named(about["layout"]), EncoderConfig(**about["config"]), channels)
+
+
 def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
-    """The encoder of a run folder or an ``encoder.safetensors`` file, in eval mode.
+    """The encoder of a run folder, an ``encoder.safetensors`` file or a checkpoint of a public release, in eval mode.
 
     Args:
-        path: A run folder of ``maskel pretrain``, or the file itself.
+        path: A run folder of ``maskel pretrain``, or the file itself; ``.pth`` files of MAMP's and HA-CM's public code
+            are read as `maskel.models.released` describes.
         device: Where to put it.
 
     Raises:
-        InputError: If there is no such file, or it is not a whole maskel encoder.
+        InputError: If there is no such file, or it is not a whole encoder.
     """
     file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
     if not file.is_file():
-        raise InputError(f"{file}: no such encoder; expected a run folder or an encoder.safetensors file")
+        raise InputError(f"{file}: no such encoder; expected a run folder, an encoder.safetensors or a .pth file")
+    if is_torch_file(file):
+        about, weights = read_release(file).encoder
+        return build_released(file, lambda: build_encoder(about), weights).to(device)
     try:
         with safe_open(file, framework="pt") as stored:
             about = json.loads((stored.metadata() or {}).get("maskel", "{}"))
             if about.get("format") != _FORMAT:
                 raise InputError(f"{file}: not an encoder of this version ({_FORMAT}); found {about.get('format')!r}")
-            layout = layout_named(about["layout"])
-            channels = tuple(about.get("channels", XYZ))
-            if channels not in CHANNELS:
-                raise ValueError(f"channels {channels}")
-            encoder = Encoder(layout, EncoderConfig(**about["config"]), channels)
+            encoder = build_encoder(about)
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no iterator)
         encoder.load_state_dict(weights)
     except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as fault:
