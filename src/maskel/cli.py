@@ -103,12 +103,19 @@ def _knn(arguments: Sequence[str]) -> None:
     _run_command("knn", knn, arguments)
 
 
-def _options(name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "") -> Options:
-    """Options of a command that has no recipe; ``several`` names an argument that takes all words without a dash."""
+def _options(
+    name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "", one: str = ""
+) -> Options:
+    """Options of a command that has no recipe.
+
+    ``several`` names an argument that takes all words without a dash, ``one`` an argument that takes the only one.
+    """
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
     if several:
         parser.add_argument(several, nargs="+", type=Path, help=_meaning(function)[several])
-    parser.add_function_arguments(function, skip={several, "run_command"}, as_group=False)
+    if one:
+        parser.add_argument(one, type=Path, help=_meaning(function)[one])
+    parser.add_function_arguments(function, skip={several, one, "run_command"}, as_group=False)
     return vars(parser.parse_args(_spell(arguments, parser)))
 
 
@@ -129,6 +136,12 @@ def _view(arguments: Sequence[str]) -> None:
     if arguments[0] != "masks":
         raise InputError(f"no picture is called {arguments[0]!r}; known is masks")
     _say(masks(**_options("view masks", masks, arguments[1:], several="runs")))
+
+
+def _convert(arguments: Sequence[str]) -> None:
+    from maskel.commands.convert import convert
+
+    _say("\n".join(convert(**_options("convert", convert, arguments, one="source"))))
 
 
 def _synthesize(arguments: Sequence[str]) -> None:
@@ -152,6 +165,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
+    "convert": (_convert, "turn a released checkpoint into an encoder, or a run into a released checkpoint"),
     "report": (_report, "show runs on one HTML page"),
     "view": (_view, "show one picture: how often methods hide each joint and time of a clip"),
 }

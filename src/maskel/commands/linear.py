@@ -9,12 +9,14 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
 from maskel.methods.linear_probe import LinearProbe
+from maskel.models.adaptation import adapted
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.training import distributed
 from maskel.training.engine import fit
 from maskel.training.features import count, extract
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody, part
 from maskel.training.optim import SGDTraining
+from maskel.training.progress import note
 from maskel.training.run import Row, RunFolder, describe, open_run, refuse_taken, write_predictions
 from maskel.transforms import TrainView
 
@@ -23,6 +25,7 @@ def linear(
     encoder: Path,
     data: Path,
     benchmark: str = "xsub",
+    window: int | None = None,
     augment: bool = True,
     cache_features: bool = False,
     untrained: bool = False,
@@ -39,9 +42,10 @@ def linear(
     The result is the last epoch's accuracy; the best epoch's is reported beside it, and named as such.
 
     Args:
-        encoder: A pre-training run folder or an ``encoder.safetensors`` file.
-        data: A prepared set of the encoder's layout.
+        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Whose training part to learn from and whose test part to count on.
+        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
         augment: See training clips through the random view, as published; without, in the test view.
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
@@ -65,6 +69,7 @@ def linear(
         "encoder": str(encoder),
         "data": str(data),
         "benchmark": benchmark,
+        "window": window,
         "augment": augment,
         "cache_features": cache_features,
         "untrained": untrained,
@@ -77,7 +82,7 @@ def linear(
     clips = SkeletonSet.open(data)
     train, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
     refuse_taken(None if resume else out)
-    frozen = load_frozen(encoder, clips, untrained, seed)
+    frozen = load_frozen(encoder, clips, window, untrained, seed)
     world = distributed.start(device)
     probe = build_seeded(lambda: LinearProbe(frozen, len(clips.classes)), seed)
     probe.to(world.device)
@@ -120,6 +125,7 @@ def linear(
                 "kind": "linear",
                 "encoder": str(encoder),
                 "untrained": untrained,
+                "adapted": frozen.adapted,
                 **describe(clips, benchmark),
                 "seed": seed,
                 **count(predicted, labels, clips.classes, len(test)),
@@ -146,18 +152,21 @@ def _epoch(row: Row) -> dict[str, float | int]:
     return {"epoch": int(row["epoch"]), "correct": int(row["correct"]), "accuracy": row["accuracy"]}
 
 
-def load_frozen(path: Path, clips: SkeletonSet, untrained: bool, seed: int) -> Encoder:
-    """The encoder to evaluate, or one of the same sizes with random weights.
+def load_frozen(path: Path, clips: SkeletonSet, window: int | None, untrained: bool, seed: int) -> Encoder:
+    """The encoder to evaluate, adapted to the set's layout and the window, or one of its sizes with random weights.
 
     Raises:
-        InputError: If its layout or channels are not the set's.
+        InputError: If its channels are not the set's, or it cannot be adapted.
     """
     encoder = load_encoder(path)
-    if (encoder.layout.name, encoder.channels) != (clips.layout.name, clips.channels):
+    if encoder.channels != clips.channels:
         raise InputError(
-            f"{path} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {clips.path} holds "
-            f"{clips.layout.name} ({', '.join(clips.channels)}); pre-train on a set of the same layout and channels"
+            f"{path} reads joints as {', '.join(encoder.channels)}, but {clips.path} holds "
+            f"{', '.join(clips.channels)}; pre-train on a set of the same channels"
         )
+    encoder = adapted(encoder, clips.layout, window)
     if untrained:
-        encoder = build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed)
-    return encoder.eval()
+        return build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed).eval()
+    if encoder.adapted:
+        note(encoder.adapted)
+    return encoder
