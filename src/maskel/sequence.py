@@ -99,13 +99,8 @@ class SkeletonBatch:
 
     def to(self, device: torch.device | str) -> "SkeletonBatch":
         """The same batch with every tensor on ``device``."""
-        return SkeletonBatch(
-            *(
-                tensor.to(device, non_blocking=True)
-                for tensor in (self.joints, self.lengths, self.present, self.labels, self.clips)
-            ),
-            self.channels,
-        )
+        names = ("joints", "lengths", "present", "labels", "clips")
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
     def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
         """The same clips with other joints, every frame of them valid (what a resampled view is)."""

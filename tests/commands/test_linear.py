@@ -176,15 +176,15 @@ def test_features_are_the_mean_over_both_body_slots(
 def test_another_layout_is_refused_in_a_sentence(pretrained: RunFolder, tmp_path: Path) -> None:
     data = tiny.write_set(tmp_path / "kinect", KINECT20, train=4, test=2)
     with pytest.raises(
-        InputError, match=r"reads layout ntu25 in 3D, but .*kinect holds kinect20 in 3D; pre-train on a set of the same"
+        InputError, match=r"reads layout ntu25 \(x, y, z\), but .*kinect holds kinect20 \(x, y, z\); pre-train on a set"
     ):
         probe(pretrained.path, data, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_other_coordinates_are_refused_in_a_sentence(prepared: Path, tmp_path: Path) -> None:
-    Encoder(NTU25, tiny.ENCODER, coordinates=2).save(tmp_path / "encoder.safetensors")
-    with pytest.raises(InputError, match=r"reads layout ntu25 in 2D, but .* holds ntu25 in 3D"):
+def test_other_channels_are_refused_in_a_sentence(prepared: Path, tmp_path: Path) -> None:
+    Encoder(NTU25, tiny.ENCODER, ("x", "y", "score")).save(tmp_path / "encoder.safetensors")
+    with pytest.raises(InputError, match=r"reads layout ntu25 \(x, y, score\), but .* holds ntu25 \(x, y, z\)"):
         probe(tmp_path, prepared, tmp_path / "run")
 
 

@@ -231,7 +231,7 @@ def test_the_writer_refuses_clips_that_do_not_fit(tmp_path: Path) -> None:
             writer.add(good)
         for bad, message in [
             (other_layout, "found layout ntu25, expected kinect20"),
-            (flat, "found 2 coordinates, expected 3"),
+            (flat, "found 2 channels, expected x, y, z"),
             (replace(good, clip=Clip("b", 2)), "found label 2, expected 0 to 1"),
             (replace(good, clip=Clip("b\nc", 0)), "a name of one line"),
             (clip_of(np.zeros((1, 3, V, 3)), "b"), "no body exists"),
@@ -333,7 +333,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "counts missing": change_json("meta.json", lambda meta: meta.pop("counts")),
     "count no number": change_json("meta.json", lambda meta: meta["counts"].update(rows="many")),
     "count negative": change_json("meta.json", lambda meta: meta["counts"].update(clips=-1)),
-    "coordinates wrong": change_json("meta.json", lambda meta: meta.update(coordinates=2)),
+    "channels wrong": change_json("meta.json", lambda meta: meta.update(channels=["x", "y"])),
+    "channels unknown": change_json("meta.json", lambda meta: meta.update(channels=["x", "z", "y"])),
+    "channels no list": change_json("meta.json", lambda meta: meta.update(channels=3)),
 }
 
 
