@@ -52,10 +52,12 @@ def weights(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
     return {name: released_weight(name, shape, phase) for name, shape in shapes.items()}
 
 
-def fill(module: nn.Module, arrays: dict[str, np.ndarray]) -> dict[str, str]:
-    """Give ``module`` the golden weights; returns released name -> our name of every parameter that is used."""
-    release = Release(Path("golden"), {}, None, weights(arrays))
-    module.load_state_dict(release.parameters, strict=True)
+def fill(module: nn.Module, arrays: dict[str, np.ndarray], more: dict[str, Tensor] | None = None) -> dict[str, str]:
+    """Give ``module`` the golden weights and ``more``; returns released name -> our name of every parameter used."""
+    known = module.state_dict()
+    state = {name: weight for name, weight in weights(arrays).items() if "head" not in name or name in known}
+    release = Release(Path("golden"), {}, None, state)
+    module.load_state_dict(release.parameters | (more or {}), strict=True)
     names = {name: our_name(name, release.is_hacm) for name in release.weights}
     return {name: own for name, own in names.items() if own is not None}
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from maskel.errors import InputError
@@ -72,8 +71,9 @@ def _told(release: Release, name: str) -> dict[str, Any]:
         "decoder_depth": release.depth("decoder_blocks"),
     }
     if name == "hacm":  # its code ignores what it is told
-        recipe = Path(__file__).parents[1] / "recipes" / "pretrain" / "hacm_released.yaml"
-        return told | yaml.safe_load(recipe.read_text())["hacm"]
+        from maskel.cli import read_recipe  # here, because the command line imports what it runs
+
+        return told | read_recipe("hacm_released", "pretrain")["hacm"]
     told |= {
         "ratio": release.option("", "mask_ratio", 0.9),
         "normalize_target": release.option("model_args", "norm_skes_loss", True),

@@ -1,6 +1,5 @@
 """The encoder: patches of a skeleton sequence in, one feature per token out. It is what downstream tasks keep."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,19 +8,17 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
 from maskel.errors import InputError
-from maskel.files import write_atomically
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
 from maskel.models.released import build_released, read_release
 from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import Transformer, initialise, position_embedding
+from maskel.models.weights import load_weights, save_weights
 from maskel.sequence import CHANNELS, SCORE, XYZ, Channels, SkeletonBatch, num_coordinates
 from maskel.transforms import Stream, test_view, to_stream
 
@@ -190,8 +187,8 @@ class Encoder(nn.Module):
         """One feature vector per clip: the mean of the normed tokens over time, joints and the bodies present.
 
         Args:
-            joints: (B, M, T, V, C) in the unit and centred as the training data were; absent bodies all zero. Any number of
-                frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
+            joints: (B, M, T, V, C) in the unit and centred as the training data were; absent bodies all zero. Any
+                number of frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
             lengths: (B,) valid frames of each clip; all T of them by default.
         """
         tensor = torch.as_tensor(joints, dtype=torch.float32, device=self.patch_embed.weight.device)
@@ -206,20 +203,22 @@ class Encoder(nn.Module):
         clips = SkeletonBatch(tensor, lengths, present, blank, blank, self.channels)
         return self.pool(test_view(clips, self.config.window), absent_bodies=False)
 
-    def pool(self, batch: SkeletonBatch, absent_bodies: bool) -> Float32[Tensor, "b d"]:
+    def pool(self, batch: SkeletonBatch, absent_bodies: bool, per_joint: bool = False) -> Float32[Tensor, "b f"]:
         """Mean of the normed tokens over time, joints and bodies, (B, D), from a view of the encoder's window.
 
         Absent bodies' tokens depend on the embeddings alone, so one zero body is encoded for all of them. A copy of the
         only body does not change the mean, so copies are left out. The result is that of encoding every slot. Only
-        without gradients and stochastic depth.
+        where nothing random acts on the tokens.
 
         Args:
             batch: Clips resampled to the window, joint positions (the stream is derived here).
             absent_bodies: Average over all M slots, as published, or over the bodies present.
+            per_joint: Keep the joints apart: (B, V'·D), as fine-tuning does.
         """
         bodies = batch.joints[batch.present]  # (R, T, V, C)
         rows = torch.cat((bodies, torch.zeros_like(bodies[:1])))
-        features = self(self.stream(rows)).float().mean(1)
+        tokens = self(self.stream(rows)).float()
+        features = self.over_time(tokens) if per_joint else tokens.mean(1)
         weights = batch.present.float()
         sums = features.new_zeros(*batch.present.shape, features.shape[1])
         sums[batch.present] = features[:-1]
@@ -229,18 +228,23 @@ class Encoder(nn.Module):
             weights += absent
         return sums.sum(1) / weights.sum(1, keepdim=True)
 
+    def over_time(self, tokens: Float[Tensor, "r n d"]) -> Float[Tensor, "r f"]:
+        """The mean of each joint's tokens over time, joint after joint: (R, V'·D)."""
+        return tokens.unflatten(1, self.grid).mean(1).flatten(1)
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """All parameters by depth, as layer decay counts it: the embeddings, each block, the final norm."""
+        embeddings = [*self.patch_embed.parameters(), self.time_embed, self.joint_embed]
+        blocks = [list(block.parameters()) for block in self.transformer.blocks]
+        return [embeddings, *blocks, list(self.transformer.norm.parameters())]
+
+    def about(self) -> dict[str, Any]:
+        """What an encoder of the same sizes is built from, as JSON can hold it; `build_encoder` reads it."""
+        return {"layout": self.layout.name, "channels": self.channels, "config": asdict(self.config)}
+
     def save(self, path: Path) -> None:
         """Write weights and everything needed to rebuild the encoder to one ``.safetensors`` file."""
-        about = {
-            "format": _FORMAT,
-            "layout": self.layout.name,
-            "channels": self.channels,
-            "config": asdict(self.config),
-        }
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        write_atomically(
-            path, safetensors_bytes(weights, {"maskel": json.dumps(about)})
-        )  # one entry: several come in any order
+        save_weights(path, self, {"format": _FORMAT, **self.about()})
 
 
 def build_encoder(about: Mapping[str, Any]) -> Encoder:
@@ -268,15 +272,4 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
     if is_torch_file(file):
         about, weights = read_release(file).encoder
         return build_released(file, lambda: build_encoder(about), weights).to(device)
-    try:
-        with safe_open(file, framework="pt") as stored:
-            about = json.loads((stored.metadata() or {}).get("maskel", "{}"))
-            if about.get("format") != _FORMAT:
-                raise InputError(f"{file}: not an encoder of this version ({_FORMAT}); found {about.get('format')!r}")
-            encoder = build_encoder(about)
-            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no iterator)
-        encoder.load_state_dict(weights)
-    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as fault:
-        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
-        raise InputError(f"{file}: not a whole maskel encoder ({reason}); train or copy it again") from fault
-    return encoder.to(device).eval()
+    return load_weights(file, "encoder", _FORMAT, build_encoder).to(device)

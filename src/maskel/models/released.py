@@ -11,11 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from maskel.errors import InputError
 from maskel.models.torch_file import TorchFile
+from maskel.models.weights import TYPES, refuse_others
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -42,7 +42,14 @@ _HACM_NAMES = _NAMES | {
 _HACM_DEAD = re.compile(r"mask_token(_s)?|decoder_embed_[ts]\..*|decoder_fc(_[ts])?\..*")
 """Parameters of HA-CM's release that nothing reads: they never get a gradient."""
 _HEAD = "head."
-"""Beginning of the classifier's names, in checkpoints of linear evaluation and fine-tuning."""
+_HEAD_NAMES = {
+    "head.fc.0.": "head.norm.",
+    "head.fc.1.": "head.linear.",
+    "head.fc1.": "head.fc1.",
+    "head.bn.": "head.bn.",
+    "head.fc2.": "head.fc2.",
+}
+"""The classifier's names, in checkpoints of linear evaluation and of fine-tuning."""
 
 PATCH_WEIGHT = "encoder.patch_embed.weight"
 
@@ -58,7 +65,7 @@ STREAMS = {
 
 
 def our_name(released: str, hacm: bool) -> str | None:
-    """Our name of a parameter, that of a method with its encoder and decoder; None if nothing reads it.
+    """Our name of a parameter, that in a method or a classifier; None if nothing reads it.
 
     Args:
         released: Name in the public code.
@@ -67,8 +74,10 @@ def our_name(released: str, hacm: bool) -> str | None:
     Raises:
         KeyError: If the public code has no such parameter.
     """
-    if released.startswith(_HEAD) or (hacm and _HACM_DEAD.fullmatch(released)):
+    if hacm and _HACM_DEAD.fullmatch(released):
         return None
+    if released.startswith(_HEAD):
+        return _renamed(released, _HEAD_NAMES)
     return _renamed(released, _HACM_NAMES if hacm else _MASKED_NAMES)
 
 
@@ -212,10 +221,8 @@ class Release:
             raise InputError(f"{self.path}: found a model of {coordinates} coordinates, expected 3")
         about = {"layout": "ntu25", "config": config}
         start = "encoder."
-        weights = {
-            name.removeprefix(start): weight for name, weight in self.parameters.items() if name.startswith(start)
-        }
-        return about, weights
+        own = {name.removeprefix(start): weight for name, weight in self.parameters.items() if name.startswith(start)}
+        return about, own
 
     def weight(self, name: str, dimensions: int) -> Tensor:
         """A parameter that every model of its kind has.
@@ -271,12 +278,7 @@ def build_released(path: Path, build: Callable[[], _Module], weights: Mapping[st
         InputError: If sizes do not fit each other, or a weight is missing, not known, or of another shape.
     """
     try:
-        with torch.device("meta"):  # no memory is taken for sizes that a few weights claim and the others do not have
-            expected = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
-        found = {name: tuple(weight.shape) for name, weight in weights.items()}
-        for name in sorted(expected.keys() | found.keys()):
-            if expected.get(name) != found.get(name):
-                raise ValueError(f"{name}: found shape {found.get(name)}, expected {expected.get(name)}")
+        refuse_others(build, {name: (TYPES.get(w.dtype, "?"), list(w.shape)) for name, w in weights.items()})
     except (InputError, TypeError, ValueError, RuntimeError, OverflowError) as fault:
         raise InputError(
             f"{path}: not a whole checkpoint of a public release ({str(fault).splitlines()[0]})"
