@@ -8,7 +8,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.classifier import load_classifier
 from maskel.training import distributed, loading
-from maskel.training.optim import Precision
+from maskel.training.precision import Precision, resolved
 from maskel.training.run import RunFolder, describe, open_run, refuse_taken
 from maskel.training.scores import Scores
 from maskel.training.supervised import require_fit, score_clips
@@ -74,6 +74,7 @@ def evaluate(
                 "head": model.kind,
                 **describe(clips, benchmark),
                 "part": part,
+                "precision": resolved(precision, world.device),
                 **scores.count(len(positions)),
                 "minutes": (time.perf_counter() - started) / 60,
                 "processes": world.size,

@@ -17,7 +17,7 @@ from maskel.files import write_atomically
 from maskel.methods.classifier import Classifier, load_classifier
 from maskel.sequence import Clip, SkeletonSequence
 from maskel.training import distributed
-from maskel.training.optim import Precision
+from maskel.training.precision import Precision
 from maskel.training.supervised import require_fit, score_clips
 
 
