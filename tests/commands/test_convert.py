@@ -47,7 +47,8 @@ def test_what_is_dead_or_left_out_or_unknown_is_said(tmp_path: Path) -> None:
     assert "reads: 18 joints of ntu25, joint stream, 72 frames in patches of 3; tokens are poincare" in shown
     shown = convert(write_checkpoint(source, "classifier_linprobe", "model"), tmp_path / "e.safetensors")
     assert shown[0] == "method: unknown; an encoder of a downstream model, without a decoder"
-    assert "classifier: left out: head.fc.weight, head.fc.bias" in shown
+    (head,) = (line for line in shown if line.startswith("classifier: not part of an encoder"))
+    assert "head.fc.1.weight, head.fc.1.bias" in head
     torch.save(torch.load(source, weights_only=False)["model"], source)
     shown = convert(source, tmp_path / "e.safetensors")
     assert any("8 heads (assumed: the file does not say)" in line for line in shown)

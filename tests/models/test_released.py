@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import maskel
 import tiny
+from maskel.datasets.ntu import ACTIONS
 from maskel.errors import InputError
 from maskel.layouts import KINECT20, NTU25
 from maskel.losses import masked_mean_squared_error
@@ -54,23 +55,37 @@ def test_a_checkpoint_of_hacm_gives_the_published_loss(tmp_path: Path) -> None:
     torch.testing.assert_close(loss, torch.tensor(arrays["loss"]), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("name", ["classifier_linprobe", "classifier_finetune", "hacm_classifier_linprobe"])
-def test_a_downstream_checkpoint_gives_the_published_features(name: str, tmp_path: Path) -> None:
-    arrays, config = golden("hacm_classifier_linprobe" if name.startswith("hacm") else "classifier_linprobe")
-    state = weights(arrays)
-    head = {f"head.{layer}": torch.zeros(2) for layer in ("bn.weight", "fc1.bias", "fc.0.running_mean", "fc.1.weight")}
-    model = {key: weight for key, weight in state.items() if not key.startswith("head.")} | head
-    torch.save(
-        {"model": model, "args": Namespace(model="model.transformer.Transformer", model_args=config)}, tmp_path / "c"
-    )
-    encoder = load_encoder(tmp_path / "c")  # known by its first bytes
-    assert read_release(tmp_path / "c").head == tuple(head)
+DOWNSTREAM = [f"{prefix}classifier_{stage}" for prefix in ("", "hacm_") for stage in ("linprobe", "finetune")]
+
+
+@pytest.mark.parametrize("name", DOWNSTREAM)
+def test_a_downstream_checkpoint_gives_the_published_logits(name: str, tmp_path: Path) -> None:
+    source = write_checkpoint(tmp_path / "c.pth", name, "model")
+    classifier = maskel.load_classifier(source)
+    assert classifier.kind == ("linear" if name.endswith("linprobe") else "finetune")
+    assert classifier.task.classes == tuple("1234567")
+    arrays, _ = golden(name)
     joints = bodies(arrays)
     clips = torch.arange(3)
     batch = SkeletonBatch(joints, torch.full((3,), joints.shape[2]), joints.flatten(2).any(2), clips, clips)
     with torch.no_grad():
-        logits = encoder.pool(batch, absent_bodies=True) @ state["head.fc.weight"].T + state["head.fc.bias"]
-    torch.testing.assert_close(logits, torch.from_numpy(arrays["logits"]), rtol=1e-5, atol=1e-6)
+        logits = classifier.logits(batch)
+    torch.testing.assert_close(logits, torch.from_numpy(arrays["logits"]), rtol=1e-5, atol=1e-5)
+    source = source.rename(tmp_path / "checkpoint")  # known by its first bytes
+    tiny.assert_identical(load_encoder(source).state_dict(), classifier.encoder.state_dict())
+    assert len(read_release(source).head) == (5 if name.endswith("linprobe") else 9)
+
+
+@pytest.mark.parametrize(("count", "single_body"), [(60, "zero"), (120, "copy"), (51, "zero")])
+def test_classes_are_ntus_or_numbers(count: int, single_body: str, tmp_path: Path) -> None:
+    content = torch.load(write_checkpoint(tmp_path / "c.pth", "classifier_linprobe", "model"), weights_only=False)
+    content["model"] |= {"head.fc.1.weight": torch.zeros(count, 32), "head.fc.1.bias": torch.zeros(count)}
+    torch.save(content, tmp_path / "c.pth")
+    task = maskel.load_classifier(tmp_path / "c.pth").task
+    assert task.classes == (ACTIONS[:count] if count != 51 else tuple(map(str, range(1, 52))))
+    assert task.single_body == single_body
+    with pytest.raises(InputError, match=r"has no head\.fc\.1\.weight"):
+        maskel.load_classifier(write_checkpoint(tmp_path / "c.pth", "mae", "model_mae"))
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)

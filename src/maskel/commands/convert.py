@@ -62,7 +62,7 @@ def _describe_release(release: Release) -> Iterator[str]:
         width, depth = release.weight("decoder_pred.weight", 2).shape[1], release.depth("decoder_blocks")
         yield f"decoder: {width} wide, {depth} blocks; not part of an encoder, maskel.load_release reads it"
     if release.head:
-        yield f"classifier: left out: {', '.join(release.head)}"
+        yield f"classifier: not part of an encoder, maskel.load_classifier reads it: {', '.join(release.head)}"
     if release.dead:
         yield f"dead: {len(release.dead)} parameters that no code reads: {', '.join(release.dead)}"
 

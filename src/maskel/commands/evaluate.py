@@ -28,7 +28,7 @@ def evaluate(
     On the test part of the benchmark it was trained for, in the same precision, this is the training run's own count.
 
     Args:
-        classifier: A run folder of linear or finetune, or a ``classifier.safetensors`` file.
+        classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
         data: A prepared set of the classifier's layout and classes.
         benchmark: Of which benchmark.
         part: Which part: test or train.

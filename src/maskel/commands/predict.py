@@ -32,7 +32,7 @@ def predict(
     """Write the most probable classes of every clip. Labels are not looked at.
 
     Args:
-        classifier: A run folder of linear or finetune, or a ``classifier.safetensors`` file.
+        classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
         data: A prepared set of the classifier's layout; or one clip as a ``.npy`` file of (T, V, C) or (M, T, V, C), in
             the units and with the origin that the training clips have.
         out: A ``.csv`` or ``.json`` file; an earlier one is replaced.

@@ -14,12 +14,15 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from maskel.datasets.ntu import ACTIONS
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
 from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, build_encoder
 from maskel.models.heads import FinetuneHead, LinearHead
+from maskel.models.released import Release, build_released, read_release
+from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import drop_path_scales
 from maskel.models.weights import load_weights, save_weights
 from maskel.sequence import SkeletonBatch
@@ -230,10 +233,14 @@ CLASSIFIERS: dict[str, type[Classifier]] = {kind.kind: kind for kind in (FineTun
 
 
 def load_classifier(path: Path | str, device: torch.device | str = "cpu") -> Classifier:
-    """The trained classifier of a run folder or a ``classifier.safetensors`` file, in eval mode.
+    """The trained classifier of a run folder, its file, or a checkpoint of a public release, in eval mode.
+
+    A release's checkpoint has no class names: with 60 or 120 classes they are NTU RGB+D's actions, in order, else
+    numbers from 1. With 120 a single body is copied into the second slot, as published.
 
     Args:
-        path: A run folder of ``maskel finetune`` or ``maskel linear``, or the file itself.
+        path: A run folder of ``maskel finetune`` or ``maskel linear``, its ``classifier.safetensors``, or a ``.pth``
+            file of MAMP's or HA-CM's public code, after linear evaluation or fine-tuning.
         device: Where to put it.
 
     Raises:
@@ -242,7 +249,27 @@ def load_classifier(path: Path | str, device: torch.device | str = "cpu") -> Cla
     file = Path(path) / CLASSIFIER if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise InputError(f"{file}: no such classifier; expected a run folder of maskel finetune or linear, or its file")
+    if is_torch_file(file):
+        return _from_release(read_release(file)).to(device)
     return load_weights(file, "classifier", _FORMAT, _build).to(device)
+
+
+def _from_release(release: Release) -> Classifier:
+    about, _ = release.encoder
+    options = {}
+    if "head.fc1.weight" in release.weights:
+        kind, last = FineTuned.kind, "head.fc2.weight"
+        options["head_dim"] = release.weight("head.fc1.weight", 2).shape[0]
+    else:
+        kind, last = LinearProbe.kind, "head.fc.1.weight"
+    count = release.weight(last, 2).shape[0]
+    names = ACTIONS[:count] if count in (60, 120) else tuple(str(number + 1) for number in range(count))
+    task = Task(names, single_body="copy" if count == 120 else "zero")
+
+    def build() -> Classifier:
+        return CLASSIFIERS[kind](build_encoder(about), task, **options)
+
+    return build_released(release.path, build, release.parameters)
 
 
 def _build(about: Mapping[str, Any]) -> Classifier:
