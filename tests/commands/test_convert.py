@@ -83,6 +83,11 @@ def test_what_cannot_be_converted_is_refused(pretrained: RunFolder, tmp_path: Pa
     assert list(tmp_path.iterdir()) == [source]
 
 
+def test_a_window_needs_an_encoder_to_resize(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["finetune", f"--data={prepared}", "--window=8"]) == 2
+    assert "say --encoder.window instead" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["linear", "knn"])
 def test_a_checkpoint_and_another_window_work_where_an_encoder_does(
     command: str, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
 from maskel.methods.base import build_seeded
 from maskel.methods.classifier import FineTuned, Task
 from maskel.methods.masked import Bodies
@@ -79,6 +80,8 @@ def finetune(
     """
     check_training(training)
     scratch = isinstance(encoder, EncoderConfig)
+    if scratch and window is not None:
+        raise InputError("window: there is no pre-trained encoder to resize; say --encoder.window instead")
     if training.layer_decay is None:
         training = replace(training, layer_decay=1.0 if scratch else 0.8)
     config = {
