@@ -29,7 +29,7 @@ from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder, command_line
 
 RECIPES = Path(__file__).parent / "recipes"
-WITH_RECIPES = ("pretrain", "linear", "knn")
+WITH_RECIPES = ("pretrain", "linear", "knn", "finetune")
 """Commands that read recipes; a recipe may hold a section for each (``view`` is an option's name as well)."""
 
 OUT_OF_MEMORY = (
@@ -107,25 +107,46 @@ def _linear(arguments: Sequence[str]) -> None:
     _run_command("linear", linear, arguments)
 
 
+def _finetune(arguments: Sequence[str]) -> None:
+    from maskel.commands.finetune import finetune
+
+    _run_command("finetune", finetune, arguments)
+
+
 def _knn(arguments: Sequence[str]) -> None:
     from maskel.commands.knn import knn
 
     _run_command("knn", knn, arguments)
 
 
+def _evaluate(arguments: Sequence[str]) -> None:
+    from maskel.commands.evaluate import evaluate
+
+    _run_command("evaluate", evaluate, arguments)
+
+
 def _options(
-    name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "", one: str = ""
+    name: str, function: Callable[..., Any], arguments: Sequence[str], words: str = "", one: bool = False
 ) -> Options:
     """Options of a command that has no recipe.
 
-    ``several`` names an argument that takes all words without a dash, ``one`` an argument that takes the only such.
+    Args:
+        name: The command's.
+        function: What it calls.
+        arguments: What was typed.
+        words: The argument that takes the words without a dash: all of them, paths.
+        one: It takes exactly one.
     """
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
-    if several:
-        parser.add_argument(several, nargs="+", type=Path, help=_meaning(function)[several])
-    if one:
-        parser.add_argument(one, type=Path, help=_meaning(function)[one])
-    parser.add_function_arguments(function, skip={several, one, "run_command"}, as_group=False)
+    meaning = _meaning(function)
+    if words:
+        several: Options = {} if one else {"nargs": "+"}
+        parser.add_argument(words, type=Path, help=meaning[words], **several)
+    skipped: set[str | int] = {words, "run_command"}
+    if "weights" in meaning:  # numbers after one option, as people type them
+        parser.add_argument("--weights", nargs="+", type=float, help=meaning["weights"])
+        skipped.add("weights")
+    parser.add_function_arguments(function, skip=skipped, as_group=False)
     return vars(parser.parse_args(_spell(arguments, parser)))
 
 
@@ -133,7 +154,7 @@ def _inspect(arguments: Sequence[str]) -> None:
     from maskel.commands.inspect import STANDARD_OUTPUT, as_json, show
     from maskel.commands.inspect import inspect as inspect_set
 
-    options = _options("inspect", inspect_set, arguments, one="data")
+    options = _options("inspect", inspect_set, arguments, words="data", one=True)
     found = inspect_set(**options)
     if options["json"] == STANDARD_OUTPUT:
         sys.stdout.write(as_json(found))
@@ -144,7 +165,19 @@ def _inspect(arguments: Sequence[str]) -> None:
 def _report(arguments: Sequence[str]) -> None:
     from maskel.commands.report import report
 
-    _say(report(**_options("report", report, arguments, several="runs")))
+    _say(report(**_options("report", report, arguments, words="runs")))
+
+
+def _ensemble(arguments: Sequence[str]) -> None:
+    from maskel.commands.ensemble import ensemble
+
+    _say(ensemble(**_options("ensemble", ensemble, arguments, words="runs")).path)
+
+
+def _predict(arguments: Sequence[str]) -> None:
+    from maskel.commands.predict import predict
+
+    _say(predict(**_options("predict", predict, arguments, words="data", one=True)))
 
 
 def _view(arguments: Sequence[str]) -> None:
@@ -157,7 +190,13 @@ def _view(arguments: Sequence[str]) -> None:
         return
     if arguments[0] != "masks":
         raise InputError(f"no picture is called {arguments[0]!r}; known is masks")
-    _say(masks(**_options("view masks", masks, arguments[1:], several="runs")))
+    _say(masks(**_options("view masks", masks, arguments[1:], words="runs")))
+
+
+def _convert(arguments: Sequence[str]) -> None:
+    from maskel.commands.convert import convert
+
+    _say("\n".join(convert(**_options("convert", convert, arguments, words="source", one=True))))
 
 
 def _export(arguments: Sequence[str]) -> None:
@@ -199,8 +238,13 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "inspect": (_inspect, "what is in a prepared set, and what is wrong with it"),
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
+    "finetune": (_finetune, "train encoder and head on labelled clips; some labels, another set, or from scratch"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
     "export": (_export, "write a prepared set in a form that other code reads"),
+    "evaluate": (_evaluate, "count a trained classifier's right answers on any part of a benchmark"),
+    "ensemble": (_ensemble, "add up the scores of several runs: joint, bone, motion"),
+    "predict": (_predict, "classes and probabilities of new clips"),
+    "convert": (_convert, "turn a released checkpoint into an encoder, or a run into a released checkpoint"),
     "report": (_report, "show runs on one HTML page"),
     "view": (_view, "show one picture: how often methods hide each joint and time of a clip"),
 }
@@ -258,7 +302,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resumable: bool) -> tuple[Namespace, bool]:
     """The options of a command, and whether they resume a run."""
     names = {action.dest.partition(".")[0] for action in parser._actions}
-    groups = {action.dest.partition(".")[0] for action in parser._actions if "." in action.dest}
+    within = {action.dest for action in parser._actions if "." in action.dest}
+    groups = {
+        dest.partition(".")[0] for dest in within if not dest.endswith(".help")
+    }  # of an option that may be a path
     parser.add_argument("--config", action=ActionConfigFile, help="recipe name or YAML file; repeat to merge")
     if resumable:
         parser.add_argument("--resume", type=Path, help="run folder to go on with; its options are used")
@@ -280,7 +327,10 @@ def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resum
     found.pop("config", None)
     found.pop("resume", None)
     _refuse_nothing(parser, found)
-    return parser.instantiate(found), resume is not None
+    try:
+        return parser.instantiate(found), resume is not None
+    except ValueError as fault:  # of an option with several types
+        raise InputError(str(fault)) from fault
 
 
 def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
@@ -392,6 +442,12 @@ def _meaning(documented: object) -> dict[str, str]:
 def _sentence(fault: Exception, command: str) -> str:
     """An error as one line, with where to look when it is about an option."""
     text = re.sub(r"\s+", " ", str(fault)).strip()
+    # A path or a mapping (finetune's --encoder): what is wrong with the mapping is what there is to know.
+    several = re.fullmatch(
+        r"(?P<key>.*?)Does not validate against any of the Union.* - (?P<why>.*) Given value type.*", text
+    )
+    if several:
+        text = several["key"] + re.sub(r"Problem with given class_path \S+ ", "", several["why"])
     if isinstance(fault, ArgumentError):
         text += f"; maskel {command} --help lists the options"
     return text

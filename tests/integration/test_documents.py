@@ -84,6 +84,35 @@ def test_the_example_with_own_recordings_runs(
     assert maskel.SkeletonSet.open("own").classes == ("bow", "wave")
 
 
+def test_the_commands_of_the_migration_page_parse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/migrating.md").read_text()
+    steps = [step for _, code in blocks("docs/migrating.md", "sh") for step in commands(code)]
+    steps += [shlex.split(line.replace("CONFIG", "ntu60_xsub"))[1:] for line in re.findall(r"`(maskel \w+ .*?)`", page)]
+    assert {step[0] for step in steps} >= {"prepare", "pretrain", "linear", "finetune", "evaluate", "convert"}
+    for step in steps:
+        assert main(step) == 2, step
+        complaint = capsys.readouterr().err
+        assert "option" not in complaint, complaint  # files are missing; no option is wrong
+
+
+def test_every_option_of_the_migration_page_exists(capsys: pytest.CaptureFixture) -> None:
+    known = ""
+    for command in ("pretrain", "linear", "knn", "finetune", "evaluate"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        known += capsys.readouterr().out
+    lines = (ROOT / "docs/migrating.md").read_text().split("## Arguments of the scripts")[1].splitlines()
+    ours = [line.split("|")[2] for line in lines if line.count("|") == 3]
+    named = re.findall(r"`(?:--)?([a-z]+(?:[._][a-z_]+)*\.?)[`: ]", " ".join(ours))
+    assert {"training.batch_size", "encoder.window", "mamp.tau", "label_smoothing"} <= set(named)
+    values = {"kept", "mae", "hacm", "pretrain", "finetune", "torchrun", "motion", "bone", "bone_motion", "metrics.csv"}
+    for name in set(named) - values:
+        assert f"--{name}" in known, name
+
+
 def test_the_method_of_the_docs_trains() -> None:
     names: dict = {}
     for _, code in blocks("docs/extend/method.md", "python"):

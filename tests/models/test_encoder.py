@@ -76,15 +76,15 @@ def test_random_bytes_are_refused(tmp_path: Path) -> None:
 
 def test_a_missing_encoder_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere", tmp_path / "nowhere.safetensors"):
-        with pytest.raises(InputError, match="no such encoder; expected a run folder or an"):
+        with pytest.raises(InputError, match="no such encoder; expected a run folder, an"):
             load_encoder(path)
 
 
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        ({"format": None}, "not an encoder of this version .*found None"),
-        ({"format": "maskel encoder 99"}, "not an encoder of this version .*99"),
+        ({"format": None}, "no encoder of this version .*found None"),
+        ({"format": "maskel encoder 99"}, "no encoder of this version .*99"),
         ({"layout": None}, "not a whole maskel encoder .*layout"),
         ({"layout": "openpose"}, "'openpose'"),
         ({"channels": "depth"}, "not a whole maskel encoder"),
@@ -112,7 +112,7 @@ def test_foreign_weights_are_refused(pretrained: RunFolder, tmp_path: Path) -> N
         load_encoder(rewrite(pretrained, tmp_path, surprise=torch.zeros(3)))
     file = tmp_path / "bert.safetensors"
     save_file({"bert.weight": torch.zeros(3)}, file)
-    with pytest.raises(InputError, match="not an encoder of this version"):
+    with pytest.raises(InputError, match="no encoder of this version"):
         load_encoder(file)
 
 

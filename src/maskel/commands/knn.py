@@ -22,6 +22,7 @@ def knn(
     encoder: Path,
     data: Path,
     benchmark: str = "xsub",
+    window: int | None = None,
     k: int = 20,
     untrained: bool = False,
     single_body: SingleBody = "zero",
@@ -35,9 +36,10 @@ def knn(
     Reports 1-nearest-neighbour retrieval, and the vote of the ``k`` nearest.
 
     Args:
-        encoder: A pre-training run folder or an ``encoder.safetensors`` file.
-        data: A prepared set of the encoder's layout.
+        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Whose training part is searched and whose test part is counted.
+        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
         k: Neighbours that vote, 1 or more.
         untrained: Use the encoder with random weights instead.
         single_body: What stands in the second slot of a clip with one body.
@@ -58,11 +60,12 @@ def knn(
     refuse_taken(out)
     if not 1 <= k <= len(train):
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
-    frozen = load_frozen(encoder, clips, untrained, seed)
+    frozen = load_frozen(encoder, clips, window, untrained, seed)
     config = {
         "encoder": str(encoder),
         "data": str(data),
         "benchmark": benchmark,
+        "window": window,
         "k": k,
         "untrained": untrained,
         "single_body": single_body,
@@ -78,12 +81,14 @@ def knn(
     nearest, voted = vote(known, labels[train], asked, len(clips.classes), k)
     run = open_run(out, "knn", config, False, world)
     if world.leads:
-        write_predictions(run, clips, test, nearest.tolist())
+        names = [clips.clips[position].name for position in test.tolist()]
+        write_predictions(run, names, clips.labels[test].tolist(), nearest.tolist(), clips.classes)
         run.write_result(
             {
                 "kind": "knn",
                 "encoder": str(encoder),
                 "untrained": untrained,
+                "adapted": frozen.adapted,
                 **describe(clips, benchmark),
                 "seed": seed,
                 **count(nearest, labels[test], clips.classes, len(test)),

@@ -11,7 +11,8 @@ from maskel.errors import InputError
 from maskel.methods import METHODS
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
-from maskel.models.encoder import Encoder, EncoderConfig, load_encoder, refuse_other_shapes
+from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
+from maskel.models.weights import TYPES, refuse_others
 from maskel.training import distributed
 from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, SingleBody, part
@@ -120,7 +121,8 @@ def load_method(run: RunFolder) -> MaskedMethod:
     try:
         kind, options = METHODS[config["method"]], config[config["method"]]
         encoder, weights = load_encoder(run.path), run.load_state()["method"]
-        refuse_other_shapes(lambda: kind(encoder, **options), {key: tuple(w.shape) for key, w in weights.items()})
+        found = {name: (TYPES[tensor.dtype], list(tensor.shape)) for name, tensor in weights.items()}
+        refuse_others(lambda: kind(encoder, **options), found)
         method = kind(encoder, **options)
         method.load_state_dict(weights)
     except (LookupError, AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as fault:

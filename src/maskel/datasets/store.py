@@ -8,7 +8,7 @@ import csv
 import hashlib
 import json
 import tokenize
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +40,11 @@ class BodyFrames:
     clip: Int64[np.ndarray, " r"]
     body: Int64[np.ndarray, " r"]
     frame: Int64[np.ndarray, " r"]
+
+
+def names_hash(names: Sequence[str]) -> str:
+    """16 hexadecimal digits that stand for the names of clips and their order (SHA-256)."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 class SkeletonSet:
@@ -152,9 +157,12 @@ class SkeletonSet:
         Raises:
             InputError: If the set has no such benchmark or part.
         """
+        return self.names_hash(self.split(benchmark, part))
+
+    def names_hash(self, positions: Int64[np.ndarray, " n"]) -> str:
+        """What `split_hash` is of a part, of any clips."""
         names = self._columns["name"]
-        text = "\n".join(names[position] for position in self.split(benchmark, part).tolist())
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return names_hash([names[position] for position in positions.tolist()])
 
     def sequence(self, position: int) -> SkeletonSequence:
         """The clip at ``position``, every coordinate as it was written (but -0.0 in an absent body is 0.0).

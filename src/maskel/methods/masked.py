@@ -42,10 +42,12 @@ class MaskedMethod(Method):
     """What all masked modelling has in common, and what pictures draw.
 
     Attributes:
+        decoder: What predicts it, thrown away after pre-training.
         target: What is predicted.
         bodies: Which bodies are trained on.
     """
 
+    decoder: Decoder
     target: Target
     bodies: Bodies
 

@@ -1,36 +1,30 @@
 """The encoder: patches of a skeleton sequence in, one feature per token out. It is what downstream tasks keep."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
 from maskel.errors import InputError
-from maskel.files import write_atomically
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
+from maskel.models.released import build_released, read_release
+from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import Transformer, initialise, position_embedding
+from maskel.models.weights import load_weights, save_weights
 from maskel.sequence import CHANNELS, SCORE, XYZ, Channels, SkeletonBatch, num_coordinates
 from maskel.transforms import Stream, test_view, to_stream
 
 _FORMAT = "maskel encoder 1"
 LARGEST, DEEPEST = 65_536, 1_000
 """Bounds of a model's sizes and of its depth: what lies above is a slip, or not meant well."""
-
-_DAMAGE = (
-    *(SafetensorError, OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError),
-)
-"""What reading a damaged file raises."""
 
 Joints = Literal["all", "kept"]
 """Which joints of its input an encoder reads: all, or the layout's group ``kept``."""
@@ -100,12 +94,14 @@ class Encoder(nn.Module):
         coordinates: How many of the channels are coordinates.
         grid: Patches in time T' and over joints V'.
         joints: Names of the joints read, in the order of the grid.
+        adapted: What `maskel.models.adaptation` did to run it on another layout or window; empty if it did nothing.
 
     Raises:
         InputError: If patches do not divide the joints, or the layout lacks the group of joints to read.
     """
 
     _read: Tensor
+    adapted: str = ""
 
     def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), channels: Channels = XYZ) -> None:
         super().__init__()
@@ -211,20 +207,22 @@ class Encoder(nn.Module):
         clips = SkeletonBatch(tensor, lengths, present, blank, blank, self.channels)
         return self.pool(test_view(clips, self.config.window), absent_bodies=False)
 
-    def pool(self, batch: SkeletonBatch, absent_bodies: bool) -> Float32[Tensor, "b d"]:
+    def pool(self, batch: SkeletonBatch, absent_bodies: bool, per_joint: bool = False) -> Float32[Tensor, "b f"]:
         """Mean of the normed tokens over time, joints and bodies, (B, D), from a view of the encoder's window.
 
         Absent bodies' tokens depend on the embeddings alone, so one zero body is encoded for all of them. A copy of the
         only body does not change the mean, so copies are left out. The result is that of encoding every slot. Only
-        without gradients and stochastic depth.
+        where nothing random acts on the tokens.
 
         Args:
             batch: Clips resampled to the window, joint positions (the stream is derived here).
             absent_bodies: Average over all M slots, as published, or over the bodies present.
+            per_joint: Keep the joints apart: (B, V'·D), as fine-tuning does.
         """
         bodies = batch.joints[batch.present]  # (R, T, V, C)
         rows = torch.cat((bodies, torch.zeros_like(bodies[:1])))
-        features = self(self.stream(rows)).float().mean(1)
+        tokens = self(self.stream(rows)).float()
+        features = self.over_time(tokens) if per_joint else tokens.mean(1)
         weights = batch.present.float()
         sums = features.new_zeros(*batch.present.shape, features.shape[1])
         sums[batch.present] = features[:-1]
@@ -234,67 +232,48 @@ class Encoder(nn.Module):
             weights += absent
         return sums.sum(1) / weights.sum(1, keepdim=True)
 
+    def over_time(self, tokens: Float[Tensor, "r n d"]) -> Float[Tensor, "r f"]:
+        """The mean of each joint's tokens over time, joint after joint: (R, V'·D)."""
+        return tokens.unflatten(1, self.grid).mean(1).flatten(1)
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """All parameters by depth, as layer decay counts it: the embeddings, each block, the final norm."""
+        embeddings = [*self.patch_embed.parameters(), self.time_embed, self.joint_embed]
+        blocks = [list(block.parameters()) for block in self.transformer.blocks]
+        return [embeddings, *blocks, list(self.transformer.norm.parameters())]
+
+    def about(self) -> dict[str, Any]:
+        """What an encoder of the same sizes is built from, as JSON can hold it; `build_encoder` reads it."""
+        return {"layout": self.layout.name, "channels": self.channels, "config": asdict(self.config)}
+
     def save(self, path: Path) -> None:
         """Write weights and everything needed to rebuild the encoder to one ``.safetensors`` file."""
-        about = {
-            "format": _FORMAT,
-            "layout": self.layout.name,
-            "channels": self.channels,
-            "config": asdict(self.config),
-        }
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        write_atomically(
-            path, safetensors_bytes(weights, {"maskel": json.dumps(about)})
-        )  # one entry: several come in any order
+        save_weights(path, self, {"format": _FORMAT, **self.about()})
+
+
+def build_encoder(about: Mapping[str, Any]) -> Encoder:
+    """An encoder of the layout, channels and sizes that a file tells, with random weights."""
+    channels = tuple(about.get("channels", XYZ))
+    if channels not in CHANNELS:
+        raise ValueError(f"channels {channels}")
+    return Encoder(layout_named(about["layout"]), EncoderConfig(**about["config"]), channels)
 
 
 def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
-    """The encoder of a run folder or an ``encoder.safetensors`` file, in eval mode.
+    """The encoder of a run folder, an ``encoder.safetensors`` file or a checkpoint of a public release, in eval mode.
 
     Args:
-        path: A run folder of ``maskel pretrain``, or the file itself.
+        path: A run folder of ``maskel pretrain``, or the file itself; ``.pth`` files of MAMP's and HA-CM's public code
+            are read as `maskel.models.released` describes.
         device: Where to put it.
 
     Raises:
-        InputError: If there is no such file, or it is not a whole maskel encoder.
+        InputError: If there is no such file, or it is not a whole encoder.
     """
     file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
     if not file.is_file():
-        raise InputError(f"{file}: no such encoder; expected a run folder or an encoder.safetensors file")
-    try:
-        with safe_open(file, framework="pt") as stored:
-            about = json.loads((stored.metadata() or {}).get("maskel", "{}"))
-            if about.get("format") != _FORMAT:
-                raise ValueError(f"not an encoder of this version, {_FORMAT}; found {about.get('format')!r}")
-            layout, config = layout_named(about["layout"]), EncoderConfig(**about["config"])
-            channels = tuple(about.get("channels", XYZ))
-            if channels not in CHANNELS:
-                raise ValueError(f"channels {channels}")
-            names = stored.keys()
-            found = {name: tuple(stored.get_slice(name).get_shape()) for name in names}
-            refuse_other_shapes(lambda: Encoder(layout, config, channels), found)
-            encoder = Encoder(layout, config, channels)
-            encoder.load_state_dict({name: stored.get_tensor(name) for name in found})
-        if not all(bool(weight.isfinite().all()) for weight in encoder.parameters()):
-            raise ValueError("a weight is not finite")
-    except (InputError, *_DAMAGE) as fault:
-        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
-        raise InputError(f"{file}: not a whole maskel encoder ({reason}); train or copy it again") from fault
-    return encoder.to(device).eval()
-
-
-def refuse_other_shapes(build: Callable[[], nn.Module], found: Mapping[str, tuple[int, ...]]) -> None:
-    """Make sure that stored weights are those of a model, before any memory is taken for it.
-
-    Args:
-        build: Makes the model; called where tensors have shapes but no memory.
-        found: Shape of each stored weight.
-
-    Raises:
-        ValueError: If a weight is missing, not known, or of another shape.
-    """
-    with torch.device("meta"):
-        expected = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise ValueError(f"{name} is {found.get(name, 'missing')}, expected {expected.get(name, 'none')}")
+        raise InputError(f"{file}: no such encoder; expected a run folder, an encoder.safetensors or a .pth file")
+    if is_torch_file(file):
+        about, weights = read_release(file).encoder
+        return build_released(file, lambda: build_encoder(about), weights).to(device)
+    return load_weights(file, "encoder", _FORMAT, build_encoder).to(device)
