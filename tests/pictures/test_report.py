@@ -53,7 +53,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, untrained in (("linear", False), ("linear-untrained", True)):
         linear(path / "mamp", **common, out=path / name, training=probe, untrained=untrained)
     knn(path / "mamp", **common, out=path / "knn", k=4)
+    for name, encoder in (("finetune", path / "mamp"), ("scratch", tiny.ENCODER)):
+        tiny.tiny_finetune(**common, out=path / name, encoder=encoder, training=replace(tiny.FINETUNE, epochs=2))
     return path
+
+
+def test_fine_tuning_is_compared_with_training_from_scratch(folder: Path, tmp_path: Path) -> None:
+    text = Elements(page_of(folder, tmp_path, "scratch", "finetune", "mamp")).text
+    for name in ("finetune", "scratch"):
+        assert str(RunFolder(folder / name).read_result()["correct"]) + " / 8" in text
+    assert re.search(r"finetune: finetune, pre-trained, gets .* scratch, untrained .*differ in: training\.", text)
+    assert "Fine-tuning, generated, xsub: 8 test clips" in text
 
 
 ALL = ("knn", "linear-untrained", "mamp", "linear", "mae", "hacm")

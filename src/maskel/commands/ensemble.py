@@ -77,6 +77,6 @@ def _as(kind: str, one: Scores) -> np.ndarray:
     return (logits.softmax(1) if kind == "softmax" else logits).numpy()
 
 
-def _accuracy(one: Scores) -> dict[str, float]:
+def _accuracy(one: Scores) -> dict[str, float | int]:
     counted = one.count(len(one.names))
     return {name: counted[name] for name in ("correct", "seen", "accuracy")}

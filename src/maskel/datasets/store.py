@@ -25,6 +25,11 @@ from maskel.layouts import Layout, layout_named
 from maskel.sequence import CHANNELS, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence, num_coordinates
 
 
+def names_hash(names: Sequence[str]) -> str:
+    """16 hexadecimal digits that stand for the names of clips and their order (SHA-256)."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class BodyFrames:
     """All bodies of some clips in all frames in which they exist, by clip, body and frame.
@@ -40,11 +45,6 @@ class BodyFrames:
     clip: Int64[np.ndarray, " r"]
     body: Int64[np.ndarray, " r"]
     frame: Int64[np.ndarray, " r"]
-
-
-def names_hash(names: Sequence[str]) -> str:
-    """16 hexadecimal digits that stand for the names of clips and their order (SHA-256)."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 class SkeletonSet:
