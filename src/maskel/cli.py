@@ -10,9 +10,11 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -73,22 +75,46 @@ def _pretrain(arguments: Sequence[str]) -> None:
     from maskel.commands.pretrain import pretrain
     from maskel.methods import METHODS
 
-    parser = ArgumentParser(prog="maskel pretrain", exit_on_error=False, allow_abbrev=False)
-    parser.add_function_arguments(pretrain, skip={"options", "resume"}, as_group=False)
-    for name, method in METHODS.items():
-        parser.add_class_arguments(method, name, skip={"encoder"}, instantiate=False)
-    found, resume = _parse(parser, "pretrain", arguments, resumable=True)
-    options = {name: vars(found.pop(name)) for name in METHODS}
-    run = pretrain(**vars(found), options=options.get(found.method, {}), resume=resume)
-    _say(run.path)
+    _run_command("pretrain", pretrain, arguments, METHODS)
 
 
-def _run_command(name: str, function: Callable[..., RunFolder], arguments: Sequence[str]) -> None:
+def _run_command(
+    name: str,
+    function: Callable[..., object],
+    arguments: Sequence[str],
+    methods: Mapping[str, type] = MappingProxyType({}),
+) -> None:
+    """Parse a run's options and run it; of ``methods`` the chosen one's own options go with them."""
+    from maskel.commands.seeds import Seeds, run_seeds
+
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
     resumable = "resume" in inspect.signature(function).parameters
-    parser.add_function_arguments(function, skip={"resume"}, as_group=False)
-    found, resume = _parse(parser, name, arguments, resumable)
-    _say(function(**vars(found), **({"resume": resume} if resumable else {})).path)
+    parser.add_function_arguments(function, skip={"resume", "options"}, as_group=False)
+    for method, its_class in methods.items():
+        parser.add_class_arguments(its_class, method, skip={"encoder"}, instantiate=False)
+    parser.add_argument(
+        "--seeds",
+        type=Seeds | None,
+        help="run seeds 0 to N - 1, or those of a list such as [0,3], into OUT/seed-0, ...; again: goes on",
+    )
+    with TemporaryDirectory(prefix="maskel-check-") as scratch:
+        found, resume = _parse(parser, name, arguments, resumable, Path(scratch))
+        options = vars(found)
+        config = dict(options)
+        own = {method: vars(options.pop(method)) for method in methods}
+        if methods:
+            options["options"] = own.get(found.method, {})
+            config = {key: value for key, value in config.items() if key not in own} | {
+                found.method: options["options"]
+            }
+        seeds = options.pop("seeds")
+        if resume and seeds is not None:
+            raise InputError("resume: several seeds go on by themselves; give their --out and leave --resume out")
+        if seeds is not None and not options["check"]:
+            outcome: object = run_seeds(name, function, options, seeds, config)
+        else:
+            outcome = function(**options, **({"resume": resume} if resumable else {}))
+    _say(outcome.path if isinstance(outcome, RunFolder) else outcome)
 
 
 def _linear(arguments: Sequence[str]) -> None:
@@ -116,6 +142,12 @@ def _report(arguments: Sequence[str]) -> None:
     from maskel.commands.report import report
 
     _say(report(**_options("report", report, arguments, several="runs")))
+
+
+def _embed(arguments: Sequence[str]) -> None:
+    from maskel.commands.embed import embed
+
+    _say(embed(**_options("embed", embed, arguments)))
 
 
 def _view(arguments: Sequence[str]) -> None:
@@ -152,6 +184,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
+    "embed": (_embed, "write the features of clips to an npz file"),
     "report": (_report, "show runs on one HTML page"),
     "view": (_view, "show one picture: how often methods hide each joint and time of a clip"),
 }
@@ -201,8 +234,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         distributed.finish(together=False)
 
 
-def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resumable: bool) -> tuple[Namespace, bool]:
-    """The options of a command, and whether they resume a run."""
+def _parse(
+    parser: ArgumentParser, command: str, arguments: Sequence[str], resumable: bool, scratch: Path
+) -> tuple[Namespace, bool]:
+    """The options of a command, and whether they resume a run; a check without data finds some in ``scratch``."""
     names = {action.dest.partition(".")[0] for action in parser._actions}
     groups = {action.dest.partition(".")[0] for action in parser._actions if "." in action.dest}
     parser.add_argument("--config", action=ActionConfigFile, help="recipe name or YAML file; repeat to merge")
@@ -222,10 +257,23 @@ def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resum
         merge(merged, recipe)
     if resume is not None:
         merge(merged, {"out": str(resume)})
+    if "--check=true" in rest and "data" not in merged and not any(word.startswith("--data") for word in rest):
+        merged["data"] = str(_stand_in(scratch / "set", configs))
     found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
     found.pop("config", None)
     found.pop("resume", None)
     return parser.instantiate(found), resume is not None
+
+
+def _stand_in(out: Path, configs: Sequence[str]) -> Path:
+    """Generated clips as the first recipe of a data set wants them; such recipes are called SOURCE_BENCHMARK."""
+    from maskel.datasets import SOURCES
+    from maskel.datasets.stand_in import write_stand_in
+
+    recipe = next((name for name in configs if name.rpartition("_")[0] in SOURCES), "ntu60_xsub")
+    source, _, benchmark = recipe.rpartition("_")
+    _say(f"There is no --data: a few generated clips stand in for {recipe}, repeated up to its published size.")
+    return write_stand_in(out, source, benchmark)
 
 
 def _take_configs(arguments: Sequence[str]) -> tuple[list[str], list[str], Path | None]:

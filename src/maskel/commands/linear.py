@@ -3,7 +3,10 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
@@ -11,6 +14,7 @@ from maskel.methods.base import build_seeded
 from maskel.methods.linear_probe import LinearProbe
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.training import distributed
+from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
 from maskel.training.features import count, extract
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody, part
@@ -33,7 +37,8 @@ def linear(
     device: str = "auto",
     out: Path | None = None,
     resume: bool = False,
-) -> RunFolder:
+    check: bool = False,
+) -> RunFolder | Check:
     """Train a linear layer on a frozen encoder's features and count right answers on the test part.
 
     The result is the last epoch's accuracy; the best epoch's is reported beside it, and named as such.
@@ -52,9 +57,10 @@ def linear(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
+        check: Only build everything, train two steps and say what the run would take; nothing is written.
 
     Returns:
-        The run folder, with ``result.json`` and ``predictions.csv``.
+        The run folder, with ``result.json`` and ``predictions.csv``; or what the check found.
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
@@ -82,14 +88,22 @@ def linear(
     probe = build_seeded(lambda: LinearProbe(frozen, len(clips.classes)), seed)
     probe.to(world.device)
     labels = torch.tensor(clips.labels[test], device=world.device)
-    features = extract(frozen, clips, test, world, single_body, training.precision)
+
+    def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
+        return extract(frozen, clips, positions, world, single_body, training.precision)
+
     batches: ClipBatches | FeatureBatches
     if cache_features:
-        cached = extract(frozen, clips, train, world, single_body, training.precision)
+        cached = torch.zeros(len(train), frozen.config.dim, device=world.device) if check else read(train)
         batches = FeatureBatches(cached, clips, train, training.batch_size, seed)
     else:
         window, seen = frozen.config.window, view if augment else None
         batches = ClipBatches(clips, train, training.batch_size, seed, window, seen, single_body, world.device)
+    if check:
+        return check_run(
+            probe, world, training, batches, read, np.concatenate((train, test)) if cache_features else test
+        )
+    features = read(test)
 
     @torch.no_grad()
     def predict() -> torch.Tensor:

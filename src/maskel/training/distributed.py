@@ -102,6 +102,12 @@ def finish(together: bool) -> None:
     time.sleep(0.3)
 
 
+def meet() -> None:
+    """Wait until all processes are here, so that what one has written is there for the others."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
 def add_up(tensor: Tensor) -> Tensor:
     """The sum of ``tensor`` over all processes."""
     if distributed.is_initialized():

@@ -84,13 +84,7 @@ class RunFolder:
         if not (path / CONFIG).is_file() or not (path / STATE).is_file():
             raise InputError(f"{path}: expected a run folder with {CONFIG} and {STATE}; there is nothing to resume")
         run = cls(path)
-        before, now = _flat(run.read_config()), _flat(config)
-        for name in (*now, *before):
-            if before.get(name) != now.get(name) and name != "data":  # the set may have moved
-                raise InputError(
-                    f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
-                    f"options, or start a new run"
-                )
+        refuse_other_options(path, run.read_config(), config)
         return run
 
     @property
@@ -176,11 +170,31 @@ class RunFolder:
         return config
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run under other options than it was started with.
+
+    Args:
+        path: The run folder, for the message.
+        before: Its options.
+        now: Those of this time.
+
+    Raises:
+        InputError: If they differ, but for where the data are.
+    """
+    before, now = flat_options(before), flat_options(now)
+    for name in (*now, *before):
+        if before.get(name) != now.get(name) and name != "data":  # the set may have moved
+            raise InputError(
+                f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
+                f"options, or start a new run"
+            )
+
+
+def flat_options(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested options under the names they have on the command line."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        flat |= flat_options(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
 
 
