@@ -144,6 +144,12 @@ def _report(arguments: Sequence[str]) -> None:
     _say(report(**_options("report", report, arguments, several="runs")))
 
 
+def _results(arguments: Sequence[str]) -> None:
+    from maskel.commands.results import results
+
+    _say(results(**_options("results", results, arguments, several="runs")))
+
+
 def _embed(arguments: Sequence[str]) -> None:
     from maskel.commands.embed import embed
 
@@ -185,6 +191,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
     "embed": (_embed, "write the features of clips to an npz file"),
+    "results": (_results, "runs as tables, the seeds of equal runs together"),
     "report": (_report, "show runs on one HTML page"),
     "view": (_view, "show one picture: how often methods hide each joint and time of a clip"),
 }

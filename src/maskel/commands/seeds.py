@@ -15,7 +15,7 @@ Seeds = int | list[int]
 """A number N for seeds 0 to N - 1, or the seeds themselves."""
 
 _OUTCOMES = (("loss",), ("accuracy",), ("best_epoch", "accuracy"), ("vote", "accuracy"))
-_SHARED = ("kind", "method", "pretraining", "untrained", "data", "benchmark", "split", "config")
+_SHARED = ("kind", "method", "untrained", "data", "benchmark", "split")
 _OF_EACH = ("seed", "correct", "seen", "accuracy", "loss", "best_epoch", "minutes")
 
 

@@ -138,8 +138,12 @@ class RunFolder:
         return state
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write ``result.json``: the outcome, and where it came from."""
-        write_atomically(self.path / RESULT, json.dumps({**result, **provenance()}, indent=1) + "\n")
+        """Write ``result.json``: the outcome, the run's options, and where it came from."""
+        config = self.read_config()
+        about = {"pretraining": _pretraining(Path(config["encoder"]))} if isinstance(config.get("encoder"), str) else {}
+        write_atomically(
+            self.path / RESULT, json.dumps({**result, **about, "config": config, **provenance()}, indent=1) + "\n"
+        )
 
     def read_result(self) -> dict[str, Any]:
         """The outcome of a finished run.
@@ -222,6 +226,15 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
     if not world.leads:  # only the leading process writes
         return RunFolder(out or Path())
     return RunFolder.create(out, kind, config)
+
+
+def _pretraining(encoder: Path) -> dict[str, Any] | None:
+    """What pre-trained an encoder: method, data and options; None where no run folder says so."""
+    run = RunFolder(encoder.parent if encoder.is_file() else encoder)
+    if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
+        return None
+    result = run.read_result() if (run.path / RESULT).is_file() else {}
+    return {"method": config["method"], "source": result.get("data", {}).get("source"), "config": config}
 
 
 def provenance() -> dict[str, Any]:
