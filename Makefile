@@ -4,7 +4,7 @@ SEED ?= 0
 OUT ?= demo-run
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench results clean
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
@@ -24,6 +24,9 @@ bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/hacm_criterion.py
+
+results: .venv/installed  ## the generated tables of docs, from docs/runs and the published numbers
+	$(BIN)/python docs/generate.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -150,6 +150,26 @@ def _results(arguments: Sequence[str]) -> None:
     _say(results(**_options("results", results, arguments, several="runs")))
 
 
+def _reproduce(arguments: Sequence[str]) -> None:
+    from maskel.commands.reproduce import reproduce
+
+    parser = ArgumentParser(prog="maskel reproduce", exit_on_error=False, allow_abbrev=False)
+    for name in ("method", "benchmark"):
+        parser.add_argument(name, help=_meaning(reproduce)[name])
+    parser.add_function_arguments(reproduce, skip={"run_command", "recipes", "method", "benchmark"}, as_group=False)
+    found = parser.parse_args(_spell(arguments, parser))
+    _say(reproduce(_run_within, sorted(_shipped()), **vars(found)))
+
+
+def _run_within(arguments: Sequence[str]) -> None:
+    """Run a command line as a part of another command; its result names it, and its faults end both."""
+    typed = command_line.set(tuple(arguments))
+    try:
+        COMMANDS[arguments[0]][0](arguments[1:])
+    finally:
+        command_line.reset(typed)
+
+
 def _embed(arguments: Sequence[str]) -> None:
     from maskel.commands.embed import embed
 
@@ -190,6 +210,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
+    "reproduce": (_reproduce, "a method on a benchmark by every protocol, beside the published numbers"),
     "embed": (_embed, "write the features of clips to an npz file"),
     "results": (_results, "runs as tables, the seeds of equal runs together"),
     "report": (_report, "show runs on one HTML page"),
@@ -322,7 +343,7 @@ def read_recipe(name: str, command: str) -> Options:
     """
     path = Path(name)
     if not path.is_file():
-        shipped = {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
+        shipped = _shipped()
         if name not in shipped:
             raise InputError(f"no file and no recipe is called {name!r}; recipes are {', '.join(shipped)}")
         path = shipped[name]
@@ -338,6 +359,11 @@ def read_recipe(name: str, command: str) -> Options:
         raise InputError(f"{path}: expected a mapping under {command!r}")
     merge(plain, own)
     return plain
+
+
+def _shipped() -> dict[str, Path]:
+    """Every recipe that comes with maskel, by name."""
+    return {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
 
 
 def merge(into: Options, new: Options) -> None:

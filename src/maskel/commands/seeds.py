@@ -9,7 +9,7 @@ from typing import Any
 
 from maskel.errors import InputError
 from maskel.training import distributed
-from maskel.training.run import CONFIG, RESULT, RunFolder, refuse_other_options
+from maskel.training.run import CONFIG, RunFolder, refuse_other_options
 
 Seeds = int | list[int]
 """A number N for seeds 0 to N - 1, or the seeds themselves."""
@@ -46,7 +46,7 @@ def run_seeds(
     results = []
     for seed in numbers:
         run = RunFolder(folder.path / f"seed-{seed}")
-        if not (run.path / RESULT).is_file():
+        if not run.finished:
             resume = run.has_state
             if world.leads and not resume and run.path.exists():  # stopped before anything was saved
                 shutil.rmtree(run.path)

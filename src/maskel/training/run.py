@@ -92,6 +92,11 @@ class RunFolder:
         """Whether there is a saved state."""
         return (self.path / STATE).is_file()
 
+    @property
+    def finished(self) -> bool:
+        """Whether there is a result."""
+        return (self.path / RESULT).is_file()
+
     def write_metrics(self, rows: Sequence[Row]) -> None:
         """Write every epoch's line anew, so that a resumed run leaves no line twice."""
         if not rows:
@@ -233,7 +238,7 @@ def _pretraining(encoder: Path) -> dict[str, Any] | None:
     run = RunFolder(encoder.parent if encoder.is_file() else encoder)
     if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
         return None
-    result = run.read_result() if (run.path / RESULT).is_file() else {}
+    result = run.read_result() if run.finished else {}
     return {"method": config["method"], "source": result.get("data", {}).get("source"), "config": config}
 
 
