@@ -61,6 +61,8 @@ def our_name(released: str) -> str:
     """Our name of a released parameter."""
     if released in HACM_NAMES:
         return HACM_NAMES[released]
+    if HEAD.fullmatch(released):
+        return released
     if released.startswith("decoder_"):
         rest = released.removeprefix("decoder_")
         top = {"embed": "embed", "pred": "predict"}
@@ -78,8 +80,13 @@ def _stack_name(name: str) -> str:
     return f"transformer.{name}" if name.startswith(("blocks.", "norm.")) else name
 
 
-def fill(module: nn.Module, arrays: dict[str, np.ndarray], unused: re.Pattern[str] = HEAD) -> dict[str, str]:
-    """Give ``module`` the golden weights; returns released name -> our name of every parameter that is used."""
+def fill(
+    module: nn.Module,
+    arrays: dict[str, np.ndarray],
+    unused: re.Pattern[str] = HEAD,
+    more: dict[str, Tensor] | None = None,
+) -> dict[str, str]:
+    """Give ``module`` the golden weights and ``more``; returns released name -> our name of every parameter used."""
     shapes = json.loads(str(arrays["shapes"]))
     names = {name: our_name(name) for name in shapes if not unused.fullmatch(name)}
     state = {}
@@ -88,7 +95,7 @@ def fill(module: nn.Module, arrays: dict[str, np.ndarray], unused: re.Pattern[st
         if released == "joints_embed.proj.weight":  # (D, C, u, p) convolution -> linear over (u, p, C)
             weight = weight.permute(0, 2, 3, 1).flatten(1)
         state[ours] = weight
-    module.load_state_dict(state, strict=True)
+    module.load_state_dict(state | (more or {}), strict=True)
     return names
 
 

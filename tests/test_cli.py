@@ -55,7 +55,7 @@ def recipe(folder: Path, name: str, content: dict[str, Any] | str) -> Path:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What pretrain, linear or knn would be called with, instead of calling them."""
+    """What a command with recipes would be called with, instead of calling it."""
     found: dict[str, Any] = {}
 
     def stand_in(module: str, name: str) -> None:
@@ -71,7 +71,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         call.__annotations__ = real.__annotations__
         monkeypatch.setattr(f"{module}.{name}", call)
 
-    for name in ("pretrain", "linear", "knn"):
+    for name in cli.WITH_RECIPES:
         stand_in(f"maskel.commands.{name}", name)
     return found
 
@@ -169,10 +169,8 @@ def test_a_section_named_after_a_command_is_read_by_that_command(
 
 def commands_of(file: Path) -> list[str]:
     """The commands a shipped recipe is for."""
-    if file.parent.name == "pretrain":
-        return ["pretrain"]
     if file.parent.name == "data":
-        return ["pretrain", "linear", "knn"]
+        return list(cli.WITH_RECIPES)
     content = yaml.safe_load(file.read_text())
     return [command for command in cli.WITH_RECIPES if command in content]
 

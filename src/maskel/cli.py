@@ -29,7 +29,7 @@ from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder, command_line
 
 RECIPES = Path(__file__).parent / "recipes"
-WITH_RECIPES = ("pretrain", "linear", "knn")
+WITH_RECIPES = ("pretrain", "linear", "knn", "finetune")
 """Commands that read recipes; a recipe may hold a section for each (``view`` is an option's name as well)."""
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -123,6 +123,12 @@ def _linear(arguments: Sequence[str]) -> None:
     _run_command("linear", linear, arguments)
 
 
+def _finetune(arguments: Sequence[str]) -> None:
+    from maskel.commands.finetune import finetune
+
+    _run_command("finetune", finetune, arguments)
+
+
 def _knn(arguments: Sequence[str]) -> None:
     from maskel.commands.knn import knn
 
@@ -209,6 +215,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "prepare": (_prepare, "turn raw recordings into a prepared set"),
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
+    "finetune": (_finetune, "train encoder and head on labelled clips; some labels, another set, or from scratch"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
     "reproduce": (_reproduce, "a method on a benchmark by every protocol, beside the published numbers"),
     "embed": (_embed, "write the features of clips to an npz file"),
@@ -267,7 +274,10 @@ def _parse(
 ) -> tuple[Namespace, bool]:
     """The options of a command, and whether they resume a run; a check without data finds some in ``scratch``."""
     names = {action.dest.partition(".")[0] for action in parser._actions}
-    groups = {action.dest.partition(".")[0] for action in parser._actions if "." in action.dest}
+    within = {action.dest for action in parser._actions if "." in action.dest}
+    groups = {
+        dest.partition(".")[0] for dest in within if not dest.endswith(".help")
+    }  # of an option that may be a path
     parser.add_argument("--config", action=ActionConfigFile, help="recipe name or YAML file; repeat to merge")
     if resumable:
         parser.add_argument("--resume", type=Path, help="run folder to go on with; its options are used")
@@ -290,7 +300,10 @@ def _parse(
     found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
     found.pop("config", None)
     found.pop("resume", None)
-    return parser.instantiate(found), resume is not None
+    try:
+        return parser.instantiate(found), resume is not None
+    except ValueError as fault:  # of an option with several types
+        raise InputError(str(fault)) from fault
 
 
 def _stand_in(out: Path, configs: Sequence[str]) -> Path:
@@ -404,6 +417,12 @@ def _meaning(documented: object) -> dict[str, str]:
 def _sentence(fault: Exception, command: str) -> str:
     """An error as one line, with where to look when it is about an option."""
     text = re.sub(r"\s+", " ", str(fault)).strip()
+    # A path or a mapping (finetune's --encoder): what is wrong with the mapping is what there is to know.
+    several = re.fullmatch(
+        r"(?P<key>.*?)Does not validate against any of the Union.* - (?P<why>.*) Given value type.*", text
+    )
+    if several:
+        text = several["key"] + re.sub(r"Problem with given class_path \S+ ", "", several["why"])
     if isinstance(fault, ArgumentError):
         text += f"; maskel {command} --help lists the options"
     return text

@@ -14,7 +14,7 @@ from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.layouts import KINECT20, NTU25
-from maskel.methods.linear_probe import LinearProbe
+from maskel.methods.classifier import LinearProbe, Task
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.training.engine import Outcome, Stopped, fit
 from maskel.training.features import count, extract
@@ -68,7 +68,7 @@ def test_the_last_epoch_is_the_result_and_the_best_is_named(
         outcome.rows[1] |= {"correct": 99, "accuracy": 0.99}
         return outcome
 
-    monkeypatch.setattr("maskel.commands.linear.fit", with_a_better_second_epoch)
+    monkeypatch.setattr("maskel.training.supervised.fit", with_a_better_second_epoch)
     run = probe(pretrained.path, prepared, tmp_path / "run")
     result, last = run.read_result(), run.read_metrics()[-1]
     assert (result["correct"], result["accuracy"]) == (last["correct"], last["accuracy"])
@@ -104,15 +104,15 @@ def test_classes_that_can_be_told_apart_are(pretrained: RunFolder, prepared: Pat
 def test_the_encoder_is_left_as_it_was(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     before = (pretrained.path / "encoder.safetensors").read_bytes()
     encoder = load_encoder(pretrained.path)
-    model = LinearProbe(encoder, 3).train()
+    model = LinearProbe(encoder, Task(tiny.CLASSES)).train()
     assert not encoder.training
-    assert model.norm.training
+    assert model.head.norm.training
     weights = {name: weight.clone() for name, weight in encoder.state_dict().items()}
     batch = tiny.random_batch(encoder.layout)
     model(batch, batch.clips)["loss"].backward()
     assert {name for name, weight in model.named_parameters() if weight.grad is not None} == {
-        "head.weight",
-        "head.bias",
+        "head.linear.weight",
+        "head.linear.bias",
     }
     tiny.assert_identical(dict(encoder.state_dict()), weights)
     probe(pretrained.path, prepared, tmp_path / "run")

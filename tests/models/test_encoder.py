@@ -77,8 +77,8 @@ def test_a_missing_encoder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        ({"format": None}, "not an encoder of this version .*found None"),
-        ({"format": "maskel encoder 99"}, "not an encoder of this version .*99"),
+        ({"format": None}, "no encoder of this version .*found None"),
+        ({"format": "maskel encoder 99"}, "no encoder of this version .*99"),
         ({"layout": None}, "not a whole maskel encoder .*layout"),
         ({"layout": "openpose"}, "'openpose'"),
         ({"coordinates": "three"}, "not a whole maskel encoder"),
@@ -106,7 +106,7 @@ def test_foreign_weights_are_refused(pretrained: RunFolder, tmp_path: Path) -> N
         load_encoder(rewrite(pretrained, tmp_path, surprise=torch.zeros(3)))
     file = tmp_path / "bert.safetensors"
     save_file({"bert.weight": torch.zeros(3)}, file)
-    with pytest.raises(InputError, match="not an encoder of this version"):
+    with pytest.raises(InputError, match="no encoder of this version"):
         load_encoder(file)
 
 

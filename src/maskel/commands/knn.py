@@ -87,7 +87,8 @@ def knn(
     nearest, voted = vote(known, labels[train], asked, len(clips.classes), k)
     run = open_run(out, "knn", config, False, world)
     if world.leads:
-        write_predictions(run, clips, test, nearest.tolist())
+        names = [clips.clips[position].name for position in test.tolist()]
+        write_predictions(run, names, clips.labels[test].tolist(), nearest.tolist(), clips.classes)
         run.write_result(
             {
                 "kind": "knn",

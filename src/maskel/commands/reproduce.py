@@ -24,8 +24,8 @@ _STAGES: dict[str, tuple[str, ...]] = {
     "pretrain": ("pretrain",),
     "linear": ("linear",),
     "finetune": ("finetune",),
-    "semi1": ("finetune", "--labels", "0.01"),
-    "semi10": ("finetune", "--labels", "0.1"),
+    "semi_1": ("finetune", "--config", "semi_1"),
+    "semi_10": ("finetune", "--config", "semi_10"),
     "knn": ("knn",),
 }
 TABLE, REPORT = "results.md", "report.html"

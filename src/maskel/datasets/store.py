@@ -8,7 +8,7 @@ import csv
 import hashlib
 import json
 import tokenize
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,11 @@ from maskel.datasets.base import Split
 from maskel.errors import InputError
 from maskel.layouts import Layout, layout_named
 from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
+
+
+def names_hash(names: Sequence[str]) -> str:
+    """16 hexadecimal digits that stand for the names of clips and their order (SHA-256)."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 class SkeletonSet:
@@ -125,9 +130,12 @@ class SkeletonSet:
         Raises:
             InputError: If the set has no such benchmark or part.
         """
+        return self.names_hash(self.split(benchmark, part))
+
+    def names_hash(self, positions: Int64[np.ndarray, " n"]) -> str:
+        """What `split_hash` is of a part, of any clips."""
         names = self._columns["name"]
-        text = "\n".join(names[position] for position in self.split(benchmark, part).tolist())
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return names_hash([names[position] for position in positions.tolist()])
 
     def sequence(self, position: int) -> SkeletonSequence:
         """The clip at ``position``, every coordinate as it was written (but -0.0 in an absent body is 0.0)."""

@@ -1,24 +1,22 @@
 """The encoder: patches of a skeleton sequence in, one feature per token out. It is what downstream tasks keep."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
 from maskel.errors import InputError
-from maskel.files import write_atomically
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
 from maskel.models.transformer import Transformer, initialise, position_embedding
+from maskel.models.weights import load_weights, save_weights
 from maskel.sequence import SkeletonBatch
 from maskel.transforms import Stream, test_view, to_stream
 
@@ -191,20 +189,22 @@ class Encoder(nn.Module):
         clips = SkeletonBatch(tensor, lengths, present, blank, blank)
         return self.pool(test_view(clips, self.config.window), absent_bodies=False)
 
-    def pool(self, batch: SkeletonBatch, absent_bodies: bool) -> Float32[Tensor, "b d"]:
+    def pool(self, batch: SkeletonBatch, absent_bodies: bool, per_joint: bool = False) -> Float32[Tensor, "b f"]:
         """Mean of the normed tokens over time, joints and bodies, (B, D), from a view of the encoder's window.
 
         Absent bodies' tokens depend on the embeddings alone, so one zero body is encoded for all of them. A copy of the
         only body does not change the mean, so copies are left out. The result is that of encoding every slot. Only
-        without gradients and stochastic depth.
+        where nothing random acts on the tokens.
 
         Args:
             batch: Clips resampled to the window, joint positions (the stream is derived here).
             absent_bodies: Average over all M slots, as published, or over the bodies present.
+            per_joint: Keep the joints apart: (B, V'·D), as fine-tuning does.
         """
         bodies = batch.joints[batch.present]  # (R, T, V, C)
         rows = torch.cat((bodies, torch.zeros_like(bodies[:1])))
-        features = self(to_stream(rows, self.config.stream, self.layout)).float().mean(1)
+        tokens = self(to_stream(rows, self.config.stream, self.layout)).float()
+        features = self.over_time(tokens) if per_joint else tokens.mean(1)
         weights = batch.present.float()
         sums = features.new_zeros(*batch.present.shape, features.shape[1])
         sums[batch.present] = features[:-1]
@@ -214,18 +214,28 @@ class Encoder(nn.Module):
             weights += absent
         return sums.sum(1) / weights.sum(1, keepdim=True)
 
+    def over_time(self, tokens: Float[Tensor, "r n d"]) -> Float[Tensor, "r f"]:
+        """The mean of each joint's tokens over time, joint after joint: (R, V'·D)."""
+        return tokens.unflatten(1, self.grid).mean(1).flatten(1)
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """All parameters by depth, as layer decay counts it: the embeddings, each block, the final norm."""
+        embeddings = [*self.patch_embed.parameters(), self.time_embed, self.joint_embed]
+        blocks = [list(block.parameters()) for block in self.transformer.blocks]
+        return [embeddings, *blocks, list(self.transformer.norm.parameters())]
+
+    def about(self) -> dict[str, Any]:
+        """What an encoder of the same sizes is built from, as JSON can hold it; `build_encoder` reads it."""
+        return {"layout": self.layout.name, "coordinates": self.coordinates, "config": asdict(self.config)}
+
     def save(self, path: Path) -> None:
         """Write weights and everything needed to rebuild the encoder to one ``.safetensors`` file."""
-        about = {
-            "format": _FORMAT,
-            "layout": self.layout.name,
-            "coordinates": self.coordinates,
-            "config": asdict(self.config),
-        }
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        write_atomically(
-            path, safetensors_bytes(weights, {"maskel": json.dumps(about)})
-        )  # one entry: several come in any order
+        save_weights(path, self, {"format": _FORMAT, **self.about()})
+
+
+def build_encoder(about: Mapping[str, Any]) -> Encoder:
+    """An encoder of the sizes that `Encoder.about` told, with random weights."""
+    return Encoder(layout_named(about["layout"]), EncoderConfig(**about["config"]), int(about["coordinates"]))
 
 
 def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
@@ -241,16 +251,4 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
     file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise InputError(f"{file}: no such encoder; expected a run folder or an encoder.safetensors file")
-    try:
-        with safe_open(file, framework="pt") as stored:
-            about = json.loads((stored.metadata() or {}).get("maskel", "{}"))
-            if about.get("format") != _FORMAT:
-                raise InputError(f"{file}: not an encoder of this version ({_FORMAT}); found {about.get('format')!r}")
-            layout = layout_named(about["layout"])
-            encoder = Encoder(layout, EncoderConfig(**about["config"]), int(about["coordinates"]))
-            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no iterator)
-        encoder.load_state_dict(weights)
-    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as fault:
-        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
-        raise InputError(f"{file}: not a whole maskel encoder ({reason}); train or copy it again") from fault
-    return encoder.to(device).eval()
+    return load_weights(file, "encoder", _FORMAT, build_encoder).to(device)

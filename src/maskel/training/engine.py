@@ -124,7 +124,7 @@ def fit(
             if 0 < training.clip_grad < size:
                 torch._foreach_mul_(gradients, training.clip_grad / size)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("scale", 1.0)  # layer decay
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             for name, value in sums.items():

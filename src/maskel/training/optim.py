@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from maskel.errors import InputError
+from maskel.methods.base import Method
 
 Precision = Literal["fp32", "bf16"]
 
@@ -56,8 +57,8 @@ class Training:
         progress = (epoch - self.warmup_epochs) / (self.epochs - self.warmup_epochs)
         return self.min_lr + (self.lr - self.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
 
-    def optimizer(self, module: nn.Module) -> Optimizer:
-        """The optimiser of the module's trainable parameters; each recipe has its own."""
+    def optimizer(self, method: Method) -> Optimizer:
+        """The optimiser of the method's trainable parameters; each recipe has its own."""
         raise NotImplementedError  # no abstract class: the command line wants plain dataclasses
 
     def groups(self, parameters: Iterable[nn.Parameter]) -> list[dict[str, object]]:
@@ -87,9 +88,9 @@ class AdamWTraining(Training):
     beta1: float = 0.9
     beta2: float = 0.95
 
-    def optimizer(self, module: nn.Module) -> Optimizer:
+    def optimizer(self, method: Method) -> Optimizer:
         """AdamW, fused."""
-        return AdamW(self.groups(module.parameters()), lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
+        return AdamW(self.groups(method.parameters()), lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,40 @@ class SGDTraining(Training):
     weight_decay: float = 0.0
     momentum: float = 0.9
 
-    def optimizer(self, module: nn.Module) -> Optimizer:
+    def optimizer(self, method: Method) -> Optimizer:
         """SGD with momentum."""
-        return SGD(self.groups(module.parameters()), lr=self.lr, momentum=self.momentum)
+        return SGD(self.groups(method.parameters()), lr=self.lr, momentum=self.momentum)
+
+
+@dataclass(frozen=True)
+class FinetuneTraining(AdamWTraining):
+    """Training of encoder and head; the defaults are MAMP's fine-tuning recipe (arXiv 2308.07092 and its release).
+
+    Args:
+        layer_decay: Factor, in (0, 1], by which each layer's learning rate is smaller than that of the layer above it;
+            by default 0.8 with an encoder to start from and 1 from scratch, as published.
+    """
+
+    epochs: int = 100
+    batch_size: int = 48
+    lr: float = 3e-4
+    min_lr: float = 1e-5
+    warmup_epochs: float = 5.0
+    beta2: float = 0.999
+    layer_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
+            raise InputError(f"training: found layer_decay {self.layer_decay}, expected a number above 0, at most 1")
+
+    def optimizer(self, method: Method) -> Optimizer:
+        """AdamW, fused; the layers are the encoder's embeddings, each of its blocks, and norm and head together."""
+        *layers, last = method.encoder.layers()
+        inside = {id(parameter) for parameter in method.encoder.parameters()}
+        layers.append([*last, *(parameter for parameter in method.parameters() if id(parameter) not in inside)])
+        decay = 1.0 if self.layer_decay is None else self.layer_decay
+        groups: list[dict[str, object]] = []
+        for below, layer in enumerate(reversed(layers)):
+            groups += [group | {"scale": decay**below} for group in self.groups(layer)]
+        return AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), fused=True)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from jaxtyping import Int64
 
 import maskel
 from maskel.datasets.store import SkeletonSet
@@ -294,13 +293,13 @@ def describe(clips: SkeletonSet, benchmark: str) -> dict[str, Any]:
 
 
 def write_predictions(
-    run: RunFolder, clips: SkeletonSet, positions: Int64[np.ndarray, " n"], predicted: Sequence[int]
+    run: RunFolder, names: Sequence[str], labels: Sequence[int], predicted: Sequence[int], classes: Sequence[str]
 ) -> None:
     """Write ``predictions.csv``: name, true and predicted class of every clip counted."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "class", "predicted"])
-    for position, answer in zip(positions, predicted, strict=True):
-        clip = clips.clips[int(position)]
-        writer.writerow([clip.name, clips.classes[clip.label], clips.classes[answer]])
+    writer.writerows(
+        (name, classes[label], classes[answer]) for name, label, answer in zip(names, labels, predicted, strict=True)
+    )
     write_atomically(run.path / PREDICTIONS, text.getvalue())
