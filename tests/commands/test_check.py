@@ -14,17 +14,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.layouts import KINECT20
 from maskel.training.run import RunFolder
 
-Run = Callable[..., str]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> str:
-        assert cli.main([str(argument) for argument in arguments]) == 0, capsys.readouterr().err
-        shown = capsys.readouterr()
-        return shown.out
-
-    return call
+Run = Callable[..., tuple[int, str]]
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -100,7 +90,8 @@ def test_every_combination_of_recipes_trains(
     method: str, data: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = run("pretrain", "--config", method, "--config", data, "--check", *SHRINK)
+    code, text = run("pretrain", "--config", method, "--config", data, "--check", *SHRINK)
+    assert code == 0, text
     assert f"stand in for {data}" in text
     assert "wrote nothing" in text
     assert not files_of(tmp_path)
@@ -108,6 +99,7 @@ def test_every_combination_of_recipes_trains(
 
 def test_data_in_a_recipe_are_used(run: Run, prepared: Path, tmp_path: Path) -> None:
     tiny.tiny_pretrain(prepared, tmp_path / "run")
-    text = run("pretrain", "--config", tmp_path / "run" / "config.yaml", "--check")
+    code, text = run("pretrain", "--config", tmp_path / "run" / "config.yaml", "--check")
+    assert code == 0, text
     assert "stand in" not in text
     assert "3 an epoch, 3 epochs: 9 in all" in text

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from maskel import cli
 from maskel.commands.seeds import seed_folders, summary
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
@@ -19,18 +18,13 @@ SMALL = [
 ]
 PROBE = ["--training.epochs=2", "--training.batch_size=8", "--device=cpu"]
 
-Run = Callable[..., str]
+Run = Callable[..., tuple[int, str]]
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object, code: int = 0) -> str:
-        found = cli.main([str(argument) for argument in arguments])
-        shown = capsys.readouterr()
-        assert found == code, shown.err
-        return shown.out + shown.err
-
-    return call
+def shown(run: Run, *arguments: object, code: int = 0) -> str:
+    found, text = run(*arguments)
+    assert found == code, text
+    return text
 
 
 def written(folder: Path) -> dict[str, float]:
@@ -39,12 +33,15 @@ def written(folder: Path) -> dict[str, float]:
 
 def test_several_seeds_of_the_whole_path(run: Run, prepared: Path, tmp_path: Path) -> None:
     pretrained, probed, near = (tmp_path / name for name in ("pretrain", "linear", "knn"))
-    assert str(pretrained) in run("pretrain", "--data", prepared, "--seeds=2", "--out", pretrained, *SMALL).splitlines()
-    run("linear", "--encoder", pretrained, "--data", prepared, "--seeds=2", "--out", probed, *PROBE)
-    run("knn", "--encoder", pretrained, "--data", prepared, "--seeds=[1]", "--k=3", "--out", near, "--device=cpu")
+    text = shown(run, "pretrain", "--data", prepared, "--seeds=2", "--out", pretrained, *SMALL)
+    assert str(pretrained) in text.splitlines()
+    shown(run, "linear", "--encoder", pretrained, "--data", prepared, "--seeds=2", "--out", probed, *PROBE)
+    shown(
+        run, "knn", "--encoder", pretrained, "--data", prepared, "--seeds=[1]", "--k=3", "--out", near, "--device=cpu"
+    )
     assert list(seed_folders(probed)) == [0, 1]
     alone = tmp_path / "alone"
-    run("linear", "--encoder", pretrained / "seed-1", "--data", prepared, "--seed=1", "--out", alone, *PROBE)
+    shown(run, "linear", "--encoder", pretrained / "seed-1", "--data", prepared, "--seed=1", "--out", alone, *PROBE)
     assert (alone / "metrics.csv").read_bytes() == (probed / "seed-1" / "metrics.csv").read_bytes()
     result = RunFolder(probed).read_result()
     own = [RunFolder(path).read_result() for path in seed_folders(probed).values()]
@@ -57,15 +54,36 @@ def test_several_seeds_of_the_whole_path(run: Run, prepared: Path, tmp_path: Pat
     assert set(RunFolder(near).read_result()) >= {"accuracy", "vote accuracy"}
     assert RunFolder(near).read_result()["accuracy"]["std"] is None
     assert RunFolder(pretrained).read_result()["loss"]["std"] > 0
-    assert "none of seed 2" in run(
-        "linear", "--encoder", pretrained, "--data", prepared, "--seeds=[2]", "--out", tmp_path / "x", *PROBE, code=2
+    assert "none of seed 2" in shown(
+        run,
+        "linear",
+        "--encoder",
+        pretrained,
+        "--data",
+        prepared,
+        "--seeds=[2]",
+        "--out",
+        tmp_path / "x",
+        *PROBE,
+        code=2,
     )
 
 
 def test_one_encoder_is_evaluated_by_every_seed(
     run: Run, pretrained: RunFolder, prepared: Path, tmp_path: Path
 ) -> None:
-    run("linear", "--encoder", pretrained.path, "--data", prepared, "--seeds=[0,3]", "--out", tmp_path / "a", *PROBE)
+    shown(
+        run,
+        "linear",
+        "--encoder",
+        pretrained.path,
+        "--data",
+        prepared,
+        "--seeds=[0,3]",
+        "--out",
+        tmp_path / "a",
+        *PROBE,
+    )
     own = [RunFolder(path) for path in seed_folders(tmp_path / "a").values()]
     assert {folder.read_config()["encoder"] for folder in own} == {str(pretrained.path)}
     assert len({folder.read_metrics()[-1]["loss"] for folder in own}) == 2
@@ -86,22 +104,22 @@ def test_what_is_finished_is_not_done_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(ClipBatches, "load", stop_in_the_second_seed)
-        assert "stopped after step" in run(*arguments, "--seeds=2", code=130)
+        assert "stopped after step" in shown(run, *arguments, "--seeds=2", code=130)
     first = written(out / "seed-0")
     assert not (out / "result.json").exists()
     assert RunFolder(out / "seed-1").has_state
-    run(*arguments, "--seeds=2")
+    shown(run, *arguments, "--seeds=2")
     assert written(out / "seed-0") == first
-    run("pretrain", "--config", out / "config.yaml", "--out", tmp_path / "again")  # holds its seeds
+    shown(run, "pretrain", "--config", out / "config.yaml", "--out", tmp_path / "again")  # holds its seeds
     for seed in (0, 1):
         name = f"seed-{seed}/metrics.csv"
         assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     (out / "seed-2").mkdir()
     (out / "seed-2" / "config.yaml").write_text("stopped before anything was saved")
-    run(*arguments, "--seeds=3")
+    shown(run, *arguments, "--seeds=3")
     assert written(out / "seed-0") == first
     assert [row["seed"] for row in RunFolder(out).read_result()["seeds"]] == [0, 1, 2]
-    text = run(*arguments, "--seeds=3", "--mamp.tau=0.5", code=2)
+    text = shown(run, *arguments, "--seeds=3", "--mamp.tau=0.5", code=2)
     assert "was started with mamp.tau 0.8, found 0.5" in text
 
 
@@ -109,16 +127,16 @@ def test_what_is_finished_is_not_done_again(
     ("seeds", "named"), [("0", "found 0"), ("[1,1]", "each once"), ("[]", "each once"), ("[-1]", "each once")]
 )
 def test_seeds_that_make_no_sense_are_refused(seeds: str, named: str, run: Run, prepared: Path, tmp_path: Path) -> None:
-    text = run("pretrain", "--data", prepared, f"--seeds={seeds}", "--out", tmp_path / "a", *SMALL, code=2)
+    text = shown(run, "pretrain", "--data", prepared, f"--seeds={seeds}", "--out", tmp_path / "a", *SMALL, code=2)
     assert named in text
     assert not (tmp_path / "a").exists()
 
 
 def test_a_folder_of_one_run_is_left_alone(run: Run, pretrained: RunFolder, prepared: Path) -> None:
     before = written(pretrained.path)
-    text = run("pretrain", "--data", prepared, "--seeds=2", "--out", pretrained.path, *SMALL, code=2)
+    text = shown(run, "pretrain", "--data", prepared, "--seeds=2", "--out", pretrained.path, *SMALL, code=2)
     assert "is a run of one seed" in text
-    assert "leave --resume out" in run("pretrain", "--resume", pretrained.path, "--seeds=2", code=2)
+    assert "leave --resume out" in shown(run, "pretrain", "--resume", pretrained.path, "--seeds=2", code=2)
     assert written(pretrained.path) == before
 
 
