@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 import tiny
+from maskel.commands.evaluate import evaluate
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import TrainingError
-from maskel.methods import METHODS
+from maskel.methods import METHODS, Method
 from maskel.training import distributed
 from maskel.training.engine import Stopped, fit
 from maskel.training.loading import ClipBatches
@@ -24,9 +25,8 @@ from maskel.training.run import RunFolder
 from maskel.transforms import TrainView
 
 
-def one_step(name: str, bodies: str, accumulate: int, data: SkeletonSet, out: Path, world: distributed.World) -> None:
+def one_step(method: Method, accumulate: int, data: SkeletonSet, out: Path, world: distributed.World) -> None:
     """One step of plain SGD at rate 1 over 7 clips: the weights then hold the gradient."""
-    method = tiny.tiny_method(name, bodies=bodies)
     positions = data.split("xsub", "train")[:7]
     batches = ClipBatches(data, positions, 7, 0, tiny.ENCODER.window, TrainView(), "zero", world.device)
     training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
@@ -79,14 +79,19 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
     prepared = SkeletonSet.open(data)
     for name in METHODS:
         for bodies in ("all", "present"):
-            one_step(name, bodies, 1, prepared, out / f"{name}-{bodies}", world)
-        one_step(name, "present", 2, prepared, out / f"{name}-accumulate", world)
+            one_step(tiny.tiny_method(name, bodies=bodies), 1, prepared, out / f"{name}-{bodies}", world)
+        one_step(tiny.tiny_method(name, bodies="present"), 2, prepared, out / f"{name}-accumulate", world)
+    for bodies in ("all", "present"):
+        one_step(tiny.tiny_classifier("finetune", bodies=bodies), 1, prepared, out / f"finetune-{bodies}", world)
     tiny.tiny_pretrain(data, out / "pretrain")
     told = stopped_and_resumed(data, out / "stopped", world)
     fault = not_finite(data, out / "not-finite", world)
     for augment in (True, False):
         options = {"augment": augment, "cache_features": not augment, "training": tiny.PROBE, "device": "cpu"}
         linear(encoder, data, out=out / f"linear-{augment}", **options)
+    tiny.tiny_finetune(data, out / "finetune", encoder, labels=0.8, validation=0.3)
+    distributed.add_up(torch.zeros(1))  # the leading process has written the classifier
+    evaluate(out / "finetune", data, device="cpu", out=out / "evaluate")
     knn(encoder, data, k=3, device="cpu", out=out / "knn")
     uneven = torch.full((2 * world.rank, 3), world.rank)  # the first process has no row
     gathered = distributed.gather_rows(uneven)

@@ -135,25 +135,59 @@ def _knn(arguments: Sequence[str]) -> None:
     _run_command("knn", knn, arguments)
 
 
-def _options(name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "") -> Options:
-    """Options of a command that has no recipe; ``several`` names an argument that takes all words without a dash."""
+def _evaluate(arguments: Sequence[str]) -> None:
+    from maskel.commands.evaluate import evaluate
+
+    _run_command("evaluate", evaluate, arguments)
+
+
+def _options(
+    name: str, function: Callable[..., Any], arguments: Sequence[str], words: str = "", one: bool = False
+) -> Options:
+    """Options of a command that has no recipe.
+
+    Args:
+        name: The command's.
+        function: What it calls.
+        arguments: What was typed.
+        words: The argument that takes the words without a dash: all of them, paths.
+        one: It takes exactly one.
+    """
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
-    if several:
-        parser.add_argument(several, nargs="+", type=Path, help=_meaning(function)[several])
-    parser.add_function_arguments(function, skip={several, "run_command"}, as_group=False)
+    meaning = _meaning(function)
+    if words:
+        several: Options = {} if one else {"nargs": "+"}
+        parser.add_argument(words, type=Path, help=meaning[words], **several)
+    skipped: set[str | int] = {words, "run_command"}
+    if "weights" in meaning:  # numbers after one option, as people type them
+        parser.add_argument("--weights", nargs="+", type=float, help=meaning["weights"])
+        skipped.add("weights")
+    parser.add_function_arguments(function, skip=skipped, as_group=False)
     return vars(parser.parse_args(_spell(arguments, parser)))
 
 
 def _report(arguments: Sequence[str]) -> None:
     from maskel.commands.report import report
 
-    _say(report(**_options("report", report, arguments, several="runs")))
+    _say(report(**_options("report", report, arguments, words="runs")))
+
+
+def _ensemble(arguments: Sequence[str]) -> None:
+    from maskel.commands.ensemble import ensemble
+
+    _say(ensemble(**_options("ensemble", ensemble, arguments, words="runs")).path)
+
+
+def _predict(arguments: Sequence[str]) -> None:
+    from maskel.commands.predict import predict
+
+    _say(predict(**_options("predict", predict, arguments, words="data", one=True)))
 
 
 def _results(arguments: Sequence[str]) -> None:
     from maskel.commands.results import results
 
-    _say(results(**_options("results", results, arguments, several="runs")))
+    _say(results(**_options("results", results, arguments, words="runs")))
 
 
 def _reproduce(arguments: Sequence[str]) -> None:
@@ -192,7 +226,7 @@ def _view(arguments: Sequence[str]) -> None:
         return
     if arguments[0] != "masks":
         raise InputError(f"no picture is called {arguments[0]!r}; known is masks")
-    _say(masks(**_options("view masks", masks, arguments[1:], several="runs")))
+    _say(masks(**_options("view masks", masks, arguments[1:], words="runs")))
 
 
 def _synthesize(arguments: Sequence[str]) -> None:
@@ -220,6 +254,9 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "reproduce": (_reproduce, "a method on a benchmark by every protocol, beside the published numbers"),
     "embed": (_embed, "write the features of clips to an npz file"),
     "results": (_results, "runs as tables, the seeds of equal runs together"),
+    "evaluate": (_evaluate, "count a trained classifier's right answers on any part of a benchmark"),
+    "ensemble": (_ensemble, "add up the scores of several runs: joint, bone, motion"),
+    "predict": (_predict, "classes and probabilities of new clips"),
     "report": (_report, "show runs on one HTML page"),
     "view": (_view, "show one picture: how often methods hide each joint and time of a clip"),
 }

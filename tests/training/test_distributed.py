@@ -18,7 +18,7 @@ from several_processes import everything
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
-RUNS = ("pretrain", "stopped", "linear-True", "linear-False", "knn")
+RUNS = ("pretrain", "stopped", "linear-True", "linear-False", "finetune", "evaluate", "knn")
 
 
 def free_port() -> int:
@@ -74,18 +74,23 @@ def known(out: Path, rank: int) -> dict[str, Any]:
     return torch.load(out / f"known-{rank}.pt", weights_only=True)
 
 
-@pytest.mark.parametrize("kind", ["all", "present", "accumulate"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(name, kind) for name in METHODS for kind in ("all", "present", "accumulate")]
+    + [("finetune", "all"), ("finetune", "present")],
+)
 def test_loss_and_gradient_are_those_of_one_process(
     name: str, kind: str, alone: Path, together: tuple[int, Path]
 ) -> None:
     one, several = (RunFolder(out / f"{name}-{kind}") for out in (alone, together[1]))
     loss = one.read_metrics()[0]["loss"]
     assert several.read_metrics()[0]["loss"] == pytest.approx(loss, rel=1e-6)
-    before = {key: weight.detach() for key, weight in tiny.tiny_method(name).named_parameters()}
+    method = tiny.tiny_classifier(name) if name == "finetune" else tiny.tiny_method(name)
+    before = {key: weight.detach() for key, weight in method.named_parameters()}
     after, expected = several.load_state()["method"], one.load_state()["method"]
     for parameter, start in before.items():
-        assert not torch.equal(after[parameter], start), parameter
+        if parameter != "head.fc1.bias":  # BatchNorm takes away what it adds
+            assert not torch.equal(after[parameter], start), parameter
         torch.testing.assert_close(after[parameter] - start, expected[parameter] - start, rtol=1e-4, atol=5e-7)
 
 
@@ -109,6 +114,19 @@ def test_linear_evaluation_counts_the_same(run: str, alone: Path, together: tupl
     for ours, theirs in zip(several.read_metrics(), one.read_metrics(), strict=True):
         assert (ours["correct"], ours["seen"]) == (theirs["correct"], theirs["seen"])
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+
+
+def test_fine_tuning_counts_the_same(alone: Path, together: tuple[int, Path]) -> None:
+    one, several = (RunFolder(out / "finetune") for out in (alone, together[1]))
+    for name in ("correct", "seen", "per_class", "best_epoch", "best_validation_epoch", "labels", "validation"):
+        assert several.read_result()[name] == one.read_result()[name], name
+    assert (several.path / "labels.csv").read_bytes() == (one.path / "labels.csv").read_bytes()
+    assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
+    for ours, theirs in zip(several.read_metrics(), one.read_metrics(), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+    evaluated = RunFolder(together[1] / "evaluate")
+    for name in ("correct", "seen", "per_class"):
+        assert evaluated.read_result()[name] == several.read_result()[name]
 
 
 def test_nearest_neighbours_count_the_same(alone: Path, together: tuple[int, Path]) -> None:

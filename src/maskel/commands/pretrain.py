@@ -17,6 +17,7 @@ from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, SingleBody, part
 from maskel.training.optim import AdamWTraining
+from maskel.training.precision import resolved
 from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run
 from maskel.transforms import TrainView
 
@@ -103,6 +104,7 @@ def pretrain(
                 **describe(clips, benchmark),
                 "seed": seed,
                 "epochs": training.epochs,
+                "precision": resolved(training.precision, world.device),
                 "steps": training.epochs * batches.steps_per_epoch,
                 "loss": outcome.rows[-1]["loss"],
                 "parameters": sum(weight.numel() for weight in model.parameters()),

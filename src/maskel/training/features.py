@@ -13,7 +13,7 @@ from maskel.models.encoder import Encoder
 from maskel.sequence import SkeletonBatch
 from maskel.training.distributed import World, gather_rows
 from maskel.training.loading import SingleBody
-from maskel.training.optim import Precision
+from maskel.training.precision import Precision, autocast
 from maskel.transforms import test_view
 
 CHUNK = 256
@@ -72,7 +72,7 @@ def read_clips(
     some = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
     for start in range(0, len(some), batch_size):
         batch = data.gather(some[start : start + batch_size], bodies, single_body).to(world.device)
-        with torch.autocast(world.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(precision, world.device):
             rows.append(read(test_view(batch, window)))
     return gather_rows(torch.cat(rows)[: len(share)])
 

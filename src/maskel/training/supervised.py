@@ -11,12 +11,14 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER, Classifier
 from maskel.models.encoder import Encoder, load_encoder
+from maskel.sequence import SkeletonBatch
 from maskel.training.distributed import World
 from maskel.training.engine import fit
 from maskel.training.features import read_clips
 from maskel.training.labelled import Labelled, Positions
 from maskel.training.loading import Batches
-from maskel.training.optim import Precision, Training
+from maskel.training.optim import Training
+from maskel.training.precision import Precision, resolved
 from maskel.training.run import Row, RunFolder, describe
 from maskel.training.scores import Scores
 
@@ -67,7 +69,13 @@ def score_clips(
     """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process."""
     classifier.eval()
     window, task = classifier.encoder.config.window, classifier.task
-    return read_clips(classifier.logits, window, task.num_bodies, task.single_body, clips, positions, world, precision)
+
+    def read(batch: SkeletonBatch) -> Tensor:
+        features = classifier.features(batch)
+        with torch.autocast(world.device.type, enabled=False):  # the head in fp32, as linear evaluation's always is
+            return classifier.scores(features)
+
+    return read_clips(read, window, task.num_bodies, task.single_body, clips, positions, world, precision)
 
 
 def train_classifier(
@@ -144,6 +152,7 @@ def train_classifier(
                 "last_epoch": _epoch(outcome.rows[-1]),
                 **best,
                 "epochs": training.epochs,
+                "precision": resolved(training.precision, world.device),
                 "steps": training.epochs * batches.steps_per_epoch,
                 "parameters": sum(weight.numel() for weight in classifier.parameters()),
                 "minutes": outcome.minutes,
