@@ -9,6 +9,7 @@ from maskel import cli
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.pretrain import pretrain
+from maskel.datasets import SOURCES
 from maskel.datasets.stand_in import CLIPS, write_stand_in
 from maskel.datasets.store import SkeletonSet
 from maskel.layouts import KINECT20
@@ -78,6 +79,7 @@ def test_a_stand_in_is_as_long_as_what_it_stands_for(tmp_path: Path) -> None:
     assert len(clips.split("xsub", "train")) == CLIPS
 
 
+DATA = sorted(file.stem for file in (cli.RECIPES / "data").glob("*.yaml") if file.stem.rpartition("_")[0] in SOURCES)
 SHRINK = [
     *("--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2", "--training.batch_size=1", "--device=cpu"),
     *("--mamp.decoder_dim=16", "--mae.decoder_dim=16", "--hacm.decoder_dim=16"),
@@ -85,7 +87,7 @@ SHRINK = [
 
 
 @pytest.mark.parametrize("method", ["mamp", "mae", "hacm", "hacm_released"])
-@pytest.mark.parametrize("data", sorted(file.stem for file in (cli.RECIPES / "data").glob("*.yaml")))
+@pytest.mark.parametrize("data", DATA)
 def test_every_combination_of_recipes_trains(
     method: str, data: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +97,37 @@ def test_every_combination_of_recipes_trains(
     assert f"stand in for {data}" in text
     assert "wrote nothing" in text
     assert not files_of(tmp_path)
+
+
+@pytest.mark.parametrize("protocol", ["finetune", "semi_1", "semi_10", "transfer", "scratch", "hacm_pku2_xsub"])
+def test_every_protocol_trains(
+    protocol: str, run: Run, pretrained: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    start = [] if protocol == "scratch" else ["--encoder", pretrained.path]
+    sizes = (
+        ["--encoder.window=8", "--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2"] if not start else []
+    )
+    shrunk = [*sizes, "--head_dim=4", "--training.batch_size=2", "--device=cpu"]
+    code, text = run("finetune", "--config=ntu60_xsub", "--config", protocol, *start, "--check", *shrunk)
+    assert code == 0, text
+    labelled = {"semi_1": 400, "semi_10": 4009}.get(protocol, 40_091)
+    assert f"{labelled // 2:,} an epoch, 100 epochs" in text
+    assert "evaluation   1,648,700 clips to read" in text
+    assert not files_of(tmp_path)
+
+
+def test_linear_evaluation_of_every_benchmark(run: Run, pretrained: RunFolder, tmp_path: Path) -> None:
+    for data in DATA:
+        if data.startswith("ntu"):
+            code, text = run("linear", "--config", data, "--encoder", pretrained.path, "--check", "--device=cpu")
+            assert (code, "100 epochs" in text) == (0, True), text
+
+
+def test_recipes_build_at_their_full_size(run: Run) -> None:
+    code, text = run("pretrain", "--config=mamp", "--config=ntu120_xsub", "--check", "--training.batch_size=1")
+    assert code == 0, text
+    assert "parameters   10,368,524, of which 10,368,524 are trained" in text
 
 
 def test_data_in_a_recipe_are_used(run: Run, prepared: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from maskel.files import replaced
 from maskel.training import distributed, loading
 from maskel.training.features import extract
 from maskel.training.loading import SingleBody
-from maskel.training.optim import Precision
+from maskel.training.precision import Precision
 
 _CLIPS_IN_MEMORY = 4096
 

@@ -55,7 +55,7 @@ class Measured:
             return "from scratch"
         if self.about("untrained"):
             return f"untrained ({method})" if method else "untrained"
-        return method or Path(str(self.about("encoder"))).name
+        return method or Path(str(self.about("encoder") or "–")).name
 
     @property
     def size(self) -> str:
@@ -189,6 +189,8 @@ def _protocol(result: Mapping[str, Any]) -> str:
     share = result.get("config", {}).get("labels", 1)
     source = (result.get("pretraining") or {}).get("source")
     moved = f", from {source}" if source not in (None, result["data"].get("source")) else ""
+    part = result.get("part", "test")
+    name += "" if part == "test" else f" on the {part} part"
     return name + (f", {100 * share:g} % of the labels" if share != 1 else "") + moved
 
 
