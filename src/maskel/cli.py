@@ -142,23 +142,19 @@ def _evaluate(arguments: Sequence[str]) -> None:
 
 
 def _options(
-    name: str, function: Callable[..., Any], arguments: Sequence[str], words: str = "", one: bool = False
+    name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "", one: str = ""
 ) -> Options:
     """Options of a command that has no recipe.
 
-    Args:
-        name: The command's.
-        function: What it calls.
-        arguments: What was typed.
-        words: The argument that takes the words without a dash: all of them, paths.
-        one: It takes exactly one.
+    ``several`` names an argument that takes all words without a dash, ``one`` an argument that takes the only such.
     """
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
     meaning = _meaning(function)
-    if words:
-        several: Options = {} if one else {"nargs": "+"}
-        parser.add_argument(words, type=Path, help=meaning[words], **several)
-    skipped: set[str | int] = {words, "run_command"}
+    if several:
+        parser.add_argument(several, nargs="+", type=Path, help=meaning[several])
+    if one:
+        parser.add_argument(one, type=Path, help=meaning[one])
+    skipped: set[str | int] = {several, one, "run_command"}
     if "weights" in meaning:  # numbers after one option, as people type them
         parser.add_argument("--weights", nargs="+", type=float, help=meaning["weights"])
         skipped.add("weights")
@@ -166,22 +162,34 @@ def _options(
     return vars(parser.parse_args(_spell(arguments, parser)))
 
 
+def _inspect(arguments: Sequence[str]) -> None:
+    from maskel.commands.inspect import STANDARD_OUTPUT, as_json, show
+    from maskel.commands.inspect import inspect as inspect_set
+
+    options = _options("inspect", inspect_set, arguments, one="data")
+    found = inspect_set(**options)
+    if options["json"] == STANDARD_OUTPUT:
+        sys.stdout.write(as_json(found))
+    else:
+        show(found, Console(highlight=False))
+
+
 def _report(arguments: Sequence[str]) -> None:
     from maskel.commands.report import report
 
-    _say(report(**_options("report", report, arguments, words="runs")))
+    _say(report(**_options("report", report, arguments, several="runs")))
 
 
 def _ensemble(arguments: Sequence[str]) -> None:
     from maskel.commands.ensemble import ensemble
 
-    _say(ensemble(**_options("ensemble", ensemble, arguments, words="runs")).path)
+    _say(ensemble(**_options("ensemble", ensemble, arguments, several="runs")).path)
 
 
 def _predict(arguments: Sequence[str]) -> None:
     from maskel.commands.predict import predict
 
-    _say(predict(**_options("predict", predict, arguments, words="data", one=True)))
+    _say(predict(**_options("predict", predict, arguments, one="data")))
 
 
 def _results(arguments: Sequence[str]) -> None:
@@ -226,7 +234,7 @@ def _view(arguments: Sequence[str]) -> None:
         return
     if arguments[0] != "masks":
         raise InputError(f"no picture is called {arguments[0]!r}; known is masks")
-    _say(masks(**_options("view masks", masks, arguments[1:], words="runs")))
+    _say(masks(**_options("view masks", masks, arguments[1:], several="runs")))
 
 
 def _synthesize(arguments: Sequence[str]) -> None:
@@ -247,6 +255,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "demo": (_demo, "the whole path on generated data, in a few minutes"),
     "synthesize": (_synthesize, "write synthetic recordings in NTU's raw format"),
     "prepare": (_prepare, "turn raw recordings into a prepared set"),
+    "inspect": (_inspect, "what is in a prepared set, and what is wrong with it"),
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "finetune": (_finetune, "train encoder and head on labelled clips; some labels, another set, or from scratch"),

@@ -107,6 +107,20 @@ def test_any_clips_come_back_whole_and_in_batches(existing: list[list[list[int]]
             assert np.array_equal(batch.present[slot].numpy(), present)
 
 
+def test_body_frames_are_the_clips_without_what_is_absent(
+    prepared: SkeletonSet, sequences: list[SkeletonSequence]
+) -> None:
+    for start, stop in ((0, 4), (1, 3), (2, 3)):
+        rows = prepared.body_frames(start, stop)
+        rebuilt = [np.zeros_like(sequence.joints) for sequence in sequences]
+        for joints, clip, body, frame in zip(rows.joints, rows.clip, rows.body, rows.frame, strict=True):
+            assert joints.any()
+            rebuilt[clip][body, frame] = joints
+        assert all(np.array_equal(rebuilt[clip], sequences[clip].joints) for clip in range(start, stop))
+        assert set(rows.clip) == set(range(start, stop))
+    assert prepared.num_body_frames == len(prepared.body_frames(0, 4).joints)
+
+
 def test_negative_zeros_and_single_zero_joints_of_a_body_are_kept(tmp_path: Path) -> None:
     joints = moving([[1, 1]])
     joints[0, 0, 3] = 0

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import maskel
+import tiny
 from maskel.cli import main
 from maskel.layouts import KINECT20
 from maskel.methods.base import Method
@@ -81,6 +82,30 @@ def test_the_method_of_the_docs_trains() -> None:
     hidden = result.mask.hidden.view(3, 2, 20)
     assert torch.equal(hidden[:, 0], hidden[:, 1])  # whole joints, as the text says
     assert torch.isfinite(result.predicted).all()
+
+
+def test_the_commands_of_the_protocols_parse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = re.findall(r"`maskel ([^`]+)`", (ROOT / "docs/protocols.md").read_text())
+    steps = [shlex.split(step) for step in shown if "--" in step]
+    assert {step[0] for step in steps} == {"linear", "knn", "finetune", "evaluate", "ensemble", "predict"}
+    for step in steps:
+        assert main(step) == 2
+        complaint = capsys.readouterr().err
+        assert re.search(r"does not exist|no such", complaint), complaint  # the data are missing; no option is wrong
+
+
+def test_the_classifier_of_the_docs_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.tiny_finetune(tiny.write_set(Path("set")), Path("finetuned"))
+    capsys.readouterr()
+    (python,) = [code for note, code in blocks("docs/protocols.md", "python") if note.startswith("executed")]
+    exec(compile(python, "protocols.md", "exec"), {})
+    assert re.fullmatch(r"\[('(wave|clap|kick)'(, )?){4}\]\n", capsys.readouterr().out)
 
 
 def test_the_layout_and_data_set_of_the_docs_are_whole() -> None:

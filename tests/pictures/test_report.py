@@ -1,9 +1,7 @@
 import json
 import re
 import shutil
-from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 import torch
 
 import tiny
+from elements import Elements
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.pretrain import load_method
@@ -53,7 +52,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, untrained in (("linear", False), ("linear-untrained", True)):
         linear(path / "mamp", **common, out=path / name, training=probe, untrained=untrained)
     knn(path / "mamp", **common, out=path / "knn", k=4)
+    for name, encoder in (("finetune", path / "mamp"), ("scratch", tiny.ENCODER)):
+        tiny.tiny_finetune(**common, out=path / name, encoder=encoder, training=replace(tiny.FINETUNE, epochs=2))
     return path
+
+
+def test_fine_tuning_is_compared_with_training_from_scratch(folder: Path, tmp_path: Path) -> None:
+    text = Elements(page_of(folder, tmp_path, "scratch", "finetune", "mamp")).text
+    for name in ("finetune", "scratch"):
+        assert str(RunFolder(folder / name).read_result()["correct"]) + " / 8" in text
+    assert re.search(r"finetune: finetune, pre-trained, gets .* scratch, untrained .*differ in: training\.", text)
+    assert "Fine-tuning, generated, xsub: 8 test clips" in text
 
 
 ALL = ("knn", "linear-untrained", "mamp", "linear", "mae", "hacm")
@@ -79,33 +88,6 @@ def copies(folder: Path, tmp_path: Path) -> Path:
 def change(run: Path, **values: Any) -> None:
     result = json.loads((run / RESULT).read_text())
     (run / RESULT).write_text(json.dumps(result | values))
-
-
-class Elements(HTMLParser):
-    """Counts the elements and classes of a page, and makes sure that every element is closed."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: Counter[str] = Counter()
-        self.classes: Counter[str] = Counter()
-        self.attributes: set[str] = set()
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(page)
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes |= {name for name, _ in attrs}
-        self.classes[dict(attrs).get("class") or ""] += 1
-        if tag != "meta":
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_every_result_stands_on_the_page_beside_chance(folder: Path, page: str) -> None:

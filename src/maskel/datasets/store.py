@@ -9,13 +9,14 @@ import hashlib
 import json
 import tokenize
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
@@ -27,6 +28,23 @@ from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
 def names_hash(names: Sequence[str]) -> str:
     """16 hexadecimal digits that stand for the names of clips and their order (SHA-256)."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class BodyFrames:
+    """All bodies of some clips in all frames in which they exist, by clip, body and frame.
+
+    Args:
+        joints: (R, V, C) float32 coordinates as they stand in the set; those of a damaged set may not be finite.
+        clip: (R,) position of the clip.
+        body: (R,) which of its bodies.
+        frame: (R,) frame, from 0.
+    """
+
+    joints: Float32[np.ndarray, "r v c"]
+    clip: Int64[np.ndarray, " r"]
+    body: Int64[np.ndarray, " r"]
+    frame: Int64[np.ndarray, " r"]
 
 
 class SkeletonSet:
@@ -148,6 +166,24 @@ class SkeletonSet:
         for (_, body, first, length), row in zip(segments, rows, strict=True):
             joints[body, first : first + length] = self._joints[row : row + length]
         return SkeletonSequence(self.clips[position], joints, self.layout)
+
+    @property
+    def num_body_frames(self) -> int:
+        """Frames of all bodies of all clips, those in which they exist."""
+        return len(self._joints)
+
+    def body_frames(self, start: int, stop: int) -> BodyFrames:
+        """The clips from position ``start`` to before ``stop`` without their absent frames; ``joints`` is a view."""
+        clip, body, first, length = self._segments[self._bounds[start] : self._bounds[stop]].T
+        row = self._rows[self._bounds[start]]
+        ends = np.cumsum(length)
+        within = np.arange(ends[-1]) - np.repeat(ends - length, length)
+        return BodyFrames(
+            joints=self._joints[row : row + ends[-1], :, : self.coordinates],
+            clip=np.repeat(clip, length),
+            body=np.repeat(body, length),
+            frame=np.repeat(first, length) + within,
+        )
 
     def gather(
         self, positions: Int64[np.ndarray, " b"], bodies: int, single_body: Literal["zero", "copy"] = "zero"
