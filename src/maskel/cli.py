@@ -195,7 +195,7 @@ def _predict(arguments: Sequence[str]) -> None:
 def _results(arguments: Sequence[str]) -> None:
     from maskel.commands.results import results
 
-    _say(results(**_options("results", results, arguments, words="runs")))
+    _say(results(**_options("results", results, arguments, several="runs")))
 
 
 def _reproduce(arguments: Sequence[str]) -> None:

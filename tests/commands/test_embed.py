@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,16 @@ def test_one_part_in_its_order(pretrained: RunFolder, prepared: Path, tiny_set: 
     positions = tiny_set.split("xsub", "test")
     assert test["names"].tolist() == whole["names"][positions].tolist()
     np.testing.assert_allclose(test["features"], whole["features"][positions], rtol=1e-5, atol=1e-6)
+
+
+def test_from_the_command_line(
+    run: Callable[..., tuple[int, str]], pretrained: RunFolder, prepared: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "f.npz"
+    words = ["--encoder", pretrained.path, "--data", prepared, "--benchmark=xsub", "--part=train", "--device=cpu"]
+    code, text = run("embed", *words, "--out", file)
+    assert (code, str(file) in text.splitlines()) == (0, True)
+    assert load(file)["features"].shape == (tiny.TRAIN, tiny.ENCODER.dim)
 
 
 @pytest.mark.parametrize("stream", ["bone", "motion", "bone_motion"])

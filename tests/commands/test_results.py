@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,13 @@ def test_what_is_no_result_is_refused(content: str | None, message: str, tmp_pat
         (tmp_path / "result.json").write_text(content)
     with pytest.raises(InputError, match=message):
         results([tmp_path])
+
+
+def test_from_the_command_line(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    runs = write(tmp_path / "a", result(0, 10))
+    code, text = run("results", runs, "--collect", tmp_path / "docs")
+    assert (code, "**50.0**" in text) == (0, True)
+    assert (tmp_path / "docs" / "a" / "0" / "result.json").is_file()
 
 
 def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
