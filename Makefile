@@ -4,7 +4,7 @@ SEED ?= 0
 OUT ?= demo-run
 BIN := .venv/bin
 
-.PHONY: demo test lint bench fuzz clean
+.PHONY: demo test lint bench fuzz results clean
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
@@ -29,6 +29,9 @@ bench: .venv/installed  ## speed, each against the plain way of doing the same
 
 fuzz: .venv/installed  ## 10,000 damaged files of every format through every reader
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/fuzz.py --cases 10000
+
+results: .venv/installed  ## the generated tables of docs, from docs/runs and the published numbers
+	$(BIN)/python docs/generate.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,5 +1,3 @@
-import importlib
-import inspect
 import json
 import os
 import signal
@@ -31,50 +29,10 @@ RECIPES = sorted(cli.RECIPES.rglob("*.yaml"))
 Run = Callable[..., tuple[int, str]]
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Calls the command line; returns its exit code and all that a person would see."""
-
-    def call(*arguments: object) -> tuple[int, str]:
-        try:
-            code = cli.main([str(argument) for argument in arguments])
-        except SystemExit as leave:  # argparse leaves by itself after --help
-            code = int(leave.code or 0)
-        shown = capsys.readouterr()
-        text = shown.out + shown.err
-        assert "Traceback" not in text
-        return code, text
-
-    return call
-
-
 def recipe(folder: Path, name: str, content: dict[str, Any] | str) -> Path:
     file = folder / f"{name}.yaml"
     file.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     return file
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What a command with recipes would be called with, instead of calling it."""
-    found: dict[str, Any] = {}
-
-    def stand_in(module: str, name: str) -> None:
-        real = getattr(importlib.import_module(module), name)
-
-        def call(**options: Any) -> RunFolder:
-            found.clear()
-            found.update(options)
-            return RunFolder(Path("nowhere"))
-
-        call.__signature__ = inspect.signature(real)  # type: ignore[attr-defined]
-        call.__doc__ = real.__doc__
-        call.__annotations__ = real.__annotations__
-        monkeypatch.setattr(f"{module}.{name}", call)
-
-    for name in cli.WITH_RECIPES:
-        stand_in(f"maskel.commands.{name}", name)
-    return found
 
 
 def test_a_run_from_the_command_line(run: Run, prepared: Path, tmp_path: Path) -> None:

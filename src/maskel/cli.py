@@ -11,9 +11,11 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any, get_args, get_origin
 
 import torch
@@ -83,22 +85,46 @@ def _pretrain(arguments: Sequence[str]) -> None:
     from maskel.commands.pretrain import pretrain
     from maskel.methods import METHODS
 
-    parser = ArgumentParser(prog="maskel pretrain", exit_on_error=False, allow_abbrev=False)
-    parser.add_function_arguments(pretrain, skip={"options", "resume"}, as_group=False)
-    for name, method in METHODS.items():
-        parser.add_class_arguments(method, name, skip={"encoder"}, instantiate=False)
-    found, resume = _parse(parser, "pretrain", arguments, resumable=True)
-    options = {name: vars(found.pop(name)) for name in METHODS}
-    run = pretrain(**vars(found), options=options.get(found.method, {}), resume=resume)
-    _say(run.path)
+    _run_command("pretrain", pretrain, arguments, METHODS)
 
 
-def _run_command(name: str, function: Callable[..., RunFolder], arguments: Sequence[str]) -> None:
+def _run_command(
+    name: str,
+    function: Callable[..., object],
+    arguments: Sequence[str],
+    methods: Mapping[str, type] = MappingProxyType({}),
+) -> None:
+    """Parse a run's options and run it; of ``methods`` the chosen one's own options go with them."""
+    from maskel.commands.seeds import Seeds, run_seeds
+
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
     resumable = "resume" in inspect.signature(function).parameters
-    parser.add_function_arguments(function, skip={"resume"}, as_group=False)
-    found, resume = _parse(parser, name, arguments, resumable)
-    _say(function(**vars(found), **({"resume": resume} if resumable else {})).path)
+    parser.add_function_arguments(function, skip={"resume", "options"}, as_group=False)
+    for method, its_class in methods.items():
+        parser.add_class_arguments(its_class, method, skip={"encoder"}, instantiate=False)
+    parser.add_argument(
+        "--seeds",
+        type=Seeds | None,
+        help="run seeds 0 to N - 1, or those of a list such as [0,3], into OUT/seed-0, ...; again: goes on",
+    )
+    with TemporaryDirectory(prefix="maskel-check-") as scratch:
+        found, resume = _parse(parser, name, arguments, resumable, Path(scratch))
+        options = vars(found)
+        config = dict(options)
+        own = {method: vars(options.pop(method)) for method in methods}
+        if methods:
+            options["options"] = own.get(found.method, {})
+            config = {key: value for key, value in config.items() if key not in own} | {
+                found.method: options["options"]
+            }
+        seeds = options.pop("seeds")
+        if resume and seeds is not None:
+            raise InputError("resume: several seeds go on by themselves; give their --out and leave --resume out")
+        if seeds is not None and not options["check"]:
+            outcome: object = run_seeds(name, function, options, seeds, config)
+        else:
+            outcome = function(**options, **({"resume": resume} if resumable else {}))
+    _say(outcome.path if isinstance(outcome, RunFolder) else outcome)
 
 
 def _linear(arguments: Sequence[str]) -> None:
@@ -176,6 +202,38 @@ def _predict(arguments: Sequence[str]) -> None:
     _say(predict(**_options("predict", predict, arguments, one="data")))
 
 
+def _results(arguments: Sequence[str]) -> None:
+    from maskel.commands.results import results
+
+    _say(results(**_options("results", results, arguments, several="runs")))
+
+
+def _reproduce(arguments: Sequence[str]) -> None:
+    from maskel.commands.reproduce import reproduce
+
+    parser = ArgumentParser(prog="maskel reproduce", exit_on_error=False, allow_abbrev=False)
+    for name in ("method", "benchmark"):
+        parser.add_argument(name, help=_meaning(reproduce)[name])
+    parser.add_function_arguments(reproduce, skip={"run_command", "recipes", "method", "benchmark"}, as_group=False)
+    found = parser.parse_args(_spell(arguments, parser))
+    _say(reproduce(_run_within, sorted(_shipped()), **vars(found)))
+
+
+def _run_within(arguments: Sequence[str]) -> None:
+    """Run a command line as a part of another command; its result names it, and its faults end both."""
+    typed = command_line.set(tuple(arguments))
+    try:
+        COMMANDS[arguments[0]][0](arguments[1:])
+    finally:
+        command_line.reset(typed)
+
+
+def _embed(arguments: Sequence[str]) -> None:
+    from maskel.commands.embed import embed
+
+    _say(embed(**_options("embed", embed, arguments)))
+
+
 def _view(arguments: Sequence[str]) -> None:
     from maskel.commands.view import masks
 
@@ -237,6 +295,9 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "finetune": (_finetune, "train encoder and head on labelled clips; some labels, another set, or from scratch"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
     "export": (_export, "write a prepared set in a form that other code reads"),
+    "reproduce": (_reproduce, "a method on a benchmark by every protocol, beside the published numbers"),
+    "embed": (_embed, "write the features of clips to an npz file"),
+    "results": (_results, "runs as tables, the seeds of equal runs together"),
     "evaluate": (_evaluate, "count a trained classifier's right answers on any part of a benchmark"),
     "ensemble": (_ensemble, "add up the scores of several runs: joint, bone, motion"),
     "predict": (_predict, "classes and probabilities of new clips"),
@@ -295,8 +356,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         distributed.finish(together=False)
 
 
-def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resumable: bool) -> tuple[Namespace, bool]:
-    """The options of a command, and whether they resume a run."""
+def _parse(
+    parser: ArgumentParser, command: str, arguments: Sequence[str], resumable: bool, scratch: Path
+) -> tuple[Namespace, bool]:
+    """The options of a command, and whether they resume a run; a check without data finds some in ``scratch``."""
     names = {action.dest.partition(".")[0] for action in parser._actions}
     within = {action.dest for action in parser._actions if "." in action.dest}
     groups = {
@@ -319,6 +382,8 @@ def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resum
         merge(merged, recipe)
     if resume is not None:
         merge(merged, {"out": str(resume)})
+    if "--check=true" in rest and "data" not in merged and not any(word.startswith("--data") for word in rest):
+        merged["data"] = str(_stand_in(scratch / "set", configs))
     found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
     found.pop("config", None)
     found.pop("resume", None)
@@ -341,6 +406,17 @@ def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
             raise InputError(
                 f"{action.dest}: found no value, expected one; leave the option out to have {action.default}"
             )
+
+
+def _stand_in(out: Path, configs: Sequence[str]) -> Path:
+    """Generated clips as the first recipe of a data set wants them; such recipes are called SOURCE_BENCHMARK."""
+    from maskel.datasets import SOURCES
+    from maskel.datasets.stand_in import write_stand_in
+
+    recipe = next((name for name in configs if name.rpartition("_")[0] in SOURCES), "ntu60_xsub")
+    source, _, benchmark = recipe.rpartition("_")
+    _say(f"There is no --data: a few generated clips stand in for {recipe}, repeated up to its published size.")
+    return write_stand_in(out, source, benchmark)
 
 
 def _take_configs(arguments: Sequence[str]) -> tuple[list[str], list[str], Path | None]:
@@ -382,7 +458,7 @@ def read_recipe(name: str, command: str) -> Options:
     """
     path = Path(name)
     if not path.is_file():
-        shipped = {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
+        shipped = _shipped()
         if name not in shipped:
             raise InputError(f"no file and no recipe is called {name!r}; recipes are {', '.join(shipped)}")
         path = shipped[name]
@@ -398,6 +474,11 @@ def read_recipe(name: str, command: str) -> Options:
         raise InputError(f"{path}: expected a mapping under {command!r}")
     merge(plain, own)
     return plain
+
+
+def _shipped() -> dict[str, Path]:
+    """Every recipe that comes with maskel, by name."""
+    return {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
 
 
 def merge(into: Options, new: Options) -> None:

@@ -3,6 +3,9 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+from torch import Tensor
+
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
@@ -10,7 +13,8 @@ from maskel.methods.classifier import FineTuned, Task
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.training import distributed
-from maskel.training.labelled import choose_labelled
+from maskel.training.check import Check, check_run
+from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, SingleBody
 from maskel.training.optim import FinetuneTraining
 from maskel.training.progress import note
@@ -40,7 +44,8 @@ def finetune(
     device: str = "auto",
     out: Path | None = None,
     resume: bool = False,
-) -> RunFolder:
+    check: bool = False,
+) -> RunFolder | Check:
     """Train an encoder and the published head on labelled clips and count right answers on the test part.
 
     A share of the labels is the semi-supervised protocol; an encoder that was pre-trained on another set, transfer; no
@@ -70,9 +75,11 @@ def finetune(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
+        check: Only build everything, train two steps and say what the run would take; nothing is written.
 
     Returns:
-        The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``.
+        The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;
+        or what the check found.
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
@@ -119,20 +126,20 @@ def finetune(
     classifier = build_seeded(build, seed)
     world = distributed.start(device)
     classifier.to(world.device)
+    window = classifier.encoder.config.window
+    batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, view, single_body, world.device)
+
+    def scores_of(positions: Positions) -> Tensor:
+        return score_clips(classifier, clips, positions, world, training.precision)
+
+    if check:
+        asked = np.concatenate(list(labelled.asked.values()))
+        return check_run(classifier, world, training, batches, scores_of, asked, times=training.epochs)
     return train_classifier(
         classifier,
-        ClipBatches(
-            clips,
-            labelled.train,
-            training.batch_size,
-            seed,
-            classifier.encoder.config.window,
-            view,
-            single_body,
-            world.device,
-        ),
+        batches,
         labelled,
-        lambda name: score_clips(classifier, clips, labelled.asked[name], world, training.precision),
+        lambda name: scores_of(labelled.asked[name]),
         training,
         open_run(out, "finetune", config, resume, world),
         world,

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
@@ -12,6 +13,7 @@ from maskel.commands.linear import load_frozen
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.training import distributed
+from maskel.training.check import Check, check_run
 from maskel.training.features import count, extract
 from maskel.training.loading import SingleBody, part
 from maskel.training.precision import Precision, resolved
@@ -30,7 +32,8 @@ def knn(
     seed: int = 0,
     device: str = "auto",
     out: Path | None = None,
-) -> RunFolder:
+    check: bool = False,
+) -> RunFolder | Check:
     """Classify each test clip by its nearest training clips, by the cosine of their features.
 
     Reports 1-nearest-neighbour retrieval, and the vote of the ``k`` nearest.
@@ -47,9 +50,10 @@ def knn(
         seed: Of the weights, when untrained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
+        check: Only build everything, read a few clips and say what the run would take; nothing is written.
 
     Returns:
-        The run folder, with ``result.json`` and the 1-nearest-neighbour ``predictions.csv``.
+        The run folder, with ``result.json`` and the 1-nearest-neighbour ``predictions.csv``; or what the check found.
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
@@ -75,8 +79,13 @@ def knn(
     }
     world = distributed.start(device)
     frozen.to(world.device)
-    known = extract(frozen, clips, train, world, single_body, precision)
-    asked = extract(frozen, clips, test, world, single_body, precision)
+
+    def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
+        return extract(frozen, clips, positions, world, single_body, precision)
+
+    if check:
+        return check_run(frozen, world, read=read, clips=np.concatenate((train, test)))
+    known, asked = read(train), read(test)
     labels = torch.tensor(clips.labels, device=world.device)
     nearest, voted = vote(known, labels[train], asked, len(clips.classes), k)
     run = open_run(out, "knn", config, False, world)

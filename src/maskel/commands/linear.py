@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from maskel.methods.base import build_seeded
 from maskel.methods.classifier import LinearProbe, Task
 from maskel.models.encoder import Encoder
 from maskel.training import distributed
+from maskel.training.check import Check, check_run
 from maskel.training.features import CHUNK, extract
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
@@ -41,7 +43,8 @@ def linear(
     device: str = "auto",
     out: Path | None = None,
     resume: bool = False,
-) -> RunFolder:
+    check: bool = False,
+) -> RunFolder | Check:
     """Train a linear layer on a frozen encoder's features and count right answers on the test part.
 
     The result is the last epoch's accuracy; the best epoch's is reported beside it, and named as such.
@@ -65,9 +68,11 @@ def linear(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
+        check: Only build everything, train two steps and say what the run would take; nothing is written.
 
     Returns:
-        The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``.
+        The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;
+        or what the check found.
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
@@ -106,13 +111,18 @@ def linear(
     def features_of(positions: Positions) -> Tensor:
         return extract(frozen, clips, positions, world, single_body, training.precision)
 
-    features = {name: features_of(positions) for name, positions in labelled.asked.items()}
     batches: ClipBatches | FeatureBatches
     if cache_features:
-        batches = FeatureBatches(features_of(labelled.train), clips, labelled.train, training.batch_size, seed)
+        blank = torch.zeros(len(labelled.train), frozen.config.dim, device=world.device)
+        cached = blank if check else features_of(labelled.train)
+        batches = FeatureBatches(cached, clips, labelled.train, training.batch_size, seed)
     else:
         window, seen = frozen.config.window, view if augment else None
         batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, seen, single_body, world.device)
+    if check:
+        read = [*labelled.asked.values(), *([labelled.train] if cache_features else [])]
+        return check_run(probe, world, training, batches, features_of, np.concatenate(read))
+    features = {name: features_of(positions) for name, positions in labelled.asked.items()}
     return train_classifier(
         probe,
         batches,

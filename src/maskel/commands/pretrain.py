@@ -14,6 +14,7 @@ from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
 from maskel.models.weights import TYPES, refuse_others
 from maskel.training import distributed
+from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, SingleBody, part
 from maskel.training.optim import AdamWTraining
@@ -35,7 +36,8 @@ def pretrain(
     device: str = "auto",
     out: Path | None = None,
     resume: bool = False,
-) -> RunFolder:
+    check: bool = False,
+) -> RunFolder | Check:
     """Pre-train an encoder on the training part of a benchmark; labels are not looked at.
 
     Args:
@@ -51,9 +53,10 @@ def pretrain(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
+        check: Only build everything, train two steps and say what the run would take; nothing is written.
 
     Returns:
-        The run folder, with ``encoder.safetensors`` and ``result.json``.
+        The run folder, with ``encoder.safetensors`` and ``result.json``; or what the check found.
 
     Raises:
         InputError: If data, options and model do not fit each other.
@@ -80,6 +83,8 @@ def pretrain(
     world = distributed.start(device)
     model.to(world.device)
     batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
+    if check:
+        return check_run(model, world, training, batches)
     run = open_run(out, "pretrain", config, resume, world)
     outcome = fit(
         model,

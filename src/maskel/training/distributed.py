@@ -102,8 +102,7 @@ def finish(together: bool) -> None:
     if not distributed.is_initialized():
         return
     if together:
-        with _exchange():
-            distributed.barrier()
+        meet()
     distributed.destroy_process_group()
     # PyTorch may keep gloo's threads alive after this. One that lets go of the last exchange's tensors while Python
     # ends aborts the process ("terminate called without an active exception"), and nothing tells when it has.
@@ -127,6 +126,13 @@ def _exchange() -> Iterator[None]:
             f"another of the {distributed.get_world_size()} processes has ended or does not answer ({reason}); its "
             f"own lines say why; when that is mended, go on with --resume from the last saved state"
         ) from fault
+
+
+def meet() -> None:
+    """Wait until all processes are here, so that what one has written is there for the others."""
+    if distributed.is_initialized():
+        with _exchange():
+            distributed.barrier()
 
 
 def add_up(tensor: Tensor) -> Tensor:

@@ -169,6 +169,30 @@ def fit(
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
 
 
+def try_steps(method: Method, batches: Batches, training: Training, world: World, steps: int) -> list[float]:
+    """Seconds that each of the first ``steps`` steps takes; nothing is saved, and the weights change.
+
+    Raises:
+        TrainingError: If a loss is not finite.
+    """
+    optimizer = training.optimizer(method)
+    forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
+    seconds = []
+    for step in range(steps):
+        started = time.perf_counter()
+        clips = batches.step_clips(0, step % batches.steps_per_epoch)
+        sums = _gradients(forward, batches, clips, 0, training, world, method.train())
+        if not math.isfinite(sums["loss"]):
+            raise TrainingError(f"the loss is not finite at step {step} of the check")
+        torch._foreach_div_([p.grad for p in method.parameters() if p.grad is not None], sums["weight"])
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if world.device.type == "cuda":
+            torch.cuda.synchronize(world.device)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
 def _not_finite(
     step: int, epoch: int, rate: float, loss: float, run: RunFolder, saved: bool, clips: int, names: list[str]
 ) -> TrainingError:

@@ -88,13 +88,7 @@ class RunFolder:
         if not (path / CONFIG).is_file():
             raise InputError(f"{path}: expected a run folder with {CONFIG}; there is nothing to resume")
         run = cls(path)
-        before, now = _flat(run.read_config()), _flat(config)
-        for name in (*now, *before):
-            if before.get(name) != now.get(name) and name != "data":  # the set may have moved
-                raise InputError(
-                    f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
-                    f"options, or start a new run"
-                )
+        refuse_other_options(path, run.read_config(), config)
         return run
 
     @property
@@ -124,6 +118,11 @@ class RunFolder:
             for partial in self.path.glob(".*.partial"):
                 partial.unlink(missing_ok=True)
             yield
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a result."""
+        return (self.path / RESULT).is_file()
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
         """Write every epoch's line anew, so that a resumed run leaves no line twice."""
@@ -170,8 +169,15 @@ class RunFolder:
             return state
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write ``result.json``: the outcome, and where it came from; one saved state is enough from here on."""
-        write_atomically(self.path / RESULT, json.dumps({**result, **provenance()}, indent=1) + "\n")
+        """Write ``result.json``: the outcome, the run's options, and where it came from.
+
+        One saved state is enough from here on.
+        """
+        config = self.read_config()
+        about = {"pretraining": _pretraining(Path(config["encoder"]))} if isinstance(config.get("encoder"), str) else {}
+        write_atomically(
+            self.path / RESULT, json.dumps({**result, **about, "config": config, **provenance()}, indent=1) + "\n"
+        )
         (self.path / PREVIOUS).unlink(missing_ok=True)
 
     def read_result(self) -> dict[str, Any]:
@@ -203,11 +209,31 @@ class RunFolder:
         return config
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run under other options than it was started with.
+
+    Args:
+        path: The run folder, for the message.
+        before: Its options.
+        now: Those of this time.
+
+    Raises:
+        InputError: If they differ, but for where the data are.
+    """
+    before, now = flat_options(before), flat_options(now)
+    for name in (*now, *before):
+        if before.get(name) != now.get(name) and name != "data":  # the set may have moved
+            raise InputError(
+                f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
+                f"options, or start a new run"
+            )
+
+
+def flat_options(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested options under the names they have on the command line."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        flat |= flat_options(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
 
 
@@ -247,6 +273,15 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
     if not world.leads:  # only the leading process writes
         return RunFolder(out or Path())
     return RunFolder.create(out, kind, config)
+
+
+def _pretraining(encoder: Path) -> dict[str, Any] | None:
+    """What pre-trained an encoder: method, data and options; None where no run folder says so."""
+    run = RunFolder(encoder.parent if encoder.is_file() else encoder)
+    if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
+        return None
+    result = run.read_result() if run.finished else {}
+    return {"method": config["method"], "source": result.get("data", {}).get("source"), "config": config}
 
 
 def provenance() -> dict[str, Any]:
