@@ -221,10 +221,16 @@ FAULTS = [
         arrange=write("my.yaml", "seed: !!python/name:os.system"),
     ),
     Fault(
-        "a recipe with aliases (a few lines can stand for gigabytes)",
+        "a recipe full of aliases (a few lines can stand for gigabytes)",
         f"{PRETRAIN} --config my.yaml",
-        "maskel pretrain: my.yaml: not a YAML file (aliases such as *a are not read; write the value out)",
-        arrange=write("my.yaml", "a: &a [1]\nb: [*a, *a]"),
+        "maskel pretrain: my.yaml: not a YAML file (it has more than 10 aliases; write the values out)",
+        arrange=write("my.yaml", "a: &a [1]\nb: [" + ", ".join(["*a"] * 11) + "]"),
+    ),
+    Fault(
+        "a recipe with an alias inside what it stands for",
+        f"{PRETRAIN} --config my.yaml",
+        "maskel pretrain: my.yaml: not a YAML file (*a stands inside what it stands for)",
+        arrange=write("my.yaml", "a: &a [*a]"),
     ),
     Fault(
         "a recipe of a megabyte",

@@ -12,6 +12,7 @@ import yaml
 _MOST_BYTES = 64 << 20  # of a table or a result
 _MOST_YAML_BYTES = 100_000  # PyYAML reads some 100 kB a second; a run's options take one or two
 _DEEPEST = 30
+_MOST_ALIASES = 10  # of one in another: a file of 100 kB stands for 4 MB at most
 
 
 def write_atomically(path: Path, content: bytes | str, previous: Path | None = None, flush: bool = True) -> None:
@@ -95,17 +96,30 @@ def read_json(path: Path) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML of plain values, without what lets a short file stand for a huge one: aliases and endless nesting."""
+    """YAML of plain values, without what lets a short file stand for a huge one: many aliases and endless nesting."""
 
-    depth = 0
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.depth = 0
+        self.aliases = 0
+        self.unfinished: list[str | None] = []
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"aliases such as *{self.peek_event().anchor} are not read; write the value out")
+            self.aliases += 1
+            if self.aliases > _MOST_ALIASES:
+                raise yaml.YAMLError(f"it has more than {_MOST_ALIASES} aliases; write the values out")
+            alias = self.peek_event().anchor
+            if alias in self.unfinished:
+                raise yaml.YAMLError(f"*{alias} stands inside what it stands for")
+            return super().compose_node(parent, index)
         self.depth += 1
         if self.depth > _DEEPEST:
             raise yaml.YAMLError(f"it is nested more than {_DEEPEST} deep")
+        anchor = self.peek_event().anchor
+        self.unfinished.append(anchor)
         node = super().compose_node(parent, index)
+        self.unfinished.pop()
         self.depth -= 1
         return node
 
@@ -115,7 +129,7 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         OSError: If it cannot be read.
-        ValueError: If it is not YAML, uses aliases, or is larger or more deeply nested than options are.
+        ValueError: If it is not YAML, or is larger, more deeply nested or fuller of aliases than options are.
     """
     text = read_text(path, _MOST_YAML_BYTES)
     try:
