@@ -233,7 +233,7 @@ class Calls:
         (np.array(["2020-01-01"], dtype="M8[D]"), "numpy type|numpy array"),
         (np.ma.masked_array([1.0, 2.0], [True, False]), "name 'numpy.ma"),
         ({1, 2}, "instruction|name"),
-        ({1: 2}, "a key that is no text"),
+        ({(1,): 2}, "a key that is neither text nor number"),
     ],
 )
 def test_a_hostile_pickle_is_refused_and_nothing_of_it_runs(
@@ -272,7 +272,9 @@ DTYPE = b"cnumpy\ndtype\n" + text("f4") + b"\x85R"
         (b"P1\n.", "instruction PERSID"),
         (b"\x97.", "instruction NEXT_BUFFER"),
         (b"ios\nsystem\n.", "instruction INST"),
-        (b")\x81.", "instruction NEWOBJ"),
+        (b")\x81.", "damaged"),
+        (b"cnumpy\nndarray\n)\x81.", "a call of something else"),
+        (b"NQ.", "instruction BINPERSID"),
         (b"]]b.", "an object with a state"),
         (b"R.", "damaged"),
         (b"t.", "damaged"),
