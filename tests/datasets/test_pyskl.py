@@ -186,6 +186,7 @@ def test_a_bad_clip_is_left_out_and_counted(tmp_path: Path, name: str) -> None:
         ({"split": {}, "annotations": []}, "empty"),
         ({"split": {}, "annotations": [3]}, "not data"),
         ({"split": {"train": 3}, "annotations": [annotation(0)]}, "'train' that is no list"),
+        ({"split": {7: ["a"]}, "annotations": [annotation(0)]}, "split '7' that is no list"),
         (content(label=-1), "label -1"),
         (content(label="a"), "label a"),
         (content(label=True), "label True"),
@@ -302,9 +303,10 @@ def test_the_number_of_values_is_bounded(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(pickled, "MAX_VALUES", 1000)
     path.write_bytes(b"](" + b"}" * 990 + b"e.")
     assert len(read_pickle(path)) == 990
-    path.write_bytes(b"](" + b"}" * 1000 + b"e.")
-    with pytest.raises(BadFileError, match="more than 1,000 values"):
-        read_pickle(path)
+    for short in (b"}", b"h\x00", b"("):  # also what is fetched again, and marks
+        path.write_bytes(b"]q\x00(" + short * 1000 + b"e.")
+        with pytest.raises(BadFileError, match="more than 1,000 values"):
+            read_pickle(path)
 
 
 def test_arrays_stay_in_the_file_until_they_are_read(tmp_path: Path) -> None:
