@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from maskel.errors import InputError
 from maskel.masking.base import TokenMask
-from maskel.models.encoder import Encoder
+from maskel.models.encoder import DEEPEST, LARGEST, Encoder
 from maskel.models.patches import put_tokens, take_tokens
 from maskel.models.transformer import Transformer, initialise, position_embedding
 
@@ -25,13 +25,16 @@ class Decoder(nn.Module):
     def __init__(self, encoder: Encoder, dim: int, depth: int) -> None:
         super().__init__()
         config = encoder.config
-        if dim < 1 or depth < 0:
-            raise InputError(f"decoder: found decoder_dim {dim} and decoder_depth {depth}, expected 1 and 0 or more")
+        if not (1 <= dim <= LARGEST and 0 <= depth <= DEEPEST):
+            raise InputError(
+                f"decoder: found decoder_dim {dim} and decoder_depth {depth}, "
+                f"expected 1 to {LARGEST} and 0 to {DEEPEST}"
+            )
         if dim % config.num_heads:
             raise InputError(f"decoder: the {config.num_heads} heads do not divide decoder_dim {dim}")
         self.embed = nn.Linear(config.dim, dim)
         self.transformer = Transformer(dim, depth, config.num_heads, config.mlp_ratio)
-        self.predict = nn.Linear(dim, encoder.patch_embed.in_features)
+        self.predict = nn.Linear(dim, config.patch_frames * config.patch_joints * encoder.coordinates)
         self.apply(initialise)
         self.mask_token = position_embedding(1, 1, dim)
         self.time_embed = position_embedding(1, encoder.grid[0], 1, dim)

@@ -25,8 +25,8 @@ class FrontView:
     Each panel is centred on the body's width, so that walking does not shrink it; heights stay comparable.
 
     Args:
-        scale: Panel units per metre.
-        floor: Lowest y, in metres.
+        scale: Panel units per unit of the data.
+        floor: Lowest y.
         middle: The x in the middle of every panel, where the panels are not to be centred on their bodies.
     """
 
