@@ -153,7 +153,7 @@ def measured(result: Mapping[str, Any]) -> list[Measured]:
         rows = [Measured(result, _protocol(result), int(result["correct"]), best)]
         if "vote" in result:
             vote = result["vote"]
-            rows.append(Measured({**result, **vote}, f"{vote['k']}-NN vote", int(vote["correct"]), None))
+            rows.append(Measured({**result, **vote}, _protocol(result, f"{vote['k']}-NN vote"), int(vote["correct"]), None))
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         raise InputError(f"a result of kind {result.get('kind')!r} lacks its counts ({fault!r})") from fault
     return rows
@@ -183,9 +183,9 @@ def _last_part(text: str) -> str:
     return option + equals + value.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
-def _protocol(result: Mapping[str, Any]) -> str:
+def _protocol(result: Mapping[str, Any], name: str = "") -> str:
     kind = str(result["kind"])
-    name = {"knn": "1-NN", "finetune": "fine-tune"}.get(kind, kind)
+    name = name or {"knn": "1-NN", "finetune": "fine-tune"}.get(kind, kind)
     share = result.get("config", {}).get("labels", 1)
     source = (result.get("pretraining") or {}).get("source")
     moved = f", from {source}" if source not in (None, result["data"].get("source")) else ""
