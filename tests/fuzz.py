@@ -1,7 +1,7 @@
 """Damaged and hostile files, thousands of them, through every reader: python tests/fuzz.py [--cases N] [FORMAT ...].
 
 A case is a valid file, changed in a few places that follow from (seed, format, case). It passes if the reader gives a
-result or refuses in a sentence; a traceback, more than `SECONDS` of time or more than `MEMORY` bytes above what the
+result or refuses in a sentence; a traceback, more than `SECONDS` of processor time or more than `MEMORY` bytes above what the
 process had before fail it. Each format is read in a process of its own, so that a crash is a failed case as well.
 
 A new format is one line of `FORMATS`: how a valid one is written, and how it is read.
@@ -348,7 +348,7 @@ def read_cases(name: str, cases: range, seed: int, tally: Tally, log: Path) -> N
             draws = np.random.default_rng((seed, zlib.crc32(name.encode()), case))
             change = in_member if case % 2 and is_archive else changed
             file.write_bytes(change(whole, draws))
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)  # nobody handles it: the process ends
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)  # nobody handles it: the process ends
             try:
                 FORMATS[name].read(file)
                 tally.add(1)
@@ -356,7 +356,7 @@ def read_cases(name: str, cases: range, seed: int, tally: Tally, log: Path) -> N
                 tally.add(2)
             except Exception:  # noqa: BLE001 (whatever else a reader raises is what is looked for)
                 keep(log, name, case, file, traceback.format_exc())
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def keep(log: Path, name: str, case: int, file: Path | None, what: str) -> None:
