@@ -1,7 +1,7 @@
 """Damaged and hostile files, thousands of them, through every reader: python tests/fuzz.py [--cases N] [FORMAT ...].
 
 A case is a valid file, changed in a few places that follow from (seed, format, case). It passes if the reader gives a
-result or refuses in a sentence; a traceback, more than `SECONDS` of time or more than `MEMORY` bytes above what the
+result or refuses in a sentence; a traceback, more than `SECONDS` of processor time or more than `MEMORY` bytes above what the
 process had before fail it. Each format is read in a process of its own, so that a crash is a failed case as well.
 
 A new format is one line of `FORMATS`: how a valid one is written, and how it is read.
@@ -9,6 +9,7 @@ A new format is one line of `FORMATS`: how a valid one is written, and how it is
 
 import argparse
 import contextlib
+import io
 import json
 import mmap
 import os
@@ -29,20 +30,34 @@ from typing import Any
 import numpy as np
 import torch
 
+import own
 import tiny
 from maskel import cli
+from maskel.commands.export import export_npz, export_pyskl
 from maskel.commands.linear import linear
 from maskel.commands.pretrain import load_method
-from maskel.datasets.base import RawFile
+from maskel.datasets.base import RawFile, Source
+from maskel.datasets.folder import Folder
+from maskel.datasets.npz import Npz
 from maskel.datasets.ntu import NTU60
 from maskel.datasets.nw_ucla import NwUcla
+from maskel.datasets.pku_mmd import PKU1
+from maskel.datasets.pyskl import Pyskl
+from maskel.datasets.reading import read_all
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.synthetic import synthesize
-from maskel.errors import InputError
+from maskel.errors import BadFileError, InputError
+from maskel.layouts import COCO17
+from maskel.methods.classifier import load_classifier
+from maskel.methods.released import load_release
 from maskel.models.encoder import load_encoder
 from maskel.pictures.report import render
 from maskel.pictures.runs import read_runs
+from maskel.training.labelled import read_label_list
+from maskel.training.loading import part
+from maskel.training.scores import Scores
 from maskel.training.state import read_state
+from released import write_checkpoint
 
 SECONDS = 20.0
 MEMORY = 1 << 30
@@ -61,6 +76,13 @@ HOSTILE = [
     ),
     *(b"\x1b[2J", "\u202e\u2028é".encode(), b"!!python/object/apply:os.abort []", b"__reduce__", b"true", b"\x80\x04"),
 ]
+BODY = own.motion(frames=4)
+FLAT = [own.flat(person) for person in own.motion(frames=4, coordinates=2)]
+MEDIAPIPE = [{"pose_world_landmarks": own.landmarks(frame)} for frame in own.motion(frames=3, joints=33)]
+COCO = [{"image_id": f"{frame:06d}.jpg", "keypoints": person, "score": 0.9} for frame, person in enumerate(FLAT)]
+MMPOSE = [{"frame_id": frame, "instances": [{"keypoints": person}]} for frame, person in enumerate(BODY.tolist())]
+OPENPOSE = {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": person} for person in FLAT[:2]]}
+CSV = own.table([[f"{joint}_{axis}" for joint in COCO17.joints for axis in "xyz"], *BODY.reshape(4, -1).tolist()])
 Draws = np.random.Generator
 
 
@@ -98,6 +120,33 @@ def a_kinect_archive(folder: Path) -> Path:
     return folder / "all_sqe.zip"
 
 
+def a_pku_recording(name: str) -> Callable[[Path], Path]:
+    """One recording with its labels and a split file; ``name`` is the file to change."""
+
+    def make(folder: Path) -> Path:
+        joints = tiny.generated_clip(9, PKU1.layout).joints.swapaxes(0, 1)
+        lines = [" ".join(f"{number:f}" for number in frame.ravel()) for frame in joints]
+        own.write(folder / "skeleton" / "0002-L.txt", "\n ".join(lines) + "\n")
+        own.write(folder / "label" / "0002-L.txt", "1,0,4,2\n51,3,5,2\n7,2,30,1\n")
+        own.write(folder / "split" / "cross-subject.txt", "Training videos: \n0002-L, 0003-L\nValidation videos: \n")
+        return folder / name
+
+    return make
+
+
+def an_export(name: str, export: Callable[[Path, Path], Path]) -> Callable[[Path], Path]:
+    return lambda folder: export(tiny.write_set(folder / "set", train=4, test=2), folder / name)
+
+
+def an_own_recording(name: str, content: object) -> Callable[[Path], Path]:
+    return lambda folder: own.write(folder / "wave" / name, content)
+
+
+def a_label_table(folder: Path) -> Path:
+    own.write(folder / "wave" / "clip1.json", BODY.tolist())
+    return own.write(folder / "tables" / "labels.csv", "file,label,subject,fps\nwave/clip1.json,wave,P1,30\n")
+
+
 def in_set(name: str) -> Callable[[Path], Path]:
     return lambda folder: tiny.write_set(folder / "set", train=6, test=3) / name
 
@@ -108,7 +157,7 @@ def in_run(name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         data = tiny.write_set(folder / "set")
         run = tiny.tiny_pretrain(data, folder / "run", training=tiny.replace(tiny.TRAINING, epochs=1))
-        linear(run.path, data, training=tiny.PROBE, device="cpu", out=folder / "linear")
+        linear(run.path, data, labels=0.8, training=tiny.PROBE, device="cpu", out=folder / "linear")
         return folder / name
 
     return make
@@ -124,10 +173,32 @@ def use_set(file: Path) -> None:
     assert len(clips.clips) == len(clips)
 
 
-def use_archive(file: Path) -> None:
-    source = NwUcla()
-    for member in source.find([file]):
-        source.read(member)
+def use_source(source: Source, root: Path) -> None:
+    """All that ``maskel prepare`` asks of a source."""
+    clips = []
+    for found in read_all(source, source.find([root]), 1):
+        if isinstance(found, BadFileError):
+            raise found
+        clips += [sequence.clip for sequence in found]
+    source.benchmarks(clips)
+
+
+def use_folder(layout: str) -> Callable[[Path], None]:
+    return lambda file: use_source(Folder(layout), file.parents[1])
+
+
+def use_pku(file: Path) -> None:
+    use_source(PKU1(), file.parents[1])
+
+
+def use_classifier(file: Path) -> None:
+    classifier = load_classifier(file)
+    classifier.classify(tiny.random_batch(classifier.encoder.layout))
+
+
+def use_label_list(file: Path) -> None:
+    clips = SkeletonSet.open(file.parents[1] / "set")
+    read_label_list(file, clips, part(clips, "xsub", "train"))
 
 
 def use_encoder(file: Path) -> None:
@@ -151,14 +222,34 @@ def use_config(file: Path) -> None:
 FORMATS: dict[str, Format] = {
     "skeleton": Format(a_recording, lambda file: NTU60().read(RawFile(file))),
     "nw_ucla_json": Format(a_kinect_file, lambda file: NwUcla().read(RawFile(file))),
-    "nw_ucla_zip": Format(a_kinect_archive, use_archive),
+    "nw_ucla_zip": Format(a_kinect_archive, lambda file: use_source(NwUcla(), file)),
+    "pku_skeleton": Format(a_pku_recording("skeleton/0002-L.txt"), use_pku),
+    "pku_labels": Format(a_pku_recording("label/0002-L.txt"), use_pku),
+    "pku_split": Format(a_pku_recording("split/cross-subject.txt"), use_pku),
+    "npz": Format(an_export("xsub.npz", export_npz), lambda file: use_source(Npz(), file)),
+    "pyskl": Format(an_export("clips.pkl", export_pyskl), lambda file: use_source(Pyskl(), file)),
+    "folder_npy": Format(lambda folder: own.write_array(folder / "wave" / "a.npy", BODY), use_folder("coco17")),
+    "folder_csv": Format(an_own_recording("a.csv", CSV), use_folder("coco17")),
+    "folder_json": Format(an_own_recording("a.json", BODY.tolist()), use_folder("coco17")),
+    "folder_mediapipe": Format(an_own_recording("a.json", MEDIAPIPE), use_folder("mediapipe33")),
+    "folder_openpose": Format(an_own_recording("a_000000000001_keypoints.json", OPENPOSE), use_folder("coco17")),
+    "folder_coco": Format(an_own_recording("a.json", COCO), use_folder("coco17")),
+    "folder_mmpose": Format(an_own_recording("a.json", MMPOSE), use_folder("coco17")),
+    "folder_labels": Format(a_label_table, lambda file: use_source(Folder("coco17", labels=file), file.parents[1])),
     "set_joints": Format(in_set("joints.npy"), use_set),
     "set_segments": Format(in_set("segments.npy"), use_set),
     "set_clips": Format(in_set("clips.csv"), use_set),
     "set_splits": Format(in_set("splits.json"), use_set),
     "set_meta": Format(in_set("meta.json"), use_set),
     "encoder": Format(in_run("run/encoder.safetensors"), use_encoder),
+    "classifier": Format(in_run("linear/classifier.safetensors"), use_classifier),
+    "released": Format(lambda folder: write_checkpoint(folder / "c.pth", "mamp", "model_mamp"), load_release),
+    "released_classifier": Format(
+        lambda folder: write_checkpoint(folder / "c.pth", "classifier_finetune", "model"), use_classifier
+    ),
     "state": Format(in_run("run/last.safetensors"), read_state),
+    "scores": Format(in_run("linear/scores.npz"), lambda file: Scores.read(file.parent)),
+    "label_list": Format(in_run("linear/labels.csv"), use_label_list),
     "config": Format(in_run("run/config.yaml"), use_config),
     "run_config": Format(in_run("run/config.yaml"), lambda file: load_method(tiny.RunFolder(file.parent))),
     "report_config": Format(in_run("linear/config.yaml"), use_report),
@@ -200,6 +291,18 @@ def changed(content: bytes, draws: Draws) -> bytes:
     return content
 
 
+def in_member(content: bytes, draws: Draws) -> bytes:
+    """An archive in which one file is changed and the checksums are right."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(written, "w") as out:
+        members = archive.infolist()
+        chosen = int(draws.integers(len(members)))
+        for number, member in enumerate(members):
+            inside = archive.read(member)
+            out.writestr(member, changed(inside, draws) if number == chosen else inside)
+    return written.getvalue()
+
+
 def _other_word(content: bytes, draws: Draws) -> bytes:
     """A number or word replaced by a hostile one, so that the text around it stays valid."""
     letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+-_"
@@ -237,13 +340,15 @@ def read_cases(name: str, cases: range, seed: int, tally: Tally, log: Path) -> N
     with tempfile.TemporaryDirectory() as folder:
         file = FORMATS[name].make(Path(folder))
         FORMATS[name].read(file)  # the valid one; whatever is loaded once is loaded now
-        whole = file.read_bytes()
+        whole, is_archive = file.read_bytes(), zipfile.is_zipfile(file)
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
         for case in cases:
             tally.add(0)
-            file.write_bytes(changed(whole, np.random.default_rng((seed, zlib.crc32(name.encode()), case))))
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)  # nobody handles it: the process ends
+            draws = np.random.default_rng((seed, zlib.crc32(name.encode()), case))
+            change = in_member if case % 2 and is_archive else changed
+            file.write_bytes(change(whole, draws))
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)  # nobody handles it: the process ends
             try:
                 FORMATS[name].read(file)
                 tally.add(1)
@@ -251,7 +356,7 @@ def read_cases(name: str, cases: range, seed: int, tally: Tally, log: Path) -> N
                 tally.add(2)
             except Exception:  # noqa: BLE001 (whatever else a reader raises is what is looked for)
                 keep(log, name, case, file, traceback.format_exc())
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def keep(log: Path, name: str, case: int, file: Path | None, what: str) -> None:

@@ -62,3 +62,8 @@ def table(rows: Sequence[Sequence[object]], delimiter: str = ",") -> str:
 def flat(person: np.ndarray, score: float = 0.9) -> list[float]:
     """x, y, score of each joint in turn."""
     return np.column_stack((person, np.full(len(person), score))).ravel().tolist()
+
+
+def landmarks(body: np.ndarray) -> list[dict[str, float]]:
+    """MediaPipe's list of a body (V, 3)."""
+    return [{"x": x, "y": y, "z": z, "visibility": 0.9} for x, y, z in body.tolist()]

@@ -41,7 +41,18 @@ def probe(data: Path, encoder: Path, out: Path, resume: bool) -> Any:
     return linear(encoder, data, training=tiny.PROBE, device="cpu", out=out, resume=resume)
 
 
-RUNS: dict[str, Train] = {name: pretraining(name) for name in METHODS} | {"linear": probe}
+def tuning(**changes: Any) -> Train:
+    """From the pre-trained encoder, or from scratch where ``encoder`` gives its sizes."""
+    return lambda data, encoder, out, resume: tiny.tiny_finetune(
+        data, out, resume=resume, **({"encoder": encoder} | changes)
+    )
+
+
+RUNS: dict[str, Train] = {name: pretraining(name) for name in METHODS} | {
+    "linear": probe,
+    "finetune": tuning(labels=0.8, validation=0.3),
+    "scratch": tuning(encoder=tiny.ENCODER),
+}
 COMPILED: dict[str, Train] = {"mae-compiled": pretraining("mae", compile=True)}
 """Killed only: each process compiles anew."""
 

@@ -52,7 +52,7 @@ def launch(size: int, *command: str, codes: tuple[int, ...] = ()) -> list[str]:
         for rank in range(size)
     ]
     try:
-        shown = [process.communicate(timeout=300)[0] for process in processes]
+        shown = [process.communicate()[0] for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -17,7 +17,6 @@ from maskel.training.check import Check, check_run
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, SingleBody
 from maskel.training.optim import FinetuneTraining
-from maskel.training.progress import note
 from maskel.training.run import RunFolder, open_run, refuse_taken
 from maskel.training.supervised import check_training, load_fitting, score_clips, train_classifier
 from maskel.transforms import TrainView
@@ -116,7 +115,7 @@ def finetune(
     refuse_taken(None if resume else out)
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
     if isinstance(given, Encoder) and given.adapted:
-        note(given.adapted)
+        distributed.tell(given.adapted)
 
     def build() -> FineTuned:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)

@@ -18,7 +18,6 @@ from maskel.training.features import CHUNK, extract
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
 from maskel.training.optim import SGDTraining
-from maskel.training.progress import note
 from maskel.training.run import RunFolder, open_run, refuse_taken
 from maskel.training.supervised import check_training, load_fitting, train_classifier
 from maskel.transforms import TrainView
@@ -146,5 +145,5 @@ def load_frozen(path: Path, clips: SkeletonSet, window: int | None, untrained: b
     if untrained:
         return build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed).eval()
     if encoder.adapted:
-        note(encoder.adapted)
+        distributed.tell(encoder.adapted)
     return encoder

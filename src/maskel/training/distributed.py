@@ -150,15 +150,17 @@ def add_up(tensor: Tensor) -> Tensor:
 def add_up_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace every gradient by its sum over all processes; a process without one counts as zero.
 
+    With one process, too, every parameter has a gradient afterwards.
+
     Raises:
         TrainingError: If another process has ended.
     """
-    if not distributed.is_initialized():
-        return
     parameters = list(parameters)
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
+    if not distributed.is_initialized():
+        return
     flat = torch.cat([parameter.grad.flatten() for parameter in parameters if parameter.grad is not None])
     add_up(flat)
     parts = flat.split([parameter.numel() for parameter in parameters])

@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskel.draws import clip_keys
 from maskel.errors import InputError, TrainingError
 from maskel.methods.base import Method
-from maskel.training.distributed import World, add_up, add_up_gradients
+from maskel.training.distributed import World, add_up, add_up_gradients, tell
 from maskel.training.loading import Batches, shares
 from maskel.training.optim import Training
 from maskel.training.precision import autocast, multiplies_bf16
@@ -122,14 +123,14 @@ def fit(
                 f"{saved} is lost; make room and go on with --resume {run.path}"
             ) from fault
 
+    if training.precision == "bf16" and not multiplies_bf16(world.device):
+        tell("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
     with (
         run.in_use() if world.leads else nullcontext(),
         _deterministic(training.deterministic),
         _stop_signals() as stop,
         Progress(training.epochs * steps, state.step, show=world.leads) as progress,
     ):
-        if training.precision == "bf16" and not multiplies_bf16(world.device):
-            progress.say("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
         while state.step < training.epochs * steps:
             epoch, step = divmod(state.step, steps)
             method.train()
@@ -273,7 +274,7 @@ def _restore(
         missing, unexpected = method.load_state_dict(saved["method"], strict=False)
         if set(missing) - _frozen(method) or unexpected:
             raise ValueError("other weights")
-        _restore_optimizer(optimizer, saved["optimizer"]["state"])
+        _restore_optimizer(optimizer, saved["optimizer"]["state"], begun=state.step > 0)
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as fault:
         raise InputError(f"{run.path}: the saved state does not fit this model; start the run again") from fault
     if state.data_hash != data_hash:
@@ -281,16 +282,30 @@ def _restore(
     return state
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[str, dict[str, Any]]) -> None:
-    """Load what the optimiser remembers of each parameter; its options are the recipe's."""
+def _restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[str, dict[str, Any]], begun: bool) -> None:
+    """Load what the optimiser remembers of each parameter after its first step; its options are the recipe's."""
     own = optimizer.state_dict()
-    sizes = [parameter.shape for group in optimizer.param_groups for parameter in group["params"]]
     own["state"] = {int(number): values for number, values in moments.items()}
-    for number, values in own["state"].items():
-        for value in values.values():  # fused kernels trust these sizes
-            if value is not None and value.shape not in ((), sizes[number]):
-                raise ValueError("moments of another size")
+    remembered = _remembered(optimizer) if begun else {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    expected = {
+        number: {name: (parameter.shape if whole else torch.Size()) for name, whole in remembered.items()}
+        for number, parameter in enumerate(parameters if remembered else [])
+    }
+    # fused kernels trust the sizes, and a parameter without moments would begin anew
+    if {number: {name: v.shape for name, v in values.items()} for number, values in own["state"].items()} != expected:
+        raise ValueError("other moments")
     optimizer.load_state_dict(own)
+
+
+def _remembered(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
+    """What an optimiser of this kind remembers of a parameter, and whether it is a number for each weight."""
+    weight = nn.Parameter(torch.zeros(1))
+    weight.grad = torch.zeros(1)
+    known = signature(type(optimizer)).parameters
+    other = type(optimizer)([weight], **{name: each for name, each in optimizer.defaults.items() if name in known})
+    other.step()
+    return {name: value.shape == weight.shape for name, value in other.state[weight].items()}
 
 
 def _frozen(method: Method) -> set[str]:

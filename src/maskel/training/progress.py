@@ -1,6 +1,5 @@
 """What a person sees while a run goes on."""
 
-import os
 import time
 from types import TracebackType
 
@@ -11,12 +10,6 @@ from rich.progress import Progress as Bar
 from maskel.training.run import Row
 
 _LINES = 20  # without a terminal: about so many lines a run, so that logs stay bounded
-
-
-def note(text: str) -> None:
-    """Say one line beside a command's result; of several processes one speaks."""
-    if os.environ.get("RANK", "0") == "0":
-        Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
 
 
 class Progress:
@@ -59,11 +52,6 @@ class Progress:
     def clips_per_second(self) -> float:
         """Clips trained on per second since the start."""
         return self.clips / max(time.perf_counter() - self.started, 1e-9)
-
-    def say(self, sentence: str) -> None:
-        """Something to be known before the first step."""
-        if self.show:
-            self.console.print(sentence, highlight=False)
 
     def step(self, loss: float, rate: float, clips: int) -> None:
         """One step is done."""

@@ -68,12 +68,14 @@ class RunFolder:
         Raises:
             InputError: If the folder exists and is not empty, or cannot be written.
         """
-        refuse_taken(out)
         try:
             if out is None:
                 out = _next_free(Path("runs"), kind)
-            out.mkdir(parents=True, exist_ok=True)
-            write_atomically(out / CONFIG, yaml_text(dict(config)))
+            elif not out.exists():
+                out.mkdir(parents=True, exist_ok=True)
+            with _locked(out, out):  # of two processes that start at once, one finds the other's options
+                refuse_taken(out)
+                write_atomically(out / CONFIG, yaml_text(dict(config)))
         except OSError as fault:
             raise InputError(f"{out} cannot be written ({fault.strerror or fault}); choose another --out") from fault
         return cls(out)
@@ -105,16 +107,10 @@ class RunFolder:
         Raises:
             InputError: If another process does so.
         """
-        if fcntl is None or not (self.path / CONFIG).is_file():
+        if not (self.path / CONFIG).is_file():
             yield
             return
-        with (self.path / CONFIG).open("r+") as locked:
-            try:
-                fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as fault:
-                raise InputError(f"{self.path} is in use by another process; wait for it, or stop it first") from fault
-            except OSError:  # a file system without locks
-                pass
+        with _locked(self.path, self.path / CONFIG):
             for partial in self.path.glob(".*.partial"):
                 partial.unlink(missing_ok=True)
             yield
@@ -204,6 +200,30 @@ class RunFolder:
         if not isinstance(found, dict):
             raise InputError(f"{self.path / name}: expected {expected}")
         return found
+
+
+@contextmanager
+def _locked(folder: Path, by: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder, as far as the system can, by a lock on it or on a file in it.
+
+    Raises:
+        InputError: If another process does so.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(by, os.O_RDONLY if by.is_dir() else os.O_RDWR)  # over a network only what can be written is locked
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as fault:
+        os.close(handle)
+        raise InputError(f"{folder} is in use by another process; wait for it, or stop it first") from fault
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

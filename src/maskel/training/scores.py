@@ -1,7 +1,9 @@
 """The scores of every clip that was asked, and the counts that follow from them."""
 
 import io
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,11 @@ from maskel.training.features import count
 from maskel.training.run import RunFolder, write_predictions
 
 SCORES = "scores.npz"
+# all that zipfile and numpy raise for a file that is none; the last line comes from numpy's parser of headers
+_DAMAGE = (
+    *(OSError, ValueError, LookupError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(AttributeError, TypeError, OverflowError, SyntaxError, tokenize.TokenError),
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,6 @@ class Scores:
                 raise ValueError("arrays of other types or shapes")
             if not (np.isfinite(scores).all() and 0 <= labels.min() <= labels.max() < len(classes)):
                 raise ValueError("a score that is not finite, or a class that does not exist")
-        except (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError, zipfile.BadZipFile) as fault:
+        except _DAMAGE as fault:
             raise InputError(f"{file}: not the scores of a run ({fault}); run it again") from fault
         return cls(tuple(names.tolist()), labels, tuple(classes.tolist()), scores)

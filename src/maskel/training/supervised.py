@@ -124,8 +124,6 @@ def train_classifier(
             row |= {prefix + name: counted[name] for name in ("correct", "seen", "accuracy")}
         return row
 
-    if world.leads:
-        labelled.write(run.path)
     outcome = fit(
         classifier,
         batches,
@@ -139,6 +137,7 @@ def train_classifier(
     )
     scores = scores_of("test")
     if world.leads:
+        labelled.write(run.path)
         classifier.save(run.path / CLASSIFIER)
         scores.write(run)
         best = {"best_epoch": _epoch(max(outcome.rows, key=lambda row: row["accuracy"]))}

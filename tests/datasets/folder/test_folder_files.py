@@ -109,10 +109,6 @@ def test_long_tables(name: Any, tmp_path: Path) -> None:
     assert same(own.raw(own.write(tmp_path / "a.csv", table)), BODY[None])
 
 
-def landmarks(body: np.ndarray) -> list[dict[str, float]]:
-    return [{"x": x, "y": y, "z": z, "visibility": 0.9} for x, y, z in body.tolist()]
-
-
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -124,15 +120,17 @@ def landmarks(body: np.ndarray) -> list[dict[str, float]]:
     ],
 )
 def test_json_of_mediapipe(wrap: Any, tmp_path: Path) -> None:
-    path = own.write(tmp_path / "a.json", wrap([landmarks(body) for body in POSE33]))
+    path = own.write(tmp_path / "a.json", wrap([own.landmarks(body) for body in POSE33]))
     assert same(own.raw(path, "mediapipe33"), POSE33[None])
 
 
 def test_mediapipe_in_the_image_keeps_the_proportions_of_the_body(tmp_path: Path) -> None:
-    frames = [{"pose_landmarks": landmarks(body), "pose_world_landmarks": landmarks(body + 9)} for body in POSE33]
+    frames = [
+        {"pose_landmarks": own.landmarks(body), "pose_world_landmarks": own.landmarks(body + 9)} for body in POSE33
+    ]
     joints = own.raw(own.write(tmp_path / "a.json", frames), "mediapipe33", image_size=[640, 480])
     assert same(joints, (POSE33 * [640, 480, 640] / 320 - [1, 0.75, 0])[None])
-    only = own.write(tmp_path / "world" / "a.json", [{"pose_world_landmarks": landmarks(body)} for body in POSE33])
+    only = own.write(tmp_path / "world" / "a.json", [{"pose_world_landmarks": own.landmarks(body)} for body in POSE33])
     with pytest.raises(BadFileError, match="in the world, in metres"):
         own.raw(only, "mediapipe33", image_size=[640, 480])
 
