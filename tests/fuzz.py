@@ -1,8 +1,8 @@
 """Damaged and hostile files, thousands of them, through every reader: python tests/fuzz.py [--cases N] [FORMAT ...].
 
 A case is a valid file, changed in a few places that follow from (seed, format, case). It passes if the reader gives a
-result or refuses in a sentence; a traceback, more than `SECONDS` of processor time or more than `MEMORY` bytes above what the
-process had before fail it. Each format is read in a process of its own, so that a crash is a failed case as well.
+result or refuses in a sentence; a traceback, more than `SECONDS` of processor time or more than `MEMORY` bytes above
+what the process had before fail it. Each format is read in a process of its own, so that a crash fails as well.
 
 A new format is one line of `FORMATS`: how a valid one is written, and how it is read.
 """
