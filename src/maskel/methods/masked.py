@@ -11,7 +11,7 @@ from maskel.draws import Purpose, body_keys, uniform
 from maskel.losses import masked_mean_squared_error
 from maskel.masking.base import Masking, TokenMask
 from maskel.methods.base import Method, fold_bodies
-from maskel.models.decoder import Decoder
+from maskel.models.decoder import Decoder, DecoderKind
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens
 from maskel.sequence import SkeletonBatch
@@ -81,6 +81,7 @@ class MaskedModeling(MaskedMethod):
         target: What to predict.
         decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder.
+        decoder: What masked tokens attend to.
         bodies: ``all`` as published, or ``present`` to skip absent bodies.
     """
 
@@ -91,12 +92,13 @@ class MaskedModeling(MaskedMethod):
         target: Target,
         decoder_dim: int,
         decoder_depth: int,
+        decoder: DecoderKind,
         bodies: Bodies,
     ) -> None:
         super().__init__()
         masking.num_kept(encoder.num_tokens)  # a ratio that keeps nothing is refused before the first step
         self.encoder = encoder
-        self.decoder = Decoder(encoder, decoder_dim, decoder_depth)
+        self.decoder = Decoder(encoder, decoder_dim, decoder_depth, decoder)
         self.masking = masking
         self.target = target
         self.bodies = bodies
