@@ -14,7 +14,7 @@ from maskel.errors import InputError
 from maskel.training import distributed
 from maskel.training.features import count, extract
 from maskel.training.loading import SingleBody, part
-from maskel.training.optim import Precision
+from maskel.training.precision import Precision, resolved
 from maskel.training.run import RunFolder, describe, open_run, refuse_taken, write_predictions
 
 
@@ -87,6 +87,7 @@ def knn(
                 **describe(clips, benchmark),
                 "seed": seed,
                 **count(nearest, labels[test], clips.classes, len(test)),
+                "precision": resolved(precision, world.device),
                 "vote": {"k": k} | count(voted, labels[test], clips.classes, len(test)),
                 "minutes": (time.perf_counter() - started) / 60,
                 "processes": world.size,

@@ -15,6 +15,7 @@ from maskel.training.engine import fit
 from maskel.training.features import count, extract
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody, part
 from maskel.training.optim import SGDTraining
+from maskel.training.precision import resolved
 from maskel.training.run import Row, RunFolder, describe, open_run, refuse_taken, write_predictions
 from maskel.transforms import TrainView
 
@@ -126,6 +127,7 @@ def linear(
                 "last_epoch": _epoch(outcome.rows[-1]),
                 "best_epoch": _epoch(max(outcome.rows, key=lambda row: row["accuracy"])),
                 "epochs": training.epochs,
+                "precision": resolved(training.precision, world.device),
                 "minutes": outcome.minutes,
                 "processes": world.size,
             }

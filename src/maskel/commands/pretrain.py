@@ -16,6 +16,7 @@ from maskel.training import distributed
 from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, SingleBody, part
 from maskel.training.optim import AdamWTraining
+from maskel.training.precision import resolved
 from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run
 from maskel.transforms import TrainView
 
@@ -98,6 +99,7 @@ def pretrain(
                 **describe(clips, benchmark),
                 "seed": seed,
                 "epochs": training.epochs,
+                "precision": resolved(training.precision, world.device),
                 "steps": training.epochs * batches.steps_per_epoch,
                 "loss": outcome.rows[-1]["loss"],
                 "parameters": sum(weight.numel() for weight in model.parameters()),

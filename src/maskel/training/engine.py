@@ -25,6 +25,7 @@ from maskel.methods.base import Method
 from maskel.training.distributed import World, add_up, add_up_gradients
 from maskel.training.loading import Batches, shares
 from maskel.training.optim import Training
+from maskel.training.precision import autocast, multiplies_bf16
 from maskel.training.progress import Progress
 from maskel.training.run import Row, RunFolder
 
@@ -107,6 +108,8 @@ def fit(
             _save(run, state, method, optimizer)
 
     with _stop_signals() as stop, Progress(training.epochs * steps, state.step, show=world.leads) as progress:
+        if training.precision == "bf16" and not multiplies_bf16(world.device):
+            progress.say("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
         while state.step < training.epochs * steps:
             epoch, step = divmod(state.step, steps)
             method.train()
@@ -174,7 +177,7 @@ def _gradients(
     for part in shares(clips, world, training.accumulate):
         batch = batches.load(epoch, part)
         keys = clip_keys(batches.seed, epoch, batch.clips)
-        with torch.autocast(world.device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+        with autocast(training.precision, world.device):
             logged = forward(batch, keys)
         weight = logged["weight"]
         (logged["loss"] * weight).backward()

@@ -12,7 +12,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.models.encoder import Encoder
 from maskel.training.distributed import World, gather_rows
 from maskel.training.loading import SingleBody
-from maskel.training.optim import Precision
+from maskel.training.precision import Precision, autocast
 from maskel.transforms import test_view
 
 
@@ -35,7 +35,7 @@ def extract(
     share = np.array_split(positions, world.size)[world.rank]
     for start in range(0, len(share), batch_size):
         batch = data.gather(share[start : start + batch_size], data.max_bodies, single_body).to(world.device)
-        with torch.autocast(world.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(precision, world.device):
             pooled = encoder.pool(test_view(batch, encoder.config.window), absent_bodies=True)
         rows.append(pooled)
     if not rows:

@@ -3,14 +3,12 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from maskel.errors import InputError
-
-Precision = Literal["fp32", "bf16"]
+from maskel.training.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Training:
         warmup_epochs: Epochs of linear rise from 0.
         weight_decay: Decay of parameters with two or more dimensions; biases and norms have none.
         clip_grad: Largest norm of the gradient; 0 for no clipping, as published.
-        precision: ``fp32``, or ``bf16`` for matrix products in bfloat16.
+        precision: Of matrix products: ``fp32``; ``bf16``; or ``auto``, which is bf16 where the hardware multiplies it.
         compile: Compile the method with torch.compile (needs a C++ compiler on a CPU).
         save_epochs: Save the whole state every so many epochs, and at the end.
     """

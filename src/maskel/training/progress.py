@@ -53,6 +53,11 @@ class Progress:
         """Clips trained on per second since the start."""
         return self.clips / max(time.perf_counter() - self.started, 1e-9)
 
+    def say(self, sentence: str) -> None:
+        """Something to be known before the first step."""
+        if self.show:
+            self.console.print(sentence, highlight=False)
+
     def step(self, loss: float, rate: float, clips: int) -> None:
         """One step is done."""
         self.clips += clips
