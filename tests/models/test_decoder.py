@@ -68,5 +68,5 @@ def test_both_have_the_same_weights() -> None:
 
 @pytest.mark.parametrize(("kind", "depth"), [("cross", 0), ("full", -1)])
 def test_impossible_decoders_are_refused(kind: str, depth: int) -> None:
-    with pytest.raises(InputError, match="^decoder: found"):
+    with pytest.raises(InputError, match=r"^decoder: found"):
         decoder(kind, depth)

@@ -20,7 +20,8 @@ class Decoder(nn.Module):
     """Predicts the masked patches from the visible tokens and a learned mask token at every masked place.
 
     ``full``, as published: all tokens of the grid attend to each other. ``cross``: masked tokens attend to the visible
-    ones, which stay as they are; with 9 of 10 tokens masked that is a tenth of the attention. Both have the same weights.
+    ones, which stay as they are; with 9 of 10 tokens masked that is a tenth of the attention. Both have the same
+    weights.
 
     Args:
         encoder: The encoder whose grid, heads and patches it serves.
