@@ -4,7 +4,7 @@ SEED ?= 0
 OUT ?= demo-run
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench fuzz results clean
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
@@ -22,8 +22,16 @@ lint: .venv/installed
 bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/parse_ntu.py
 	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/npz.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/hacm_criterion.py
+	$(BIN)/python benchmarks/long_run.py
+
+fuzz: .venv/installed  ## 10,000 damaged files of every format through every reader
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/fuzz.py --cases 10000
+
+results: .venv/installed  ## the generated tables of docs, from docs/runs and the published numbers
+	$(BIN)/python docs/generate.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

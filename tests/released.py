@@ -1,8 +1,9 @@
-"""The published models' parameter names, and the formulas that fill them in the golden files."""
+"""The formulas that fill the published models' parameters in the golden files, and checkpoints made of them."""
 
 import json
-import re
 import zlib
+from argparse import Namespace
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from maskel.models.encoder import EncoderConfig
+from maskel.models.released import Release, our_name
 
 GOLDEN = Path(__file__).parent / "golden"
-
-HACM_NAMES = {
-    "mask_token_t": "decoder.mask_token",
-    "l1.weight": "masking.even.query_weight",
-    "l1.bias": "masking.even.query_bias",
-    "l2.weight": "masking.even.key_weight",
-    "l2.bias": "masking.even.key_bias",
-}
-"""Names that only HA-CM's release has."""
-HACM_DEAD = re.compile(r"mask_token(_s)?|decoder_embed_[ts]\..*|decoder_fc.*")
-"""Parameters of HA-CM's release that nothing reads."""
-HEAD = re.compile(r"head\..*")
-"""The downstream models' classifier."""
 
 
 def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
@@ -57,39 +46,44 @@ def released_weight(name: str, shape: list[int], phase: float) -> Tensor:
     return torch.from_numpy(values.reshape(shape).astype(np.float32))
 
 
-def our_name(released: str) -> str:
-    """Our name of a released parameter."""
-    if released in HACM_NAMES:
-        return HACM_NAMES[released]
-    if released.startswith("decoder_"):
-        rest = released.removeprefix("decoder_")
-        top = {"embed": "embed", "pred": "predict"}
-        for old, new in top.items():
-            if rest.startswith(old + "."):
-                return f"decoder.{new}.{rest.removeprefix(old + '.')}"
-        return "decoder." + _stack_name(rest)
-    if released == "mask_token":
-        return "decoder.mask_token"
-    return "encoder." + _stack_name(released.replace("joints_embed.proj", "patch_embed"))
+def weights(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """The golden weights by released name."""
+    shapes, phase = json.loads(str(arrays["shapes"])), float(arrays["phase"])
+    return {name: released_weight(name, shape, phase) for name, shape in shapes.items()}
 
 
-def _stack_name(name: str) -> str:
-    name = name.replace("temp_embed", "time_embed").replace("pos_embed", "joint_embed")
-    return f"transformer.{name}" if name.startswith(("blocks.", "norm.")) else name
+def fill(module: nn.Module, arrays: dict[str, np.ndarray], more: dict[str, Tensor] | None = None) -> dict[str, str]:
+    """Give ``module`` the golden weights and ``more``; returns released name -> our name of every parameter used."""
+    known = module.state_dict()
+    state = {name: weight for name, weight in weights(arrays).items() if "head" not in name or name in known}
+    release = Release(Path("golden"), {}, None, state)
+    module.load_state_dict(release.parameters | (more or {}), strict=True)
+    names = {name: our_name(name, release.is_hacm) for name in release.weights}
+    return {name: own for name, own in names.items() if own is not None}
 
 
-def fill(module: nn.Module, arrays: dict[str, np.ndarray], unused: re.Pattern[str] = HEAD) -> dict[str, str]:
-    """Give ``module`` the golden weights; returns released name -> our name of every parameter that is used."""
-    shapes = json.loads(str(arrays["shapes"]))
-    names = {name: our_name(name) for name in shapes if not unused.fullmatch(name)}
-    state = {}
-    for released, ours in names.items():
-        weight = released_weight(released, shapes[released], float(arrays["phase"]))
-        if released == "joints_embed.proj.weight":  # (D, C, u, p) convolution -> linear over (u, p, C)
-            weight = weight.permute(0, 2, 3, 1).flatten(1)
-        state[ours] = weight
-    module.load_state_dict(state, strict=True)
-    return names
+def write_checkpoint(path: Path, name: str, model: str) -> Path:
+    """A golden file's model as the public code would have saved it, optimiser and all."""
+    arrays, config = golden(name)
+    state = weights(arrays)
+    if "head.fc.weight" in state:  # linear evaluation puts a BatchNorm before it; these statistics make it do nothing
+        state = {key.replace("head.fc.", "head.fc.1."): weight for key, weight in state.items()}
+        width = config["dim_feat"]
+        state |= _statistics("head.fc.0", torch.full((width,), 1 - 1e-6))
+    if "head.fc1.weight" in state:
+        state |= _statistics("head.bn", torch.ones(state["head.bn.weight"].shape))
+    told = {key: config[key] for key in ("mask_ratio", "motion_stride", "motion_aware_tau") if key in config}
+    arguments = Namespace(model=f"{model}.transformer.Transformer", model_args=config, lr=1e-3, resume="", **told)
+    moments = {number: {"step": 7, "exp_avg": torch.zeros(3)} for number in range(2)}
+    optimizer = {"state": moments, "param_groups": [{"betas": (0.9, 0.95), "params": [0, 1]}]}
+    content = {"model": OrderedDict(state), "optimizer": optimizer, "epoch": 399, "scaler": {}, "args": arguments}
+    torch.save(content, path)
+    return path
+
+
+def _statistics(norm: str, variance: Tensor) -> dict[str, Tensor]:
+    mean, batches = torch.zeros_like(variance), torch.tensor(5)
+    return {f"{norm}.running_mean": mean, f"{norm}.running_var": variance, f"{norm}.num_batches_tracked": batches}
 
 
 def bodies(arrays: dict[str, np.ndarray]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What `test_distributed` runs in every process: python several_processes.py SET ENCODER OUT."""
+"""What `test_distributed` runs in every process: python several_processes.py SET ENCODER OUT, or endless SET OUT."""
 
 import os
 import signal
@@ -11,11 +11,13 @@ import numpy as np
 import torch
 
 import tiny
+from maskel import cli
+from maskel.commands.evaluate import evaluate
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import TrainingError
-from maskel.methods import METHODS
+from maskel.methods import METHODS, Method
 from maskel.training import distributed
 from maskel.training.engine import Stopped, fit
 from maskel.training.loading import ClipBatches
@@ -24,9 +26,8 @@ from maskel.training.run import RunFolder
 from maskel.transforms import TrainView
 
 
-def one_step(name: str, bodies: str, accumulate: int, data: SkeletonSet, out: Path, world: distributed.World) -> None:
+def one_step(method: Method, accumulate: int, data: SkeletonSet, out: Path, world: distributed.World) -> None:
     """One step of plain SGD at rate 1 over 7 clips: the weights then hold the gradient."""
-    method = tiny.tiny_method(name, bodies=bodies)
     positions = data.split("xsub", "train")[:7]
     batches = ClipBatches(data, positions, 7, 0, tiny.ENCODER.window, TrainView(), "zero", world.device)
     training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
@@ -73,21 +74,34 @@ def not_finite(data: Path, out: Path, world: distributed.World) -> str:
     return ""
 
 
+def few_clips(out: Path) -> Path:
+    """A set whose test part is one clip: fewer than processes."""
+    return tiny.write_set(out, train=9, test=1)
+
+
 def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
     """All runs, below ``out``; returns what only this process knows."""
     world = distributed.start("cpu")
     prepared = SkeletonSet.open(data)
     for name in METHODS:
         for bodies in ("all", "present"):
-            one_step(name, bodies, 1, prepared, out / f"{name}-{bodies}", world)
-        one_step(name, "present", 2, prepared, out / f"{name}-accumulate", world)
+            one_step(tiny.tiny_method(name, bodies=bodies), 1, prepared, out / f"{name}-{bodies}", world)
+        one_step(tiny.tiny_method(name, bodies="present"), 2, prepared, out / f"{name}-accumulate", world)
+    for bodies in ("all", "present"):
+        one_step(tiny.tiny_classifier("finetune", bodies=bodies), 1, prepared, out / f"finetune-{bodies}", world)
     tiny.tiny_pretrain(data, out / "pretrain")
     told = stopped_and_resumed(data, out / "stopped", world)
     fault = not_finite(data, out / "not-finite", world)
     for augment in (True, False):
         options = {"augment": augment, "cache_features": not augment, "training": tiny.PROBE, "device": "cpu"}
         linear(encoder, data, out=out / f"linear-{augment}", **options)
+    tiny.tiny_finetune(data, out / "finetune", encoder, labels=0.8, validation=0.3)
+    distributed.add_up(torch.zeros(1))  # the leading process has written the classifier
+    evaluate(out / "finetune", data, device="cpu", out=out / "evaluate")
     knn(encoder, data, k=3, device="cpu", out=out / "knn")
+    few = few_clips(out / f"few-{world.rank}")
+    linear(encoder, few, training=tiny.PROBE, device="cpu", out=out / "linear-few")
+    knn(encoder, few, k=3, device="cpu", out=out / "knn-few")
     uneven = torch.full((2 * world.rank, 3), world.rank)  # the first process has no row
     gathered = distributed.gather_rows(uneven)
     return {
@@ -99,8 +113,27 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
     }
 
 
+def endless(data: Path, out: Path) -> None:
+    """A run in which the last process dies in its fourth step; the others must not wait for it."""
+    world = distributed.start("cpu")
+    load, calls = ClipBatches.load, []
+
+    def hooked(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
+        calls.append(epoch)
+        if len(calls) == 4 and world.rank == world.size - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(self, epoch, clips)
+
+    ClipBatches.load = hooked  # type: ignore[method-assign]
+    sizes = "--encoder.window=8 --encoder.dim=16 --encoder.depth=1 --encoder.num_heads=2 --device=cpu".split()
+    sizes += "--mamp.decoder_dim=16 --mamp.decoder_depth=1 --training.epochs=1000 --training.batch_size=5".split()
+    sys.exit(cli.main(["pretrain", f"--data={data}", f"--out={out}", *sizes]))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    if sys.argv[1] == "endless":
+        endless(Path(sys.argv[2]), Path(sys.argv[3]))
     known = everything(*(Path(argument) for argument in sys.argv[1:]))
     torch.save(known, Path(sys.argv[3]) / f"known-{known['world']['rank']}.pt")
     distributed.finish(together=True)

@@ -1,5 +1,3 @@
-import importlib
-import inspect
 import json
 import os
 import signal
@@ -16,6 +14,7 @@ import maskel
 import tiny
 from maskel import cli
 from maskel.errors import InputError
+from maskel.models.encoder import EncoderConfig
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
 
@@ -30,50 +29,10 @@ RECIPES = sorted(cli.RECIPES.rglob("*.yaml"))
 Run = Callable[..., tuple[int, str]]
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Calls the command line; returns its exit code and all that a person would see."""
-
-    def call(*arguments: object) -> tuple[int, str]:
-        try:
-            code = cli.main([str(argument) for argument in arguments])
-        except SystemExit as leave:  # argparse leaves by itself after --help
-            code = int(leave.code or 0)
-        shown = capsys.readouterr()
-        text = shown.out + shown.err
-        assert "Traceback" not in text
-        return code, text
-
-    return call
-
-
 def recipe(folder: Path, name: str, content: dict[str, Any] | str) -> Path:
     file = folder / f"{name}.yaml"
     file.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     return file
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What pretrain, linear or knn would be called with, instead of calling them."""
-    found: dict[str, Any] = {}
-
-    def stand_in(module: str, name: str) -> None:
-        real = getattr(importlib.import_module(module), name)
-
-        def call(**options: Any) -> RunFolder:
-            found.clear()
-            found.update(options)
-            return RunFolder(Path("nowhere"))
-
-        call.__signature__ = inspect.signature(real)  # type: ignore[attr-defined]
-        call.__doc__ = real.__doc__
-        call.__annotations__ = real.__annotations__
-        monkeypatch.setattr(f"{module}.{name}", call)
-
-    for name in ("pretrain", "linear", "knn"):
-        stand_in(f"maskel.commands.{name}", name)
-    return found
 
 
 def test_a_run_from_the_command_line(run: Run, prepared: Path, tmp_path: Path) -> None:
@@ -169,10 +128,8 @@ def test_a_section_named_after_a_command_is_read_by_that_command(
 
 def commands_of(file: Path) -> list[str]:
     """The commands a shipped recipe is for."""
-    if file.parent.name == "pretrain":
-        return ["pretrain"]
     if file.parent.name == "data":
-        return ["pretrain", "linear", "knn"]
+        return list(cli.WITH_RECIPES)
     content = yaml.safe_load(file.read_text())
     return [command for command in cli.WITH_RECIPES if command in content]
 
@@ -202,6 +159,15 @@ def test_the_ntu120_recipe_changes_what_the_paper_changes(run: Run, seen: dict[s
     assert run("pretrain", "--config", "mamp", "--config", "ntu120_xset", "--data=x")[0] == 0
     assert (seen["benchmark"], seen["single_body"]) == ("xset", "copy")
     assert (seen["options"]["tau"], seen["options"]["decoder_depth"], seen["options"]["ratio"]) == (0.75, 5, 0.9)
+
+
+def test_the_pku_recipes_change_what_the_paper_changes(run: Run, seen: dict[str, Any]) -> None:
+    for name, batch_size, lr in (("pku1_xsub", 128, 0.1), ("pku1_xview", 128, 0.1), ("pku2_xsub", 32, 0.01)):
+        assert run("pretrain", "--config", "mamp", "--config", name, "--data=x")[0] == 0
+        assert (seen["benchmark"], seen["single_body"]) == (name.partition("_")[2], "zero")
+        assert (seen["options"]["tau"], seen["options"]["decoder_depth"]) == (0.8, 5)
+        assert run("linear", "--config", name, "--encoder=e", "--data=x")[0] == 0
+        assert (seen["training"].batch_size, seen["training"].lr) == (batch_size, lr)
 
 
 def test_recipes_may_write_numbers_as_people_do(run: Run, seen: dict[str, Any], tmp_path: Path) -> None:
@@ -345,6 +311,54 @@ def test_every_ablation_of_hacm_changes_one_option(flag: str, run: Run, seen: di
     assert (seen["encoder"].joints, seen["encoder"].geometry, seen["encoder"].patch_frames) == ("kept", "poincare", 3)
     assert run("pretrain", *recipes, "--data=x", flag)[0] == 0
     assert {name: value for name, value in seen["options"].items() if default[name] != value} == ABLATIONS[flag]
+
+
+def test_an_encoder_is_a_path_or_its_sizes(run: Run, seen: dict[str, Any], tmp_path: Path) -> None:
+    assert run("finetune", "--data=x")[0] == 0
+    assert seen["encoder"] == EncoderConfig()
+    assert run("finetune", "--config=hacm", "--config=small", "--data=x", "--encoder.depth=2")[0] == 0
+    expected = {"window": 60, "patch_frames": 3, "dim": 128, "depth": 2, "num_heads": 4}
+    assert seen["encoder"] == EncoderConfig(**expected, joints="kept", geometry="poincare")
+    assert run("finetune", "--config=hacm", "--data=x", "--encoder", "some/run")[0] == 0
+    assert seen["encoder"] == Path("some/run")
+    file = recipe(tmp_path, "path", {"encoder": "some/run", "data": "x"})
+    assert run("finetune", "--config", file)[0] == 0
+    assert seen["encoder"] == Path("some/run")
+    for wrong, named in {"dim=10": "num_heads 8 does not divide dim 10", "dimm=10": "'dimm'", "dim=x": "dim"}.items():
+        code, text = run("finetune", "--data=x", f"--encoder.{wrong}")
+        assert (code, text.count("\n")) == (2, 1)
+        assert named in text
+
+
+def test_protocols_merge_without_repetition(run: Run, seen: dict[str, Any]) -> None:
+    found = {}
+    for protocol in ("finetune", "semi_1", "semi_10", "transfer", "scratch"):
+        assert run("finetune", "--config=ntu120_xset", f"--config={protocol}", "--data=x")[0] == 0
+        assert (seen["benchmark"], seen["single_body"]) == ("xset", "copy")
+        found[protocol] = (seen["labels"], seen["training"].layer_decay)
+    assert found == {
+        "finetune": (1.0, 0.8),
+        "semi_1": (0.01, None),
+        "semi_10": (0.1, None),
+        "transfer": (1.0, 0.8),
+        "scratch": (1.0, 1.0),
+    }
+
+
+def test_runs_are_added_up_and_clips_named_from_the_command_line(run: Run, prepared: Path, tmp_path: Path) -> None:
+    runs = [tiny.tiny_finetune(prepared, tmp_path / str(seed), seed=seed).path for seed in (0, 1)]
+    assert run("ensemble", *runs, "--weights", 2, 1, "--out", tmp_path / "sum")[0] == 0
+    assert RunFolder(tmp_path / "sum").read_config()["weights"] == [2.0, 1.0]
+    out = tmp_path / "p.csv"
+    assert run("predict", prepared, "--classifier", runs[0], "--out", out, "--top-k=1", "--device=cpu")[0] == 0
+    assert len(out.read_text().splitlines()) == 1 + tiny.TRAIN + tiny.TEST
+    assert run("evaluate", "--classifier", runs[0], "--data", prepared, "--out", tmp_path / "e", "--device=cpu")[0] == 0
+    config = tmp_path / "e" / "config.yaml"
+    assert run("evaluate", "--config", config, "--out", tmp_path / "f")[0] == 0
+    assert (tmp_path / "f" / "config.yaml").read_bytes() == config.read_bytes()
+    config = runs[0] / "config.yaml"
+    assert run("finetune", "--config", config, "--out", tmp_path / "again")[0] == 0
+    assert (tmp_path / "again" / "config.yaml").read_bytes() == config.read_bytes()
 
 
 def test_masks_are_viewed_from_the_command_line(run: Run, prepared: Path, tmp_path: Path) -> None:

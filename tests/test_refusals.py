@@ -60,7 +60,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tiny_set: Skele
 @pytest.mark.parametrize("content", [{}, {"method": {}}, {"method": 3, "optimizer": {}}])
 def test_a_state_without_its_parts_is_refused(content: dict, prepared: Path, tmp_path: Path) -> None:
     run = tiny.tiny_pretrain(prepared, tmp_path / "run")
-    torch.save({"format": "maskel state 1", **content}, run.path / "last.pt")
+    run.save_state(content)
     with pytest.raises(InputError, match="start the run again"):
         tiny.tiny_pretrain(prepared, run.path, resume=True)
 

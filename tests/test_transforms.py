@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from maskel.draws import clip_keys
+from maskel.draws import Purpose, clip_keys, uniform
 from maskel.errors import InputError
-from maskel.layouts import KINECT20, NTU25
-from maskel.sequence import SkeletonBatch
+from maskel.layouts import COCO17, KINECT20, NTU25
+from maskel.sequence import CHANNELS, Channels, SkeletonBatch, num_coordinates
 from maskel.transforms import (
     TrainView,
     joint_to_bone,
@@ -101,13 +101,38 @@ def test_a_single_frame_can_be_resampled() -> None:
     assert torch.equal(out, joints[:, :, 1:2].expand_as(out))
 
 
-def test_rotation_of_2d_joints_is_refused() -> None:
-    batch = SkeletonBatch(
-        torch.zeros(1, 1, 4, 25, 2), torch.tensor([4]), torch.ones(1, 1).bool(), torch.tensor([0]), torch.tensor([0])
-    )
-    with pytest.raises(InputError, match="rotation needs 3"):
-        TrainView().apply(batch, clip_keys(0, 0, batch.clips), 4)
-    assert TrainView(max_angle=0.0).apply(batch, clip_keys(0, 0, batch.clips), 4).joints.shape == (1, 1, 4, 25, 2)
+@pytest.mark.parametrize("channels", CHANNELS, ids=" ".join)
+def test_a_view_turns_coordinates_and_leaves_scores(channels: Channels) -> None:
+    joints = torch.rand(3, 2, 9, 17, len(channels), generator=torch.Generator().manual_seed(1))
+    numbers = torch.arange(3)
+    batch = SkeletonBatch(joints, torch.full((3,), 9), torch.ones(3, 2).bool(), numbers, numbers, channels)
+    keys = clip_keys(0, 0, numbers)
+    still = TrainView(max_angle=0.0).apply(batch, keys, 9).joints
+    turned = TrainView().apply(batch, keys, 9)
+    assert turned.channels == batch.to("cpu").channels == channels
+    count = num_coordinates(channels)
+    torch.testing.assert_close(turned.joints[..., :count].norm(dim=-1), still[..., :count].norm(dim=-1))
+    assert not torch.equal(turned.joints[..., :count], still[..., :count])
+    assert torch.equal(turned.joints[..., count:], still[..., count:])
+    angle = (2 * uniform(keys, Purpose.VIEW, 5)[:, 4] - 1) * 0.3
+    if count == 2:  # x' = x cos c + y sin c, as the third of the feeder's turns
+        expected = still[..., 0] * angle.cos()[:, None, None, None] + still[..., 1] * angle.sin()[:, None, None, None]
+        torch.testing.assert_close(turned.joints[..., 0], expected)
+
+
+def test_streams_average_scores_and_subtract_coordinates() -> None:
+    joints = torch.rand(2, 5, 17, 3)
+    scores, neighbours = joints[..., 2], list(COCO17.neighbours)
+    bones = to_stream(joints, "bone", COCO17, scored=True)
+    assert torch.equal(bones[..., :2], joint_to_bone(joints, COCO17)[..., :2])
+    torch.testing.assert_close(bones[..., 2], (scores + scores[..., neighbours]) / 2)
+    motion = to_stream(joints, "motion", COCO17, scored=True)
+    assert torch.equal(motion[..., :2], joint_to_motion(joints)[..., :2])
+    torch.testing.assert_close(motion[:, :-1, :, 2], (scores[:, 1:] + scores[:, :-1]) / 2)
+    assert not motion[:, -1].any()
+    both = to_stream(joints, "bone_motion", COCO17, scored=True)
+    assert torch.equal(both, to_stream(bones, "motion", COCO17, scored=True))
+    assert torch.equal(to_stream(joints, "joint", COCO17, scored=True), joints)
 
 
 def test_an_impossible_crop_is_refused() -> None:

@@ -1,5 +1,6 @@
 """A prepared set and models small enough that a whole run takes a fraction of a second."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskel.commands.finetune import finetune
 from maskel.commands.pretrain import pretrain
 from maskel.datasets.base import Split
+from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.layouts import NTU25, Layout
 from maskel.methods import METHODS, MaskedMethod
 from maskel.methods.base import build_seeded
+from maskel.methods.classifier import CLASSIFIERS, Classifier, Task
 from maskel.models.encoder import Encoder, EncoderConfig
-from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
+from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence
 from maskel.training.distributed import World
-from maskel.training.optim import AdamWTraining, SGDTraining
+from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
 from maskel.training.run import RunFolder
 
 CLASSES = ("wave", "clap", "kick")
@@ -25,28 +29,38 @@ TRAIN, TEST = 16, 8
 ENCODER = EncoderConfig(window=8, dim=16, depth=2, num_heads=2, mlp_ratio=2.0)
 OPTIONS: dict[str, Any] = {"ratio": 0.8, "decoder_dim": 16, "decoder_depth": 1}
 TRAINING = AdamWTraining(epochs=3, batch_size=5, warmup_epochs=1.0)
+FINETUNE = FinetuneTraining(epochs=3, batch_size=5, warmup_epochs=1.0)
 PROBE = SGDTraining(epochs=4, batch_size=8)
 ALONE = World(0, 1, torch.device("cpu"))
 
 
-def generated_clip(number: int, layout: Layout) -> SkeletonSequence:
-    """Clip ``number``: one body or two, 5 to 60 frames, each class with a frequency of its own."""
+def generated_clip(number: int, layout: Layout, channels: Channels = XYZ) -> SkeletonSequence:
+    """Clip ``number``: one body or two, 5 to 60 frames, each class with a frequency of its own; scores in [0, 1]."""
     draws = np.random.default_rng((7, number))
     label, bodies, frames = number % len(CLASSES), 1 + number % 2, 5 + (number * 23) % 56
-    rest = draws.normal(size=(bodies, 1, len(layout), 3))
-    phase = draws.uniform(0, 0.5, size=(bodies, 1, len(layout), 3))
+    rest = draws.normal(size=(bodies, 1, len(layout), len(channels)))
+    phase = draws.uniform(0, 0.5, size=rest.shape)
     time = np.arange(frames)[None, :, None, None]
     joints = rest + 0.5 * np.sin(0.1 * (1 + 2 * label) * time + phase)
+    if SCORE in channels:
+        joints[..., -1] = 1 / (1 + np.exp(joints[..., -1]))
     clip = Clip(f"clip{number:02d}", label, subject=str(number % 4))
     return SkeletonSequence(clip, joints.astype(np.float32), layout)
 
 
-def write_set(out: Path, layout: Layout = NTU25, train: int = TRAIN, test: int = TEST) -> Path:
+def write_set(
+    out: Path,
+    layout: Layout = NTU25,
+    train: int = TRAIN,
+    test: int = TEST,
+    channels: Channels = XYZ,
+    classes: tuple[str, ...] = CLASSES,
+) -> Path:
     """Prepare ``train`` + ``test`` generated clips, whose benchmark xsub mixes the two."""
     order = tuple(int(position) for position in np.random.default_rng(3).permutation(train + test))
-    with SetWriter(out, layout, CLASSES, "generated", {}) as writer:
+    with SetWriter(out, layout, classes, "generated", {}, channels) as writer:
         for number in range(train + test):
-            writer.add(generated_clip(number, layout))
+            writer.add(generated_clip(number, layout, channels))
         writer.finish({"xsub": Split(order[:train], order[train:])})
     return out
 
@@ -63,9 +77,22 @@ def tiny_pretrain(data: Path, out: Path, **changes: Any) -> RunFolder:
     return pretrain(data, out=out, **(given | changes))
 
 
+def tiny_finetune(data: Path, out: Path, encoder: Path | EncoderConfig = ENCODER, **changes: Any) -> RunFolder:
+    """One tiny fine-tuning run on the CPU; from scratch unless an encoder is given."""
+    given: dict[str, Any] = {"head_dim": 12, "training": FINETUNE, "device": "cpu"}
+    return finetune(data, encoder, out=out, **(given | changes))
+
+
 def tiny_method(name: str, layout: Layout = NTU25, seed: int = 0, **options: Any) -> MaskedMethod:
     """A method as ``tiny_pretrain`` starts with."""
     return build_seeded(lambda: METHODS[name](Encoder(layout, encoder_for(name)), **(OPTIONS | options)), seed)
+
+
+def tiny_classifier(kind: str, layout: Layout = NTU25, name: str = "mamp", **options: Any) -> Classifier:
+    """A classifier on the encoder that a method needs."""
+    options = ({"head_dim": 12} if kind == "finetune" else {}) | options
+    task = Task(CLASSES)
+    return build_seeded(lambda: CLASSIFIERS[kind](Encoder(layout, encoder_for(name)), task, **options), 0)
 
 
 def random_batch(layout: Layout, clips: int = 4, window: int = ENCODER.window, seed: int = 0) -> SkeletonBatch:
@@ -83,6 +110,28 @@ def state_of(run: RunFolder) -> dict[str, Any]:
     state = run.load_state()
     state.pop("seconds")
     return state
+
+
+def predictions(run: RunFolder) -> list[dict[str, str]]:
+    with (run.path / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_counts_agree(result: dict[str, Any], rows: list[dict[str, str]], data: SkeletonSet) -> None:
+    """The result, its sums per class and predictions.csv tell the same of the whole test part."""
+    test = data.split("xsub", "test")
+    assert [row["name"] for row in rows] == [data.clips[position].name for position in test]
+    assert [row["class"] for row in rows] == [data.classes[data.labels[position]] for position in test]
+    assert result["seen"] == len(test) == len(rows)
+    assert result["correct"] == sum(row["class"] == row["predicted"] for row in rows)
+    assert result["accuracy"] == result["correct"] / result["seen"]
+    for part in result["per_class"]:
+        own = [row for row in rows if row["class"] == part["class"]]
+        assert part["seen"] == len(own)
+        assert part["correct"] == sum(row["class"] == row["predicted"] for row in own)
+    assert [part["class"] for part in result["per_class"]] == list(data.classes)
+    for name in ("correct", "seen"):
+        assert sum(part[name] for part in result["per_class"]) == result[name]
 
 
 def assert_identical(one: Any, other: Any, where: str = "state") -> None:

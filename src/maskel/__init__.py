@@ -4,6 +4,18 @@ __version__ = "0.1.0"
 
 from maskel.datasets.store import SkeletonSet
 from maskel.methods import HACM, MAE, MAMP
+from maskel.methods.classifier import load_classifier
+from maskel.methods.released import load_release
 from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
 
-__all__ = ["HACM", "MAE", "MAMP", "Encoder", "EncoderConfig", "SkeletonSet", "load_encoder"]
+__all__ = [
+    "HACM",
+    "MAE",
+    "MAMP",
+    "Encoder",
+    "EncoderConfig",
+    "SkeletonSet",
+    "load_classifier",
+    "load_encoder",
+    "load_release",
+]

@@ -10,25 +10,33 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any, get_args, get_origin
 
-import yaml
+import torch
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace  # type: ignore[attr-defined]
 from rich.console import Console
 
 import maskel
 from maskel.errors import InputError, TrainingError
+from maskel.files import read_yaml
 from maskel.training import distributed
 from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder, command_line
 
 RECIPES = Path(__file__).parent / "recipes"
-WITH_RECIPES = ("pretrain", "linear", "knn")
+WITH_RECIPES = ("pretrain", "linear", "knn", "finetune")
 """Commands that read recipes; a recipe may hold a section for each (``view`` is an option's name as well)."""
+
+OUT_OF_MEMORY = (
+    "out of memory; take a smaller training.batch_size or a smaller model, or cut the batch with training.accumulate"
+)
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -55,15 +63,19 @@ def _prepare(arguments: Sequence[str]) -> None:
         raise InputError(f"no source is called {name!r}; known are {known}")
     parser = ArgumentParser(prog=f"maskel prepare {name}", exit_on_error=False, allow_abbrev=False)
     parser.add_argument("roots", nargs="+", type=Path, help="folders (or archives) with the raw recordings")
-    parser.add_function_arguments(prepare, skip={"source", "roots"}, as_group=False)
+    lists = ("classes", "benchmarks")
+    parser.add_function_arguments(prepare, skip={"source", "roots", *lists}, as_group=False)
+    for words in lists:
+        parser.add_argument(f"--{words}", nargs="+", type=str, default=[], help=_meaning(prepare)[words])
     own = inspect.signature(SOURCES[name]).parameters
     meaning = _meaning(SOURCES[name])
     for option in own.values():
-        several: Options = {} if option.annotation is bool else {"nargs": "+"}
-        kind = bool if option.annotation is bool else Path
-        parser.add_argument(
-            f"--{option.name}", type=kind, default=option.default, help=meaning.get(option.name), **several
+        several = get_origin(option.annotation) is Sequence
+        how: Options = (
+            {"type": get_args(option.annotation)[0], "nargs": "+"} if several else {"type": option.annotation}
         )
+        how |= {"required": True} if option.default is option.empty else {"default": option.default}
+        parser.add_argument(f"--{option.name}", help=meaning.get(option.name), **how)
     found = parser.parse_args(_spell(arguments[1:], parser))
     source = SOURCES[name](**{option: found.pop(option) for option in own})
     show(prepare(source, **vars(found)), Console(highlight=False))
@@ -73,22 +85,46 @@ def _pretrain(arguments: Sequence[str]) -> None:
     from maskel.commands.pretrain import pretrain
     from maskel.methods import METHODS
 
-    parser = ArgumentParser(prog="maskel pretrain", exit_on_error=False, allow_abbrev=False)
-    parser.add_function_arguments(pretrain, skip={"options", "resume"}, as_group=False)
-    for name, method in METHODS.items():
-        parser.add_class_arguments(method, name, skip={"encoder"}, instantiate=False)
-    found, resume = _parse(parser, "pretrain", arguments, resumable=True)
-    options = {name: vars(found.pop(name)) for name in METHODS}
-    run = pretrain(**vars(found), options=options.get(found.method, {}), resume=resume)
-    _say(run.path)
+    _run_command("pretrain", pretrain, arguments, METHODS)
 
 
-def _run_command(name: str, function: Callable[..., RunFolder], arguments: Sequence[str]) -> None:
+def _run_command(
+    name: str,
+    function: Callable[..., object],
+    arguments: Sequence[str],
+    methods: Mapping[str, type] = MappingProxyType({}),
+) -> None:
+    """Parse a run's options and run it; of ``methods`` the chosen one's own options go with them."""
+    from maskel.commands.seeds import Seeds, run_seeds
+
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
     resumable = "resume" in inspect.signature(function).parameters
-    parser.add_function_arguments(function, skip={"resume"}, as_group=False)
-    found, resume = _parse(parser, name, arguments, resumable)
-    _say(function(**vars(found), **({"resume": resume} if resumable else {})).path)
+    parser.add_function_arguments(function, skip={"resume", "options"}, as_group=False)
+    for method, its_class in methods.items():
+        parser.add_class_arguments(its_class, method, skip={"encoder"}, instantiate=False)
+    parser.add_argument(
+        "--seeds",
+        type=Seeds | None,
+        help="run seeds 0 to N - 1, or those of a list such as [0,3], into OUT/seed-0, ...; again: goes on",
+    )
+    with TemporaryDirectory(prefix="maskel-check-") as scratch:
+        found, resume = _parse(parser, name, arguments, resumable, Path(scratch))
+        options = vars(found)
+        config = dict(options)
+        own = {method: vars(options.pop(method)) for method in methods}
+        if methods:
+            options["options"] = own.get(found.method, {})
+            config = {key: value for key, value in config.items() if key not in own} | {
+                found.method: options["options"]
+            }
+        seeds = options.pop("seeds")
+        if resume and seeds is not None:
+            raise InputError("resume: several seeds go on by themselves; give their --out and leave --resume out")
+        if seeds is not None and not options["check"]:
+            outcome: object = run_seeds(name, function, options, seeds, config)
+        else:
+            outcome = function(**options, **({"resume": resume} if resumable else {}))
+    _say(outcome.path if isinstance(outcome, RunFolder) else outcome)
 
 
 def _linear(arguments: Sequence[str]) -> None:
@@ -97,25 +133,105 @@ def _linear(arguments: Sequence[str]) -> None:
     _run_command("linear", linear, arguments)
 
 
+def _finetune(arguments: Sequence[str]) -> None:
+    from maskel.commands.finetune import finetune
+
+    _run_command("finetune", finetune, arguments)
+
+
 def _knn(arguments: Sequence[str]) -> None:
     from maskel.commands.knn import knn
 
     _run_command("knn", knn, arguments)
 
 
-def _options(name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "") -> Options:
-    """Options of a command that has no recipe; ``several`` names an argument that takes all words without a dash."""
+def _evaluate(arguments: Sequence[str]) -> None:
+    from maskel.commands.evaluate import evaluate
+
+    _run_command("evaluate", evaluate, arguments)
+
+
+def _options(
+    name: str, function: Callable[..., Any], arguments: Sequence[str], several: str = "", one: str = ""
+) -> Options:
+    """Options of a command that has no recipe.
+
+    ``several`` names an argument that takes all words without a dash, ``one`` an argument that takes the only such.
+    """
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
+    meaning = _meaning(function)
     if several:
-        parser.add_argument(several, nargs="+", type=Path, help=_meaning(function)[several])
-    parser.add_function_arguments(function, skip={several, "run_command"}, as_group=False)
+        parser.add_argument(several, nargs="+", type=Path, help=meaning[several])
+    if one:
+        parser.add_argument(one, type=Path, help=meaning[one])
+    skipped: set[str | int] = {several, one, "run_command"}
+    if "weights" in meaning:  # numbers after one option, as people type them
+        parser.add_argument("--weights", nargs="+", type=float, help=meaning["weights"])
+        skipped.add("weights")
+    parser.add_function_arguments(function, skip=skipped, as_group=False)
     return vars(parser.parse_args(_spell(arguments, parser)))
+
+
+def _inspect(arguments: Sequence[str]) -> None:
+    from maskel.commands.inspect import STANDARD_OUTPUT, as_json, show
+    from maskel.commands.inspect import inspect as inspect_set
+
+    options = _options("inspect", inspect_set, arguments, one="data")
+    found = inspect_set(**options)
+    if options["json"] == STANDARD_OUTPUT:
+        sys.stdout.write(as_json(found))
+    else:
+        show(found, Console(highlight=False))
 
 
 def _report(arguments: Sequence[str]) -> None:
     from maskel.commands.report import report
 
     _say(report(**_options("report", report, arguments, several="runs")))
+
+
+def _ensemble(arguments: Sequence[str]) -> None:
+    from maskel.commands.ensemble import ensemble
+
+    _say(ensemble(**_options("ensemble", ensemble, arguments, several="runs")).path)
+
+
+def _predict(arguments: Sequence[str]) -> None:
+    from maskel.commands.predict import predict
+
+    _say(predict(**_options("predict", predict, arguments, one="data")))
+
+
+def _results(arguments: Sequence[str]) -> None:
+    from maskel.commands.results import results
+
+    _say(results(**_options("results", results, arguments, several="runs")))
+
+
+def _reproduce(arguments: Sequence[str]) -> None:
+    from maskel.commands.reproduce import reproduce
+
+    parser = ArgumentParser(prog="maskel reproduce", exit_on_error=False, allow_abbrev=False)
+    for name in ("method", "benchmark"):
+        parser.add_argument(name, help=_meaning(reproduce)[name])
+    parser.add_function_arguments(reproduce, skip={"run_command", "recipes", "method", "benchmark"}, as_group=False)
+    found = parser.parse_args(_spell(arguments, parser))
+    _say(reproduce(_run_within, sorted(_shipped()), **vars(found)))
+
+
+def _run_within(arguments: Sequence[str]) -> None:
+    """Run a command line as a part of another command; its result names it, and its faults end both."""
+    typed = command_line.set(tuple(arguments))
+    try:
+        COMMANDS[arguments[0]][0](arguments[1:])
+    finally:
+        command_line.reset(typed)
+
+
+def _embed(arguments: Sequence[str]) -> None:
+    from maskel.commands.embed import embed
+
+    _say(embed(**_options("embed", embed, arguments)))
 
 
 def _view(arguments: Sequence[str]) -> None:
@@ -129,6 +245,30 @@ def _view(arguments: Sequence[str]) -> None:
     if arguments[0] != "masks":
         raise InputError(f"no picture is called {arguments[0]!r}; known is masks")
     _say(masks(**_options("view masks", masks, arguments[1:], several="runs")))
+
+
+def _convert(arguments: Sequence[str]) -> None:
+    from maskel.commands.convert import convert
+
+    _say("\n".join(convert(**_options("convert", convert, arguments, one="source"))))
+
+
+def _export(arguments: Sequence[str]) -> None:
+    from maskel.commands.export import FORMATS
+
+    known = ", ".join(FORMATS)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _say(
+            f"usage: maskel export FORMAT SET --out FILE; formats: {known}; maskel export npz --help lists its options"
+        )
+        return
+    if arguments[0] not in FORMATS:
+        raise InputError(f"no format is called {arguments[0]!r}; known are {known}")
+    write = FORMATS[arguments[0]]
+    parser = ArgumentParser(prog=f"maskel export {arguments[0]}", exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("data", type=Path, help=_meaning(write)["data"])
+    parser.add_function_arguments(write, skip={"data"}, as_group=False)
+    _say(write(**vars(parser.parse_args(_spell(arguments[1:], parser)))))
 
 
 def _synthesize(arguments: Sequence[str]) -> None:
@@ -149,9 +289,19 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "demo": (_demo, "the whole path on generated data, in a few minutes"),
     "synthesize": (_synthesize, "write synthetic recordings in NTU's raw format"),
     "prepare": (_prepare, "turn raw recordings into a prepared set"),
+    "inspect": (_inspect, "what is in a prepared set, and what is wrong with it"),
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
+    "finetune": (_finetune, "train encoder and head on labelled clips; some labels, another set, or from scratch"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
+    "export": (_export, "write a prepared set in a form that other code reads"),
+    "reproduce": (_reproduce, "a method on a benchmark by every protocol, beside the published numbers"),
+    "embed": (_embed, "write the features of clips to an npz file"),
+    "results": (_results, "runs as tables, the seeds of equal runs together"),
+    "evaluate": (_evaluate, "count a trained classifier's right answers on any part of a benchmark"),
+    "ensemble": (_ensemble, "add up the scores of several runs: joint, bone, motion"),
+    "predict": (_predict, "classes and probabilities of new clips"),
+    "convert": (_convert, "turn a released checkpoint into an encoder, or a run into a released checkpoint"),
     "report": (_report, "show runs on one HTML page"),
     "view": (_view, "show one picture: how often methods hide each joint and time of a clip"),
 }
@@ -159,7 +309,10 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 2 for wrong input, 1 for a run that failed, 130 when stopped."""
+    """Run a command; returns the exit code: 0, 2 for wrong input, 1 for a run that failed, 130 when stopped.
+
+    ``docs/errors.md`` lists what can go wrong and what is then shown.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         _console.print("usage: maskel COMMAND [OPTIONS]; maskel COMMAND --help lists a command's options\n")
@@ -178,33 +331,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = command_line.set(tuple(arguments))
     try:
         COMMANDS[name][0](arguments[1:])
-    except (InputError, ArgumentError) as fault:
-        _console.print(f"maskel {name}: {_sentence(fault, name)}", markup=False)
-        return 2
-    except TrainingError as fault:
-        _console.print(f"maskel {name}: {fault}", markup=False)
-        return 1
-    except Stopped as stop:
-        _console.print(f"maskel {name}: {stop}", markup=False)
-        return 130
-    except OSError as fault:  # a full disk, a folder that may not be written
-        _console.print(f"maskel {name}: {fault.filename or 'a file'}: {fault.strerror or fault}", markup=False)
-        return 1
-    except KeyboardInterrupt:
-        _console.print(f"maskel {name}: stopped; nothing unfinished was kept", markup=False)
-        return 130
-    else:
         distributed.finish(together=True)
         return 0
+    except (InputError, ArgumentError) as fault:
+        return _complain(name, _sentence(fault, name), 2)
+    except TrainingError as fault:
+        return _complain(name, fault, 1)
+    except Stopped as stop:
+        return _complain(name, stop, 130)
+    except OSError as fault:  # a full disk, a folder that may not be written
+        return _complain(name, f"{fault.filename or 'a file'}: {fault.strerror or fault}", 1)
+    except KeyboardInterrupt:
+        return _complain(name, "stopped; nothing unfinished was kept", 130)
+    except Exception as fault:  # noqa: BLE001 (the one place where whatever is left becomes a sentence)
+        if _out_of_memory(fault):
+            return _complain(name, OUT_OF_MEMORY, 1)
+        traceback.print_exc()
+        what = f"{type(fault).__name__} in {maskel.__name__} {maskel.__version__}"
+        return _complain(
+            name, f"{what}: a fault of the program, not of yours; please report it with the lines above", 1
+        )
     finally:
         command_line.reset(typed)
         distributed.finish(together=False)
 
 
-def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resumable: bool) -> tuple[Namespace, bool]:
-    """The options of a command, and whether they resume a run."""
+def _parse(
+    parser: ArgumentParser, command: str, arguments: Sequence[str], resumable: bool, scratch: Path
+) -> tuple[Namespace, bool]:
+    """The options of a command, and whether they resume a run; a check without data finds some in ``scratch``."""
     names = {action.dest.partition(".")[0] for action in parser._actions}
-    groups = {action.dest.partition(".")[0] for action in parser._actions if "." in action.dest}
+    within = {action.dest for action in parser._actions if "." in action.dest}
+    groups = {
+        dest.partition(".")[0] for dest in within if not dest.endswith(".help")
+    }  # of an option that may be a path
     parser.add_argument("--config", action=ActionConfigFile, help="recipe name or YAML file; repeat to merge")
     if resumable:
         parser.add_argument("--resume", type=Path, help="run folder to go on with; its options are used")
@@ -222,10 +382,41 @@ def _parse(parser: ArgumentParser, command: str, arguments: Sequence[str], resum
         merge(merged, recipe)
     if resume is not None:
         merge(merged, {"out": str(resume)})
+    if "--check=true" in rest and "data" not in merged and not any(word.startswith("--data") for word in rest):
+        merged["data"] = str(_stand_in(scratch / "set", configs))
     found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
     found.pop("config", None)
     found.pop("resume", None)
-    return parser.instantiate(found), resume is not None
+    _refuse_nothing(parser, found)
+    try:
+        return parser.instantiate(found), resume is not None
+    except ValueError as fault:  # of an option with several types
+        raise InputError(str(fault)) from fault
+
+
+def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
+    """Refuse ``lr: null`` and the like, which the parser lets through, where an option needs a value.
+
+    Raises:
+        InputError: If there is one.
+    """
+    for action in parser._actions:
+        optional = action.default is None or "None" in str(getattr(action, "_typehint", ""))
+        if action.dest in found and found[action.dest] is None and not optional:
+            raise InputError(
+                f"{action.dest}: found no value, expected one; leave the option out to have {action.default}"
+            )
+
+
+def _stand_in(out: Path, configs: Sequence[str]) -> Path:
+    """Generated clips as the first recipe of a data set wants them; such recipes are called SOURCE_BENCHMARK."""
+    from maskel.datasets import SOURCES
+    from maskel.datasets.stand_in import write_stand_in
+
+    recipe = next((name for name in configs if name.rpartition("_")[0] in SOURCES), "ntu60_xsub")
+    source, _, benchmark = recipe.rpartition("_")
+    _say(f"There is no --data: a few generated clips stand in for {recipe}, repeated up to its published size.")
+    return write_stand_in(out, source, benchmark)
 
 
 def _take_configs(arguments: Sequence[str]) -> tuple[list[str], list[str], Path | None]:
@@ -267,14 +458,14 @@ def read_recipe(name: str, command: str) -> Options:
     """
     path = Path(name)
     if not path.is_file():
-        shipped = {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
+        shipped = _shipped()
         if name not in shipped:
             raise InputError(f"no file and no recipe is called {name!r}; recipes are {', '.join(shipped)}")
         path = shipped[name]
     try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        raise InputError(f"{path}: not a YAML file ({' '.join(str(fault).split())})") from fault
+        content = read_yaml(path) or {}
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{path}: not a YAML file ({fault})") from fault
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"{path}: expected a mapping of option names to values")
     plain = {key: value for key, value in content.items() if key not in WITH_RECIPES}
@@ -283,6 +474,11 @@ def read_recipe(name: str, command: str) -> Options:
         raise InputError(f"{path}: expected a mapping under {command!r}")
     merge(plain, own)
     return plain
+
+
+def _shipped() -> dict[str, Path]:
+    """Every recipe that comes with maskel, by name."""
+    return {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
 
 
 def merge(into: Options, new: Options) -> None:
@@ -323,9 +519,27 @@ def _meaning(documented: object) -> dict[str, str]:
 def _sentence(fault: Exception, command: str) -> str:
     """An error as one line, with where to look when it is about an option."""
     text = re.sub(r"\s+", " ", str(fault)).strip()
+    # A path or a mapping (finetune's --encoder): what is wrong with the mapping is what there is to know.
+    several = re.fullmatch(
+        r"(?P<key>.*?)Does not validate against any of the Union.* - (?P<why>.*) Given value type.*", text
+    )
+    if several:
+        text = several["key"] + re.sub(r"Problem with given class_path \S+ ", "", several["why"])
     if isinstance(fault, ArgumentError):
         text += f"; maskel {command} --help lists the options"
     return text
+
+
+def _complain(command: str, sentence: object, code: int) -> int:
+    """One line on stderr; returns the exit code. Names come from anywhere, so nothing in it moves the cursor."""
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(sentence))
+    _console.print(f"maskel {command}: {shown}", markup=False)
+    return code
+
+
+def _out_of_memory(fault: Exception) -> bool:
+    """Whether memory ran out, on whichever device; PyTorch says so on a CPU by a plain RuntimeError."""
+    return isinstance(fault, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(fault)
 
 
 def _say(text: object) -> None:

@@ -22,6 +22,9 @@ class Purpose(IntEnum):
     VIEW = 1
     MASK = 2
     DROP_PATH = 3
+    DROPOUT = 4
+    LABELS = 5
+    VALIDATION = 6
 
 
 def _shift_right(bits: Tensor, count: int) -> Tensor:

@@ -7,13 +7,17 @@ class InputError(Exception):
     """Something the user handed over is wrong; the command line prints the sentence and exits with 2."""
 
 
+class CutOffError(InputError):
+    """Work stopped half-way and not for its input (a full disk, a process ended from outside); what is done is kept."""
+
+
 class BadFileError(InputError):
     """One raw file cannot be read.
 
     Args:
         path: The file, or ``archive.zip/member``.
         kind: Short name under which faults are counted: ``empty``, ``not text``, ``truncated``,
-            ``wrong count``, ``not a number`` or ``bad name``.
+            ``wrong count``, ``not a number``, ``bad name``, ``bad label`` or ``no labels``.
         found: What stands in the file.
         expected: What should stand there.
         line: Line of the fault, from 1, where one can be named.

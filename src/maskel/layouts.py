@@ -1,7 +1,9 @@
 """Joint layouts: which joints a skeleton has and how they hang together.
 
-One table per layout; nothing else in maskel holds a joint number. Names and trees of the Kinect layouts are those of
-the Kinect SDKs, parents follow PYSKL and CTR-GCN.
+One table per layout; nothing else in maskel holds a joint number. Names are those of the Kinect SDKs, OpenPose,
+MediaPipe and SMPL; parents follow PYSKL and CTR-GCN, and the models' own trees where these say nothing. A joint that
+two layouts share has the same name in both, but for the trunk's middle, where every model has its own;
+`maskel.conversion` says which of those are the same.
 """
 
 from collections.abc import Mapping
@@ -63,6 +65,9 @@ class Layout:
         grouped = [joint for group in self.groups.values() for joint in group]
         if len(set(grouped)) != len(grouped) or not set(grouped) <= set(self.joints):
             raise ValueError(f"layout {self.name}: groups share a joint or name one that does not exist")
+
+    def __str__(self) -> str:
+        return self.name
 
     def __len__(self) -> int:
         """Number of joints V."""
@@ -146,7 +151,140 @@ KINECT20 = Layout(
     },
 )
 
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (NTU25, KINECT20)}
+# HA-CM's groups follow one rule in all layouts: trunk, shoulders and hips are ``roots``; limbs, neck, head ``kept``.
+
+COCO17 = Layout(
+    name="coco17",
+    joints=tuple(
+        "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow "
+        "left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle".split()
+    ),
+    parents=(-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+    mirror=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
+    groups={
+        "kept": tuple(
+            "nose left_eye right_eye left_ear right_ear left_elbow right_elbow left_wrist right_wrist "
+            "left_knee right_knee left_ankle right_ankle".split()
+        ),
+        "roots": tuple("left_shoulder right_shoulder left_hip right_hip".split()),
+    },
+)
+
+OPENPOSE18 = Layout(
+    name="openpose18",
+    joints=tuple(
+        "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+        "right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear".split()
+    ),
+    parents=(1, -1, 1, 2, 3, 1, 5, 6, 2, 8, 9, 5, 11, 12, 0, 0, 14, 15),
+    mirror=((5, 2), (6, 3), (7, 4), (11, 8), (12, 9), (13, 10), (15, 14), (17, 16)),
+    groups={
+        "kept": tuple(
+            "nose right_elbow right_wrist left_elbow left_wrist right_knee right_ankle left_knee left_ankle "
+            "right_eye left_eye right_ear left_ear".split()
+        ),
+        "roots": tuple("neck right_shoulder left_shoulder right_hip left_hip".split()),  # its neck lies on the trunk
+    },
+)
+
+OPENPOSE25 = Layout(
+    name="openpose25",
+    joints=tuple(
+        "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+        "mid_hip right_hip right_knee right_ankle left_hip left_knee left_ankle "
+        "right_eye left_eye right_ear left_ear "
+        "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel".split()
+    ),
+    parents=(1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13, 0, 0, 15, 16, 14, 19, 14, 11, 22, 11),
+    mirror=((5, 2), (6, 3), (7, 4), (12, 9), (13, 10), (14, 11), (16, 15), (18, 17), (19, 22), (20, 23), (21, 24)),
+    groups={
+        "kept": tuple(
+            "nose right_elbow right_wrist left_elbow left_wrist right_knee right_ankle left_knee left_ankle "
+            "right_eye left_eye right_ear left_ear "
+            "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel".split()
+        ),
+        "roots": tuple("neck right_shoulder left_shoulder mid_hip right_hip left_hip".split()),
+    },
+)
+
+MEDIAPIPE33 = Layout(
+    name="mediapipe33",
+    joints=tuple(
+        "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear right_ear "
+        "mouth_left mouth_right left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
+        "left_pinky right_pinky left_index right_index left_thumb right_thumb left_hip right_hip "
+        "left_knee right_knee left_ankle right_ankle left_heel right_heel left_foot_index right_foot_index".split()
+    ),
+    # MediaPipe draws a graph with cycles; this tree is maskel's.
+    parents=(
+        *(-1, 0, 1, 2, 0, 4, 5, 3, 6, 0, 0, 0, 0, 11, 12, 13, 14),
+        *(15, 16, 15, 16, 15, 16, 11, 12, 23, 24, 25, 26, 27, 28, 29, 30),
+    ),
+    mirror=(
+        *((1, 4), (2, 5), (3, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
+        *((17, 18), (19, 20), (21, 22), (23, 24), (25, 26), (27, 28), (29, 30), (31, 32)),
+    ),
+    groups={
+        "kept": tuple(
+            "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear right_ear "
+            "mouth_left mouth_right left_elbow right_elbow left_wrist right_wrist "
+            "left_pinky right_pinky left_index right_index left_thumb right_thumb "
+            "left_knee right_knee left_ankle right_ankle left_heel right_heel left_foot_index right_foot_index".split()
+        ),
+        "roots": tuple("left_shoulder right_shoulder left_hip right_hip".split()),
+    },
+)
+
+SMPL24 = Layout(
+    name="smpl24",
+    joints=tuple(
+        "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 "
+        "left_foot right_foot neck left_collar right_collar head left_shoulder right_shoulder "
+        "left_elbow right_elbow left_wrist right_wrist left_hand right_hand".split()
+    ),
+    parents=(-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21),
+    mirror=((1, 2), (4, 5), (7, 8), (10, 11), (13, 14), (16, 17), (18, 19), (20, 21), (22, 23)),
+    groups={
+        "kept": tuple(
+            "left_knee right_knee left_ankle right_ankle left_foot right_foot neck head "
+            "left_elbow right_elbow left_wrist right_wrist left_hand right_hand".split()
+        ),
+        "roots": tuple(
+            "pelvis left_hip right_hip spine1 spine2 spine3 left_collar right_collar "
+            "left_shoulder right_shoulder".split()
+        ),
+    },
+)
+
+SMPL22 = Layout(
+    name="smpl22",
+    joints=SMPL24.joints[:22],
+    parents=SMPL24.parents[:22],
+    mirror=SMPL24.mirror[:8],
+    groups={"kept": SMPL24.groups["kept"][:12], "roots": SMPL24.groups["roots"]},
+)
+
+H36M17 = Layout(
+    name="h36m17",
+    joints=tuple(
+        "pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle spine thorax nose head "
+        "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist".split()
+    ),
+    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
+    mirror=((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16)),
+    groups={
+        "kept": tuple(
+            "right_knee right_ankle left_knee left_ankle nose head "
+            "left_elbow left_wrist right_elbow right_wrist".split()
+        ),
+        "roots": tuple("pelvis right_hip left_hip spine thorax left_shoulder right_shoulder".split()),
+    },
+)
+
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (NTU25, KINECT20, COCO17, OPENPOSE18, OPENPOSE25, MEDIAPIPE33, SMPL24, SMPL22, H36M17)
+}
 
 
 def layout_named(name: str) -> Layout:

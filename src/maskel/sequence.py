@@ -9,6 +9,19 @@ from torch import Tensor
 
 from maskel.layouts import Layout
 
+SCORE = "score"
+"""The channel that says how sure a detector was of a joint, mostly in [0, 1]; always the last."""
+Channels = tuple[str, ...]
+"""What the C numbers of a joint are: two or three coordinates and, maybe, the score."""
+XYZ: Channels = ("x", "y", "z")
+CHANNELS: tuple[Channels, ...] = (XYZ, ("x", "y"), (*XYZ, SCORE), ("x", "y", SCORE))
+"""Every combination of channels that a prepared set can have."""
+
+
+def num_coordinates(channels: Channels) -> int:
+    """Number of coordinates of a joint: the channels without the score."""
+    return len(channels) - (SCORE in channels)
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -17,10 +30,14 @@ class Clip:
     Args:
         name: Unique within a set, for example ``S001C001P001R001A001``.
         label: Class, from 0.
-        subject: Performer, as the data set writes it; empty where unknown, like the three that follow.
+        subject: Performer, as the data set writes it; empty where unknown, like the four that follow.
         camera: Camera or view.
         setup: Camera setup.
         replication: Which repetition of the action.
+        recording: The longer recording that the clip was cut from; empty where the clip is all of its recording.
+        first_frame: Frame of the recording, from 0, that is the clip's frame 0; 0 without a recording.
+        end_frame: Frame of the recording at which the action ends, not included. The clip's own frames may stop
+            before it, where the source shortens long actions. 0 without a recording.
     """
 
     name: str
@@ -29,16 +46,20 @@ class Clip:
     camera: str = ""
     setup: str = ""
     replication: str = ""
+    recording: str = ""
+    first_frame: int = 0
+    end_frame: int = 0
 
 
 @dataclass(frozen=True)
 class SkeletonSequence:
-    """One clip: joints (M, T, V, C) in metres, absent bodies and frames all zero.
+    """One clip: joints (M, T, V, C), absent bodies and frames all zero.
 
     Args:
         clip: Name, label and origin.
-        joints: float32, (M, T, V, C) with M, T >= 1.
+        joints: float32, (M, T, V, C) with M, T >= 1; coordinates in metres, or in the unit that the source states.
         layout: Its joint layout; V must agree.
+        missing_joints: How many joints of its bodies and frames the recording lacks, filled in or zero.
 
     Raises:
         ValueError: If the shape does not fit the layout, or a value is not finite; the message names the clip.
@@ -47,6 +68,7 @@ class SkeletonSequence:
     clip: Clip
     joints: Float32[np.ndarray, "m t v c"]
     layout: Layout
+    missing_joints: int = 0
 
     def __post_init__(self) -> None:
         name, joints = self.clip.name, self.joints
@@ -65,11 +87,12 @@ class SkeletonBatch:
     """B clips of at most T frames and M bodies.
 
     Args:
-        joints: (B, M, T, V, C) float32 metres; zero where a body or frame is absent.
+        joints: (B, M, T, V, C) float32; zero where a body or frame is absent.
         lengths: (B,) frames [0, length) of each clip are valid.
         present: (B, M) True for bodies that were recorded; False for absent ones and for copies of the only body.
         labels: (B,) class from 0.
         clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
+        channels: What the C numbers of a joint are.
     """
 
     joints: Float32[Tensor, "b m t v c"]
@@ -77,6 +100,7 @@ class SkeletonBatch:
     present: Bool[Tensor, "b m"]
     labels: Int64[Tensor, " b"]
     clips: Int64[Tensor, " b"]
+    channels: Channels = XYZ
 
     def __len__(self) -> int:
         """Number of clips B."""
@@ -84,12 +108,8 @@ class SkeletonBatch:
 
     def to(self, device: torch.device | str) -> "SkeletonBatch":
         """The same batch with every tensor on ``device``."""
-        return SkeletonBatch(
-            *(
-                tensor.to(device, non_blocking=True)
-                for tensor in (self.joints, self.lengths, self.present, self.labels, self.clips)
-            )
-        )
+        names = ("joints", "lengths", "present", "labels", "clips")
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
 
     def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
         """The same clips with other joints, every frame of them valid (what a resampled view is)."""

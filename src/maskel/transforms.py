@@ -14,7 +14,7 @@ from torch import Tensor
 from maskel.draws import Purpose, uniform
 from maskel.errors import InputError
 from maskel.layouts import Layout
-from maskel.sequence import SkeletonBatch
+from maskel.sequence import SkeletonBatch, num_coordinates
 
 Stream = Literal["joint", "bone", "motion", "bone_motion"]
 """What a network reads: positions, bones (joint minus its neighbour), or the forward difference of either."""
@@ -81,9 +81,11 @@ def rotation_matrices(angles: Float32[Tensor, "b 3"]) -> Float32[Tensor, "b 3 3"
     return rz @ ry @ rx
 
 
-def rotate(joints: Float32[Tensor, "b m t v 3"], matrices: Float32[Tensor, "b 3 3"]) -> Float32[Tensor, "b m t v 3"]:
-    """Every point of a clip turned by its matrix: point' = R·point."""
-    return torch.einsum("bij,bmtvj->bmtvi", matrices, joints)
+def rotate(joints: Float32[Tensor, "b m t v c"], matrices: Float32[Tensor, "b d d"]) -> Float32[Tensor, "b m t v c"]:
+    """Every point of a clip turned by its matrix: point' = R·point; channels behind the coordinates stay."""
+    count = matrices.shape[1]
+    turned = torch.einsum("bij,bmtvj->bmtvi", matrices, joints[..., :count])
+    return turned if joints.shape[-1] == count else torch.cat((turned, joints[..., count:]), -1)
 
 
 def joint_to_motion(joints: Float32[Tensor, "*b t v c"], stride: int = 1) -> Float32[Tensor, "*b t v c"]:
@@ -98,13 +100,34 @@ def joint_to_bone(joints: Float32[Tensor, "*b t v c"], layout: Layout) -> Float3
     return joints - joints[..., list(layout.neighbours), :]
 
 
-def to_stream(joints: Float32[Tensor, "*b t v c"], stream: Stream, layout: Layout) -> Float32[Tensor, "*b t v c"]:
-    """The stream a network reads, from joint positions."""
+def to_stream(
+    joints: Float32[Tensor, "*b t v c"], stream: Stream, layout: Layout, scored: bool = False
+) -> Float32[Tensor, "*b t v c"]:
+    """The stream a network reads, from joint positions.
+
+    Args:
+        joints: (..., T, V, C) positions.
+        stream: Which.
+        layout: Says which bones there are.
+        scored: The last channel is a score. It is never subtracted: a bone's is the mean of its two joints' scores, a
+            motion's that of its two frames (0 in the last frame, which has no motion), as in PYSKL.
+    """
     if stream in ("bone", "bone_motion"):
-        joints = joint_to_bone(joints, layout)
+        bones = joint_to_bone(joints, layout)
+        joints = _with_score(bones, joints, joints[..., list(layout.neighbours), :]) if scored else bones
     if stream in ("motion", "bone_motion"):
-        joints = joint_to_motion(joints)
+        motion = joint_to_motion(joints)
+        if scored:
+            motion[..., :-1, :, :] = _with_score(motion[..., :-1, :, :], joints[..., :-1, :, :], joints[..., 1:, :, :])
+        joints = motion
     return joints
+
+
+def _with_score(
+    differences: Float32[Tensor, "*b t v c"], one: Float32[Tensor, "*b t v c"], other: Float32[Tensor, "*b t v c"]
+) -> Float32[Tensor, "*b t v c"]:
+    """The differences, with the mean of both ends' scores as the last channel."""
+    return torch.cat((differences[..., :-1], (one[..., -1:] + other[..., -1:]) / 2), -1)
 
 
 @dataclass(frozen=True)
@@ -115,7 +138,8 @@ class TrainView:
         p_min: Smallest share of the valid frames to crop, in (0, 1].
         p_max: Largest share, in (0, 1].
         min_frames: Crops are at least this long, or the whole clip.
-        max_angle: Rotation angles are uniform on [-max_angle, max_angle] radians about each axis; 0 for none.
+        max_angle: Rotation angles are uniform on [-max_angle, max_angle] radians about each axis; 0 for none. Joints
+            in 2D turn in their plane only, by the third angle.
     """
 
     p_min: float = 0.5
@@ -130,18 +154,16 @@ class TrainView:
             raise InputError("view: expected min_frames of 1 or more and max_angle of 0 or more")
 
     def apply(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], window: int) -> SkeletonBatch:
-        """The view of ``batch`` that the clips' ``keys`` draw, ``window`` frames long.
-
-        Raises:
-            InputError: If a rotation is asked for and the joints are not in 3D.
-        """
+        """The view of ``batch`` that the clips' ``keys`` draw, ``window`` frames long; scores are never rotated."""
         draws = uniform(keys, Purpose.VIEW, 5)
         start, length = random_crop(batch.lengths, draws[:, :2], self.p_min, self.p_max, self.min_frames)
         joints = resample(batch.joints, start, length, window)
         if self.max_angle > 0:
-            if joints.shape[-1] != 3:
-                raise InputError(f"view: joints have {joints.shape[-1]} coordinates, rotation needs 3; set max_angle 0")
-            joints = rotate(joints, rotation_matrices((2 * draws[:, 2:] - 1) * self.max_angle))
+            count = num_coordinates(batch.channels)
+            angles = (2 * draws[:, 2:] - 1) * self.max_angle
+            if count == 2:  # without the turns about x and y, Rz·Ry·Rx is Rz
+                angles = torch.cat((torch.zeros_like(angles[:, :2]), angles[:, 2:]), 1)
+            joints = rotate(joints, rotation_matrices(angles)[:, :count, :count])
         return batch.with_joints(joints)
 
 

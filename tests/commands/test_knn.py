@@ -11,7 +11,6 @@ import tiny
 from maskel.commands.knn import knn, vote
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.layouts import KINECT20
 from maskel.models.encoder import load_encoder
 from maskel.training.features import extract
 from maskel.training.run import RunFolder
@@ -135,12 +134,6 @@ def test_an_impossible_k_is_refused(k: int, pretrained: RunFolder, prepared: Pat
     with pytest.raises(InputError, match=f"k: found {k}, expected 1 to 16"):
         neighbours(pretrained.path, prepared, tmp_path / "run", k=k)
     assert not (tmp_path / "run").exists()
-
-
-def test_another_layout_is_refused(pretrained: RunFolder, tmp_path: Path) -> None:
-    data = tiny.write_set(tmp_path / "kinect", KINECT20, train=4, test=2)
-    with pytest.raises(InputError, match=r"reads layout ntu25 in 3D, but .* holds kinect20"):
-        neighbours(pretrained.path, data, tmp_path / "run")
 
 
 def test_a_taken_folder_is_refused(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:

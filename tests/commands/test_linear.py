@@ -1,4 +1,3 @@
-import csv
 import os
 import signal
 from dataclasses import replace
@@ -13,8 +12,8 @@ import tiny
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.layouts import KINECT20, NTU25
-from maskel.methods.linear_probe import LinearProbe
+from maskel.layouts import NTU25
+from maskel.methods.classifier import LinearProbe, Task
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.training.engine import Outcome, Stopped, fit
 from maskel.training.features import count, extract
@@ -27,35 +26,13 @@ def probe(encoder: Path, data: Path, out: Path, **changes: Any) -> RunFolder:
     return linear(encoder, data, out=out, training=changes.pop("training", tiny.PROBE), device="cpu", **changes)
 
 
-def predictions(run: RunFolder) -> list[dict[str, str]]:
-    with (run.path / "predictions.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def assert_counts_agree(result: dict[str, Any], rows: list[dict[str, str]], data: SkeletonSet) -> None:
-    """The result, its sums per class and predictions.csv tell the same of the whole test part."""
-    test = data.split("xsub", "test")
-    assert [row["name"] for row in rows] == [data.clips[position].name for position in test]
-    assert [row["class"] for row in rows] == [data.classes[data.labels[position]] for position in test]
-    assert result["seen"] == len(test) == len(rows)
-    assert result["correct"] == sum(row["class"] == row["predicted"] for row in rows)
-    assert result["accuracy"] == result["correct"] / result["seen"]
-    for part in result["per_class"]:
-        own = [row for row in rows if row["class"] == part["class"]]
-        assert part["seen"] == len(own)
-        assert part["correct"] == sum(row["class"] == row["predicted"] for row in own)
-    assert [part["class"] for part in result["per_class"]] == list(data.classes)
-    for name in ("correct", "seen"):
-        assert sum(part[name] for part in result["per_class"]) == result[name]
-
-
 @pytest.mark.parametrize("augment", [True, False])
 def test_every_test_clip_is_counted_once(
     augment: bool, pretrained: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path
 ) -> None:
     run = probe(pretrained.path, prepared, tmp_path / "run", augment=augment)
     result = run.read_result()
-    assert_counts_agree(result, predictions(run), tiny_set)
+    tiny.assert_counts_agree(result, tiny.predictions(run), tiny_set)
     assert result["split"]["test"] == {"size": tiny.TEST, "hash": tiny_set.split_hash("xsub", "test")}
     assert all(row["seen"] == tiny.TEST for row in run.read_metrics())
 
@@ -68,11 +45,11 @@ def test_the_last_epoch_is_the_result_and_the_best_is_named(
         outcome.rows[1] |= {"correct": 99, "accuracy": 0.99}
         return outcome
 
-    monkeypatch.setattr("maskel.commands.linear.fit", with_a_better_second_epoch)
+    monkeypatch.setattr("maskel.training.supervised.fit", with_a_better_second_epoch)
     run = probe(pretrained.path, prepared, tmp_path / "run")
     result, last = run.read_result(), run.read_metrics()[-1]
     assert (result["correct"], result["accuracy"]) == (last["correct"], last["accuracy"])
-    assert result["correct"] == sum(row["class"] == row["predicted"] for row in predictions(run))
+    assert result["correct"] == sum(row["class"] == row["predicted"] for row in tiny.predictions(run))
     assert (result["last_epoch"]["correct"], result["last_epoch"]["epoch"]) == (result["correct"], result["epochs"])
     assert result["best_epoch"] == {"epoch": 2, "correct": 99, "accuracy": 0.99}
 
@@ -82,7 +59,7 @@ def test_cached_features_give_what_features_computed_anew_give(
 ) -> None:
     anew = probe(pretrained.path, prepared, tmp_path / "anew", augment=False)
     cached = probe(pretrained.path, prepared, tmp_path / "cached", augment=False, cache_features=True)
-    assert predictions(cached) == predictions(anew)
+    assert tiny.predictions(cached) == tiny.predictions(anew)
     losses = [[row["loss"] for row in run.read_metrics()] for run in (anew, cached)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
@@ -104,15 +81,15 @@ def test_classes_that_can_be_told_apart_are(pretrained: RunFolder, prepared: Pat
 def test_the_encoder_is_left_as_it_was(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     before = (pretrained.path / "encoder.safetensors").read_bytes()
     encoder = load_encoder(pretrained.path)
-    model = LinearProbe(encoder, 3).train()
+    model = LinearProbe(encoder, Task(tiny.CLASSES)).train()
     assert not encoder.training
-    assert model.norm.training
+    assert model.head.norm.training
     weights = {name: weight.clone() for name, weight in encoder.state_dict().items()}
     batch = tiny.random_batch(encoder.layout)
     model(batch, batch.clips)["loss"].backward()
     assert {name for name, weight in model.named_parameters() if weight.grad is not None} == {
-        "head.weight",
-        "head.bias",
+        "head.linear.weight",
+        "head.linear.bias",
     }
     tiny.assert_identical(dict(encoder.state_dict()), weights)
     probe(pretrained.path, prepared, tmp_path / "run")
@@ -155,7 +132,7 @@ def test_an_interrupted_probe_goes_on_as_if_it_had_not_been(
     parts = probe(pretrained.path, prepared, tmp_path / "parts", resume=True, **options)
     tiny.assert_identical(tiny.state_of(parts), tiny.state_of(whole))
     assert parts.read_metrics() == whole.read_metrics()
-    assert predictions(parts) == predictions(whole)
+    assert tiny.predictions(parts) == tiny.predictions(whole)
 
 
 @pytest.mark.parametrize("single_body", ["zero", "copy"])
@@ -173,19 +150,11 @@ def test_features_are_the_mean_over_both_body_slots(
             torch.testing.assert_close(row, tokens.mean((0, 1)), rtol=1e-5, atol=1e-6)
 
 
-def test_another_layout_is_refused_in_a_sentence(pretrained: RunFolder, tmp_path: Path) -> None:
-    data = tiny.write_set(tmp_path / "kinect", KINECT20, train=4, test=2)
-    with pytest.raises(
-        InputError, match=r"reads layout ntu25 in 3D, but .*kinect holds kinect20 in 3D; pre-train on a set of the same"
-    ):
-        probe(pretrained.path, data, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_other_coordinates_are_refused_in_a_sentence(prepared: Path, tmp_path: Path) -> None:
-    Encoder(NTU25, tiny.ENCODER, coordinates=2).save(tmp_path / "encoder.safetensors")
-    with pytest.raises(InputError, match=r"reads layout ntu25 in 2D, but .* holds ntu25 in 3D"):
+def test_other_channels_are_refused_in_a_sentence(prepared: Path, tmp_path: Path) -> None:
+    Encoder(NTU25, tiny.ENCODER, ("x", "y", "score")).save(tmp_path / "encoder.safetensors")
+    with pytest.raises(InputError, match=r"reads layout ntu25 \(x, y, score\), but .* holds ntu25 \(x, y, z\)"):
         probe(tmp_path, prepared, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

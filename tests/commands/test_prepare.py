@@ -3,6 +3,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,20 +11,26 @@ import time
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
+from maskel.cli import main
 from maskel.commands.prepare import PrepareSummary, prepare, show
 from maskel.datasets import SOURCES, reading
-from maskel.datasets.base import RawFile
+from maskel.datasets.base import RawFile, Source
 from maskel.datasets.nw_ucla import NwUcla
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.errors import BadFileError, InputError
-from maskel.sequence import SkeletonSequence
+from maskel.layouts import KINECT20, NTU25
+from maskel.sequence import Clip, SkeletonSequence
+from maskel.training.engine import Stopped
 
 
 def raw_file(folder: Path, action: int, subject: int, view: int, seed: int) -> Path:
@@ -245,7 +252,7 @@ def test_ctrl_c_ends_every_process(raw: Path, tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while not reading_started.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert list(tmp_path.glob(".set.*.partial"))
+    assert (tmp_path / "set.partial").is_dir()
     os.killpg(process.pid, signal.SIGINT)
     errors = process.communicate(timeout=60)[1]  # the pipe closes when the last worker has ended
     assert process.returncode != 0
@@ -253,13 +260,326 @@ def test_ctrl_c_ends_every_process(raw: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "slow.py", "started"]
 
 
-def test_a_worker_that_dies_is_reported(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def end_workers(sequence: SkeletonSequence) -> None:
+def test_a_worker_that_dies_is_reported_and_what_is_done_is_kept(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = SetWriter.add
+
+    def end_workers(writer: SetWriter, sequence: SkeletonSequence) -> None:
+        add(writer, sequence)
         for child in multiprocessing.active_children():
             child.kill()
 
     monkeypatch.setattr(reading, "CHUNK", 1)
-    monkeypatch.setattr(SetWriter, "add", lambda _, sequence: end_workers(sequence))
-    with pytest.raises(InputError, match="use fewer workers"):
-        prepare(NwUcla(), [raw], tmp_path / "set", workers=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(SetWriter, "add", end_workers)
+        with pytest.raises(
+            InputError, match=r"use fewer workers; .*set\.partial keeps what is done, and the same command"
+        ):
+            prepare(NwUcla(), [raw], tmp_path / "set", workers=2)
+    assert prepare(NwUcla(), [raw], tmp_path / "set", workers=1).resumed >= 1
+
+
+class Watched(NwUcla):
+    """Counts what it reads, and is interrupted instead of reading a file."""
+
+    def __init__(self, stop_at: str = "") -> None:
+        self.stopping = stop_at
+        self.seen: list[str] = []
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        if file.path.stem == self.stopping:
+            raise KeyboardInterrupt
+        self.seen.append(file.path.stem)
+        return super().read(file)
+
+
+def assert_same_files(one: Path, other: Path) -> None:
+    assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in other.iterdir())
+    for path in one.iterdir():
+        assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+
+
+def test_an_interrupted_preparation_goes_on_where_it_was(raw: Path, tmp_path: Path) -> None:
+    (raw / "a01_s01_e00_v02.json").write_text("{")
+    (raw / "a01_s02_e00_v01.json").write_text(json.dumps({"skeletons": np.zeros((2, 20, 3)).tolist(), "label": 1}))
+    whole = prepare(NwUcla(), [raw], tmp_path / "whole", workers=1, drop_duplicates=True)
+    out = tmp_path / "set"
+    for stop_at, done in (("a01_s03_e00_v01", 6), ("a02_s01_e00_v03", 14), ("a02_s04_e00_v03", 23)):
+        with pytest.raises(
+            Stopped, match=rf"stopped after {done} of 24 files, which .*set\.partial keeps; the same command"
+        ):
+            prepare(Watched(stop_at), [raw], out, workers=1, drop_duplicates=True)
+        assert (tmp_path / "set.partial").is_dir()
+        assert not out.exists()
+    last = Watched()
+    summary = prepare(last, [raw], out, workers=1, drop_duplicates=True)
+    assert last.seen == ["a02_s04_e00_v03"]
+    assert_same_files(tmp_path / "whole", out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "set", "whole"]
+    assert (whole.resumed, summary.resumed) == (0, 23)
+    for name in ("files", "clips", "bodies", "frames", "raw_size", "left_out", "faults", "first_faults", "benchmarks"):
+        assert getattr(summary, name) == getattr(whole, name), name
+    assert whole.duplicates == summary.duplicates == 4
+    assert "23 files had been read before" in shown(summary)
+
+
+def test_what_was_read_to_the_end_needs_no_reading(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SetWriter, "finish", interrupt)
+        with pytest.raises(Stopped, match="stopped after 24 of 24 files"):
+            prepare(NwUcla(), [raw], tmp_path / "set", workers=1)
+    assert prepare(NwUcla(), [raw], tmp_path / "set", workers=2).resumed == 24
+    prepare(NwUcla(), [raw], tmp_path / "whole", workers=1)
+    assert_same_files(tmp_path / "whole", tmp_path / "set")
+
+
+def test_from_the_command_line(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    given = ["prepare", "nw_ucla", str(raw), "--out", str(tmp_path / "set"), "--workers=1"]
+    with monkeypatch.context() as patched:
+        read = NwUcla.read
+
+        def terminate(source: NwUcla, file: RawFile) -> list[SkeletonSequence]:
+            if file.path.stem == "a01_s02_e00_v01":
+                os.kill(os.getpid(), signal.SIGTERM)
+            return read(source, file)
+
+        patched.setattr(NwUcla, "read", terminate)
+        assert main(given) == 130
+    assert "maskel prepare: stopped after 3 of 24 files" in capsys.readouterr().err
+    assert main([*given, "--drop-duplicates"]) == 2
+    assert "holds an unfinished set, but with other drop_duplicates; give" in capsys.readouterr().err
+    assert main(given) == 0
+    assert "3 files had been read before" in capsys.readouterr().out
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from maskel.commands.prepare import prepare
+from maskel.datasets.nw_ucla import NwUcla
+from maskel.datasets.store_writer import SetWriter
+
+raw, out, workers, where = sys.argv[1:]
+
+def kill(writer, note):
+    if writer.recorded == 7:
+        if where == "joints":
+            writer._file.flush()  # the joints are written, their line is not
+        elif where == "line":
+            writer._file.flush()
+            writer._journal.write(b'[[["a01_s03')
+        os.kill(os.getpid(), signal.SIGKILL)
+    record(writer, note)
+
+if __name__ == "__main__":
+    record, SetWriter.record = SetWriter.record, kill
+    prepare(NwUcla(), [Path(raw)], Path(out), int(workers))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9 is a POSIX signal")
+@pytest.mark.parametrize(("workers", "where"), [(1, "line"), (2, "joints")])
+def test_a_killed_preparation_goes_on(raw: Path, tmp_path: Path, workers: int, where: str) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    process = subprocess.run(
+        [sys.executable, *map(str, (script, raw, tmp_path / "set", workers, where))],
+        stderr=subprocess.PIPE,  # run returns when its last holder has ended: no worker is left behind
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL
+    source = Watched()
+    assert prepare(source, [raw], tmp_path / "set", workers=1).resumed == 7
+    assert len(source.seen) == 17
+    prepare(NwUcla(), [raw], tmp_path / "whole", workers=1)
+    assert_same_files(tmp_path / "whole", tmp_path / "set")
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with raw files, the unfinished set and the whole one."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    (folder / "raw").mkdir()
+    for subject in range(1, 9):
+        raw_file(folder / "raw", 1, subject, 1, seed=subject)
+    with pytest.raises(Stopped):
+        prepare(Watched("a01_s07_e00_v01"), [folder / "raw"], folder / "set", workers=1)
+    prepare(NwUcla(), [folder / "raw"], folder / "whole", workers=1)
+    return folder
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_whatever_was_torn_is_done_again(interrupted: Path, data: st.DataObject) -> None:
+    with TemporaryDirectory(dir=interrupted) as temporary:
+        out = Path(temporary) / "set"
+        partial = shutil.copytree(interrupted / "set.partial", out.with_name("set.partial"))
+        torn = partial / data.draw(st.sampled_from(["journal.jsonl", "set/joints.npy"]))
+        content = bytearray(torn.read_bytes())
+        begin = len(content) if torn.suffix == ".npy" else content.index(b"\n") + 1
+        place = data.draw(st.integers(0, len(content) - 1))
+        if data.draw(st.booleans()) or (torn.suffix == ".jsonl" and place < begin):
+            content = content[:place]
+        else:
+            content[place] ^= data.draw(st.integers(1, 255))
+        torn.write_bytes(content)
+        prepare(NwUcla(), [interrupted / "raw"], out, workers=1)
+        assert_same_files(interrupted / "whole", out)
+        assert not partial.exists()
+
+
+def test_another_job_does_not_go_on(interrupted: Path, tmp_path: Path) -> None:
+    partial = shutil.copytree(interrupted / "set.partial", tmp_path / "set.partial")
+    before = sorted((path, path.stat().st_mtime_ns) for path in partial.rglob("*"))
+    out, raw = tmp_path / "set", shutil.copytree(interrupted / "raw", tmp_path / "raw")
+    for options, differing in (
+        ({"drop_duplicates": True}, "drop_duplicates, files"),
+        ({"classes": ["1"]}, "classes, files"),
+        ({"strict": True, "max_clips": 5}, "files, max_clips, strict"),
+        ({}, "files"),
+    ):
+        with pytest.raises(
+            InputError, match=f"but with other {differing}; give the options and files it was begun with"
+        ):
+            prepare(NwUcla(), [raw], out, workers=1, **options)  # type: ignore[arg-type]
+    (partial / "journal.jsonl").write_bytes(b"[]\n")
+    with pytest.raises(InputError, match="holds an unfinished set, but with other"):
+        prepare(NwUcla(), [raw], out, workers=1)
+    (partial / "journal.jsonl").unlink()
+    with pytest.raises(InputError, match="is in the way and is no unfinished set; move or remove it"):
+        prepare(NwUcla(), [raw], out, workers=1)
+    assert len(before) == 3
+    assert (partial / "set" / "joints.npy").is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files are locked on POSIX only")
+def test_two_processes_do_not_write_one_set(raw: Path, tmp_path: Path) -> None:
+    class Nested(NwUcla):
+        def read(self, file: RawFile) -> list[SkeletonSequence]:
+            with pytest.raises(InputError, match=r"another process is writing .*set\.partial"):
+                prepare(NwUcla(), [raw], tmp_path / "set", workers=1)
+            return super().read(file)
+
+    assert prepare(Nested(), [raw], tmp_path / "set", workers=1).clips == 24
+
+
+def test_classes_are_chosen_by_name_or_number(raw: Path, tmp_path: Path) -> None:
+    raw_file(raw, 5, 1, 1, seed=1)
+    source = Watched()
+    summary = prepare(source, [raw], tmp_path / "set", workers=1, classes=["5", "Pick up with two HANDS"])
+    prepared = SkeletonSet.open(tmp_path / "set")
+    assert prepared.classes == ("pick up with two hands", "sit down")
+    assert np.bincount(prepared.labels).tolist() == [12, 1]
+    assert prepared.options["classes"] == ["pick up with two hands", "sit down"]
+    assert prepared.clips[-1].name == "a05_s01_e00_v01"
+    assert len(source.seen) == summary.files == 13
+    assert summary.benchmarks["xview"].published is None
+    text = shown(summary)
+    assert "1,020" not in text
+    assert "95 of the 464" not in text
+    assert "trial set" in text
+
+
+def test_few_clips_are_spread_over_classes_and_sides(raw: Path, tmp_path: Path) -> None:
+    names: set[str] = set()
+    for most in (1, 4, 8, 100):
+        source = Watched()
+        prepare(source, [raw], tmp_path / f"set{most}", workers=1, max_clips=most)
+        prepared = SkeletonSet.open(tmp_path / f"set{most}")
+        chosen = {clip.name for clip in prepared.clips}
+        assert len(source.seen) == len(chosen) == min(most, 24)
+        assert [clip.name for clip in prepared.clips] == sorted(chosen)
+        assert names <= chosen
+        names = chosen
+        assert prepared.options["max_clips"] == most
+        assert len(prepared.classes) == 10
+        if most >= 4:
+            assert np.bincount(prepared.labels).min() >= 1
+            assert all(split.train and split.test for split in prepared.benchmarks.values())
+        if most == 8:  # 2 classes x odd or even subject x view 3 or not
+            assert len({(clip.label, int(clip.subject) % 2, clip.camera == "3") for clip in prepared.clips}) == 8
+
+
+def test_a_bad_file_is_reported_in_a_trial_set_too(raw: Path, tmp_path: Path) -> None:
+    class Renamed(NwUcla):
+        def clips(self, file: RawFile) -> list[Clip]:
+            if "s04" in file.path.name:
+                raise BadFileError(file.path, "bad name", "s04", "another")
+            return super().clips(file)
+
+        def read(self, file: RawFile) -> list[SkeletonSequence]:
+            return super().read(file) if self.clips(file) else []
+
+    assert prepare(Renamed(), [raw], tmp_path / "set", workers=1, max_clips=3).faults == {"bad name": 6}
+
+
+def test_a_source_that_knows_no_clips_beforehand_is_read(raw: Path, tmp_path: Path) -> None:
+    class Unknowing(NwUcla):
+        clips = Source.clips
+
+    prepare(NwUcla(), [raw], tmp_path / "known", workers=1, max_clips=5)
+    prepare(Unknowing(), [raw], tmp_path / "unknown", workers=1, max_clips=5)
+    assert_same_files(tmp_path / "known", tmp_path / "unknown")
+
+
+def test_benchmarks_are_chosen(raw: Path, tmp_path: Path) -> None:
+    summary = prepare(NwUcla(), [raw], tmp_path / "set", workers=1, benchmarks=["xview"])
+    assert summary.benchmarks.keys() == SkeletonSet.open(tmp_path / "set").benchmarks.keys() == {"xview"}
+    assert summary.benchmarks["xview"].published == (1020, 464)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": ["11"]}, "nw_ucla has no class 11; its classes are 1 to 10"),
+        ({"classes": ["0"]}, "has no class 0"),
+        ({"classes": ["stand-up"]}, "no class called 'stand-up'; did you mean 'stand up'"),
+        ({"classes": ["carry"]}, "no clip of nw_ucla is of the classes carry; choose others"),
+        ({"max_clips": 0}, "found max_clips 0, expected at least 1"),
+        ({"benchmarks": ["xset"]}, "nw_ucla has no benchmark called 'xset'; it has: xsub, xview"),
+    ],
+)
+def test_impossible_trial_sets_are_refused(raw: Path, tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        prepare(NwUcla(), [raw], tmp_path / "set", workers=1, **options)
     assert list(tmp_path.iterdir()) == [raw]
+
+
+def test_another_layout_on_the_way(raw: Path, tmp_path: Path) -> None:
+    summary = prepare(NwUcla(), [raw], tmp_path / "set", workers=1, to_layout="ntu25")
+    prepared = SkeletonSet.open(tmp_path / "set")
+    assert prepared.layout == NTU25
+    assert prepared.options["to_layout"] == "ntu25"
+    (original,) = NwUcla().read(NwUcla().find([raw])[0])
+    neck = prepared.sequence(0).joints[:, :, NTU25.index("neck")]
+    middle = original.joints[:, :, [KINECT20.index("shoulder_centre"), KINECT20.index("head")]].mean(2)
+    assert np.allclose(neck, middle, atol=1e-6)
+    assert "invented: left_hand_tip (at left_hand)" in shown(summary)
+    assert prepare(NwUcla(), [raw], tmp_path / "same", workers=1, to_layout="kinect20").conversion == ""
+    with pytest.raises(InputError, match="no joint layout is called 'ntu26'"):
+        prepare(NwUcla(), [raw], tmp_path / "other", workers=1, to_layout="ntu26")
+    assert not (tmp_path / "other").exists()
+
+
+def test_joints_that_may_be_missing_are_not_converted(raw: Path, tmp_path: Path) -> None:
+    class Gaps(NwUcla):
+        may_miss_joints = True
+
+    with pytest.raises(InputError, match="fill the gaps"):
+        prepare(Gaps(), [raw], tmp_path / "set", workers=1, to_layout="ntu25")
+    prepare(Gaps(), [raw], tmp_path / "set", workers=1, to_layout="kinect20")
+
+
+def test_trial_options_from_the_command_line(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    trial = ["--classes", "1", "pick up with two hands", "--max-clips=6", "--benchmarks", "xsub", "--workers=1"]
+    assert main(["prepare", "nw_ucla", str(raw), "--out", str(tmp_path / "set"), *trial]) == 0
+    options = SkeletonSet.open(tmp_path / "set").options
+    assert options["classes"] == ["pick up with one hand", "pick up with two hands"]
+    assert (options["max_clips"], options["benchmarks"]) == (6, ["xsub"])

@@ -107,6 +107,31 @@ def test_any_clips_come_back_whole_and_in_batches(existing: list[list[list[int]]
             assert np.array_equal(batch.present[slot].numpy(), present)
 
 
+def test_body_frames_are_the_clips_without_what_is_absent(
+    prepared: SkeletonSet, sequences: list[SkeletonSequence]
+) -> None:
+    for start, stop in ((0, 4), (1, 3), (2, 3)):
+        rows = prepared.body_frames(start, stop)
+        rebuilt = [np.zeros_like(sequence.joints) for sequence in sequences]
+        for joints, clip, body, frame in zip(rows.joints, rows.clip, rows.body, rows.frame, strict=True):
+            assert joints.any()
+            rebuilt[clip][body, frame] = joints
+        assert all(np.array_equal(rebuilt[clip], sequences[clip].joints) for clip in range(start, stop))
+        assert set(rows.clip) == set(range(start, stop))
+    assert prepared.num_body_frames == len(prepared.body_frames(0, 4).joints)
+
+
+def test_a_clip_keeps_its_recording_and_its_frames_there(tmp_path: Path) -> None:
+    cut = Clip("0007-L_0", 1, camera="L", recording="0007-L", first_frame=120, end_frame=470)
+    assert write(tmp_path / "set", [replace(clip_of(moving([[1, 1]])), clip=cut)]).clips == (cut,)
+
+
+def test_a_set_of_the_first_version_is_to_be_prepared_again(prepared: SkeletonSet) -> None:
+    change_json("meta.json", lambda meta: meta.update(version=1))(prepared.path)
+    with pytest.raises(InputError, match=r"holds version 1 of the set's format, expected 2\); prepare it again"):
+        SkeletonSet.open(prepared.path)
+
+
 def test_negative_zeros_and_single_zero_joints_of_a_body_are_kept(tmp_path: Path) -> None:
     joints = moving([[1, 1]])
     joints[0, 0, 3] = 0
@@ -175,8 +200,9 @@ def test_opening_reads_no_joints(tmp_path: Path, prepared: SkeletonSet) -> None:
     (folder / "meta.json").write_text(json.dumps(meta))
     with (folder / "clips.csv").open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow("name label subject camera setup replication bodies frames".split())
-        table.writerows((f"c{i}", 0, "", "", "", "", 1, frames) for i in range(clips))
+        columns = "name label subject camera setup replication recording first_frame end_frame bodies frames"
+        table.writerow(columns.split())
+        table.writerows((f"c{i}", 0, "", "", "", "", "", 0, 0, 1, frames) for i in range(clips))
     np.save(folder / "segments.npy", np.array([(i, 0, 0, frames) for i in range(clips)], dtype=np.int32))
     with (folder / "joints.npy").open("wb") as file:
         shape = (clips * frames, V, 3)
@@ -231,7 +257,7 @@ def test_the_writer_refuses_clips_that_do_not_fit(tmp_path: Path) -> None:
             writer.add(good)
         for bad, message in [
             (other_layout, "found layout ntu25, expected kinect20"),
-            (flat, "found 2 coordinates, expected 3"),
+            (flat, "found 2 channels, expected x, y, z"),
             (replace(good, clip=Clip("b", 2)), "found label 2, expected 0 to 1"),
             (replace(good, clip=Clip("b\nc", 0)), "a name of one line"),
             (clip_of(np.zeros((1, 3, V, 3)), "b"), "no body exists"),
@@ -305,7 +331,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "clips not text": lambda folder: (folder / "clips.csv").write_bytes(b"\xff\xfe\x00"),
     "clips empty": lambda folder: (folder / "clips.csv").write_text(""),
     "clip twice": change_text("clips.csv", "clip 1", "clip 0"),
-    "clip too many": change_text("clips.csv", "clip 0", "clip x,0,7,2,,1,1,4\nclip 0"),
+    "clip too many": change_text("clips.csv", "clip 0", "clip x,0,7,2,,1,,0,0,1,4\nclip 0"),
     "column too few": change_text("clips.csv", "clip 0,", ""),
     "other column": change_text("clips.csv", "camera", "lens"),
     "label out of range": change_text("clips.csv", "clip 0,0", "clip 0,2"),
@@ -313,6 +339,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "label not a number": change_text("clips.csv", "clip 0,0", "clip 0,wave"),
     "label too long": change_text("clips.csv", "clip 0,0", "clip 0," + "9" * 30),
     "clip without bodies": change_text("clips.csv", ",1,4\n", ",0,4\n"),
+    "clip that ends before it starts": change_text("clips.csv", ",0,0,", ",5,4,"),
+    "first frame negative": change_text("clips.csv", ",0,0,", ",-1,0,"),
+    "end not a number": change_text("clips.csv", ",0,0,", ",0,last,"),
     "quote open": change_text("clips.csv", "clip 0", '"clip 0'),
     "splits missing": lambda folder: (folder / "splits.json").unlink(),
     "splits no json": lambda folder: (folder / "splits.json").write_text("{"),
@@ -326,14 +355,16 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "meta no json": lambda folder: (folder / "meta.json").write_text("nothing"),
     "meta a list": lambda folder: (folder / "meta.json").write_text("[]"),
     "another format": change_json("meta.json", lambda meta: meta.update(format="zarr")),
-    "another version": change_json("meta.json", lambda meta: meta.update(version=2)),
+    "another version": change_json("meta.json", lambda meta: meta.update(version=3)),
     "unknown layout": change_json("meta.json", lambda meta: meta.update(layout="octopus")),
     "classes missing": change_json("meta.json", lambda meta: meta.pop("classes")),
     "classes no names": change_json("meta.json", lambda meta: meta.update(classes=[1, 2])),
     "counts missing": change_json("meta.json", lambda meta: meta.pop("counts")),
     "count no number": change_json("meta.json", lambda meta: meta["counts"].update(rows="many")),
     "count negative": change_json("meta.json", lambda meta: meta["counts"].update(clips=-1)),
-    "coordinates wrong": change_json("meta.json", lambda meta: meta.update(coordinates=2)),
+    "channels wrong": change_json("meta.json", lambda meta: meta.update(channels=["x", "y"])),
+    "channels unknown": change_json("meta.json", lambda meta: meta.update(channels=["x", "z", "y"])),
+    "channels no list": change_json("meta.json", lambda meta: meta.update(channels=3)),
 }
 
 
@@ -364,7 +395,7 @@ def test_any_changed_byte_of_a_table_is_read_or_refused(intact: Path, data: st.D
         (changed / name).write_bytes(content)
         try:
             prepared = SkeletonSet.open(changed)
+            batch = prepared.gather(np.arange(len(prepared)), prepared.max_bodies)
         except InputError:
             return
-        batch = prepared.gather(np.arange(len(prepared)), prepared.max_bodies)
         assert batch.joints.shape[:2] == (len(prepared), prepared.max_bodies)

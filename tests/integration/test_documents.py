@@ -4,11 +4,14 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import maskel
+import tiny
 from maskel.cli import main
+from maskel.commands.prepare import prepare
 from maskel.layouts import KINECT20
 from maskel.methods.base import Method
 from maskel.models.encoder import Encoder, EncoderConfig
@@ -50,7 +53,7 @@ def test_the_readme_path_for_real_data_parses(
     monkeypatch.chdir(tmp_path)
     (shell,) = [code for note, code in blocks("README.md", "sh") if note.startswith("parsed")]
     steps = commands(shell)
-    assert len(steps) == 9
+    assert len(steps) == 10
     for step in steps:
         assert main(step) == 2
         complaint = capsys.readouterr().err
@@ -63,10 +66,52 @@ def test_every_prepare_command_in_the_docs_parses(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     steps = [step for _, code in blocks("docs/data.md", "sh") for step in commands(code)]
-    assert {step[1] for step in steps} >= {"ntu60", "ntu120", "nw_ucla"}
+    assert {step[1] for step in steps} >= {"ntu60", "ntu120", "pku1", "pku2", "nw_ucla"}
     for step in steps:
         assert main(step) == 2
         assert "option" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_example_with_own_recordings_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (python,) = [code for note, code in blocks("docs/data.md", "python") if note.startswith("executed")]
+    (shell,) = [code for note, code in blocks("docs/data.md", "sh") if note.startswith("executed")]
+    exec(compile(python, "data.md", "exec"), {})
+    for step in commands(shell):
+        assert main(step) == 0, (step, capsys.readouterr().err)
+    assert maskel.SkeletonSet.open("own").classes == ("bow", "wave")
+
+
+def test_the_commands_of_the_migration_page_parse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/migrating.md").read_text()
+    steps = [step for _, code in blocks("docs/migrating.md", "sh") for step in commands(code)]
+    steps += [shlex.split(line.replace("CONFIG", "ntu60_xsub"))[1:] for line in re.findall(r"`(maskel \w+ .*?)`", page)]
+    assert {step[0] for step in steps} >= {"prepare", "pretrain", "linear", "finetune", "evaluate", "convert"}
+    for step in steps:
+        assert main(step) == 2, step
+        complaint = capsys.readouterr().err
+        assert "option" not in complaint, complaint  # files are missing; no option is wrong
+
+
+def test_every_option_of_the_migration_page_exists(capsys: pytest.CaptureFixture) -> None:
+    known = ""
+    for command in ("pretrain", "linear", "knn", "finetune", "evaluate"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        known += capsys.readouterr().out
+    lines = (ROOT / "docs/migrating.md").read_text().split("## Arguments of the scripts")[1].splitlines()
+    ours = [line.split("|")[2] for line in lines if line.count("|") == 3]
+    named = re.findall(r"`(?:--)?([a-z]+(?:[._][a-z_]+)*\.?)[`: ]", " ".join(ours))
+    assert {"training.batch_size", "encoder.window", "mamp.tau", "label_smoothing"} <= set(named)
+    values = {"kept", "mae", "hacm", "pretrain", "finetune", "torchrun", "motion", "bone", "bone_motion", "metrics.csv"}
+    for name in set(named) - values:
+        assert f"--{name}" in known, name
 
 
 def test_the_method_of_the_docs_trains() -> None:
@@ -83,17 +128,48 @@ def test_the_method_of_the_docs_trains() -> None:
     assert torch.isfinite(result.predicted).all()
 
 
-def test_the_layout_and_data_set_of_the_docs_are_whole() -> None:
+def test_the_commands_of_the_protocols_parse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = re.findall(r"`maskel ([^`]+)`", (ROOT / "docs/protocols.md").read_text())
+    steps = [shlex.split(step) for step in shown if "--" in step]
+    assert {step[0] for step in steps} == {"linear", "knn", "finetune", "evaluate", "ensemble", "predict"}
+    for step in steps:
+        assert main(step) == 2
+        complaint = capsys.readouterr().err
+        assert re.search(r"does not exist|no such", complaint), complaint  # the data are missing; no option is wrong
+
+
+def test_the_classifier_of_the_docs_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.tiny_finetune(tiny.write_set(Path("set")), Path("finetuned"))
+    capsys.readouterr()
+    (python,) = [code for note, code in blocks("docs/protocols.md", "python") if note.startswith("executed")]
+    exec(compile(python, "protocols.md", "exec"), {})
+    assert re.fullmatch(r"\[('(wave|clap|kick)'(, )?){4}\]\n", capsys.readouterr().out)
+
+
+def test_the_layout_and_data_set_of_the_docs_are_whole(tmp_path: Path) -> None:
     names: dict = {}
     for page in ("layout", "dataset"):
         for _, code in blocks(f"docs/extend/{page}.md", "python"):
             exec(compile(code, f"{page}.md", "exec"), names)
     assert names["STICK"].edges == ((0, 1), (1, 2), (1, 3), (1, 4))
-    source = names["MySet"]()
-    clips = [maskel.sequence.Clip(str(i), 0, subject=str(i)) for i in range(1, 5)]
-    assert source.benchmarks(clips)["xsub"].train == (0, 2)
+    assert names["made"].invented
+    source = names["MySet"](test_cameras=["2"])
     with pytest.raises(maskel.errors.InputError, match=r"no \.npy file"):
         source.find([ROOT / "docs"])
+    for number in range(1, 5):
+        np.save(tmp_path / f"walk_s{number:02}_c{number}.npy", np.arange(6 * 75).reshape(6, 25, 3) + number)
+    np.save(tmp_path / "walk_s05_c1.npy", np.zeros(3))
+    summary = prepare(source, [tmp_path], tmp_path / "set", workers=1)
+    assert summary.faults == {"wrong count": 1}
+    benchmarks = maskel.SkeletonSet.open(tmp_path / "set").benchmarks
+    assert benchmarks["xsub"].train == (0, 2)
+    assert benchmarks["xview"].test == (1,)
 
 
 def test_relative_links_lead_somewhere() -> None:

@@ -12,6 +12,7 @@ import tiny
 from maskel.errors import InputError
 from maskel.layouts import KINECT20, NTU25
 from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
+from maskel.sequence import XYZ
 from maskel.training.run import RunFolder
 
 
@@ -21,7 +22,7 @@ def rewrite(run: RunFolder, out: Path, about: dict[str, Any] | None = None, **we
     known = {
         "format": "maskel encoder 1",
         "layout": "ntu25",
-        "coordinates": 3,
+        "channels": ["x", "y", "z"],
         "config": asdict(tiny.ENCODER),
     }
     known |= about or {}
@@ -33,7 +34,7 @@ def rewrite(run: RunFolder, out: Path, about: dict[str, Any] | None = None, **we
 
 def test_an_encoder_is_read_back(pretrained: RunFolder, tmp_path: Path) -> None:
     encoder = load_encoder(pretrained.path)
-    assert (encoder.layout, encoder.config, encoder.coordinates) == (NTU25, tiny.ENCODER, 3)
+    assert (encoder.layout, encoder.config, encoder.channels) == (NTU25, tiny.ENCODER, XYZ)
     assert not encoder.training
     assert load_encoder(rewrite(pretrained, tmp_path)).config == tiny.ENCODER
     encoder.save(tmp_path / "again.safetensors")
@@ -45,11 +46,16 @@ def test_an_encoder_is_read_back(pretrained: RunFolder, tmp_path: Path) -> None:
     assert torch.equal(again.encode(joints), encoder.encode(joints))
 
 
-def test_other_sizes_layouts_and_coordinates_are_read_back(tmp_path: Path) -> None:
+def test_encoders_of_before_channels_had_names_read_x_y_z(pretrained: RunFolder, tmp_path: Path) -> None:
+    assert load_encoder(rewrite(pretrained, tmp_path, {"channels": None, "coordinates": 3})).channels == XYZ
+
+
+def test_other_sizes_layouts_and_channels_are_read_back(tmp_path: Path) -> None:
     config = EncoderConfig(window=6, stream="bone", patch_frames=3, patch_joints=4, dim=8, depth=1, num_heads=4)
-    Encoder(KINECT20, config, coordinates=2).save(tmp_path / "e.safetensors")
+    Encoder(KINECT20, config, ("x", "y", "score")).save(tmp_path / "e.safetensors")
     encoder = load_encoder(tmp_path / "e.safetensors")
-    assert (encoder.layout, encoder.config, encoder.coordinates) == (KINECT20, config, 2)
+    assert (encoder.layout, encoder.config, encoder.channels) == (KINECT20, config, ("x", "y", "score"))
+    assert encoder.coordinates == 2
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.99])
@@ -70,19 +76,19 @@ def test_random_bytes_are_refused(tmp_path: Path) -> None:
 
 def test_a_missing_encoder_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere", tmp_path / "nowhere.safetensors"):
-        with pytest.raises(InputError, match="no such encoder; expected a run folder or an"):
+        with pytest.raises(InputError, match="no such encoder; expected a run folder, an"):
             load_encoder(path)
 
 
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        ({"format": None}, "not an encoder of this version .*found None"),
-        ({"format": "maskel encoder 99"}, "not an encoder of this version .*99"),
+        ({"format": None}, "no encoder of this version .*found None"),
+        ({"format": "maskel encoder 99"}, "no encoder of this version .*99"),
         ({"layout": None}, "not a whole maskel encoder .*layout"),
         ({"layout": "openpose"}, "'openpose'"),
-        ({"coordinates": "three"}, "not a whole maskel encoder"),
-        ({"coordinates": 2}, "not a whole maskel encoder"),
+        ({"channels": "depth"}, "not a whole maskel encoder"),
+        ({"channels": ["x", "y"]}, "not a whole maskel encoder"),
         ({"config": None}, "not a whole maskel encoder"),
         ({"config": "{"}, "not a whole maskel encoder"),
         ({"config": 3}, "not a whole maskel encoder"),
@@ -106,7 +112,7 @@ def test_foreign_weights_are_refused(pretrained: RunFolder, tmp_path: Path) -> N
         load_encoder(rewrite(pretrained, tmp_path, surprise=torch.zeros(3)))
     file = tmp_path / "bert.safetensors"
     save_file({"bert.weight": torch.zeros(3)}, file)
-    with pytest.raises(InputError, match="not an encoder of this version"):
+    with pytest.raises(InputError, match="no encoder of this version"):
         load_encoder(file)
 
 
@@ -133,7 +139,7 @@ def test_patches_that_do_not_fit_the_joints_are_refused() -> None:
 @pytest.mark.parametrize("shape", [(2, 9, 25, 3), (2, 8, 20, 3), (2, 8, 25, 2)])
 def test_joints_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     encoder = Encoder(NTU25, tiny.ENCODER)
-    with pytest.raises(InputError, match=r"reads \(frames, joints, coordinates\) \(8, 25, 3\) of layout ntu25; found"):
+    with pytest.raises(InputError, match=r"reads \(frames, joints, channels\) \(8, 25, 3\) of layout ntu25; found"):
         encoder(torch.zeros(*shape))
 
 

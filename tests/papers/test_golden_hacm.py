@@ -12,7 +12,7 @@ from maskel.losses import masked_mean_squared_error
 from maskel.methods import HACM
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SkeletonBatch
-from released import HACM_DEAD, bodies, encoder_config, fill, golden, released_weight
+from released import bodies, encoder_config, fill, golden, released_weight
 
 RELEASED = read_recipe("hacm_released", "pretrain")
 
@@ -25,7 +25,7 @@ def sizes(config: dict) -> EncoderConfig:
 def case() -> tuple[HACM, dict, dict[str, str]]:
     arrays, config = golden("hacm_released")
     method = HACM(Encoder(NTU25, sizes(config)), decoder_depth=config["decoder_depth"], **RELEASED["hacm"])
-    return method, arrays, fill(method, arrays, unused=HACM_DEAD)
+    return method, arrays, fill(method, arrays)
 
 
 def slot_targets() -> torch.Tensor:

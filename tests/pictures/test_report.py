@@ -1,17 +1,17 @@
 import json
 import re
 import shutil
-from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import tiny
+from elements import Elements
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.pretrain import load_method
@@ -53,7 +53,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, untrained in (("linear", False), ("linear-untrained", True)):
         linear(path / "mamp", **common, out=path / name, training=probe, untrained=untrained)
     knn(path / "mamp", **common, out=path / "knn", k=4)
+    for name, encoder in (("finetune", path / "mamp"), ("scratch", tiny.ENCODER)):
+        tiny.tiny_finetune(**common, out=path / name, encoder=encoder, training=replace(tiny.FINETUNE, epochs=2))
     return path
+
+
+def test_fine_tuning_is_compared_with_training_from_scratch(folder: Path, tmp_path: Path) -> None:
+    text = Elements(page_of(folder, tmp_path, "scratch", "finetune", "mamp")).text
+    for name in ("finetune", "scratch"):
+        assert str(RunFolder(folder / name).read_result()["correct"]) + " / 8" in text
+    assert re.search(r"finetune: finetune, pre-trained, gets .* scratch, untrained .*differ in: training\.", text)
+    assert "Fine-tuning, generated, xsub: 8 test clips" in text
 
 
 ALL = ("knn", "linear-untrained", "mamp", "linear", "mae", "hacm")
@@ -79,33 +89,6 @@ def copies(folder: Path, tmp_path: Path) -> Path:
 def change(run: Path, **values: Any) -> None:
     result = json.loads((run / RESULT).read_text())
     (run / RESULT).write_text(json.dumps(result | values))
-
-
-class Elements(HTMLParser):
-    """Counts the elements and classes of a page, and makes sure that every element is closed."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: Counter[str] = Counter()
-        self.classes: Counter[str] = Counter()
-        self.attributes: set[str] = set()
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(page)
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes |= {name for name, _ in attrs}
-        self.classes[dict(attrs).get("class") or ""] += 1
-        if tag != "meta":
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_every_result_stands_on_the_page_beside_chance(folder: Path, page: str) -> None:
@@ -139,6 +122,32 @@ def test_a_run_may_have_any_name(copies: Path, tmp_path: Path) -> None:
     assert "script" not in elements.tags
     assert odd.name in elements.text
     assert "maskel </code><script>alert(2)</script>" in elements.text
+
+
+HOSTILE = "\"'><script>alert(3)</script><img src=x onerror=alert(4)>"
+
+
+def poisoned(value: Any) -> Any:
+    """The same with markup behind every word, names of options and entries included where any may stand."""
+    if isinstance(value, dict):
+        return {key: entry if key == "kind" else poisoned(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [poisoned(entry) for entry in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
+def test_no_word_of_a_run_becomes_an_element(copies: Path, tmp_path: Path) -> None:
+    for name in ALL:
+        config, result = copies / name / "config.yaml", copies / name / RESULT
+        config.write_text(yaml.safe_dump(poisoned(RunFolder(copies / name).read_config())))
+        result.write_text(json.dumps(poisoned(RunFolder(copies / name).read_result())))
+        table = copies / name / PREDICTIONS
+        if table.exists():
+            table.write_text(table.read_text().replace("kick", HOSTILE))
+    elements = Elements(page_of(copies, tmp_path))
+    assert not {"script", "img"} & set(elements.tags)
+    assert not any(name.startswith("on") for name in elements.attributes)
+    assert elements.text.count("<script>alert(3)</script>") > 10
 
 
 def test_attributes_are_escaped() -> None:
@@ -300,7 +309,7 @@ def test_predictions_of_other_streams_are_not_drawn_on_joints(folder: Path, tmp_
         (f"mamp/{METRICS}", "mamp has no metrics.csv"),
         (f"knn/{RESULT}", "knn: it has no result.json, so it is not finished"),
         (f"linear/{RESULT}", "linear: it has no result.json, so it is not finished"),
-        ("mamp/last.pt", "last.pt: not a whole saved state"),
+        ("mamp/last.safetensors", "last.safetensors: not a whole saved state"),
         ("mamp/encoder.safetensors", "no such encoder"),
     ],
 )
@@ -312,7 +321,7 @@ def test_what_a_run_lacks_is_said_and_the_rest_is_shown(
     assert sentence in elements.text
     kept = RunFolder(folder / "linear-untrained").read_result()
     assert f"{kept['correct']} / {kept['seen']}" in elements.text
-    methods = 2 if lost in ("mamp/last.pt", "mamp/encoder.safetensors") else 3
+    methods = 2 if lost in ("mamp/last.safetensors", "mamp/encoder.safetensors") else 3
     assert elements.classes["skeleton"] == methods * PANELS
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,13 +14,14 @@ import pytest
 import torch
 
 import tiny
+from faults import DEAD_PROCESS
 from maskel.methods import METHODS
 from maskel.training.run import RunFolder
 from several_processes import everything
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
-RUNS = ("pretrain", "stopped", "linear-True", "linear-False", "knn")
+RUNS = ("pretrain", "stopped", "linear-True", "linear-False", "linear-few", "finetune", "evaluate", "knn", "knn-few")
 
 
 def free_port() -> int:
@@ -27,8 +30,14 @@ def free_port() -> int:
         return asked.getsockname()[1]
 
 
-def launch(size: int, *command: str) -> list[str]:
-    """Run a command as ``size`` processes, as torchrun would; returns what each showed."""
+def launch(size: int, *command: str, codes: tuple[int, ...] = ()) -> list[str]:
+    """Run a command as ``size`` processes, as torchrun would; returns what each showed.
+
+    Args:
+        size: Processes.
+        command: Arguments of Python.
+        codes: Exit code expected of each process; 0 of all by default.
+    """
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size)}
     paths = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     processes = [
@@ -43,12 +52,12 @@ def launch(size: int, *command: str) -> list[str]:
         for rank in range(size)
     ]
     try:
-        shown = [process.communicate(timeout=120)[0] for process in processes]
+        shown = [process.communicate(timeout=300)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
-    for process, text in zip(processes, shown, strict=True):
-        assert process.returncode == 0, text
+    for process, text, code in zip(processes, shown, codes or (0,) * size, strict=True):
+        assert process.returncode == code, text
     return shown
 
 
@@ -74,18 +83,23 @@ def known(out: Path, rank: int) -> dict[str, Any]:
     return torch.load(out / f"known-{rank}.pt", weights_only=True)
 
 
-@pytest.mark.parametrize("kind", ["all", "present", "accumulate"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(name, kind) for name in METHODS for kind in ("all", "present", "accumulate")]
+    + [("finetune", "all"), ("finetune", "present")],
+)
 def test_loss_and_gradient_are_those_of_one_process(
     name: str, kind: str, alone: Path, together: tuple[int, Path]
 ) -> None:
     one, several = (RunFolder(out / f"{name}-{kind}") for out in (alone, together[1]))
     loss = one.read_metrics()[0]["loss"]
     assert several.read_metrics()[0]["loss"] == pytest.approx(loss, rel=1e-6)
-    before = {key: weight.detach() for key, weight in tiny.tiny_method(name).named_parameters()}
+    method = tiny.tiny_classifier(name) if name == "finetune" else tiny.tiny_method(name)
+    before = {key: weight.detach() for key, weight in method.named_parameters()}
     after, expected = several.load_state()["method"], one.load_state()["method"]
     for parameter, start in before.items():
-        assert not torch.equal(after[parameter], start), parameter
+        if parameter != "head.fc1.bias":  # BatchNorm takes away what it adds
+            assert not torch.equal(after[parameter], start), parameter
         torch.testing.assert_close(after[parameter] - start, expected[parameter] - start, rtol=1e-4, atol=5e-7)
 
 
@@ -99,20 +113,34 @@ def test_a_whole_pretraining_is_that_of_one_process(alone: Path, together: tuple
     assert (several.path / "config.yaml").read_bytes() == (one.path / "config.yaml").read_bytes()
 
 
-@pytest.mark.parametrize("run", ["linear-True", "linear-False"])
+@pytest.mark.parametrize("run", ["linear-True", "linear-False", "linear-few"])
 def test_linear_evaluation_counts_the_same(run: str, alone: Path, together: tuple[int, Path]) -> None:
     one, several = (RunFolder(out / run) for out in (alone, together[1]))
     for name in ("correct", "seen", "accuracy", "per_class", "best_epoch", "split"):
         assert several.read_result()[name] == one.read_result()[name], name
-    assert several.read_result()["seen"] == tiny.TEST
+    assert several.read_result()["seen"] == (1 if run == "linear-few" else tiny.TEST)
     assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
     for ours, theirs in zip(several.read_metrics(), one.read_metrics(), strict=True):
         assert (ours["correct"], ours["seen"]) == (theirs["correct"], theirs["seen"])
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
 
 
-def test_nearest_neighbours_count_the_same(alone: Path, together: tuple[int, Path]) -> None:
-    one, several = (RunFolder(out / "knn") for out in (alone, together[1]))
+def test_fine_tuning_counts_the_same(alone: Path, together: tuple[int, Path]) -> None:
+    one, several = (RunFolder(out / "finetune") for out in (alone, together[1]))
+    for name in ("correct", "seen", "per_class", "best_epoch", "best_validation_epoch", "labels", "validation"):
+        assert several.read_result()[name] == one.read_result()[name], name
+    assert (several.path / "labels.csv").read_bytes() == (one.path / "labels.csv").read_bytes()
+    assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
+    for ours, theirs in zip(several.read_metrics(), one.read_metrics(), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+    evaluated = RunFolder(together[1] / "evaluate")
+    for name in ("correct", "seen", "per_class"):
+        assert evaluated.read_result()[name] == several.read_result()[name]
+
+
+@pytest.mark.parametrize("run", ["knn", "knn-few"])
+def test_nearest_neighbours_count_the_same(run: str, alone: Path, together: tuple[int, Path]) -> None:
+    one, several = (RunFolder(out / run) for out in (alone, together[1]))
     for name in ("correct", "seen", "per_class", "vote"):
         assert several.read_result()[name] == one.read_result()[name], name
     assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
@@ -156,3 +184,16 @@ def test_the_command_line_as_torchrun_starts_it(prepared: Path, tmp_path: Path) 
     launch(2, "-m", "maskel", "pretrain", f"--data={prepared}", f"--out={run.path}", *options)
     result = json.loads((run.path / "result.json").read_text())
     assert (result["processes"], result["steps"]) == (2, 3)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_when_a_process_dies_the_others_stop_with_a_sentence(size: int, prepared: Path, tmp_path: Path) -> None:
+    command = (str(HERE.parent / "several_processes.py"), "endless", str(prepared), str(tmp_path / "run"))
+    shown = launch(size, *command, codes=(1,) * (size - 1) + (-signal.SIGKILL,))
+    for text in shown[:-1]:
+        said = [line for line in text.splitlines() if line.startswith("maskel pretrain: ")]
+        assert len(said) == 1, text
+        expected = DEAD_PROCESS.shown.replace("of the 2", f"of the {size}")
+        assert re.fullmatch(".*".join(map(re.escape, expected.split("…"))), said[0]), said[0]
+        assert "Traceback" not in text
+    assert RunFolder(tmp_path / "run").load_state()["step"] == 3

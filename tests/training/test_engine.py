@@ -26,6 +26,7 @@ from maskel.models.encoder import load_encoder
 from maskel.training.engine import Stopped, fit
 from maskel.training.loading import ClipBatches
 from maskel.training.optim import AdamWTraining, SGDTraining
+from maskel.training.precision import Precision
 from maskel.training.run import CONFIG, ENCODER, METRICS, RunFolder
 from maskel.transforms import TrainView
 
@@ -231,9 +232,11 @@ def test_bodies_of_a_clip_have_masks_of_their_own(tiny_set: SkeletonSet) -> None
     assert len(set(keys.flatten().tolist())) == 100
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_loss_that_is_not_finite_names_step_and_clips_and_keeps_the_state(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: Precision, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    training = replace(tiny.TRAINING, precision=precision)
     load: Load = ClipBatches.load
     calls: list[int] = []
 
@@ -247,7 +250,7 @@ def test_a_loss_that_is_not_finite_names_step_and_clips_and_keeps_the_state(
     with monkeypatch.context() as patched:
         patched.setattr(ClipBatches, "load", poisoned)
         with pytest.raises(TrainingError) as caught:
-            tiny.tiny_pretrain(prepared, tmp_path / "run")
+            tiny.tiny_pretrain(prepared, tmp_path / "run", training=training)
     data = SkeletonSet.open(prepared)
     clips = batches_of(data).step_clips(1, 1)
     assert "not finite at step 4 (epoch 1" in str(caught.value)
@@ -256,8 +259,8 @@ def test_a_loss_that_is_not_finite_names_step_and_clips_and_keeps_the_state(
     state = run.load_state()
     assert state["step"] == 4
     assert all(weight.isfinite().all() for weight in state["method"].values())
-    resumed = tiny.tiny_pretrain(prepared, run.path, resume=True)  # the fault was a passing one
-    assert_same_run(resumed, tiny.tiny_pretrain(prepared, tmp_path / "whole"))
+    resumed = tiny.tiny_pretrain(prepared, run.path, training=training, resume=True)  # the fault was a passing one
+    assert_same_run(resumed, tiny.tiny_pretrain(prepared, tmp_path / "whole", training=training))
 
 
 def fit_alone(method: MaskedMethod, data: SkeletonSet, out: Path) -> None:
@@ -419,7 +422,7 @@ def test_a_finished_run_says_what_it_was(pretrained: RunFolder, prepared: Path) 
     assert sorted(file.name for file in pretrained.path.iterdir()) == [
         "config.yaml",
         "encoder.safetensors",
-        "last.pt",
+        "last.safetensors",
         "metrics.csv",
         "result.json",
     ]
@@ -459,7 +462,7 @@ def test_a_damaged_or_hostile_state_is_refused_and_never_run(
     kind: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = interrupted(prepared, tmp_path / "run", monkeypatch)
-    file, mark = run.path / "last.pt", tmp_path / "mark"
+    file, mark = run.path / "last.safetensors", tmp_path / "mark"
     whole = file.read_bytes()
     if kind == "random":
         file.write_bytes(np.random.default_rng(0).bytes(5000))
@@ -473,10 +476,10 @@ def test_a_damaged_or_hostile_state_is_refused_and_never_run(
         torch.save({"format": "maskel state 1", "method": Hostile(mark)}, file)
     else:
         torch.save({"model": {}} if kind == "foreign" else [1, 2], file)
-    with pytest.raises(InputError, match=r"last.pt: not a .*saved state.*start the run again"):
+    with pytest.raises(InputError, match=r"last.safetensors: not a .*saved state.*start the run again"):
         tiny.tiny_pretrain(prepared, run.path, resume=True)
     assert not mark.exists()
-    with pytest.raises(InputError, match=r"last.pt: not a"):
+    with pytest.raises(InputError, match=r"last.safetensors: not a"):
         run.load_state()
 
 

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
@@ -12,6 +13,7 @@ from maskel.commands.linear import load_frozen
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.training import distributed
+from maskel.training.check import Check, check_run
 from maskel.training.features import count, extract
 from maskel.training.loading import SingleBody, part
 from maskel.training.precision import Precision, resolved
@@ -22,6 +24,7 @@ def knn(
     encoder: Path,
     data: Path,
     benchmark: str = "xsub",
+    window: int | None = None,
     k: int = 20,
     untrained: bool = False,
     single_body: SingleBody = "zero",
@@ -29,15 +32,17 @@ def knn(
     seed: int = 0,
     device: str = "auto",
     out: Path | None = None,
-) -> RunFolder:
+    check: bool = False,
+) -> RunFolder | Check:
     """Classify each test clip by its nearest training clips, by the cosine of their features.
 
     Reports 1-nearest-neighbour retrieval, and the vote of the ``k`` nearest.
 
     Args:
-        encoder: A pre-training run folder or an ``encoder.safetensors`` file.
-        data: A prepared set of the encoder's layout.
+        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Whose training part is searched and whose test part is counted.
+        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
         k: Neighbours that vote, 1 or more.
         untrained: Use the encoder with random weights instead.
         single_body: What stands in the second slot of a clip with one body.
@@ -45,9 +50,10 @@ def knn(
         seed: Of the weights, when untrained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
+        check: Only build everything, read a few clips and say what the run would take; nothing is written.
 
     Returns:
-        The run folder, with ``result.json`` and the 1-nearest-neighbour ``predictions.csv``.
+        The run folder, with ``result.json`` and the 1-nearest-neighbour ``predictions.csv``; or what the check found.
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
@@ -58,11 +64,12 @@ def knn(
     refuse_taken(out)
     if not 1 <= k <= len(train):
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
-    frozen = load_frozen(encoder, clips, untrained, seed)
+    frozen = load_frozen(encoder, clips, window, untrained, seed)
     config = {
         "encoder": str(encoder),
         "data": str(data),
         "benchmark": benchmark,
+        "window": window,
         "k": k,
         "untrained": untrained,
         "single_body": single_body,
@@ -72,18 +79,25 @@ def knn(
     }
     world = distributed.start(device)
     frozen.to(world.device)
-    known = extract(frozen, clips, train, world, single_body, precision)
-    asked = extract(frozen, clips, test, world, single_body, precision)
+
+    def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
+        return extract(frozen, clips, positions, world, single_body, precision)
+
+    if check:
+        return check_run(frozen, world, read=read, clips=np.concatenate((train, test)))
+    known, asked = read(train), read(test)
     labels = torch.tensor(clips.labels, device=world.device)
     nearest, voted = vote(known, labels[train], asked, len(clips.classes), k)
     run = open_run(out, "knn", config, False, world)
     if world.leads:
-        write_predictions(run, clips, test, nearest.tolist())
+        names = [clips.clips[position].name for position in test.tolist()]
+        write_predictions(run, names, clips.labels[test].tolist(), nearest.tolist(), clips.classes)
         run.write_result(
             {
                 "kind": "knn",
                 "encoder": str(encoder),
                 "untrained": untrained,
+                "adapted": frozen.adapted,
                 **describe(clips, benchmark),
                 "seed": seed,
                 **count(nearest, labels[test], clips.classes, len(test)),

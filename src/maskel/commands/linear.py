@@ -3,20 +3,24 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.linear_probe import LinearProbe
-from maskel.models.encoder import Encoder, load_encoder
+from maskel.methods.classifier import LinearProbe, Task
+from maskel.models.encoder import Encoder
 from maskel.training import distributed
-from maskel.training.engine import fit
-from maskel.training.features import count, extract
-from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody, part
+from maskel.training.check import Check, check_run
+from maskel.training.features import CHUNK, extract
+from maskel.training.labelled import Positions, choose_labelled
+from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
 from maskel.training.optim import SGDTraining
-from maskel.training.precision import resolved
-from maskel.training.run import Row, RunFolder, describe, open_run, refuse_taken, write_predictions
+from maskel.training.progress import note
+from maskel.training.run import RunFolder, open_run, refuse_taken
+from maskel.training.supervised import check_training, load_fitting, train_classifier
 from maskel.transforms import TrainView
 
 
@@ -24,6 +28,11 @@ def linear(
     encoder: Path,
     data: Path,
     benchmark: str = "xsub",
+    window: int | None = None,
+    labels: float = 1.0,
+    stratified: bool = True,
+    label_list: Path | None = None,
+    validation: float = 0.0,
     augment: bool = True,
     cache_features: bool = False,
     untrained: bool = False,
@@ -34,38 +43,53 @@ def linear(
     device: str = "auto",
     out: Path | None = None,
     resume: bool = False,
-) -> RunFolder:
+    check: bool = False,
+) -> RunFolder | Check:
     """Train a linear layer on a frozen encoder's features and count right answers on the test part.
 
     The result is the last epoch's accuracy; the best epoch's is reported beside it, and named as such.
 
     Args:
-        encoder: A pre-training run folder or an ``encoder.safetensors`` file.
-        data: A prepared set of the encoder's layout.
+        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Whose training part to learn from and whose test part to count on.
+        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
+        labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
+        stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
+        label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
+        validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
         augment: See training clips through the random view, as published; without, in the test view.
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
         view: The random view of training clips.
         single_body: What stands in the second slot of a clip with one body.
         training: The recipe.
-        seed: Of the linear layer, views and order (and of the weights, when untrained).
+        seed: Of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
+        check: Only build everything, train two steps and say what the run would take; nothing is written.
 
     Returns:
-        The run folder, with ``result.json`` and ``predictions.csv``.
+        The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;
+        or what the check found.
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
         TrainingError: If a loss is not finite.
     """
-    _check(augment, cache_features, training)
+    if cache_features and augment:
+        raise InputError("cache_features: the random view changes every epoch; add --augment false")
+    check_training(training)
     config = {
         "encoder": str(encoder),
         "data": str(data),
         "benchmark": benchmark,
+        "window": window,
+        "labels": labels,
+        "stratified": stratified,
+        "label_list": None if label_list is None else str(label_list),
+        "validation": validation,
         "augment": augment,
         "cache_features": cache_features,
         "untrained": untrained,
@@ -76,90 +100,51 @@ def linear(
         "device": device,
     }
     clips = SkeletonSet.open(data)
-    train, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
+    labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
     refuse_taken(None if resume else out)
-    frozen = load_frozen(encoder, clips, untrained, seed)
+    frozen = load_frozen(encoder, clips, window, untrained, seed)
     world = distributed.start(device)
-    probe = build_seeded(lambda: LinearProbe(frozen, len(clips.classes)), seed)
+    task = Task(clips.classes, clips.max_bodies, single_body)
+    probe = build_seeded(lambda: LinearProbe(frozen, task), seed)
     probe.to(world.device)
-    labels = torch.tensor(clips.labels[test], device=world.device)
-    features = extract(frozen, clips, test, world, single_body, training.precision)
+
+    def features_of(positions: Positions) -> Tensor:
+        return extract(frozen, clips, positions, world, single_body, training.precision)
+
     batches: ClipBatches | FeatureBatches
     if cache_features:
-        cached = extract(frozen, clips, train, world, single_body, training.precision)
-        batches = FeatureBatches(cached, clips, train, training.batch_size, seed)
+        blank = torch.zeros(len(labelled.train), frozen.config.dim, device=world.device)
+        cached = blank if check else features_of(labelled.train)
+        batches = FeatureBatches(cached, clips, labelled.train, training.batch_size, seed)
     else:
         window, seen = frozen.config.window, view if augment else None
-        batches = ClipBatches(clips, train, training.batch_size, seed, window, seen, single_body, world.device)
-
-    @torch.no_grad()
-    def predict() -> torch.Tensor:
-        probe.eval()
-        return probe.logits(features).argmax(1)
-
-    def after_epoch() -> Row:
-        correct = int((predict() == labels).sum())
-        return {"correct": correct, "seen": len(labels), "accuracy": correct / len(labels)}
-
-    run = open_run(out, "linear", config, resume, world)
-    outcome = fit(
+        batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, seen, single_body, world.device)
+    if check:
+        read = [*labelled.asked.values(), *([labelled.train] if cache_features else [])]
+        return check_run(probe, world, training, batches, features_of, np.concatenate(read))
+    features = {name: features_of(positions) for name, positions in labelled.asked.items()}
+    return train_classifier(
         probe,
         batches,
+        labelled,
+        lambda name: torch.cat([probe.scores(rows) for rows in features[name].split(CHUNK)]),  # as maskel evaluate does
         training,
-        run,
+        open_run(out, "linear", config, resume, world),
         world,
-        resume=resume,
-        data_hash=clips.split_hash(benchmark, "train"),
-        name_clips=lambda some: [clips.clips[int(clip)].name for clip in some],
-        after_epoch=after_epoch,
+        resume,
+        {"kind": "linear", "encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed},
     )
-    if world.leads:
-        predicted = predict()
-        write_predictions(run, clips, test, predicted.tolist())
-        run.write_result(
-            {
-                "kind": "linear",
-                "encoder": str(encoder),
-                "untrained": untrained,
-                **describe(clips, benchmark),
-                "seed": seed,
-                **count(predicted, labels, clips.classes, len(test)),
-                "last_epoch": _epoch(outcome.rows[-1]),
-                "best_epoch": _epoch(max(outcome.rows, key=lambda row: row["accuracy"])),
-                "epochs": training.epochs,
-                "precision": resolved(training.precision, world.device),
-                "minutes": outcome.minutes,
-                "processes": world.size,
-            }
-        )
-    return run
 
 
-def _check(augment: bool, cache_features: bool, training: SGDTraining) -> None:
-    if cache_features and augment:
-        raise InputError("cache_features: the random view changes every epoch; add --augment false")
-    if training.accumulate != 1:
-        raise InputError("training: linear evaluation normalises over the whole batch; accumulate must be 1")
-    if training.batch_size < 2:
-        raise InputError("training: batch normalisation needs a batch_size of 2 or more")
-
-
-def _epoch(row: Row) -> dict[str, float | int]:
-    return {"epoch": int(row["epoch"]), "correct": int(row["correct"]), "accuracy": row["accuracy"]}
-
-
-def load_frozen(path: Path, clips: SkeletonSet, untrained: bool, seed: int) -> Encoder:
-    """The encoder to evaluate, or one of the same sizes with random weights.
+def load_frozen(path: Path, clips: SkeletonSet, window: int | None, untrained: bool, seed: int) -> Encoder:
+    """The encoder to evaluate, adapted to the set's layout and the window, or one of its sizes with random weights.
 
     Raises:
-        InputError: If its layout or coordinates are not the set's.
+        InputError: If its channels are not the set's, or it cannot be adapted.
     """
-    encoder = load_encoder(path)
-    if (encoder.layout.name, encoder.coordinates) != (clips.layout.name, clips.coordinates):
-        raise InputError(
-            f"{path} reads layout {encoder.layout.name} in {encoder.coordinates}D, but {clips.path} holds "
-            f"{clips.layout.name} in {clips.coordinates}D; pre-train on a set of the same layout"
-        )
+    encoder = load_fitting(path, clips, window)
     if untrained:
-        encoder = build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.coordinates), seed)
-    return encoder.eval()
+        return build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed).eval()
+    if encoder.adapted:
+        note(encoder.adapted)
+    return encoder

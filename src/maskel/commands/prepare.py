@@ -1,24 +1,30 @@
 """``maskel prepare``: reads a data set's raw files in parallel and writes them once as a prepared set."""
 
 import hashlib
-import inspect
 import os
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from maskel.conversion import Conversion, conversion
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.reading import Reading, read_all
 from maskel.datasets.store_writer import SetWriter, refuse_existing
-from maskel.errors import BadFileError, InputError
+from maskel.datasets.trial import Choice, choose
+from maskel.errors import BadFileError, CutOffError, InputError
+from maskel.layouts import layout_named
 from maskel.sequence import Clip, SkeletonSequence
+from maskel.training.engine import Stopped
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SHOWN_FAULTS = 10
@@ -30,7 +36,7 @@ class BenchmarkSummary:
 
     Args:
         found: Clips in the prepared set.
-        published: Clips as published; None where no size is.
+        published: Clips as published; None where no size is, and for trial sets.
         duplicates: Clips that were dropped because an earlier clip has the same joints.
         note: The source's explanation of the sizes; may be empty.
     """
@@ -57,9 +63,13 @@ class PrepareSummary:
         seconds: Time taken.
         left_out: Files without a clip: listed as missing, or no body in any frame.
         duplicates: Clips dropped because an earlier clip has the same joints.
+        resumed: Files that an interrupted preparation had finished.
+        trial: The set was limited to some classes or clips, so that its sizes are not the published ones.
         faults: For each kind of fault the number of bad files.
         first_faults: The first bad files, a sentence each.
         benchmarks: For each benchmark its sizes.
+        missing_joints: Joints of these bodies and frames that the raw files lack; see the source's options.
+        conversion: What became of the source's joints, where the set has another layout.
     """
 
     out: Path
@@ -73,9 +83,13 @@ class PrepareSummary:
     seconds: float
     left_out: int
     duplicates: int
+    resumed: int
+    trial: bool
     faults: Mapping[str, int]
     first_faults: tuple[str, ...]
     benchmarks: Mapping[str, BenchmarkSummary]
+    missing_joints: int = 0
+    conversion: str = ""
 
 
 def prepare(
@@ -85,20 +99,33 @@ def prepare(
     workers: int = CORES,
     strict: bool = False,
     drop_duplicates: bool = False,
+    classes: Sequence[str] = (),
+    max_clips: int | None = None,
+    benchmarks: Sequence[str] = (),
+    to_layout: str | None = None,
 ) -> PrepareSummary:
     """Reads every raw file below ``roots`` and writes the prepared set ``out``; the result is the same for any workers.
+
+    If it is interrupted, what is done stays in the folder ``OUT.partial``, and the same call goes on; the finished set
+    equals one that was written at once, byte for byte.
 
     Args:
         source: The data set.
         roots: Folders, or archives, that hold its raw files.
-        out: Folder to write; must not exist. Nothing is left of it if anything fails.
+        out: Folder to write; must not exist. Nothing is left of it if the input is wrong.
         workers: Processes that read; >= 1.
         strict: Stop at the first bad file instead of leaving it out and counting it.
         drop_duplicates: Leave out clips whose joints equal those of an earlier clip bit for bit.
+        classes: For a trial set: names or numbers, from 1, of the classes to keep. Labels become dense.
+        max_clips: For a trial set: most clips to keep, spread over classes and both sides of every benchmark.
+        benchmarks: Benchmarks to write; all by default.
+        to_layout: Joint layout of the set, if not the source's own; the summary says what is invented and lost.
 
     Raises:
-        InputError: If ``out`` exists or cannot be written, nothing is found, or no file gives a clip.
+        InputError: If ``out`` exists or cannot be written, nothing is found, no file gives a clip, a class, benchmark
+            or layout is unknown, the joints do not convert, or ``OUT.partial`` was begun with other options or files.
         BadFileError: The first bad file, if ``strict``.
+        Stopped: If Ctrl-C or SIGTERM stopped it after some file was read.
     """
     start = time.perf_counter()
     refuse_existing(out)
@@ -107,43 +134,127 @@ def prepare(
     files = source.find(roots)
     if not files:
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")
+    known = source.benchmarks([])
+    if unknown := [name for name in benchmarks if name not in known]:
+        raise InputError(f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(known)}")
+    choice = choose(source, files, classes, max_clips)
+    kept_classes = tuple(source.classes[label] for label in choice.labels)
+    converted = _conversion(source, to_layout)
+    layout = converted.target if converted else source.layout
     tally = _Tally(drop_duplicates)
-    options = _options(source) | {"drop_duplicates": drop_duplicates}
-    sizes = _file_sizes(files)
+    workers = 1 if source.one_process else workers
+    options = source.recorded() | {
+        "drop_duplicates": drop_duplicates,
+        "classes": kept_classes if classes else (),
+        "max_clips": max_clips,
+        "benchmarks": benchmarks,
+        "to_layout": to_layout,
+    }
+    sizes = list(_file_sizes(choice.files))
+    job = {"strict": strict, "files": _fingerprint(choice.files)}
     with (
-        SetWriter(out, source.layout, source.classes, source.name, options) as writer,
+        _sigterm_as_ctrl_c(),
+        SetWriter(out, layout, kept_classes, source.name, options, source.channels, job=job) as writer,
         _progress() as progress,
-        closing(read_all(source, files, workers)) as readings,
     ):
-        task = progress.add_task("prepare", total=len(files), read=0.0, speed=0.0)
-        for size, reading in zip(sizes, readings, strict=True):
-            if strict and isinstance(reading, BadFileError):
-                raise reading
-            for sequence in tally.kept(reading):
-                writer.add(sequence)
-            tally.raw_size += size
-            read = tally.raw_size / 1e6
-            progress.update(task, advance=1, read=read, speed=read / (time.perf_counter() - start))
-        if not writer.clips:
-            raise InputError(f"none of the {len(files)} files gives a clip; {tally.why_none()}")
-        splits = source.benchmarks(writer.clips)
-        writer.finish(splits)
+        resumed = writer.recorded
+        for note in writer.recovered:
+            tally.count(note)
+        task = progress.add_task("prepare", total=len(choice.files), completed=resumed, read=0.0, speed=0.0)
+        read = 0.0
+        try:
+            with closing(read_all(source, choice.files[resumed:], workers)) as readings:
+                for done, reading in enumerate(readings, resumed):
+                    if strict and isinstance(reading, BadFileError):
+                        raise reading
+                    sequences, note = tally.sift(_chosen(reading, choice))
+                    for sequence in sequences:
+                        if converted:
+                            sequence = replace(sequence, joints=converted.apply(sequence.joints), layout=layout)
+                        writer.add(sequence)
+                    tally.count(note)
+                    writer.record(note)
+                    read += sizes[done] / 1e6
+                    progress.update(task, advance=1, read=read, speed=read / (time.perf_counter() - start))
+            if not writer.clips:
+                raise InputError(f"none of the {len(choice.files)} files gives a clip; {tally.why_none()}")
+            splits = {
+                name: split for name, split in source.benchmarks(writer.clips).items() if name in (benchmarks or known)
+            }
+            writer.finish(splits)
+        except KeyboardInterrupt:
+            if not writer.recorded:
+                raise
+            raise Stopped(
+                f"stopped after {writer.recorded:,} of {len(choice.files):,} files, which {writer.partial} keeps; "
+                "the same command goes on"
+            ) from None
+        except CutOffError as error:
+            if not writer.recorded:
+                raise
+            raise CutOffError(f"{error}; {writer.partial} keeps what is done, and the same command goes on") from error
+    trial = bool(classes) or max_clips is not None
     return PrepareSummary(
         out=out,
-        files=len(files),
+        files=len(choice.files),
         clips=len(writer.clips),
-        bodies=tally.bodies,
-        frames=tally.frames,
+        bodies=sum(bodies for bodies, _ in writer.sizes),
+        frames=sum(frames for _, frames in writer.sizes),
         classes=len({clip.label for clip in writer.clips}),
         size=sum(path.stat().st_size for path in out.iterdir()),
-        raw_size=round(tally.raw_size),
+        raw_size=round(sum(sizes)),
         seconds=time.perf_counter() - start,
         left_out=tally.left_out,
         duplicates=len(tally.duplicates),
+        resumed=resumed,
+        trial=trial,
         faults=dict(tally.faults),
         first_faults=tuple(map(str, tally.first_faults)),
-        benchmarks=_benchmarks(source, splits, writer.clips, tally.duplicates),
+        benchmarks=_benchmarks(source, splits, tally.duplicates, trial),
+        missing_joints=tally.missing_joints,
+        conversion=converted.describe() if converted else "",
     )
+
+
+def _conversion(source: Source, to_layout: str | None) -> Conversion | None:
+    if to_layout is None or layout_named(to_layout) == source.layout:
+        return None
+    if source.may_miss_joints:
+        raise InputError(
+            "a joint that is missing as zeros cannot be averaged with others; to convert the layout, fill the gaps "
+            "(--missing interpolate)"
+        )
+    return conversion(source.layout, layout_named(to_layout))
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Within, SIGTERM raises KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _chosen(reading: Reading, choice: Choice) -> Reading:
+    """Those clips of a file that the set keeps, with their labels in the set."""
+    if isinstance(reading, BadFileError):
+        return reading
+    kept = [sequence for sequence in reading if choice.clips is None or sequence.clip.name in choice.clips]
+    return [
+        sequence
+        if (label := choice.labels[sequence.clip.label]) == sequence.clip.label
+        else replace(sequence, clip=replace(sequence.clip, label=label))
+        for sequence in kept
+    ]
 
 
 @dataclass
@@ -151,38 +262,43 @@ class _Tally:
     """Counts what becomes of each file."""
 
     drop_duplicates: bool
-    raw_size: float = 0.0
-    bodies: int = 0
-    frames: int = 0
     left_out: int = 0
+    missing_joints: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     first_faults: list[BadFileError] = field(default_factory=list)
     duplicates: list[Clip] = field(default_factory=list)
-    seen: set[bytes] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
 
-    def kept(self, reading: Reading) -> Iterator[SkeletonSequence]:
-        """The clips of one file that go into the set."""
+    def sift(self, reading: Reading) -> tuple[list[SkeletonSequence], dict[str, Any]]:
+        """The clips of one file that go into the set, and a note of what became of the file, as JSON can hold it."""
         if isinstance(reading, BadFileError):
-            self.faults[reading.kind] += 1
-            if len(self.first_faults) < SHOWN_FAULTS:
-                self.first_faults.append(reading)
-            return
-        self.left_out += not reading
+            return [], {"fault": [str(reading.path), reading.kind, reading.found, reading.expected, reading.line]}
+        kept: list[SkeletonSequence] = []
+        note: dict[str, Any] = {"clips": len(reading), "duplicates": [], "contents": []}
         for sequence in reading:
-            if self.drop_duplicates and self._is_duplicate(sequence):
-                self.duplicates.append(sequence.clip)
-                continue
-            self.bodies += sequence.joints.shape[0]
-            self.frames += sequence.joints.shape[1]
-            yield sequence
+            if self.drop_duplicates:
+                joints = sequence.joints
+                content = hashlib.blake2b(str(joints.shape).encode() + joints.tobytes(), digest_size=16).hexdigest()
+                if content in self.seen or content in note["contents"]:
+                    note["duplicates"].append(astuple(sequence.clip))
+                    continue
+                note["contents"].append(content)
+            kept.append(sequence)
+        note["missing_joints"] = sum(sequence.missing_joints for sequence in kept)
+        return kept, note
 
-    def _is_duplicate(self, sequence: SkeletonSequence) -> bool:
-        joints = sequence.joints
-        content = hashlib.blake2b(str(joints.shape).encode() + joints.tobytes(), digest_size=16).digest()
-        if content in self.seen:
-            return True
-        self.seen.add(content)
-        return False
+    def count(self, note: Mapping[str, Any]) -> None:
+        """Adds one file, from this run or an interrupted one."""
+        if fault := note.get("fault"):
+            error = BadFileError(*fault)
+            self.faults[error.kind] += 1
+            if len(self.first_faults) < SHOWN_FAULTS:
+                self.first_faults.append(error)
+            return
+        self.left_out += not note["clips"]
+        self.missing_joints += note["missing_joints"]
+        self.duplicates += [Clip(*clip) for clip in note["duplicates"]]
+        self.seen.update(note["contents"])
 
     def why_none(self) -> str:
         if self.first_faults:
@@ -196,26 +312,41 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
     archives = {path: path.stat().st_size / count for path, count in members.items()}
     for file in files:
         try:
-            yield archives[file.path] if file.member else file.path.stat().st_size
+            yield archives[file.path] if file.member else _file_size(file.path)
         except OSError:
             yield 0  # reading it reports the fault
 
 
-def _options(source: Source) -> dict[str, object]:
-    """The arguments of the source's constructor, as far as it keeps them under their names."""
-    names = inspect.signature(type(source)).parameters
-    return {name: getattr(source, name) for name in names if hasattr(source, name)}
+def _file_size(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder that is one clip."""
+    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
+
+
+def _fingerprint(files: Sequence[RawFile]) -> str:
+    """Stands for the names, sizes and times of the files."""
+    state: dict[Path, str] = {}
+    content = hashlib.blake2b(digest_size=16)
+    for file in files:
+        for path in filter(None, (file.path, file.labels)):
+            if path not in state:
+                try:
+                    status = path.stat()
+                    state[path] = f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
+                except OSError:
+                    state[path] = f"{path.absolute()} unreadable"  # reading it reports the fault
+            content.update(f"{state[path]} {file.member}\n".encode(errors="surrogateescape"))
+    return content.hexdigest()
 
 
 def _benchmarks(
-    source: Source, splits: Mapping[str, Split], clips: Sequence[Clip], duplicates: Sequence[Clip]
+    source: Source, splits: Mapping[str, Split], duplicates: Sequence[Clip], trial: bool
 ) -> dict[str, BenchmarkSummary]:
     dropped = source.benchmarks(duplicates) if duplicates else {}
     summaries = {}
     for name, split in splits.items():
         found = _sizes(split)
-        published = source.published.get(name)
-        note = source.explain(name, found)
+        published = None if trial else source.published.get(name)
+        note = "" if trial else source.explain(name, found)
         duplicated = _sizes(dropped[name]) if name in dropped else (0, 0)
         summaries[name] = BenchmarkSummary(found, published, duplicated, note)
     return summaries
@@ -246,16 +377,23 @@ def show(summary: PrepareSummary, console: Console) -> None:
     table.add_row("bodies", f"{summary.bodies:,}")
     table.add_row("frames", f"{summary.frames:,}")
     table.add_row("size", f"{megabytes:,.1f} MB, {megabytes / max(raw, 1e-6):.1%} of {raw:,.1f} MB raw")
-    table.add_row("time", f"{summary.seconds:,.1f} s, {raw / max(summary.seconds, 1e-6):,.1f} MB/s")
+    speed = f", {raw / max(summary.seconds, 1e-6):,.1f} MB/s"
+    table.add_row("time", f"{summary.seconds:,.1f} s" + ("" if summary.resumed else speed))
+    if summary.resumed:
+        table.add_row("resumed", f"{summary.resumed:,} files had been read before")
     table.add_row("left out", f"{summary.left_out:,} files (listed as missing, or no body in any frame)")
     if summary.duplicates:
         table.add_row("duplicates", f"{summary.duplicates:,} clips dropped")
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.faults.items()))
     table.add_row("bad files", f"{sum(summary.faults.values()):,}" + (f" ({kinds})" if kinds else ""))
+    if summary.missing_joints:
+        table.add_row("missing joints", f"{summary.missing_joints:,}, counted by body and frame")
+    if summary.conversion:
+        table.add_row("layout", summary.conversion)
     console.print(table)
     sizes = Table("benchmark", "train", "test", "published", "duplicates dropped")
     for name, benchmark in summary.benchmarks.items():
-        published = _pair(benchmark.published) if benchmark.published else "unknown"
+        published = _pair(benchmark.published) if benchmark.published else "trial set" if summary.trial else "unknown"
         sizes.add_row(name, *(f"{count:,}" for count in benchmark.found), published, _pair(benchmark.duplicates))
     if summary.benchmarks:
         console.print(sizes)

@@ -12,7 +12,9 @@ from maskel.methods import METHODS
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
+from maskel.models.weights import TYPES, refuse_others
 from maskel.training import distributed
+from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, SingleBody, part
 from maskel.training.optim import AdamWTraining
@@ -34,7 +36,8 @@ def pretrain(
     device: str = "auto",
     out: Path | None = None,
     resume: bool = False,
-) -> RunFolder:
+    check: bool = False,
+) -> RunFolder | Check:
     """Pre-train an encoder on the training part of a benchmark; labels are not looked at.
 
     Args:
@@ -50,9 +53,10 @@ def pretrain(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
+        check: Only build everything, train two steps and say what the run would take; nothing is written.
 
     Returns:
-        The run folder, with ``encoder.safetensors`` and ``result.json``.
+        The run folder, with ``encoder.safetensors`` and ``result.json``; or what the check found.
 
     Raises:
         InputError: If data, options and model do not fit each other.
@@ -79,6 +83,8 @@ def pretrain(
     world = distributed.start(device)
     model.to(world.device)
     batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
+    if check:
+        return check_run(model, world, training, batches)
     run = open_run(out, "pretrain", config, resume, world)
     outcome = fit(
         model,
@@ -118,10 +124,13 @@ def load_method(run: RunFolder) -> MaskedMethod:
     """
     config = run.read_config()
     try:
-        name = config["method"]
-        method = METHODS[name](load_encoder(run.path), **config[name])
-        method.load_state_dict(run.load_state()["method"])
-    except (KeyError, TypeError, RuntimeError) as fault:
+        kind, options = METHODS[config["method"]], config[config["method"]]
+        encoder, weights = load_encoder(run.path), run.load_state()["method"]
+        found = {name: (TYPES[tensor.dtype], list(tensor.shape)) for name, tensor in weights.items()}
+        refuse_others(lambda: kind(encoder, **options), found)
+        method = kind(encoder, **options)
+        method.load_state_dict(weights)
+    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as fault:
         raise InputError(f"{run.path}: expected a pre-training run whose {STATE} fits its options") from fault
     return method.eval()
 
@@ -138,4 +147,4 @@ def _all_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build(name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int) -> MaskedMethod:
-    return build_seeded(lambda: METHODS[name](Encoder(clips.layout, config, clips.coordinates), **options), seed)
+    return build_seeded(lambda: METHODS[name](Encoder(clips.layout, config, clips.channels), **options), seed)

@@ -31,8 +31,13 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
     return write_page(render(read_runs(runs), clips), out)
 
 
-def write_page(page: str, out: Path) -> Path:
-    """Write a whole HTML page.
+def write_page(page: str, out: Path, option: str = "--out") -> Path:
+    """Write a whole page.
+
+    Args:
+        page: Its text.
+        out: The file.
+        option: What the user gave the file with.
 
     Raises:
         InputError: If it cannot be written.
@@ -41,5 +46,5 @@ def write_page(page: str, out: Path) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, page.encode(errors="backslashreplace"))
     except OSError as fault:
-        raise InputError(f"{out}: the page cannot be written ({fault.strerror}); choose another --out") from fault
+        raise InputError(f"{out}: the page cannot be written ({fault.strerror}); choose another {option}") from fault
     return out

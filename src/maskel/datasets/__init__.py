@@ -1,9 +1,15 @@
 """Data sets: the sources that `maskel prepare` knows, and the prepared sets it writes."""
 
 from maskel.datasets.base import Source
+from maskel.datasets.folder import Folder
+from maskel.datasets.npz import Npz
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.nw_ucla import NwUcla
+from maskel.datasets.pku_mmd import PKU1, PKU2
+from maskel.datasets.pyskl import Pyskl
 from maskel.datasets.synthetic import Synthetic
 
-SOURCES: dict[str, type[Source]] = {source.name: source for source in (NTU60, NTU120, NwUcla, Synthetic)}
+SOURCES: dict[str, type[Source]] = {
+    source.name: source for source in (NTU60, NTU120, PKU1, PKU2, NwUcla, Folder, Npz, Pyskl, Synthetic)
+}
 """Every source by its name on the command line."""

@@ -1,5 +1,6 @@
 """What `maskel prepare` knows of a data set: where its files are, how one is read, and its benchmarks."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,20 +8,22 @@ from pathlib import Path
 from typing import ClassVar
 
 from maskel.layouts import Layout
-from maskel.sequence import Clip, SkeletonSequence
+from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """One raw file: a path, or a member of a zip archive.
+    """One raw file: a path, or a part of a file that holds several.
 
     Args:
         path: The file, or the archive that holds it.
         member: Name inside the archive; empty for a plain file.
+        labels: The file that holds its labels, where that is another one.
     """
 
     path: Path
     member: str = ""
+    labels: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.path}/{self.member}" if self.member else str(self.path)
@@ -44,11 +47,17 @@ class Source(ABC):
 
     name: ClassVar[str]
     """Name on the command line."""
-    layout: ClassVar[Layout]
-    classes: ClassVar[tuple[str, ...]]
+    layout: Layout
+    """Layout, classes and channels may depend on the files; they are asked for after `find`."""
+    classes: tuple[str, ...]
     """Class names; label i is ``classes[i]``."""
-    published: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    channels: Channels = XYZ
+    published: Mapping[str, tuple[int, int]] = {}
     """Published sizes (train, test) of each benchmark, to compare a finished set with."""
+    one_process: ClassVar[bool] = False
+    """All clips stand in one file that is read front to back; more processes would only read it again."""
+    may_miss_joints: bool = False
+    """Whether single joints may be missing, all zero, in a body that exists; such a set's layout is not converted."""
 
     @abstractmethod
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
@@ -66,9 +75,25 @@ class Source(ABC):
             BadFileError: If the file is not what it should be: file, line, found, expected.
         """
 
+    def clips(self, file: RawFile) -> list[Clip]:
+        """What is known of a file's clips; those without a body may be among them.
+
+        Trial sets are chosen by it. A source that knows it without reading joints overrides this, so that no file is
+        read in vain.
+
+        Raises:
+            BadFileError: If the file is not what it should be.
+        """
+        return [sequence.clip for sequence in self.read(file)]
+
     @abstractmethod
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """For each benchmark of this data set which of ``clips`` are training and test clips."""
+
+    def recorded(self) -> dict[str, object]:
+        """What the set records as its source's options: the constructor's arguments, as far as they are kept."""
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Why a finished benchmark may have ``found`` (train, test) clips instead of the published number."""

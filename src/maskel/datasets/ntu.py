@@ -68,7 +68,7 @@ Rule = tuple[Callable[[Clip], str], frozenset[int]]
 class NTU(Source):
     """What NTU RGB+D 60 and 120 have in common; a subclass names its actions and benchmarks."""
 
-    layout: ClassVar[Layout] = NTU25
+    layout: Layout = NTU25
     title: ClassVar[str]
     rules: ClassVar[Mapping[str, Rule]]
 
@@ -108,16 +108,20 @@ class NTU(Source):
         Raises:
             BadFileError: If the file or its name is not what it should be.
         """
-        clip = _clip(file.path)
-        if clip.name in self.missing:
+        if not (clips := self.clips(file)):
             return []
         recording = parse_skeleton(_content(file.path), file.path)
         bodies = _bodies(recording)
         if not bodies:
             return []
         tracks = select_bodies(bodies, int(np.count_nonzero(recording.body_counts)))
-        joints = _centre(tracks) if tracks.any() else tracks
-        return [SkeletonSequence(clip, joints, self.layout)] if joints.any() else []
+        joints = centre(tracks) if tracks.any() else tracks
+        return [SkeletonSequence(clips[0], joints, self.layout)] if joints.any() else []
+
+    def clips(self, file: RawFile) -> list[Clip]:
+        """The clip that a file's name describes; none if the missing lists name it."""
+        clip = _clip(file.path)
+        return [] if clip.name in self.missing else [clip]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Each benchmark's clips, by performer, camera or setup and then by name, as published."""
@@ -151,8 +155,8 @@ class NTU60(NTU):
 
     name: ClassVar[str] = "ntu60"
     title: ClassVar[str] = "NTU RGB+D"
-    classes: ClassVar[tuple[str, ...]] = ACTIONS[:60]
-    published: ClassVar[Mapping[str, tuple[int, int]]] = {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}
+    classes: tuple[str, ...] = ACTIONS[:60]
+    published: Mapping[str, tuple[int, int]] = {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}
     rules: ClassVar[Mapping[str, Rule]] = {
         "xsub": (attrgetter("subject"), NTU60_PERFORMERS),
         "xview": (attrgetter("camera"), TRAINING_CAMERAS),
@@ -175,8 +179,8 @@ class NTU120(NTU):
 
     name: ClassVar[str] = "ntu120"
     title: ClassVar[str] = "NTU RGB+D 120"
-    classes: ClassVar[tuple[str, ...]] = ACTIONS
-    published: ClassVar[Mapping[str, tuple[int, int]]] = {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)}
+    classes: tuple[str, ...] = ACTIONS
+    published: Mapping[str, tuple[int, int]] = {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)}
     rules: ClassVar[Mapping[str, Rule]] = {
         "xsub": (attrgetter("subject"), NTU120_PERFORMERS),
         "xset": (attrgetter("setup"), TRAINING_SETUPS),
@@ -239,11 +243,12 @@ def _bodies(recording: SkeletonFile) -> list[TrackedBody]:
     ]
 
 
-def _centre(joints: Float32[np.ndarray, "m t v c"]) -> Float32[np.ndarray, "m t v c"]:
-    """Moves the origin to the spine of the first body in its first frame; absent frames stay zero."""
+def centre(joints: Float32[np.ndarray, "m t v c"]) -> Float32[np.ndarray, "m t v c"]:
+    """Moves the origin to the spine of the first body, in the first frame it exists; absent frames stay zero."""
     absent = joints.reshape(*joints.shape[:2], -1).sum(axis=-1) == 0  # (M, T), as published by the sum
-    first = joints[0].any(axis=(1, 2)).argmax()
-    centred = joints - joints[0, first, NTU25.index("spine_mid")]
+    body = joints.any(axis=(1, 2, 3)).argmax()
+    first = joints[body].any(axis=(1, 2)).argmax()
+    centred = joints - joints[body, first, NTU25.index("spine_mid")]
     centred[absent] = 0
     return centred
 

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.json_file import parse_json
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import KINECT20, Layout
 from maskel.sequence import Clip, SkeletonSequence
@@ -45,8 +46,8 @@ class NwUcla(Source):
     """
 
     name: ClassVar[str] = "nw_ucla"
-    layout: ClassVar[Layout] = KINECT20
-    classes: ClassVar[tuple[str, ...]] = (
+    layout: Layout = KINECT20
+    classes: tuple[str, ...] = (
         "pick up with one hand",
         "pick up with two hands",
         "drop trash",
@@ -58,7 +59,7 @@ class NwUcla(Source):
         "throw",
         "carry",
     )
-    published: ClassVar[Mapping[str, tuple[int, int]]] = {"xview": (1020, 464)}
+    published: Mapping[str, tuple[int, int]] = {"xview": (1020, 464)}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """The skeleton files below ``roots`` (folders, or zip archives), by name.
@@ -85,6 +86,10 @@ class NwUcla(Source):
         if not np.isfinite(centred).all():
             raise BadFileError(str(file), "not a number", "a coordinate that is no finite float32", "metres")
         return [SkeletonSequence(clip, centred[np.newaxis], self.layout)] if centred.any() else []
+
+    def clips(self, file: RawFile) -> list[Clip]:
+        """The clip that a file's name describes."""
+        return [_clip(file)]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """``xsub``: odd against even subjects. ``xview``: views 1 and 2 against view 3."""
@@ -160,13 +165,7 @@ def _content(file: RawFile) -> bytes:
 
 def _joints(file: RawFile, content: bytes, label: int) -> Float64[np.ndarray, "t v c"]:
     """The coordinates as they stand in the file, if its label is that of the action in its name."""
-    try:
-        document = json.loads(content)
-    except json.JSONDecodeError as error:
-        kind = "truncated" if error.pos >= len(error.doc.rstrip()) else "not text"
-        raise BadFileError(str(file), kind, error.msg, "JSON", line=error.lineno) from error
-    except (ValueError, RecursionError) as error:  # another encoding, a number of thousands of digits, deep nesting
-        raise BadFileError(str(file), "not text", str(error), "JSON") from error
+    document = parse_json(content, str(file))
     if not isinstance(document, dict) or not {"skeletons", "label"} <= document.keys():
         raise BadFileError(str(file), "not text", "JSON of another form", "an object with skeletons and label")
     if type(document["label"]) is not int or document["label"] != label + 1:

@@ -2,7 +2,9 @@
 
 import math
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -10,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
 from maskel.datasets.base import RawFile, Source
-from maskel.errors import BadFileError, InputError
+from maskel.errors import BadFileError, CutOffError
 from maskel.sequence import SkeletonSequence
 
 CHUNK = 16
@@ -29,8 +31,10 @@ def read_all(source: Source, files: Sequence[RawFile], workers: int) -> Generato
         workers: Processes that read, >= 1; with one, this process reads itself.
 
     Raises:
-        InputError: If a worker process is ended from outside.
+        CutOffError: If a worker process is ended from outside.
     """
+    if not files:
+        return
     if workers == 1:
         for file in files:
             yield _read(source, file)
@@ -56,7 +60,7 @@ def _answer(future: "Future[list[Reading]]") -> list[Reading]:
     try:
         return future.result()
     except BrokenProcessPool as error:
-        raise InputError("a worker process was ended from outside (out of memory?); use fewer workers") from error
+        raise CutOffError("a worker process was ended from outside (out of memory?); use fewer workers") from error
 
 
 _worker_source: list[Source] = []
@@ -65,6 +69,14 @@ _worker_source: list[Source] = []
 def _start_worker(source: Source) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the main one ends the workers
     _worker_source[:] = [source]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end its workers, and they would wait for work for ever."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _read_chunk(files: Sequence[RawFile]) -> list[Reading]:

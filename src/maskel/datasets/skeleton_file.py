@@ -107,7 +107,7 @@ def _parse_columns(data: bytes) -> SkeletonFile | None:
 
     bounds = ends[last[joint_lines - 1][..., None] + np.arange(4)]  # (N, V, 4): where x, y and z begin and end
     starts = (bounds[..., :3] + np.array([len(line_end), 1, 1])).ravel()
-    coordinates = _decode_decimals(text, starts, bounds[..., 1:].ravel())
+    coordinates = decode_decimals(text, starts, bounds[..., 1:].ravel())
     if coordinates is None or not (np.abs(coordinates) < COORDINATE_LIMIT).all():
         return None
     body_ids = np.array([int(name) for name in ids], dtype=np.uint64)
@@ -149,7 +149,7 @@ def _locate_bodies(
 POWERS_OF_TEN = 10 ** np.arange(15, dtype=np.uint64)
 
 
-def _decode_decimals(
+def decode_decimals(
     text: bytes, starts: Int64[np.ndarray, " fields"], ends: Int64[np.ndarray, " fields"]
 ) -> Float64[np.ndarray, " fields"] | None:
     """``float(text[start:end])`` of many fields; None if one is not a number.
@@ -190,11 +190,11 @@ def _decode_decimals(
     scale = POWERS_OF_TEN[np.clip(decimals, 0, len(POWERS_OF_TEN) - 1)]
     numbers = (whole * scale + words[0] * np.uint64(10**8) + words[1]) / scale.astype(np.float64)
     numbers *= 1.0 - 2.0 * negative
-    for field in np.flatnonzero(~plain):
-        try:
-            numbers[field] = float(text[starts[field] : ends[field]])
-        except ValueError:
-            return None
+    other = np.flatnonzero(~plain)
+    try:
+        numbers[other] = [float(field) for field in _fields_between(text, starts[other], ends[other])]
+    except ValueError:
+        return None
     return numbers
 
 

@@ -8,20 +8,43 @@ import csv
 import hashlib
 import json
 import tokenize
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.errors import InputError
 from maskel.layouts import Layout, layout_named
-from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
+from maskel.sequence import CHANNELS, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence, num_coordinates
+
+
+def names_hash(names: Sequence[str]) -> str:
+    """16 hexadecimal digits that stand for the names of clips and their order (SHA-256)."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class BodyFrames:
+    """All bodies of some clips in all frames in which they exist, by clip, body and frame.
+
+    Args:
+        joints: (R, V, C) float32 coordinates as they stand in the set; those of a damaged set may not be finite.
+        clip: (R,) position of the clip.
+        body: (R,) which of its bodies.
+        frame: (R,) frame, from 0.
+    """
+
+    joints: Float32[np.ndarray, "r v c"]
+    clip: Int64[np.ndarray, " r"]
+    body: Int64[np.ndarray, " r"]
+    frame: Int64[np.ndarray, " r"]
 
 
 class SkeletonSet:
@@ -33,7 +56,8 @@ class SkeletonSet:
         path: Its folder.
         layout: Joint layout of every clip.
         classes: Class names; label i is ``classes[i]``.
-        coordinates: Coordinates C of a joint.
+        channels: What the C numbers of a joint are.
+        coordinates: How many of them are coordinates.
         source: Name of the source it was prepared from.
         options: The source's options.
         frames: (N,) frames T of each clip.
@@ -51,15 +75,22 @@ class SkeletonSet:
         self.classes: tuple[str, ...] = tuple(meta["classes"])
         self.source: str = meta["source"]
         self.options: dict[str, Any] = meta["options"]
-        self.coordinates: int = meta["coordinates"]
+        self.channels: Channels = tuple(meta.get("channels", XYZ))
+        self.coordinates = num_coordinates(self.channels)
         counts = meta["counts"]
         self._columns = _read_clips(path / files.CLIPS, counts["clips"])
         self.labels = _integers(self._columns["label"])
         self.bodies = _integers(self._columns["bodies"])
         self.frames = _integers(self._columns["frames"])
         _require(bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames")
+        fits = (self.bodies <= files.MOST_BODIES) & (self.frames <= files.MOST_BODY_FRAMES // self.bodies)
+        _require(bool(fits.all()), files.CLIPS, "a clip with more bodies or frames than a set may hold")
         in_classes = bool((self.labels >= 0).all() and (self.labels < len(self.classes)).all())
         _require(in_classes, files.CLIPS, f"a label outside 0 to {len(self.classes) - 1}")
+        self._first_frames = _integers(self._columns["first_frame"])
+        self._end_frames = _integers(self._columns["end_frame"])
+        ordered = bool(((self._first_frames >= 0) & (self._first_frames <= self._end_frames)).all())
+        _require(ordered, files.CLIPS, "a clip that ends before its first frame")
         self.max_bodies = int(self.bodies.max())
         self._segments = np.array(_map(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4)), np.int64)
         self._rows = np.cumsum(self._segments[:, 3]) - self._segments[:, 3]  # first row of each segment
@@ -67,7 +98,7 @@ class SkeletonSet:
         self._bounds = np.searchsorted(self._segments[:, 0], np.arange(len(self) + 1))  # segments of clip i: [i, i + 1)
         self.valid_frames = _valid_frames(self._segments, self.frames)
         _require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
-        joints_shape = (counts["rows"], len(self.layout), self.coordinates)
+        joints_shape = (counts["rows"], len(self.layout), len(self.channels))
         self._joints = np.asarray(_map(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
         self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, len(self))
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
@@ -99,8 +130,9 @@ class SkeletonSet:
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
         """Name, label and origin of each clip."""
-        origin = (self._columns[name] for name in ("subject", "camera", "setup", "replication"))
-        return tuple(map(Clip, self._columns["name"], self.labels.tolist(), *origin))
+        typed = {"label": self.labels, "first_frame": self._first_frames, "end_frame": self._end_frames}
+        columns = (typed[name].tolist() if name in typed else self._columns[name] for name in files.CLIP_FIELDS)
+        return tuple(map(Clip, *columns))
 
     def split(self, benchmark: str, part: str) -> Int64[np.ndarray, " n"]:
         """Positions of the clips of one part of a benchmark, in the published order.
@@ -125,12 +157,19 @@ class SkeletonSet:
         Raises:
             InputError: If the set has no such benchmark or part.
         """
+        return self.names_hash(self.split(benchmark, part))
+
+    def names_hash(self, positions: Int64[np.ndarray, " n"]) -> str:
+        """What `split_hash` is of a part, of any clips."""
         names = self._columns["name"]
-        text = "\n".join(names[position] for position in self.split(benchmark, part).tolist())
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return names_hash([names[position] for position in positions.tolist()])
 
     def sequence(self, position: int) -> SkeletonSequence:
-        """The clip at ``position``, every coordinate as it was written (but -0.0 in an absent body is 0.0)."""
+        """The clip at ``position``, every coordinate as it was written (but -0.0 in an absent body is 0.0).
+
+        Raises:
+            InputError: If a coordinate is not finite: the file was changed after it was written.
+        """
         if not 0 <= position < len(self):
             raise IndexError(f"found position {position}, expected 0 to {len(self) - 1}")
         shape = (int(self.bodies[position]), int(self.frames[position]), *self._joints.shape[1:])
@@ -139,7 +178,26 @@ class SkeletonSet:
         segments, rows = self._segments[start:end].tolist(), self._rows[start:end].tolist()
         for (_, body, first, length), row in zip(segments, rows, strict=True):
             joints[body, first : first + length] = self._joints[row : row + length]
+        self._require_finite(joints[None], np.array([position]))
         return SkeletonSequence(self.clips[position], joints, self.layout)
+
+    @property
+    def num_body_frames(self) -> int:
+        """Frames of all bodies of all clips, those in which they exist."""
+        return len(self._joints)
+
+    def body_frames(self, start: int, stop: int) -> BodyFrames:
+        """The clips from position ``start`` to before ``stop`` without their absent frames; ``joints`` is a view."""
+        clip, body, first, length = self._segments[self._bounds[start] : self._bounds[stop]].T
+        row = self._rows[self._bounds[start]]
+        ends = np.cumsum(length)
+        within = np.arange(ends[-1]) - np.repeat(ends - length, length)
+        return BodyFrames(
+            joints=self._joints[row : row + ends[-1], :, : self.coordinates],
+            clip=np.repeat(clip, length),
+            body=np.repeat(body, length),
+            frame=np.repeat(first, length) + within,
+        )
 
     def gather(
         self, positions: Int64[np.ndarray, " b"], bodies: int, single_body: Literal["zero", "copy"] = "zero"
@@ -154,6 +212,9 @@ class SkeletonSet:
                 published scripts), or a copy of the body (NTU RGB+D 120's). ``present`` is False for both.
 
         A clip whose bodies all come after its valid length counts its first body as present, and all zero.
+
+        Raises:
+            InputError: If a coordinate is not finite: the file was changed after it was written.
         """
         if bodies < 1:
             raise ValueError(f"found {bodies} bodies, expected at least 1")
@@ -170,6 +231,7 @@ class SkeletonSet:
                     kept = min(length, valid - first)
                     joints[slot, body, first : first + kept] = self._joints[row : row + kept]
                     present[slot, body] = True
+        self._require_finite(joints, positions)
         present[:, 0] |= ~present.any(axis=1)
         if single_body == "copy" and bodies >= 2:
             alone = np.flatnonzero(self.bodies[positions] == 1)
@@ -180,7 +242,15 @@ class SkeletonSet:
             present=torch.from_numpy(present),
             labels=torch.from_numpy(self.labels[positions]),
             clips=torch.from_numpy(positions.copy()),
+            channels=self.channels,
         )
+
+    def _require_finite(self, joints: Float32[np.ndarray, "b m t v c"], positions: Int64[np.ndarray, " b"]) -> None:
+        """Checked where clips are read: opening a set does not look at the joints."""
+        finite = np.isfinite(joints)
+        if not finite.all():
+            name = self.clips[int(positions[~finite.all(axis=(1, 2, 3, 4))][0])].name
+            raise InputError(f"{self.path}: clip {name} holds a coordinate that is not finite; prepare the set again")
 
 
 # what reading a damaged folder raises: this module's own checks are ValueErrors, the rest comes from the parsers
@@ -199,9 +269,10 @@ def _read_meta(path: Path) -> dict[str, Any]:
     meta = json.loads(path.read_bytes())
     _require(isinstance(meta, dict) and meta.get("format") == files.FORMAT, path.name, "another format")
     version = meta.get("version")
-    _require(version == files.VERSION, path.name, f"version {version} of the format, expected {files.VERSION}")
-    counts = [meta["coordinates"], *(meta["counts"][name] for name in ("clips", "segments", "rows"))]
+    _require(version == files.VERSION, path.name, f"version {version} of the set's format, expected {files.VERSION}")
+    counts = [meta["counts"][name] for name in ("clips", "segments", "rows")]
     _require(all(type(count) is int and count >= 1 for count in counts), path.name, "a count that is not one")
+    _require(tuple(meta.get("channels", XYZ)) in CHANNELS, path.name, "unknown channels")
     names = [meta["layout"], meta["source"], *meta["classes"]]
     _require(all(isinstance(name, str) for name in names), path.name, "a name that is not text")
     _require(isinstance(meta["classes"], list) and isinstance(meta["options"], dict), path.name, "a wrong type")

@@ -7,37 +7,55 @@ Only this module and `maskel.datasets.store`, which reads the folder, know its f
 * ``segments.npy``: int32 (S, 4), the runs of consecutive frames of one body: clip, body, first frame, number of
   frames; sorted. The rows of the runs follow each other in ``joints.npy``, so that the first row of a run is the sum
   of the lengths before it; storing it would allow the two to disagree.
-* ``clips.csv``: one line per clip: name, label, subject, camera, setup, replication, bodies M, frames T.
+* ``clips.csv``: one line per clip: the fields of `maskel.sequence.Clip`, then bodies M and frames T.
 * ``splits.json``: for each benchmark the positions of its training and test clips, in the published order.
-* ``meta.json``: format and version, layout, class names, source with its options, counts.
+* ``meta.json``: format and version, layout, channels, class names, source with its options, counts.
 
 Equal clips give equal files, byte for byte.
+
+While it is written, the folder is ``set`` in a folder ``OUT.partial``. Of a job that may be interrupted, a
+``journal.jsonl`` lies beside it: a line that says what the job is, then a line for each finished raw file with its
+clips, the checksum of their joints, and the caller's note, after a checksum of its own. Joints go to the operating
+system before their line. So a line that is whole and agrees with the joints can be trusted; the first that does not,
+and all after it, are done again.
 """
 
 import csv
+import errno
 import json
+import os
 import secrets
 import shutil
+import sys
+import zlib
 from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple
-from io import BufferedWriter
+from dataclasses import astuple, fields
+from io import BufferedRandom, FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
 from maskel import __version__
 from maskel.datasets.base import Split
-from maskel.errors import InputError
+from maskel.errors import CutOffError, InputError
 from maskel.layouts import Layout
-from maskel.sequence import Clip, SkeletonSequence
+from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
+
+if sys.platform != "win32":
+    import fcntl
 
 FORMAT = "maskel prepared set"
-VERSION = 1
+VERSION = 2
 JOINTS, SEGMENTS, CLIPS, SPLITS, META = "joints.npy", "segments.npy", "clips.csv", "splits.json", "meta.json"
-CLIP_COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "bodies", "frames")
+JOURNAL = "journal.jsonl"
+CLIP_FIELDS = tuple(field.name for field in fields(Clip))
+CLIP_COLUMNS = (*CLIP_FIELDS, "bodies", "frames")
+MOST_BODIES, MOST_BODY_FRAMES = 100, 2**20
+"""Of a clip. A reader takes memory for absent ones too, so a file must not claim what it likes."""
 JOINTS_DTYPE = np.dtype("<f4")
 SEGMENTS_DTYPE = np.dtype("<i4")
 
@@ -56,7 +74,8 @@ class SetWriter:
     """Streams clips into a prepared set; a context manager.
 
     Everything is written to a temporary folder beside ``out``, which `finish` renames. If the ``with`` block is left
-    without `finish`, by an error or Ctrl-C say, nothing stays behind.
+    without `finish`, nothing stays behind; but of a ``job`` that is interrupted (any exception that is no `InputError`,
+    or a `CutOffError`) what `record` has seen stays, and a writer with the same arguments goes on from there.
 
     Args:
         out: Folder to write; must not exist.
@@ -64,66 +83,160 @@ class SetWriter:
         classes: Class names; label i is ``classes[i]``.
         source: Name of the data set's source.
         options: The source's options, for the record; sets are written sorted, paths and the like as text.
+        channels: What the C numbers of every joint are.
+        job: What distinguishes this preparation from others beside the arguments above, as JSON can hold it; None for
+            one that cannot be interrupted.
 
     Raises:
-        InputError: If ``out`` exists or cannot be written.
+        InputError: If ``out`` exists or cannot be written, or what another job has left is in the way.
     """
 
     def __init__(
-        self, out: Path, layout: Layout, classes: tuple[str, ...], source: str, options: Mapping[str, object]
+        self,
+        out: Path,
+        layout: Layout,
+        classes: tuple[str, ...],
+        source: str,
+        options: Mapping[str, object],
+        channels: Channels = XYZ,
+        job: Mapping[str, object] | None = None,
     ) -> None:
         self.out = out
         self.layout = layout
         self.classes = classes
         self.source = source
         self.options = options
+        self.channels = channels
         self.clips: list[Clip] = []
         """The clips added so far; a clip's place is its position in the set."""
+        self.sizes: list[tuple[int, int]] = []
+        """Bodies M and frames T of each clip."""
+        self.recovered: list[dict[str, Any]] = []
+        """What was given to `record` for each raw file in the interrupted runs that this one goes on from."""
+        self.recorded = 0
+        """Raw files that were recorded, those included."""
+        self.job = job
         self._names: set[str] = set()
-        self._sizes: list[tuple[int, int]] = []  # bodies M and frames T of each clip
         self._segments = array("i")
         self._rows = 0
-        self._coordinates = 0  # C, known from the first clip on
         self._header_bytes = 0
-        self._folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
-        self._file: BufferedWriter
+        self._since: list[list[object]] = []  # clips since the last record, with their sizes and runs
+        self._checksum = 0  # of the joints since the last record
+        self.partial = out.with_name(
+            f"{out.name}.partial" if job is not None else f".{out.name}.{secrets.token_hex(4)}.partial"
+        )
+        """Folder that holds the set until it is finished."""
+        self._folder = self.partial / "set"
+        self._file: BufferedRandom
+        self._journal: FileIO | None = None
 
     def __enter__(self) -> "SetWriter":
         refuse_existing(self.out)
         with self._writing():
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            self._folder.mkdir()
+            if self.job is not None and self.partial.exists() and not (self.partial / JOURNAL).is_file():
+                raise InputError(f"{self.partial} is in the way and is no unfinished set; move or remove it")
+            self.partial.mkdir(exist_ok=self.job is not None)
             try:
-                self._file = (self._folder / JOINTS).open("wb")
+                lines = self._open_journal()
+                self._folder.mkdir(exist_ok=True)
+                joints = self._folder / JOINTS
+                joints.touch()
+                self._file = joints.open("r+b")
+                self._write_header()
+                self._recover(lines)
             except BaseException:
-                self._remove()
+                if self._journal:
+                    self._journal.close()
+                if self.job is None:
+                    self._remove()
                 raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        wrong = kind is None or (issubclass(kind, InputError) and not issubclass(kind, CutOffError))
         try:
             self._file.close()
-        except OSError:  # a full disk may show again when the last bytes are flushed; they are removed all the same
+        except OSError:  # a full disk may show again when the last bytes are flushed; they are not recorded
             pass
         finally:
-            self._remove()
+            if wrong or self.job is None or not self.recorded:
+                self._remove()
+            if self._journal:
+                self._journal.close()
 
     def _remove(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)  # after `finish` there is no folder of this name
+        shutil.rmtree(self.partial, ignore_errors=True)  # after `finish` there is no folder of this name
+
+    def _open_journal(self) -> list[bytes]:
+        """Locks the job's journal and returns its whole lines after the first; none for a job that just begins."""
+        if self.job is None:
+            return []
+        self._journal = (self.partial / JOURNAL).open("a+b", buffering=0)
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise InputError(f"another process is writing {self.partial}; wait for it or stop it") from error
+        job = _plain_json({**self._meta(0), "counts": None, **self.job})
+        self._journal.seek(0)
+        first, *lines = self._journal.read().splitlines(keepends=True) or [b""]
+        if not first.endswith(b"\n"):
+            self._journal.truncate(0)
+            self._journal.write(job)
+            return []
+        if first != job:
+            raise InputError(
+                f"{self.partial} holds an unfinished set, but with other {_differences(first, job)}; give the options "
+                "and files it was begun with to go on, or remove it to start again"
+            )
+        return lines
+
+    def _recover(self, lines: list[bytes]) -> None:
+        """Takes over the raw files whose lines are whole and agree with the joints; the rest is cut off."""
+        trusted = 0
+        left = self._file.seek(0, os.SEEK_END) - self._header_bytes
+        self._file.seek(self._header_bytes)
+        for line in lines:
+            try:
+                seal, _, content = line.partition(b" ")
+                if int(seal, 16) != zlib.crc32(content):
+                    break
+                clips, checksum, note = json.loads(content)
+                size = sum(length for *_, runs in clips for *_, length in runs) * self._row_bytes
+                if not 0 <= size <= left or zlib.crc32(self._file.read(size)) != checksum:
+                    break
+                for *fields, bodies, frames, runs in clips:
+                    self._append(Clip(*fields), (bodies, frames), runs)
+            except (ValueError, TypeError):
+                break
+            self.recovered.append(note)
+            left -= size
+            trusted += len(line)
+        self.recorded = len(self.recovered)
+        self._since.clear()
+        self._file.seek(self._header_bytes + self._rows * self._row_bytes)
+        self._file.truncate()
+        if self._journal:
+            self._journal.truncate(self._journal.seek(0, os.SEEK_END) - sum(map(len, lines)) + trusted)
+
+    @property
+    def _row_bytes(self) -> int:
+        return len(self.layout) * len(self.channels) * JOINTS_DTYPE.itemsize
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise InputError(f"cannot write the prepared set {self.out}: {error.strerror or error}") from error
+            raise CutOffError(f"cannot write the prepared set {self.out}: {error.strerror or error}") from error
 
     def add(self, sequence: SkeletonSequence) -> None:
         """Appends one clip.
 
         Raises:
-            InputError: If a clip of this name was added before, or the disk is full.
-            ValueError: If the clip's layout, label or number of coordinates does not fit the set, its name is empty or
+            InputError: If a clip of this name was added before, it is too long, or the disk is full.
+            ValueError: If the clip's layout, label or number of channels does not fit the set, its name is empty or
                 breaks the line, or no body exists in any of its frames.
         """
         clip, joints = sequence.clip, sequence.joints
@@ -134,26 +247,51 @@ class SetWriter:
             )
         if not clip.name or len(clip.name.splitlines()) != 1:
             raise ValueError(f"clip {clip.name!r}: expected a name of one line")
+        if len(joints) > MOST_BODIES or joints.shape[0] * joints.shape[1] > MOST_BODY_FRAMES:
+            raise InputError(
+                f"clip {clip.name}: found {joints.shape[0]} bodies and {joints.shape[1]} frames, expected at most "
+                f"{MOST_BODIES} bodies and {MOST_BODY_FRAMES:,} body-frames; cut it"
+            )
         if sequence.layout != self.layout:
             raise ValueError(f"clip {clip.name}: found layout {sequence.layout.name}, expected {self.layout.name}")
         if not 0 <= clip.label < len(self.classes):
             raise ValueError(f"clip {clip.name}: found label {clip.label}, expected 0 to {len(self.classes) - 1}")
         if not exists.any():
             raise ValueError(f"clip {clip.name}: no body exists in any frame; a source leaves such a clip out")
-        if self._coordinates not in (0, joints.shape[3]):
-            raise ValueError(f"clip {clip.name}: found {joints.shape[3]} coordinates, expected {self._coordinates}")
-        runs = _runs(exists)
-        clip_column = np.full(len(runs), len(self.clips))
+        if joints.shape[3] != len(self.channels):
+            raise ValueError(f"clip {clip.name}: found {joints.shape[3]} channels, expected {', '.join(self.channels)}")
+        written = joints[exists].astype(JOINTS_DTYPE, copy=False).tobytes()
         with self._writing():
-            if not self._coordinates:
-                self._coordinates = joints.shape[3]
-                self._write_header()
-            self._file.write(joints[exists].astype(JOINTS_DTYPE, copy=False).tobytes())
-        self._segments.extend(np.column_stack((clip_column, runs)).ravel().tolist())
-        self._rows += int(exists.sum())
+            self._file.write(written)
+        self._checksum = zlib.crc32(written, self._checksum)
+        self._append(clip, exists.shape, _runs(exists).tolist())
+
+    def _append(self, clip: Clip, size: tuple[int, int], runs: list[list[int]]) -> None:
+        """Enters a clip whose joints are written into the tables."""
+        for run in runs:
+            self._segments.extend((len(self.clips), *run))
+        self._rows += sum(length for *_, length in runs)
         self._names.add(clip.name)
-        self._sizes.append(exists.shape)
+        self.sizes.append(size)
         self.clips.append(clip)
+        self._since.append([*astuple(clip), *size, runs])
+
+    def record(self, note: dict[str, Any]) -> None:
+        """Notes in the job's journal that a raw file is done: the clips added since the last one, and ``note``.
+
+        Raises:
+            CutOffError: If the disk is full.
+        """
+        with self._writing():
+            self._file.flush()
+            if self._journal:
+                content = _plain_json([self._since, self._checksum, note])
+                line = b"%08x " % zlib.crc32(content) + content
+                if self._journal.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.recorded += 1
+        self._since.clear()
+        self._checksum = 0
 
     def finish(self, benchmarks: Mapping[str, Split]) -> None:
         """Writes the tables and gives the folder its name.
@@ -183,10 +321,11 @@ class SetWriter:
             self._write_json(META, self._meta(len(segments)))
             refuse_existing(self.out)
             self._folder.rename(self.out)
+        self._remove()
 
     def _write_header(self) -> None:
         # numpy pads the header so that the first dimension can grow in place
-        shape = (self._rows, len(self.layout), self._coordinates)
+        shape = (self._rows, len(self.layout), len(self.channels))
         header = {"descr": JOINTS_DTYPE.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)
         self._header_bytes = self._header_bytes or self._file.tell()
@@ -197,7 +336,7 @@ class SetWriter:
         with (self._folder / CLIPS).open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(CLIP_COLUMNS)
-            table.writerows((*astuple(clip), *size) for clip, size in zip(self.clips, self._sizes, strict=True))
+            table.writerows((*astuple(clip), *size) for clip, size in zip(self.clips, self.sizes, strict=True))
 
     def _write_json(self, name: str, content: Mapping[str, object]) -> None:
         text = json.dumps(content, default=_plain, separators=(",", ":") if name == SPLITS else None)
@@ -209,12 +348,26 @@ class SetWriter:
             "version": VERSION,
             "maskel": __version__,
             "layout": self.layout.name,
-            "coordinates": self._coordinates,
+            "channels": self.channels,
             "classes": self.classes,
             "source": self.source,
             "options": dict(self.options),
             "counts": {"clips": len(self.clips), "segments": segments, "rows": self._rows},
         }
+
+
+def _plain_json(content: object) -> bytes:
+    return json.dumps(content, default=_plain, separators=(",", ":")).encode() + b"\n"
+
+
+def _differences(one: bytes, other: bytes) -> str:
+    """What is not the same in two jobs."""
+    try:
+        before, now = ({**job, **job["options"], "options": None} for job in map(json.loads, (one, other)))
+    except (ValueError, TypeError, KeyError):
+        return "content than a journal's"
+    differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return ", ".join("version of maskel" if name == "maskel" else name for name in differing)
 
 
 def _plain(value: object) -> object:

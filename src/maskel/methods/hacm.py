@@ -159,7 +159,7 @@ class HACM(MaskedMethod):
 
     def targets(self, joints: Float32[Tensor, "r t v c"]) -> Float32[Tensor, "r n p"]:
         """What to predict for every token, in token order."""
-        return self.target(self.encoder.select(joints), self.encoder.config.patch_frames, 1)
+        return self.target(self.encoder.positions(joints), self.encoder.config.patch_frames, 1)
 
     def contrast(self, visible: Tensor, rows: Tensor) -> Float32[Tensor, ""]:
         """Contrast of the halves with the whole, among the bodies ``rows`` of all processes.

@@ -13,10 +13,9 @@ from maskel.masking.base import Masking, TokenMask
 from maskel.methods.base import Method, fold_bodies
 from maskel.models.decoder import Decoder, DecoderKind
 from maskel.models.encoder import Encoder
-from maskel.models.patches import take_tokens
+from maskel.models.patches import take_tokens, to_patches
 from maskel.sequence import SkeletonBatch
 from maskel.targets import Target
-from maskel.transforms import to_stream
 
 Bodies = Literal["all", "present"]
 """Which bodies are trained on: all M slots as published, absent ones included, or only those that were recorded."""
@@ -43,10 +42,12 @@ class MaskedMethod(Method):
     """What all masked modelling has in common, and what pictures draw.
 
     Attributes:
+        decoder: What predicts it, thrown away after pre-training.
         target: What is predicted.
         bodies: Which bodies are trained on.
     """
 
+    decoder: Decoder
     target: Target
     bodies: Bodies
 
@@ -68,8 +69,7 @@ class MaskedMethod(Method):
     ) -> tuple[Float32[Tensor, "r t v c"], Float32[Tensor, "r n"]]:
         """The batch's bodies to train on, in the encoder's stream, and the draws that mask them."""
         joints, rows = fold_bodies(batch, body_keys(keys, batch.joints.shape[1]), self.bodies == "present")
-        joints = to_stream(joints, self.encoder.config.stream, self.encoder.layout)
-        return joints, uniform(rows, Purpose.MASK, self.encoder.num_tokens)
+        return self.encoder.stream(joints), uniform(rows, Purpose.MASK, self.encoder.num_tokens)
 
 
 class MaskedModeling(MaskedMethod):
@@ -104,8 +104,10 @@ class MaskedModeling(MaskedMethod):
         self.bodies = bodies
 
     def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
-        """By the masking strategy, which sees the encoder's patches."""
-        return self.masking(self.encoder.patches(joints), draws)
+        """By the masking strategy, which sees the positions in the encoder's patches, and no scores."""
+        config = self.encoder.config
+        patches = to_patches(self.encoder.positions(joints), config.patch_frames, config.patch_joints)
+        return self.masking(patches, draws)
 
     def reconstruct(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
         """Mask, encode, decode."""
@@ -113,7 +115,7 @@ class MaskedModeling(MaskedMethod):
         mask = self.mask(joints, draws)
         visible = self.encoder(joints, mask.keep)
         predicted = self.decoder(visible, mask)
-        target = self.target(self.encoder.select(joints), config.patch_frames, config.patch_joints)
+        target = self.target(self.encoder.positions(joints), config.patch_frames, config.patch_joints)
         return Reconstruction(mask, visible, predicted, take_tokens(target, mask.masked))
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from maskel.errors import InputError
 from maskel.masking.base import TokenMask
-from maskel.models.encoder import Encoder
+from maskel.models.encoder import DEEPEST, LARGEST, Encoder
 from maskel.models.patches import put_tokens, take_tokens
 from maskel.models.transformer import Transformer, initialise, position_embedding
 
@@ -37,16 +37,17 @@ class Decoder(nn.Module):
         super().__init__()
         config = encoder.config
         least = 1 if kind == "cross" else 0  # without a block nothing would look at the visible tokens
-        if dim < 1 or depth < least:
+        if not (1 <= dim <= LARGEST and least <= depth <= DEEPEST):
             raise InputError(
-                f"decoder: found decoder_dim {dim} and decoder_depth {depth}, expected 1 and {least} or more"
+                f"decoder: found decoder_dim {dim} and decoder_depth {depth}, "
+                f"expected 1 to {LARGEST} and {least} to {DEEPEST}"
             )
         if dim % config.num_heads:
             raise InputError(f"decoder: the {config.num_heads} heads do not divide decoder_dim {dim}")
         self.kind = kind
         self.embed = nn.Linear(config.dim, dim)
         self.transformer = Transformer(dim, depth, config.num_heads, config.mlp_ratio)
-        self.predict = nn.Linear(dim, encoder.patch_embed.in_features)
+        self.predict = nn.Linear(dim, config.patch_frames * config.patch_joints * encoder.coordinates)
         self.apply(initialise)
         self.mask_token = position_embedding(1, 1, dim)
         self.time_embed = position_embedding(1, encoder.grid[0], 1, dim)

@@ -1,28 +1,30 @@
 """The encoder: patches of a skeleton sequence in, one feature per token out. It is what downstream tasks keep."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
 from maskel.errors import InputError
-from maskel.files import write_atomically
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
+from maskel.models.released import build_released, read_release
+from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import Transformer, initialise, position_embedding
-from maskel.sequence import SkeletonBatch
+from maskel.models.weights import load_weights, save_weights
+from maskel.sequence import CHANNELS, SCORE, XYZ, Channels, SkeletonBatch, num_coordinates
 from maskel.transforms import Stream, test_view, to_stream
 
 _FORMAT = "maskel encoder 1"
+LARGEST, DEEPEST = 65_536, 1_000
+"""Bounds of a model's sizes and of its depth: what lies above is a slip, or not meant well."""
 
 Joints = Literal["all", "kept"]
 """Which joints of its input an encoder reads: all, or the layout's group ``kept``."""
@@ -66,10 +68,12 @@ class EncoderConfig:
             if getattr(self, name) not in get_args(known):
                 expected = ", ".join(get_args(known))
                 raise InputError(f"encoder: found {name} {getattr(self, name)!r}, expected one of {expected}")
-        if min(self.window, self.patch_frames, self.patch_joints, self.dim, self.depth, self.num_heads) < 1:
-            raise InputError("encoder: every size must be 1 or more")
-        if self.dim * self.mlp_ratio < 1:
-            raise InputError(f"encoder: mlp_ratio {self.mlp_ratio} leaves no width; expected a number such as 4")
+        for name in ("window", "patch_frames", "patch_joints", "dim", "depth", "num_heads"):
+            most = DEEPEST if name == "depth" else LARGEST
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"encoder: found {name} {getattr(self, name)}, expected 1 to {most}")
+        if not 1 <= self.dim * self.mlp_ratio <= LARGEST:
+            raise InputError(f"encoder: mlp_ratio {self.mlp_ratio} makes no width from 1 to {LARGEST}; expected 4, say")
         if self.window % self.patch_frames:
             raise InputError(f"encoder: patch_frames {self.patch_frames} does not divide the window of {self.window}")
         if self.dim % self.num_heads:
@@ -84,19 +88,22 @@ class Encoder(nn.Module):
     Args:
         layout: Joint layout of the input.
         config: Sizes.
-        coordinates: Coordinates C of a joint.
+        channels: What the C numbers of a joint are.
 
     Attributes:
+        coordinates: How many of the channels are coordinates.
         grid: Patches in time T' and over joints V'.
         joints: Names of the joints read, in the order of the grid.
+        adapted: What `maskel.models.adaptation` did to run it on another layout or window; empty if it did nothing.
 
     Raises:
         InputError: If patches do not divide the joints, or the layout lacks the group of joints to read.
     """
 
     _read: Tensor
+    adapted: str = ""
 
-    def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), coordinates: int = 3) -> None:
+    def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), channels: Channels = XYZ) -> None:
         super().__init__()
         read = range(len(layout)) if config.joints == "all" else layout.group("kept")
         if len(read) % config.patch_joints:
@@ -105,13 +112,14 @@ class Encoder(nn.Module):
             )
         self.layout = layout
         self.config = config
-        self.coordinates = coordinates
+        self.channels = channels
+        self.coordinates = num_coordinates(channels)
         self.grid = (config.window // config.patch_frames, len(read) // config.patch_joints)  # (T', V')
         self.joints = tuple(layout.joints[joint] for joint in read)
         self.register_buffer("_read", torch.tensor(read), persistent=False)
         self.transformer = Transformer(config.dim, config.depth, config.num_heads, config.mlp_ratio)
         self.transformer.apply(initialise)
-        patch_values = config.patch_frames * config.patch_joints * coordinates
+        patch_values = config.patch_frames * config.patch_joints * len(channels)
         self.patch_embed = nn.Linear(patch_values, config.dim)  # its default initialisation is a convolution's
         self.time_embed = position_embedding(1, self.grid[0], 1, config.dim)
         self.joint_embed = position_embedding(1, 1, self.grid[1], config.dim)
@@ -125,16 +133,24 @@ class Encoder(nn.Module):
         """The joints that the encoder reads, of all joints of the layout."""
         return joints if self.config.joints == "all" else joints.index_select(2, self._read)
 
+    def positions(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t r coordinates"]:
+        """The joints that the encoder reads, without their scores: what is predicted, and what moves."""
+        return self.select(joints)[..., : self.coordinates]
+
+    def stream(self, joints: Float32[Tensor, "*b t v c"]) -> Float32[Tensor, "*b t v c"]:
+        """The encoder's stream, from joint positions."""
+        return to_stream(joints, self.config.stream, self.layout, SCORE in self.channels)
+
     def patches(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b tp vp p"]:
         """The joints read, cut into the encoder's patches, (B, T', V', P).
 
         Raises:
-            InputError: If frames, joints or coordinates are not those the encoder was built for.
+            InputError: If frames, joints or channels are not those the encoder was built for.
         """
-        expected = (self.config.window, len(self.layout), self.coordinates)
+        expected = (self.config.window, len(self.layout), len(self.channels))
         if tuple(joints.shape[1:]) != expected:
             raise InputError(
-                f"the encoder reads (frames, joints, coordinates) {expected} of layout {self.layout.name}; "
+                f"the encoder reads (frames, joints, channels) {expected} of layout {self.layout.name}; "
                 f"found {tuple(joints.shape[1:])}"
             )
         return to_patches(self.select(joints), self.config.patch_frames, self.config.patch_joints)
@@ -175,8 +191,8 @@ class Encoder(nn.Module):
         """One feature vector per clip: the mean of the normed tokens over time, joints and the bodies present.
 
         Args:
-            joints: (B, M, T, V, C) metres, centred as the training data were; absent bodies all zero. Any number of
-                frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
+            joints: (B, M, T, V, C) in the unit and centred as the training data were; absent bodies all zero. Any
+                number of frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
             lengths: (B,) valid frames of each clip; all T of them by default.
         """
         tensor = torch.as_tensor(joints, dtype=torch.float32, device=self.patch_embed.weight.device)
@@ -188,23 +204,25 @@ class Encoder(nn.Module):
         valid = torch.arange(tensor.shape[2], device=tensor.device) < lengths[:, None]  # (B, T)
         present = ((tensor != 0).flatten(3).any(3) & valid[:, None]).any(2)
         present[:, 0] |= ~present.any(1)  # a clip of zeros still has one feature vector
-        clips = SkeletonBatch(tensor, lengths, present, blank, blank)
+        clips = SkeletonBatch(tensor, lengths, present, blank, blank, self.channels)
         return self.pool(test_view(clips, self.config.window), absent_bodies=False)
 
-    def pool(self, batch: SkeletonBatch, absent_bodies: bool) -> Float32[Tensor, "b d"]:
+    def pool(self, batch: SkeletonBatch, absent_bodies: bool, per_joint: bool = False) -> Float32[Tensor, "b f"]:
         """Mean of the normed tokens over time, joints and bodies, (B, D), from a view of the encoder's window.
 
         Absent bodies' tokens depend on the embeddings alone, so one zero body is encoded for all of them. A copy of the
         only body does not change the mean, so copies are left out. The result is that of encoding every slot. Only
-        without gradients and stochastic depth.
+        where nothing random acts on the tokens.
 
         Args:
             batch: Clips resampled to the window, joint positions (the stream is derived here).
             absent_bodies: Average over all M slots, as published, or over the bodies present.
+            per_joint: Keep the joints apart: (B, V'·D), as fine-tuning does.
         """
         bodies = batch.joints[batch.present]  # (R, T, V, C)
         rows = torch.cat((bodies, torch.zeros_like(bodies[:1])))
-        features = self(to_stream(rows, self.config.stream, self.layout)).float().mean(1)
+        tokens = self(self.stream(rows)).float()
+        features = self.over_time(tokens) if per_joint else tokens.mean(1)
         weights = batch.present.float()
         sums = features.new_zeros(*batch.present.shape, features.shape[1])
         sums[batch.present] = features[:-1]
@@ -214,43 +232,48 @@ class Encoder(nn.Module):
             weights += absent
         return sums.sum(1) / weights.sum(1, keepdim=True)
 
+    def over_time(self, tokens: Float[Tensor, "r n d"]) -> Float[Tensor, "r f"]:
+        """The mean of each joint's tokens over time, joint after joint: (R, V'·D)."""
+        return tokens.unflatten(1, self.grid).mean(1).flatten(1)
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """All parameters by depth, as layer decay counts it: the embeddings, each block, the final norm."""
+        embeddings = [*self.patch_embed.parameters(), self.time_embed, self.joint_embed]
+        blocks = [list(block.parameters()) for block in self.transformer.blocks]
+        return [embeddings, *blocks, list(self.transformer.norm.parameters())]
+
+    def about(self) -> dict[str, Any]:
+        """What an encoder of the same sizes is built from, as JSON can hold it; `build_encoder` reads it."""
+        return {"layout": self.layout.name, "channels": self.channels, "config": asdict(self.config)}
+
     def save(self, path: Path) -> None:
         """Write weights and everything needed to rebuild the encoder to one ``.safetensors`` file."""
-        about = {
-            "format": _FORMAT,
-            "layout": self.layout.name,
-            "coordinates": self.coordinates,
-            "config": asdict(self.config),
-        }
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
-        write_atomically(
-            path, safetensors_bytes(weights, {"maskel": json.dumps(about)})
-        )  # one entry: several come in any order
+        save_weights(path, self, {"format": _FORMAT, **self.about()})
+
+
+def build_encoder(about: Mapping[str, Any]) -> Encoder:
+    """An encoder of the layout, channels and sizes that a file tells, with random weights."""
+    channels = tuple(about.get("channels", XYZ))
+    if channels not in CHANNELS:
+        raise ValueError(f"channels {channels}")
+    return Encoder(layout_named(about["layout"]), EncoderConfig(**about["config"]), channels)
 
 
 def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
-    """The encoder of a run folder or an ``encoder.safetensors`` file, in eval mode.
+    """The encoder of a run folder, an ``encoder.safetensors`` file or a checkpoint of a public release, in eval mode.
 
     Args:
-        path: A run folder of ``maskel pretrain``, or the file itself.
+        path: A run folder of ``maskel pretrain``, or the file itself; ``.pth`` files of MAMP's and HA-CM's public code
+            are read as `maskel.models.released` describes.
         device: Where to put it.
 
     Raises:
-        InputError: If there is no such file, or it is not a whole maskel encoder.
+        InputError: If there is no such file, or it is not a whole encoder.
     """
     file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
     if not file.is_file():
-        raise InputError(f"{file}: no such encoder; expected a run folder or an encoder.safetensors file")
-    try:
-        with safe_open(file, framework="pt") as stored:
-            about = json.loads((stored.metadata() or {}).get("maskel", "{}"))
-            if about.get("format") != _FORMAT:
-                raise InputError(f"{file}: not an encoder of this version ({_FORMAT}); found {about.get('format')!r}")
-            layout = layout_named(about["layout"])
-            encoder = Encoder(layout, EncoderConfig(**about["config"]), int(about["coordinates"]))
-            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no iterator)
-        encoder.load_state_dict(weights)
-    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RuntimeError) as fault:
-        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
-        raise InputError(f"{file}: not a whole maskel encoder ({reason}); train or copy it again") from fault
-    return encoder.to(device).eval()
+        raise InputError(f"{file}: no such encoder; expected a run folder, an encoder.safetensors or a .pth file")
+    if is_torch_file(file):
+        about, weights = read_release(file).encoder
+        return build_released(file, lambda: build_encoder(about), weights).to(device)
+    return load_weights(file, "encoder", _FORMAT, build_encoder).to(device)

@@ -78,7 +78,11 @@ def _how_to_read(method: MaskedMethod) -> Markup:
 
 def _how_to_read_maps(method: MaskedMethod) -> str:
     start = "Maps: one cell per token, joints by row, time by column. First, what the encoder sees. Second, the "
-    unit = "" if _positions_shown(method) else f", in hundredths of the {method.encoder.config.stream} stream's unit"
+    unit = ""
+    if not _positions_shown(method):
+        unit = f", in hundredths of the {method.encoder.config.stream} stream's unit"
+    elif method.encoder.coordinates == 2:
+        unit = ", in hundredths of the data's unit"
     if isinstance(method.target, MotionTarget):
         stride = method.target.stride
         over = "from each frame to the next" if stride == 1 else f"over {stride} frames"
@@ -147,7 +151,7 @@ def _maps(method: MaskedMethod, shown: ShownClip) -> list[Markup]:
         name, true = "distance of predicted from true", per_token(motion, config)
         guess = per_token(shown.predicted - shown.true, config)
         most_true, most_guess = float(true.max()), float(np.nanmax(guess))
-    unit = "cm" if _positions_shown(method) else "hundredths"
+    unit = "cm" if _positions_shown(method) and method.encoder.coordinates == 3 else "hundredths"
     return [
         token_map("visible tokens (filled)", (~shown.hidden).T.astype(float), rows, config.patch_frames),
         token_map("true motion", _share(true, most_true), rows, config.patch_frames, f"{100 * most_true:.2g} {unit}"),

@@ -15,7 +15,6 @@ from maskel.pictures.figures import row_names
 from maskel.pictures.markup import Markup, element, join, paragraph, table
 from maskel.pictures.reconstructions import choose_clips, first_body, mask_draws
 from maskel.pictures.runs import Run, open_pretrained
-from maskel.transforms import to_stream
 
 _AT_ONCE = 50  # masks drawn together; bounds the memory
 _OF_A_REPORT = 500  # draws
@@ -56,13 +55,13 @@ def count_hidden(name: str, method: MaskedMethod, clips: SkeletonSet, position: 
         InputError: If the set has another layout.
     """
     encoder = method.encoder
-    if (encoder.layout.name, encoder.coordinates) != (clips.layout.name, clips.coordinates):
+    if (encoder.layout.name, encoder.channels) != (clips.layout.name, clips.channels):
         raise InputError(
-            f"{name} reads layout {encoder.layout.name} in {encoder.coordinates}D, but {clips.path} holds "
-            f"{clips.layout.name} in {clips.coordinates}D"
+            f"{name} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {clips.path} holds "
+            f"{clips.layout.name} ({', '.join(clips.channels)})"
         )
     joints, body = first_body(encoder, clips, position)
-    stream = to_stream(joints, encoder.config.stream, encoder.layout)
+    stream = encoder.stream(joints)
     counts = torch.zeros(encoder.num_tokens)
     for first in range(0, draws, _AT_ONCE):
         some = mask_draws(encoder, seed, range(first, min(first + _AT_ONCE, draws)), position, body)

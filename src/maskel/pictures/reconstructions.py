@@ -14,7 +14,7 @@ from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.patches import put_tokens, to_patches
 from maskel.sequence import Clip
-from maskel.transforms import test_view, to_stream
+from maskel.transforms import test_view
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ShownClip:
         class_name: Its class.
         body: Which body, from 1.
         bodies: Bodies of the clip.
-        joints: (T, V, C) positions of all joints in metres.
+        joints: (T, V, C) positions of all joints; y upwards, in 2D as well.
         read: (R,) the joints that the method reads.
         hidden: (T', V') True where the token was masked.
         true: (T, R, C) the signal to predict: motion or positions of the stream.
@@ -90,26 +90,31 @@ def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, se
     """
     encoder, config = method.encoder, method.encoder.config
     joints, body = first_body(encoder, clips, position)
-    stream = to_stream(joints, config.stream, encoder.layout)
+    stream = encoder.stream(joints)
     result = method.reconstruct(stream, mask_draws(encoder, seed, [0], position, body))
-    true = method.target.signal(encoder.select(stream))
+    true = method.target.signal(encoder.positions(stream))
     raw = to_patches(true, config.patch_frames, config.patch_joints).flatten(1, 2)
     everywhere = put_tokens(torch.full_like(raw, torch.nan), result.mask.masked, result.predicted.float())
-    shape = (config.window, len(encoder.joints), clips.coordinates)
+    shape = (config.window, len(encoder.joints), encoder.coordinates)
     clip = clips.clips[position]
     return ShownClip(
         clip=clip,
         class_name=clips.classes[clip.label],
         body=body + 1,
         bodies=int(clips.bodies[position]),
-        joints=joints[0].numpy(),
+        joints=_upright(joints[0, ..., : encoder.coordinates]).numpy(),
         read=tuple(encoder.layout.index(joint) for joint in encoder.joints),
         hidden=result.mask.hidden[0].reshape(-1, shape[1] // config.patch_joints).numpy(),
-        true=true[0].numpy(),
-        predicted=_from_patches(method.target.restore(everywhere, raw)[0], shape, config).numpy(),
+        true=_upright(true[0]).numpy(),
+        predicted=_upright(_from_patches(method.target.restore(everywhere, raw)[0], shape, config)).numpy(),
         error=float((result.predicted - result.target).square().mean()),
         error_of_zero=float(result.target.square().mean()),
     )
+
+
+def _upright(points: Float32[Tensor, "t v c"]) -> Float32[Tensor, "t v c"]:
+    """Points in 2D are an image's, whose y points down; pictures draw y up."""
+    return points * points.new_tensor((1, -1)) if points.shape[-1] == 2 else points
 
 
 def _from_patches(

@@ -1,6 +1,7 @@
 """The report page: sections in order, each of which says in one sentence why something is missing from it."""
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,13 +9,17 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskel.errors import InputError
+from maskel.files import read_text
 from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, line_chart
 from maskel.pictures.figures import reconstructions
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
 from maskel.pictures.masks import masks_of_runs
-from maskel.pictures.runs import Run
+from maskel.pictures.runs import TRAINED, Run
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
 from maskel.training.run import PREDICTIONS
+
+MOST_CLASSES = 1_000
+"""Of a confusion matrix."""
 
 
 def render(runs: Sequence[Run], clips: int) -> str:
@@ -43,18 +48,18 @@ def missing(fault: object) -> Markup:
 
 
 def curves(runs: Sequence[Run]) -> Markup:
-    """Loss and learning rate of pre-training; loss and test accuracy of linear probes, same test clips together."""
+    """Loss and learning rate of pre-training; loss and test accuracy of classifiers, same test clips together."""
     parts: list[Markup] = []
     for run in runs:
         if run.kind == "pretrain":
             parts += [element("h3", f"Pre-training, {run.config['method']} ({run.name})"), _pretraining(run)]
-    linear = [run for run in runs if run.kind == "linear"]
-    groups = [[run for run in group if run.kind == "linear"] for group in same_test(runs)]
-    groups += [[run] for run in linear if not run.answers]
-    for group in groups:
-        for few in (group[start : start + MOST_LINES] for start in range(0, len(group), MOST_LINES)):
-            name = counted_on(few) if few[0].answers else f"{few[0].name}, not finished"
-            parts += [element("h3", f"Linear evaluation, {name}"), _probes(few)]
+    for kind, title in TRAINED.items():
+        groups = [[run for run in group if run.kind == kind] for group in same_test(runs)]
+        groups += [[run] for run in runs if run.kind == kind and not run.answers]
+        for group in groups:
+            for few in (group[start : start + MOST_LINES] for start in range(0, len(group), MOST_LINES)):
+                name = counted_on(few) if few[0].answers else f"{few[0].name}, not finished"
+                parts += [element("h3", f"{title}, {name}"), _probes(few)]
     return join(parts) if parts else paragraph("Nearest neighbours have no epochs.", class_="missing")
 
 
@@ -103,17 +108,17 @@ def _probes(group: Sequence[Run]) -> Markup:
 
 
 def confusions(runs: Sequence[Run]) -> Markup:
-    """The confusion matrix of every linear run, and its most confused pairs."""
+    """The confusion matrix of every trained classifier, and its most confused pairs."""
     parts = []
     for run in runs:
-        if run.kind != "linear":
+        if run.kind not in TRAINED:
             continue
         parts.append(element("h3", f"{run.name} ({'untrained' if run.untrained else 'pre-trained'})"))
         try:
             parts.append(_confusion(run))
         except InputError as fault:
             parts.append(missing(fault))
-    return join(parts) if parts else paragraph("No linear run was given.", class_="missing")
+    return join(parts) if parts else paragraph("No linear or fine-tuning run was given.", class_="missing")
 
 
 def _confusion(run: Run) -> Markup:
@@ -140,14 +145,15 @@ def read_confusion(path: Path, classes: Sequence[str]) -> Int64[np.ndarray, "k k
     """How often a clip of each true class (row) was given each class (column).
 
     Raises:
-        InputError: If there is no such table, or it names other classes.
+        InputError: If there is no such table, it names other classes, or there are too many of them.
     """
+    if len(classes) > MOST_CLASSES:
+        raise InputError(f"{len(classes)} classes are too many for a picture; {MOST_CLASSES} fit")
     index = {name: label for label, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                counts[index[row["class"]], index[row["predicted"]]] += 1
+        for row in csv.DictReader(io.StringIO(read_text(path), newline="")):
+            counts[index[row["class"]], index[row["predicted"]]] += 1
     except FileNotFoundError as fault:
         raise InputError(f"{path.parent.name} has no {path.name}") from fault
     except (OSError, ValueError, KeyError, csv.Error) as fault:

@@ -11,6 +11,9 @@ from maskel.errors import InputError
 from maskel.methods.masked import MaskedMethod
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder
 
+TRAINED = {"linear": "Linear evaluation", "finetune": "Fine-tuning"}
+"""Kinds of run that train a classifier, and what the page calls them."""
+
 
 @dataclass(frozen=True)
 class Count:
@@ -38,7 +41,7 @@ class Answers:
     """How one way of classifying did.
 
     Args:
-        way: ``linear``, ``1-NN`` or ``20-NN vote``.
+        way: ``linear``, ``finetune``, ``1-NN`` or ``20-NN vote``.
         count: Over all test clips.
         classes: Class names.
         per_class: A count for each class.
@@ -68,12 +71,12 @@ class Run:
     Args:
         name: How the page calls it: the folder's name, or its path where two folders share a name.
         folder: The folder.
-        kind: ``pretrain``, ``linear`` or ``knn``.
+        kind: ``pretrain``, ``linear``, ``finetune`` or ``knn``.
         config: Its options.
         result: What ``result.json`` holds; empty if the run is not finished.
         unfinished: Why there is no result, as part of a sentence about the run; empty if there is one.
-        answers: Of a linear run one, of a nearest-neighbour run two: 1-NN and the vote.
-        best_epoch: Of a linear run the epoch with most right answers on the test part, and those.
+        answers: Of a trained classifier one, of a nearest-neighbour run two: 1-NN and the vote.
+        best_epoch: Of a trained classifier the epoch with most right answers on the test part, and those.
     """
 
     name: str
@@ -87,13 +90,19 @@ class Run:
 
     @property
     def untrained(self) -> bool:
-        """Whether an encoder with random weights was evaluated."""
-        return bool(self.config.get("untrained"))
+        """Whether an encoder with random weights was evaluated, or fine-tuned: training from scratch."""
+        return bool(self.config.get("untrained")) or (self.kind == "finetune" and self.sizes is not None)
+
+    @property
+    def sizes(self) -> Mapping[str, Any] | None:
+        """The sizes of the encoder, where the run's own options state them."""
+        found = self.config.get("encoder")
+        return found if isinstance(found, Mapping) else None
 
     @property
     def encoder(self) -> Path:
         """The encoder that was evaluated, whether the run named its folder or the file."""
-        path = Path(str(self.config.get("encoder", ""))).resolve()
+        path = Path("" if self.sizes else str(self.config.get("encoder", ""))).resolve()
         return path.parent if path.name == ENCODER else path
 
     @property
@@ -140,11 +149,16 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
 def _read(path: Path, name: str) -> Run:
     folder = RunFolder(path)
     if not (path / CONFIG).is_file():
-        raise InputError(f"{path}: expected a run folder of maskel pretrain, linear or knn; it has no {CONFIG}")
+        raise InputError(
+            f"{path}: expected a run folder of maskel pretrain, linear, finetune or knn; it has no {CONFIG}"
+        )
     config = folder.read_config()
-    kind = "pretrain" if "method" in config else "knn" if "k" in config else "linear"
+    told = {"method": "pretrain", "k": "knn", "head_dim": "finetune"}  # by an option that only it has
+    kind = next((kind for option, kind in told.items() if option in config), "linear")
     if "data" not in config or (kind != "pretrain" and "encoder" not in config):
-        raise InputError(f"{path}: expected a run folder of maskel pretrain, linear or knn; its {CONFIG} is not of one")
+        raise InputError(
+            f"{path}: expected a run folder of maskel pretrain, linear, finetune or knn; its {CONFIG} is of none"
+        )
     if not (path / RESULT).is_file():
         return Run(name, folder, kind, config, {}, f"it has no {RESULT}, so it is not finished")
     try:
@@ -154,7 +168,7 @@ def _read(path: Path, name: str) -> Run:
         return Run(name, folder, kind, config, result, "", _answers(kind, result), _best_epoch(kind, result))
     except InputError as fault:
         return Run(name, folder, kind, config, {}, str(fault))
-    except (KeyError, TypeError, ValueError) as fault:
+    except (KeyError, TypeError, ValueError, OverflowError) as fault:
         lacking = f"it lacks {fault}" if isinstance(fault, KeyError) else str(fault)
         return Run(name, folder, kind, config, {}, f"its {RESULT} is not what maskel {kind} writes ({lacking})")
 
@@ -171,8 +185,8 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     if clips.split_hash(run.about("benchmark"), "test") != run.about("split", "test", "hash"):
         raise InputError(f"{clips.path} now holds other test clips than the run was told of")
     method = load_method(run.folder)
-    if (method.encoder.layout.name, method.encoder.coordinates) != (clips.layout.name, clips.coordinates):
-        raise InputError(f"{clips.path} now holds another joint layout than the run was told of")
+    if (method.encoder.layout.name, method.encoder.channels) != (clips.layout.name, clips.channels):
+        raise InputError(f"{clips.path} now holds another joint layout or other channels than the run was told of")
     seed = run.config.get("seed")
     if not isinstance(seed, int):
         raise InputError(f"{run.name} does not say its seed")
@@ -182,14 +196,14 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
 def _answers(kind: str, result: Mapping[str, Any]) -> tuple[Answers, ...]:
     if kind == "pretrain":
         return ()
-    if kind == "linear":
-        return (Answers.read("linear", result),)
+    if kind in TRAINED:
+        return (Answers.read(kind, result),)
     vote = result["vote"]
     return Answers.read("1-NN", result), Answers.read(f"{int(vote['k'])}-NN vote", vote)
 
 
 def _best_epoch(kind: str, result: Mapping[str, Any]) -> tuple[int, Count] | None:
-    if kind != "linear":
+    if kind not in TRAINED:
         return None
     best = result["best_epoch"]
     return int(best["epoch"]), Count(int(best["correct"]), int(result["seen"]))

@@ -25,12 +25,14 @@ class FrontView:
     Each panel is centred on the body's width, so that walking does not shrink it; heights stay comparable.
 
     Args:
-        scale: Panel units per metre.
-        floor: Lowest y, in metres.
+        scale: Panel units per unit of the data.
+        floor: Lowest y.
+        middle: The x in the middle of every panel, where the panels are not to be centred on their bodies.
     """
 
     scale: float
     floor: float
+    middle: float | None = None
 
     @classmethod
     def of(cls, joints: Float32[np.ndarray, "f v c"]) -> "FrontView":
@@ -42,7 +44,7 @@ class FrontView:
 
     def place(self, points: Float[np.ndarray, "n c"], joints: Float32[np.ndarray, "v c"]) -> Float[np.ndarray, "n 2"]:
         """Points in the panel of the frame whose body is ``joints``."""
-        middle = (joints[:, 0].min() + joints[:, 0].max()) / 2
+        middle = (joints[:, 0].min() + joints[:, 0].max()) / 2 if self.middle is None else self.middle
         x = _WIDTH / 2 + (points[:, 0] - middle) * self.scale
         y = _HEIGHT - _MARGIN - (points[:, 1] - self.floor) * self.scale
         return np.stack((x, y), 1)
@@ -70,14 +72,19 @@ def skeleton(
         parts.append(text(_WIDTH / 2, _HEIGHT / 2, "no body in this frame", "middle quiet"))
         return svg(_WIDTH, _HEIGHT, title, *parts, class_="skeleton")
     points = view.place(joints, joints)
-    bones = "".join(f"M{_point(points[parent])}L{_point(points[joint])}" for parent, joint in layout.edges)
-    parts.insert(1, element("path", d=bones, class_="bone"))
+    parts.insert(1, bones(points, layout))
     for point, masked in sorted(
         zip(points[list(read)], hidden, strict=True), key=lambda pair: not pair[1]
     ):  # visible on top
         style, radius = ("joint-hidden", 2.1) if masked else ("joint-seen", 3.2)
         parts.append(element("circle", cx=f"{point[0]:.1f}", cy=f"{point[1]:.1f}", r=radius, class_=style))
     return svg(_WIDTH, _HEIGHT, f"skeleton, {title}", *parts, class_="skeleton")
+
+
+def bones(points: Float[np.ndarray, "v 2"], layout: Layout) -> Markup:
+    """The bones of a body whose joints are at these places of a panel."""
+    drawn = "".join(f"M{_point(points[parent])}L{_point(points[joint])}" for parent, joint in layout.edges)
+    return element("path", d=drawn, class_="bone")
 
 
 def arrows(starts: Float[np.ndarray, "n 2"], ends: Float[np.ndarray, "n 2"], class_: str) -> Markup:

@@ -6,7 +6,7 @@ from typing import Any
 
 from maskel.pictures.charts import Bar, bar_chart
 from maskel.pictures.markup import Markup, element, join, paragraph, table
-from maskel.pictures.runs import Answers, Count, Run
+from maskel.pictures.runs import TRAINED, Answers, Count, Run
 
 _MAY_DIFFER = {"encoder", "data", "untrained", "device", "seed"}
 """Options that do not make a comparison with the untrained encoder unfair (encoders are compared by their sizes)."""
@@ -31,7 +31,7 @@ def results(runs: Sequence[Run]) -> Markup:
     """Right answers of every evaluation, beside the untrained encoder and chance."""
     groups = same_test(runs)
     if not groups:
-        return paragraph("No finished linear or nearest-neighbour run was given.", class_="missing")
+        return paragraph("No finished linear, fine-tuning or nearest-neighbour run was given.", class_="missing")
     parts: list[Markup] = []
     if len(groups) > 1:
         parts.append(paragraph("Runs that were counted on other clips do not compare; they have tables of their own."))
@@ -41,7 +41,7 @@ def results(runs: Sequence[Run]) -> Markup:
 
 
 def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
-    ordered = sorted(group, key=lambda run: (run.kind != "linear", run.untrained))
+    ordered = sorted(group, key=lambda run: (run.kind not in TRAINED, run.kind, run.untrained))
     answered = [(run, answers) for run in ordered for answers in run.answers]
     classes, per_class = answered[0][1].classes, answered[0][1].per_class
     most = max(range(len(classes)), key=lambda label: per_class[label].seen)
@@ -60,16 +60,17 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
         (
             bar_chart(bars, chance.share, largest.share),
             paragraph(
-                f"Filled: pre-trained encoder. Outlined: the encoder with random weights. Solid mark: chance, {chance} "
+                f"Filled: pre-trained encoder. Outlined: the encoder with random weights, or from scratch. Solid "
+                f"mark: chance, {chance} "
                 f"(one of {len(classes)} classes). Dashed mark: always naming the test part's largest class, "
                 f"{classes[most]}, {largest}.",
                 class_="note",
             ),
             table(("run", "evaluation", "encoder", "result: correct / seen", "best epoch on the test part"), rows),
             paragraph(
-                "A linear run's result is that of its last epoch. The best epoch was chosen by looking at the test "
-                "part; it is shown because some papers report it, and it is not the result. Nearest neighbours have no "
-                "epochs.",
+                "A trained classifier's result is that of its last epoch. The best epoch was chosen by looking at the "
+                "test part; it is shown because some papers report it, and it is not the result. Nearest neighbours "
+                "have no epochs.",
                 class_="note",
             ),
             _against_untrained(group, runs),
@@ -79,6 +80,8 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
 
 def _weights(run: Run, runs: Sequence[Run]) -> str:
     """Whose encoder was evaluated."""
+    if run.kind == "finetune" and run.untrained:
+        return "from scratch"
     known = {other.folder.path.resolve(): other for other in runs if other.kind == "pretrain"}
     found = known.get(run.encoder)
     source = f"{found.config['method']} of {found.name}" if found else str(run.config["encoder"])
@@ -93,7 +96,7 @@ def _best(run: Run) -> str:
 
 
 def _against_untrained(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
-    sizes = {run.folder.path.resolve(): run.config.get("encoder") for run in runs if run.kind == "pretrain"}
+    sizes = {run.folder.path.resolve(): run.sizes for run in runs if run.kind == "pretrain"}
     lines = []
     for run in group:
         if run.untrained:
@@ -118,7 +121,8 @@ def _compared(run: Run, other: Run, answers: Answers, against: Answers, sizes: d
     differing = sorted(
         key for key in {*run.config, *other.config} - _MAY_DIFFER if run.config.get(key) != other.config.get(key)
     )
-    if run.encoder != other.encoder and (run.encoder not in sizes or sizes[run.encoder] != sizes.get(other.encoder)):
+    others = other.sizes or sizes.get(other.encoder)
+    if run.encoder != other.encoder and (run.encoder not in sizes or sizes[run.encoder] != others):
         differing.append("encoder")
     but = f" The two also differ in: {', '.join(differing)}." if differing else ""
     return f"{answers.way}: {run.name}, pre-trained, gets {amount} {other.name}, untrained ({points:+.1f} points).{but}"
@@ -192,7 +196,7 @@ def per_class(runs: Sequence[Run]) -> Markup:
     """Right answers of every class, one column per evaluation."""
     groups = same_test(runs)
     if not groups:
-        return paragraph("No finished linear or nearest-neighbour run was given.", class_="missing")
+        return paragraph("No finished linear, fine-tuning or nearest-neighbour run was given.", class_="missing")
     parts: list[Markup] = []
     for group in groups:
         answered = [(run, answers) for run in group for answers in run.answers]

@@ -7,15 +7,21 @@ fall to them change nothing but rounding.
 import ctypes
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
+from rich.console import Console
 from torch import Tensor, distributed, nn
 
-from maskel.errors import InputError
+from maskel.errors import InputError, TrainingError
+
+PATIENCE = timedelta(minutes=10)
+"""How long processes wait for one that does not answer; one that ends is noticed at once."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,11 @@ def start(device: str) -> World:
         if chosen.index is None:
             chosen = torch.device("cuda", local)
         torch.cuda.set_device(chosen)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once; without it sums may change their order
     else:
         _keep_large_blocks()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
     if not distributed.is_initialized():
         return World(0, 1, chosen)
     return World(distributed.get_rank(), distributed.get_world_size(), chosen)
@@ -95,22 +102,57 @@ def finish(together: bool) -> None:
     if not distributed.is_initialized():
         return
     if together:
-        distributed.barrier()
+        meet()
     distributed.destroy_process_group()
     # PyTorch may keep gloo's threads alive after this. One that lets go of the last exchange's tensors while Python
     # ends aborts the process ("terminate called without an active exception"), and nothing tells when it has.
     time.sleep(0.3)
 
 
-def add_up(tensor: Tensor) -> Tensor:
-    """The sum of ``tensor`` over all processes."""
+def tell(sentence: object) -> None:
+    """One line on stderr; of several processes the leading one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"maskel: {sentence}", markup=False)
+
+
+@contextmanager
+def _exchange() -> Iterator[None]:
+    """Say in a sentence when another process did not take part."""
+    try:
+        yield
+    except RuntimeError as fault:
+        reason = str(fault).splitlines()[0]
+        raise TrainingError(
+            f"another of the {distributed.get_world_size()} processes has ended or does not answer ({reason}); its "
+            f"own lines say why; when that is mended, go on with --resume from the last saved state"
+        ) from fault
+
+
+def meet() -> None:
+    """Wait until all processes are here, so that what one has written is there for the others."""
     if distributed.is_initialized():
-        distributed.all_reduce(tensor)
+        with _exchange():
+            distributed.barrier()
+
+
+def add_up(tensor: Tensor) -> Tensor:
+    """The sum of ``tensor`` over all processes.
+
+    Raises:
+        TrainingError: If another process has ended.
+    """
+    if distributed.is_initialized():
+        with _exchange():
+            distributed.all_reduce(tensor)
     return tensor
 
 
 def add_up_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace every gradient by its sum over all processes; a process without one counts as zero."""
+    """Replace every gradient by its sum over all processes; a process without one counts as zero.
+
+    Raises:
+        TrainingError: If another process has ended.
+    """
     if not distributed.is_initialized():
         return
     parameters = list(parameters)
@@ -118,22 +160,27 @@ def add_up_gradients(parameters: Iterable[nn.Parameter]) -> None:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
     flat = torch.cat([parameter.grad.flatten() for parameter in parameters if parameter.grad is not None])
-    distributed.all_reduce(flat)
+    add_up(flat)
     parts = flat.split([parameter.numel() for parameter in parameters])
     for parameter, part in zip(parameters, parts, strict=True):
         parameter.grad = part.view_as(parameter)
 
 
 def gather_rows(rows: Shaped[Tensor, "n *d"]) -> Shaped[Tensor, "m *d"]:
-    """The rows of all processes, in order of rank; they may hold different numbers of rows."""
+    """The rows of all processes, in order of rank; they may hold different numbers of rows.
+
+    Raises:
+        TrainingError: If another process has ended.
+    """
     if not distributed.is_initialized():
         return rows
     counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(distributed.get_world_size())]
-    distributed.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
-    longest = max(int(count) for count in counts)
-    padded = torch.cat((rows, rows.new_zeros(longest - len(rows), *rows.shape[1:])))
-    gathered = [torch.empty_like(padded) for _ in counts]
-    distributed.all_gather(gathered, padded)
+    with _exchange():
+        distributed.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
+        longest = max(int(count) for count in counts)
+        padded = torch.cat((rows, rows.new_zeros(longest - len(rows), *rows.shape[1:])))
+        gathered = [torch.empty_like(padded) for _ in counts]
+        distributed.all_gather(gathered, padded)
     return torch.cat([part[: int(count)] for part, count in zip(gathered, counts, strict=True)])
 
 

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -85,7 +85,8 @@ def fit(
 
     Raises:
         InputError: If a batch cannot be shared by all processes and micro-batches.
-        TrainingError: If a loss or gradient is not finite; a state from before that step is saved.
+        TrainingError: If a loss or gradient is not finite (a state from before that step is saved), a state cannot be
+            written, or another process has ended.
         Stopped: After Ctrl-C or SIGTERM; the state is saved.
     """
     if training.batch_size < world.size * training.accumulate:
@@ -95,19 +96,38 @@ def fit(
         )
     optimizer = training.optimizer(method)
     state = _State(0, [], {}, 0.0, data_hash)
-    if resume:
-        state = _restore(run, method, optimizer, world, data_hash)
+    steps = batches.steps_per_epoch
+    if resume and run.has_state:
+        state = _restore(run, method, optimizer, world, data_hash, training.epochs * steps)
     # Compiling must not rename parameters, so the module itself is saved and only the call goes through the compiler.
     forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
-    steps = batches.steps_per_epoch
     clock = time.perf_counter() - state.seconds
+    saved = state.step
 
     def save() -> None:
+        nonlocal saved
         state.seconds = time.perf_counter() - clock
         if world.leads:
-            _save(run, state, method, optimizer)
+            with writing():
+                _save(run, state, method, optimizer)
+        saved = state.step
 
-    with _stop_signals() as stop, Progress(training.epochs * steps, state.step, show=world.leads) as progress:
+    @contextmanager
+    def writing() -> Iterator[None]:
+        try:
+            yield
+        except OSError as fault:
+            raise TrainingError(
+                f"step {state.step} cannot be saved: {fault.filename}: {fault.strerror}; what was learned after step "
+                f"{saved} is lost; make room and go on with --resume {run.path}"
+            ) from fault
+
+    with (
+        run.in_use() if world.leads else nullcontext(),
+        _deterministic(training.deterministic),
+        _stop_signals() as stop,
+        Progress(training.epochs * steps, state.step, show=world.leads) as progress,
+    ):
         if training.precision == "bf16" and not multiplies_bf16(world.device):
             progress.say("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
         while state.step < training.epochs * steps:
@@ -127,7 +147,7 @@ def fit(
             if 0 < training.clip_grad < size:
                 torch._foreach_mul_(gradients, training.clip_grad / size)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("scale", 1.0)  # layer decay
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             for name, value in sums.items():
@@ -138,13 +158,39 @@ def fit(
                 _end_epoch(state, epoch, rate, method, after_epoch)
                 progress.epoch(epoch, training.epochs, state.rows[-1])
                 if world.leads:
-                    run.write_metrics(state.rows)
-                if (epoch + 1) % training.save_epochs == 0 or epoch + 1 == training.epochs:
-                    save()
+                    with writing():
+                        run.write_metrics(state.rows)
+            ended = step + 1 == steps and ((epoch + 1) % training.save_epochs == 0 or epoch + 1 == training.epochs)
+            if ended or (training.save_steps and state.step % training.save_steps == 0):
+                save()
             if _anyone(stop.is_set(), world) and state.step < training.epochs * steps:
                 save()
                 raise Stopped(f"stopped after step {state.step}; go on with --resume {run.path}")
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
+
+
+def try_steps(method: Method, batches: Batches, training: Training, world: World, steps: int) -> list[float]:
+    """Seconds that each of the first ``steps`` steps takes; nothing is saved, and the weights change.
+
+    Raises:
+        TrainingError: If a loss is not finite.
+    """
+    optimizer = training.optimizer(method)
+    forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
+    seconds = []
+    for step in range(steps):
+        started = time.perf_counter()
+        clips = batches.step_clips(0, step % batches.steps_per_epoch)
+        sums = _gradients(forward, batches, clips, 0, training, world, method.train())
+        if not math.isfinite(sums["loss"]):
+            raise TrainingError(f"the loss is not finite at step {step} of the check")
+        torch._foreach_div_([p.grad for p in method.parameters() if p.grad is not None], sums["weight"])
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if world.device.type == "cuda":
+            torch.cuda.synchronize(world.device)
+        seconds.append(time.perf_counter() - started)
+    return seconds
 
 
 def _not_finite(
@@ -213,19 +259,38 @@ def _save(run: RunFolder, state: _State, method: Method, optimizer: torch.optim.
     )
 
 
-def _restore(run: RunFolder, method: Method, optimizer: torch.optim.Optimizer, world: World, data_hash: str) -> _State:
-    saved: dict[str, Any] = run.load_state(world.device)
+def _restore(
+    run: RunFolder, method: Method, optimizer: torch.optim.Optimizer, world: World, data_hash: str, last_step: int
+) -> _State:
+    saved = run.load_state(world.device)
     try:
-        missing, unexpected = method.load_state_dict(saved["method"], strict=False)
-        optimizer.load_state_dict(saved["optimizer"])
         state = _State(**{name: saved[name] for name in ("step", "rows", "totals", "seconds", "data_hash")})
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as fault:
+        numbers = (*state.totals.values(), state.seconds, *(value for row in state.rows for value in row.values()))
+        if type(state.step) is not int or not 0 <= state.step <= last_step:
+            raise ValueError("a step that the run does not have")
+        if not all(isinstance(number, (int, float)) for number in numbers):
+            raise TypeError("metrics that are not numbers")
+        missing, unexpected = method.load_state_dict(saved["method"], strict=False)
+        if set(missing) - _frozen(method) or unexpected:
+            raise ValueError("other weights")
+        _restore_optimizer(optimizer, saved["optimizer"]["state"])
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as fault:
         raise InputError(f"{run.path}: the saved state does not fit this model; start the run again") from fault
-    if set(missing) - _frozen(method) or unexpected:
-        raise InputError(f"{run.path}: the saved state does not fit this model; start the run again")
     if state.data_hash != data_hash:
         raise InputError(f"{run.path} was started with other training clips; resume with the set it was started with")
     return state
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[str, dict[str, Any]]) -> None:
+    """Load what the optimiser remembers of each parameter; its options are the recipe's."""
+    own = optimizer.state_dict()
+    sizes = [parameter.shape for group in optimizer.param_groups for parameter in group["params"]]
+    own["state"] = {int(number): values for number, values in moments.items()}
+    for number, values in own["state"].items():
+        for value in values.values():  # fused kernels trust these sizes
+            if value is not None and value.shape not in ((), sizes[number]):
+                raise ValueError("moments of another size")
+    optimizer.load_state_dict(own)
 
 
 def _frozen(method: Method) -> set[str]:
@@ -238,6 +303,17 @@ def _anyone(wish: bool, world: World) -> bool:
     if world.size == 1:
         return wish
     return bool(add_up(torch.tensor(float(wish), device=world.device)).item())
+
+
+@contextmanager
+def _deterministic(wish: bool) -> Iterator[None]:
+    """PyTorch's deterministic algorithms, if wished for; afterwards as before."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wish or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @contextmanager

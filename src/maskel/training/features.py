@@ -1,6 +1,6 @@
 """Features of a frozen encoder, and counting right answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,16 @@ from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
 from maskel.models.encoder import Encoder
+from maskel.sequence import SkeletonBatch
 from maskel.training.distributed import World, gather_rows
 from maskel.training.loading import SingleBody
 from maskel.training.precision import Precision, autocast
 from maskel.transforms import test_view
 
+CHUNK = 256
+"""Clips that are read at a time."""
 
-@torch.no_grad()
+
 def extract(
     encoder: Encoder,
     data: SkeletonSet,
@@ -24,23 +27,54 @@ def extract(
     world: World,
     single_body: SingleBody,
     precision: Precision = "fp32",
-    batch_size: int = 256,
+    batch_size: int = CHUNK,
 ) -> Float32[Tensor, "n d"]:
     """Features of the clips at ``positions`` in the test view, each exactly once, on every process.
 
     The mean runs over all body slots, as published.
     """
     encoder.eval()
+
+    def read(batch: SkeletonBatch) -> Tensor:
+        return encoder.pool(batch, absent_bodies=True)
+
+    window, bodies = encoder.config.window, data.max_bodies
+    return read_clips(read, window, bodies, single_body, data, positions, world, precision, batch_size)
+
+
+@torch.no_grad()
+def read_clips(
+    read: Callable[[SkeletonBatch], Tensor],
+    window: int,
+    bodies: int,
+    single_body: SingleBody,
+    data: SkeletonSet,
+    positions: Int64[np.ndarray, " n"],
+    world: World,
+    precision: Precision = "fp32",
+    batch_size: int = CHUNK,
+) -> Float32[Tensor, "n d"]:
+    """What ``read`` makes of the clips in the test view, each exactly once, on every process.
+
+    Args:
+        read: Makes one row (D,) of every clip of a batch.
+        window: Frames of the view.
+        bodies: Body slots M of a clip.
+        single_body: What stands in the second slot of a clip with one body.
+        data: The set.
+        positions: (N,) clips, one or more.
+        world: This process among all; each reads its share.
+        precision: Of matrix products.
+        batch_size: Clips to read at a time.
+    """
     rows = []
     share = np.array_split(positions, world.size)[world.rank]
-    for start in range(0, len(share), batch_size):
-        batch = data.gather(share[start : start + batch_size], data.max_bodies, single_body).to(world.device)
+    some = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
+    for start in range(0, len(some), batch_size):
+        batch = data.gather(some[start : start + batch_size], bodies, single_body).to(world.device)
         with autocast(precision, world.device):
-            pooled = encoder.pool(test_view(batch, encoder.config.window), absent_bodies=True)
-        rows.append(pooled)
-    if not rows:
-        rows.append(torch.zeros(0, encoder.config.dim, device=world.device))
-    return gather_rows(torch.cat(rows))
+            rows.append(read(test_view(batch, window)))
+    return gather_rows(torch.cat(rows)[: len(share)])
 
 
 def count(

@@ -29,7 +29,10 @@ def part(data: SkeletonSet, benchmark: str, name: str) -> Int64[np.ndarray, " n"
     """
     positions = data.split(benchmark, name)
     if not len(positions):
-        raise InputError(f"{data.path}: the {name} part of {benchmark} is empty; prepare more of the data set")
+        raise InputError(
+            f"{data.path}: the {name} part of {benchmark} is empty; choose another benchmark, or prepare more of the "
+            "data set"
+        )
     return positions
 
 

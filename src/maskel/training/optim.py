@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from maskel.errors import InputError
+from maskel.methods.base import Method
 from maskel.training.precision import Precision
 
 
@@ -27,6 +28,9 @@ class Training:
         precision: Of matrix products: ``fp32``; ``bf16``; or ``auto``, which is bf16 where the hardware multiplies it.
         compile: Compile the method with torch.compile (needs a C++ compiler on a CPU).
         save_epochs: Save the whole state every so many epochs, and at the end.
+        save_steps: Save it also every so many steps, where an epoch is long; 0 for never.
+        deterministic: Refuse operations whose result depends on the order in which parallel parts finish, and use
+            slower ones in their place. On a CPU the results are the same without.
     """
 
     epochs: int
@@ -40,10 +44,14 @@ class Training:
     precision: Precision = "fp32"
     compile: bool = False
     save_epochs: int = 1
+    save_steps: int = 0
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.accumulate, self.save_epochs) < 1:
             raise InputError("training: epochs, batch_size, accumulate and save_epochs must be 1 or more")
+        if self.save_steps < 0:
+            raise InputError(f"training: found save_steps {self.save_steps}, expected 0 (never) or more")
         if min(self.lr, self.min_lr, self.warmup_epochs, self.weight_decay, self.clip_grad) < 0:
             raise InputError("training: lr, min_lr, warmup_epochs, weight_decay and clip_grad must be 0 or more")
 
@@ -54,8 +62,8 @@ class Training:
         progress = (epoch - self.warmup_epochs) / (self.epochs - self.warmup_epochs)
         return self.min_lr + (self.lr - self.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
 
-    def optimizer(self, module: nn.Module) -> Optimizer:
-        """The optimiser of the module's trainable parameters; each recipe has its own."""
+    def optimizer(self, method: Method) -> Optimizer:
+        """The optimiser of the method's trainable parameters; each recipe has its own."""
         raise NotImplementedError  # no abstract class: the command line wants plain dataclasses
 
     def groups(self, parameters: Iterable[nn.Parameter]) -> list[dict[str, object]]:
@@ -85,9 +93,9 @@ class AdamWTraining(Training):
     beta1: float = 0.9
     beta2: float = 0.95
 
-    def optimizer(self, module: nn.Module) -> Optimizer:
+    def optimizer(self, method: Method) -> Optimizer:
         """AdamW, fused."""
-        return AdamW(self.groups(module.parameters()), lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
+        return AdamW(self.groups(method.parameters()), lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,40 @@ class SGDTraining(Training):
     weight_decay: float = 0.0
     momentum: float = 0.9
 
-    def optimizer(self, module: nn.Module) -> Optimizer:
+    def optimizer(self, method: Method) -> Optimizer:
         """SGD with momentum."""
-        return SGD(self.groups(module.parameters()), lr=self.lr, momentum=self.momentum)
+        return SGD(self.groups(method.parameters()), lr=self.lr, momentum=self.momentum)
+
+
+@dataclass(frozen=True)
+class FinetuneTraining(AdamWTraining):
+    """Training of encoder and head; the defaults are MAMP's fine-tuning recipe (arXiv 2308.07092 and its release).
+
+    Args:
+        layer_decay: Factor, in (0, 1], by which each layer's learning rate is smaller than that of the layer above it;
+            by default 0.8 with an encoder to start from and 1 from scratch, as published.
+    """
+
+    epochs: int = 100
+    batch_size: int = 48
+    lr: float = 3e-4
+    min_lr: float = 1e-5
+    warmup_epochs: float = 5.0
+    beta2: float = 0.999
+    layer_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
+            raise InputError(f"training: found layer_decay {self.layer_decay}, expected a number above 0, at most 1")
+
+    def optimizer(self, method: Method) -> Optimizer:
+        """AdamW, fused; the layers are the encoder's embeddings, each of its blocks, and norm and head together."""
+        *layers, last = method.encoder.layers()
+        inside = {id(parameter) for parameter in method.encoder.parameters()}
+        layers.append([*last, *(parameter for parameter in method.parameters() if id(parameter) not in inside)])
+        decay = 1.0 if self.layer_decay is None else self.layer_decay
+        groups: list[dict[str, object]] = []
+        for below, layer in enumerate(reversed(layers)):
+            groups += [group | {"scale": decay**below} for group in self.groups(layer)]
+        return AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), fused=True)

@@ -1,5 +1,6 @@
 """What a person sees while a run goes on."""
 
+import os
 import time
 from types import TracebackType
 
@@ -10,6 +11,12 @@ from rich.progress import Progress as Bar
 from maskel.training.run import Row
 
 _LINES = 20  # without a terminal: about so many lines a run, so that logs stay bounded
+
+
+def note(text: str) -> None:
+    """Say one line beside a command's result; of several processes one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
 
 
 class Progress:

@@ -1,4 +1,4 @@
-"""The run folder: config.yaml, metrics.csv, last.pt, result.json, and what the run leaves for others."""
+"""The run folder: config.yaml, metrics.csv, the saved state, result.json, and what the run leaves for others."""
 
 import csv
 import io
@@ -8,7 +8,8 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
-from jaxtyping import Int64
 
 import maskel
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import write_atomically
-from maskel.training.distributed import World
+from maskel.files import read_json, read_text, read_yaml, write_atomically, yaml_text
+from maskel.training.distributed import World, tell
+from maskel.training.state import read_state, write_state
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: run folders are not locked there
+    fcntl = None  # type: ignore[assignment]
 
 command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=())
 """Arguments of the ``maskel`` command that runs; empty where maskel is used from Python."""
@@ -33,12 +38,12 @@ Row = dict[str, float | int]
 
 CONFIG = "config.yaml"
 METRICS = "metrics.csv"
-STATE = "last.pt"
+STATE = "last.safetensors"
+PREVIOUS = "previous.safetensors"
+"""The state before the last one; there while the run goes on."""
 RESULT = "result.json"
 ENCODER = "encoder.safetensors"
 PREDICTIONS = "predictions.csv"
-
-_STATE_FORMAT = "maskel state 1"
 
 
 @dataclass(frozen=True)
@@ -63,40 +68,61 @@ class RunFolder:
         Raises:
             InputError: If the folder exists and is not empty, or cannot be written.
         """
-        if out is None:
-            numbers = (f"{number:03d}" for number in range(1, 10**6))
-            out = next(path for n in numbers if not (path := Path("runs") / f"{kind}-{n}").exists())
         refuse_taken(out)
         try:
+            if out is None:
+                out = _next_free(Path("runs"), kind)
             out.mkdir(parents=True, exist_ok=True)
-            write_atomically(out / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+            write_atomically(out / CONFIG, yaml_text(dict(config)))
         except OSError as fault:
             raise InputError(f"{out} cannot be written ({fault.strerror or fault}); choose another --out") from fault
         return cls(out)
 
     @classmethod
     def resume(cls, path: Path, config: Mapping[str, Any]) -> "RunFolder":
-        """An earlier run's folder, to go on with.
+        """An earlier run's folder, to go on with; without a saved state it begins again.
 
         Raises:
-            InputError: If it is not a run folder, has no saved state, or was started with other options.
+            InputError: If it is not a run folder, or was started with other options.
         """
-        if not (path / CONFIG).is_file() or not (path / STATE).is_file():
-            raise InputError(f"{path}: expected a run folder with {CONFIG} and {STATE}; there is nothing to resume")
+        if not (path / CONFIG).is_file():
+            raise InputError(f"{path}: expected a run folder with {CONFIG}; there is nothing to resume")
         run = cls(path)
-        before, now = _flat(run.read_config()), _flat(config)
-        for name in (*now, *before):
-            if before.get(name) != now.get(name) and name != "data":  # the set may have moved
-                raise InputError(
-                    f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
-                    f"options, or start a new run"
-                )
+        refuse_other_options(path, run.read_config(), config)
         return run
 
     @property
     def has_state(self) -> bool:
         """Whether there is a saved state."""
-        return (self.path / STATE).is_file()
+        return (self.path / STATE).is_file() or (self.path / PREVIOUS).is_file()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep other processes from writing to this run; the system lets go of it when this process ends.
+
+        What a killed process left half-written is removed.
+
+        Raises:
+            InputError: If another process does so.
+        """
+        if fcntl is None or not (self.path / CONFIG).is_file():
+            yield
+            return
+        with (self.path / CONFIG).open("r+") as locked:
+            try:
+                fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as fault:
+                raise InputError(f"{self.path} is in use by another process; wait for it, or stop it first") from fault
+            except OSError:  # a file system without locks
+                pass
+            for partial in self.path.glob(".*.partial"):
+                partial.unlink(missing_ok=True)
+            yield
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a result."""
+        return (self.path / RESULT).is_file()
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
         """Write every epoch's line anew, so that a resumed run leaves no line twice."""
@@ -115,37 +141,44 @@ class RunFolder:
             InputError: If the file is missing or not a table of numbers.
         """
         try:
-            with (self.path / METRICS).open(newline="") as file:
-                return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        except (OSError, ValueError, TypeError) as fault:
+            table = csv.DictReader(io.StringIO(read_text(self.path / METRICS), newline=""))
+            return [{name: float(value) for name, value in row.items()} for row in table]
+        except (OSError, ValueError, TypeError, csv.Error) as fault:
             raise InputError(f"{self.path / METRICS}: expected a table of numbers ({fault})") from fault
 
     def save_state(self, state: Mapping[str, Any]) -> None:
-        """Save everything a run needs to go on."""
-        buffer = io.BytesIO()
-        torch.save({"format": _STATE_FORMAT, **state}, buffer)
-        write_atomically(self.path / STATE, buffer.getvalue())
+        """Save everything a run needs to go on; the state before it is kept."""
+        write_state(self.path / STATE, state, self.path / PREVIOUS)
 
     def load_state(self, device: torch.device | str = "cpu") -> dict[str, Any]:
-        """The saved state; only tensors and plain values are ever loaded.
+        """The saved state; where it is damaged, the one before, and one line says so.
 
         Raises:
-            InputError: If it is not a whole state of this version.
+            InputError: If neither is whole.
         """
-        file = self.path / STATE
         try:
-            state = torch.load(file, map_location=device, weights_only=True)
-        except Exception as fault:
-            raise InputError(
-                f"{file}: not a whole saved state ({type(fault).__name__}); start the run again"
-            ) from fault
-        if not isinstance(state, dict) or state.get("format") != _STATE_FORMAT:
-            raise InputError(f"{file}: not a saved state of this version ({_STATE_FORMAT}); start the run again")
-        return state
+            return read_state(self.path / STATE, device)
+        except InputError as fault:
+            if not (self.path / PREVIOUS).is_file():
+                raise InputError(f"{fault}; start the run again") from fault
+            try:
+                state = read_state(self.path / PREVIOUS, device)
+            except InputError:
+                raise InputError(f"{fault}, nor is {PREVIOUS}; start the run again") from fault
+            tell(f"{fault}; the state before it, {PREVIOUS}, is used")
+            return state
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write ``result.json``: the outcome, and where it came from."""
-        write_atomically(self.path / RESULT, json.dumps({**result, **provenance()}, indent=1) + "\n")
+        """Write ``result.json``: the outcome, the run's options, and where it came from.
+
+        One saved state is enough from here on.
+        """
+        config = self.read_config()
+        about = {"pretraining": _pretraining(Path(config["encoder"]))} if isinstance(config.get("encoder"), str) else {}
+        write_atomically(
+            self.path / RESULT, json.dumps({**result, **about, "config": config, **provenance()}, indent=1) + "\n"
+        )
+        (self.path / PREVIOUS).unlink(missing_ok=True)
 
     def read_result(self) -> dict[str, Any]:
         """The outcome of a finished run.
@@ -154,7 +187,7 @@ class RunFolder:
             InputError: If there is none.
         """
         try:
-            result = json.loads((self.path / RESULT).read_text())
+            result = read_json(self.path / RESULT)
         except (OSError, ValueError) as fault:
             raise InputError(f"{self.path / RESULT}: expected the result of a finished run ({fault})") from fault
         if not isinstance(result, dict):
@@ -168,20 +201,51 @@ class RunFolder:
             InputError: If there are none.
         """
         try:
-            config = yaml.safe_load((self.path / CONFIG).read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+            config = read_yaml(self.path / CONFIG)
+        except (OSError, ValueError) as fault:
             raise InputError(f"{self.path / CONFIG}: expected the options of a run ({fault})") from fault
         if not isinstance(config, dict):
             raise InputError(f"{self.path / CONFIG}: expected the options of a run")
         return config
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run under other options than it was started with.
+
+    Args:
+        path: The run folder, for the message.
+        before: Its options.
+        now: Those of this time.
+
+    Raises:
+        InputError: If they differ, but for where the data are.
+    """
+    before, now = flat_options(before), flat_options(now)
+    for name in (*now, *before):
+        if before.get(name) != now.get(name) and name != "data":  # the set may have moved
+            raise InputError(
+                f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
+                f"options, or start a new run"
+            )
+
+
+def flat_options(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested options under the names they have on the command line."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        flat |= flat_options(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
+
+
+def _next_free(runs: Path, kind: str) -> Path:
+    """A new folder under the first free number; two processes never get the same."""
+    for number in range(1, 10**6):
+        try:
+            (path := runs / f"{kind}-{number:03d}").mkdir(parents=True)
+            break
+        except FileExistsError:
+            continue
+    return path
 
 
 def refuse_taken(out: Path | None) -> None:
@@ -191,7 +255,8 @@ def refuse_taken(out: Path | None) -> None:
         InputError: If it does.
     """
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        resumable = f", or go on with --resume {out}" if RunFolder(out).has_state else ""
+        unfinished = (out / CONFIG).is_file() and not (out / RESULT).is_file()
+        resumable = f", or go on with --resume {out}" if unfinished else ""
         raise InputError(f"{out} exists and is not empty; choose another --out{resumable}")
 
 
@@ -208,6 +273,15 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
     if not world.leads:  # only the leading process writes
         return RunFolder(out or Path())
     return RunFolder.create(out, kind, config)
+
+
+def _pretraining(encoder: Path) -> dict[str, Any] | None:
+    """What pre-trained an encoder: method, data and options; None where no run folder says so."""
+    run = RunFolder(encoder.parent if encoder.is_file() else encoder)
+    if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
+        return None
+    result = run.read_result() if run.finished else {}
+    return {"method": config["method"], "source": result.get("data", {}).get("source"), "config": config}
 
 
 def provenance() -> dict[str, Any]:
@@ -262,13 +336,13 @@ def describe(clips: SkeletonSet, benchmark: str) -> dict[str, Any]:
 
 
 def write_predictions(
-    run: RunFolder, clips: SkeletonSet, positions: Int64[np.ndarray, " n"], predicted: Sequence[int]
+    run: RunFolder, names: Sequence[str], labels: Sequence[int], predicted: Sequence[int], classes: Sequence[str]
 ) -> None:
     """Write ``predictions.csv``: name, true and predicted class of every clip counted."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", "class", "predicted"])
-    for position, answer in zip(positions, predicted, strict=True):
-        clip = clips.clips[int(position)]
-        writer.writerow([clip.name, clips.classes[clip.label], clips.classes[answer]])
+    writer.writerows(
+        (name, classes[label], classes[answer]) for name, label, answer in zip(names, labels, predicted, strict=True)
+    )
     write_atomically(run.path / PREDICTIONS, text.getvalue())

@@ -20,8 +20,8 @@ class Synthetic(NTU):
 
     name: ClassVar[str] = "synthetic"
     title: ClassVar[str] = "the synthetic recordings"
-    classes: ClassVar[tuple[str, ...]] = CLASSES
-    published: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    classes: tuple[str, ...] = CLASSES
+    published: Mapping[str, tuple[int, int]] = {}
     rules: ClassVar[Mapping[str, Rule]] = {
         "xsub": (attrgetter("subject"), TRAINING_PERFORMERS),
         "xview": (attrgetter("camera"), TRAINING_CAMERAS),

@@ -32,7 +32,7 @@ def write_skeleton_file(path: Path, bodies: Sequence[SensedBody], frames: int) -
         for frame, values in zip(np.flatnonzero(body.seen), _body_values(body), strict=True):
             blocks[frame].append(_BODY % (body.body_id, *values))
     text = "".join(f"{len(block)}\n{''.join(block)}" for block in blocks)
-    write_atomically(path, f"{frames}\n{text}")
+    write_atomically(path, f"{frames}\n{text}", flush=False)
 
 
 def _body_values(body: SensedBody) -> list[list[float]]:

@@ -1,0 +1,102 @@
+"""``maskel embed``: features of clips under a frozen encoder, as one npz file."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from maskel.commands.linear import load_frozen
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.files import replacing
+from maskel.training import distributed, loading
+from maskel.training.features import extract
+from maskel.training.loading import SingleBody
+from maskel.training.precision import Precision
+
+_CLIPS_IN_MEMORY = 4096
+
+
+def embed(
+    encoder: Path,
+    data: Path,
+    out: Path,
+    benchmark: str | None = None,
+    part: Literal["train", "test"] | None = None,
+    window: int | None = None,
+    single_body: SingleBody = "zero",
+    precision: Precision = "fp32",
+    device: str = "auto",
+) -> Path:
+    """Write the features that linear evaluation and nearest neighbours see: one row per clip, in the test view.
+
+    The file holds ``features`` (N, D) float32, ``names`` (N,), ``labels`` (N,) int64 and ``classes`` (K,); label i is
+    ``classes[i]``. ``numpy.load`` reads it without pickle. Features are written as they are computed, so memory does
+    not grow with the set.
+
+    Args:
+        encoder: A pre-training run folder or an ``encoder.safetensors`` file; it knows its stream.
+        data: A prepared set of the encoder's layout.
+        out: The file to write, ``NAME.npz``; an earlier one is replaced.
+        benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
+        part: ``train`` or ``test``; goes with ``benchmark``.
+        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
+        single_body: What stands in the second slot of a clip with one body.
+        precision: Of the encoder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: If data, options and encoder do not fit each other, or the file cannot be written.
+    """
+    if (benchmark is None) != (part is None):
+        raise InputError("embed: benchmark and part go together; give both, or neither for all clips")
+    if out.suffix != ".npz":
+        raise InputError(f"out: found {out}, expected a name that ends in .npz")
+    clips = SkeletonSet.open(data)
+    positions = np.arange(len(clips)) if benchmark is None else loading.part(clips, benchmark, str(part))
+    frozen = load_frozen(encoder, clips, window, untrained=False, seed=0)
+    world = distributed.start(device)
+    frozen.to(world.device)
+
+    def rows() -> Iterator[Float32[np.ndarray, "n d"]]:
+        for start in range(0, len(positions), _CLIPS_IN_MEMORY):
+            few = positions[start : start + _CLIPS_IN_MEMORY]
+            yield extract(frozen, clips, few, world, single_body, precision).cpu().numpy()
+
+    if not world.leads:
+        for _ in rows():  # every process computes its share
+            pass
+        return out
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(out) as temporary:
+            _write(temporary, rows(), clips, positions, frozen.config.dim)
+    except OSError as fault:
+        raise InputError(f"{out} cannot be written ({fault.strerror or fault}); choose another --out") from fault
+    return out
+
+
+def _write(
+    path: Path,
+    rows: Iterator[Float32[np.ndarray, "n d"]],
+    clips: SkeletonSet,
+    positions: Int64[np.ndarray, " n"],
+    dim: int,
+) -> None:
+    names = np.array([clips.clips[position].name for position in positions.tolist()])
+    columns = {"names": names, "labels": clips.labels[positions], "classes": np.array(clips.classes)}
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(positions), dim)}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, column in columns.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, column, allow_pickle=False)
+        with archive.open("features.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for some in rows:
+                file.write(some.astype("<f4", copy=False).tobytes())

@@ -1,0 +1,82 @@
+"""``maskel ensemble``: the sum of several runs' scores, as joint, bone and motion streams are combined."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from maskel.errors import InputError
+from maskel.training.run import RunFolder
+from maskel.training.scores import Scores
+
+
+def ensemble(
+    runs: list[Path],
+    weights: list[float] | None = None,
+    scores: Literal["logits", "softmax"] = "logits",
+    out: Path | None = None,
+) -> RunFolder:
+    """Add up the scores that several runs gave the same clips, and count right answers.
+
+    Args:
+        runs: Run folders of linear, finetune, evaluate or ensemble, two or more.
+        weights: Of each run's scores, 0 or more; 1 for all by default.
+        scores: What is added up: the logits, as published, or the probabilities.
+        out: The run folder; by default the next free one under ``runs``.
+
+    Returns:
+        The run folder, with ``result.json``, ``predictions.csv`` and ``scores.npz``.
+
+    Raises:
+        InputError: If the runs were counted on different clips, or the weights do not fit.
+    """
+    if len(runs) < 2:
+        raise InputError(f"ensemble: found {len(runs)} run, expected two or more")
+    weights = [1.0] * len(runs) if weights is None else weights
+    if len(weights) != len(runs):
+        raise InputError(f"weights: found {len(weights)} for {len(runs)} runs, expected one for each")
+    if not (np.isfinite(weights).all() and min(weights) >= 0 and max(weights) > 0):
+        raise InputError(f"weights: found {', '.join(map(str, weights))}; expected 0 or more, one of them above 0")
+    found = [Scores.read(run) for run in runs]
+    first = found[0]
+    for run, other in zip(runs[1:], found[1:], strict=True):
+        if (other.hash, other.classes) != (first.hash, first.classes):
+            raise InputError(
+                f"{run} scored {len(other.names)} clips (hash {other.hash}) of {len(other.classes)} classes, {runs[0]} "
+                f"{len(first.names)} (hash {first.hash}) of {len(first.classes)}; expected the same clips and classes"
+            )
+        if not np.array_equal(other.labels, first.labels):
+            raise InputError(f"{run} and {runs[0]} disagree on the classes of the clips; expected runs on one set")
+    about = RunFolder(runs[0]).read_result()
+    added = np.zeros(first.scores.shape)
+    for weight, one in zip(weights, found, strict=True):
+        added += weight * _as(scores, one)
+    total = Scores(first.names, first.labels, first.classes, added.astype(np.float32))
+    config = {"runs": [str(run) for run in runs], "weights": weights, "scores": scores}
+    folder = RunFolder.create(out, "ensemble", config)
+    total.write(folder)
+    folder.write_result(
+        {
+            "kind": "ensemble",
+            "scores": scores,
+            "runs": [
+                {"run": str(run), "weight": weight, **_accuracy(one)}
+                for run, weight, one in zip(runs, weights, found, strict=True)
+            ],
+            **{name: about[name] for name in ("data", "benchmark", "split", "part") if name in about},
+            "hash": total.hash,
+            **total.count(len(total.names)),
+        }
+    )
+    return folder
+
+
+def _as(kind: str, one: Scores) -> np.ndarray:
+    logits = torch.from_numpy(one.scores).double()
+    return (logits.softmax(1) if kind == "softmax" else logits).numpy()
+
+
+def _accuracy(one: Scores) -> dict[str, float | int]:
+    counted = one.count(len(one.names))
+    return {name: counted[name] for name in ("correct", "seen", "accuracy")}

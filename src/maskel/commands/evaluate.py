@@ -1,0 +1,83 @@
+"""``maskel evaluate``: count a trained classifier's right answers on any part of any benchmark."""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.methods.classifier import load_classifier
+from maskel.training import distributed, loading
+from maskel.training.precision import Precision, resolved
+from maskel.training.run import RunFolder, describe, open_run, refuse_taken
+from maskel.training.scores import Scores
+from maskel.training.supervised import require_fit, score_clips
+
+
+def evaluate(
+    classifier: Path,
+    data: Path,
+    benchmark: str = "xsub",
+    part: Literal["test", "train"] = "test",
+    precision: Precision = "fp32",
+    device: str = "auto",
+    out: Path | None = None,
+) -> RunFolder:
+    """Count the right answers of a trained classifier on one part of a benchmark.
+
+    On the test part of the benchmark it was trained for, in the same precision, this is the training run's own count.
+
+    Args:
+        classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
+        data: A prepared set of the classifier's layout and classes.
+        benchmark: Of which benchmark.
+        part: Which part: test or train.
+        precision: Of matrix products.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        out: The run folder; by default the next free one under ``runs``.
+
+    Returns:
+        The run folder, with ``result.json``, ``predictions.csv`` and ``scores.npz``.
+
+    Raises:
+        InputError: If data and classifier do not fit each other.
+    """
+    started = time.perf_counter()
+    config = {
+        "classifier": str(classifier),
+        "data": str(data),
+        "benchmark": benchmark,
+        "part": part,
+        "precision": precision,
+        "device": device,
+    }
+    clips = SkeletonSet.open(data)
+    positions = loading.part(clips, benchmark, part)
+    refuse_taken(out)
+    model = load_classifier(classifier)
+    require_fit(classifier, model.encoder, clips)
+    if model.task.classes != clips.classes:
+        raise InputError(
+            f"{classifier} tells {len(model.task.classes)} classes apart, from {model.task.classes[0]!r} on; "
+            f"{clips.path} has {len(clips.classes)}, from {clips.classes[0]!r} on; expected the same classes"
+        )
+    world = distributed.start(device)
+    answers = score_clips(model.to(world.device), clips, positions, world, precision)
+    scores = Scores.of(clips, positions, answers)
+    run = open_run(out, "evaluate", config, False, world)
+    if world.leads:
+        scores.write(run)
+        run.write_result(
+            {
+                "kind": "evaluate",
+                "classifier": str(classifier),
+                "head": model.kind,
+                **describe(clips, benchmark),
+                "part": part,
+                "precision": resolved(precision, world.device),
+                **scores.count(len(positions)),
+                "minutes": (time.perf_counter() - started) / 60,
+                "processes": world.size,
+            }
+        )
+    return run

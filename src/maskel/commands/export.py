@@ -1,0 +1,92 @@
+"""``maskel export``: writes a prepared set in a form that other code reads."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from maskel.datasets.npz import BODIES, write_npz
+from maskel.datasets.pyskl import write_pyskl
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.sequence import XYZ
+
+PUBLISHED_FRAMES = 300
+
+
+def export_npz(
+    data: Path,
+    out: Path,
+    benchmark: str = "xsub",
+    single_body: Literal["zero", "copy"] | None = None,
+    max_frames: int | None = None,
+) -> Path:
+    """Write one benchmark as the npz that MAMP and CTR-GCN read: x_train, y_train, x_test, y_test.
+
+    Of clips with more than two bodies the first two are written, the main actors.
+
+    Args:
+        data: A prepared set in 3D.
+        out: The file; must not exist.
+        benchmark: Which.
+        single_body: Second slot of a clip with one body: zeros, or a copy. By default as in the npz that the set was
+            prepared from; copies for ntu120, as its published script writes; else zeros.
+        max_frames: Frames of every clip, filled up with zeros; by default those of the npz that the set was prepared
+            from, or 300. Clips are never cut.
+
+    Raises:
+        InputError: If the set is not in 3D or has no such benchmark, a clip is longer, or the file exists.
+    """
+    clips = _open(data, out)
+    if clips.channels != XYZ:
+        raise InputError(f"{data} holds {', '.join(clips.channels)}, but such an npz holds x, y, z; see export pyskl")
+    recorded = clips.options if clips.source == "npz" else {}
+    frames = max_frames or recorded.get("frames", PUBLISHED_FRAMES)
+    single_body = single_body or recorded.get("single_body", "copy" if clips.source == "ntu120" else "zero")
+    parts = {part: clips.split(benchmark, part) for part in ("train", "test")}
+    longest = max(int(clips.frames[positions].max(initial=0)) for positions in parts.values())
+    if longest > frames:
+        raise InputError(f"the longest clip of {benchmark} has {longest} frames; use --max-frames {longest} or more")
+    width = BODIES * len(clips.layout) * len(XYZ)
+
+    def rows(part: str) -> Iterator[Float32[np.ndarray, "t w"]]:
+        for position in parts[part].tolist():
+            joints = clips.sequence(position).joints[:BODIES].swapaxes(0, 1)  # (T, M, V, C)
+            row = np.zeros((frames, BODIES, width // BODIES), dtype=np.float32)
+            row[: len(joints), : joints.shape[1]] = joints.reshape(*joints.shape[:2], -1)
+            if joints.shape[1] == 1 and single_body == "copy":
+                row[:, 1] = row[:, 0]
+            yield row.reshape(frames, width)
+
+    arrays = {part: (rows(part), clips.labels[positions]) for part, positions in parts.items()}
+    write_npz(out, arrays, frames, width, len(clips.classes), recorded.get("label_dtype", "<f8"))
+    return out
+
+
+def export_pyskl(data: Path, out: Path) -> Path:
+    """Write all benchmarks as the pickle that PYSKL and MMAction2 read.
+
+    Args:
+        data: A prepared set.
+        out: The file; must not exist.
+
+    Raises:
+        InputError: If the file exists or cannot be written.
+    """
+    clips = _open(data, out)
+    write_pyskl(out, clips)
+    return out
+
+
+def _open(data: Path, out: Path) -> SkeletonSet:
+    clips = SkeletonSet.open(data)
+    if out.exists():
+        raise InputError(f"{out} exists already; remove it or choose another name")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return clips
+
+
+FORMATS = {"npz": export_npz, "pyskl": export_pyskl}
+"""Every form to write, by its name on the command line."""

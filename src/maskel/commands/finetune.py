@@ -1,0 +1,154 @@
+"""``maskel finetune``: train encoder and head together; semi-supervised, transfer and from scratch as well."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.methods.base import build_seeded
+from maskel.methods.classifier import FineTuned, Task
+from maskel.methods.masked import Bodies
+from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.training import distributed
+from maskel.training.check import Check, check_run
+from maskel.training.labelled import Positions, choose_labelled
+from maskel.training.loading import ClipBatches, SingleBody
+from maskel.training.optim import FinetuneTraining
+from maskel.training.progress import note
+from maskel.training.run import RunFolder, open_run, refuse_taken
+from maskel.training.supervised import check_training, load_fitting, score_clips, train_classifier
+from maskel.transforms import TrainView
+
+
+def finetune(
+    data: Path,
+    encoder: Path | EncoderConfig = EncoderConfig(),
+    benchmark: str = "xsub",
+    window: int | None = None,
+    labels: float = 1.0,
+    stratified: bool = True,
+    label_list: Path | None = None,
+    validation: float = 0.0,
+    bodies: Bodies = "all",
+    head_dim: int = 2048,
+    drop_path: float = 0.3,
+    dropout: float = 0.3,
+    label_smoothing: float = 0.1,
+    view: TrainView = TrainView(),
+    single_body: SingleBody = "zero",
+    training: FinetuneTraining = FinetuneTraining(),
+    seed: int = 0,
+    device: str = "auto",
+    out: Path | None = None,
+    resume: bool = False,
+    check: bool = False,
+) -> RunFolder | Check:
+    """Train an encoder and the published head on labelled clips and count right answers on the test part.
+
+    A share of the labels is the semi-supervised protocol; an encoder that was pre-trained on another set, transfer; no
+    encoder, training from scratch. The result is the last epoch's accuracy; the best epoch's is reported beside it,
+    and named as such.
+
+    Args:
+        data: A prepared set; an encoder of another joint layout is mapped to the set's.
+        encoder: A pre-training run folder, an ``encoder.safetensors`` file or a released ``.pth`` checkpoint; or the
+            sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section ``encoder``),
+            which is what happens without it.
+        benchmark: Whose training part to learn from and whose test part to count on.
+        window: Frames that a pre-trained encoder reads, if others than then: its time embedding is resized.
+        labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
+        stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
+        label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
+        validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
+        bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` skips these.
+        head_dim: Width of the head between its two layers, 1 or more.
+        drop_path: Share of branches that stochastic depth drops in the last block, in [0, 1).
+        dropout: Share of the token values dropped before the head, in [0, 1).
+        label_smoothing: Share of each label that is spread over all classes, in [0, 1].
+        view: The random view of training clips.
+        single_body: What stands in the second slot of a clip with one body.
+        training: The recipe.
+        seed: Of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        out: The run folder; by default the next free one under ``runs``.
+        resume: Go on with the run in ``out``.
+        check: Only build everything, train two steps and say what the run would take; nothing is written.
+
+    Returns:
+        The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;
+        or what the check found.
+
+    Raises:
+        InputError: If data, options and encoder do not fit each other.
+        TrainingError: If a loss is not finite.
+    """
+    check_training(training)
+    scratch = isinstance(encoder, EncoderConfig)
+    if scratch and window is not None:
+        raise InputError("window: there is no pre-trained encoder to resize; say --encoder.window instead")
+    if training.layer_decay is None:
+        training = replace(training, layer_decay=1.0 if scratch else 0.8)
+    config = {
+        "data": str(data),
+        "encoder": asdict(encoder) if isinstance(encoder, EncoderConfig) else str(encoder),
+        "benchmark": benchmark,
+        "window": window,
+        "labels": labels,
+        "stratified": stratified,
+        "label_list": None if label_list is None else str(label_list),
+        "validation": validation,
+        "bodies": bodies,
+        "head_dim": head_dim,
+        "drop_path": drop_path,
+        "dropout": dropout,
+        "label_smoothing": label_smoothing,
+        "view": asdict(view),
+        "single_body": single_body,
+        "training": asdict(training),
+        "seed": seed,
+        "device": device,
+    }
+    clips = SkeletonSet.open(data)
+    labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
+    refuse_taken(None if resume else out)
+    given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
+    if isinstance(given, Encoder) and given.adapted:
+        note(given.adapted)
+
+    def build() -> FineTuned:
+        start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
+        task = Task(clips.classes, clips.max_bodies, single_body)
+        return FineTuned(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
+
+    classifier = build_seeded(build, seed)
+    world = distributed.start(device)
+    classifier.to(world.device)
+    window = classifier.encoder.config.window
+    batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, view, single_body, world.device)
+
+    def scores_of(positions: Positions) -> Tensor:
+        return score_clips(classifier, clips, positions, world, training.precision)
+
+    if check:
+        asked = np.concatenate(list(labelled.asked.values()))
+        return check_run(classifier, world, training, batches, scores_of, asked, times=training.epochs)
+    return train_classifier(
+        classifier,
+        batches,
+        labelled,
+        lambda name: scores_of(labelled.asked[name]),
+        training,
+        open_run(out, "finetune", config, resume, world),
+        world,
+        resume,
+        {
+            "kind": "finetune",
+            "encoder": None if scratch else str(encoder),
+            "from_scratch": scratch,
+            "adapted": classifier.encoder.adapted,
+            "seed": seed,
+        },
+    )

@@ -1,0 +1,194 @@
+"""``maskel inspect``: what is in a prepared set, and what is wrong with it."""
+
+import json as json_text
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+import maskel
+from maskel.commands.report import write_page
+from maskel.datasets.checks import CHECKS, FINDING_HEADING, Fault, Finding, Repeats, count_repeats, examine, summarise
+from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.pictures.faults import faults_page
+
+FORMAT = "maskel inspection"
+VERSION = 1
+STANDARD_OUTPUT = Path("-")
+"""As a file's name: what is printed, and nothing else is."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect` found.
+
+    Args:
+        data: The set.
+        contents: What is in it.
+        findings: One for each check.
+        repeats: For each benchmark the clips that it has twice.
+        seconds: Time taken by the checks.
+    """
+
+    data: SkeletonSet
+    contents: Contents
+    findings: tuple[Finding, ...]
+    repeats: dict[str, Repeats]
+    seconds: float
+
+    @property
+    def clean(self) -> bool:
+        """Whether no check found anything."""
+        return not any(finding.faults for finding in self.findings)
+
+
+def inspect(data: Path, json: Path | None = None, page: Path | None = None, clips: int = 3) -> Inspection:
+    """Count what is in a prepared set and look for what is wrong with it; changes nothing.
+
+    Args:
+        data: The prepared set.
+        json: A file for everything that was found; - prints it instead of the tables. An earlier file is replaced.
+        page: A file for an HTML page with pictures of the worst clips. An earlier file is replaced.
+        clips: Clips that the page shows for each check, 0 or more.
+
+    Returns:
+        What was found.
+
+    Raises:
+        InputError: If there is no such set, or a file cannot be written.
+    """
+    if clips < 0:
+        raise InputError(f"clips: found {clips}, expected 0 or more")
+    prepared = SkeletonSet.open(data)
+    contents = count_contents(prepared)
+    with _progress() as progress:
+        task = progress.add_task("inspect", total=len(prepared), speed=0.0)
+        started = time.perf_counter()
+
+        def advance(done: int) -> None:
+            progress.update(task, advance=done)
+            speed = progress.tasks[task].completed / max(time.perf_counter() - started, 1e-9)
+            progress.update(task, speed=speed)
+
+        findings = examine(prepared, advance)
+        seconds = time.perf_counter() - started
+    repeats = count_repeats(prepared, findings)
+    found = Inspection(prepared, contents, findings, repeats, seconds)
+    if json is not None and json != STANDARD_OUTPUT:
+        write_page(as_json(found), json, "--json")
+    if page is not None:
+        write_page(faults_page(prepared, contents, findings, repeats, clips), page, "--page")
+    return found
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("clips  {task.fields[speed]:.0f} clips/s"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+def as_json(found: Inspection) -> str:
+    """Everything that was found; docs/inspect.md describes it."""
+    data, contents = found.data, found.contents
+    shortest, median, longest = contents.lengths
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "maskel": maskel.__version__,
+        "set": str(data.path),
+        "source": data.source,
+        "options": data.options,
+        "layout": data.layout.name,
+        "coordinates": data.coordinates,
+        "contents": {
+            "clips": contents.clips,
+            "body_frames": contents.body_frames,
+            "bytes": contents.size,
+            "lengths": {"shortest": shortest, "median": median, "longest": longest},
+            "bodies": contents.bodies,
+            "classes": [{"name": name, "clips": count} for name, count in contents.classes],
+            **contents.origins(),
+        },
+        "benchmarks": [
+            {
+                "name": sizes.name,
+                "train": sizes.found[0],
+                "test": sizes.found[1],
+                "published": list(sizes.published) if sizes.published else None,
+                "duplicates": asdict(found.repeats[sizes.name]),
+            }
+            for sizes in contents.benchmarks
+        ],
+        "clean": found.clean,
+        "checks": [
+            {
+                "name": finding.check,
+                "title": CHECKS[finding.check].title,
+                "threshold": CHECKS[finding.check].threshold,
+                "unit": CHECKS[finding.check].unit,
+                "note": finding.note,
+                "clips": finding.clips,
+                "faults": [_fault(fault, data) for fault in finding.faults],
+            }
+            for finding in found.findings
+        ],
+    }
+    return json_text.dumps(document, indent=1) + "\n"
+
+
+def _fault(fault: Fault, data: SkeletonSet) -> dict[str, Any]:
+    return {
+        "clip": None if fault.clip is None else data.clips[fault.clip].name,
+        "body": fault.body,
+        "frame": fault.frame,
+        "frames": fault.frames,
+        "value": fault.value if math.isfinite(fault.value) else None,
+        "other": None if fault.other is None else data.clips[fault.other].name,
+        "benchmark": fault.benchmark,
+        "about": fault.about,
+    }
+
+
+def show(found: Inspection, console: Console) -> None:
+    """Prints what is in the set, its benchmarks' sizes, and for each check how much was found and the worst."""
+    speed = found.contents.clips / max(found.seconds, 1e-9)
+    about = [*found.contents.rows(), ("checked in", f"{found.seconds:,.1f} s, {speed:,.0f} clips/s")]
+    _print(console, ("", ""), about, title=f"prepared set {found.data.path}")
+    benchmarks = [(*sizes.row(), str(found.repeats[sizes.name])) for sizes in found.contents.benchmarks]
+    if benchmarks:
+        _print(console, (*BENCHMARK_HEADING, "duplicates"), benchmarks)
+    told = [finding for finding in found.findings if finding.faults or finding.note]
+    if told:
+        _print(console, FINDING_HEADING, [summarise(finding, found.data) for finding in told])
+    quiet = [CHECKS[finding.check].title for finding in found.findings if finding not in told]
+    console.print("nothing found" if found.clean else f"nothing found of: {', '.join(quiet)}", soft_wrap=True)
+
+
+def _print(console: Console, heading: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    table = Table(title=_plain(title) if title else None, title_justify="left", show_header=any(heading))
+    for name in heading:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(_plain, row))
+    console.print(table)
+
+
+def _plain(text: str) -> Text:
+    """Text for a terminal: names may come from anyone, so nothing in them is markup or a control character."""
+    return Text("".join(character if character.isprintable() else "\ufffd" for character in text))

@@ -1,0 +1,290 @@
+"""``maskel results``: runs as a table, the seeds of equal runs together."""
+
+import json
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from maskel.errors import InputError
+from maskel.files import write_atomically
+from maskel.training.run import RESULT, RunFolder, flat_options
+
+_NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list"}
+"""Options in which runs of one recipe may differ."""
+_COUNTED = "protocol,encoder,blocks x width,options,seeds,right answers,accuracy (%),best epoch (%),minutes".split(",")
+_TRAINED = "pre-training,blocks x width,options,seeds,loss,minutes".split(",")
+_WITHOUT_PATHS = ("hardware", "versions")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one finished run says, as a row of a table.
+
+    Args:
+        result: Its ``result.json``.
+        protocol: How accuracy was measured; ``pre-training`` for a run that learned an encoder.
+        correct: Right answers; None for pre-training.
+        best: Best epoch's accuracy on the test part, where there are epochs.
+    """
+
+    result: Mapping[str, Any]
+    protocol: str
+    correct: int | None
+    best: float | None
+
+    def about(self, *keys: str) -> Any:
+        """What the result holds under ``keys``; None where it holds nothing."""
+        value: Any = self.result
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """Data, benchmark and test clips: only runs that agree in these compare."""
+        return tuple(str(self.about(*keys)) for keys in (("data", "source"), ("benchmark",), ("split", "test", "hash")))
+
+    @property
+    def method(self) -> str:
+        """What made the encoder."""
+        method = self.about("method") or self.about("pretraining", "method")
+        if self.about("from_scratch"):
+            return "from scratch"
+        if self.about("untrained"):
+            return f"untrained ({method})" if method else "untrained"
+        return method or Path(str(self.about("encoder") or "–")).name
+
+    @property
+    def size(self) -> str:
+        """Blocks, width and epochs of the encoder's training."""
+        config = self.about("pretraining", "config") or self.about("config") or {}
+        sizes, epochs = config.get("encoder"), config.get("training", {}).get("epochs")
+        if not isinstance(sizes, Mapping):
+            return "–"
+        trained = "" if self.about("untrained") else f", {epochs} epochs"
+        return f"{sizes.get('depth')} x {sizes.get('dim')}, {sizes.get('window')} frames{trained}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option that makes the run what it is; those of pre-training under ``pretrain.``."""
+        own = {key: value for key, value in (self.about("config") or {}).items() if key not in _NOT_THE_RECIPE}
+        before = self.about("pretraining", "config") or {}
+        earlier = {key: value for key, value in before.items() if key not in _NOT_THE_RECIPE - {"encoder"}}
+        if isinstance(sizes := (self.about("config") or {}).get("encoder"), Mapping):
+            own["encoder"] = sizes
+        if self.about("untrained"):
+            earlier.pop("training", None)
+        return flat_options(own) | flat_options(earlier, "pretrain.")
+
+
+def results(runs: list[Path], out: Path | None = None, collect: Path | None = None) -> str:
+    """Accuracies of finished runs in Markdown: data by data, the seeds of equal runs in one line with mean ± std.
+
+    Runs are equal where every option but seed, device and places agrees, those of the encoder's pre-training included.
+
+    Args:
+        runs: Run folders, folders of several seeds, or folders with such folders below them.
+        out: A file to write the tables to as well; an earlier one is replaced.
+        collect: A folder to copy each run's ``result.json`` to, without the paths of this machine and without the
+            classes' counts.
+
+    Returns:
+        The tables.
+
+    Raises:
+        InputError: If there is no result, or one cannot be read or written.
+    """
+    found = read_results(runs)
+    text = tables([row for result in found.values() for row in measured(result)])
+    try:
+        if collect is not None:
+            for name, result in found.items():
+                (collect / name).mkdir(parents=True, exist_ok=True)
+                write_atomically(collect / name / RESULT, json.dumps(without_paths(result), indent=1) + "\n")
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(out, text)
+    except OSError as fault:
+        raise InputError(f"{fault.filename} cannot be written ({fault.strerror}); choose another folder") from fault
+    return text
+
+
+def read_results(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
+    """The results of single runs at and below some folders, by the folder's place among those asked for.
+
+    Raises:
+        InputError: If a folder has none, a file is not the result of a run, or two runs share a name.
+    """
+    found: dict[Path, dict[str, Any]] = {}
+    for path in paths:
+        files = sorted(path.rglob(RESULT))
+        if not files:
+            raise InputError(f"{path}: no {RESULT} in it or below it; name folders of finished runs")
+        for file in files:
+            name, result = (
+                file.parent.resolve().relative_to(path.resolve().parent),
+                RunFolder(file.parent).read_result(),
+            )
+            if name in found:
+                raise InputError(f"{file.parent}: another run is called {name} too; rename one of the two")
+            if "kind" not in result or "data" not in result:
+                raise InputError(f"{file}: expected the result of a run; it does not say its kind and data")
+            if "seeds" not in result:  # what several seeds say together follows from what each says
+                found[name] = result
+    return found
+
+
+def measured(result: Mapping[str, Any]) -> list[Measured]:
+    """A run's rows: one, but two for nearest neighbours.
+
+    Raises:
+        InputError: If the result lacks its counts.
+    """
+    try:
+        if result["kind"] == "pretrain":
+            float(result["loss"])
+            return [Measured(result, "pre-training", None, None)]
+        best = result.get("best_epoch", {}).get("accuracy")
+        if int(result["seen"]) < 1:
+            raise ValueError("no clip was seen")
+        rows = [Measured(result, _protocol(result), int(result["correct"]), best)]
+        if "vote" in result:
+            vote = result["vote"]
+            rows.append(Measured({**result, **vote}, f"{vote['k']}-NN vote", int(vote["correct"]), None))
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise InputError(f"a result of kind {result.get('kind')!r} lacks its counts ({fault!r})") from fault
+    return rows
+
+
+def tables(rows: Sequence[Measured]) -> str:
+    """Markdown tables of all rows, one set of test clips after the other."""
+    return "\n".join(_tables_of(group) for _, group in sorted(_grouped(rows, lambda row: row.where).items()))
+
+
+def without_paths(value: Any, key: str = "") -> Any:
+    """A result without what only its machine knows: of every path the last part, and no counts of classes."""
+    if isinstance(value, Mapping):
+        kept = {name: entry for name, entry in value.items() if name != "per_class"}
+        return {name: entry if name in _WITHOUT_PATHS else without_paths(entry, name) for name, entry in kept.items()}
+    if isinstance(value, list):
+        return [without_paths(entry) for entry in value]
+    if not isinstance(value, str):
+        return value
+    if key == "command":
+        return shlex.join(_last_part(word) for word in shlex.split(value))
+    return _last_part(value)
+
+
+def _last_part(text: str) -> str:
+    option, equals, value = text.partition("=") if text.startswith("--") else ("", "", text)
+    return option + equals + value.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def _protocol(result: Mapping[str, Any]) -> str:
+    kind = str(result["kind"])
+    name = {"knn": "1-NN", "finetune": "fine-tune"}.get(kind, kind)
+    share = result.get("config", {}).get("labels", 1)
+    source = (result.get("pretraining") or {}).get("source")
+    moved = f", from {source}" if source not in (None, result["data"].get("source")) else ""
+    part = result.get("part", "test")
+    name += "" if part == "test" else f" on the {part} part"
+    return name + (f", {100 * share:g} % of the labels" if share != 1 else "") + moved
+
+
+def _grouped(rows: Iterable[Measured], key: Callable[[Measured], Any]) -> dict[Any, list[Measured]]:
+    groups: dict[Any, list[Measured]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return groups
+
+
+def _tables_of(rows: Sequence[Measured]) -> str:
+    first = rows[0]
+    sizes = [
+        f"{first.about('split', part, 'size')} ({first.about('split', part, 'hash')})" for part in ("train", "test")
+    ]
+    lines = [f"**{first.where[0]}, {first.where[1]}**: training clips {sizes[0]}, test clips {sizes[1]}.", ""]
+    same = _grouped(rows, lambda row: (row.protocol, row.method, json.dumps(row.options, sort_keys=True, default=str)))
+    groups = [sorted(group, key=lambda row: row.result.get("seed", 0)) for group in same.values()]
+    counted = [group for group in groups if group[0].correct is not None]
+    if counted:
+        lines += [_row(_COUNTED), _row(["---"] * len(_COUNTED))]
+        counted.sort(key=lambda group: (group[0].protocol, -mean(_accuracies(group))))
+        lines += [_row(_cells(group, groups)) for group in counted]
+        lines.append("")
+    if trained := [group for group in groups if group[0].correct is None]:
+        lines += [_row(_TRAINED), _row(["---"] * len(_TRAINED))]
+        for group in sorted(trained, key=lambda group: group[0].method):
+            losses = _spread([row.result["loss"] for row in group], 4)
+            lines.append(
+                _row(
+                    (group[0].method, group[0].size, _differing(group, groups), _seeds(group), losses, _minutes(group))
+                )
+            )
+        lines.append("")
+    machines = sorted(
+        {f"{row.about('hardware', 'device')}, {row.about('hardware', 'threads')} threads" for row in rows}
+    )
+    versions = sorted(
+        {f"maskel {row.about('versions', 'maskel')}, PyTorch {row.about('versions', 'torch')}" for row in rows}
+    )
+    lines += [
+        f"Measured on {'; '.join(machines)}; {'; '.join(versions)}. Commands, of the first seed each:",
+        "",
+        "```sh",
+    ]
+    lines += dict.fromkeys(str(group[0].about("command")) for group in groups)
+    return "\n".join([*lines, "```", ""])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _cells(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) -> tuple[str, ...]:
+    first = group[0]
+    right = ", ".join(str(row.correct) for row in group) + f" of {first.result['seen']}"
+    best = [row.best for row in group if row.best is not None]
+    return (
+        first.protocol,
+        first.method,
+        first.size,
+        _differing(group, groups),
+        _seeds(group),
+        right,
+        f"**{_spread([100 * accuracy for accuracy in _accuracies(group)], 1)}**",
+        f"{100 * mean(best):.1f}" if best else "–",
+        _minutes(group),
+    )
+
+
+def _accuracies(group: Sequence[Measured]) -> list[float]:
+    return [(row.correct or 0) / row.result["seen"] for row in group]
+
+
+def _differing(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) -> str:
+    """The options in which runs of the same method and protocol are not the same."""
+    alike = [
+        other[0].options
+        for other in groups
+        if (other[0].protocol, other[0].method) == (group[0].protocol, group[0].method)
+    ]
+    own = group[0].options
+    names = [name for name in own if any(other.get(name) != own[name] for other in alike)]
+    return "; ".join(f"{name} {own[name]}" for name in names) or "–"
+
+
+def _seeds(group: Sequence[Measured]) -> str:
+    return ", ".join(str(row.result.get("seed", "?")) for row in group)
+
+
+def _minutes(group: Sequence[Measured]) -> str:
+    known = [row.result["minutes"] for row in group if "minutes" in row.result]
+    return f"{mean(known):.2g}" if known and mean(known) < 10 else f"{mean(known):.0f}" if known else "–"
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")

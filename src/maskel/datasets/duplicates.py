@@ -1,0 +1,134 @@
+"""Finds clips that are in a set twice, equal or nearly so, without comparing every clip with every other."""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from maskel.datasets.store import BodyFrames, SkeletonSet
+
+NEAR_METRES = 0.001
+"""Clips whose joints differ by less in the mean, both centred, are near duplicates."""
+MOST_PAIRS = 100_000
+"""Near pairs after which the search ends: a set with more is one clip many times."""
+
+_KEYS = 8
+_SLACK = 1.001  # keys are sums in float64; their rounding must not hide a pair
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What is twice in a set.
+
+    Args:
+        first: (N,) for each clip the position of the first clip with the same coordinates; its own if there is none.
+        near: Pairs of clips (i, j), i < j, that are nearly equal, and their mean joint distance in metres. Of clips
+            with the same coordinates only the first is in a pair.
+        complete: False if the search for near pairs ended at `MOST_PAIRS`.
+    """
+
+    first: Int64[np.ndarray, " n"]
+    near: dict[tuple[int, int], float]
+    complete: bool
+
+
+class Fingerprints:
+    """Collects what tells clips apart while a set is read once.
+
+    A clip's digest stands for every coordinate. Its keys bound distances from below: each is the mean over joints and
+    frames of the centred joint's component along a direction that depends on the joint. The mean of lengths is at
+    least the length of the mean, so two clips with the same frames are at least as far apart, in mean joint distance,
+    as any of their keys. Clips whose keys differ by more than `NEAR_METRES` are no near duplicates; all others are
+    compared joint by joint. So none of the same length is missed.
+
+    Args:
+        data: The set.
+    """
+
+    def __init__(self, data: SkeletonSet) -> None:
+        self.data = data
+        self._seen: dict[bytes, int] = {}
+        self._first = np.arange(len(data))
+        self._rows = np.zeros(len(data), dtype=np.int64)
+        self._keys = np.full((len(data), _KEYS), np.nan)
+        shape = (_KEYS, len(data.layout), data.coordinates)
+        directions = np.random.default_rng(0).normal(size=shape)
+        self._directions = directions / np.linalg.norm(directions, axis=2, keepdims=True)
+
+    def add(self, rows: BodyFrames) -> None:
+        """Take in the clips of ``rows``, each of them whole; clips come in order."""
+        clips, starts, counts = np.unique(rows.clip, return_index=True, return_counts=True)
+        pose = np.add.reduceat(rows.joints, starts, axis=0, dtype=np.float64) / counts[:, None, None]
+        pose -= pose.mean(axis=1, keepdims=True)
+        self._keys[clips] = np.einsum("nvc,kvc->nk", pose, self._directions) / pose.shape[1]
+        self._rows[clips] = counts
+        for clip, start, count in zip(clips.tolist(), starts.tolist(), counts.tolist(), strict=True):
+            digest = hashlib.blake2b(f"{self.data.bodies[clip]} {self.data.frames[clip]}".encode(), digest_size=16)
+            for values in (rows.body, rows.frame, rows.joints):
+                digest.update(np.ascontiguousarray(values[start : start + count]).data)
+            self._first[clip] = self._seen.setdefault(digest.digest(), clip)
+
+    def duplicates(self, near: bool) -> Duplicates:
+        """Compare the clips taken in.
+
+        Args:
+            near: Search for near duplicates as well; the coordinates must be metres.
+        """
+        candidates, complete = self._candidates() if near else (np.zeros((0, 2), dtype=np.int64), True)
+        pairs = {}
+        for one, other in candidates.tolist():
+            distance = self._distance(one, other)
+            if distance < NEAR_METRES:
+                pairs[one, other] = distance
+        return Duplicates(self._first, pairs, complete)
+
+    def _candidates(self) -> tuple[Int64[np.ndarray, "p 2"], bool]:
+        """Pairs of clips that the keys do not tell apart, and whether these are all."""
+        only = np.flatnonzero((self._first == np.arange(len(self._first))) & np.isfinite(self._keys).all(axis=1))
+        order = only[np.lexsort((self._keys[only, 0], self._rows[only], self.data.frames[only]))]
+        size = np.stack((self.data.frames[order], self._rows[order]), axis=1)
+        keys = self._keys[order]
+        found, count = [np.zeros((0, 2), dtype=np.int64)], 0
+        for step in range(1, len(order)):
+            near: Bool[np.ndarray, " p"] = keys[step:, 0] - keys[:-step, 0] <= _SLACK * NEAR_METRES
+            near &= (size[step:] == size[:-step]).all(axis=1)
+            at = np.flatnonzero(near)
+            if not len(at):
+                break
+            at = at[(np.abs(keys[at + step] - keys[at]) <= _SLACK * NEAR_METRES).all(axis=1)]
+            found.append(np.sort(np.stack((order[at], order[at + step]), axis=1), axis=1))
+            count += len(at)
+            if count > MOST_PAIRS:
+                return np.concatenate(found)[:MOST_PAIRS], False
+        pairs = np.concatenate(found)
+        return pairs[np.lexsort(pairs.T[::-1])], True
+
+    def _distance(self, one: int, other: int) -> float:
+        """Mean distance of the joints of two centred clips, metres; infinite if other bodies or frames exist."""
+        a, b = self.data.body_frames(one, one + 1), self.data.body_frames(other, other + 1)
+        if not (np.array_equal(a.body, b.body) and np.array_equal(a.frame, b.frame)):
+            return float("inf")
+        apart: Float64[np.ndarray, "r v c"] = np.subtract(a.joints, b.joints, dtype=np.float64)
+        return float(np.linalg.norm(apart - apart.mean(axis=(0, 1)), axis=2).mean())
+
+
+def leaks(
+    duplicates: Duplicates, train: Int64[np.ndarray, " n"], test: Int64[np.ndarray, " m"]
+) -> dict[int, tuple[int, float]]:
+    """Test clips that stand in training too: for each the training clip and the mean joint distance, 0 if equal."""
+    of_class = dict(zip(duplicates.first[train][::-1].tolist(), train[::-1].tolist(), strict=True))
+    near: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for (one, other), distance in duplicates.near.items():
+        for here, there in ((one, other), (other, one)):
+            if there in of_class:
+                near[here].append((distance, of_class[there]))
+    found = {}
+    for clip, first in zip(test.tolist(), duplicates.first[test].tolist(), strict=True):
+        if first in of_class:
+            found[clip] = (of_class[first], 0.0)
+        elif first in near:
+            distance, twin = min(near[first])
+            found[clip] = (twin, distance)
+    return found

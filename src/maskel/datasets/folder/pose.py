@@ -1,0 +1,71 @@
+"""What every reader of own recordings gives, and the bounds that every file must keep."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from maskel.errors import BadFileError
+
+MAX_BYTES = 64 * 2**20
+"""Largest file, or sum of the files of one clip, that is read: an hour of 33 joints at 30 frames a second."""
+MAX_FRAMES = 200_000
+"""Most frames of a clip."""
+MAX_VALUES = 2**25
+"""Most numbers of a clip, bodies x frames x joints x coordinates: 256 MiB while it is read."""
+MAX_MAGNITUDE = 1e9
+"""Largest number that is a position in any unit."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """The bodies of one clip as a file has them.
+
+    Args:
+        joints: (M, T, V, D) coordinates in the file's unit and frame of reference; NaN where a joint is missing.
+        scores: (M, T, V) how sure the detector was; None where the file does not say.
+    """
+
+    joints: Float64[np.ndarray, "m t v d"]
+    scores: Float64[np.ndarray, "m t v"] | None = None
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        BadFileError: If it is empty or larger than `MAX_BYTES`.
+    """
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise BadFileError(path, "wrong count", f"{size} bytes", f"at most {MAX_BYTES}; cut the recording into clips")
+    with path.open("rb") as stream:
+        content = stream.read(MAX_BYTES)
+    if not content.strip():
+        raise BadFileError(path, "empty", "nothing", "joints")
+    return content
+
+
+def check_size(path: Path, bodies: int, frames: int, joints: int) -> None:
+    """Makes sure that a clip's arrays fit in memory, before they are made.
+
+    Raises:
+        BadFileError: If there is no frame, or too many.
+    """
+    if bodies == 0 or frames == 0:
+        raise BadFileError(path, "empty", f"{frames} frames of {bodies} bodies", "at least one of each")
+    if frames > MAX_FRAMES or bodies * frames * joints * 4 > MAX_VALUES:
+        expected = f"at most {MAX_FRAMES} frames, and {MAX_VALUES // (joints * 4)} over all bodies"
+        raise BadFileError(path, "wrong count", f"{frames} frames of {bodies} bodies", expected)
+
+
+def check_numbers(path: Path, values: Float64[np.ndarray, "..."]) -> None:
+    """Makes sure that every number is NaN (missing) or a sane size.
+
+    Raises:
+        BadFileError: If one is infinite or beyond `MAX_MAGNITUDE`.
+    """
+    wrong = values[np.abs(values) > MAX_MAGNITUDE]
+    if wrong.size:
+        raise BadFileError(path, "not a number", f"{wrong[0]}", f"numbers up to {MAX_MAGNITUDE:.0e}, NaN where missing")

@@ -1,0 +1,331 @@
+"""The prepared arrays of MAMP and CTR-GCN: one ``.npz`` per benchmark, read and written a clip at a time.
+
+Such a file holds ``x_train``, ``y_train``, ``x_test`` and ``y_test``: clips (N, T, 2·V·3), person-major and padded with
+zeros to T frames, and their classes, one-hot (N, classes). numpy reads a member of an npz whole (7 to 11 GB here, with
+``mmap_mode`` too); this module reads and writes the members front to back, with one clip in memory.
+"""
+
+import re
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.ntu import NTU60, NTU120
+from maskel.datasets.pku_mmd import PKU1, PKU2
+from maskel.errors import BadFileError, InputError
+from maskel.files import replacing
+from maskel.layouts import layout_named
+from maskel.sequence import Clip, SkeletonSequence
+
+PARTS = ("train", "test")
+BODIES = 2
+"""Bodies of every clip of such a file."""
+BENCHMARK = re.compile(r"(?:^|[_-])[xc](sub|s|view|v|set)(?:[_-]|$)", re.IGNORECASE)
+"""How file names spell benchmarks: NTU60_XSub, NTU60_CS, NTU120_CSet."""
+BENCHMARKS = {"sub": "xsub", "s": "xsub", "view": "xview", "v": "xview", "set": "xset"}
+MAX_CLASSES = 10_000
+MAX_CLIPS = 1_000_000
+MAX_CLIP_BYTES = 64 * 2**20
+"""Largest sizes read: NTU RGB+D 120 has 63,026 clips of 180 kB in one array."""
+LABELS_AT_ONCE = 1024
+
+
+class Npz(Source):
+    """An npz of MAMP or CTR-GCN, or one that `maskel export npz` wrote.
+
+    Coordinates are kept as they stand (float32; wider ones are rounded). Frames of zeros at a clip's end are padding
+    and cut off. The first clip that has a second slot of zeros or a copy of the first body there, as NTU RGB+D 120's
+    published script writes, tells which of the two the file uses for clips with one body. They are stored as one body;
+    any other clip as two, so that the file can be written back bit for bit.
+
+    Args:
+        layout: Joint layout.
+        benchmark: Name of the file's benchmark; by default what the file's name says (NTU60_XSub, NTU60_CS, …).
+
+    Raises:
+        InputError: If there is no such layout.
+    """
+
+    name: ClassVar[str] = "npz"
+    one_process: ClassVar[bool] = True
+
+    def __init__(self, layout: str = "ntu25", benchmark: str = "") -> None:
+        self.layout = layout_named(layout)
+        self.benchmark = benchmark
+        self.frames = 0
+        self.single_body: Literal["zero", "copy"] = "zero"
+        self.label_dtype = ""
+        self.labels: Mapping[str, Int64[np.ndarray, " n"]] = {}
+
+    def find(self, roots: Sequence[Path]) -> list[RawFile]:
+        """The clips of the one file in ``roots``: all of training, then all of test.
+
+        Raises:
+            InputError: If there is not exactly one file, or its benchmark has no name.
+            BadFileError: If it does not hold the four arrays, in shapes that fit each other.
+        """
+        if len(roots) != 1 or not roots[0].is_file():
+            raise InputError(f"found {', '.join(map(str, roots))}, expected one .npz file with x_train, y_train, …")
+        path = roots[0]
+        self.benchmark = self.benchmark or _benchmark(path)
+        with ExitStack() as opened:
+            arrays = {
+                f"{axis}_{part}": opened.enter_context(_Rows(path, f"{axis}_{part}")) for axis in "xy" for part in PARTS
+            }
+            self._check(path, {name: rows.shape for name, rows in arrays.items()})
+            self.label_dtype = arrays["y_train"].dtype.str
+            self.labels = {part: _labels(path, arrays[f"y_{part}"]) for part in PARTS}
+            self.single_body = self._single_body([arrays[f"x_{part}"] for part in PARTS])
+        self.frames = arrays["x_train"].shape[1]
+        self.classes, self.published = _about(path.stem, arrays["y_train"].shape[1])
+        return [RawFile(path, f"x_{part}[{clip}]") for part in PARTS for clip in range(len(self.labels[part]))]
+
+    def _check(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """The four shapes: of the layout, and fitting each other."""
+        width = BODIES * len(self.layout) * 3
+        for part in PARTS:
+            clips, one_hot = shapes[f"x_{part}"], shapes[f"y_{part}"]
+            if len(clips) != 3 or clips[1] < 1 or clips[2] != width:
+                expected = f"(clips, frames, {width}) for {BODIES} bodies of layout {self.layout.name} (--layout NAME)"
+                raise _wrong_count(path, f"x_{part}", f"an array of shape {clips}", expected)
+            if clips[1] != (frames := shapes["x_train"][1]):
+                raise _wrong_count(path, f"x_{part}", f"{clips[1]} frames a clip", f"{frames}, as x_train has")
+            if len(one_hot) != 2 or one_hot[0] != clips[0] or not 1 <= one_hot[1] <= MAX_CLASSES:
+                expected = f"one-hot classes of {clips[0]} clips"
+                raise _wrong_count(path, f"y_{part}", f"an array of shape {one_hot}", expected)
+            if one_hot[1] != (classes := shapes["y_train"][1]):
+                raise _wrong_count(path, f"y_{part}", f"{one_hot[1]} classes", f"{classes}, as y_train has")
+
+    def _single_body(self, arrays: "Sequence[_Rows]") -> Literal["zero", "copy"]:
+        """What the file has in the second slot of its first clip with one body."""
+        for rows in arrays:
+            for clip in range(len(rows)):
+                first, second = self._bodies(rows.read(clip, 1)[0])
+                if (first != 0).any() and not (second != 0).any():
+                    return "zero"
+                if (first != 0).any() and _equal_bits(first, second):
+                    return "copy"
+        return "zero"
+
+    def _bodies(self, row: Float32[np.ndarray, "t w"]) -> Float32[np.ndarray, "2 t v 3"]:
+        return row.reshape(len(row), BODIES, len(self.layout), 3).swapaxes(0, 1)
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """One clip; none if it is all zero.
+
+        Raises:
+            BadFileError: If the file is damaged there, or a coordinate is not finite.
+        """
+        array, _, number = file.member.rstrip("]").partition("[")
+        part, clip = array.removeprefix("x_"), int(number)
+        joints = self._bodies(_open_rows(file.path, array).read(clip, 1)[0])
+        if not np.isfinite(joints).all():
+            raise BadFileError(str(file), "not a number", "a coordinate that is no finite float32", "metres")
+        exists = (joints != 0).any(axis=(0, 2, 3))  # (T,)
+        if not exists.any():
+            return []
+        joints = np.ascontiguousarray(joints[:, : len(exists) - int(exists[::-1].argmax())])
+        alone = _equal_bits(*joints) if self.single_body == "copy" else not joints[1].any()
+        known = Clip(f"{part}_{clip:06}", int(self.labels[part][clip]))
+        return [SkeletonSequence(known, joints[:1] if alone else joints, self.layout)]
+
+    def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
+        """The file's one benchmark."""
+        parts = ([at for at, clip in enumerate(clips) if clip.name.startswith(part)] for part in PARTS)
+        return {self.benchmark: Split(*map(tuple, parts))}
+
+    def recorded(self) -> dict[str, object]:
+        """What `maskel export npz` needs to write the file back."""
+        return {name: getattr(self, name) for name in ("benchmark", "frames", "single_body", "label_dtype")}
+
+
+def write_npz(
+    out: Path,
+    parts: Mapping[str, tuple[Iterable[Float32[np.ndarray, "t w"]], Int64[np.ndarray, " n"]]],
+    frames: int,
+    width: int,
+    classes: int,
+    label_dtype: str,
+) -> None:
+    """Write an npz of MAMP's form, one clip in memory; the bytes are those of `numpy.savez`.
+
+    Args:
+        out: The file.
+        parts: For ``train`` and ``test`` the clips, each (frames, width), and their labels (N,).
+        frames: Frames of every clip.
+        width: Numbers of a frame, 2·V·3.
+        classes: Number of classes.
+        label_dtype: Type of the one-hot labels, for example ``<f8``.
+    """
+    with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for part, (clips, labels) in parts.items():
+            _write_rows(archive, f"x_{part}", (len(labels), frames, width), "<f4", clips)
+            starts = range(0, len(labels), LABELS_AT_ONCE)
+            one_hot = (_one_hot(labels[start : start + LABELS_AT_ONCE], classes, label_dtype) for start in starts)
+            _write_rows(archive, f"y_{part}", (len(labels), classes), label_dtype, one_hot)
+
+
+def _write_rows(
+    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: str, rows: Iterable[np.ndarray]
+) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array_header_1_0(member, {"descr": dtype, "fortran_order": False, "shape": shape})
+        for some in rows:
+            member.write(some.tobytes())
+
+
+def _one_hot(labels: Int64[np.ndarray, " n"], classes: int, dtype: str) -> np.ndarray:
+    return (labels[:, None] == np.arange(classes)).astype(np.dtype(dtype))
+
+
+class _Rows:
+    """Rows of one array of an npz, in ascending order; only going back costs reading again. A context manager."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
+        with ExitStack() as opened:
+            with _reading(path, name):
+                self._archive = opened.enter_context(zipfile.ZipFile(path))
+                self._member = self._archive.getinfo(f"{name}.npy")
+                if self._member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ValueError("it is neither stored nor deflated")
+                self._stream = opened.enter_context(self._archive.open(self._member))
+                self._start()
+                found = self._member.file_size - self._stream.tell()
+            self._row_bytes = prod(self.shape[1:]) * self.dtype.itemsize
+            if len(self) > MAX_CLIPS or self._row_bytes > MAX_CLIP_BYTES:
+                expected = f"at most {MAX_CLIPS:,} clips of {MAX_CLIP_BYTES:,} bytes"
+                raise _wrong_count(path, name, f"an array of shape {self.shape}", expected)
+            if found != (expected_bytes := len(self) * self._row_bytes):
+                raise _wrong_count(path, name, f"{found} bytes", f"{expected_bytes}, for shape {self.shape}")
+            opened.pop_all()
+
+    def __enter__(self) -> "_Rows":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._archive.close()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def _start(self) -> None:
+        """Reads the header at the member's start; numpy parses it without running anything."""
+        self._next = 0
+        version = np.lib.format.read_magic(self._stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        self.shape, fortran, dtype = read[version](self._stream)
+        if dtype.kind not in "fiub" or dtype.itemsize > 8 or fortran or min(self.shape, default=-1) < 0:
+            order = "Fortran" if fortran else "C"
+            raise ValueError(f"{dtype} of shape {self.shape} in {order} order, where plain numbers in C order are read")
+        self.dtype: np.dtype[Any] = dtype
+
+    def read(self, first: int, count: int) -> np.ndarray:
+        """Rows [first, first + count); coordinates as float32, labels as they are.
+
+        Raises:
+            BadFileError: If the member is damaged.
+        """
+        with _reading(self.path, self.name):
+            if first < self._next:
+                self._stream.close()
+                self._stream = self._archive.open(self._member)
+                self._start()
+            while self._next < first:
+                self._take(1)
+            content = self._take(count)
+        rows = np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
+        with np.errstate(over="ignore", invalid="ignore"):
+            return rows.astype(np.float32, copy=False) if len(self.shape) == 3 else rows
+
+    def _take(self, rows: int) -> bytes:
+        content = self._stream.read(rows * self._row_bytes)
+        if len(content) != rows * self._row_bytes:
+            raise EOFError("it ends early")
+        self._next += rows
+        return content
+
+
+# what a file that is none raises; the last two come from numpy's parser of headers
+_UNREADABLE = (OSError, ValueError, RuntimeError, OverflowError, TypeError, SyntaxError, tokenize.TokenError)
+
+
+@contextmanager
+def _reading(path: Path, name: str) -> Iterator[None]:
+    """Whatever a damaged or hostile archive makes zipfile, zlib and numpy raise is a bad file."""
+    where = f"{path}/{name}"
+    try:
+        yield
+    except KeyError as error:
+        expected = "an npz with x_train, y_train, x_test and y_test"
+        raise BadFileError(where, "wrong count", "no such array", expected) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise BadFileError(where, "truncated", f"a damaged archive ({error})", "an intact npz") from error
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadFileError(where, "unreadable", f"a file that cannot be read ({reason})", "an npz") from error
+
+
+def _open_rows(path: Path, name: str) -> _Rows:
+    return _kept_open(path, name, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _kept_open(path: Path, name: str, modified: int) -> _Rows:
+    """The array that is being read; clip follows clip. ``modified`` tells versions of a file."""
+    return _Rows(path, name)
+
+
+def _labels(path: Path, rows: _Rows) -> Int64[np.ndarray, " n"]:
+    """Classes of all clips, from one-hot rows."""
+    clips = len(rows)
+    labels = np.empty(clips, dtype=np.int64)
+    for first in range(0, clips, LABELS_AT_ONCE):
+        one_hot = rows.read(first, min(LABELS_AT_ONCE, clips - first))
+        wrong = ((one_hot == 1).sum(1) != 1) | ((one_hot != 0).sum(1) != 1)
+        if wrong.any():
+            clip = first + int(wrong.argmax())
+            raise BadFileError(
+                f"{path}/{rows.name}[{clip}]", "not a number", "a row that is not one-hot", "one 1, zeros else"
+            )
+        labels[first : first + len(one_hot)] = one_hot.argmax(1)
+    return labels
+
+
+def _equal_bits(one: Float32[np.ndarray, "t v 3"], other: Float32[np.ndarray, "t v 3"]) -> bool:
+    return one.tobytes() == other.tobytes()
+
+
+def _benchmark(path: Path) -> str:
+    match = BENCHMARK.search(path.stem)
+    if match is None:
+        raise InputError(f"the name of {path} does not say its benchmark, as NTU60_XSub.npz does; add --benchmark xsub")
+    return BENCHMARKS[match[1].lower()]
+
+
+def _about(stem: str, classes: int) -> tuple[tuple[str, ...], Mapping[str, tuple[int, int]]]:
+    """Class names and published sizes, where the file's name tells the data set."""
+    for prefix, source in (("ntu60", NTU60), ("ntu120", NTU120), ("pkuv1", PKU1), ("pkuv2", PKU2)):
+        if stem.lower().startswith(prefix) and classes == len(source.classes):
+            return source.classes, source.published
+    return numbered_classes(classes), {}
+
+
+def numbered_classes(count: int) -> tuple[str, ...]:
+    """Names for classes that have none."""
+    return tuple(f"class_{label:03}" for label in range(count))
+
+
+def _wrong_count(path: Path, name: str, found: str, expected: str) -> BadFileError:
+    return BadFileError(f"{path}/{name}", "wrong count", found, expected)

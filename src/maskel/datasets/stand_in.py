@@ -1,0 +1,41 @@
+"""A set of a few generated clips in place of one that is not at hand, to see what a run on that one would take."""
+
+from pathlib import Path
+
+import numpy as np
+
+from maskel.datasets import SOURCES
+from maskel.datasets.base import Split
+from maskel.datasets.store_writer import SetWriter
+from maskel.sequence import Clip, SkeletonSequence
+
+CLIPS, FRAMES = 64, 100
+BODIES = (1, 1, 1, 2)
+"""Bodies of successive clips: a quarter of NTU RGB+D's actions are between two people."""
+
+
+def write_stand_in(out: Path, source: str, benchmark: str) -> Path:
+    """Write a prepared set of generated clips whose benchmarks are as long as the published ones.
+
+    Each part repeats the same clips, so that steps and time are those of the real set.
+
+    Args:
+        out: Folder to write; must not exist.
+        source: The source whose layout, classes and published sizes to take.
+        benchmark: One that the set must have, of `CLIPS` training and test clips where no size is published.
+    """
+    kind = SOURCES[source]
+    sizes = {benchmark: (CLIPS, CLIPS)} | dict(kind.published)
+    with SetWriter(out, kind.layout, kind.classes, f"generated clips in place of {source}", {}) as writer:
+        for number in range(CLIPS):
+            draws = np.random.default_rng(number)
+            shape = (BODIES[number % len(BODIES)], FRAMES, len(kind.layout), 3)
+            joints = draws.normal(size=shape).cumsum(1) / FRAMES
+            clip = Clip(f"clip{number}", number % len(kind.classes))
+            writer.add(SkeletonSequence(clip, joints.astype(np.float32), kind.layout))
+        whole = {
+            name: Split(*(tuple(position % CLIPS for position in range(size)) for size in parts))
+            for name, parts in sizes.items()
+        }
+        writer.finish(whole)
+    return out

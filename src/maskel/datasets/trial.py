@@ -1,0 +1,93 @@
+"""Trial sets: some classes, or a few clips, of a data set, chosen without reading more than is needed."""
+
+import difflib
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from maskel.datasets.base import RawFile, Source
+from maskel.errors import BadFileError, InputError
+from maskel.sequence import Clip
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is kept of a data set.
+
+    Args:
+        files: Raw files to read.
+        labels: For each class that is kept, by its label in the source, its label in the set.
+        clips: Names of the clips that are kept; None for every clip of these classes.
+    """
+
+    files: list[RawFile]
+    labels: Mapping[int, int]
+    clips: frozenset[str] | None = None
+
+
+def choose(source: Source, files: list[RawFile], classes: Sequence[str], max_clips: int | None) -> Choice:
+    """Which clips of ``files`` a trial set keeps.
+
+    Args:
+        source: The data set.
+        files: Its raw files. One whose clips cannot be told is kept, so that reading it reports the fault.
+        classes: Names or numbers, from 1, of the classes to keep; empty for all. Labels stay in the source's order.
+        max_clips: Most clips to keep, >= 1; None for all. Clips take turns by class and by the sides they are on in
+            the benchmarks; within these, the order of a hash of their names decides. So a larger number keeps all that
+            a smaller one keeps.
+
+    Raises:
+        InputError: If there is no such class, no clip of the classes, or ``max_clips`` is below 1.
+    """
+    if max_clips is not None and max_clips < 1:
+        raise InputError(f"found max_clips {max_clips}, expected at least 1")
+    kept = sorted({_label(source, name) for name in classes}) or range(len(source.classes))
+    labels = {label: place for place, label in enumerate(kept)}
+    if not classes and max_clips is None:
+        return Choice(files, labels)
+    known: list[tuple[RawFile, Clip]] = []
+    unknown: set[RawFile] = set()
+    for file in files:
+        try:
+            known += [(file, clip) for clip in source.clips(file) if clip.label in labels]
+        except BadFileError:
+            unknown.add(file)
+    if not known and not unknown:
+        raise InputError(f"no clip of {source.name} is of the classes {', '.join(classes)}; choose others")
+    clips = [clip for _, clip in known]
+    chosen = {clips[position].name for position in _spread(source, clips)[:max_clips]}
+    reading = unknown | {file for file, clip in known if clip.name in chosen}
+    return Choice([file for file in files if file in reading], labels, frozenset(chosen))
+
+
+def _label(source: Source, name: str) -> int:
+    if name.isdecimal():
+        if not 1 <= int(name) <= len(source.classes):
+            raise InputError(f"{source.name} has no class {name}; its classes are 1 to {len(source.classes)}")
+        return int(name) - 1
+    names = [known.casefold() for known in source.classes]
+    if name.casefold() not in names:
+        near = difflib.get_close_matches(name.casefold(), names, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(source.classes)}"
+        raise InputError(f"{source.name} has no class called {name!r}; {hint}")
+    return names.index(name.casefold())
+
+
+def _spread(source: Source, clips: Sequence[Clip]) -> list[int]:
+    """Positions of the clips in the order in which they take turns."""
+    sides = [""] * len(clips)
+    for split in source.benchmarks(clips).values():
+        training = set(split.train)
+        sides = [side + ("train " if position in training else "test ") for position, side in enumerate(sides)]
+    order = sorted(range(len(clips)), key=lambda position: hashlib.sha256(clips[position].name.encode()).digest())
+    of_group: Counter[tuple[int, str]] = Counter()
+    of_side: Counter[tuple[int, str]] = Counter()
+    turn: dict[int, tuple[int, int]] = {}
+    for position in order:
+        label, side = clips[position].label, sides[position]
+        first = of_group[label, side]
+        turn[position] = first, of_side[first, side]
+        of_group[label, side] += 1
+        of_side[first, side] += 1
+    return sorted(order, key=turn.__getitem__)

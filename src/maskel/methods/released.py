@@ -1,0 +1,166 @@
+"""Whole methods from checkpoints of the public MAMP and HA-CM code, decoder included, and the way back."""
+
+import io
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskel.errors import InputError
+from maskel.files import write_atomically
+from maskel.masking import MotionAwareMasking
+from maskel.methods import HACM, METHODS, MaskedMethod, MaskedModeling
+from maskel.models.encoder import Encoder, build_encoder
+from maskel.models.released import (
+    METHODS_BY_MODULE,
+    PATCH_WEIGHT,
+    STREAMS,
+    Release,
+    build_released,
+    read_release,
+    released_name,
+    to_convolution,
+)
+from maskel.sequence import XYZ
+from maskel.targets import MotionTarget
+
+_DECODER_TIMES = "decoder.time_embed"
+
+
+def load_release(path: Path | str, method: str | None = None, **options: Any) -> MaskedMethod:
+    """The method of a pre-training checkpoint of MAMP's or HA-CM's public code, decoder included, in eval mode.
+
+    Sizes follow from the shapes of the weights; mask ratio, τ, stride, heads and stream from the arguments in the file,
+    where it has them, else they are the published ones. HA-CM computes as its public code does (recipe
+    ``hacm_released``); with ``layout="natural"`` its decoder's times are put in order.
+
+    Args:
+        path: The ``.pth`` file.
+        method: ``mamp`` or ``mae``, for a file without arguments: both have the same parameters.
+        options: Options of the method that shall be others than the file's or the release's.
+
+    Raises:
+        InputError: If the file is none of these, holds no decoder, or does not say its method and neither do you.
+    """
+    release = read_release(Path(path))
+    name = method or release.method
+    if name is None or name not in METHODS or (name == "hacm") != release.is_hacm:
+        raise InputError(
+            f"{path}: found a checkpoint of {release.method or 'MAMP or MAE, it does not say which'}, and method "
+            f"{method!r}; say method='mamp' or 'mae' for one that does not say it, else nothing"
+        )
+    if not release.has_decoder:
+        raise InputError(f"{path}: found an encoder without a decoder; maskel.load_encoder reads it")
+    about, encoder = release.encoder
+    build_released(
+        release.path, lambda: build_encoder(about), encoder
+    )  # its sizes are right, so the decoder's are told
+    known = _told(release, name) | options
+    weights = dict(release.parameters)
+    if known.get("layout") == "natural":
+        weights[_DECODER_TIMES] = _in_order(release.weight("decoder_temp_embed", 4))
+    return build_released(release.path, lambda: METHODS[name](build_encoder(about), **known), weights)
+
+
+def _told(release: Release, name: str) -> dict[str, Any]:
+    """The method's options, as far as the checkpoint's weights and arguments say them."""
+    told: dict[str, Any] = {
+        "decoder_dim": release.weight("decoder_pred.weight", 2).shape[1],
+        "decoder_depth": release.depth("decoder_blocks"),
+    }
+    if name == "hacm":  # its code ignores what it is told
+        from maskel.cli import read_recipe  # here, because the command line imports what it runs
+
+        return told | read_recipe("hacm_released", "pretrain")["hacm"]
+    told |= {
+        "ratio": release.option("", "mask_ratio", 0.9),
+        "normalize_target": release.option("model_args", "norm_skes_loss", True),
+    }
+    if name == "mamp":
+        told["tau"] = release.option("", "motion_aware_tau", 0.8)
+        told["motion_stride"] = release.option("", "motion_stride", 1)
+    return told
+
+
+def _in_order(halves: Tensor) -> Tensor:
+    """Times of HA-CM's public code, the even ones first, as times."""
+    even, odd = halves.tensor_split([(halves.shape[1] + 1) // 2], 1)
+    ordered = torch.empty_like(halves)
+    ordered[:, 0::2], ordered[:, 1::2] = even, odd
+    return ordered
+
+
+def save_release(model: Encoder | MaskedMethod, path: Path) -> None:
+    """Write an encoder, or a whole method, as a checkpoint of the public code, under its parameters' names.
+
+    The arguments in the file hold the sizes, the stream and the method's options.
+
+    Raises:
+        InputError: If the public code has no such model.
+    """
+    encoder = model if isinstance(model, Encoder) else model.encoder
+    config = encoder.config
+    hacm = isinstance(model, HACM)
+    kinds = [(joints, geometry, "ntu25", XYZ) for joints, geometry in (("all", "euclidean"), ("kept", "poincare"))]
+    if (config.joints, config.geometry, encoder.layout.name, encoder.channels) not in kinds:
+        raise InputError(
+            f"the public code has models of all joints of ntu25, or of those that HA-CM keeps, mapped into the ball; "
+            f"found {config.joints} joints of {encoder.layout.name} ({', '.join(encoder.channels)}), {config.geometry}"
+        )
+    start = "encoder." if isinstance(model, Encoder) else ""
+    weights = {start + name: weight.detach().cpu() for name, weight in model.state_dict().items()}
+    weights[PATCH_WEIGHT] = to_convolution(weights[PATCH_WEIGHT], config.patch_frames, config.patch_joints)
+    if isinstance(model, HACM) and not model.scrambled:
+        times = weights[_DECODER_TIMES]
+        weights[_DECODER_TIMES] = torch.cat((times[:, 0::2], times[:, 1::2]), 1)
+    try:
+        named = {released_name(name, hacm): weight.contiguous() for name, weight in weights.items()}
+    except KeyError as fault:
+        raise InputError(
+            f"the public code has no parameter for {fault}; only its own masking can be written"
+        ) from fault
+    if hacm and "l1.weight" not in named:
+        raise InputError("the public code masks by attention of frozen projections; this model has none")
+    content = io.BytesIO()
+    torch.save({"model": named, "args": Namespace(**_arguments(model, encoder))}, content)
+    write_atomically(path, content.getvalue())
+
+
+def _arguments(model: Encoder | MaskedMethod, encoder: Encoder) -> dict[str, Any]:
+    """What the public code would have been told."""
+    config = encoder.config
+    bone, motion = next(switches for switches, stream in STREAMS.items() if stream == config.stream)
+    sizes: dict[str, Any] = {
+        "dim_in": len(encoder.channels),
+        "dim_feat": config.dim,
+        "depth": config.depth,
+        "num_heads": config.num_heads,
+        "mlp_ratio": config.mlp_ratio,
+        "num_frames": config.window,
+        "num_joints": len(encoder.joints),
+        "patch_size": config.patch_joints,
+        "t_patch_size": config.patch_frames,
+    }
+    arguments: dict[str, Any] = {
+        "model_args": sizes,
+        "train_feeder_args": {"window_size": config.window, "bone": bone, "vel": motion},
+    }
+    if isinstance(model, Encoder):
+        return arguments
+    name = next(name for name, kind in METHODS.items() if type(model) is kind)
+    module = next(module for module, method in METHODS_BY_MODULE.items() if method == name)
+    arguments["model"] = f"{module}.transformer.Transformer"
+    sizes |= {
+        "decoder_dim_feat": model.decoder.embed.out_features,
+        "decoder_depth": len(model.decoder.transformer.blocks),
+        "norm_skes_loss": model.target.normalize,
+    }
+    if isinstance(model, MaskedModeling):
+        arguments["mask_ratio"] = model.masking.ratio
+        if isinstance(model.masking, MotionAwareMasking):
+            arguments["motion_aware_tau"] = model.masking.tau
+        if isinstance(model.target, MotionTarget):
+            arguments["motion_stride"] = model.target.stride
+    return arguments

@@ -1,0 +1,138 @@
+"""The page of ``maskel inspect``: what is in a set, what is wrong with it, and the worst clips drawn."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float32
+
+from maskel.datasets.checks import CHECKS, FINDING_HEADING, JUMP_METRES, Fault, Finding, Repeats, summarise
+from maskel.datasets.contents import BENCHMARK_HEADING, Contents
+from maskel.datasets.store import SkeletonSet
+from maskel.pictures.markup import Markup, element, join, page, paragraph, table
+from maskel.pictures.skeletons import FrontView, arrows, bones, shown_frames, skeleton
+
+_AROUND = 3  # frames drawn before a fault; as many from it on
+
+
+def faults_page(
+    data: SkeletonSet, contents: Contents, findings: Sequence[Finding], repeats: dict[str, Repeats], clips: int
+) -> str:
+    """The page.
+
+    Args:
+        data: The set.
+        contents: What is in it.
+        findings: What the checks found.
+        repeats: For each benchmark the clips that it has twice.
+        clips: Clips to draw for each check, 0 or more.
+    """
+    title = f"maskel inspect: {data.path.name}"
+    sections = (
+        ("What is in it", _contents(data, contents, repeats)),
+        ("What was found", _findings(data, findings)),
+        ("The worst clips", _pictures(data, findings, clips)),
+    )
+    return page(title, element("h1", title), *(join((element("h2", name), content)) for name, content in sections))
+
+
+def _contents(data: SkeletonSet, contents: Contents, repeats: dict[str, Repeats]) -> Markup:
+    about = [
+        ("source", data.source),
+        ("joint layout", f"{data.layout.name}, {data.coordinates} coordinates"),
+        *contents.rows(),
+    ]
+    benchmarks = [(*sizes.row(), repeats[sizes.name]) for sizes in contents.benchmarks]
+    counts = [("classes", dict(contents.classes)), *contents.origins().items()]
+    return join(
+        (
+            table(("", ""), about),
+            table((*BENCHMARK_HEADING, "duplicates"), benchmarks) if benchmarks else Markup(),
+            *(
+                element(
+                    "details",
+                    element("summary", f"{name}: clips of each of the {len(counted):,}"),
+                    table(("name", "clips"), [(one, f"{count:,}") for one, count in counted.items()]),
+                )
+                for name, counted in counts
+                if counted
+            ),
+        )
+    )
+
+
+def _findings(data: SkeletonSet, findings: Sequence[Finding]) -> Markup:
+    rows = [summarise(finding, data) for finding in findings]
+    parts = [table(FINDING_HEADING, rows)]
+    if not any(finding.faults for finding in findings):
+        parts.insert(0, paragraph("Nothing found."))
+    return join((*parts, paragraph("Frames and bodies are counted from 0.", class_="note")))
+
+
+def _pictures(data: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
+    parts: list[Markup] = []
+    damaged = {fault.clip for finding in findings if finding.check == "not_finite" for fault in finding.faults}
+    for finding in findings:
+        shown = [fault for fault in finding.faults if fault.clip is not None][:count]
+        if not shown:
+            continue
+        parts.append(element("h3", CHECKS[finding.check].title))
+        parts += [_figure(data, fault, {fault.clip, fault.other} & damaged != set()) for fault in shown]
+    if not parts:
+        return paragraph("No clip to show." if count else "No clips were asked for.", class_="missing")
+    how = (
+        "Seen from the front, x to the right and y up, depth dropped; all panels of a row share one place and scale. "
+        f"With joints: the body with the fault; bones only: the other bodies. Arrows: joints that moved more than "
+        f"{JUMP_METRES:g} m since the frame before."
+    )
+    return join((paragraph(how, class_="note"), *parts))
+
+
+def _figure(data: SkeletonSet, fault: Fault, damaged: bool) -> Markup:
+    assert fault.clip is not None
+    clip = data.clips[fault.clip]
+    rows = "" if fault.other is None else f" Above: {clip.name}; below: {data.clips[fault.other].name}."
+    caption = element("figcaption", f"{clip.name} ({data.classes[clip.label]}): {fault.about}.{rows}")
+    if damaged:
+        return element("figure", paragraph("Not drawn: coordinates that are not finite.", class_="missing"), caption)
+    shown = [fault.clip] if fault.other is None else [fault.clip, fault.other]
+    return element("figure", *(_row(data, position, fault) for position in shown), caption)
+
+
+def _row(data: SkeletonSet, position: int, fault: Fault) -> Markup:
+    """A few frames of a clip: those around the fault, or from all of it."""
+    joints = data.sequence(position).joints[..., : data.coordinates]  # (M, T, V, C)
+    if data.coordinates == 2:
+        joints = joints * np.array([1, -1], dtype=np.float32)  # images count y downwards
+    frames = shown_frames(joints.shape[1]).tolist()
+    if fault.frame is not None:
+        frames = list(range(max(0, fault.frame - _AROUND), min(joints.shape[1], fault.frame + _AROUND)))
+    view = _view(joints[:, frames])
+    panels = [_panel(data, joints, frame, fault.body or 0, view) for frame in frames]
+    return element("div", *panels, class_="panels")
+
+
+def _view(joints: Float32[np.ndarray, "m f v c"]) -> FrontView:
+    """One place and scale for all bodies and frames."""
+    points = joints[joints.any(axis=(2, 3))].reshape(1, -1, joints.shape[3])
+    if not points.size:
+        points = np.zeros((1, 1, joints.shape[3]), dtype=np.float32)
+    x = points[..., 0]
+    return replace(FrontView.of(points), middle=float(x.min() + x.max()) / 2)
+
+
+def _panel(data: SkeletonSet, joints: Float32[np.ndarray, "m t v c"], frame: int, body: int, view: FrontView) -> Markup:
+    now, before = joints[:, frame], joints[:, max(frame - 1, 0)]
+    marks = []
+    for other in range(len(joints)):
+        if not now[other].any():
+            continue
+        if other != body:
+            marks.append(bones(view.place(now[other], now[other]), data.layout))
+        moved = np.linalg.norm(now[other] - before[other], axis=1) > JUMP_METRES
+        if moved.any() and before[other].any() and data.coordinates == 3:
+            start, end = (view.place(points[other][moved], points[other]) for points in (before, now))
+            marks.append(arrows(start, end, "predicted"))
+    every = range(len(data.layout))
+    hidden = np.zeros(len(data.layout), dtype=bool)
+    return skeleton(f"frame {frame}", now[body], every, hidden, data.layout, view, marks)

@@ -1,0 +1,136 @@
+"""What a run would take, found by trying a few steps of it."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import nn
+
+from maskel.methods.base import Method
+from maskel.training.distributed import World
+from maskel.training.engine import try_steps
+from maskel.training.loading import Batches
+from maskel.training.optim import Training
+
+_CLIPS_READ = 16  # enough to measure by; a larger batch would be a little faster for each clip
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a run would take.
+
+    Args:
+        parameters: Weights of the model.
+        trained: Weights that training changes.
+        memory: Peak memory, and what it is the peak of.
+        epochs: Passes over the training clips; 0 where nothing is trained.
+        steps_per_epoch: Steps of one pass.
+        seconds_per_step: Measured on one step, after another one to warm up.
+        clips_read: Clips that the model reads without learning, over the whole run.
+        seconds_per_clip: Measured on a few such clips.
+    """
+
+    parameters: int
+    trained: int
+    memory: str
+    epochs: int = 0
+    steps_per_epoch: int = 0
+    seconds_per_step: float = 0.0
+    clips_read: int = 0
+    seconds_per_clip: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.epochs * self.steps_per_epoch
+
+    @property
+    def hours(self) -> float:
+        """Estimated time of the whole run."""
+        return (self.steps * self.seconds_per_step + self.clips_read * self.seconds_per_clip) / 3600
+
+    def __str__(self) -> str:
+        lines = [f"parameters   {self.parameters:,}, of which {self.trained:,} are trained"]
+        if self.steps:
+            lines.append(f"steps        {self.steps_per_epoch:,} an epoch, {self.epochs} epochs: {self.steps:,} in all")
+            lines.append(f"training     {self.seconds_per_step:.3g} s a step (one step, after one to warm up)")
+        if self.clips_read:
+            each = f"{1000 * self.seconds_per_clip:.3g} ms each (measured on {_CLIPS_READ} at most)"
+            lines.append(f"evaluation   {self.clips_read:,} clips to read, {each}")
+        lines.append(f"memory       {self.memory}")
+        lines.append(f"time         about {_duration(self.hours)} for one seed on this machine, as busy as it is now")
+        return "\n".join([*lines, "The check wrote nothing."])
+
+
+def check_run(
+    model: nn.Module,
+    world: World,
+    training: Training | None = None,
+    batches: Batches | None = None,
+    read: Callable[[Int64[np.ndarray, " n"]], object] | None = None,
+    clips: Int64[np.ndarray, " n"] | None = None,
+    times: int = 1,
+) -> Check:
+    """Train two steps, read a few clips, and say what the whole run would take. The weights change.
+
+    Args:
+        model: Built and on the device.
+        world: This process among all.
+        training: The recipe, where something is trained.
+        batches: What training sees.
+        read: Evaluates clips by position.
+        clips: What is evaluated.
+        times: How often.
+
+    Raises:
+        TrainingError: If a loss is not finite.
+    """
+    counts = {"parameters": 0, "trained": 0}
+    for weight in model.parameters():
+        counts["parameters"] += weight.numel()
+        counts["trained"] += weight.numel() * weight.requires_grad
+    epochs, steps, seconds = 0, 0, 0.0
+    if training is not None and batches is not None and isinstance(model, Method):
+        epochs, steps = training.epochs, batches.steps_per_epoch
+        seconds = try_steps(model, batches, training, world, 2)[-1]
+    reading, read_in_all = 0.0, 0
+    if read is not None and clips is not None:
+        few = clips[:_CLIPS_READ]
+        read(few)
+        started = time.perf_counter()
+        read(few)
+        reading, read_in_all = (time.perf_counter() - started) / len(few), len(clips) * times
+    return Check(
+        **counts,
+        memory=_peak_memory(world.device),
+        epochs=epochs,
+        steps_per_epoch=steps,
+        seconds_per_step=seconds,
+        clips_read=read_in_all,
+        seconds_per_clip=reading,
+    )
+
+
+def _peak_memory(device: torch.device) -> str:
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device) / 2**30
+        return f"{peak:.2f} GiB at most in PyTorch's tensors on the GPU"
+    if sys.platform == "win32":
+        return "not measured on Windows"
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+    return f"{peak:.2f} GiB at most in this process, its libraries included"
+
+
+def _duration(hours: float) -> str:
+    if hours >= 48:
+        return f"{hours / 24:.1f} days"
+    if hours >= 2:
+        return f"{hours:.1f} hours"
+    return f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else f"{3600 * hours:.1f} seconds"

@@ -1,0 +1,184 @@
+"""Which training clips a classifier sees: all, a share of the labels, and without the subjects held out."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from maskel.datasets.store import SkeletonSet
+from maskel.draws import Purpose, clip_keys, uniform
+from maskel.errors import InputError
+from maskel.files import write_atomically
+from maskel.training.loading import part
+
+LABELS = "labels.csv"
+Positions = Int64[np.ndarray, " _"]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The training clips whose labels are used, and the clips to count on.
+
+    Args:
+        clips: The set.
+        benchmark: Whose training part they come from.
+        labelled: Clips whose labels are used, in the part's order.
+        train: Those to train on.
+        validation: Those held out, all of some subjects.
+        test: The test part.
+        subjects: Those held out.
+        whole: Whether all labels of the training part are used.
+    """
+
+    clips: SkeletonSet
+    benchmark: str
+    labelled: Positions
+    train: Positions
+    validation: Positions
+    test: Positions
+    subjects: tuple[str, ...]
+    whole: bool
+
+    @property
+    def asked(self) -> dict[str, Positions]:
+        """The parts on which right answers are counted, by name: test, and validation where there is one."""
+        return {"test": self.test} | ({"validation": self.validation} if len(self.validation) else {})
+
+    def describe(self) -> dict[str, Any]:
+        """What a result says of them."""
+        return {
+            "labels": self._part(self.labelled),
+            "validation": self._part(self.validation) | {"subjects": list(self.subjects)},
+        }
+
+    def _part(self, positions: Positions) -> dict[str, Any]:
+        return {"size": len(positions), "hash": self.clips.names_hash(positions)}
+
+    def write(self, folder: Path) -> None:
+        """Write ``labels.csv``, name and class of every clip whose label is used, unless it is the whole part."""
+        if self.whole:
+            return
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["name", "class"])
+        for position in self.labelled.tolist():
+            clip = self.clips.clips[position]
+            writer.writerow([clip.name, self.clips.classes[clip.label]])
+        write_atomically(folder / LABELS, text.getvalue())
+
+
+def choose_labelled(
+    clips: SkeletonSet,
+    benchmark: str,
+    labels: float = 1.0,
+    stratified: bool = True,
+    label_list: Path | None = None,
+    validation: float = 0.0,
+    seed: int = 0,
+) -> Labelled:
+    """The training clips whose labels a classifier may use.
+
+    Held-out subjects come out of the labelled clips, so that no more labels are used than was said.
+
+    Args:
+        clips: The set.
+        benchmark: Whose training part to choose from.
+        labels: Share of its labels to use, in (0, 1].
+        stratified: Draw every class its share, and at least one clip.
+        label_list: A ``labels.csv`` of an earlier run to use instead of a draw.
+        validation: Share of its subjects to hold out, in [0, 1).
+        seed: Of both draws.
+
+    Raises:
+        InputError: If a part is empty, a share out of range, the list does not fit, or no subject can be held out.
+    """
+    whole, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
+    if not 0 < labels <= 1:
+        raise InputError(f"labels: found {labels}, expected a share above 0, at most 1")
+    if not 0 <= validation < 1:
+        raise InputError(f"validation: found {validation}, expected a share of 0 or more, below 1")
+    if label_list is not None:
+        if labels != 1:
+            raise InputError("label_list: the list says which labels are used; leave out --labels")
+        chosen = read_label_list(label_list, clips, whole)
+    else:
+        chosen = whole if labels == 1 else draw_labels(clips, whole, labels, stratified, seed)
+    train, held, subjects = _hold_out(clips, chosen, validation, seed)
+    return Labelled(clips, benchmark, chosen, train, held, test, subjects, len(chosen) == len(whole))
+
+
+def draw_labels(clips: SkeletonSet, positions: Positions, share: float, stratified: bool, seed: int) -> Positions:
+    """``int(share · N)`` of N clips, at least one, in the order of ``positions``.
+
+    Args:
+        clips: The set.
+        positions: (N,) clips to draw from.
+        share: In (0, 1].
+        stratified: Every class gets its share, rounded so that the sum is right, and at least one clip.
+        seed: Each clip's draw is a function of this and the clip.
+    """
+    draws = _draw(seed, Purpose.LABELS, positions)
+    total = max(int(share * len(positions)), 1)
+    if not stratified:
+        return np.asarray(positions[np.sort(np.argsort(draws, kind="stable")[:total])])
+    labels = clips.labels[positions]
+    classes, sizes = np.unique(labels, return_counts=True)
+    exact = share * sizes
+    counts = np.maximum(exact.astype(np.int64), 1)
+    missing = total - int(counts.sum())
+    if missing > 0:  # to the classes that rounding down cost most
+        counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
+    chosen = [
+        own[np.argsort(draws[own], kind="stable")[:count]]
+        for own, count in zip((np.flatnonzero(labels == name) for name in classes), counts.tolist(), strict=True)
+    ]
+    return np.asarray(positions[np.sort(np.concatenate(chosen))])
+
+
+def read_label_list(file: Path, clips: SkeletonSet, positions: Positions) -> Positions:
+    """The clips that a ``labels.csv`` names, in the order of ``positions``.
+
+    Raises:
+        InputError: If it is no such table, or names a clip that is not among ``positions``.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as table:
+            rows = csv.DictReader(table, strict=True)
+            names = [(rows.line_num, row["name"]) for row in rows]
+    except (OSError, ValueError, KeyError, csv.Error) as fault:
+        raise InputError(f"{file}: expected a table of clips with a column name, as {LABELS} is ({fault})") from fault
+    known = {clips.clips[position].name for position in positions.tolist()}
+    for line, name in names:
+        if name not in known:
+            raise InputError(f"{file}, line {line}: found clip {name!r}, which is not in the training part")
+    if not names:
+        raise InputError(f"{file}: names no clip")
+    wanted = {name for _, name in names}
+    return positions[[clips.clips[position].name in wanted for position in positions.tolist()]]
+
+
+def _hold_out(
+    clips: SkeletonSet, positions: Positions, share: float, seed: int
+) -> tuple[Positions, Positions, tuple[str, ...]]:
+    """Clips to train on, clips held out, and whose these are: a share of the subjects, rounded, at least one."""
+    if not share:
+        return positions, positions[:0], ()
+    owners = np.array([clips.clips[position].subject for position in positions.tolist()])
+    subjects = np.unique(owners)
+    if "" in subjects or len(subjects) < 2:
+        found = f"{len(subjects)} of them" if "" not in subjects else "clips without a subject"
+        raise InputError(f"validation: needs training clips of two subjects or more; {clips.path} has {found}")
+    order = np.argsort(_draw(seed, Purpose.VALIDATION, np.arange(len(subjects))), kind="stable")
+    count = min(max(round(share * len(subjects)), 1), len(subjects) - 1)
+    chosen = np.sort(subjects[order[:count]])
+    held = np.isin(owners, chosen)
+    return positions[~held], positions[held], tuple(chosen.tolist())
+
+
+def _draw(seed: int, purpose: Purpose, positions: Positions) -> np.ndarray:
+    return uniform(clip_keys(seed, 0, torch.from_numpy(positions)), purpose, 1)[:, 0].numpy()

@@ -1,0 +1,95 @@
+"""The scores of every clip that was asked, and the counts that follow from them."""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+
+from maskel.datasets.store import SkeletonSet, names_hash
+from maskel.errors import InputError
+from maskel.files import write_atomically
+from maskel.training.features import count
+from maskel.training.run import RunFolder, write_predictions
+
+SCORES = "scores.npz"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Class scores (logits) of clips.
+
+    Args:
+        names: (N,) names of the clips.
+        labels: (N,) their classes.
+        classes: Class names.
+        scores: (N, classes).
+    """
+
+    names: tuple[str, ...]
+    labels: Int64[np.ndarray, " n"]
+    classes: tuple[str, ...]
+    scores: Float32[np.ndarray, "n classes"]
+
+    @classmethod
+    def of(cls, clips: SkeletonSet, positions: Int64[np.ndarray, " n"], scores: torch.Tensor) -> "Scores":
+        """The scores (N, classes) of the clips of a set at ``positions``."""
+        names = tuple(clips.clips[position].name for position in positions.tolist())
+        return cls(names, clips.labels[positions], clips.classes, scores.float().cpu().numpy())
+
+    @cached_property
+    def hash(self) -> str:
+        """Stands for the clips and their order, as a split's hash does."""
+        return names_hash(self.names)
+
+    @property
+    def predicted(self) -> Int64[np.ndarray, " n"]:
+        """(N,) the class of the highest score."""
+        return self.scores.argmax(1)
+
+    def count(self, expected: int) -> dict[str, Any]:
+        """As `maskel.training.features.count`; ``expected`` is the number of clips that should have been asked."""
+        return count(torch.from_numpy(self.predicted), torch.tensor(self.labels), self.classes, expected)
+
+    def write(self, run: RunFolder) -> None:
+        """Write ``predictions.csv`` and ``scores.npz``."""
+        write_predictions(run, self.names, self.labels.tolist(), self.predicted.tolist(), self.classes)
+        buffer = io.BytesIO()
+        names, classes = np.array(self.names), np.array(self.classes)
+        np.savez(buffer, names=names, labels=self.labels, classes=classes, scores=self.scores)
+        write_atomically(run.path / SCORES, buffer.getvalue())
+
+    @classmethod
+    def read(cls, run: Path) -> "Scores":
+        """The scores in a run folder.
+
+        Raises:
+            InputError: If it has none, or they are damaged.
+        """
+        file = run / SCORES
+        if not file.is_file():
+            raise InputError(f"{file}: no such scores; maskel linear, finetune, evaluate and ensemble leave them")
+        try:
+            with zipfile.ZipFile(file) as archive:  # packed members could unpack to any size
+                if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                    raise ValueError("compressed arrays")
+            with np.load(file, allow_pickle=False) as stored:
+                names, labels, classes, scores = (stored[name] for name in ("names", "labels", "classes", "scores"))
+            fits = (names.dtype.kind, labels.dtype, classes.dtype.kind, scores.dtype) == (
+                "U",
+                np.int64,
+                "U",
+                np.float32,
+            )
+            if not fits or scores.shape != (len(names), len(classes)) or labels.shape != names.shape or not scores.size:
+                raise ValueError("arrays of other types or shapes")
+            if not (np.isfinite(scores).all() and 0 <= labels.min() <= labels.max() < len(classes)):
+                raise ValueError("a score that is not finite, or a class that does not exist")
+        except (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError, zipfile.BadZipFile) as fault:
+            raise InputError(f"{file}: not the scores of a run ({fault}); run it again") from fault
+        return cls(tuple(names.tolist()), labels, tuple(classes.tolist()), scores)

@@ -1,0 +1,168 @@
+"""Training a classifier and counting its right answers: what linear evaluation and fine-tuning have in common."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.methods.classifier import CLASSIFIER, Classifier
+from maskel.models.adaptation import adapted
+from maskel.models.encoder import Encoder, load_encoder
+from maskel.sequence import SkeletonBatch
+from maskel.training.distributed import World
+from maskel.training.engine import fit
+from maskel.training.features import read_clips
+from maskel.training.labelled import Labelled, Positions
+from maskel.training.loading import Batches
+from maskel.training.optim import Training
+from maskel.training.precision import Precision, resolved
+from maskel.training.run import Row, RunFolder, describe
+from maskel.training.scores import Scores
+
+
+def load_fitting(path: Path, clips: SkeletonSet, window: int | None) -> Encoder:
+    """The encoder at ``path``, adapted to the set's joint layout and to the window.
+
+    Raises:
+        InputError: If there is none, its channels are not the set's, or it cannot be adapted.
+    """
+    encoder = adapted(load_encoder(path), clips.layout, window)
+    require_fit(path, encoder, clips)
+    return encoder
+
+
+def require_fit(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
+    """Refuse a set that an encoder cannot read.
+
+    Raises:
+        InputError: If its layout or channels are not the set's.
+    """
+    if (encoder.layout.name, encoder.channels) != (clips.layout.name, clips.channels):
+        raise InputError(
+            f"{path} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {clips.path} holds "
+            f"{clips.layout.name} ({', '.join(clips.channels)}); pre-train on a set of the same layout and channels"
+        )
+
+
+def check_training(training: Training) -> None:
+    """Refuse batches that BatchNorm cannot normalise.
+
+    Raises:
+        InputError: If a batch is one clip, or cut into micro-batches.
+    """
+    if training.accumulate != 1:
+        raise InputError("training: a classifier normalises over the whole batch; accumulate must be 1")
+    if training.batch_size < 2:
+        raise InputError("training: batch normalisation needs a batch_size of 2 or more")
+
+
+def score_clips(
+    classifier: Classifier,
+    clips: SkeletonSet,
+    positions: Positions,
+    world: World,
+    precision: Precision,
+) -> Tensor:
+    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process."""
+    classifier.eval()
+    window, task = classifier.encoder.config.window, classifier.task
+
+    def read(batch: SkeletonBatch) -> Tensor:
+        features = classifier.features(batch)
+        with torch.autocast(world.device.type, enabled=False):  # the head in fp32, as linear evaluation's always is
+            return classifier.scores(features)
+
+    return read_clips(read, window, task.num_bodies, task.single_body, clips, positions, world, precision)
+
+
+def train_classifier(
+    classifier: Classifier,
+    batches: Batches,
+    labelled: Labelled,
+    ask: Callable[[str], Tensor],
+    training: Training,
+    run: RunFolder,
+    world: World,
+    resume: bool,
+    result: Mapping[str, Any],
+) -> RunFolder:
+    """Train, count on the test part after every epoch, and write what the run leaves.
+
+    The result is that of the last epoch. The best epoch on the test part is named as such; with a validation part
+    also the epoch that is best on it.
+
+    Args:
+        classifier: On its device already.
+        batches: What it sees.
+        labelled: Its training clips.
+        ask: Class scores (N, classes) of the clips of a part, ``test`` or ``validation``, on every process.
+        training: The recipe.
+        run: Where everything goes.
+        world: This process among all.
+        resume: Go on from the run's saved state.
+        result: What the command adds to ``result.json``.
+
+    Raises:
+        TrainingError: If a loss is not finite.
+    """
+    clips, benchmark = labelled.clips, labelled.benchmark
+
+    def scores_of(part: str) -> Scores:
+        classifier.eval()
+        with torch.no_grad():
+            return Scores.of(clips, labelled.asked[part], ask(part))
+
+    def after_epoch() -> Row:
+        row: Row = {}
+        for part, positions in labelled.asked.items():
+            counted = scores_of(part).count(len(positions))
+            prefix = "" if part == "test" else f"{part}_"
+            row |= {prefix + name: counted[name] for name in ("correct", "seen", "accuracy")}
+        return row
+
+    if world.leads:
+        labelled.write(run.path)
+    outcome = fit(
+        classifier,
+        batches,
+        training,
+        run,
+        world,
+        resume=resume,
+        data_hash=clips.names_hash(labelled.train),
+        name_clips=lambda some: [clips.clips[int(clip)].name for clip in some],
+        after_epoch=after_epoch,
+    )
+    scores = scores_of("test")
+    if world.leads:
+        classifier.save(run.path / CLASSIFIER)
+        scores.write(run)
+        best = {"best_epoch": _epoch(max(outcome.rows, key=lambda row: row["accuracy"]))}
+        if "validation" in labelled.asked:
+            best["best_validation_epoch"] = _epoch(max(outcome.rows, key=lambda row: row["validation_accuracy"]))
+        run.write_result(
+            {
+                **result,
+                **describe(clips, benchmark),
+                **labelled.describe(),
+                **scores.count(len(labelled.test)),
+                "last_epoch": _epoch(outcome.rows[-1]),
+                **best,
+                "epochs": training.epochs,
+                "precision": resolved(training.precision, world.device),
+                "steps": training.epochs * batches.steps_per_epoch,
+                "parameters": sum(weight.numel() for weight in classifier.parameters()),
+                "minutes": outcome.minutes,
+                "processes": world.size,
+            }
+        )
+    return run
+
+
+def _epoch(row: Row) -> dict[str, float | int]:
+    validation = {name: row[name] for name in row if name.startswith("validation_")}
+    return {"epoch": int(row["epoch"]), "correct": int(row["correct"]), "accuracy": row["accuracy"], **validation}

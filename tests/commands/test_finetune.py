@@ -1,0 +1,212 @@
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from maskel import load_classifier
+from maskel.commands.evaluate import evaluate
+from maskel.commands.linear import linear
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.layouts import KINECT20
+from maskel.models.encoder import load_encoder
+from maskel.training.engine import Stopped
+from maskel.training.loading import ClipBatches
+from maskel.training.run import RunFolder
+from maskel.training.scores import Scores
+
+
+@pytest.fixture(scope="module")
+def tuned(prepared: Path, pretrained: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished tiny fine-tuning run; nobody writes to it."""
+    return tiny.tiny_finetune(prepared, tmp_path_factory.mktemp("tuned") / "run", pretrained.path)
+
+
+def test_every_test_clip_is_counted_once(tuned: RunFolder, tiny_set: SkeletonSet) -> None:
+    result = tuned.read_result()
+    tiny.assert_counts_agree(result, tiny.predictions(tuned), tiny_set)
+    assert result["last_epoch"]["correct"] == result["correct"] == tuned.read_metrics()[-1]["correct"]
+    assert result["best_epoch"]["correct"] == max(row["correct"] for row in tuned.read_metrics())
+    assert result["labels"] == result["split"]["train"]
+    scores = Scores.read(tuned.path)
+    assert scores.hash == result["split"]["test"]["hash"]
+    assert [tiny.CLASSES[label] for label in scores.predicted] == [row["predicted"] for row in tiny.predictions(tuned)]
+
+
+@pytest.mark.parametrize("kind", ["linear", "finetune"])
+@pytest.mark.parametrize("single_body", ["zero", "copy"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_evaluation_gives_the_run_s_own_scores(
+    kind: str, single_body: Any, precision: Any, prepared: Path, pretrained: RunFolder, tmp_path: Path
+) -> None:
+    if kind == "linear":
+        training = replace(tiny.PROBE, precision=precision)
+        run = linear(
+            pretrained.path, prepared, training=training, single_body=single_body, device="cpu", out=tmp_path / "run"
+        )
+    else:
+        training = replace(tiny.FINETUNE, precision=precision)
+        run = tiny.tiny_finetune(prepared, tmp_path / "run", training=training, single_body=single_body)
+    again = evaluate(run.path, prepared, precision=precision, device="cpu", out=tmp_path / "again")
+    one, other = Scores.read(run.path), Scores.read(again.path)
+    assert np.array_equal(one.scores, other.scores)
+    assert (one.names, one.classes) == (other.names, other.classes)
+    for name in ("correct", "seen", "accuracy", "per_class", "split"):
+        assert again.read_result()[name] == run.read_result()[name]
+    assert (again.path / "predictions.csv").read_bytes() == (run.path / "predictions.csv").read_bytes()
+
+
+def test_any_part_can_be_evaluated(tuned: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path) -> None:
+    run = evaluate(tuned.path, prepared, part="train", device="cpu", out=tmp_path / "run")
+    result, names = run.read_result(), [row["name"] for row in tiny.predictions(run)]
+    assert names == [tiny_set.clips[position].name for position in tiny_set.split("xsub", "train")]
+    assert (result["seen"], result["part"], result["head"]) == (tiny.TRAIN, "train", "finetune")
+
+
+def test_a_set_of_other_classes_or_joints_is_not_evaluated(tuned: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds kinect20"):
+        evaluate(tuned.path, tiny.write_set(tmp_path / "kinect", KINECT20), device="cpu", out=tmp_path / "run")
+    other = tiny.write_set(tmp_path / "other", classes=("jump", "clap", "kick"))
+    with pytest.raises(InputError, match=r"3 classes apart, from 'wave' on; .*has 3, from 'jump' on"):
+        evaluate(tuned.path, other, device="cpu", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("when", [1, 5])
+@pytest.mark.parametrize("method", ["mamp", "hacm"])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+    when: int, method: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = tiny.encoder_for(method)
+    options = {"labels": 0.8, "validation": 0.3}
+    whole = tiny.tiny_finetune(prepared, tmp_path / "whole", encoder, **options)
+    load, calls = ClipBatches.load, []
+
+    def stop(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
+        calls.append(epoch)
+        if len(calls) == when:
+            os.kill(os.getpid(), signal.SIGINT)
+        return load(self, epoch, clips)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ClipBatches, "load", stop)
+        if when < whole.read_result()["steps"]:
+            with pytest.raises(Stopped, match=f"after step {when};"):
+                tiny.tiny_finetune(prepared, tmp_path / "parts", encoder, **options)
+        else:
+            tiny.tiny_finetune(prepared, tmp_path / "parts", encoder, **options)
+    parts = tiny.tiny_finetune(prepared, tmp_path / "parts", encoder, resume=True, **options)
+    tiny.assert_identical(tiny.state_of(parts), tiny.state_of(whole))
+    for name in ("metrics.csv", "predictions.csv", "scores.npz", "classifier.safetensors", "labels.csv", "config.yaml"):
+        assert (parts.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+
+
+def test_same_seed_same_run_other_seed_another(prepared: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    one = tiny.tiny_finetune(prepared, tmp_path / "one", seed=4)
+    torch.manual_seed(2)
+    same = tiny.tiny_finetune(prepared, tmp_path / "same", seed=4)
+    other = tiny.tiny_finetune(prepared, tmp_path / "other", seed=5)
+    tiny.assert_identical(tiny.state_of(one), tiny.state_of(same))
+    assert one.read_metrics() != other.read_metrics()
+
+
+def test_fine_tuning_starts_from_the_encoder_given(prepared: Path, pretrained: RunFolder, tmp_path: Path) -> None:
+    training = replace(tiny.FINETUNE, lr=0.0, min_lr=0.0)
+    run = tiny.tiny_finetune(prepared, tmp_path / "run", pretrained.path, training=training)
+    before, after = load_encoder(pretrained.path), load_classifier(run.path).encoder
+    tiny.assert_identical(dict(after.state_dict()), dict(before.state_dict()))
+    moved = load_classifier(tiny.tiny_finetune(prepared, tmp_path / "moved", pretrained.path).path).encoder
+    assert not torch.equal(moved.patch_embed.weight, before.patch_embed.weight)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, (0.8, 1.0)), (0.6, (0.6, 0.6))])
+def test_layer_decay_is_for_encoders_that_learned_something(
+    given: float | None, expected: tuple[float, float], prepared: Path, pretrained: RunFolder, tmp_path: Path
+) -> None:
+    training = replace(tiny.FINETUNE, layer_decay=given)
+    runs = [
+        tiny.tiny_finetune(prepared, tmp_path / str(number), encoder, training=training)
+        for number, encoder in enumerate((pretrained.path, tiny.ENCODER))
+    ]
+    assert tuple(run.read_config()["training"]["layer_decay"] for run in runs) == expected
+    assert [run.read_result()["from_scratch"] for run in runs] == [False, True]
+    depth = tiny.ENCODER.depth
+    for run, decay in zip(runs, expected, strict=True):
+        rates = {group["lr"] for group in run.load_state()["optimizer"]["param_groups"]}
+        lr = run.read_metrics()[-1]["lr"]
+        assert sorted(rates) == pytest.approx(sorted({lr * decay**below for below in range(depth + 2)}))
+
+
+def test_clips_seen_again_and_again_are_learned(prepared: Path, tmp_path: Path) -> None:
+    training = replace(tiny.FINETUNE, epochs=60, batch_size=16, lr=5e-3, save_epochs=60)
+    run = tiny.tiny_finetune(prepared, tmp_path / "run", training=training, drop_path=0.0, dropout=0.1)
+    assert (
+        evaluate(run.path, prepared, part="train", device="cpu", out=tmp_path / "train").read_result()["correct"] > 12
+    )
+
+
+@pytest.mark.parametrize("kind", ["linear", "finetune"])
+def test_a_share_of_the_labels_and_subjects_held_out(
+    kind: str, prepared: Path, pretrained: RunFolder, tiny_set: SkeletonSet, tmp_path: Path
+) -> None:
+    def train(name: str, **options: Any) -> RunFolder:
+        if kind == "linear":
+            training = replace(tiny.PROBE, batch_size=4)
+            return linear(pretrained.path, prepared, training=training, device="cpu", out=tmp_path / name, **options)
+        training = replace(tiny.FINETUNE, batch_size=4)
+        return tiny.tiny_finetune(prepared, tmp_path / name, training=training, **options)
+
+    run = train("run", labels=0.6, validation=0.3, seed=3)
+    result, rows = run.read_result(), run.read_metrics()
+    assert result["labels"]["size"] == 9
+    assert len(result["validation"]["subjects"]) == 1
+    assert {row["validation_seen"] for row in rows} == {result["validation"]["size"]}
+    best = max(rows, key=lambda row: row["validation_accuracy"])
+    assert result["best_validation_epoch"]["epoch"] == best["epoch"]
+    assert result["best_validation_epoch"]["validation_accuracy"] == best["validation_accuracy"]
+    assert result["correct"] == rows[-1]["correct"]  # the last epoch is the result all the same
+    names = [line.split(",")[0] for line in (run.path / "labels.csv").read_text().splitlines()[1:]]
+    held = set(result["validation"]["subjects"])
+    subjects = {clip.name: clip.subject for clip in tiny_set.clips}
+    assert sum(subjects[name] in held for name in names) == result["validation"]["size"]
+    again = train("again", label_list=run.path / "labels.csv", validation=0.3, seed=3)
+    assert again.read_metrics() == rows
+    assert (again.path / "labels.csv").read_bytes() == (run.path / "labels.csv").read_bytes()
+
+
+def test_other_label_lists_do_not_resume(prepared: Path, tmp_path: Path) -> None:
+    first = tiny.tiny_finetune(prepared, tmp_path / "first", labels=0.5)
+    (tmp_path / "labels.csv").write_bytes((first.path / "labels.csv").read_bytes())
+    options = {"label_list": tmp_path / "labels.csv"}
+    run = tiny.tiny_finetune(prepared, tmp_path / "run", **options)
+    lines = (tmp_path / "labels.csv").read_text().splitlines()
+    (tmp_path / "labels.csv").write_text("\n".join(lines[:-1]))
+    with pytest.raises(InputError, match="other training clips"):
+        tiny.tiny_finetune(prepared, run.path, resume=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training": replace(tiny.FINETUNE, accumulate=2)}, "accumulate must be 1"),
+        ({"training": replace(tiny.FINETUNE, batch_size=1)}, "batch_size of 2 or more"),
+        ({"training": replace(tiny.FINETUNE, batch_size=17)}, "16 clips, fewer than one batch of 17"),
+        ({"labels": 0.0}, "labels: found 0.0"),
+        ({"benchmark": "xview"}, "no benchmark called 'xview'"),
+        ({"encoder": Path("nowhere")}, "nowhere: no such encoder"),
+        ({"encoder": replace(tiny.ENCODER, patch_joints=2)}, "patch_joints 2 does not divide the 25 joints"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    changes: dict[str, Any], message: str, prepared: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        tiny.tiny_finetune(prepared, tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()

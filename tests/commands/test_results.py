@@ -1,0 +1,158 @@
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from maskel.commands.knn import knn
+from maskel.commands.linear import linear
+from maskel.commands.results import read_results, results, without_paths
+from maskel.errors import InputError
+from maskel.training.run import RunFolder
+
+PRETRAINED = {"method": "mamp", "source": "nw_ucla", "config": {"encoder": {"dim": 8, "depth": 2, "window": 60}}}
+PRETRAINED["config"]["training"] = {"epochs": 100}  # type: ignore[index]
+
+
+def result(seed: int, correct: int, **changes: Any) -> dict[str, Any]:
+    """What linear evaluation leaves."""
+    split = {"train": {"size": 30, "hash": "aa"}, "test": {"size": 20, "hash": "bb"}}
+    return {
+        "kind": "linear",
+        "encoder": f"/home/somebody/runs/mamp/seed-{seed}",
+        "untrained": False,
+        "data": {"path": "/home/somebody/set", "source": "nw_ucla", "options": {}},
+        "benchmark": "xsub",
+        "split": split,
+        "seed": seed,
+        "correct": correct,
+        "seen": 20,
+        "accuracy": correct / 20,
+        "best_epoch": {"epoch": 3, "correct": correct + 1, "accuracy": (correct + 1) / 20},
+        "minutes": 4.0,
+        "pretraining": deepcopy(PRETRAINED),
+        "config": {"seed": seed, "data": "/home/somebody/set", "augment": True, "labels": 1.0},
+        "versions": {"maskel": "0.1.0", "torch": "2.6"},
+        "hardware": {"device": "A/B processor", "threads": 1},
+        "command": f"maskel linear --encoder /home/somebody/runs/mamp --data=/home/somebody/set --seed {seed}",
+        "per_class": [{"class": "put on/off", "correct": 1, "seen": 2}],
+    } | changes
+
+
+def write(folder: Path, *found: dict[str, Any]) -> Path:
+    for number, one in enumerate(found):
+        (folder / str(number)).mkdir(parents=True)
+        (folder / str(number) / "result.json").write_text(json.dumps(one))
+    return folder
+
+
+def rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+
+
+def test_seeds_of_equal_runs_stand_in_one_line(tmp_path: Path) -> None:
+    cached = {"seed": 0, "data": "x", "augment": False, "labels": 1.0}
+    text = results([write(tmp_path / "a", result(1, 12), result(0, 10), result(0, 18, config=cached))])
+    _, _, best, both = rows(text)
+    assert best[:7] == ["linear", "mamp", "2 x 8, 60 frames, 100 epochs", "augment False", "0", "18 of 20", "**90.0**"]
+    assert both[3:] == ["augment True", "0, 1", "10, 12 of 20", "**55.0 ± 7.1**", "60.0", "4"]
+    assert "**nw_ucla, xsub**: training clips 30 (aa), test clips 20 (bb)." in text
+    assert "maskel linear --encoder /home/somebody/runs/mamp --data=/home/somebody/set --seed 0\n" in text
+
+
+def test_runs_of_other_clips_or_encoders_are_kept_apart(tmp_path: Path) -> None:
+    longer = deepcopy(PRETRAINED)
+    longer["config"]["training"]["epochs"] = 400  # type: ignore[index]
+    other_clips = {"train": {"size": 30, "hash": "aa"}, "test": {"size": 21, "hash": "cc"}}
+    scratch = result(0, 3, kind="finetune", from_scratch=True, pretraining=None)
+    tenth = result(0, 5, kind="finetune", config={"labels": 0.1}, pretraining={**PRETRAINED, "source": "ntu60"})
+    found = [result(0, 10), result(0, 11, pretraining=longer), result(0, 12, split=other_clips)]
+    found += [result(0, 2, untrained=True), scratch, tenth]
+    text = results([write(tmp_path / "a", *found)])
+    assert text.count("**nw_ucla, xsub**") == 2
+    names = {(row[0], row[1], row[3], row[5]) for row in rows(text)}
+    assert names >= {
+        ("linear", "mamp", "pretrain.training.epochs 100", "10 of 20"),
+        ("linear", "mamp", "pretrain.training.epochs 400", "11 of 20"),
+        ("linear", "mamp", "–", "12 of 20"),
+        ("linear", "untrained (mamp)", "–", "2 of 20"),
+        ("fine-tune", "from scratch", "–", "3 of 20"),
+        ("fine-tune, 10 % of the labels, from ntu60", "mamp", "–", "5 of 20"),
+    }
+
+
+def test_a_copy_without_paths_gives_the_same_tables(tmp_path: Path) -> None:
+    runs = write(tmp_path / "a", result(0, 10), result(1, 12))
+    text = results([runs], collect=tmp_path / "docs", out=tmp_path / "tables.md")
+    assert (tmp_path / "tables.md").read_text() == text
+    copies = list(read_results([tmp_path / "docs" / "a"]).values())
+    assert "somebody" not in json.dumps(copies)
+    assert "per_class" not in copies[0]
+    assert copies[0]["hardware"]["device"] == "A/B processor"
+    assert copies[0]["command"] == "maskel linear --encoder mamp --data=set --seed 0"
+    again = results([tmp_path / "docs" / "a"])
+    assert rows(again) == rows(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [("/a/b", "b"), ("a/b/", "b"), (r"C:\runs\b", "b"), ("b", "b"), ("", ""), ("--out=/a/b", "--out=b")],
+)
+def test_of_a_path_the_last_part_is_kept(path: str, kept: str) -> None:
+    assert without_paths([path]) == [kept]
+    assert without_paths({"command": f"maskel x '{path}'"}) == {"command": f"maskel x {kept or chr(39) * 2}"}
+
+
+def test_real_runs(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        options = {"training": tiny.PROBE, "seed": seed, "device": "cpu"}
+        linear(pretrained.path, prepared, out=tmp_path / "runs" / f"linear-{seed}", **options)
+    knn(pretrained.path, prepared, k=3, out=tmp_path / "runs" / "knn", device="cpu")
+    text = results([tmp_path / "runs", pretrained.path])
+    protocols = [(row[0], row[1], row[2]) for row in rows(text)]
+    size = "2 x 16, 8 frames, 3 epochs"
+    assert protocols == [
+        ("protocol", "encoder", "blocks x width"),
+        ("---", "---", "---"),
+        ("1-NN", "mamp", size),
+        ("3-NN vote", "mamp", size),
+        ("linear", "mamp", size),
+        ("pre-training", "blocks x width", "options"),
+        ("---", "---", "---"),
+        ("mamp", size, "–"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"no result\.json in it or below it"),
+        ("{", "expected the result of a finished run"),
+        ("[]", "expected the result of a finished run"),
+        ('{"kind": "linear"}', "does not say its kind and data"),
+        ('{"kind": "linear", "data": {}, "correct": null}', "lacks its counts"),
+        ('{"kind": "linear", "data": {}, "correct": 1, "seen": 0}', "lacks its counts"),
+        ('{"kind": "pretrain", "data": 3}', "lacks its counts"),
+    ],
+)
+def test_what_is_no_result_is_refused(content: str | None, message: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "result.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        results([tmp_path])
+
+
+def test_from_the_command_line(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    runs = write(tmp_path / "a", result(0, 10))
+    code, text = run("results", runs, "--collect", tmp_path / "docs")
+    assert (code, "**50.0**" in text) == (0, True)
+    assert (tmp_path / "docs" / "a" / "0" / "result.json").is_file()
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
+    one, other = (write(tmp_path / name / "runs", result(0, 1)) for name in "ab")
+    with pytest.raises(InputError, match="another run is called"):
+        results([one, other])

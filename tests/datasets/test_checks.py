@@ -1,0 +1,335 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from maskel.datasets import checks, duplicates
+from maskel.datasets.checks import CHECKS, Finding, count_repeats, examine, summarise
+from maskel.datasets.duplicates import NEAR_METRES
+from maskel.datasets.store import SkeletonSet
+from maskel.layouts import NTU25
+from planted import CLASSES, FRAMES, TWO_BODIES, Plant, Planted, moving
+
+HEAD = NTU25.index("head")
+
+
+def found(data: SkeletonSet) -> dict[str, Finding]:
+    return {finding.check: finding for finding in examine(data)}
+
+
+def with_faults(data: SkeletonSet) -> dict[str, Finding]:
+    return {name: finding for name, finding in found(data).items() if finding.faults}
+
+
+def jump(clips: Planted) -> None:
+    clips.joints[3][0, 10:, :, 0] += 0.7
+
+
+def jump_of_one_joint(clips: Planted) -> None:
+    clips.joints[3][0, -1, HEAD, 2] += 0.7  # too short for the percentiles of its bone
+
+
+def bone(clips: Planted) -> None:
+    body = clips.joints[4][0]
+    body[:, HEAD] = body[:, NTU25.parents[HEAD]] + np.float32([0.4, 0, 0])
+    body[12:, HEAD, 0] += 0.4
+    body[12, HEAD, 0] += 0.01
+
+
+def frozen(clips: Planted) -> None:
+    clips.joints[5][0, 4:9] = clips.joints[5][0, 4]
+
+
+def frozen_second_body(clips: Planted) -> None:
+    clips.joints[TWO_BODIES][1, 4:12] = clips.joints[TWO_BODIES][1, 4]
+
+
+def swapped(clips: Planted) -> None:
+    joints = clips.joints[TWO_BODIES]
+    joints[:, 13:] = joints[::-1, 13:].copy()
+
+
+def absent(clips: Planted) -> None:
+    clips.joints[2][:, 7:9] = 0
+
+
+def absent_at_the_end(clips: Planted) -> None:
+    clips.joints[2][:, -1:] = 0
+
+
+def short(clips: Planted) -> None:
+    clips.joints[1] = moving(1, frames=FRAMES // 4)
+
+
+def single_frame(clips: Planted) -> None:
+    clips.joints = [moving(n, frames=2) for n in range(10)]
+    clips.joints[1] = moving(1, frames=1)
+
+
+PLANTED: list[tuple[Plant, str, str, int | None, int | None]] = [
+    (jump, "jumps", "clip3", 0, 10),
+    (jump_of_one_joint, "jumps", "clip3", 0, FRAMES - 1),
+    (bone, "bones", "clip4", 0, 12),
+    (frozen, "frozen", "clip5", 0, 4),
+    (frozen_second_body, "frozen", "clip6", 1, 4),
+    (swapped, "swaps", "clip6", 0, 13),
+    (absent, "absent", "clip2", None, 7),
+    (absent_at_the_end, "absent", "clip2", None, FRAMES + 1),
+    (short, "short", "clip1", None, None),
+    (single_frame, "short", "clip1", None, None),
+]
+
+
+def test_nothing_is_found_in_a_clean_set(tmp_path: Path) -> None:
+    assert with_faults(Planted().write(tmp_path / "set")) == {}
+
+
+@pytest.mark.parametrize(
+    ("plant", "check", "clip", "body", "frame"), PLANTED, ids=[case[0].__name__ for case in PLANTED]
+)
+def test_a_planted_fault_is_found_where_it_is_and_nothing_else(
+    plant: Plant, check: str, clip: str, body: int | None, frame: int | None, tmp_path: Path
+) -> None:
+    clips = Planted()
+    plant(clips)
+    data = clips.write(tmp_path / "set")
+    findings = with_faults(data)
+    assert list(findings) == [check]
+    (fault,) = findings[check].faults
+    assert fault.clip is not None
+    assert (data.clips[fault.clip].name, fault.body) == (clip, body)
+    assert fault.frame == frame
+    assert clip in summarise(findings[check], data)[3]
+
+
+def test_a_coordinate_that_is_not_finite_is_found(tmp_path: Path) -> None:
+    data = Planted().write(tmp_path / "set")
+    row = int(data.bodies[:4] @ data.frames[:4]) + 6
+    stored = np.lib.format.open_memmap(tmp_path / "set" / "joints.npy", mode="r+")
+    stored[row, 3, 1], stored[row, 4, 0] = np.nan, np.inf
+    stored.flush()
+    findings = with_faults(SkeletonSet.open(tmp_path / "set"))
+    assert list(findings) == ["not_finite"]
+    (fault,) = findings["not_finite"].faults
+    assert (fault.clip, fault.frame, fault.value, fault.frames) == (4, 6, 2.0, 1)
+
+
+def still(frames: int = 24) -> np.ndarray:
+    """A body at whole and half coordinates, exact in float32, that moves a little each frame."""
+    body = np.random.default_rng(0).integers(1, 9, size=(len(NTU25), 3)) / 2
+    walk = np.arange(frames)[:, None, None] / 64
+    return (body + walk).astype(np.float32)[None]
+
+
+def only(joints: np.ndarray, check: str, tmp_path: Path) -> int:
+    clips = Planted()
+    clips.joints[0] = joints
+    data = clips.write(tmp_path / "set")
+    return found(data)[check].clips
+
+
+@pytest.mark.parametrize(("metres", "clips"), [(0.5, 0), (0.515625, 1)])
+def test_a_jump_is_more_than_half_a_metre(metres: float, clips: int, tmp_path: Path) -> None:
+    joints = still()
+    joints[0, 10:] = joints[0, 9] + np.float32([metres, 0, 0])
+    assert only(joints[:, :14], "jumps", tmp_path) == clips
+
+
+@pytest.mark.parametrize(("frames", "clips"), [(4, 0), (5, 1)])
+def test_a_body_is_frozen_from_five_equal_frames_on(frames: int, clips: int, tmp_path: Path) -> None:
+    joints = still()
+    joints[0, 3 : 3 + frames] = joints[0, 3]
+    assert only(joints, "frozen", tmp_path) == clips
+
+
+@pytest.mark.parametrize(
+    ("usual", "change", "clips"), [(0.5, 0.25, 0), (0.5, 0.28125, 1), (2.0, 1.0, 0), (2.0, 1.25, 1)]
+)
+def test_a_bone_changes_by_more_than_half_and_a_quarter_of_a_metre(
+    usual: float, change: float, clips: int, tmp_path: Path
+) -> None:
+    joints = still(40)
+    parent = NTU25.parents[HEAD]
+    joints[0, :, HEAD] = joints[0, :, parent] + np.float32([usual, 0, 0])
+    joints[0, 30:, HEAD, 0] += np.float32(change)
+    assert only(joints, "bones", tmp_path) == clips
+
+
+@pytest.mark.parametrize(("frames", "clips"), [(5, 0), (4, 1)])
+def test_a_clip_is_short_below_a_quarter_of_the_median(frames: int, clips: int, tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints = [moving(number, frames=20) for number in range(10)]
+    planted.joints[0] = moving(0, frames=frames)
+    assert found(planted.write(tmp_path / "set"))["short"].clips == clips
+
+
+@pytest.mark.parametrize(("labels", "faults"), [([1] * 2 + [0] * 10, 0), ([1] + [0] * 6, 1)])
+def test_classes_are_imbalanced_beyond_five_to_one(labels: list[int], faults: int, tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints = [moving(number) for number in range(len(labels))]
+    planted.labels, planted.subjects = labels, ["1"] * len(labels)
+    planted.train, planted.test = tuple(range(len(labels))), ()
+    finding = found(planted.write(tmp_path / "set"))["imbalance"]
+    assert [fault.about for fault in finding.faults] == ["clap has 1 clips, wave has 6"] * faults
+
+
+def test_a_class_without_a_clip_is_named(tmp_path: Path) -> None:
+    data = Planted().write(tmp_path / "set", classes=(*CLASSES, "kick"))
+    (fault,) = found(data)["imbalance"].faults
+    assert fault.about == "kick has 0 clips, wave has 5"
+
+
+def test_subjects_on_both_sides_are_named(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.subjects[7] = "1"
+    planted.subjects[0], planted.subjects[8] = "", ""  # unknown ones tell nothing
+    (fault,) = found(planted.write(tmp_path / "set"))["shared"].faults
+    assert fault.about == "xsub: subject 1 has 2 training and 1 test clips"
+    assert fault.benchmark == "xsub"
+
+
+def test_subjects_may_stand_on_both_sides_of_other_benchmarks(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.subjects[7] = "1"
+    assert with_faults(planted.write(tmp_path / "set", benchmark="random")) == {}
+
+
+def test_equal_clips_are_found_within_and_across_parts(tmp_path: Path) -> None:
+    planted = Planted()
+    for copy, original in ((3, 0), (9, 0), (8, 7)):
+        planted.joints[copy] = planted.joints[original]
+    planted.labels[3] = planted.labels[0]
+    data = planted.write(tmp_path / "set")
+    findings = with_faults(data)
+    assert list(findings) == ["leaks", "duplicates"]
+    assert {(fault.clip, fault.other) for fault in findings["duplicates"].faults} == {(3, 0), (9, 0), (8, 7)}
+    assert [(fault.clip, fault.other) for fault in findings["leaks"].faults] == [(9, 0)]
+    told = {fault.clip: fault.about for fault in findings["duplicates"].faults}
+    assert told[3] == "equals clip0"
+    assert told[9] == "equals clip0, but is of class clap, not wave"
+    repeats = count_repeats(data, examine(data))["xsub"]
+    assert (repeats.train, repeats.test, repeats.leaks, repeats.near_leaks) == (1, 1, 1, 0)
+
+
+@pytest.mark.parametrize(("millimetres", "clips"), [(0.9, 1), (1.1, 0)])
+def test_a_near_duplicate_is_found_wherever_it_stands(millimetres: float, clips: int, tmp_path: Path) -> None:
+    planted = Planted()
+    twin = planted.joints[0].astype(np.float64)
+    noise = np.random.default_rng(1).normal(size=twin.shape)
+    noise -= noise.mean(axis=(0, 1, 2))
+    noise *= millimetres / 1000 / np.linalg.norm(noise, axis=-1).mean()
+    planted.joints[9] = (twin + noise + [0.5, -0.25, 1.0]).astype(np.float32)
+    data = planted.write(tmp_path / "set")
+    findings = found(data)
+    assert [(fault.clip, fault.other) for fault in findings["near_duplicates"].faults] == [(9, 0)] * clips
+    assert [fault.clip for fault in findings["leaks"].faults] == [9] * clips
+    assert not findings["duplicates"].faults
+    if clips:
+        assert findings["near_duplicates"].faults[0].value == pytest.approx(millimetres / 1000, rel=1e-3)
+        assert count_repeats(data, examine(data))["xsub"].near_leaks == 1
+
+
+def test_a_copy_of_a_near_duplicate_leaks_too(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints[6] = planted.joints[0] + np.float32(0.0001) * np.arange(3, dtype=np.float32)
+    planted.joints[6][:, :, :5] += np.float32(0.001)
+    planted.joints[9] = planted.joints[6]
+    leaks = found(planted.write(tmp_path / "set"))["leaks"].faults
+    assert {(fault.clip, fault.other) for fault in leaks} == {(6, 0), (9, 0)}
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6))
+def test_no_near_duplicate_is_missed(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    draws = np.random.default_rng(seed)
+    originals = [moving(int(number), frames=6 + number % 2) for number in draws.integers(0, 99, 4)]
+    planted = Planted()
+    planted.joints = []
+    for _ in range(24):
+        joints = originals[draws.integers(4)]
+        noise = draws.normal(size=joints.shape) * draws.choice([0.0002, 0.0004, 0.0006])
+        noise += draws.normal(size=(1, 1, *joints.shape[2:])) * draws.choice([0.0, 0.0003])
+        planted.joints.append((joints + noise + draws.normal(size=3)).astype(np.float32))
+    planted.labels, planted.subjects = [0, 1] * 12, ["1"] * 24
+    planted.train, planted.test = tuple(range(24)), ()
+    data = planted.write(tmp_path_factory.mktemp("near") / "set")
+    expected = set()
+    for one in range(24):
+        for other in range(one + 1, 24):
+            a, b = (planted.joints[clip].astype(np.float64) for clip in (one, other))
+            if a.shape == b.shape:
+                apart = (a - a.mean(axis=(0, 1, 2))) - (b - b.mean(axis=(0, 1, 2)))
+                if np.linalg.norm(apart, axis=-1).mean() < NEAR_METRES:
+                    expected.add((other, one))
+    assert {(fault.clip, fault.other) for fault in found(data)["near_duplicates"].faults} == expected
+
+
+def test_too_many_near_duplicates_are_said_to_be_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "MOST_PAIRS", 5)
+    planted = Planted()
+    planted.joints = [planted.joints[0] * np.float32(1 + number * 1e-5) for number in range(10)]
+    finding = found(planted.write(tmp_path / "set"))["near_duplicates"]
+    assert len(finding.faults) == 5
+    assert finding.note == "not complete: there are too many to compare all"
+
+
+def test_clips_are_told_apart_by_more_than_their_coordinates(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints[0] = moving(0, frames=20)
+    planted.joints[1] = np.concatenate((moving(0, frames=20), np.zeros((1, 1, 25, 3), np.float32)), axis=1)
+    planted.joints[2] = np.concatenate((np.zeros((1, 1, 25, 3), np.float32), moving(0, frames=20)), axis=1)
+    planted.joints[3] = np.concatenate((moving(0, frames=20), np.zeros((1, 20, 25, 3), np.float32)))
+    findings = found(planted.write(tmp_path / "set"))
+    assert not findings["duplicates"].faults
+    (near,) = findings["near_duplicates"].faults  # a body that is absent throughout changes no coordinate
+    assert (near.clip, near.other, near.value) == (3, 0, 0.0)
+
+
+def test_metres_are_not_asked_of_other_coordinates(tmp_path: Path) -> None:
+    planted = Planted(coordinates=2)
+    planted.joints[9] = planted.joints[0]
+    planted.joints[3] = planted.joints[3] * np.float32(100)
+    data = planted.write(tmp_path / "set")
+    findings = found(data)
+    metric = {name for name, check in CHECKS.items() if check.metric}
+    assert metric == {"near_duplicates", "jumps", "bones", "swaps"}
+    for name in metric:
+        assert not findings[name].faults
+        assert findings[name].note == "left out: it needs 3D joints in metres, and the set has 2 coordinates"
+    assert {name for name in findings if findings[name].faults} == {"leaks", "duplicates"}
+
+
+def test_the_size_of_the_chunks_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = Planted()
+    for plant in (jump, bone, frozen, swapped, absent):
+        plant(planted)
+    planted.joints[9] = planted.joints[0]
+    data = planted.write(tmp_path / "set")
+    whole = examine(data)
+    monkeypatch.setattr(checks, "CHUNK_ROWS", 1)
+    assert list(checks.chunks(data)) == [(clip, clip + 1) for clip in range(10)]
+    done: list[int] = []
+    assert examine(data, done.append) == whole
+    assert done == [1] * 10
+
+
+def test_the_worst_of_a_clip_is_told_and_all_its_frames_are_counted(tmp_path: Path) -> None:
+    planted = Planted()
+    for clip, metres in ((3, 0.7), (4, 0.9)):
+        planted.joints[clip][0, 5:, :, 0] += np.float32(0.6)
+        planted.joints[clip][0, 10:, :, 0] += np.float32(metres)
+    first, second = with_faults(planted.write(tmp_path / "set"))["jumps"].faults
+    assert (first.clip, first.frame, first.frames) == (4, 10, 2)
+    assert (second.clip, second.frame, second.frames) == (3, 10, 2)
+
+
+def test_coordinates_beyond_all_measure_stop_nothing(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints[3][0, 5, 2] = np.float32(3e38)
+    planted.joints[4] = np.full_like(planted.joints[4], -3e38)
+    findings: dict[str, Any] = with_faults(planted.write(tmp_path / "set"))
+    assert findings["jumps"].clips == 1
+    assert findings["frozen"].clips == 1

@@ -1,0 +1,56 @@
+"""A prepared set in which nothing is wrong, to plant faults in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskel.datasets.base import Split
+from maskel.datasets.store import SkeletonSet
+from maskel.datasets.store_writer import SetWriter
+from maskel.layouts import NTU25
+from maskel.sequence import Clip, SkeletonSequence
+
+CLASSES = ("wave", "clap")
+FRAMES = 20
+TWO_BODIES = 6
+"""The clip with two bodies, half a metre apart."""
+
+
+def moving(number: int, bodies: int = 1, frames: int = FRAMES, coordinates: int = 3) -> NDArray[np.float32]:
+    """Rigid bodies that sway together, a few centimetres a frame."""
+    draws = np.random.default_rng((11, number))
+    body = draws.normal(size=(len(NTU25), coordinates)) * 0.3
+    way = np.sin(0.2 * np.arange(frames) + draws.uniform(0, 6))[:, None, None] * draws.uniform(0.1, 0.2, coordinates)
+    apart = np.arange(bodies)[:, None, None, None] * 0.45 * np.eye(coordinates)[0]
+    return (body + way + apart).astype(np.float32)
+
+
+@dataclass
+class Planted:
+    """Clips to change before they are written: ten of two classes; subjects 0 to 4, of which 0 to 2 train."""
+
+    coordinates: int = 3
+    joints: list[NDArray[np.float32]] = field(init=False)
+    labels: list[int] = field(init=False)
+    subjects: list[str] = field(init=False)
+    train: tuple[int, ...] = tuple(range(6))
+    test: tuple[int, ...] = tuple(range(6, 10))
+
+    def __post_init__(self) -> None:
+        self.joints = [moving(n, 1 + (n == TWO_BODIES), FRAMES + n % 3, self.coordinates) for n in range(10)]
+        self.labels = [n % 2 for n in range(10)]
+        self.subjects = [str(n // 2) for n in range(10)]
+
+    def write(self, out: Path, classes: tuple[str, ...] = CLASSES, benchmark: str = "xsub") -> SkeletonSet:
+        with SetWriter(out, NTU25, classes, "generated", {}) as writer:
+            for number, joints in enumerate(self.joints):
+                clip = Clip(f"clip{number}", self.labels[number], subject=self.subjects[number])
+                writer.add(SkeletonSequence(clip, joints, NTU25))
+            writer.finish({benchmark: Split(self.train, self.test)})
+        return SkeletonSet.open(out)
+
+
+Plant = Callable[[Planted], None]
