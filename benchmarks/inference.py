@@ -3,20 +3,20 @@
     python benchmarks/inference.py [--only fp32 ...] [--device cuda]
 
 The plain way encodes every slot of every clip, absent bodies too, with spelled-out attention. An epoch of linear
-evaluation with augmentation is the same work for every training clip, and a linear layer; with cached features it is the
-linear layer alone.
+evaluation with augmentation is the same work for every training clip, and a linear layer; with cached features it is
+the linear layer alone.
 """
+
+import torch
 
 import comparison
 import plain
-import torch
 from comparison import Variant, Work
-from training_step import CLIPS, SINGLE_BODY_SHARE, clips
-
 from maskel.layouts import NTU25
 from maskel.methods.base import build_seeded
 from maskel.models.encoder import Encoder
 from maskel.training import distributed
+from training_step import CLIPS, SINGLE_BODY_SHARE, clips
 
 
 def encoder(device: torch.device) -> Encoder:

@@ -1,39 +1,46 @@
 """Batches of training views, against a DataLoader that makes them clip by clip.
 
-    python benchmarks/loading.py [--only maskel]
+    python benchmarks/loading.py [--only maskel] [--device cuda]
 
-Both read the same prepared set of generated recordings and make the same views of 120 frames, in the same order. The plain
-way pads every clip to 300 frames in memory, as the field's arrays are, and crops, resamples and rotates each on its own in
-two worker processes.
+Both read the same prepared set of generated clips and make the same views of 120 frames, in the same order. The plain
+way pads every clip to 300 frames in memory, as the field's arrays are, and crops, resamples and rotates each on its own
+in two worker processes. `resident` keeps the set on the device, which is meant for a GPU.
 """
 
 import tempfile
 from pathlib import Path
 
-import comparison
 import numpy as np
-import plain
 import torch
-from comparison import Variant, Work
 from torch.utils.data import DataLoader, Dataset
 
-from maskel.commands.prepare import prepare
+import comparison
+import plain
+from comparison import Variant, Work
 from maskel.datasets.store import SkeletonSet
-from maskel.datasets.synthetic import Synthetic, synthesize
+from maskel.datasets.store_writer import SetWriter
 from maskel.draws import Purpose, clip_keys, uniform
+from maskel.layouts import NTU25
+from maskel.sequence import Clip, SkeletonSequence
+from maskel.training import distributed
 from maskel.training.loading import ClipBatches
 from maskel.transforms import TrainView
 
 BATCH, STEPS, WINDOW = 64, 4, 120
-FOLDER = Path(tempfile.gettempdir()) / "maskel-benchmark-loading"
 
 
 def generated() -> SkeletonSet:
-    """A prepared set of synthetic recordings, written once."""
-    if not (FOLDER / "set").exists():
-        synthesize(FOLDER / "raw", performers=8, replications=2)
-        prepare(Synthetic(), [FOLDER / "raw"], FOLDER / "set")
-    return SkeletonSet.open(FOLDER / "set")
+    """A prepared set of random walks of 40 to 300 frames, a quarter of them with two bodies."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "set"
+        with SetWriter(out, NTU25, ("any",), "generated", {}) as writer:
+            for number in range(STEPS * BATCH):
+                draws = np.random.default_rng(number)
+                shape = (1 + (number % 4 == 0), int(draws.integers(40, 301)), len(NTU25), 3)
+                walk = draws.normal(scale=0.02, size=shape).cumsum(1).astype(np.float32)
+                writer.add(SkeletonSequence(Clip(f"clip{number}", 0), walk, NTU25))
+            writer.finish({})
+        return SkeletonSet.open(out)  # stays mapped when the folder is gone
 
 
 class Padded(Dataset[torch.Tensor]):
@@ -73,19 +80,26 @@ def batches(device: torch.device, clips: SkeletonSet) -> ClipBatches:
     return ClipBatches(clips, np.arange(len(clips)), BATCH, 0, WINDOW, TrainView(), "zero", device)
 
 
-def maskel_batches(device: torch.device) -> Work:
+def maskel_batches(resident: bool) -> Variant:
     """Whole batches, in this process."""
-    clips = generated()
-    found = batches(device, clips)
 
-    def work() -> float:
-        loaded = (found.load(0, found.step_clips(0, step)) for step in range(STEPS))
-        return float(sum(batch.joints.square().mean() for batch in loaded))
+    def build(device: torch.device) -> Work:
+        distributed.start(str(device))
+        clips = generated()
+        if resident:
+            clips.keep_on(device)
+        found = batches(device, clips)
 
-    return work
+        def work() -> float:
+            loaded = (found.load(0, found.step_clips(0, step)) for step in range(STEPS))
+            return float(sum(batch.joints.square().mean() for batch in loaded))
+
+        return work
+
+    return Variant(build)
 
 
-VARIANTS = {"plain": Variant(plain_batches), "maskel": Variant(maskel_batches)}
+VARIANTS = {"plain": Variant(plain_batches), "maskel": maskel_batches(False), "resident": maskel_batches(True)}
 
 if __name__ == "__main__":
     title = f"{STEPS} batches of {BATCH} training views of {WINDOW} frames"

@@ -1,8 +1,8 @@
 """The plain way of doing what maskel does: what the measured ratios are held against.
 
-softmax(Q·Kᵀ/√d)·V spelled out, every token embedded, decoded and predicted, tokens shuffled and restored by sorting, every
-body computed, fp32, clips cropped, resampled and rotated one by one. Written for this comparison, from the papers; it is
-given maskel's weights and draws and must come to the same numbers.
+softmax(Q·Kᵀ/√d)·V spelled out, every token embedded, decoded and predicted, tokens shuffled and restored by sorting,
+every body computed, fp32, clips cropped, resampled and rotated one by one. Written for this comparison, from the
+papers; it is given maskel's weights and draws and must come to the same numbers.
 """
 
 import torch
@@ -64,13 +64,24 @@ def loss(method: MAMP, joints: Tensor, draws: Tensor) -> Tensor:
     return (((predicted - target) ** 2).mean(-1) * hidden).sum() / hidden.sum()
 
 
-def features(encoder: Encoder, joints: Tensor) -> Tensor:
-    """(B, D) features of (B, M, 120, 25, 3) clips: every slot encoded, absent or not."""
-    tokens = encoder.patch_embed(patches(joints.flatten(0, 1))) + encoder.time_embed + encoder.joint_embed
-    tokens = tokens.flatten(1, 2)
+def tokens(encoder: Encoder, joints: Tensor) -> Tensor:
+    """(B, M, T', V', D) normed tokens of (B, M, 120, 25, 3) clips: every slot encoded, absent or not."""
+    found = (encoder.patch_embed(patches(joints.flatten(0, 1))) + encoder.time_embed + encoder.joint_embed).flatten(
+        1, 2
+    )
     for module in encoder.transformer.blocks:
-        tokens = block(module, tokens)
-    return encoder.transformer.norm(tokens).mean(1).unflatten(0, joints.shape[:2]).mean(1)
+        found = block(module, found)
+    return encoder.transformer.norm(found).unflatten(1, (30, 25)).unflatten(0, joints.shape[:2])
+
+
+def features(encoder: Encoder, joints: Tensor) -> Tensor:
+    """(B, D) features as linear evaluation reads them."""
+    return tokens(encoder, joints).mean((1, 2, 3))
+
+
+def per_joint(encoder: Encoder, joints: Tensor) -> Tensor:
+    """(B, V'·D) features as fine-tuning reads them."""
+    return tokens(encoder, joints).mean((1, 2)).flatten(1)
 
 
 def rotation(angles: Tensor) -> Tensor:

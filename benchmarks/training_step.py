@@ -5,11 +5,11 @@
 75 % of the clips have one body, as in NTU RGB+D about. The plain way also keeps the system's allocator as it is.
 """
 
+import torch
+
 import comparison
 import plain
-import torch
 from comparison import Variant, Work
-
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
 from maskel.layouts import NTU25
 from maskel.methods import MAMP
@@ -19,7 +19,7 @@ from maskel.models.encoder import Encoder
 from maskel.sequence import SkeletonBatch
 from maskel.training import distributed
 
-CLIPS = 8
+CLIPS = 4
 SINGLE_BODY_SHARE = 0.75
 FLOP = 18.8e9 * CLIPS * 2
 """Multiply-adds times two of the plain step: 18.8 GFLOP a body, forward and backward."""

@@ -62,11 +62,11 @@ class Decoder(nn.Module):
     def _among_all(self, visible: Tensor, positions: Tensor, mask: TokenMask) -> Float[Tensor, "b h d"]:
         grid = self.mask_token.to(visible.dtype).expand(len(visible), positions.shape[1], -1)
         tokens = put_tokens(grid, mask.keep, visible) + positions
-        *blocks, last = self.transformer.blocks or [None]
-        for block in blocks:
+        blocks = list(self.transformer.blocks)
+        for block in blocks[:-1]:
             tokens = block(tokens)
         masked = take_tokens(tokens, mask.masked)  # of the last block nothing else is looked at
-        return masked if last is None else last(masked, context=tokens)
+        return blocks[-1](masked, context=tokens) if blocks else masked
 
     def _from_visible(self, visible: Tensor, positions: Tensor, mask: TokenMask) -> Float[Tensor, "b h d"]:
         visible = visible + functional.embedding(mask.keep, positions[0])
