@@ -415,3 +415,12 @@ def test_a_set_with_a_coordinate_that_is_not_finite_is_not_kept_on_a_device(prep
     np.save(file, joints)
     with pytest.raises(InputError, match=f"clip {prepared.clips[2].name} holds a coordinate that is not finite"):
         SkeletonSet.open(prepared.path).keep_on(torch.device("cpu"))
+
+
+def test_a_set_that_does_not_fit_on_a_device_is_refused(prepared: SkeletonSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*shape: object, **options: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch, "zeros", full)
+    with pytest.raises(InputError, match=r"resident: the joints of .* take 0.0 GiB, more than is free on cpu"):
+        prepared.keep_on(torch.device("cpu"))
