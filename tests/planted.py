@@ -45,7 +45,7 @@ class Planted:
         self.subjects = [str(n // 2) for n in range(10)]
 
     def write(self, out: Path, classes: tuple[str, ...] = CLASSES, benchmark: str = "xsub") -> SkeletonSet:
-        with SetWriter(out, NTU25, classes, "generated", {}) as writer:
+        with SetWriter(out, NTU25, classes, "generated", {}, ("x", "y", "z")[: self.coordinates]) as writer:
             for number, joints in enumerate(self.joints):
                 clip = Clip(f"clip{number}", self.labels[number], subject=self.subjects[number])
                 writer.add(SkeletonSequence(clip, joints, NTU25))

@@ -197,7 +197,7 @@ def test_a_layout_is_one_tree_and_its_mirror_image_is_the_same_tree(layout: Layo
         assert layout.parents[mirrored[joint]] == (-1 if parent == -1 else mirrored[parent]), layout.joints[joint]
         assert layout.neighbours[mirrored[joint]] == mirrored[layout.neighbours[joint]], layout.joints[joint]
     sided = {joint for pair in layout.mirror for joint in pair}
-    assert sided == {joint for joint, name in enumerate(layout.joints) if name.startswith(("left", "right"))}
+    assert sided == {joint for joint, name in enumerate(layout.joints) if "left" in name or "right" in name}
 
 
 @layouts
@@ -219,13 +219,12 @@ def test_bones_start_at_the_neighbour_and_the_root_has_none(layout: Layout) -> N
 def test_kept_and_root_joints_are_all_joints(layout: Layout) -> None:
     kept, roots = layout.group("kept"), layout.group("roots")
     assert sorted(kept + roots) == list(range(len(layout)))
-    assert len(roots) == 7
     with pytest.raises(InputError, match=f"layout {layout.name} has no group of joints called 'tails'; it has: kept"):
         layout.group("tails")
 
 
 def test_an_unknown_layout_is_refused() -> None:
-    with pytest.raises(InputError, match="'ntu26'; known are kinect20, ntu25"):
+    with pytest.raises(InputError, match=r"'ntu26'; known are .*kinect20, .*ntu25"):
         layout_named("ntu26")
 
 

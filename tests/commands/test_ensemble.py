@@ -24,11 +24,11 @@ def scored(
     classes: tuple[str, ...] = CLASSES,
 ) -> Path:
     """A run folder with these scores."""
-    folder.mkdir(parents=True)
+    run = RunFolder.create(folder, "finetune", {"seed": 0})
     count = len(scores)
     found = Scores(tuple(names[:count]), np.array(labels), classes, np.array(scores, dtype=np.float32))
-    found.write(RunFolder(folder))
-    RunFolder(folder).write_result({"kind": "finetune", "benchmark": "xsub", "split": {}, "data": {}})
+    found.write(run)
+    run.write_result({"kind": "finetune", "benchmark": "xsub", "split": {}, "data": {}})
     return folder
 
 

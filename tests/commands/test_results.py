@@ -84,6 +84,18 @@ def test_runs_of_other_clips_or_encoders_are_kept_apart(tmp_path: Path) -> None:
     }
 
 
+def test_only_what_most_runs_have_not_is_named(tmp_path: Path) -> None:
+    def run(correct: int, **method: float) -> dict[str, Any]:
+        earlier = deepcopy(PRETRAINED)
+        earlier["config"]["mamp"] = method  # type: ignore[index]
+        return result(0, correct, pretraining=earlier)
+
+    found = [run(9, tau=0.8, ratio=0.9), run(8, tau=0.8, ratio=0.5), run(7, tau=0.1, ratio=0.9)]
+    found.append(run(6, tau=0.8, ratio=0.9, new=0.0))  # an option of a later version
+    named = [row[3] for row in rows(results([write(tmp_path / "a", *found)]))[2:]]
+    assert named == ["–", "pretrain.mamp.ratio 0.5", "pretrain.mamp.tau 0.1", "–"]
+
+
 def test_a_copy_without_paths_gives_the_same_tables(tmp_path: Path) -> None:
     runs = write(tmp_path / "a", result(0, 10), result(1, 12))
     text = results([runs], collect=tmp_path / "docs", out=tmp_path / "tables.md")

@@ -178,7 +178,7 @@ def rewritten(model: Classifier, folder: Path, weights: dict[str, Any] | None = 
         {"options": {"head_dim": "wide"}},
         {"options": {"head_dim": 12, "nonsense": 1}},
         {"layout": "ntu26"},
-        {"coordinates": 10**12},
+        {"channels": ["x"] * 10},
         {"config": {"depth": 10**9}},
         {"config": {"dim": 2**40, "depth": 2, "num_heads": 2, "window": 8}},
         {"weights": {"head.fc1.weight": torch.zeros(1)}},

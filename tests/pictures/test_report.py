@@ -281,7 +281,7 @@ def test_masks_of_nothing_are_refused(
     with pytest.raises(InputError, match=message):
         masks([folder / run for run in runs], folder / "set", clip, draws=draws, out=tmp_path / "masks.html")
     tiny.write_set(tmp_path / "other")
-    with pytest.raises(InputError, match=r"reads layout kinect20 in 3D, but .* holds ntu25 in 3D"):
+    with pytest.raises(InputError, match=r"reads layout kinect20 \(x, y, z\), but .* holds ntu25 \(x, y, z\)"):
         masks([folder / "mamp"], tmp_path / "other", "clip13", out=tmp_path / "masks.html")
     assert not (tmp_path / "masks.html").exists()
 

@@ -266,14 +266,18 @@ def _accuracies(group: Sequence[Measured]) -> list[float]:
 
 
 def _differing(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) -> str:
-    """The options in which runs of the same method and protocol are not the same."""
+    """The options in which a run is not as most runs of the same method and protocol are.
+
+    An option that some runs do not know, being of another version, tells nothing apart if all that know it agree.
+    """
     alike = [
         other[0].options
         for other in groups
         if (other[0].protocol, other[0].method) == (group[0].protocol, group[0].method)
     ]
     own = group[0].options
-    names = [name for name in own if any(other.get(name) != own[name] for other in alike)]
+    known = {name: [other[name] for other in alike if name in other] for name in own}
+    names = [name for name, values in known.items() if 2 * values.count(own[name]) <= len(values)]
     return "; ".join(f"{name} {own[name]}" for name in names) or "–"
 
 
