@@ -122,7 +122,7 @@ def show(timings: Sequence[Timing], console: Console) -> None:
         table.add_column(name, justify="right")
     for timing in timings:
         found = timing.check
-        speed = f"{timing.clips_per_second:,.1f}"
+        speed = f"{timing.clips_per_second:,.2f}"
         row = (str(found.epochs), str(timing.clips), speed, duration(found.hours))
         table.add_row(timing.method, timing.benchmark, timing.bodies, *row)
     console.print(table)

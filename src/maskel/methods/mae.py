@@ -31,4 +31,4 @@ class MAE(MaskedModeling):
         bodies: Bodies = "all",
     ) -> None:
         target = JointTarget(normalize_target)
-        super().__init__(encoder, RandomMasking(ratio), target, decoder_dim, decoder_depth, decoder, bodies)
+        super().__init__(encoder, RandomMasking(ratio), target, decoder_dim, decoder_depth, bodies, decoder)

@@ -48,4 +48,4 @@ class MAMP(MaskedModeling):
     ) -> None:
         masking = MotionAwareMasking(ratio, tau)
         target = MotionTarget(motion_stride, normalize_target)
-        super().__init__(encoder, masking, target, decoder_dim, decoder_depth, decoder, bodies)
+        super().__init__(encoder, masking, target, decoder_dim, decoder_depth, bodies, decoder)

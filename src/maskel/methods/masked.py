@@ -81,8 +81,8 @@ class MaskedModeling(MaskedMethod):
         target: What to predict.
         decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder.
-        decoder: What masked tokens attend to.
         bodies: ``all`` as published, or ``present`` to skip absent bodies.
+        decoder: What masked tokens attend to.
     """
 
     def __init__(
@@ -92,8 +92,8 @@ class MaskedModeling(MaskedMethod):
         target: Target,
         decoder_dim: int,
         decoder_depth: int,
-        decoder: DecoderKind,
         bodies: Bodies,
+        decoder: DecoderKind = "full",
     ) -> None:
         super().__init__()
         masking.num_kept(encoder.num_tokens)  # a ratio that keeps nothing is refused before the first step
