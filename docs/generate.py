@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from maskel.commands.results import results
+from maskel.commands.results import markdown_table, results
 from maskel.published import BENCHMARKS, PROTOCOLS, published
 
 BLOCK = re.compile(r"(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
@@ -16,13 +16,13 @@ BLOCK = re.compile(r"(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end of genera
 
 def published_table() -> str:
     """Published accuracies of every method on every benchmark."""
-    lines = [f"| method, data | {' | '.join(f'{name}, %' for name in PROTOCOLS.values())} |"]
-    lines.append("|---|" + "---|" * len(PROTOCOLS))
-    for method in ("mamp", "mae", "hacm"):
-        for benchmark in BENCHMARKS:
-            cells = (published(method, benchmark, protocol) for protocol in PROTOCOLS)
-            lines.append(f"| `{method}`, `{benchmark}` | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    heading = ("method, data", *(f"{name}, %" for name in PROTOCOLS.values()))
+    rows = [
+        (f"`{method}`, `{benchmark}`", *(published(method, benchmark, protocol) for protocol in PROTOCOLS))
+        for method in ("mamp", "mae", "hacm")
+        for benchmark in BENCHMARKS
+    ]
+    return "\n".join(markdown_table(heading, rows)) + "\n"
 
 
 def rebuild(docs: Path) -> list[Path]:

@@ -48,7 +48,11 @@ def test_a_run_from_the_command_line(run: Run, prepared: Path, tmp_path: Path) -
         "knn", "--encoder", tmp_path / "a", "--data", prepared, "--out", tmp_path / "c", "--k=3", "--device=cpu"
     )
     assert code == 0
-    assert RunFolder(tmp_path / "c").read_result()["seen"] == tiny.TEST
+    result = RunFolder(tmp_path / "c").read_result()
+    assert result["seen"] == tiny.TEST
+    shown = [f"{result['correct']} of {tiny.TEST} clips right ({result['accuracy']:.1%})"]
+    shown.append(f"{result['vote']['correct']} of {tiny.TEST} clips right by vote ({result['vote']['accuracy']:.1%})")
+    assert text.splitlines()[-3:] == [*shown, str(tmp_path / "c")]
 
 
 def test_the_saved_config_is_a_config_that_saves_itself(run: Run, prepared: Path, tmp_path: Path) -> None:

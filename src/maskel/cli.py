@@ -107,7 +107,10 @@ def _run_command(
 ) -> None:
     """Run a command and say what came of it."""
     outcome = _outcome(name, function, arguments, methods)
-    _say(outcome.path if isinstance(outcome, RunFolder) else outcome)
+    if isinstance(outcome, RunFolder):
+        _say_run(outcome)
+    else:
+        _say(outcome)
 
 
 def _outcome(
@@ -213,7 +216,7 @@ def _report(arguments: Sequence[str]) -> None:
 def _ensemble(arguments: Sequence[str]) -> None:
     from maskel.commands.ensemble import ensemble
 
-    _say(ensemble(**_options("ensemble", ensemble, arguments, several="runs")).path)
+    _say_run(ensemble(**_options("ensemble", ensemble, arguments, several="runs")))
 
 
 def _predict(arguments: Sequence[str]) -> None:
@@ -561,6 +564,18 @@ def _complain(command: str, sentence: object, code: int) -> int:
 def _out_of_memory(fault: Exception) -> bool:
     """Whether memory ran out, on whichever device; PyTorch says so on a CPU by a plain RuntimeError."""
     return isinstance(fault, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(fault)
+
+
+def _say_run(run: RunFolder) -> None:
+    """What a run counted, where it did, and as the last line its folder."""
+    result = run.read_result() if run.finished else {}
+    for how, counted in {"": result, "by vote ": result.get("vote", {})}.items():
+        if isinstance(counted.get("correct"), int):
+            _say(f"{counted['correct']} of {counted['seen']} clips right {how}({counted['accuracy']:.1%})")
+    if isinstance(several := result.get("accuracy"), dict):
+        spread = "" if several["std"] is None else f" ± {several['std']:.1%}"
+        _say(f"mean over {len(result['seeds'])} seeds: {several['mean']:.1%}{spread}")
+    _say(run.path)
 
 
 def _say(text: object) -> None:

@@ -16,8 +16,7 @@ class BadFileError(InputError):
 
     Args:
         path: The file, or ``archive.zip/member``.
-        kind: Short name under which faults are counted: ``empty``, ``not text``, ``truncated``,
-            ``wrong count``, ``not a number``, ``bad name``, ``bad label`` or ``no labels``.
+        kind: Short name under which faults are counted: ``truncated``, ``wrong count``, ``not a number``, …
         found: What stands in the file.
         expected: What should stand there.
         line: Line of the fault, from 1, where one can be named.

@@ -76,7 +76,7 @@ def test_what_cannot_be_converted_is_refused(pretrained: RunFolder, tmp_path: Pa
         (source, tmp_path / "e.pth", r"e\.pth: expected a file \.safetensors"),
         (pretrained.path, tmp_path / "e.safetensors", r"expected a file \.pth"),
         (pretrained.path, tmp_path / "nowhere" / "e.pth", "a folder that exists"),
-        (tmp_path / "nowhere.pth", tmp_path / "e.pth", "no such encoder"),
+        (tmp_path / "nowhere.pth", tmp_path / "e.pth", "does not exist"),
     ):
         with pytest.raises(InputError, match=message):
             convert(given, out)

@@ -12,7 +12,7 @@ from maskel import load_classifier
 from maskel.commands.predict import predict
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.layouts import KINECT20
+from maskel.layouts import COCO17, KINECT20
 from maskel.training.run import RunFolder
 
 
@@ -99,3 +99,16 @@ def test_other_input_is_refused(tuned: RunFolder, prepared: Path, tmp_path: Path
         predict(tuned.path, tiny.write_set(tmp_path / "kinect", KINECT20), tmp_path / "p.csv", device="cpu")
     with pytest.raises(InputError, match="nowhere does not exist"):
         predict(tuned.path, tmp_path / "nowhere", tmp_path / "p.csv", device="cpu")
+
+
+def test_a_raw_clip_in_2d_with_scores_is_answered(tmp_path: Path) -> None:
+    data = tiny.write_set(tmp_path / "set", layout=COCO17, channels=("x", "y", "score"))
+    run = tiny.tiny_finetune(data, tmp_path / "run")
+    joints = SkeletonSet.open(data).sequence(0).joints
+    np.save(tmp_path / "clip.npy", joints)
+    (alone,) = asked(run, tmp_path / "clip.npy", tmp_path / "clip.json")
+    expected = asked(run, data, tmp_path / "set.json")[0]["classes"]
+    assert [entry["class"] for entry in alone["classes"]] == [entry["class"] for entry in expected]
+    np.save(tmp_path / "clip.npy", joints[..., :2])
+    with pytest.raises(InputError, match=r"expected a \.npy file of floats \(T, 17, 3\)"):
+        asked(run, tmp_path / "clip.npy", tmp_path / "clip.json")

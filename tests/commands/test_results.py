@@ -50,7 +50,7 @@ def write(folder: Path, *found: dict[str, Any]) -> Path:
 
 
 def rows(text: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
 
 
 def test_seeds_of_equal_runs_stand_in_one_line(tmp_path: Path) -> None:

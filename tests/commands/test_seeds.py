@@ -35,7 +35,8 @@ def test_several_seeds_of_the_whole_path(run: Run, prepared: Path, tmp_path: Pat
     pretrained, probed, near = (tmp_path / name for name in ("pretrain", "linear", "knn"))
     text = shown(run, "pretrain", "--data", prepared, "--seeds=2", "--out", pretrained, *SMALL)
     assert str(pretrained) in text.splitlines()
-    shown(run, "linear", "--encoder", pretrained, "--data", prepared, "--seeds=2", "--out", probed, *PROBE)
+    text = shown(run, "linear", "--encoder", pretrained, "--data", prepared, "--seeds=2", "--out", probed, *PROBE)
+    assert f"mean over 2 seeds: {RunFolder(probed).read_result()['accuracy']['mean']:.1%} ± " in text
     shown(
         run, "knn", "--encoder", pretrained, "--data", prepared, "--seeds=[1]", "--k=3", "--out", near, "--device=cpu"
     )

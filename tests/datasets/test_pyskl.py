@@ -186,6 +186,7 @@ def test_a_bad_clip_is_left_out_and_counted(tmp_path: Path, name: str) -> None:
         ({"split": {}, "annotations": []}, "empty"),
         ({"split": {}, "annotations": [3]}, "not data"),
         ({"split": {"train": 3}, "annotations": [annotation(0)]}, "'train' that is no list"),
+        ({"split": {7: ["a"]}, "annotations": [annotation(0)]}, "split '7' that is no list"),
         (content(label=-1), "label -1"),
         (content(label="a"), "label a"),
         (content(label=True), "label True"),
@@ -233,7 +234,7 @@ class Calls:
         (np.array(["2020-01-01"], dtype="M8[D]"), "numpy type|numpy array"),
         (np.ma.masked_array([1.0, 2.0], [True, False]), "name 'numpy.ma"),
         ({1, 2}, "instruction|name"),
-        ({1: 2}, "a key that is no text"),
+        ({(1,): 2}, "a key that is neither text nor number"),
     ],
 )
 def test_a_hostile_pickle_is_refused_and_nothing_of_it_runs(
@@ -272,7 +273,9 @@ DTYPE = b"cnumpy\ndtype\n" + text("f4") + b"\x85R"
         (b"P1\n.", "instruction PERSID"),
         (b"\x97.", "instruction NEXT_BUFFER"),
         (b"ios\nsystem\n.", "instruction INST"),
-        (b")\x81.", "instruction NEWOBJ"),
+        (b")\x81.", "damaged"),
+        (b"cnumpy\nndarray\n)\x81.", "a call of something else"),
+        (b"NQ.", "instruction BINPERSID"),
         (b"]]b.", "an object with a state"),
         (b"R.", "damaged"),
         (b"t.", "damaged"),
@@ -300,9 +303,10 @@ def test_the_number_of_values_is_bounded(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(pickled, "MAX_VALUES", 1000)
     path.write_bytes(b"](" + b"}" * 990 + b"e.")
     assert len(read_pickle(path)) == 990
-    path.write_bytes(b"](" + b"}" * 1000 + b"e.")
-    with pytest.raises(BadFileError, match="more than 1,000 values"):
-        read_pickle(path)
+    for short in (b"}", b"h\x00", b"("):  # also what is fetched again, and marks
+        path.write_bytes(b"]q\x00(" + short * 1000 + b"e.")
+        with pytest.raises(BadFileError, match="more than 1,000 values"):
+            read_pickle(path)
 
 
 def test_arrays_stay_in_the_file_until_they_are_read(tmp_path: Path) -> None:

@@ -24,8 +24,10 @@ def convert(source: Path, out: Path) -> list[str]:
         What was found, in lines for a person to read; the last names the file.
 
     Raises:
-        InputError: If the source is neither, ``out`` has another ending, or the public code has no such model.
+        InputError: If the source is none of these, ``out`` has another ending, or the public code has no such model.
     """
+    if not source.exists():
+        raise InputError(f"{source} does not exist; expected a .pth checkpoint, a run folder or an encoder.safetensors")
     public = source.is_file() and is_torch_file(source)
     ending = ".safetensors" if public else ".pth"
     if out.suffix != ending or not out.parent.is_dir():

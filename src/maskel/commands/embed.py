@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from maskel.commands.linear import load_frozen
+from maskel.datasets.npz import write_rows
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import replacing
@@ -38,8 +39,8 @@ def embed(
     not grow with the set.
 
     Args:
-        encoder: A pre-training run folder or an ``encoder.safetensors`` file; it knows its stream.
-        data: A prepared set of the encoder's layout.
+        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         out: The file to write, ``NAME.npz``; an earlier one is replaced.
         benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.
@@ -91,12 +92,7 @@ def _write(
 ) -> None:
     names = np.array([clips.clips[position].name for position in positions.tolist()])
     columns = {"names": names, "labels": clips.labels[positions], "classes": np.array(clips.classes)}
-    header = {"descr": "<f4", "fortran_order": False, "shape": (len(positions), dim)}
     with zipfile.ZipFile(path, "w") as archive:
         for name, column in columns.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, column, allow_pickle=False)
-        with archive.open("features.npy", "w", force_zip64=True) as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for some in rows:
-                file.write(some.astype("<f4", copy=False).tobytes())
+            write_rows(archive, name, column.shape, column.dtype.str, [column])
+        write_rows(archive, "features", (len(positions), dim), "<f4", rows)

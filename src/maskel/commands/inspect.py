@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 import maskel
+from maskel.commands.progress import progress_bar
 from maskel.commands.report import write_page
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Fault, Finding, Repeats, count_repeats, examine, summarise
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
@@ -70,7 +70,7 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
         raise InputError(f"clips: found {clips}, expected 0 or more")
     prepared = SkeletonSet.open(data)
     contents = count_contents(prepared)
-    with _progress() as progress:
+    with progress_bar("clips  {task.fields[speed]:.0f} clips/s") as progress:
         task = progress.add_task("inspect", total=len(prepared), speed=0.0)
         started = time.perf_counter()
 
@@ -88,19 +88,6 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
     if page is not None:
         write_page(faults_page(prepared, contents, findings, repeats, clips), page, "--page")
     return found
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("clips  {task.fields[speed]:.0f} clips/s"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
 
 
 def as_json(found: Inspection) -> str:

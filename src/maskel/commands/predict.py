@@ -69,19 +69,19 @@ def predict(
 
 def _one_clip(file: Path, model: Classifier, folder: Path) -> SkeletonSet:
     """A set that holds the clip in ``file``, so that it is read as any other."""
-    layout, coordinates = model.encoder.layout, model.encoder.coordinates
-    expected = f"a .npy file of floats (T, {len(layout)}, {coordinates}) or (M, T, {len(layout)}, {coordinates})"
+    layout, channels = model.encoder.layout, model.encoder.channels
+    expected = f"a .npy file of floats (T, {len(layout)}, {len(channels)}) or (M, T, {len(layout)}, {len(channels)})"
     try:
         array = np.lib.format.open_memmap(file, mode="r")  # never unpickles
     except (OSError, ValueError, TypeError, KeyError, EOFError, OverflowError, SyntaxError, TokenError) as fault:
         raise InputError(f"{file}: expected a prepared set or {expected} ({fault})") from fault
     fits = array.ndim in (3, 4) and np.issubdtype(array.dtype, np.floating)
-    if not fits or array.shape[-2:] != (len(layout), coordinates):
+    if not fits or array.shape[-2:] != (len(layout), len(channels)):
         raise InputError(f"{file}: found {array.dtype} {array.shape}, expected {expected} of layout {layout.name}")
     with np.errstate(over="ignore"):  # what float32 cannot hold is refused as not finite
         joints = np.array(array if array.ndim == 4 else array[None], dtype=np.float32)
     try:
-        with SetWriter(folder, layout, model.task.classes, "clip", {}) as writer:
+        with SetWriter(folder, layout, model.task.classes, "clip", {}, channels) as writer:
             writer.add(SkeletonSequence(Clip(file.stem, 0), joints, layout))
             writer.finish({})
     except ValueError as fault:

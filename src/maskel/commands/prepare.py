@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from maskel.commands.progress import progress_bar
 from maskel.conversion import Conversion, conversion
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.reading import Reading, read_all
@@ -155,7 +155,7 @@ def prepare(
     with (
         _sigterm_as_ctrl_c(),
         SetWriter(out, layout, kept_classes, source.name, options, source.channels, job=job) as writer,
-        _progress() as progress,
+        progress_bar("files  {task.fields[read]:.0f} MB  {task.fields[speed]:.1f} MB/s") as progress,
     ):
         resumed = writer.recorded
         for note in writer.recovered:
@@ -354,19 +354,6 @@ def _benchmarks(
 
 def _sizes(split: Split) -> tuple[int, int]:
     return len(split.train), len(split.test)
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("files  {task.fields[read]:.0f} MB  {task.fields[speed]:.1f} MB/s"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
 
 
 def show(summary: PrepareSummary, console: Console) -> None:

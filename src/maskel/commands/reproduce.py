@@ -7,6 +7,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from maskel.commands.results import markdown_table
 from maskel.datasets import SOURCES
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
@@ -117,14 +118,15 @@ def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str],
 
 def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], out: Path) -> str:
     source, _, split = benchmark.rpartition("_")
-    lines = ["| protocol | here: correct / seen | here, % | best epoch, % | published, % |", "|---|---|---|---|---|"]
+    rows = []
     for name, protocol in (PROTOCOLS | {"knn": "1-NN"}).items():
         result = RunFolder(out / name).read_result()
         best = f"{100 * result['best_epoch']['accuracy']:.1f}" if "best_epoch" in result else "–"
         known = PUBLISHED.get((method, benchmark, name))
         told = f"{known} ({known.origin})" if known else "none published"
         share = f"{100 * result['accuracy']:.1f}"
-        lines.append(f"| {protocol} | {result['correct']} / {result['seen']} | {share} | {best} | {told} |")
+        rows.append((protocol, f"{result['correct']} / {result['seen']}", share, best, told))
+    lines = markdown_table(("protocol", "here: correct / seen", "here, %", "best epoch, %", "published, %"), rows)
     expected = SOURCES[source].published.get(split)
     lines += ["", f"{method} on {benchmark}, {sizes[0]:,} training and {sizes[1]:,} test clips."]
     if scale != "published":

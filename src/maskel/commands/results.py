@@ -211,20 +211,11 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     groups = [sorted(group, key=lambda row: row.result.get("seed", 0)) for group in same.values()]
     counted = [group for group in groups if group[0].correct is not None]
     if counted:
-        lines += [_row(_COUNTED), _row(["---"] * len(_COUNTED))]
         counted.sort(key=lambda group: (group[0].protocol, -mean(_accuracies(group))))
-        lines += [_row(_cells(group, groups)) for group in counted]
-        lines.append("")
+        lines += [*markdown_table(_COUNTED, [_cells(group, groups) for group in counted]), ""]
     if trained := [group for group in groups if group[0].correct is None]:
-        lines += [_row(_TRAINED), _row(["---"] * len(_TRAINED))]
-        for group in sorted(trained, key=lambda group: group[0].method):
-            losses = _spread([row.result["loss"] for row in group], 4)
-            lines.append(
-                _row(
-                    (group[0].method, group[0].size, _differing(group, groups), _seeds(group), losses, _minutes(group))
-                )
-            )
-        lines.append("")
+        trained.sort(key=lambda group: group[0].method)
+        lines += [*markdown_table(_TRAINED, [_trained_cells(group, groups) for group in trained]), ""]
     machines = sorted(
         {f"{row.about('hardware', 'device')}, {row.about('hardware', 'threads')} threads" for row in rows}
     )
@@ -240,8 +231,15 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     return "\n".join([*lines, "```", ""])
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table; a bar within a cell becomes a slash."""
+    lines = (f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in (heading, *rows))
+    return [next(lines), "|" + "---|" * len(heading), *lines]
+
+
+def _trained_cells(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) -> tuple[str, ...]:
+    losses = _spread([row.result["loss"] for row in group], 4)
+    return group[0].method, group[0].size, _differing(group, groups), _seeds(group), losses, _minutes(group)
 
 
 def _cells(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) -> tuple[str, ...]:

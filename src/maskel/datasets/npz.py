@@ -169,15 +169,24 @@ def write_npz(
     """
     with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for part, (clips, labels) in parts.items():
-            _write_rows(archive, f"x_{part}", (len(labels), frames, width), "<f4", clips)
+            write_rows(archive, f"x_{part}", (len(labels), frames, width), "<f4", clips)
             starts = range(0, len(labels), LABELS_AT_ONCE)
             one_hot = (_one_hot(labels[start : start + LABELS_AT_ONCE], classes, label_dtype) for start in starts)
-            _write_rows(archive, f"y_{part}", (len(labels), classes), label_dtype, one_hot)
+            write_rows(archive, f"y_{part}", (len(labels), classes), label_dtype, one_hot)
 
 
-def _write_rows(
+def write_rows(
     archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: str, rows: Iterable[np.ndarray]
 ) -> None:
+    """Write one array of an npz, as much of it in memory as ``rows`` gives at once.
+
+    Args:
+        archive: The npz.
+        name: Of the array.
+        shape: Of the whole array.
+        dtype: Its type, for example ``<f4``; that of ``rows`` too.
+        rows: Parts of it along the first axis, in order.
+    """
     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
         np.lib.format.write_array_header_1_0(member, {"descr": dtype, "fortran_order": False, "shape": shape})
         for some in rows:

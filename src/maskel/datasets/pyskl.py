@@ -178,8 +178,8 @@ def _content(path: Path, content: Any) -> tuple[dict[str, list[str]], list[Annot
     if not clips or not all(isinstance(clip, dict) for clip in clips):
         raise BadFileError(path, "empty" if not clips else "not data", "no clip or one that is no dictionary", expected)
     for name, names in splits.items():
-        if not isinstance(names, list) or not all(isinstance(clip, str) for clip in names):
-            raise BadFileError(path, "not data", f"a split {name[:40]!r} that is no list of names", expected)
+        if not isinstance(names, list) or not all(isinstance(text, str) for text in (name, *names)):
+            raise BadFileError(path, "not data", f"a split {str(name)[:40]!r} that is no list of names", expected)
     return splits, clips
 
 

@@ -2,14 +2,14 @@
 
 `torch.load` with ``weights_only=True`` runs no foreign code either, but it makes tensors as large as the file claims
 and does not notice damaged weights. Here the pickle is interpreted, not unpickled: it may hold plain values, ordered
-dictionaries, argument namespaces and tensors, in at most 4 MiB and 50,000 operations. Every entry of the archive must
-be stored as it is, and each tensor must fill one, so that tensors never take more memory than the file has bytes; the
+dictionaries, argument namespaces and tensors, in at most 4 MiB and 50,000 values. Every entry of the archive must be
+stored as it is, and each tensor must fill one, so that tensors never take more memory than the file has bytes; the
 archive's checksums are checked.
 """
 
-import pickletools
 import zipfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from maskel.errors import InputError
+from maskel.pickles import Allowed, Function, interpret
 
 _MAX_PICKLE = 4 * 2**20
-_MAX_OPERATIONS = 50_000
+_PROTOCOL = b"\x80\x02"  # the one that torch.save writes, as a pickle begins with it
 
 _DTYPES = {
     f"{name}Storage": dtype
@@ -38,14 +39,6 @@ _DTYPES = {
     }.items()
 }
 
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_NUMBERS_AND_TEXT = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE")
-_NAMESPACE, _DICTIONARY, _TENSOR = (
-    "argparse Namespace",
-    "collections OrderedDict",
-    "torch._utils _rebuild_tensor_v2",
-)
-
 _DAMAGE = (
     zipfile.BadZipFile,
     ArithmeticError,
@@ -61,6 +54,16 @@ _DAMAGE = (
 """What Python raises on bytes that are no whole archive or no whole pickle."""
 
 
+class _Storage(NamedTuple):
+    """The bytes of a tensor as the pickle names them."""
+
+    kind: Any
+    dtype: Any
+    key: Any
+    device: Any
+    count: Any
+
+
 class _Claim(NamedTuple):
     """A tensor as the pickle describes it; nothing of it is checked or read yet."""
 
@@ -68,6 +71,29 @@ class _Claim(NamedTuple):
     offset: Any
     shape: Any
     stride: Any
+
+
+def _claim(*arguments: Any) -> _Claim:
+    return _Claim(*arguments[:4])  # what follows says nothing about the weights
+
+
+def _set_arguments(namespace: SimpleNamespace, state: Any) -> None:
+    vars(namespace).update({str(key): value for key, value in state.items()})
+
+
+_ALLOWED = Allowed(
+    names={
+        **{f"torch {name}": dtype for name, dtype in _DTYPES.items()},
+        "argparse Namespace": Function(lambda: SimpleNamespace()),
+        "collections OrderedDict": Function(lambda: {}),
+        "torch._utils _rebuild_tensor_v2": Function(_claim),
+    },
+    states={
+        SimpleNamespace: _set_arguments,
+        dict: lambda dictionary, state: None,  # an ordered dictionary's attributes say nothing about the weights
+    },
+    identity=lambda storage: _Storage(*storage),
+)
 
 
 class TorchFile:
@@ -103,7 +129,9 @@ class TorchFile:
                 if order in self._entries and archive.read(order) != b"little":
                     raise ValueError("it was written on a machine of another byte order")
                 text = archive.read(pickled)
-            self.content = _interpret(text)
+            if not text.startswith(_PROTOCOL):
+                raise ValueError("its pickle is not of protocol 2, which torch.save writes")
+            self.content = interpret(BytesIO(text), len(text), _ALLOWED)
         except _DAMAGE as fault:
             raise self._refusal(fault) from fault
 
@@ -131,8 +159,11 @@ class TorchFile:
     def _tensor(self, archive: zipfile.ZipFile, name: object, claim: object, read: set[str]) -> Tensor:
         if not isinstance(name, str) or not isinstance(claim, _Claim):
             raise ValueError(f"expected tensors by name, found {type(claim).__name__} under {name!r:.80}")
-        kind, dtype, key, _, count = claim.storage
-        if kind != "storage" or not isinstance(dtype, torch.dtype) or not isinstance(key, str) or key in read:
+        storage = claim.storage
+        if not isinstance(storage, _Storage) or storage.kind != "storage" or not isinstance(storage.dtype, torch.dtype):
+            raise ValueError(f"{name} has no bytes")
+        _, dtype, key, _, count = storage
+        if not isinstance(key, str) or key in read:
             raise ValueError(f"{name} has no bytes of its own")
         read.add(key)
         if len(claim.shape) > 8 or not all(type(length) is int and length >= 0 for length in claim.shape):
@@ -164,111 +195,3 @@ def is_torch_file(path: Path) -> bool:
     """Whether a file is meant to be one of ``torch.save``, by its ending or its first bytes."""
     with path.open("rb") as file:
         return path.suffix in (".pth", ".pt") or file.read(4) == b"PK\x03\x04"
-
-
-def _interpret(text: bytes) -> Any:
-    """What a pickle of protocol 2 describes, as `torch.save` writes it; nothing is imported or called.
-
-    Raises:
-        ValueError: If it does anything that a checkpoint has no need of.
-    """
-    stack: list[Any] = []
-    marks: list[int] = []
-    memory: dict[Any, Any] = {}
-
-    def since_mark() -> list[Any]:
-        start = marks.pop()
-        if start < 0:
-            raise ValueError("it takes more values than there are")
-        items = stack[start:]
-        del stack[start:]
-        return items
-
-    for number, (operation, argument, _) in enumerate(pickletools.genops(text)):
-        if number == _MAX_OPERATIONS:
-            raise ValueError(f"its pickle is longer than {_MAX_OPERATIONS} operations")
-        match operation.name:
-            case "PROTO" | "BINPERSID":  # a storage stays the tuple that describes it
-                pass
-            case name if name in _CONSTANTS:
-                stack.append(_CONSTANTS[name])
-            case name if name in _NUMBERS_AND_TEXT:
-                stack.append(argument)
-            case "EMPTY_LIST":
-                stack.append([])
-            case "EMPTY_DICT":
-                stack.append({})
-            case "MARK":
-                marks.append(len(stack))
-            case "TUPLE":
-                stack.append(tuple(since_mark()))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                marks.append(len(stack) - int(operation.name[-1]))
-                stack.append(tuple(since_mark()))
-            case "APPEND":
-                marks.append(len(stack) - 1)
-                _extend(stack, since_mark())
-            case "APPENDS":
-                _extend(stack, since_mark())
-            case "SETITEM":
-                marks.append(len(stack) - 2)
-                _set_items(stack, since_mark())
-            case "SETITEMS":
-                _set_items(stack, since_mark())
-            case "BINPUT" | "LONG_BINPUT":
-                memory[argument] = stack[-1]
-            case "BINGET" | "LONG_BINGET":
-                stack.append(memory[argument])
-            case "GLOBAL":
-                stack.append(_named(str(argument)))
-            case "NEWOBJ" | "REDUCE":
-                arguments = stack.pop()
-                stack.append(_made(stack.pop(), arguments))
-            case "BUILD":
-                state = stack.pop()
-                if isinstance(stack[-1], SimpleNamespace):
-                    vars(stack[-1]).update({str(key): value for key, value in state.items()})
-                elif type(stack[-1]) is not dict:  # an ordered dictionary's attributes say nothing about the weights
-                    raise ValueError("it sets the state of something that has none")
-            case "STOP":
-                (content,) = stack
-                return content
-            case _:
-                raise ValueError(f"its pickle does {operation.name}, which torch.save does not")
-    raise ValueError("its pickle has no end")
-
-
-class _Name(NamedTuple):
-    """One of the three names that may be called; what that means stands in `_made`."""
-
-    name: str
-
-
-def _named(name: str) -> Any:
-    if name.startswith("torch ") and name.removeprefix("torch ") in _DTYPES:
-        return _DTYPES[name.removeprefix("torch ")]
-    if name not in (_NAMESPACE, _DICTIONARY, _TENSOR):
-        raise ValueError(f"it asks for {name:.80}, which is refused")
-    return _Name(name)
-
-
-def _made(name: Any, arguments: Any) -> Any:
-    if name == _Name(_NAMESPACE) and arguments == ():
-        return SimpleNamespace()
-    if name == _Name(_DICTIONARY) and arguments == ():
-        return {}
-    if name == _Name(_TENSOR):
-        return _Claim(*arguments[:4])
-    raise ValueError("it calls something else than a tensor, a dictionary or a namespace")
-
-
-def _extend(stack: list[Any], items: list[Any]) -> None:
-    if type(stack[-1]) is not list:
-        raise ValueError("it appends to something that is not a list")
-    stack[-1].extend(items)
-
-
-def _set_items(stack: list[Any], items: list[Any]) -> None:
-    if type(stack[-1]) is not dict or not all(type(key) in (str, int) for key in items[::2]):
-        raise ValueError("it sets items of something that is not a dictionary of names or numbers")
-    stack[-1].update(zip(items[::2], items[1::2], strict=True))

@@ -8,7 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -186,13 +186,7 @@ class RunFolder:
         Raises:
             InputError: If there is none.
         """
-        try:
-            result = read_json(self.path / RESULT)
-        except (OSError, ValueError) as fault:
-            raise InputError(f"{self.path / RESULT}: expected the result of a finished run ({fault})") from fault
-        if not isinstance(result, dict):
-            raise InputError(f"{self.path / RESULT}: expected the result of a finished run")
-        return result
+        return self._read(RESULT, read_json, "the result of a finished run")
 
     def read_config(self) -> dict[str, Any]:
         """The run's options.
@@ -200,13 +194,16 @@ class RunFolder:
         Raises:
             InputError: If there are none.
         """
+        return self._read(CONFIG, read_yaml, "the options of a run")
+
+    def _read(self, name: str, read: Callable[[Path], Any], expected: str) -> dict[str, Any]:
         try:
-            config = read_yaml(self.path / CONFIG)
+            found = read(self.path / name)
         except (OSError, ValueError) as fault:
-            raise InputError(f"{self.path / CONFIG}: expected the options of a run ({fault})") from fault
-        if not isinstance(config, dict):
-            raise InputError(f"{self.path / CONFIG}: expected the options of a run")
-        return config
+            raise InputError(f"{self.path / name}: expected {expected} ({fault})") from fault
+        if not isinstance(found, dict):
+            raise InputError(f"{self.path / name}: expected {expected}")
+        return found
 
 
 def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

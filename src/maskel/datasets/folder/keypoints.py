@@ -59,7 +59,7 @@ def read_openpose(folder: Path, layout: Layout, bodies: int) -> Pose:
     return join_people(folder, frames, len(layout), 2, bodies)
 
 
-def read_json(path: Path, layout: Layout, channels: ArrayChannels, bodies: int, in_image: bool) -> Pose:
+def read_keypoints(path: Path, layout: Layout, channels: ArrayChannels, bodies: int, in_image: bool) -> Pose:
     """The bodies of a JSON file of any of the forms above, or of an array (``joints``, or the file itself).
 
     Args:

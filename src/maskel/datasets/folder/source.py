@@ -11,7 +11,7 @@ from maskel.conversion import trunk_middle
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.folder.arrays import ArrayChannels, read_npy, read_npz, to_pose
 from maskel.datasets.folder.gaps import body_exists, fill_gaps, resample_frames
-from maskel.datasets.folder.keypoints import FRAME_FILE, read_json, read_openpose
+from maskel.datasets.folder.keypoints import FRAME_FILE, read_keypoints, read_openpose
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.tables import read_csv
@@ -159,7 +159,7 @@ class Folder(Source):
             values = np.concatenate((values, sure[..., np.newaxis]), -1)
         if self.fps is not None:
             values = resample_frames(values, self._source_fps(path, facts), self.fps)
-        joints = self._finish(path, values)
+        joints = self._finish(values)
         if not joints.any():
             return []
         return [SkeletonSequence(clip, joints, self.layout, missing) for clip in self.clips(file)]
@@ -253,7 +253,7 @@ class Folder(Source):
         elif path.suffix == ".csv":
             pose = read_csv(path, self.layout, self.array_channels)
         elif path.suffix == ".json":
-            pose = read_json(path, self.layout, self.array_channels, self.bodies, in_image=bool(self.image_size))
+            pose = read_keypoints(path, self.layout, self.array_channels, self.bodies, in_image=bool(self.image_size))
         else:
             array = read_npy(path) if path.suffix == ".npy" else read_npz(path)
             pose = to_pose(path, array, self.layout, self.array_channels)
@@ -286,7 +286,7 @@ class Folder(Source):
             raise BadFileError(path, "wrong count", "no frame rate", "--source-fps, or a column fps in the table")
         return rate
 
-    def _finish(self, path: Path, values: Float64[np.ndarray, "m t v c"]) -> np.ndarray:
+    def _finish(self, values: Float64[np.ndarray, "m t v c"]) -> np.ndarray:
         """Frames without a body dropped, centred if asked for, zero where missing."""
         exists = body_exists(values)
         values, exists = values[:, exists.any(0)], exists[:, exists.any(0)]

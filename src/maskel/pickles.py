@@ -1,0 +1,248 @@
+"""Interprets pickles of unknown origin. Nothing that one names is imported or called.
+
+A pickle is a program for a stack machine. This one knows the instructions that containers, numbers and texts need, and
+hands names, calls and states to functions of the reader's own; the rest is refused.
+"""
+
+import pickletools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BufferedReader, BytesIO
+from typing import Any
+
+MAX_BYTES = 64 * 2**20
+"""Largest single text, number or array of bytes."""
+
+
+class Refused(ValueError):
+    """A pickle asks for something that its reader does not allow."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """What a reader has in place of a function or class that a pickle names; the only thing that is ever called."""
+
+    call: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class InFile:
+    """Bytes that stay in the file; ``as_text`` where an old protocol holds them as UTF-8 of Latin-1 characters."""
+
+    start: int
+    size: int
+    as_text: bool = False
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a reader allows a pickle besides plain containers, numbers, texts and bytes.
+
+    Args:
+        names: What each name ("module name") stands for: a `Function`, or a value that is only handed over.
+        states: What sets the state of an object, by its type.
+        identity: What a persistent id stands for; none are allowed without it.
+        most_values: Most values on the stack, remembered and marked, in all; about 100 bytes each.
+        in_memory: Bytes beyond which a text or bytes stay in the file, as `InFile`; without it none do.
+    """
+
+    names: Mapping[str, Any]
+    states: Mapping[type, Callable[[Any, Any], None]]
+    identity: Callable[[Any], Any] | None = None
+    most_values: int = 50_000
+    in_memory: int | None = None
+
+
+def interpret(file: BufferedReader | BytesIO, size: int, allowed: Allowed) -> Any:
+    """What a pickle describes.
+
+    Args:
+        file: The pickle, from its start.
+        size: Its bytes.
+        allowed: What it may ask for.
+
+    Raises:
+        Refused: If it asks for anything else.
+        ValueError: If it is damaged.
+    """
+    try:
+        return _Machine(_Bounded(file, size), allowed).run()
+    except (AttributeError, LookupError, OverflowError, TypeError) as fault:
+        raise ValueError(str(fault)) from fault
+
+
+class _Bounded:
+    """The file as pickletools reads it, without allocating what is not there."""
+
+    def __init__(self, file: BufferedReader | BytesIO, size: int) -> None:
+        self._file, self._size = file, size
+        self.tell = file.tell
+
+    def read(self, count: int) -> bytes:
+        if count > 8 and (count > MAX_BYTES or count > self._size - self._file.tell()):
+            raise ValueError(f"a value of {count} bytes, more than follow or than are read")
+        return self._file.read(count)
+
+    def readline(self) -> bytes:
+        line = self._file.readline(4096)
+        if not line.endswith(b"\n"):
+            raise ValueError("a line of more than 4096 bytes, or without an end")
+        return line
+
+
+_NUMBERS = frozenset(("INT", "LONG", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "FLOAT", "BINFLOAT"))
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_TEXTS = {"SHORT_BINUNICODE": 2, "BINUNICODE": 5, "BINUNICODE8": 9}
+_BYTES = {"SHORT_BINBYTES": 2, "BINBYTES": 5, "BINBYTES8": 9, "BYTEARRAY8": 9}
+"""Instruction and bytes before its content."""
+_PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
+_GETS = frozenset(("GET", "BINGET", "LONG_BINGET"))
+_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+@dataclass
+class _Machine:
+    """The pickle machine, without the instructions that run things."""
+
+    file: _Bounded
+    allowed: Allowed
+    stack: list[Any] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+    values: int = 0
+
+    def run(self) -> Any:
+        """What is on the stack at the end."""
+        instructions: Iterator[tuple[pickletools.OpcodeInfo, Any, Any]] = pickletools.genops(self.file)  # type: ignore
+        for opcode, argument, position in instructions:
+            name = opcode.name
+            if name in _GETS:
+                self.push(self.memo[argument])
+            elif name in _PUTS:
+                self.remember(argument)
+            elif name in _NUMBERS:
+                self.push(argument)
+            elif name in _TEXTS:
+                self.push_content(argument, position + _TEXTS[name])
+            elif name in _BYTES:
+                self.push_content(bytes(argument), position + _BYTES[name])
+            elif name in _TUPLES:
+                self.push(self.taken(_TUPLES[name]))
+            elif name in _CONSTANTS:
+                self.push(_CONSTANTS[name])
+            elif name != "STOP":
+                _STEPS.get(name, _refuse)(self, argument if name == "GLOBAL" else name)
+        (content,) = self.stack
+        return content
+
+    def count(self) -> None:
+        """One more value."""
+        self.values += 1
+        if self.values > self.allowed.most_values:
+            raise Refused(f"more than {self.allowed.most_values:,} values")
+
+    def push(self, value: Any) -> None:
+        """A value on the stack."""
+        self.count()
+        self.stack.append(value)
+
+    def push_content(self, content: str | bytes, start: int) -> None:
+        """A text or bytes, left in the file if it is long."""
+        kept = self.allowed.in_memory is None or len(content) <= self.allowed.in_memory
+        self.push(content if kept else InFile(start, self.file.tell() - start, isinstance(content, str)))
+
+    def mark(self) -> None:
+        """Remembers how many values there are."""
+        self.count()
+        self.marks.append(len(self.stack))
+
+    def remember(self, key: int) -> None:
+        """The top of the stack, for a later instruction that asks for it."""
+        self.count()
+        self.memo[key] = self.stack[-1]
+
+    def taken(self, count: int) -> tuple[Any, ...]:
+        """The topmost values, taken from the stack."""
+        start = len(self.stack) - count
+        if start < 0 or count < 0:
+            raise IndexError("too few values")
+        values = tuple(self.stack[start:])
+        del self.stack[start:]
+        return values
+
+    def since_mark(self) -> tuple[Any, ...]:
+        """The values since the last mark, taken from the stack."""
+        return self.taken(len(self.stack) - self.marks.pop())
+
+    def name(self, name: str) -> None:
+        """What a name stands for."""
+        if name not in self.allowed.names:
+            raise Refused(f"the name {name.replace(' ', '.')[:80]!r}, which a pickle may import and call")
+        self.push(self.allowed.names[name])
+
+    def stack_name(self) -> None:
+        """What the name in the two topmost texts stands for."""
+        module, name = self.taken(2)
+        self.name(f"{module} {name}")
+
+    def identify(self) -> None:
+        """What the persistent id on top stands for."""
+        if self.allowed.identity is None:
+            raise Refused("the instruction BINPERSID")
+        self.push(self.allowed.identity(*self.taken(1)))
+
+    def call(self) -> None:
+        """What the reader's function makes of its arguments."""
+        function, arguments = self.taken(2)
+        if not isinstance(function, Function) or not isinstance(arguments, tuple):
+            raise Refused("a call of something else than plain data need")
+        self.push(function.call(*arguments))
+
+    def build(self) -> None:
+        """The state of the object below it."""
+        (state,) = self.taken(1)
+        build = self.allowed.states.get(type(self.stack[-1]))
+        if build is None:
+            raise Refused("an object with a state")
+        build(self.stack[-1], state)
+
+    def extend(self, values: tuple[Any, ...]) -> None:
+        """Appends to the list on top."""
+        if not isinstance(self.stack[-1], list):
+            raise TypeError("values for something that is no list")
+        self.stack[-1].extend(values)
+
+    def update(self, values: tuple[Any, ...]) -> None:
+        """Adds keys and values to the dictionary on top."""
+        if not isinstance(self.stack[-1], dict):
+            raise TypeError("keys for something that is no dictionary")
+        if not all(isinstance(key, str | int) for key in values[::2]):  # a nested tuple's hash may never end
+            raise Refused("a dictionary with a key that is neither text nor number")
+        self.stack[-1].update(zip(values[::2], values[1::2], strict=True))
+
+
+def _refuse(machine: _Machine, name: str) -> None:
+    raise Refused(f"the instruction {name}")
+
+
+_STEPS: dict[str, Callable[[_Machine, str], None]] = {
+    "PROTO": lambda machine, _: None,
+    "FRAME": lambda machine, _: None,
+    "MARK": lambda machine, _: machine.mark(),
+    "MEMOIZE": lambda machine, _: machine.remember(len(machine.memo)),
+    "GLOBAL": lambda machine, name: machine.name(name),
+    "STACK_GLOBAL": lambda machine, _: machine.stack_name(),
+    "BINPERSID": lambda machine, _: machine.identify(),
+    "REDUCE": lambda machine, _: machine.call(),
+    "NEWOBJ": lambda machine, _: machine.call(),
+    "BUILD": lambda machine, _: machine.build(),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "TUPLE": lambda machine, _: machine.push(machine.since_mark()),
+    "LIST": lambda machine, _: machine.push(list(machine.since_mark())),
+    "APPEND": lambda machine, _: machine.extend(machine.taken(1)),
+    "APPENDS": lambda machine, _: machine.extend(machine.since_mark()),
+    "SETITEM": lambda machine, _: machine.update(machine.taken(2)),
+    "SETITEMS": lambda machine, _: machine.update(machine.since_mark()),
+}
+"""What the other instructions do; one that is not here is refused."""
