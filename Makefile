@@ -23,7 +23,10 @@ bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/parse_ntu.py
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/npz.py
+	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/finetuning_step.py
+	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/hacm_criterion.py
 	$(BIN)/python benchmarks/long_run.py
 

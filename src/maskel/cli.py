@@ -88,12 +88,37 @@ def _pretrain(arguments: Sequence[str]) -> None:
     _run_command("pretrain", pretrain, arguments, METHODS)
 
 
+def _bench(arguments: Sequence[str]) -> None:
+    from maskel.commands.bench import bench, show
+    from maskel.commands.pretrain import pretrain
+    from maskel.methods import METHODS
+
+    def check(words: Sequence[str]) -> Any:
+        return _outcome("pretrain", pretrain, words, METHODS)
+
+    show(bench(check, **_options("bench", bench, arguments)), Console(highlight=False))
+
+
 def _run_command(
     name: str,
     function: Callable[..., object],
     arguments: Sequence[str],
     methods: Mapping[str, type] = MappingProxyType({}),
 ) -> None:
+    """Run a command and say what came of it."""
+    outcome = _outcome(name, function, arguments, methods)
+    if isinstance(outcome, RunFolder):
+        _say_run(outcome)
+    else:
+        _say(outcome)
+
+
+def _outcome(
+    name: str,
+    function: Callable[..., object],
+    arguments: Sequence[str],
+    methods: Mapping[str, type] = MappingProxyType({}),
+) -> object:
     """Parse a run's options and run it; of ``methods`` the chosen one's own options go with them."""
     from maskel.commands.seeds import Seeds, run_seeds
 
@@ -121,13 +146,8 @@ def _run_command(
         if resume and seeds is not None:
             raise InputError("resume: several seeds go on by themselves; give their --out and leave --resume out")
         if seeds is not None and not options["check"]:
-            outcome: object = run_seeds(name, function, options, seeds, config)
-        else:
-            outcome = function(**options, **({"resume": resume} if resumable else {}))
-    if isinstance(outcome, RunFolder):
-        _say_run(outcome)
-    else:
-        _say(outcome)
+            return run_seeds(name, function, options, seeds, config)
+        return function(**options, **({"resume": resume} if resumable else {}))
 
 
 def _linear(arguments: Sequence[str]) -> None:
@@ -294,6 +314,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "prepare": (_prepare, "turn raw recordings into a prepared set"),
     "inspect": (_inspect, "what is in a prepared set, and what is wrong with it"),
     "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
+    "bench": (_bench, "how long pre-training would take on this machine, recipe by recipe"),
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "finetune": (_finetune, "train encoder and head on labelled clips; some labels, another set, or from scratch"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),

@@ -10,9 +10,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
 from maskel.datasets.base import Split
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
@@ -105,6 +107,11 @@ def test_any_clips_come_back_whole_and_in_batches(existing: list[list[list[int]]
             present = expected.any(axis=(1, 2, 3))
             present[0] |= not present.any()  # a clip whose bodies come too late still has a first one
             assert np.array_equal(batch.present[slot].numpy(), present)
+        expected = [prepared.gather(order, bodies, filling) for filling in ("zero", "copy")]
+        prepared.keep_on(torch.device("cpu"))
+        tiny.assert_identical(
+            [vars(prepared.gather(order, bodies, filling)) for filling in ("zero", "copy")], [*map(vars, expected)]
+        )
 
 
 def test_body_frames_are_the_clips_without_what_is_absent(
@@ -399,3 +406,21 @@ def test_any_changed_byte_of_a_table_is_read_or_refused(intact: Path, data: st.D
         except InputError:
             return
         assert batch.joints.shape[:2] == (len(prepared), prepared.max_bodies)
+
+
+def test_a_set_with_a_coordinate_that_is_not_finite_is_not_kept_on_a_device(prepared: SkeletonSet) -> None:
+    file = prepared.path / "joints.npy"
+    joints = np.load(file)
+    joints[len(prepared.body_frames(0, 2).joints), 3, 1] = np.nan
+    np.save(file, joints)
+    with pytest.raises(InputError, match=f"clip {prepared.clips[2].name} holds a coordinate that is not finite"):
+        SkeletonSet.open(prepared.path).keep_on(torch.device("cpu"))
+
+
+def test_a_set_that_does_not_fit_on_a_device_is_refused(prepared: SkeletonSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*shape: object, **options: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch, "zeros", full)
+    with pytest.raises(InputError, match=r"resident: the joints of .* take 0.0 GiB, more than is free on cpu"):
+        prepared.keep_on(torch.device("cpu"))

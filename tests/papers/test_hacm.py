@@ -124,7 +124,8 @@ def test_a_tagged_token_comes_back_to_its_own_place() -> None:
     assert patches.shape[1] == plain.shape[1] == 108
     torch.testing.assert_close(result.target, plain.gather(1, result.mask.masked[:, :, None].expand(-1, -1, 12)))
     grids = []
-    method.decoder.transformer.register_forward_pre_hook(lambda _, args: grids.append(args[0].detach()))
+    (block,) = method.decoder.transformer.blocks  # the only one: it sees the whole grid as the context of masked tokens
+    block.register_forward_pre_hook(lambda _, args, named: grids.append(named["context"].detach()), with_kwargs=True)
     method.decoder(result.visible, result.mask)
     positions = (method.decoder.time_embed + method.decoder.joint_embed).flatten(1, 2)
     tokens = grids[0] - positions

@@ -185,6 +185,13 @@ def test_micro_batches_of_a_loss_over_the_whole_batch_are_refused(prepared: Path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
+def test_a_set_on_the_device_changes_nothing(kind: str, prepared: Path, tmp_path: Path) -> None:
+    train = tiny.tiny_pretrain if kind == "pretrain" else tiny.tiny_finetune
+    runs = [train(prepared, tmp_path / name, resident=name == "resident") for name in ("resident", "mapped")]
+    tiny.assert_identical(*map(tiny.state_of, runs))
+
+
 @methods
 def test_same_seed_same_result_other_seed_another(name: str, prepared: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)

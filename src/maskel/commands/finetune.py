@@ -41,6 +41,7 @@ def finetune(
     training: FinetuneTraining = FinetuneTraining(),
     seed: int = 0,
     device: str = "auto",
+    resident: bool = False,
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -72,6 +73,7 @@ def finetune(
         training: The recipe.
         seed: Of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        resident: Keep the joints of the whole set on the device and put batches together there.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.
@@ -109,6 +111,7 @@ def finetune(
         "training": asdict(training),
         "seed": seed,
         "device": device,
+        "resident": resident,
     }
     clips = SkeletonSet.open(data)
     labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
@@ -124,6 +127,8 @@ def finetune(
 
     classifier = build_seeded(build, seed)
     world = distributed.start(device)
+    if resident:
+        clips.keep_on(world.device)
     classifier.to(world.device)
     window = classifier.encoder.config.window
     batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, view, single_body, world.device)

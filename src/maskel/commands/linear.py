@@ -40,6 +40,7 @@ def linear(
     training: SGDTraining = SGDTraining(),
     seed: int = 0,
     device: str = "auto",
+    resident: bool = False,
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -65,6 +66,7 @@ def linear(
         training: The recipe.
         seed: Of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        resident: Keep the joints of the whole set on the device and put batches together there.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.
@@ -97,12 +99,15 @@ def linear(
         "training": asdict(training),
         "seed": seed,
         "device": device,
+        "resident": resident,
     }
     clips = SkeletonSet.open(data)
     labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
     refuse_taken(None if resume else out)
     frozen = load_frozen(encoder, clips, window, untrained, seed)
     world = distributed.start(device)
+    if resident:
+        clips.keep_on(world.device)
     task = Task(clips.classes, clips.max_bodies, single_body)
     probe = build_seeded(lambda: LinearProbe(frozen, task), seed)
     probe.to(world.device)

@@ -34,6 +34,7 @@ def pretrain(
     training: AdamWTraining = AdamWTraining(),
     seed: int = 0,
     device: str = "auto",
+    resident: bool = False,
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -51,6 +52,7 @@ def pretrain(
         training: The recipe.
         seed: Of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        resident: Keep the joints of the whole set on the device and put batches together there.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.
@@ -74,6 +76,7 @@ def pretrain(
         "training": asdict(training),
         "seed": seed,
         "device": device,
+        "resident": resident,
     }
     clips = SkeletonSet.open(data)
     positions = part(clips, benchmark, "train")
@@ -81,6 +84,8 @@ def pretrain(
     if model.whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
     world = distributed.start(device)
+    if resident:
+        clips.keep_on(world.device)
     model.to(world.device)
     batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
     if check:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from maskel.datasets.base import Split
 from maskel.errors import InputError
 from maskel.layouts import Layout, layout_named
 from maskel.sequence import CHANNELS, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence, num_coordinates
+
+_ROWS_AT_A_TIME = 65_536  # that are copied to a device: about 20 MB of NTU's
 
 
 def names_hash(names: Sequence[str]) -> str:
@@ -100,6 +102,7 @@ class SkeletonSet:
         _require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
         joints_shape = (counts["rows"], len(self.layout), len(self.channels))
         self._joints = np.asarray(_map(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
+        self._resident: torch.Tensor | None = None  # all joints and a row of zeros, where `keep_on` put them
         self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, len(self))
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
             column.setflags(write=False)
@@ -211,7 +214,8 @@ class SkeletonSet:
             single_body: What a clip recorded with one body has in the second slot if M >= 2: zeros (NTU RGB+D 60's
                 published scripts), or a copy of the body (NTU RGB+D 120's). ``present`` is False for both.
 
-        A clip whose bodies all come after its valid length counts its first body as present, and all zero.
+        A clip whose bodies all come after its valid length counts its first body as present, and all zero. The batch is
+        on the CPU, or on the device that `keep_on` was given.
 
         Raises:
             InputError: If a coordinate is not finite: the file was changed after it was written.
@@ -221,36 +225,85 @@ class SkeletonSet:
         if len(positions) and not 0 <= positions.min() <= positions.max() < len(self):
             raise IndexError(f"found a position outside 0 to {len(self) - 1}")
         lengths = self.valid_frames[positions]
-        joints = np.zeros((len(positions), bodies, int(lengths.max(initial=0)), *self._joints.shape[1:]), np.float32)
-        present = np.zeros((len(positions), bodies), dtype=bool)
-        bounds = zip(self._bounds[positions].tolist(), self._bounds[positions + 1].tolist(), strict=True)
-        for slot, ((start, end), valid) in enumerate(zip(bounds, lengths.tolist(), strict=True)):
-            segments, rows = self._segments[start:end].tolist(), self._rows[start:end].tolist()
-            for (_, body, first, length), row in zip(segments, rows, strict=True):
-                if body < bodies and first < valid:
-                    kept = min(length, valid - first)
-                    joints[slot, body, first : first + kept] = self._joints[row : row + kept]
-                    present[slot, body] = True
-        self._require_finite(joints, positions)
+        shape = (len(positions), bodies, int(lengths.max(initial=0)))
+        pieces = self._pieces(positions, bodies)
+        present = np.zeros(shape[:2], dtype=bool)
+        present[pieces[:, 0], pieces[:, 1]] = True
         present[:, 0] |= ~present.any(axis=1)
         if single_body == "copy" and bodies >= 2:
-            alone = np.flatnonzero(self.bodies[positions] == 1)
-            joints[alone, 1] = joints[alone, 0]
+            copies = pieces[self.bodies[positions][pieces[:, 0]] == 1]
+            pieces = np.concatenate((pieces, copies + np.array([0, 1, 0, 0, 0])))
+        device = torch.device("cpu") if self._resident is None else self._resident.device
         return SkeletonBatch(
-            joints=torch.from_numpy(joints),
-            lengths=torch.from_numpy(lengths),
-            present=torch.from_numpy(present),
-            labels=torch.from_numpy(self.labels[positions]),
-            clips=torch.from_numpy(positions.copy()),
+            joints=self._padded(pieces, shape, positions),
+            lengths=torch.from_numpy(lengths).to(device),
+            present=torch.from_numpy(present).to(device),
+            labels=torch.from_numpy(self.labels[positions]).to(device),
+            clips=torch.from_numpy(positions.copy()).to(device),
             channels=self.channels,
         )
+
+    def keep_on(self, device: torch.device) -> None:
+        """Copy all joints to ``device``: from now on `gather` makes its batches there, equal bit for bit.
+
+        Raises:
+            InputError: If they do not fit, or a coordinate is not finite.
+        """
+        rows, *row = self._joints.shape
+        try:
+            kept = torch.zeros((rows + 1, *row), device=device)  # the last row stands for absent bodies and frames
+        except torch.OutOfMemoryError as fault:
+            size = self._joints.nbytes / 2**30
+            raise InputError(
+                f"resident: the joints of {self.path} take {size:.1f} GiB, more than is free on {device}; leave the "
+                f"option out"
+            ) from fault
+        for start in range(0, rows, _ROWS_AT_A_TIME):
+            some = self._joints[start : start + _ROWS_AT_A_TIME]
+            if not np.isfinite(some).all():
+                bad = start + int(np.flatnonzero(~np.isfinite(some).all(axis=(1, 2)))[0])
+                self._refuse_clip(int(self._segments[np.searchsorted(self._rows, bad, "right") - 1, 0]))
+            kept[start : start + len(some)] = torch.tensor(some)
+        self._resident = kept
+
+    def _pieces(self, positions: Int64[np.ndarray, " b"], bodies: int) -> Int64[np.ndarray, "pieces 5"]:
+        """What a batch is put together from: slot, body, first frame, first row and number of rows of each piece."""
+        begin, end = self._bounds[positions], self._bounds[positions + 1]
+        counts = end - begin
+        slot = np.repeat(np.arange(len(positions)), counts)
+        segment = np.arange(len(slot)) + np.repeat(begin - (np.cumsum(counts) - counts), counts)
+        _, body, first, length = self._segments[segment].T
+        length = np.minimum(length, self.valid_frames[positions][slot] - first)
+        pieces = np.stack((slot, body, first, self._rows[segment], length), axis=1)
+        return pieces[(body < bodies) & (length > 0)]
+
+    def _padded(
+        self,
+        pieces: Int64[np.ndarray, "pieces 5"],
+        shape: tuple[int, int, int],
+        positions: Int64[np.ndarray, " b"],
+    ) -> Float32[torch.Tensor, "b m t v c"]:
+        """The pieces' rows in their places, zeros elsewhere."""
+        if self._resident is not None:
+            rows = np.full(shape, len(self._joints))
+            for slot, body, first, row, length in pieces.tolist():
+                rows[slot, body, first : first + length] = np.arange(row, row + length)
+            return self._resident[torch.from_numpy(rows).to(self._resident.device, non_blocking=True)]
+        joints = np.zeros((*shape, *self._joints.shape[1:]), np.float32)
+        for slot, body, first, row, length in pieces.tolist():
+            joints[slot, body, first : first + length] = self._joints[row : row + length]
+        self._require_finite(joints, positions)
+        return torch.from_numpy(joints)
 
     def _require_finite(self, joints: Float32[np.ndarray, "b m t v c"], positions: Int64[np.ndarray, " b"]) -> None:
         """Checked where clips are read: opening a set does not look at the joints."""
         finite = np.isfinite(joints)
         if not finite.all():
-            name = self.clips[int(positions[~finite.all(axis=(1, 2, 3, 4))][0])].name
-            raise InputError(f"{self.path}: clip {name} holds a coordinate that is not finite; prepare the set again")
+            self._refuse_clip(int(positions[~finite.all(axis=(1, 2, 3, 4))][0]))
+
+    def _refuse_clip(self, position: int) -> NoReturn:
+        name = self.clips[position].name
+        raise InputError(f"{self.path}: clip {name} holds a coordinate that is not finite; prepare the set again")
 
 
 # what reading a damaged folder raises: this module's own checks are ValueErrors, the rest comes from the parsers

@@ -38,7 +38,7 @@ from maskel.masking.hierarchy_aware import (
 )
 from maskel.methods import hacm_released_layout
 from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction
-from maskel.models.decoder import Decoder
+from maskel.models.decoder import Decoder, DecoderKind
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
 from maskel.sequence import SkeletonBatch
@@ -73,6 +73,7 @@ class HACM(MaskedMethod):
         layout: ``natural``; ``scrambled`` exists to reproduce the release, which mixes up times and joints.
         decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder.
+        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is quicker.
         bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
 
     Raises:
@@ -103,6 +104,7 @@ class HACM(MaskedMethod):
         layout: Literal["natural", "scrambled"] = "natural",
         decoder_dim: int = 256,
         decoder_depth: int = 3,
+        decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
         super().__init__()
@@ -119,7 +121,7 @@ class HACM(MaskedMethod):
         self.masking = CrossMasking(even, odd, ratio, mask_tau, criterion_sign)
         self.kept = tuple(self.masking.num_kept(patches) for patches in _halves(encoder))
         self.encoder = encoder
-        self.decoder = Decoder(encoder, decoder_dim, decoder_depth)
+        self.decoder = Decoder(encoder, decoder_dim, decoder_depth, decoder)
         kind = HyperbolicMotionTarget if target == "hyperbolic_motion" else MotionTarget
         self.target = kind(normalize=normalize_target)
         self.scrambled = layout == "scrambled"

@@ -2,6 +2,7 @@
 
 from maskel.masking import RandomMasking
 from maskel.methods.masked import Bodies, MaskedModeling
+from maskel.models.decoder import DecoderKind
 from maskel.models.encoder import Encoder
 from maskel.targets import JointTarget
 
@@ -15,6 +16,7 @@ class MAE(MaskedModeling):
         normalize_target: Standardise the target of each patch.
         decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder; 5 for NTU-120 and PKU-MMD.
+        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is quicker.
         bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
     """
 
@@ -25,7 +27,8 @@ class MAE(MaskedModeling):
         normalize_target: bool = True,
         decoder_dim: int = 256,
         decoder_depth: int = 3,
+        decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
         target = JointTarget(normalize_target)
-        super().__init__(encoder, RandomMasking(ratio), target, decoder_dim, decoder_depth, bodies)
+        super().__init__(encoder, RandomMasking(ratio), target, decoder_dim, decoder_depth, bodies, decoder)

@@ -14,6 +14,7 @@ loss               ``masked_mean_squared_error``  ``maskel.losses``
 
 from maskel.masking import MotionAwareMasking
 from maskel.methods.masked import Bodies, MaskedModeling
+from maskel.models.decoder import DecoderKind
 from maskel.models.encoder import Encoder
 from maskel.targets import MotionTarget
 
@@ -29,6 +30,7 @@ class MAMP(MaskedModeling):
         normalize_target: Standardise the target of each patch.
         decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder; 5 for NTU-120 and PKU-MMD.
+        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is quicker.
         bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
     """
 
@@ -41,8 +43,9 @@ class MAMP(MaskedModeling):
         normalize_target: bool = True,
         decoder_dim: int = 256,
         decoder_depth: int = 3,
+        decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
         masking = MotionAwareMasking(ratio, tau)
         target = MotionTarget(motion_stride, normalize_target)
-        super().__init__(encoder, masking, target, decoder_dim, decoder_depth, bodies)
+        super().__init__(encoder, masking, target, decoder_dim, decoder_depth, bodies, decoder)

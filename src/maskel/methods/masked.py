@@ -11,7 +11,7 @@ from maskel.draws import Purpose, body_keys, uniform
 from maskel.losses import masked_mean_squared_error
 from maskel.masking.base import Masking, TokenMask
 from maskel.methods.base import Method, fold_bodies
-from maskel.models.decoder import Decoder
+from maskel.models.decoder import Decoder, DecoderKind
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
 from maskel.sequence import SkeletonBatch
@@ -82,6 +82,7 @@ class MaskedModeling(MaskedMethod):
         decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder.
         bodies: ``all`` as published, or ``present`` to skip absent bodies.
+        decoder: What masked tokens attend to.
     """
 
     def __init__(
@@ -92,11 +93,12 @@ class MaskedModeling(MaskedMethod):
         decoder_dim: int,
         decoder_depth: int,
         bodies: Bodies,
+        decoder: DecoderKind = "full",
     ) -> None:
         super().__init__()
         masking.num_kept(encoder.num_tokens)  # a ratio that keeps nothing is refused before the first step
         self.encoder = encoder
-        self.decoder = Decoder(encoder, decoder_dim, decoder_depth)
+        self.decoder = Decoder(encoder, decoder_dim, decoder_depth, decoder)
         self.masking = masking
         self.target = target
         self.bodies = bodies

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 
 def attend(
-    query: Float[Tensor, "b h n d"], key: Float[Tensor, "b h n d"], value: Float[Tensor, "b h n d"]
+    query: Float[Tensor, "b h n d"], key: Float[Tensor, "b h m d"], value: Float[Tensor, "b h m d"]
 ) -> Float[Tensor, "b h n d"]:
     """Softmax(Q·Kᵀ/√d)·V, by the quickest way for the device and type; ``benchmarks/training_step.py`` measures it."""
     if query.device.type == "cpu" and query.dtype == torch.bfloat16:  # PyTorch's fused kernel is slower there
@@ -16,7 +16,7 @@ def attend(
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention, softmax(Q·Kᵀ/√d)·V, with biases.
+    """Multi-head attention, softmax(Q·Kᵀ/√d)·V, with biases.
 
     Args:
         dim: Width D.
@@ -29,9 +29,19 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Attend among all tokens."""
-        query, key, value = self.qkv(tokens).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    def forward(
+        self, tokens: Float[Tensor, "b n d"], context: Float[Tensor, "b m d"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Every token attends to ``context``; by default to the tokens themselves."""
+        if context is None:
+            query, key, value = self.qkv(tokens).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        else:
+            dim = self.proj.in_features
+            of_query, of_both = self.qkv.weight.split((dim, 2 * dim))
+            query_bias, both_bias = self.qkv.bias.split((dim, 2 * dim))
+            query = functional.linear(tokens, of_query, query_bias).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+            both = functional.linear(context, of_both, both_bias)
+            key, value = both.unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         attended = attend(query, key, value)  # (B, heads, N, D / heads)
         return self.proj(attended.transpose(1, 2).flatten(2))
 
@@ -71,10 +81,19 @@ class Block(nn.Module):
         self.mlp = FeedForward(dim, int(dim * mlp_ratio))
 
     def forward(
-        self, tokens: Float[Tensor, "b n d"], scales: Float32[Tensor, "b 2"] | None = None
+        self,
+        tokens: Float[Tensor, "b n d"],
+        scales: Float32[Tensor, "b 2"] | None = None,
+        context: Float[Tensor, "b m d"] | None = None,
     ) -> Float[Tensor, "b n d"]:
-        """Apply the block; ``scales`` multiply the two residual branches of each sequence (stochastic depth)."""
-        attended = self.attn(self.norm1(tokens))
+        """Apply the block.
+
+        Args:
+            tokens: (B, N, D) what is updated.
+            scales: (B, 2) factors of the two residual branches of each sequence (stochastic depth).
+            context: (B, M, D) what tokens attend to; by default the tokens themselves.
+        """
+        attended = self.attn(self.norm1(tokens), None if context is None else self.norm1(context))
         tokens = tokens + (attended if scales is None else attended * scales[:, 0, None, None])
         mixed = self.mlp(self.norm2(tokens))
         return tokens + (mixed if scales is None else mixed * scales[:, 1, None, None])

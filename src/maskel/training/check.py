@@ -62,7 +62,7 @@ class Check:
             each = f"{1000 * self.seconds_per_clip:.3g} ms each (measured on {_CLIPS_READ} at most)"
             lines.append(f"evaluation   {self.clips_read:,} clips to read, {each}")
         lines.append(f"memory       {self.memory}")
-        lines.append(f"time         about {_duration(self.hours)} for one seed on this machine, as busy as it is now")
+        lines.append(f"time         about {duration(self.hours)} for one seed on this machine, as busy as it is now")
         return "\n".join([*lines, "The check wrote nothing."])
 
 
@@ -128,7 +128,8 @@ def _peak_memory(device: torch.device) -> str:
     return f"{peak:.2f} GiB at most in this process, its libraries included"
 
 
-def _duration(hours: float) -> str:
+def duration(hours: float) -> str:
+    """Hours as a person says them: seconds, minutes, hours or days."""
     if hours >= 48:
         return f"{hours / 24:.1f} days"
     if hours >= 2:

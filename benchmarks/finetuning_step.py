@@ -1,0 +1,86 @@
+"""One fine-tuning step at the published size, against the plain way of doing the same.
+
+    python benchmarks/finetuning_step.py [--only fp32 ...] [--device cuda]
+
+The plain way spells attention out and encodes every body slot. Neither drops anything out here, so that both must
+come to the same loss; maskel's step with dropout and stochastic depth, as published, is measured too.
+"""
+
+import torch
+from torch.nn import functional
+
+import comparison
+import plain
+from comparison import Variant, Work
+from maskel.draws import clip_keys
+from maskel.layouts import NTU25
+from maskel.methods.base import build_seeded
+from maskel.methods.classifier import FineTuned, Task
+from maskel.models.encoder import Encoder
+from maskel.training import distributed
+from training_step import CLIPS, SINGLE_BODY_SHARE, clips
+
+CLASSES = tuple(f"class {number}" for number in range(60))
+
+
+def classifier(device: torch.device, random: float, present: bool) -> FineTuned:
+    """The published model; ``random`` is its drop path and dropout."""
+
+    def build() -> FineTuned:
+        bodies = "present" if present else "all"
+        return FineTuned(Encoder(NTU25), Task(CLASSES), bodies, drop_path=random, dropout=random)
+
+    return build_seeded(build, 0).to(device).train()
+
+
+def plain_step(device: torch.device) -> Work:
+    """Every slot, spelled-out attention, plain AdamW."""
+    method, batch = classifier(device, 0.0, False), clips().to(device)
+    optimizer = torch.optim.AdamW(method.parameters(), lr=0.0, fused=False, foreach=False)
+
+    def step() -> float:
+        pooled = plain.per_joint(method.encoder, batch.joints)
+        loss = functional.cross_entropy(method.head(pooled), batch.labels, label_smoothing=0.1)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.item()
+
+    return step
+
+
+def maskel_step(*, bf16: bool = False, random: float = 0.0, present: bool = False) -> Variant:
+    """The step that `maskel finetune` makes."""
+
+    def build(device: torch.device) -> Work:
+        distributed.start(str(device))
+        method, batch = classifier(device, random, present), clips().to(device)
+        optimizer = torch.optim.AdamW(method.parameters(), lr=0.0, fused=True)
+        keys = clip_keys(0, 0, batch.clips)
+
+        def step() -> float:
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                loss = method(batch, keys)["loss"]
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return loss.item()
+
+        return step
+
+    other = present or random
+    return Variant(build, agrees=None if other else 1e-2 if bf16 else 1e-5, bf16=bf16)
+
+
+VARIANTS = {
+    "plain": Variant(plain_step),
+    "fp32": maskel_step(),
+    "fp32 dropout": maskel_step(random=0.3),
+    "fp32 dropout present": maskel_step(random=0.3, present=True),
+    "bf16": maskel_step(bf16=True),
+    "bf16 dropout": maskel_step(bf16=True, random=0.3),
+}
+
+if __name__ == "__main__":
+    title = f"fine-tuning step, {CLIPS} clips x 2 bodies, {SINGLE_BODY_SHARE:.0%} with one body"
+    comparison.compare(__file__, title, VARIANTS, CLIPS, "clips")

@@ -1,0 +1,106 @@
+"""Batches of training views, against a DataLoader that makes them clip by clip.
+
+    python benchmarks/loading.py [--only maskel] [--device cuda]
+
+Both read the same prepared set of generated clips and make the same views of 120 frames, in the same order. The plain
+way pads every clip to 300 frames in memory, as the field's arrays are, and crops, resamples and rotates each on its own
+in two worker processes. `resident` keeps the set on the device, which is meant for a GPU.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+import comparison
+import plain
+from comparison import Variant, Work
+from maskel.datasets.store import SkeletonSet
+from maskel.datasets.store_writer import SetWriter
+from maskel.draws import Purpose, clip_keys, uniform
+from maskel.layouts import NTU25
+from maskel.sequence import Clip, SkeletonSequence
+from maskel.training import distributed
+from maskel.training.loading import ClipBatches
+from maskel.transforms import TrainView
+
+BATCH, STEPS, WINDOW = 64, 4, 120
+
+
+def generated() -> SkeletonSet:
+    """A prepared set of random walks of 40 to 300 frames, a quarter of them with two bodies."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "set"
+        with SetWriter(out, NTU25, ("any",), "generated", {}) as writer:
+            for number in range(STEPS * BATCH):
+                draws = np.random.default_rng(number)
+                shape = (1 + (number % 4 == 0), int(draws.integers(40, 301)), len(NTU25), 3)
+                walk = draws.normal(scale=0.02, size=shape).cumsum(1).astype(np.float32)
+                writer.add(SkeletonSequence(Clip(f"clip{number}", 0), walk, NTU25))
+            writer.finish({})
+        return SkeletonSet.open(out)  # stays mapped when the folder is gone
+
+
+class Padded(Dataset[torch.Tensor]):
+    """Clips as rows of one array of 300 frames; a view is made when one is asked for."""
+
+    def __init__(self, clips: SkeletonSet) -> None:
+        self.valid = clips.valid_frames
+        self.joints = torch.zeros(len(clips), 2, 300, len(clips.layout), 3)
+        for position in range(len(clips)):
+            batch = clips.gather(np.array([position]), 2)
+            frames = min(300, batch.joints.shape[2])
+            self.joints[position, :, :frames] = batch.joints[0, :, :frames]
+        self.draws = uniform(clip_keys(0, 0, torch.arange(len(clips))), Purpose.VIEW, 5)
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+    def __getitem__(self, position: int) -> torch.Tensor:
+        return plain.view(self.joints[position], min(int(self.valid[position]), 300), self.draws[position], WINDOW)
+
+
+def plain_batches(device: torch.device) -> Work:
+    """A DataLoader with two workers that stay."""
+    clips = generated()
+    order = batches(device, clips)
+    chosen = [order.step_clips(0, step).tolist() for step in range(STEPS)]
+    loader = DataLoader(Padded(clips), batch_sampler=chosen, num_workers=2, persistent_workers=True)
+
+    def work() -> float:
+        return float(sum(batch.to(device).square().mean() for batch in loader))
+
+    return work
+
+
+def batches(device: torch.device, clips: SkeletonSet) -> ClipBatches:
+    """What `maskel pretrain` iterates over."""
+    return ClipBatches(clips, np.arange(len(clips)), BATCH, 0, WINDOW, TrainView(), "zero", device)
+
+
+def maskel_batches(resident: bool) -> Variant:
+    """Whole batches, in this process."""
+
+    def build(device: torch.device) -> Work:
+        distributed.start(str(device))
+        clips = generated()
+        if resident:
+            clips.keep_on(device)
+        found = batches(device, clips)
+
+        def work() -> float:
+            loaded = (found.load(0, found.step_clips(0, step)) for step in range(STEPS))
+            return float(sum(batch.joints.square().mean() for batch in loaded))
+
+        return work
+
+    return Variant(build)
+
+
+VARIANTS = {"plain": Variant(plain_batches), "maskel": maskel_batches(False), "resident": maskel_batches(True)}
+
+if __name__ == "__main__":
+    title = f"{STEPS} batches of {BATCH} training views of {WINDOW} frames"
+    comparison.compare(__file__, title, VARIANTS, STEPS * BATCH, "clips")

@@ -1,0 +1,133 @@
+"""``maskel bench``: how long the shipped pre-training recipes would take on this machine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from maskel.datasets import SOURCES
+from maskel.datasets.stand_in import write_stand_in
+from maskel.errors import InputError
+from maskel.methods import METHODS
+from maskel.published import BENCHMARKS
+from maskel.training import distributed
+from maskel.training.check import Check, duration
+from maskel.training.precision import resolved
+
+_CLIPS_ON_CPU = 4
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a recipe would take.
+
+    Args:
+        method: Its name.
+        benchmark: Name of the benchmark's recipe.
+        bodies: Which bodies are trained on.
+        check: Measured on a few steps.
+        clips: Clips of such a step.
+        device: Where.
+    """
+
+    method: str
+    benchmark: str
+    bodies: str
+    check: Check
+    clips: int
+    device: torch.device
+
+    @property
+    def clips_per_second(self) -> float:
+        """Clips that training sees in a second."""
+        return self.clips / self.check.seconds_per_step
+
+
+def bench(
+    run_command: Callable[[Sequence[str]], Check],
+    method: str | None = None,
+    benchmark: str | None = None,
+    clips: int | None = None,
+    device: str = "auto",
+    config: Path | None = None,
+) -> list[Timing]:
+    """Time a training step of every pre-training recipe with full-size models, and extrapolate to the whole run.
+
+    The data are generated, as for ``--check``. Precision is that of ``training.precision auto``. A small step says what
+    a clip costs; the run is that times the clips of all epochs, so a cost per step that does not depend on the batch is
+    counted too often.
+
+    Args:
+        run_command: Answers the words of a ``maskel pretrain --check``.
+        method: Only this one; by default all.
+        benchmark: Only the recipe of this one; by default all NTU RGB+D ones.
+        clips: Clips of a timed step; by default 4 on a CPU, and the recipe's batch on a GPU.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        config: A recipe merged after the others: a smaller model, for example.
+
+    Raises:
+        InputError: If there is no such method or benchmark, or a step has no clip.
+    """
+    sized = [name for name in BENCHMARKS if _size(name)]
+    for what, asked, known in (("method", method, sorted(METHODS)), ("benchmark", benchmark, sized)):
+        if asked is not None and asked not in known:
+            raise InputError(f"{what}: found {asked!r}, expected one of {', '.join(known)}")
+    if clips is not None and clips < 1:
+        raise InputError(f"clips: found {clips}, expected 1 or more")
+    world = distributed.start(device)
+    if clips is None and world.device.type == "cpu":
+        clips = _CLIPS_ON_CPU
+    words = ["--check", "--training.precision=auto", f"--device={device}"]
+    words += [f"--training.batch_size={clips}"] if clips else []
+    words += [f"--config={config}"] if config else []
+    tried = [
+        (name, recipe, bodies)
+        for name in ([method] if method else sorted(METHODS))
+        for recipe in ([benchmark] if benchmark else sized)
+        for bodies in ("all", "present")
+    ]
+    timings = []
+    with TemporaryDirectory(prefix="maskel-bench-") as scratch:
+        for name, recipe, bodies in track(tried, "timing", console=Console(stderr=True), transient=True):
+            source, _, split = recipe.rpartition("_")
+            data = Path(scratch) / source
+            if not data.exists():
+                write_stand_in(data, source, split)
+            found = run_command(
+                [f"--config={name}", f"--config={recipe}", *words, f"--data={data}", f"--{name}.bodies={bodies}"]
+            )
+            step = clips or _size(recipe) // found.steps_per_epoch
+            timings.append(Timing(name, recipe, bodies, found, step, world.device))
+    return timings
+
+
+def _size(recipe: str) -> int:
+    """Published number of training clips; 0 where none is known."""
+    source, _, split = recipe.rpartition("_")
+    return SOURCES[source].published.get(split, (0, 0))[0]
+
+
+def show(timings: Sequence[Timing], console: Console) -> None:
+    """Print a table, and what its numbers rest on."""
+    device = timings[0].device
+    table = Table(title=f"pre-training on {device}, {torch.get_num_threads()} threads, {resolved('auto', device)}")
+    for name in ("method", "benchmark", "bodies"):
+        table.add_column(name)
+    for name in ("epochs", "clips a timed step", "clips/s", "whole run"):
+        table.add_column(name, justify="right")
+    for timing in timings:
+        found = timing.check
+        speed = f"{timing.clips_per_second:,.2f}"
+        row = (str(found.epochs), str(timing.clips), speed, duration(found.hours))
+        table.add_row(timing.method, timing.benchmark, timing.bodies, *row)
+    console.print(table)
+    console.print(
+        "The second step counts, as busy as the machine is now; generated clips, a quarter of two bodies. "
+        "Whole run: seconds a clip times clips of all epochs; a larger batch is a little quicker.",
+        soft_wrap=True,
+    )
