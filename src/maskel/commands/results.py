@@ -153,7 +153,8 @@ def measured(result: Mapping[str, Any]) -> list[Measured]:
         rows = [Measured(result, _protocol(result), int(result["correct"]), best)]
         if "vote" in result:
             vote = result["vote"]
-            rows.append(Measured({**result, **vote}, _protocol(result, f"{vote['k']}-NN vote"), int(vote["correct"]), None))
+            name = _protocol(result, f"{vote['k']}-NN vote")
+            rows.append(Measured({**result, **vote}, name, int(vote["correct"]), None))
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         raise InputError(f"a result of kind {result.get('kind')!r} lacks its counts ({fault!r})") from fault
     return rows
