@@ -53,7 +53,7 @@ def test_pretraining(method: str, data: str, merged: Callable[..., dict[str, Any
     assert asdict(found["view"]) == VIEW
     assert asdict(found["training"]) == {"epochs": 400, "batch_size": 64 if hacm else 128} | PRETRAINING | PLAIN
     expected: dict[str, Any] = {"ratio": 0.9, "normalize_target": True, "decoder_dim": 256, "bodies": "all"}
-    expected["decoder_depth"] = 3 if hacm else DECODER_BLOCKS[data]
+    expected |= {"decoder": "full", "decoder_depth": 3 if hacm else DECODER_BLOCKS[data]}
     if method == "mamp":
         expected |= {"tau": TAU[data], "motion_stride": 1}
     if hacm:

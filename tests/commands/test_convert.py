@@ -97,7 +97,7 @@ def test_a_checkpoint_and_another_window_work_where_an_encoder_does(
     given = [f"--encoder={source}", f"--data={prepared}", "--window=8", "--device=cpu", f"--out={tmp_path / 'run'}"]
     assert main([command, *given, *own]) == 0
     said = "time embedding resized from 4 to 2 patches"
-    assert said in capsys.readouterr().err.splitlines()
+    assert f"maskel: {said}" in capsys.readouterr().err.splitlines()
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["adapted"], result["seen"]) == (said, tiny.TEST)
     assert RunFolder(tmp_path / "run").read_config()["window"] == 8
@@ -110,7 +110,7 @@ def test_an_encoder_of_one_layout_is_evaluated_on_another(
     run = linear(pretrained.path, data, training=tiny.PROBE, device="cpu", out=tmp_path / "run")
     said = "joint embeddings mapped from ntu25 to kinect20: 20 of 20 copied"
     assert run.read_result()["adapted"] == said
-    assert capsys.readouterr().err.splitlines().count(said) == 1
+    assert capsys.readouterr().err.splitlines().count(f"maskel: {said}") == 1
     untrained = linear(pretrained.path, data, untrained=True, training=tiny.PROBE, device="cpu", out=tmp_path / "other")
     assert untrained.read_result()["adapted"] == ""
     assert said not in capsys.readouterr().err
