@@ -193,8 +193,8 @@ FAULTS = [
     Fault(
         "a recipe with a misspelt option",
         f"{PRETRAIN} --config my.yaml",
-        "maskel pretrain: my.yaml is no recipe for it: no option is called 'trainin'",
-        arrange=write("my.yaml", "trainin: {epochs: 3}"),
+        "maskel pretrain: my.yaml is no recipe for it: no option is called 'trainings'",
+        arrange=write("my.yaml", "trainings: {epochs: 3}"),
     ),
     Fault(
         "a recipe with an option left empty",
