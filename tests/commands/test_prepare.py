@@ -230,7 +230,7 @@ from maskel.datasets.nw_ucla import NwUcla
 class Slow(NwUcla):
     def read(self, file):
         Path(sys.argv[3]).touch()
-        time.sleep(0.2)
+        time.sleep(3)
         return super().read(file)
 
 if __name__ == "__main__":
