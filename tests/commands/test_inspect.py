@@ -161,7 +161,8 @@ def test_json_holds_no_number_that_is_none(tmp_path: Path) -> None:
     def refuse(constant: str) -> Any:
         raise AssertionError(constant)
 
-    json.loads((tmp_path / "found.json").read_text(), parse_constant=refuse)
+    found = json.loads((tmp_path / "found.json").read_text(), parse_constant=refuse)
+    assert found["set"] == str(tmp_path / "set")
 
 
 def test_the_command_line(faulty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
