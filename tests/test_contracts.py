@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+from maskel.commands.pretrain import load_method
 from maskel.draws import clip_keys
 from maskel.errors import InputError
 from maskel.layouts import LAYOUTS, NTU25, Layout, layout_named
@@ -256,6 +257,12 @@ def test_a_malformed_layout_is_refused(changes: dict, message: str) -> None:
     assert len(Layout(**good)) == 3
     with pytest.raises(ValueError, match=message):
         Layout(**(good | changes))
+
+
+def test_criteria_of_hacm_that_are_alike_are_saved_and_come_back(prepared: Path, tmp_path: Path) -> None:
+    run = tiny.tiny_pretrain(prepared, tmp_path / "run", method="hacm", options=tiny.OPTIONS | {"masking": "temporal"})
+    weights = load_method(run).state_dict()
+    assert torch.equal(weights["masking.even.query_weight"], weights["masking.odd.query_weight"])
 
 
 @methods

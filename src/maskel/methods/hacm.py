@@ -16,6 +16,7 @@ Where paper and released code differ or the code is at fault, the default is wha
 docs/methods/hacm.md lists every point. ``layout="scrambled"`` is the only trace of the release's token order here.
 """
 
+from copy import deepcopy
 from typing import ClassVar, Literal
 
 import torch
@@ -115,7 +116,7 @@ class HACM(MaskedMethod):
         even, odd = {
             "cross": (attention, hierarchy),
             "spatial": (hierarchy, hierarchy),
-            "temporal": (attention, attention),
+            "temporal": (attention, deepcopy(attention)),  # a file of weights holds no tensor under two names
             "random": (alike, alike),
         }[masking]
         self.masking = CrossMasking(even, odd, ratio, mask_tau, criterion_sign)
