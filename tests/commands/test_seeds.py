@@ -7,8 +7,10 @@ from statistics import mean, stdev
 from typing import Any
 
 import pytest
+import torch
 
 from maskel.commands.seeds import seed_folders, summary
+from maskel.training.distributed import World
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
 
@@ -122,6 +124,15 @@ def test_what_is_finished_is_not_done_again(
     assert [row["seed"] for row in RunFolder(out).read_result()["seeds"]] == [0, 1, 2]
     text = shown(run, *arguments, "--seeds=3", "--mamp.tau=0.5", code=2)
     assert "was started with mamp.tau 0.8, found 0.5" in text
+
+
+def test_several_processes_must_be_told_the_folder(
+    run: Run, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("maskel.commands.seeds.distributed.start", lambda device: World(0, 2, torch.device("cpu")))
+    assert "give --out" in shown(run, "pretrain", "--data", prepared, "--seeds=2", *SMALL, code=2)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -35,12 +35,15 @@ def run_seeds(
         config: The same options as ``config.yaml`` holds them, themselves a valid ``--config``.
 
     Raises:
-        InputError: If the seeds make no sense, the folder holds something else, or the command refuses its options.
+        InputError: If the seeds make no sense, the folder holds something else or is not named to several processes, or
+            the command refuses its options.
     """
     numbers = list(range(seeds)) if isinstance(seeds, int) else seeds
     if not numbers or len(set(numbers)) != len(numbers) or min(numbers) < 0:
         raise InputError(f"seeds: found {seeds}, expected how many (1 or more) or a list such as [0,1,2], each once")
     world = distributed.start(options["device"])
+    if world.size > 1 and options["out"] is None:  # the leading process alone knows which folder is free
+        raise InputError("seeds: several processes need to be told the folder; give --out")
     shared = {name: _plain(value) for name, value in config.items() if name not in ("seed", "out", "resume", "check")}
     folder = _open(options["out"], kind, shared | {"seeds": numbers}, world.leads)
     results = []
