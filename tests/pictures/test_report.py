@@ -180,6 +180,19 @@ def test_shown_clips_are_test_clips_of_different_classes(folder: Path) -> None:
     assert sorted(more.tolist()) == list(range(12, 20))
 
 
+def test_a_benchmark_that_tests_nothing_shows_training_clips(folder: Path, tmp_path: Path) -> None:
+    with SetWriter(tmp_path / "set", KINECT20, CLASSES, "generated", {}) as writer:
+        for number in range(6):
+            writer.add(tiny.generated_clip(number, KINECT20))
+        writer.finish({"all": Split(tuple(range(6)), ())})
+    tiny.tiny_pretrain(tmp_path / "set", tmp_path / "run", benchmark="all", training=replace(tiny.TRAINING, epochs=1))
+    page = report([tmp_path / "run"], tmp_path / "page.html", clips=2).read_text()
+    assert Elements(page).classes["panels"] == 2
+    assert "Training clips, as the benchmark tests none, chosen by a fixed draw" in page
+    assert page.count("clip0") > 2
+    assert "Not shown" not in page
+
+
 @pytest.mark.parametrize("name", ["mamp", "mae"])
 def test_a_perfect_prediction_is_drawn_as_the_truth(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     method, data = load_method(RunFolder(folder / name)), SkeletonSet.open(folder / "set")

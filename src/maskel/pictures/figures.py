@@ -10,7 +10,7 @@ from maskel.models.encoder import Encoder
 from maskel.pictures import skeletons
 from maskel.pictures.charts import token_map
 from maskel.pictures.markup import Markup, element, join, paragraph
-from maskel.pictures.reconstructions import ShownClip, choose_clips, per_token, reconstruct_clip
+from maskel.pictures.reconstructions import ShownClip, choose_clips, per_token, reconstruct_clip, shown_part
 from maskel.pictures.runs import Run, open_pretrained
 from maskel.targets import MotionTarget
 
@@ -33,7 +33,8 @@ def _of_run(run: Run, count: int) -> Markup:
     method, clips, seed = open_pretrained(run)
     chosen = choose_clips(clips, run.about("benchmark"), count)
     shown = [reconstruct_clip(method, clips, int(at), seed) for at in chosen]
-    return join((_how_to_read(method), *(_figure(method, one) for one in shown)))
+    part = shown_part(clips, run.about("benchmark"))
+    return join((_how_to_read(method, part), *(_figure(method, one) for one in shown)))
 
 
 def _positions_shown(method: MaskedMethod) -> bool:
@@ -41,10 +42,11 @@ def _positions_shown(method: MaskedMethod) -> bool:
     return method.encoder.config.stream == "joint"
 
 
-def _how_to_read(method: MaskedMethod) -> Markup:
+def _how_to_read(method: MaskedMethod, part: str) -> Markup:
     config = method.encoder.config
+    which = "Test clips" if part == "test" else "Training clips, as the benchmark tests none"
     sentences = [
-        f"Test clips, chosen by a fixed draw, of different classes where there are enough. Each is in the test view: "
+        f"{which}, chosen by a fixed draw, of different classes where there are enough. Each is in the test view: "
         f"the middle 95 % of its frames, resampled to {config.window}. A token is {config.patch_frames} frames of "
         f"{config.patch_joints} joint{'s' if config.patch_joints > 1 else ''}.",
         "Skeletons: seen from the front, x to the right and y up, depth dropped, each panel centred on the body. "

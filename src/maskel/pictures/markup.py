@@ -76,6 +76,6 @@ def page(title: str, *content: Markup) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"{element('title', title)}\n<style>\n{_STYLE.read_text()}</style>\n</head>\n<body>\n"
+        f"{element('title', title)}\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
         f"{join(content)}\n{element('footer', f'Written by maskel {maskel.__version__}.')}\n</body>\n</html>\n"
     )

@@ -132,7 +132,7 @@ def _how_to_read() -> Markup:
 
 
 def masks_of_runs(runs: Sequence[Run], clips: int) -> Markup:
-    """For every set that pre-training runs learned from: one test clip under the masks of all of them."""
+    """For every set that pre-training runs learned from: one clip, a test clip if there is any, under all masks."""
     if not clips:
         return paragraph("No clips were asked for.", class_="missing")
     found: dict[tuple[str, ...], list[Hidden]] = {}

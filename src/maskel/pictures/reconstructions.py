@@ -48,15 +48,20 @@ class ShownClip:
     error_of_zero: float
 
 
+def shown_part(clips: SkeletonSet, benchmark: str) -> str:
+    """The part of a benchmark that pictures show: the test part, or the training part where nothing is tested."""
+    return "test" if len(clips.split(benchmark, "test")) else "train"
+
+
 def choose_clips(clips: SkeletonSet, benchmark: str, count: int) -> Int64[np.ndarray, " n"]:
-    """Test clips to draw: always the same ones of a set, of different classes as long as there are such.
+    """Clips to draw: always the same ones of a set, of different classes as long as there are such.
 
     Args:
         clips: The set.
-        benchmark: Whose test part.
+        benchmark: Of whose `shown_part`.
         count: How many; fewer if the part is smaller.
     """
-    shuffled = np.random.default_rng(0).permutation(clips.split(benchmark, "test"))
+    shuffled = np.random.default_rng(0).permutation(clips.split(benchmark, shown_part(clips, benchmark)))
     labels = clips.labels[shuffled]
     times_before = np.array([np.count_nonzero(labels[:place] == label) for place, label in enumerate(labels)], np.int64)
     return shuffled[np.argsort(times_before, kind="stable")][:count]
