@@ -52,7 +52,7 @@ def predict(
         raise InputError(f"out: found {out}, expected a name that ends in .csv or .json")
     model = load_classifier(classifier)
     world = distributed.start(device)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
         clips = _one_clip(data, model, Path(folder) / "set") if data.is_file() else SkeletonSet.open(data)
         require_fit(classifier, model.encoder, clips)
         scores = score_clips(model.to(world.device), clips, np.arange(len(clips)), world, precision)

@@ -98,8 +98,9 @@ class Classifier(Method):
         """Probability of each class, (B, classes), for clips of any length in the test view.
 
         Args:
-            batch: As `SkeletonSet.gather` gives them for the task's ``num_bodies`` and ``single_body``.
+            batch: As `SkeletonSet.gather` gives them for the task's ``num_bodies`` and ``single_body``, on any device.
         """
+        batch = batch.to(self.encoder.patch_embed.weight.device)
         return self.logits(test_view(batch, self.encoder.config.window)).softmax(1)
 
     def save(self, path: Path) -> None:
