@@ -18,7 +18,7 @@ from maskel.layouts import NTU25
 from maskel.targets import MotionTarget
 from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches
-from maskel.training.run import RunFolder
+from maskel.training.run import RunFolder, open_run
 from maskel.transforms import TrainView
 
 TINY = (
@@ -157,6 +157,13 @@ def test_a_taken_folder_is_refused_before_the_work(
             getattr(module, command)(
                 pretrained.path, prepared, **({"k": 3} if command == "knn" else {"training": tiny.PROBE}), out=tmp_path
             )
+
+
+def test_no_process_makes_the_folder_before_all_have_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, there = tmp_path / "run", []
+    monkeypatch.setattr("maskel.training.run.meet", lambda: there.append(out.exists()))
+    open_run(out, "finetune", {}, False, tiny.ALONE)
+    assert there == [False]
 
 
 def test_linear_refuses_batches_of_one(prepared: Path, pretrained: Any, tmp_path: Path) -> None:

@@ -219,6 +219,7 @@ def test_an_encoder_alone_is_no_method(tmp_path: Path) -> None:
         ({"bert.weight": torch.zeros(3)}, r"bert\.weight"),
         ({"decoder_pred.weight": torch.zeros(12)}, "has no decoder_pred.weight of 2"),
         ({"decoder_embed.weight": torch.zeros(64, 32)}, r"embed\.weight: found \('F32', \[64, 32\]\)"),
+        ({"norm.bias": torch.full((32,), torch.nan)}, r"norm\.bias is not finite"),
         ({"norm.bias": 3}, "expected tensors by name"),
         ({7: torch.zeros(1)}, "expected tensors by name"),
         ("a list", "found list"),

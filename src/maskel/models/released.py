@@ -275,9 +275,11 @@ def build_released(path: Path, build: Callable[[], _Module], weights: Mapping[st
     """What ``build`` makes, with these weights, in eval mode; not built before their shapes are known to be its own.
 
     Raises:
-        InputError: If sizes do not fit each other, or a weight is missing, not known, or of another shape.
+        InputError: If sizes do not fit each other, or a weight is missing, not known, of another shape, or not finite.
     """
     try:
+        if wrong := sorted(name for name, weight in weights.items() if not weight.isfinite().all()):
+            raise ValueError(f"{wrong[0]} is not finite")
         refuse_others(build, {name: (TYPES.get(w.dtype, "?"), list(w.shape)) for name, w in weights.items()})
     except (InputError, TypeError, ValueError, RuntimeError, OverflowError) as fault:
         raise InputError(

@@ -22,7 +22,7 @@ import maskel
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import read_json, read_text, read_yaml, write_atomically, yaml_text
-from maskel.training.distributed import World, tell
+from maskel.training.distributed import World, meet, tell
 from maskel.training.state import read_state, write_state
 
 try:
@@ -287,6 +287,7 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
         if out is None:
             raise InputError("resume: expected the run folder to go on with")
         return RunFolder.resume(out, config)
+    meet()  # another process may not have looked yet whether the folder is free
     if not world.leads:  # only the leading process writes
         return RunFolder(out or Path())
     return RunFolder.create(out, kind, config)
