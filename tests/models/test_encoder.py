@@ -1,3 +1,4 @@
+import inspect
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -44,6 +45,28 @@ def test_an_encoder_is_read_back(pretrained: RunFolder, tmp_path: Path) -> None:
     assert (tmp_path / "again.safetensors").read_bytes() == (pretrained.path / "encoder.safetensors").read_bytes()
     joints = torch.randn(2, 2, 30, 25, 3)
     assert torch.equal(again.encode(joints), encoder.encode(joints))
+
+
+@pytest.mark.parametrize(
+    ("shape", "lengths", "message"),
+    [
+        ((2, 30, 25, 3), None, r"shape \(2, 30, 25, 3\), expected \(B, M, T, 25, 3\) of layout ntu25 \(x, y, z\)"),
+        ((2, 1, 30, 17, 3), None, "expected .* of layout ntu25"),
+        ((2, 1, 30, 25, 2), None, "expected .* of layout ntu25"),
+        ((0, 1, 30, 25, 3), None, "expected .* of layout ntu25"),
+        ((2, 1, 30, 25, 3), [30, 31], r"found lengths \[30, 31\], expected 2 of 1 to 30 frames"),
+        ((2, 1, 30, 25, 3), [0, 30], "expected 2 of 1 to 30 frames"),
+        ((2, 1, 30, 25, 3), [30], "expected 2 of 1 to 30 frames"),
+        ((2, 1, 30, 25, 3), "nan", "a coordinate that is not finite"),
+    ],
+)
+def test_clips_that_cannot_be_encoded_are_named(shape: tuple[int, ...], lengths: Any, message: str) -> None:
+    encoder = Encoder(NTU25, EncoderConfig(window=6, patch_frames=3, dim=8, depth=1, num_heads=4))
+    joints = np.full(shape, np.nan if lengths == "nan" else 1.0, np.float32)
+    given = None if lengths in (None, "nan") else torch.tensor(lengths)
+    encode = inspect.unwrap(Encoder.encode)  # shapes are checked by the encoder itself, not by the tests' type checker
+    with pytest.raises(InputError, match=message):
+        encode(encoder, joints, given)
 
 
 def test_encoders_of_before_channels_had_names_read_x_y_z(pretrained: RunFolder, tmp_path: Path) -> None:

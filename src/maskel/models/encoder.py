@@ -193,12 +193,23 @@ class Encoder(nn.Module):
         Args:
             joints: (B, M, T, V, C) in the unit and centred as the training data were; absent bodies all zero. Any
                 number of frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
-            lengths: (B,) valid frames of each clip; all T of them by default.
+            lengths: (B,) valid frames of each clip, 1 to T; all T of them by default.
+
+        Raises:
+            InputError: If the shape is another, a length is not that of a clip, or a coordinate is not finite.
         """
         tensor = torch.as_tensor(joints, dtype=torch.float32, device=self.patch_embed.weight.device)
-        batch = len(tensor)
+        shape = (len(self.layout), len(self.channels))
+        if tensor.dim() != 5 or tuple(tensor.shape[3:]) != shape or 0 in tensor.shape:
+            expected = f"(B, M, T, {shape[0]}, {shape[1]}) of layout {self.layout.name} ({', '.join(self.channels)})"
+            raise InputError(f"encode: found joints of shape {tuple(tensor.shape)}, expected {expected}")
+        if not tensor.isfinite().all():
+            raise InputError("encode: found a coordinate that is not finite; absent bodies and frames are all zero")
+        batch, _, frames = tensor.shape[:3]
         if lengths is None:
-            lengths = torch.full((batch,), tensor.shape[2], dtype=torch.int64)
+            lengths = torch.full((batch,), frames, dtype=torch.int64)
+        if lengths.shape != (batch,) or not ((lengths >= 1) & (lengths <= frames)).all():
+            raise InputError(f"encode: found lengths {lengths.tolist()}, expected {batch} of 1 to {frames} frames")
         lengths = lengths.to(tensor.device)
         blank = torch.zeros(batch, dtype=torch.int64, device=tensor.device)
         valid = torch.arange(tensor.shape[2], device=tensor.device) < lengths[:, None]  # (B, T)
