@@ -23,7 +23,7 @@ from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.errors import InputError
 from maskel.layouts import Layout, layout_named
-from maskel.sequence import CHANNELS, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence, num_coordinates
+from maskel.sequence import CHANNELS, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence, move, num_coordinates
 from maskel.transforms import ViewFrames, blend
 
 _ROWS_AT_A_TIME = 65_536  # that are copied to a device: about 20 MB of NTU's
@@ -250,10 +250,10 @@ class SkeletonSet:
         device = self._table.device
         return SkeletonBatch(
             joints=joints,
-            lengths=torch.from_numpy(lengths).to(device),
-            present=torch.from_numpy(present).to(device),
-            labels=torch.from_numpy(self.labels[positions]).to(device),
-            clips=torch.from_numpy(positions.copy()).to(device),
+            lengths=move(torch.from_numpy(lengths), device),
+            present=move(torch.from_numpy(present), device),
+            labels=move(torch.from_numpy(self.labels[positions]), device),
+            clips=move(torch.from_numpy(positions.copy()), device),
             channels=self.channels,
         )
 
@@ -341,8 +341,8 @@ class SkeletonSet:
         device = self._table.device
         return blend(
             self._table,
-            torch.from_numpy(rows).to(device, non_blocking=True).view(pairs),
-            torch.from_numpy(shares).to(device, non_blocking=True).view(pairs),
+            move(torch.from_numpy(rows), device).view(pairs),
+            move(torch.from_numpy(shares), device).view(pairs),
         )
 
     def _require_finite(self, joints: Float32[np.ndarray, "b m t v c"], positions: Int64[np.ndarray, " b"]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import clip_keys, epoch_order
 from maskel.errors import InputError
-from maskel.sequence import SkeletonBatch
+from maskel.sequence import SkeletonBatch, move
 from maskel.training.distributed import World
 from maskel.transforms import TrainView, centre_crop, view_frames
 
@@ -128,7 +128,7 @@ class ClipBatches(Batches):
         crop = centre_crop(lengths) if self.view is None else self.view.crop(lengths, keys)
         frames = view_frames(*crop, self.window)
         batch = self.data.gather(clips, self.data.max_bodies, self.single_body, frames).to(self.device)
-        return batch if self.view is None else self.view.turn(batch, keys.to(self.device))
+        return batch if self.view is None else self.view.turn(batch, move(keys, self.device))
 
 
 class FeatureBatches(Batches):
