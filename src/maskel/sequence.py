@@ -115,8 +115,15 @@ class SkeletonBatch:
 
     def to(self, device: torch.device | str) -> "SkeletonBatch":
         """The same batch with every tensor on ``device``."""
-        names = ("joints", "lengths", "present", "labels", "clips")
-        return replace(self, **{name: move(getattr(self, name), torch.device(device)) for name in names})
+        to = torch.device(device)
+        return SkeletonBatch(
+            move(self.joints, to),
+            move(self.lengths, to),
+            move(self.present, to),
+            move(self.labels, to),
+            move(self.clips, to),
+            self.channels,
+        )
 
     def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
         """The same clips with other joints, every frame of them valid (what a resampled view is)."""
