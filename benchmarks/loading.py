@@ -62,6 +62,11 @@ class Padded(Dataset[torch.Tensor]):
         return plain.view(self.joints[position], min(int(self.valid[position]), 300), self.draws[position], WINDOW)
 
 
+def squares(joints: torch.Tensor) -> torch.Tensor:
+    """What both ways must agree on; quick, for it is timed with them."""
+    return joints.flatten() @ joints.flatten()
+
+
 def plain_batches(device: torch.device) -> Work:
     """A DataLoader with two workers that stay."""
     clips = generated()
@@ -70,7 +75,7 @@ def plain_batches(device: torch.device) -> Work:
     loader = DataLoader(Padded(clips), batch_sampler=chosen, num_workers=2, persistent_workers=True)
 
     def work() -> float:
-        return float(sum(batch.to(device).square().mean() for batch in loader))
+        return float(sum(squares(batch.to(device)) for batch in loader))
 
     return work
 
@@ -92,7 +97,7 @@ def maskel_batches(resident: bool) -> Variant:
 
         def work() -> float:
             loaded = (found.load(0, found.step_clips(0, step)) for step in range(STEPS))
-            return float(sum(batch.joints.square().mean() for batch in loaded))
+            return float(sum(squares(batch.joints) for batch in loaded))
 
         return work
 

@@ -82,6 +82,13 @@ class SkeletonSequence:
             raise ValueError(f"clip {name}: found a coordinate that is not finite")
 
 
+def move(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on ``device``; to a GPU by way of pinned memory, so that the CPU need not wait for the copy."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class SkeletonBatch:
     """B clips of at most T frames and M bodies.
@@ -108,8 +115,15 @@ class SkeletonBatch:
 
     def to(self, device: torch.device | str) -> "SkeletonBatch":
         """The same batch with every tensor on ``device``."""
-        names = ("joints", "lengths", "present", "labels", "clips")
-        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+        to = torch.device(device)
+        return SkeletonBatch(
+            move(self.joints, to),
+            move(self.lengths, to),
+            move(self.present, to),
+            move(self.labels, to),
+            move(self.clips, to),
+            self.channels,
+        )
 
     def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
         """The same clips with other joints, every frame of them valid (what a resampled view is)."""

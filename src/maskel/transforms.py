@@ -4,12 +4,14 @@ Order and arithmetic are those of the field's feeder (CTR-GCN, MAMP), so that nu
 resample linearly to the window, rotate, then derive the stream.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
+from torch.nn import functional
 
 from maskel.draws import Purpose, uniform
 from maskel.errors import InputError
@@ -20,7 +22,7 @@ Stream = Literal["joint", "bone", "motion", "bone_motion"]
 """What a network reads: positions, bones (joint minus its neighbour), or the forward difference of either."""
 
 
-def centre_crop(lengths: Int64[Tensor, " b"], share: float) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"]]:
+def centre_crop(lengths: Int64[Tensor, " b"], share: float = 0.95) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"]]:
     """Start and length of the middle ``share`` of each clip's valid frames: the test view's crop."""
     start = ((1 - share) * lengths.to(torch.float64) / 2).floor().to(torch.int64)
     return start, lengths - 2 * start
@@ -49,26 +51,57 @@ def random_crop(
     return start, length
 
 
-def resample(
-    joints: Float32[Tensor, "b m t v c"], start: Int64[Tensor, " b"], length: Int64[Tensor, " b"], window: int
-) -> Float32[Tensor, "b m w v c"]:
-    """Frames [start, start + length) of each clip, linearly resampled to ``window`` frames.
+@dataclass(frozen=True)
+class ViewFrames:
+    """Where the W frames of a view lie in each of B clips: every one between two recorded frames.
+
+    Args:
+        before: (B, W) the recorded frame at or before it.
+        after: (B, W) the one after it, or the same at the crop's end.
+        weight: (B, W) share of ``after``, in [0, 1).
+    """
+
+    before: Int64[Tensor, "b w"]
+    after: Int64[Tensor, "b w"]
+    weight: Float32[Tensor, "b w"]
+
+
+def view_frames(start: Int64[Tensor, " b"], length: Int64[Tensor, " b"], window: int) -> ViewFrames:
+    """Frames [start, start + length) of each clip as ``window`` frames.
 
     Same as bilinear interpolation without aligned corners; positions are computed in float32 in the feeder's order of
     operations, which matters in the sixth digit.
     """
     last = (length - 1)[:, None]
-    scale = length.to(torch.float32) / torch.tensor(window, dtype=torch.float32, device=joints.device)
-    steps = torch.arange(window, dtype=torch.float32, device=joints.device)
-    source = ((steps + 0.5) * scale[:, None] - 0.5).clamp(min=0).minimum(last.to(torch.float32))  # (B, W)
+    scale = length.to(torch.float32) / torch.tensor(window, dtype=torch.float32, device=length.device)
+    steps = torch.arange(window, dtype=torch.float32, device=length.device)
+    source = ((steps + 0.5) * scale[:, None] - 0.5).clamp(min=0).minimum(last.to(torch.float32))
     before = source.floor().to(torch.int64)
     after = (before + 1).minimum(last)
-    weight = (source - before)[:, None, :, None, None]
-    clip = torch.arange(len(joints), device=joints.device)[:, None]
-    frames = joints.transpose(1, 2)  # (B, T, M, V, C): one gather for all bodies
-    first = frames[clip, start[:, None] + before].transpose(1, 2)
-    second = frames[clip, start[:, None] + after].transpose(1, 2)
-    return first * (1 - weight) + second * weight
+    return ViewFrames(start[:, None] + before, start[:, None] + after, source - before)
+
+
+def resample(
+    joints: Float32[Tensor, "b m t v c"], start: Int64[Tensor, " b"], length: Int64[Tensor, " b"], window: int
+) -> Float32[Tensor, "b m w v c"]:
+    """Frames [start, start + length) of each clip, linearly resampled to ``window`` frames (see `view_frames`)."""
+    count, bodies, longest, *joint = joints.shape
+    frames = view_frames(start, length, window)
+    first = torch.arange(count * bodies, device=joints.device).view(count, bodies, 1) * longest  # row of its frame 0
+    rows = first[..., None] + torch.stack((frames.before, frames.after), -1)[:, None]  # (B, M, W, 2)
+    shares = torch.stack((1 - frames.weight, frames.weight), -1)[:, None].expand(rows.shape)
+    return blend(joints.reshape(-1, *joint), rows, shares)
+
+
+def blend(
+    table: Float32[Tensor, "r v c"], rows: Int64[Tensor, "b m w n"], shares: Float32[Tensor, "b m w n"]
+) -> Float32[Tensor, "b m w v c"]:
+    """Weighted sums of n rows of a table: ``shares`` of ``rows``."""
+    # an embedding bag sums while it reads: no copy of the rows, which took most of the time of loading
+    sums = functional.embedding_bag(
+        rows.flatten(0, 2), table.flatten(1), per_sample_weights=shares.flatten(0, 2), mode="sum"
+    )
+    return sums.view(*rows.shape[:3], *table.shape[1:])
 
 
 def rotation_matrices(angles: Float32[Tensor, "b 3"]) -> Float32[Tensor, "b 3 3"]:
@@ -84,7 +117,11 @@ def rotation_matrices(angles: Float32[Tensor, "b 3"]) -> Float32[Tensor, "b 3 3"
 def rotate(joints: Float32[Tensor, "b m t v c"], matrices: Float32[Tensor, "b d d"]) -> Float32[Tensor, "b m t v c"]:
     """Every point of a clip turned by its matrix: point' = R·point; channels behind the coordinates stay."""
     count = matrices.shape[1]
-    turned = torch.einsum("bij,bmtvj->bmtvi", matrices, joints[..., :count])
+    points = joints[..., :count].flatten(1, 3)
+    # a few points at a time under a block-diagonal matrix: products of 3 by 3 matrices alone are slow
+    together = math.gcd(points.shape[1], 4)
+    blocks = torch.einsum("pq,bij->bpjqi", torch.eye(together, device=joints.device), matrices).flatten(3).flatten(1, 2)
+    turned = torch.bmm(points.reshape(len(points), -1, together * count), blocks).view(*joints.shape[:-1], count)
     return turned if joints.shape[-1] == count else torch.cat((turned, joints[..., count:]), -1)
 
 
@@ -153,23 +190,32 @@ class TrainView:
         if self.min_frames < 1 or self.max_angle < 0:
             raise InputError("view: expected min_frames of 1 or more and max_angle of 0 or more")
 
+    def crop(
+        self, lengths: Int64[Tensor, " b"], keys: Int64[Tensor, " b"]
+    ) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"]]:
+        """Start and length of the crop that the clips' ``keys`` draw, of clips with these valid lengths."""
+        return random_crop(lengths, uniform(keys, Purpose.VIEW, 2), self.p_min, self.p_max, self.min_frames)
+
+    def turn(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> SkeletonBatch:
+        """The clips turned as their ``keys`` draw; scores are never rotated."""
+        if self.max_angle == 0:
+            return batch
+        count = num_coordinates(batch.channels)
+        angles = (2 * uniform(keys, Purpose.VIEW, 5)[:, 2:] - 1) * self.max_angle
+        if count == 2:  # without the turns about x and y, Rz·Ry·Rx is Rz
+            angles = torch.cat((torch.zeros_like(angles[:, :2]), angles[:, 2:]), 1)
+        matrices = rotation_matrices(angles)[:, :count, :count]
+        return replace(batch, joints=rotate(batch.joints, matrices))
+
     def apply(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], window: int) -> SkeletonBatch:
-        """The view of ``batch`` that the clips' ``keys`` draw, ``window`` frames long; scores are never rotated."""
-        draws = uniform(keys, Purpose.VIEW, 5)
-        start, length = random_crop(batch.lengths, draws[:, :2], self.p_min, self.p_max, self.min_frames)
-        joints = resample(batch.joints, start, length, window)
-        if self.max_angle > 0:
-            count = num_coordinates(batch.channels)
-            angles = (2 * draws[:, 2:] - 1) * self.max_angle
-            if count == 2:  # without the turns about x and y, Rz·Ry·Rx is Rz
-                angles = torch.cat((torch.zeros_like(angles[:, :2]), angles[:, 2:]), 1)
-            joints = rotate(joints, rotation_matrices(angles)[:, :count, :count])
-        return batch.with_joints(joints)
+        """The view of ``batch`` that the clips' ``keys`` draw, ``window`` frames long."""
+        joints = resample(batch.joints, *self.crop(batch.lengths, keys), window)
+        return self.turn(batch.with_joints(joints), keys)
 
 
 def test_view(batch: SkeletonBatch, window: int) -> SkeletonBatch:
     """The deterministic view of evaluation: the middle 95 % of the valid frames, resampled to ``window``."""
-    return batch.with_joints(resample(batch.joints, *centre_crop(batch.lengths, 0.95), window))
+    return batch.with_joints(resample(batch.joints, *centre_crop(batch.lengths), window))
 
 
 test_view.__test__ = False  # type: ignore[attr-defined]  # its name is the field's; pytest must not collect it

@@ -1,5 +1,6 @@
 import csv
 import hashlib
+import itertools
 import json
 import pickle
 import shutil
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,8 @@ from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
 from maskel.layouts import KINECT20, NTU25
-from maskel.sequence import Clip, SkeletonSequence
+from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
+from maskel.transforms import random_crop, resample, view_frames
 
 CLASSES = ("wave", "clap")
 V = len(KINECT20)
@@ -107,11 +110,19 @@ def test_any_clips_come_back_whole_and_in_batches(existing: list[list[list[int]]
             present = expected.any(axis=(1, 2, 3))
             present[0] |= not present.any()  # a clip whose bodies come too late still has a first one
             assert np.array_equal(batch.present[slot].numpy(), present)
-        expected = [prepared.gather(order, bodies, filling) for filling in ("zero", "copy")]
+        start, length = random_crop(batch.lengths, torch.rand(len(order), 2), 0.2, 1.0, 1)
+        frames = view_frames(start, length, 7)
+
+        def batches() -> list[dict[str, Any]]:
+            given = itertools.product(("zero", "copy"), (None, frames))
+            return [vars(prepared.gather(order, bodies, filling, view)) for filling, view in given]
+
+        expected = batches()
+        for whole, seen in zip(expected[::2], expected[1::2], strict=True):
+            resampled = SkeletonBatch(**whole).with_joints(resample(whole["joints"], start, length, 7))
+            tiny.assert_identical(seen, vars(resampled))
         prepared.keep_on(torch.device("cpu"))
-        tiny.assert_identical(
-            [vars(prepared.gather(order, bodies, filling)) for filling in ("zero", "copy")], [*map(vars, expected)]
-        )
+        tiny.assert_identical(batches(), expected)
 
 
 def test_body_frames_are_the_clips_without_what_is_absent(
@@ -421,6 +432,6 @@ def test_a_set_that_does_not_fit_on_a_device_is_refused(prepared: SkeletonSet, m
     def full(*shape: object, **options: object) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(torch, "zeros", full)
+    monkeypatch.setattr(torch, "empty", full)
     with pytest.raises(InputError, match=r"resident: the joints of .* take 0.0 GiB, more than is free on cpu"):
         prepared.keep_on(torch.device("cpu"))

@@ -16,8 +16,7 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt64
-from numpy.lib.stride_tricks import sliding_window_view
+from jaxtyping import Bool, Float64, Int64, UInt8, UInt64
 
 from maskel.errors import BadFileError
 from maskel.layouts import NTU25
@@ -73,17 +72,14 @@ def _parse_columns(data: bytes) -> SkeletonFile | None:
     line_end = b"\r\n" if b"\r" in text else b"\n"
     text += line_end
     octets = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(octets <= ord(" "))  # where the fields end
-    blanks = octets[ends]
-    if len(line_end) == 2:  # the CR ends the last field of a line
-        feeds = blanks == ord("\n")
-        if feeds.sum() != (blanks == ord("\r")).sum() or (octets[ends[feeds] - 1] != ord("\r")).any():
-            return None
-        ends, blanks = ends[~feeds], blanks[~feeds]
-    newlines = blanks == line_end[0]
-    last = np.flatnonzero(newlines)  # the field that ends each line
+    newlines = octets == line_end[0]  # the CR where there is one: it ends the last field of a line
+    ends = np.flatnonzero(newlines | (octets == ord(" ")))  # where the fields end
+    last = np.flatnonzero(newlines[ends])  # the field that ends each line
+    others = np.count_nonzero(octets <= ord(" ")) - len(ends)
     single = ends[0] > 0 and bool((np.diff(ends) > 1).all())
-    if not (text.isascii() and single and (newlines | (blanks == ord(" "))).all()):
+    if not (text.isascii() and single and others == (len(line_end) - 1) * len(last)):
+        return None
+    if others and (octets[ends[last] + 1] != ord("\n")).any():
         return None
     fields = np.diff(last, prepend=-1)
     line_ends = ends[last]
@@ -105,13 +101,14 @@ def _parse_columns(data: bytes) -> SkeletonFile | None:
     if len(set(zip(frames.tolist(), ids, strict=True))) < len(ids):
         return None
 
-    bounds = ends[last[joint_lines - 1][..., None] + np.arange(4)]  # (N, V, 4): where x, y and z begin and end
-    starts = (bounds[..., :3] + np.array([len(line_end), 1, 1])).ravel()
-    coordinates = decode_decimals(text, starts, bounds[..., 1:].ravel())
+    edges = ends[last[joint_lines.ravel() - 1] + np.arange(4)[:, None]]  # (4, N·V): where x, y and z begin and end
+    starts = edges[:3] + np.array([[len(line_end)], [1], [1]])
+    coordinates = decode_decimals(text, starts.ravel(), edges[1:].ravel())
     if coordinates is None or not (np.abs(coordinates) < COORDINATE_LIMIT).all():
         return None
     body_ids = np.array([int(name) for name in ids], dtype=np.uint64)
-    return SkeletonFile(body_counts, frames, body_ids, coordinates.reshape(-1, JOINTS, 3))
+    joints = np.ascontiguousarray(coordinates.reshape(3, -1).T).reshape(-1, JOINTS, 3)
+    return SkeletonFile(body_counts, frames, body_ids, joints)
 
 
 def _fields_between(text: bytes, starts: Int64[np.ndarray, " n"], ends: Int64[np.ndarray, " n"]) -> list[bytes]:
@@ -147,6 +144,7 @@ def _locate_bodies(
 
 
 POWERS_OF_TEN = 10 ** np.arange(15, dtype=np.uint64)
+WORD = 8  # digits that are read at once
 
 
 def decode_decimals(
@@ -156,7 +154,7 @@ def decode_decimals(
 
     Fields of the form -d.ddd with at most 14 decimals are whole numbers below 2**53 over a power of ten that is exact
     in float64, so one division rounds correctly (Clinger, PLDI 1990). The decimals are the last bytes before ``end``:
-    they are loaded as two words of eight and summed in pairs, then fours, then eights within each word. All other
+    they are loaded as a word of eight, or two, and summed in pairs, then fours, then eights within a word. All other
     spellings go through ``float``.
 
     Args:
@@ -170,14 +168,38 @@ def decode_decimals(
     whole = octets[unsigned] - np.uint8(ord("0"))
     decimals = ends - unsigned - 2
     plain = (whole < 10) & (octets[unsigned + 1] == ord(".")) & (decimals >= 0) & (decimals < len(POWERS_OF_TEN))
+    decimals = np.where(plain, decimals, 0)
 
-    words = np.ascontiguousarray(sliding_window_view(octets, 16)[ends - 16].view("<u8").T)  # (2, fields)
-    unused = np.clip(8 * (np.array([[16], [8]]) - decimals), 0, 63).astype(np.uint64)
+    words, are_digits = _last_digits(octets, ends, decimals)
+    plain &= are_digits
+    long = np.flatnonzero(decimals > WORD)
+    if long.size:
+        higher, are_digits = _last_digits(octets, ends[long] - WORD, decimals[long] - WORD)
+        words[long] += higher * POWERS_OF_TEN[WORD]
+        plain[long] &= are_digits
+
+    scale = POWERS_OF_TEN[decimals]
+    numbers = (whole * scale + words) / scale.astype(np.float64)
+    numbers *= 1.0 - 2.0 * negative
+    other = np.flatnonzero(~plain)
+    try:
+        numbers[other] = [float(field) for field in _fields_between(text, starts[other], ends[other])]
+    except ValueError:
+        return None
+    return numbers
+
+
+def _last_digits(
+    octets: UInt8[np.ndarray, " size"], ends: Int64[np.ndarray, " fields"], count: Int64[np.ndarray, " fields"]
+) -> tuple[UInt64[np.ndarray, " fields"], Bool[np.ndarray, " fields"]]:
+    """The number that up to eight of the ``count`` digits before each end make, and whether they are digits."""
+    overlapping = np.ndarray(len(octets) - WORD + 1, "<u8", octets.data, strides=(1,))  # a word from every byte on
+    words = overlapping[ends - WORD]
+    unused = np.minimum(8 * np.maximum(WORD - count, 0), 63).astype(np.uint64)
     words ^= np.uint64(0x3030303030303030)  # digits become 0..9; a shift by 63 clears a word, for ASCII has no bit 7
     words >>= unused
     words <<= unused
-    not_digits = (words + np.uint64(0x7676767676767676)) & np.uint64(0x8080808080808080)
-    plain &= ~not_digits.any(axis=0)
+    digits = ((words + np.uint64(0x7676767676767676)) & np.uint64(0x8080808080808080)) == 0
     for factor, shift, kept in (
         (10 * 2**8 + 1, 8, 0x00FF00FF00FF00FF),
         (100 * 2**16 + 1, 16, 0x0000FFFF0000FFFF),
@@ -186,16 +208,7 @@ def decode_decimals(
         words *= np.uint64(factor)
         words >>= np.uint64(shift)
         words &= np.uint64(kept)
-
-    scale = POWERS_OF_TEN[np.clip(decimals, 0, len(POWERS_OF_TEN) - 1)]
-    numbers = (whole * scale + words[0] * np.uint64(10**8) + words[1]) / scale.astype(np.float64)
-    numbers *= 1.0 - 2.0 * negative
-    other = np.flatnonzero(~plain)
-    try:
-        numbers[other] = [float(field) for field in _fields_between(text, starts[other], ends[other])]
-    except ValueError:
-        return None
-    return numbers
+    return words, digits
 
 
 def _is_count(field: bytes | str) -> bool:

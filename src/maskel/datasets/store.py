@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import tokenize
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,13 +17,14 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.errors import InputError
 from maskel.layouts import Layout, layout_named
-from maskel.sequence import CHANNELS, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence, num_coordinates
+from maskel.sequence import CHANNELS, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence, move, num_coordinates
+from maskel.transforms import ViewFrames, blend
 
 _ROWS_AT_A_TIME = 65_536  # that are copied to a device: about 20 MB of NTU's
 
@@ -102,7 +104,9 @@ class SkeletonSet:
         _require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
         joints_shape = (counts["rows"], len(self.layout), len(self.channels))
         self._joints = np.asarray(_map(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
-        self._resident: torch.Tensor | None = None  # all joints and a row of zeros, where `keep_on` put them
+        with warnings.catch_warnings():  # nothing writes to it
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self._table = torch.from_numpy(self._joints)  # the same memory, until `keep_on` replaces it
         self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, len(self))
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
             column.setflags(write=False)
@@ -203,9 +207,13 @@ class SkeletonSet:
         )
 
     def gather(
-        self, positions: Int64[np.ndarray, " b"], bodies: int, single_body: Literal["zero", "copy"] = "zero"
+        self,
+        positions: Int64[np.ndarray, " b"],
+        bodies: int,
+        single_body: Literal["zero", "copy"] = "zero",
+        frames: ViewFrames | None = None,
     ) -> SkeletonBatch:
-        """A batch of clips, each cut to its valid length and padded with zeros to the longest.
+        """A batch of clips, each cut to its valid length and padded with zeros to the longest, or seen in a view.
 
         Args:
             positions: (B,) clips, by position.
@@ -213,6 +221,8 @@ class SkeletonSet:
                 actor first.
             single_body: What a clip recorded with one body has in the second slot if M >= 2: zeros (NTU RGB+D 60's
                 published scripts), or a copy of the body (NTU RGB+D 120's). ``present`` is False for both.
+            frames: The (B, W) frames of a view, on the CPU and inside the valid lengths, which are then all that is
+                read; the same as `resample` makes of the whole clips.
 
         A clip whose bodies all come after its valid length counts its first body as present, and all zero. The batch is
         on the CPU, or on the device that `keep_on` was given.
@@ -225,21 +235,25 @@ class SkeletonSet:
         if len(positions) and not 0 <= positions.min() <= positions.max() < len(self):
             raise IndexError(f"found a position outside 0 to {len(self) - 1}")
         lengths = self.valid_frames[positions]
-        shape = (len(positions), bodies, int(lengths.max(initial=0)))
-        pieces = self._pieces(positions, bodies)
-        present = np.zeros(shape[:2], dtype=bool)
-        present[pieces[:, 0], pieces[:, 1]] = True
-        present[:, 0] |= ~present.any(axis=1)
-        if single_body == "copy" and bodies >= 2:
-            copies = pieces[self.bodies[positions][pieces[:, 0]] == 1]
-            pieces = np.concatenate((pieces, copies + np.array([0, 1, 0, 0, 0])))
-        device = torch.device("cpu") if self._resident is None else self._resident.device
+        if frames is None:
+            wanted = np.broadcast_to(np.arange(lengths.max(initial=0)), (len(positions), lengths.max(initial=0)))
+        else:
+            wanted = torch.stack((frames.before, frames.after), 2).flatten(1).numpy()
+        rows, exists, present = self._rows_of(positions, wanted, bodies, single_body)
+        if frames is None:
+            joints = self._whole(rows, exists)
+        else:
+            joints = self._between(rows, exists, frames.weight.numpy())
+            lengths = np.full(len(positions), joints.shape[2])
+        if self._table.device.type == "cpu":
+            self._require_finite(joints.numpy(), positions)
+        device = self._table.device
         return SkeletonBatch(
-            joints=self._padded(pieces, shape, positions),
-            lengths=torch.from_numpy(lengths).to(device),
-            present=torch.from_numpy(present).to(device),
-            labels=torch.from_numpy(self.labels[positions]).to(device),
-            clips=torch.from_numpy(positions.copy()).to(device),
+            joints=joints,
+            lengths=move(torch.from_numpy(lengths), device),
+            present=move(torch.from_numpy(present), device),
+            labels=move(torch.from_numpy(self.labels[positions]), device),
+            clips=move(torch.from_numpy(positions.copy()), device),
             channels=self.channels,
         )
 
@@ -249,51 +263,87 @@ class SkeletonSet:
         Raises:
             InputError: If they do not fit, or a coordinate is not finite.
         """
-        rows, *row = self._joints.shape
         try:
-            kept = torch.zeros((rows + 1, *row), device=device)  # the last row stands for absent bodies and frames
+            kept = torch.empty(self._table.shape, device=device)
         except torch.OutOfMemoryError as fault:
             size = self._joints.nbytes / 2**30
             raise InputError(
                 f"resident: the joints of {self.path} take {size:.1f} GiB, more than is free on {device}; leave the "
                 f"option out"
             ) from fault
-        for start in range(0, rows, _ROWS_AT_A_TIME):
+        for start in range(0, len(kept), _ROWS_AT_A_TIME):
             some = self._joints[start : start + _ROWS_AT_A_TIME]
             if not np.isfinite(some).all():
                 bad = start + int(np.flatnonzero(~np.isfinite(some).all(axis=(1, 2)))[0])
                 self._refuse_clip(int(self._segments[np.searchsorted(self._rows, bad, "right") - 1, 0]))
-            kept[start : start + len(some)] = torch.tensor(some)
-        self._resident = kept
+            kept[start : start + len(some)] = self._table[start : start + len(some)]
+        self._table = kept
 
-    def _pieces(self, positions: Int64[np.ndarray, " b"], bodies: int) -> Int64[np.ndarray, "pieces 5"]:
-        """What a batch is put together from: slot, body, first frame, first row and number of rows of each piece."""
+    def _rows_of(
+        self,
+        positions: Int64[np.ndarray, " b"],
+        frames: Int64[np.ndarray, "b f"],
+        bodies: int,
+        single_body: Literal["zero", "copy"],
+    ) -> tuple[Int64[np.ndarray, "b m f"], Bool[np.ndarray, "b m f"], Bool[np.ndarray, "b m"]]:
+        """The row of every body in these frames, whether there is one, and which bodies are present at all.
+
+        Where a body does not exist stands the clip's first row, so that what is read for a clip is always its own.
+        """
         begin, end = self._bounds[positions], self._bounds[positions + 1]
         counts = end - begin
-        slot = np.repeat(np.arange(len(positions)), counts)
-        segment = np.arange(len(slot)) + np.repeat(begin - (np.cumsum(counts) - counts), counts)
-        _, body, first, length = self._segments[segment].T
-        length = np.minimum(length, self.valid_frames[positions][slot] - first)
-        pieces = np.stack((slot, body, first, self._rows[segment], length), axis=1)
-        return pieces[(body < bodies) & (length > 0)]
+        slots = np.repeat(np.arange(len(positions)), counts)
+        segments = np.arange(len(slots)) + np.repeat(begin - (np.cumsum(counts) - counts), counts)
+        _, body, first, length = self._segments[segments].T
+        last = np.minimum(first + length, self.valid_frames[positions][slots])
+        kept = np.flatnonzero((body < bodies) & (last > first))
+        place = (slots * bodies + body)[kept]
+        rows = np.repeat(self._rows[begin], bodies * frames.shape[1]).reshape(-1, frames.shape[1])
+        exists = np.zeros(rows.shape, dtype=bool)
+        present = np.zeros((len(positions), bodies), dtype=bool)
+        present.flat[place] = True
+        present[:, 0] |= ~present.any(axis=1)
+        # the first segment of every body at once, then the second of those that were away in between, and so on
+        order = np.arange(len(place))
+        nth = order - np.maximum.accumulate(np.where(np.diff(place, prepend=-1) != 0, order, 0))
+        for turn in range(int(nth.max(initial=-1)) + 1):
+            some, where = kept[nth == turn], place[nth == turn]
+            at = frames[slots[some]]
+            inside = (at >= first[some, None]) & (at < last[some, None])
+            found = at + (self._rows[segments[some]] - first[some])[:, None]
+            rows[where] = np.where(inside, found, rows[where])
+            exists[where] |= inside
+        shape = (len(positions), bodies, frames.shape[1])
+        rows, exists = rows.reshape(shape), exists.reshape(shape)
+        if single_body == "copy" and bodies >= 2:
+            alone = self.bodies[positions] == 1
+            rows[alone, 1], exists[alone, 1] = rows[alone, 0], exists[alone, 0]
+        return rows, exists, present
 
-    def _padded(
-        self,
-        pieces: Int64[np.ndarray, "pieces 5"],
-        shape: tuple[int, int, int],
-        positions: Int64[np.ndarray, " b"],
+    def _whole(
+        self, rows: Int64[np.ndarray, "b m t"], exists: Bool[np.ndarray, "b m t"]
     ) -> Float32[torch.Tensor, "b m t v c"]:
-        """The pieces' rows in their places, zeros elsewhere."""
-        if self._resident is not None:
-            rows = np.full(shape, len(self._joints))
-            for slot, body, first, row, length in pieces.tolist():
-                rows[slot, body, first : first + length] = np.arange(row, row + length)
-            return self._resident[torch.from_numpy(rows).to(self._resident.device, non_blocking=True)]
-        joints = np.zeros((*shape, *self._joints.shape[1:]), np.float32)
-        for slot, body, first, row, length in pieces.tolist():
-            joints[slot, body, first : first + length] = self._joints[row : row + length]
-        self._require_finite(joints, positions)
-        return torch.from_numpy(joints)
+        """Every frame, zeros where a body does not exist."""
+        there = torch.from_numpy(exists).to(self._table.device)
+        joints = self._table.new_zeros((*rows.shape, *self._table.shape[1:]))
+        joints[there] = self._table[torch.from_numpy(rows[exists]).to(self._table.device)]
+        return joints
+
+    def _between(
+        self,
+        rows: Int64[np.ndarray, "b m pairs"],
+        exists: Bool[np.ndarray, "b m pairs"],
+        weight: Float32[np.ndarray, "b w"],
+    ) -> Float32[torch.Tensor, "b m w v c"]:
+        """The frames of a view, from the two rows that each lies between; a row that does not exist counts as zero."""
+        shares = np.stack((1 - weight, weight), 2).reshape(len(weight), 1, -1) * exists
+        pairs = (*rows.shape[:2], -1, 2)
+        device = self._table.device
+        return blend(
+            self._table,
+            move(torch.from_numpy(rows), device).view(pairs),
+            move(torch.from_numpy(shares), device).view(pairs),
+        )
 
     def _require_finite(self, joints: Float32[np.ndarray, "b m t v c"], positions: Int64[np.ndarray, " b"]) -> None:
         """Checked where clips are read: opening a set does not look at the joints."""

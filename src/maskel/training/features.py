@@ -14,7 +14,7 @@ from maskel.sequence import SkeletonBatch
 from maskel.training.distributed import World, gather_rows
 from maskel.training.loading import SingleBody
 from maskel.training.precision import Precision, autocast
-from maskel.transforms import test_view
+from maskel.transforms import centre_crop, view_frames
 
 CHUNK = 256
 """Clips that are read at a time."""
@@ -71,9 +71,11 @@ def read_clips(
     share = np.array_split(positions, world.size)[world.rank]
     some = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
     for start in range(0, len(some), batch_size):
-        batch = data.gather(some[start : start + batch_size], bodies, single_body).to(world.device)
+        chosen = some[start : start + batch_size]
+        frames = view_frames(*centre_crop(torch.from_numpy(data.valid_frames[chosen])), window)
+        batch = data.gather(chosen, bodies, single_body, frames).to(world.device)
         with autocast(precision, world.device):
-            rows.append(read(test_view(batch, window)))
+            rows.append(read(batch))
     return gather_rows(torch.cat(rows)[: len(share)])
 
 

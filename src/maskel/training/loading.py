@@ -13,9 +13,9 @@ from torch import Tensor
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import clip_keys, epoch_order
 from maskel.errors import InputError
-from maskel.sequence import SkeletonBatch
+from maskel.sequence import SkeletonBatch, move
 from maskel.training.distributed import World
-from maskel.transforms import TrainView, test_view
+from maskel.transforms import TrainView, centre_crop, view_frames
 
 SingleBody = Literal["zero", "copy"]
 """What stands in the second slot of a clip with one body: zeros, or a copy (NTU-120 as published)."""
@@ -122,11 +122,13 @@ class ClipBatches(Batches):
         self.device = device
 
     def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch:
-        """Gather, move to the device, view."""
-        batch = self.data.gather(clips, self.data.max_bodies, self.single_body).to(self.device)
-        if self.view is None:
-            return test_view(batch, self.window)
-        return self.view.apply(batch, clip_keys(self.seed, epoch, batch.clips), self.window)
+        """Read the frames of the view, move them to the device, turn them."""
+        lengths = torch.from_numpy(self.data.valid_frames[clips])
+        keys = clip_keys(self.seed, epoch, torch.from_numpy(clips))
+        crop = centre_crop(lengths) if self.view is None else self.view.crop(lengths, keys)
+        frames = view_frames(*crop, self.window)
+        batch = self.data.gather(clips, self.data.max_bodies, self.single_body, frames).to(self.device)
+        return batch if self.view is None else self.view.turn(batch, move(keys, self.device))
 
 
 class FeatureBatches(Batches):
