@@ -98,6 +98,17 @@ def test_roots_without_files_are_refused(tmp_path: Path) -> None:
             SOURCE.find([root])
 
 
+def test_an_archive_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "raw.zip"
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("a01_s01_e00_v01.json", document(joints_of(2)))
+    whole = bytearray(archive.read_bytes())
+    whole[whole.index(b"PK\1\2") + 6] = 128  # the version that is needed to unpack the member
+    archive.write_bytes(whole)
+    with pytest.raises(InputError, match=r"that can be read \(zip file version 12.8\)"):
+        SOURCE.find([archive])
+
+
 def replaced(value: str) -> str:
     """A good document whose first coordinate is ``value``."""
     head, tail = document(joints_of(2)).split("[[[", 1)

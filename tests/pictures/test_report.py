@@ -425,4 +425,6 @@ def test_curves_leave_out_what_is_not_finite() -> None:
     drawn = line_chart("loss", "epoch", [Line("run", [1.0, 2.0, 3.0], [1.0, float("nan"), 2.0])])
     assert Elements(drawn).tags["circle"] == 2
     assert "No finite value" in line_chart("loss", "epoch", [Line("run", [1.0], [float("inf")])])
+    farthest = line_chart("loss", "epoch", [Line("run", [1.0, 2.0], [-1.7e308, 1.7e308])])  # no number is their span
+    assert Elements(farthest).tags["circle"] == 2
     assert Elements(line_chart("loss", "epoch", [Line("run", [1.0], [0.0])])).tags["circle"] == 1

@@ -120,7 +120,7 @@ def _files_in(root: Path) -> list[RawFile]:
     try:
         with zipfile.ZipFile(root) as archive:
             files = [RawFile(root, member) for member in archive.namelist()]
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
         raise InputError(f"{root} is neither a folder nor a zip archive that can be read ({error})") from error
     return [file for file in files if NAME.fullmatch(_base_name(file))]
 

@@ -85,8 +85,8 @@ def legend(names: Sequence[str]) -> Markup:
 
 def _ticks(low: float, high: float, most: int, whole: bool = False) -> list[float]:
     """Round numbers from at or below ``low`` to at or above ``high``; with ``whole``, whole numbers between them."""
-    span = high - low or abs(high) or 1.0
-    raw = span / most
+    span = high / most - low / most or abs(high) / most or 1.0 / most  # divided first: the whole may not be finite
+    raw = max(span, 1e-300)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * (1 - 1e-9))
     if whole:
