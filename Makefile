@@ -28,6 +28,7 @@ bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/finetuning_step.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/hacm_criterion.py
+	$(BIN)/python benchmarks/exchange.py
 	$(BIN)/python benchmarks/long_run.py
 
 fuzz: .venv/installed  ## 10,000 damaged files of every format through every reader

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from maskel.datasets.store import SkeletonSet
 from maskel.models.encoder import load_encoder
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
@@ -103,6 +104,20 @@ def set_not_finite(patch: pytest.MonkeyPatch) -> None:
     joints = np.load("set/joints.npy")
     joints[0] = np.nan
     np.save("set/joints.npy", joints)
+
+
+def device_full(patch: pytest.MonkeyPatch) -> None:
+    keep = SkeletonSet.keep_on
+
+    def no_room(*shape: object, **options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def hooked(self: SkeletonSet, device: torch.device) -> None:
+        with patch.context() as inside:
+            inside.setattr(torch, "zeros", no_room)
+            keep(self, device)
+
+    patch.setattr(SkeletonSet, "keep_on", hooked)
 
 
 def loading(act: Callable[[Any], Any]) -> Arrange:
@@ -254,6 +269,12 @@ FAULTS = [
         "knn --data set --encoder run --k 3",
         "maskel knn: set: clip clip00 holds a coordinate that is not finite; prepare the set again",
         arrange=set_not_finite,
+    ),
+    Fault(
+        "`--resident` with a set that does not fit on the device",
+        f"{PRETRAIN} --resident",
+        "maskel pretrain: resident: the joints of set take 0.0 GiB, more than is free on cpu; leave the option out",
+        arrange=device_full,
     ),
     Fault(
         "a benchmark that the set does not have",

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,25 @@ def not_finite(data: Path, out: Path, world: distributed.World) -> str:
     return ""
 
 
+def uneven_gradients(world: distributed.World) -> list[torch.Tensor]:
+    """Summed gradients of three weights, where the last process lacks one and only that process has another.
+
+    Between them lies another exchange, of as many numbers: the order of exchanges is not the same everywhere.
+    """
+    gathered, rare, early = (torch.nn.Parameter(torch.ones(rows, 3)) for rows in (1, 1, world.size))
+    last = world.rank == world.size - 1
+    with closing(distributed.GradientExchange([gathered, rare, early])) as exchange, exchange.exchange():
+        loss = distributed.gather_rows_with_gradient(gathered).sum() * (1 + world.rank)
+        (loss + rare.sum() if last else loss + early.sum()).backward()
+    return [weight.grad for weight in (gathered, rare, early) if weight.grad is not None]
+
+
+def gloo_threads() -> list[str]:
+    """Names of this process's threads that exchange for PyTorch."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return [name for name in names if "gloo" in name]
+
+
 def few_clips(out: Path) -> Path:
     """A set whose test part is one clip: fewer than processes."""
     return tiny.write_set(out, train=9, test=1)
@@ -82,6 +102,7 @@ def few_clips(out: Path) -> Path:
 def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
     """All runs, below ``out``; returns what only this process knows."""
     world = distributed.start("cpu")
+    distributed.PART = 4096  # else the gradients of so small a model are exchanged at once
     prepared = SkeletonSet.open(data)
     for name in METHODS:
         for bodies in ("all", "present"):
@@ -110,6 +131,8 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
         "fault": fault,
         "gathered": gathered,
         "sum": distributed.add_up(torch.tensor([1.0, world.rank])),
+        "uneven": uneven_gradients(world),
+        "threads": gloo_threads(),
     }
 
 
@@ -135,5 +158,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "endless":
         endless(Path(sys.argv[2]), Path(sys.argv[3]))
     known = everything(*(Path(argument) for argument in sys.argv[1:]))
-    torch.save(known, Path(sys.argv[3]) / f"known-{known['world']['rank']}.pt")
     distributed.finish(together=True)
+    torch.save(known | {"left": gloo_threads()}, Path(sys.argv[3]) / f"known-{known['world']['rank']}.pt")

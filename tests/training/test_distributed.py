@@ -172,6 +172,23 @@ def test_rows_are_gathered_in_order_of_rank(together: tuple[int, Path]) -> None:
         assert found["sum"].tolist() == [size, sum(range(size))]
 
 
+def test_processes_may_lack_gradients_and_exchange_in_another_order(together: tuple[int, Path]) -> None:
+    size, out = together
+    for rank in range(size):
+        gathered, rare, early = known(out, rank)["uneven"]
+        assert gathered.tolist() == [[size * sum(range(1, size + 1))] * 3]
+        assert rare.tolist() == [[1.0] * 3]
+        assert early.tolist() == [[size - 1.0] * 3] * size
+
+
+def test_no_thread_of_an_exchange_is_left_when_python_ends(together: tuple[int, Path]) -> None:
+    """One that let go of a tensor then would abort the process."""
+    size, out = together
+    for rank in range(size):
+        assert known(out, rank)["threads"]
+        assert known(out, rank)["left"] == []
+
+
 def test_one_process_is_a_world_of_its_own(alone: Path) -> None:
     for run in RUNS:
         assert RunFolder(alone / run).read_result()["processes"] == 1

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -245,6 +246,39 @@ def test_a_run_in_use_by_another_process_is_refused_until_that_one_ends(
         holder.wait()
         tiny.tiny_pretrain(prepared, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / RESULT).is_file()
+
+
+def test_of_two_processes_with_one_new_folder_one_goes_on_and_the_other_is_refused(
+    prepared: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, str(HERE.parent / "at_once.py"), str(prepared), str(tmp_path)]
+    paths = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    options |= {"text": True, "env": {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}}
+    rounds = 3
+    with subprocess.Popen(command, **options) as one, subprocess.Popen(command, **options) as other:
+        for process in (one, other):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        codes = []
+        for _ in range(rounds):
+            for process in (one, other):
+                process.stdin.write("\n")
+                process.stdin.flush()
+            codes.append([int(process.stdout.readline()) for process in (one, other)])
+        shown = "".join(process.communicate()[1] for process in (one, other))
+    assert [sorted(pair) for pair in codes] == [[0, 2]] * rounds, shown
+    said = [line for line in shown.splitlines() if line.startswith("maskel pretrain: ")]
+    refused = re.compile(
+        r"maskel pretrain: (\S+) (is in use by another process; wait|exists and is not empty; choose) .*"
+    )
+    found = [refused.fullmatch(line) for line in said]
+    assert {match[1] for match in found if match} == {str(tmp_path / str(number)) for number in range(rounds)}
+    assert len(said) == rounds, shown
+    for number in range(1, rounds):
+        tiny.assert_identical(*(tiny.state_of(RunFolder(tmp_path / str(run))) for run in (0, number)))
+        names = [sorted(file.name for file in (tmp_path / str(run)).iterdir()) for run in (0, number)]
+        assert names[0] == names[1]
 
 
 def test_of_two_processes_that_start_at_once_in_one_folder_the_second_changes_nothing(

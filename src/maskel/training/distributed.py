@@ -5,8 +5,8 @@ fall to them change nothing but rounding.
 """
 
 import ctypes
+import importlib
 import os
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +22,10 @@ from maskel.errors import InputError, TrainingError
 
 PATIENCE = timedelta(minutes=10)
 """How long processes wait for one that does not answer; one that ends is noticed at once."""
+
+PART = 2**22
+"""Bytes of gradients that are exchanged at a time: not so few that each exchange's own cost counts, nor so many that
+the first begins late."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def start(device: str) -> World:
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        InputError: If the device does not exist.
+        InputError: If the device does not exist, or processes would share a GPU.
     """
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "auto":
@@ -67,11 +71,23 @@ def start(device: str) -> World:
             raise InputError("device cuda was asked for, but this PyTorch finds no GPU; use --device cpu")
         if chosen.index is None:
             chosen = torch.device("cuda", local)
+        elif int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
+            raise InputError(
+                f"device {device} was asked for by several processes; with --device cuda each takes its own"
+            )
+        if chosen.index >= (found := torch.cuda.device_count()):
+            raise InputError(
+                f"device {chosen} was asked for, but PyTorch finds {found} of them, numbered from 0; choose one of "
+                f"these, or start at most {found} processes on this machine"
+            )
         torch.cuda.set_device(chosen)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once; without it sums may change their order
     else:
         _keep_large_blocks()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
+        # Ten functions of this module have the group of all processes as a default; PyTorch imports it of itself when
+        # an optimiser is made. Imported now, while there is none, they do not keep it, and its threads, alive for ever.
+        importlib.import_module("torch.distributed.nn")
         distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
     if not distributed.is_initialized():
         return World(0, 1, chosen)
@@ -104,9 +120,6 @@ def finish(together: bool) -> None:
     if together:
         meet()
     distributed.destroy_process_group()
-    # PyTorch may keep gloo's threads alive after this. One that lets go of the last exchange's tensors while Python
-    # ends aborts the process ("terminate called without an active exception"), and nothing tells when it has.
-    time.sleep(0.3)
 
 
 def tell(sentence: object) -> None:
@@ -131,8 +144,9 @@ def _exchange() -> Iterator[None]:
 def meet() -> None:
     """Wait until all processes are here, so that what one has written is there for the others."""
     if distributed.is_initialized():
+        on = [torch.cuda.current_device()] if distributed.get_backend() == "nccl" else None  # else NCCL guesses
         with _exchange():
-            distributed.barrier()
+            distributed.barrier(device_ids=on)
 
 
 def add_up(tensor: Tensor) -> Tensor:
@@ -147,25 +161,87 @@ def add_up(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def add_up_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace every gradient by its sum over all processes; a process without one counts as zero.
+class GradientExchange:
+    """Sums gradients over all processes, part by part, while the backward pass still computes other parts.
 
-    With one process, too, every parameter has a gradient afterwards.
+    A part is exchanged when all its gradients are there. Parts go in one order in every process, and in a group of
+    their own: a process may lack gradients that others have, and a method may exchange something in its backward pass
+    itself. One process exchanges nothing. (PyTorch's DistributedDataParallel makes its parts anew after the first step:
+    a resumed run would add in another order than one that was not stopped.)
+
+    Args:
+        parameters: What is trained, in order of use: the last have their gradients first.
 
     Raises:
         TrainingError: If another process has ended.
     """
-    parameters = list(parameters)
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    if not distributed.is_initialized():
-        return
-    flat = torch.cat([parameter.grad.flatten() for parameter in parameters if parameter.grad is not None])
-    add_up(flat)
-    parts = flat.split([parameter.numel() for parameter in parameters])
-    for parameter, part in zip(parameters, parts, strict=True):
-        parameter.grad = part.view_as(parameter)
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self._parameters = list(parameters)
+        self._parts: list[list[nn.Parameter]] = []
+        self._part_of: dict[nn.Parameter, int] = {}
+        self._awaited: list[set[nn.Parameter]] = []  # parameters whose gradient is still to come, by part
+        self._running: list[distributed.Work] = []  # one for each part that is under way
+        if not distributed.is_initialized():
+            return
+        with _exchange():
+            self._group = distributed.new_group(timeout=PATIENCE)
+        room = 0
+        for parameter in reversed(self._parameters):
+            size = parameter.numel() * parameter.element_size()
+            if size > room:
+                self._parts.append([])
+                room = PART
+            room -= size
+            self._parts[-1].append(parameter)
+            self._part_of[parameter] = len(self._parts) - 1
+        self._hooks = [each.register_post_accumulate_grad_hook(self._arrived) for each in self._parameters]
+
+    @contextmanager
+    def exchange(self) -> Iterator[None]:
+        """Replace every gradient by its sum over all processes; a process without one counts as zero.
+
+        The backward pass inside is the last of the step; what was accumulated before it is summed with it. With one
+        process, too, every parameter has a gradient afterwards.
+
+        Raises:
+            TrainingError: If another process has ended.
+        """
+        self._running = []
+        self._awaited = [set(part) for part in self._parts]
+        yield
+        self._awaited = []
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        for _ in self._parts[len(self._running) :]:
+            self._begin()
+        with _exchange():
+            for work in self._running:
+                work.wait()
+
+    def close(self) -> None:
+        """Let go of the parameters and of the group."""
+        if self._parts:
+            for hook in self._hooks:
+                hook.remove()
+            distributed.destroy_process_group(self._group)
+
+    def _arrived(self, parameter: nn.Parameter) -> None:
+        if not self._awaited:  # an earlier micro-batch: more is to come
+            return
+        self._awaited[self._part_of[parameter]].discard(parameter)
+        while len(self._running) < len(self._parts) and not self._awaited[len(self._running)]:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Start to exchange the next part; its gradients become views of the sum to be."""
+        part = self._parts[len(self._running)]
+        flat = torch.cat([parameter.grad.flatten() for parameter in part if parameter.grad is not None])
+        for parameter, own in zip(part, flat.split([parameter.numel() for parameter in part]), strict=True):
+            parameter.grad = own.view_as(parameter)
+        with _exchange():
+            self._running.append(distributed.all_reduce(flat, group=self._group, async_op=True))
 
 
 def gather_rows(rows: Shaped[Tensor, "n *d"]) -> Shaped[Tensor, "m *d"]:

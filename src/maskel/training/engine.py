@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from inspect import signature
 from types import FrameType
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from maskel.draws import clip_keys
 from maskel.errors import InputError, TrainingError
 from maskel.methods.base import Method
-from maskel.training.distributed import World, add_up, add_up_gradients, tell
+from maskel.training.distributed import GradientExchange, World, add_up, tell
 from maskel.training.loading import Batches, shares
 from maskel.training.optim import Training
 from maskel.training.precision import autocast, multiplies_bf16
@@ -128,6 +128,7 @@ def fit(
     with (
         run.in_use() if world.leads else nullcontext(),
         _deterministic(training.deterministic),
+        closing(_gradient_exchange(method)) as exchange,
         _stop_signals() as stop,
         Progress(training.epochs * steps, state.step, show=world.leads) as progress,
     ):
@@ -136,7 +137,7 @@ def fit(
             method.train()
             clips = batches.step_clips(epoch, step)
             rate = training.learning_rate(epoch + step / steps)
-            sums = _gradients(forward, batches, clips, epoch, training, world, method)
+            sums = _gradients(forward, batches, clips, epoch, training, world, method, exchange)
             gradients = [p.grad for p in method.parameters() if p.grad is not None]
             torch._foreach_div_(gradients, sums["weight"])
             size = float(torch.stack(torch._foreach_norm(gradients)).norm())
@@ -179,18 +180,19 @@ def try_steps(method: Method, batches: Batches, training: Training, world: World
     optimizer = training.optimizer(method)
     forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
     seconds = []
-    for step in range(steps):
-        started = time.perf_counter()
-        clips = batches.step_clips(0, step % batches.steps_per_epoch)
-        sums = _gradients(forward, batches, clips, 0, training, world, method.train())
-        if not math.isfinite(sums["loss"]):
-            raise TrainingError(f"the loss is not finite at step {step} of the check")
-        torch._foreach_div_([p.grad for p in method.parameters() if p.grad is not None], sums["weight"])
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if world.device.type == "cuda":
-            torch.cuda.synchronize(world.device)
-        seconds.append(time.perf_counter() - started)
+    with closing(_gradient_exchange(method)) as exchange:
+        for step in range(steps):
+            started = time.perf_counter()
+            clips = batches.step_clips(0, step % batches.steps_per_epoch)
+            sums = _gradients(forward, batches, clips, 0, training, world, method.train(), exchange)
+            if not math.isfinite(sums["loss"]):
+                raise TrainingError(f"the loss is not finite at step {step} of the check")
+            torch._foreach_div_([p.grad for p in method.parameters() if p.grad is not None], sums["weight"])
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            if world.device.type == "cuda":
+                torch.cuda.synchronize(world.device)
+            seconds.append(time.perf_counter() - started)
     return seconds
 
 
@@ -209,6 +211,10 @@ def _not_finite(
     )
 
 
+def _gradient_exchange(method: Method) -> GradientExchange:
+    return GradientExchange(parameter for parameter in method.parameters() if parameter.requires_grad)
+
+
 def _gradients(
     forward: Callable[..., dict[str, Tensor]],
     batches: Batches,
@@ -217,21 +223,22 @@ def _gradients(
     training: Training,
     world: World,
     method: Method,
+    exchange: GradientExchange,
 ) -> dict[str, float]:
     """Accumulate the weighted gradient of a step; returns the weighted sums of what the method logs."""
     names = ("loss", "weight", *method.logged)
     sums = torch.zeros(len(names), dtype=torch.float64, device=world.device)
-    for part in shares(clips, world, training.accumulate):
+    for number, part in enumerate(shares(clips, world, training.accumulate), 1):
         batch = batches.load(epoch, part)
         keys = clip_keys(batches.seed, epoch, batch.clips)
         with autocast(training.precision, world.device):
             logged = forward(batch, keys)
         weight = logged["weight"]
-        (logged["loss"] * weight).backward()
+        with exchange.exchange() if number == training.accumulate else nullcontext():
+            (logged["loss"] * weight).backward()
         with torch.no_grad():
             means = torch.stack([logged[name].double() for name in names])
             sums += torch.where(torch.arange(len(names), device=means.device) == 1, 1.0, means) * weight
-    add_up_gradients(p for p in method.parameters() if p.requires_grad)
     return dict(zip(names, add_up(sums).tolist(), strict=True))
 
 

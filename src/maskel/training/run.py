@@ -304,7 +304,7 @@ def _pretraining(encoder: Path) -> dict[str, Any] | None:
 
 def provenance() -> dict[str, Any]:
     """Versions, commit, hardware and command of this process."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    device = torch.cuda.get_device_name() if torch.cuda.is_initialized() else _processor()  # a GPU only if it was used
     return {
         "versions": {
             "maskel": maskel.__version__,

@@ -1,0 +1,73 @@
+"""Which device and which kind of exchange a process takes on a machine with GPUs; the GPUs are pretended."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import distributed as processes
+
+from maskel.errors import InputError
+from maskel.training import distributed, run
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
+    """The devices that were made this process's own, on a machine with two GPUs."""
+    found: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", found.append)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE", "RANK"):
+        monkeypatch.delenv(name, raising=False)
+    return found
+
+
+@pytest.mark.parametrize(("device", "local", "number"), [("auto", 0, 0), ("cuda", 1, 1), ("cuda:1", 0, 1)])
+def test_each_process_takes_a_gpu_of_its_own(
+    device: str, local: int, number: int, chosen: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", str(local))
+    assert distributed.start(device).device == torch.device("cuda", number)
+    assert chosen == [torch.device("cuda", number)]
+
+
+@pytest.mark.parametrize(
+    ("device", "local", "size", "message"),
+    [
+        ("cuda:2", 0, 1, "device cuda:2 was asked for, but PyTorch finds 2 of them"),
+        ("cuda", 2, 3, "device cuda:2 was asked for, .* start at most 2 processes on this machine"),
+        ("cuda:0", 1, 2, "device cuda:0 was asked for by several processes"),
+    ],
+)
+def test_a_gpu_that_is_not_there_or_would_be_shared_is_refused(
+    device: str, local: int, size: int, message: str, chosen: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", str(local))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(size))
+    with pytest.raises(InputError, match=message):
+        distributed.start(device)
+    assert chosen == []
+
+
+def test_processes_on_gpus_exchange_over_nccl_and_meet_on_their_own(
+    chosen: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(processes, "init_process_group", lambda backend, **options: asked.append(backend))
+    distributed.start("cuda")
+    monkeypatch.setattr(processes, "is_initialized", lambda: True)
+    monkeypatch.setattr(processes, "get_backend", lambda: asked[0])
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: chosen[0].index)
+    monkeypatch.setattr(processes, "barrier", lambda device_ids: asked.append(device_ids))
+    distributed.meet()
+    assert asked == ["nccl", [1]]
+
+
+def test_a_run_on_the_cpu_does_not_name_a_gpu(chosen: list[torch.device], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    assert run.provenance()["hardware"]["device"] != "a GPU"
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    assert run.provenance()["hardware"]["device"] == "a GPU"
