@@ -23,7 +23,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namesp
 from rich.console import Console
 
 import maskel
-from maskel.configuration import Options, merge_recipes, shipped_recipes
+from maskel.configuration import Options, merge_recipes
 from maskel.errors import InputError, TrainingError
 from maskel.training import distributed
 from maskel.training.engine import Stopped
@@ -230,9 +230,9 @@ def _reproduce(arguments: Sequence[str]) -> None:
     parser = ArgumentParser(prog="maskel reproduce", exit_on_error=False, allow_abbrev=False)
     for name in ("method", "benchmark"):
         parser.add_argument(name, help=_meaning(reproduce)[name])
-    parser.add_function_arguments(reproduce, skip={"run_command", "recipes", "method", "benchmark"}, as_group=False)
+    parser.add_function_arguments(reproduce, skip={"run_command", "method", "benchmark"}, as_group=False)
     found = parser.parse_args(_spell(arguments, parser))
-    _say(reproduce(_run_within, sorted(shipped_recipes()), **vars(found)))
+    _say(reproduce(_run_within, **vars(found)))
 
 
 def _run_within(arguments: Sequence[str]) -> None:
