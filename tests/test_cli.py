@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import yaml
 import maskel
 import tiny
 from maskel import cli
-from maskel.errors import InputError
+from maskel.configuration import WITH_RECIPES, read_recipe, shipped_recipes
 from maskel.models.encoder import EncoderConfig
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
@@ -24,7 +23,7 @@ TINY = [
     *("--training.epochs=2", "--training.batch_size=8"),
 ]
 PROBE = ["--training.epochs=2", "--training.batch_size=8", "--device=cpu"]
-RECIPES = sorted(cli.RECIPES.rglob("*.yaml"))
+RECIPES = sorted(shipped_recipes().values())
 
 Run = Callable[..., tuple[int, str]]
 
@@ -133,9 +132,9 @@ def test_a_section_named_after_a_command_is_read_by_that_command(
 def commands_of(file: Path) -> list[str]:
     """The commands a shipped recipe is for."""
     if file.parent.name == "data":
-        return list(cli.WITH_RECIPES)
+        return list(WITH_RECIPES)
     content = yaml.safe_load(file.read_text())
-    return [command for command in cli.WITH_RECIPES if command in content]
+    return [command for command in WITH_RECIPES if command in content]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +146,7 @@ def test_every_shipped_recipe_parses(file: Path, command: str, run: Run, seen: d
     needed = ["--data=x"] if command == "pretrain" else ["--data=x", "--encoder=e"]
     code, text = run(command, "--config", file.stem, *needed)
     assert code == 0, text
-    for key, value in cli.read_recipe(file.stem, command).items():
+    for key, value in read_recipe(file.stem, command).items():
         if key in seen and not isinstance(value, dict):
             assert seen[key] == value
     assert seen["data"] == Path("x")
@@ -418,21 +417,6 @@ def test_the_first_word(arguments: list[str], code: int, said: str, run: Run) ->
     found, text = run(*arguments)
     assert found == code
     assert said in text
-
-
-def test_merging_leaves_its_source_alone() -> None:
-    base: dict[str, Any] = {"a": {"b": 1, "c": [1]}, "d": 2}
-    new = {"a": {"b": {"x": 1}, "e": 3}, "d": {"y": 1}}
-    before = json.dumps(new)
-    cli.merge(base, new)
-    assert base == {"a": {"b": {"x": 1}, "c": [1], "e": 3}, "d": {"y": 1}}
-    base["a"]["b"]["x"] = 5
-    assert json.dumps(new) == before
-
-
-def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no file and no recipe"):
-        cli.read_recipe(str(tmp_path), "pretrain")
 
 
 def test_the_module_runs() -> None:

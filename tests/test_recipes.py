@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from maskel import cli
+from maskel.configuration import RECIPES
 from maskel.published import BENCHMARKS, PROTOCOLS, PUBLISHED, published
 
 Run = Callable[..., tuple[int, str]]
@@ -142,7 +142,7 @@ def test_published_accuracies(method: str, data: str, protocol: str, expected: s
 
 
 def test_published_accuracies_are_of_recipes_that_exist() -> None:
-    shipped = {file.stem for file in cli.RECIPES.rglob("*.yaml")}
+    shipped = {file.stem for file in RECIPES.rglob("*.yaml")}
     for method, data, protocol in PUBLISHED:
         assert {method, data} <= shipped
         assert protocol in PROTOCOLS

@@ -12,7 +12,6 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -24,23 +23,17 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namesp
 from rich.console import Console
 
 import maskel
+from maskel.configuration import Options, merge_recipes
 from maskel.errors import InputError, TrainingError
-from maskel.files import read_yaml
 from maskel.training import distributed
 from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder, command_line
-
-RECIPES = Path(__file__).parent / "recipes"
-WITH_RECIPES = ("pretrain", "linear", "knn", "finetune")
-"""Commands that read recipes; a recipe may hold a section for each (``view`` is an option's name as well)."""
 
 OUT_OF_MEMORY = (
     "out of memory; take a smaller training.batch_size or a smaller model, or cut the batch with training.accumulate"
 )
 
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
-
-Options = dict[str, Any]
 
 
 def _prepare(arguments: Sequence[str]) -> None:
@@ -237,9 +230,9 @@ def _reproduce(arguments: Sequence[str]) -> None:
     parser = ArgumentParser(prog="maskel reproduce", exit_on_error=False, allow_abbrev=False)
     for name in ("method", "benchmark"):
         parser.add_argument(name, help=_meaning(reproduce)[name])
-    parser.add_function_arguments(reproduce, skip={"run_command", "recipes", "method", "benchmark"}, as_group=False)
+    parser.add_function_arguments(reproduce, skip={"run_command", "method", "benchmark"}, as_group=False)
     found = parser.parse_args(_spell(arguments, parser))
-    _say(reproduce(_run_within, sorted(_shipped()), **vars(found)))
+    _say(reproduce(_run_within, **vars(found)))
 
 
 def _run_within(arguments: Sequence[str]) -> None:
@@ -395,17 +388,9 @@ def _parse(
     rest, configs, resume = _take_configs(_spell(arguments, parser))
     if resume is not None and not resumable:
         raise InputError(f"maskel {command} has nothing to resume; start it again with another --out")
-    merged: Options = {}
-    for config in configs:
-        recipe = read_recipe(config, command)
-        if unknown := [name for name in recipe if name not in names]:
-            what = f"is not a run of maskel {command}" if resume and config == configs[0] else "is no recipe for it"
-            raise InputError(f"{config} {what}: no option is called {unknown[0]!r}")
-        if flat := [name for name in groups & set(recipe) if not isinstance(recipe[name], dict)]:
-            raise InputError(f"{config}: expected a mapping of options under {flat[0]!r}, found {recipe[flat[0]]!r}")
-        merge(merged, recipe)
+    merged = merge_recipes(configs, command, names, groups, resume is not None)
     if resume is not None:
-        merge(merged, {"out": str(resume)})
+        merged["out"] = str(resume)
     if "--check=true" in rest and "data" not in merged and not any(word.startswith("--data") for word in rest):
         merged["data"] = str(_stand_in(scratch / "set", configs))
     found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
@@ -468,50 +453,6 @@ def _take_configs(arguments: Sequence[str]) -> tuple[list[str], list[str], Path 
                 raise InputError(f"{resume}: no run folder to resume; it has no {CONFIG}")
             configs.insert(0, str(resume / CONFIG))
     return rest, configs, resume
-
-
-def read_recipe(name: str, command: str) -> Options:
-    """A recipe's options for ``command``: the plain ones, and those of the command's own section.
-
-    Args:
-        name: A YAML file, or the name of a recipe that ships with maskel.
-        command: For whom.
-
-    Raises:
-        InputError: If there is no such recipe, or it is not a YAML mapping.
-    """
-    path = Path(name)
-    if not path.is_file():
-        shipped = _shipped()
-        if name not in shipped:
-            raise InputError(f"no file and no recipe is called {name!r}; recipes are {', '.join(shipped)}")
-        path = shipped[name]
-    try:
-        content = read_yaml(path) or {}
-    except (OSError, ValueError) as fault:
-        raise InputError(f"{path}: not a YAML file ({fault})") from fault
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise InputError(f"{path}: expected a mapping of option names to values")
-    plain = {key: value for key, value in content.items() if key not in WITH_RECIPES}
-    own = content.get(command) or {}
-    if not isinstance(own, dict):
-        raise InputError(f"{path}: expected a mapping under {command!r}")
-    merge(plain, own)
-    return plain
-
-
-def _shipped() -> dict[str, Path]:
-    """Every recipe that comes with maskel, by name."""
-    return {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
-
-
-def merge(into: Options, new: Options) -> None:
-    """Overwrite ``into`` with what ``new`` holds, mapping by mapping."""
-    for key, value in new.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            merge(into[key], value)
-        else:
-            into[key] = deepcopy(value)
 
 
 def _spell(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:

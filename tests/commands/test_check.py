@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 import tiny
-from maskel import cli
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.pretrain import pretrain
+from maskel.configuration import RECIPES
 from maskel.datasets import SOURCES
 from maskel.datasets.stand_in import CLIPS, write_stand_in
 from maskel.datasets.store import SkeletonSet
@@ -79,7 +79,7 @@ def test_a_stand_in_is_as_long_as_what_it_stands_for(tmp_path: Path) -> None:
     assert len(clips.split("xsub", "train")) == CLIPS
 
 
-DATA = sorted(file.stem for file in (cli.RECIPES / "data").glob("*.yaml") if file.stem.rpartition("_")[0] in SOURCES)
+DATA = sorted(file.stem for file in (RECIPES / "data").glob("*.yaml") if file.stem.rpartition("_")[0] in SOURCES)
 SHRINK = [
     *(
         "--encoder.window=24",

@@ -16,67 +16,108 @@ ENCODER = ["--encoder.window=8", "--encoder.dim=8", "--encoder.depth=1", "--enco
 SMALLER = {
     "pretrain": ["--training.epochs=1", "--training.batch_size=8", "--mamp.decoder_depth=1", *ENCODER],
     "linear": ["--training.epochs=2", "--training.batch_size=8"],
-    "finetune": ["--training.epochs=1", "--training.batch_size=2", "--head_dim=4"],
+    "finetune": ["--training.epochs=2", "--training.batch_size=2", "--head_dim=4"],
     "knn": ["--k=2"],
     "report": ["--clips=0"],
 }
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The stages that run, at a size for tests."""
-    names: list[str] = []
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commands of the stages that run, at a size for tests."""
+    typed: list[str] = []
     within = cli._run_within
 
     def smaller(words: Sequence[str]) -> None:
-        names.append(Path(words[-1]).name)
+        typed.append(" ".join(words))
         within([*words, *SMALLER[words[0]]])
 
     monkeypatch.setattr(cli, "_run_within", smaller)
-    return names
+    return typed
+
+
+def stages(commands: Sequence[str]) -> list[str]:
+    return [Path(command).name for command in commands]
 
 
 def test_every_protocol_in_one_command_that_goes_on(
-    run: Run, steps: list[str], prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, commands: list[str], prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     command = ["reproduce", "mamp", "ntu60_xsub", "--data", prepared, "--out", out, "--scale=small", "--device=cpu"]
     load, calls = ClipBatches.load, []
 
-    def stop_in_the_probe(self: ClipBatches, epoch: int, clips: Any) -> Any:
+    def stop_in_fine_tuning(self: ClipBatches, epoch: int, clips: Any) -> Any:
         calls.append(epoch)
-        if steps[-1] == "linear":
+        if stages(commands)[-1] == "finetune":
             os.kill(os.getpid(), signal.SIGINT)
         return load(self, epoch, clips)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ClipBatches, "load", stop_in_the_probe)
+        patched.setattr(ClipBatches, "load", stop_in_fine_tuning)
         code, text = run(*command)
-    assert (code, steps) == (130, ["pretrain", "linear"])
+    assert (code, stages(commands)) == (130, ["pretrain", "linear", "finetune"])
     assert "or with the same maskel reproduce command" in text
     first = (out / "pretrain" / "result.json").stat().st_mtime_ns
     (out / "knn").mkdir()
     (out / "knn" / "config.yaml").write_text("stopped before anything was saved")
-    steps.clear()
+    commands.clear()
     code, text = run(*command)
     assert code == 0, text
-    assert steps == ["linear", "finetune", "semi_1", "semi_10", "knn", "report.html"]
+    assert stages(commands) == ["finetune", "semi_1", "semi_10", "knn", "report.html"]
     assert (out / "pretrain" / "result.json").stat().st_mtime_ns == first
     assert RunFolder(out / "semi_10").read_config()["labels"] == 0.1
-    assert RunFolder(out / "semi_10").read_result()["command"].startswith("maskel finetune --encoder")
+    assert RunFolder(out / "semi_10").read_result()["command"].startswith("maskel finetune --config ntu60_xsub")
     table = (out / "results.md").read_text()
     assert table in text
     linear = RunFolder(out / "linear").read_result()
     counted = f"| linear | {linear['correct']} / 8 | {100 * linear['accuracy']:.1f} | "
     assert counted in table
     assert "| 84.9 (MAMP paper) |" in table
+    assert "| 66.0 (MAMP paper, five runs) |" in table
+    assert "whether the number is the mean of the runs is not stated" in table
     assert "16 training and 8 test clips. The size is small: the numbers do not compare" in table
     assert (out / "report.html").is_file()
-    steps.clear()
+    commands.clear()
     assert run(*command)[0] == 0
-    assert steps == ["report.html"]
+    assert stages(commands) == ["report.html"]
     code, text = run(*command, "--seed=1")
     assert (code, "was started with seed 0, found 1" in text) == (2, True)
+
+
+def test_few_labels_are_run_five_times_as_published_and_batches_fit_the_clips(
+    run: Run, commands: list[str], prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    command = ["reproduce", "mamp", "ntu60_xsub", "--data", prepared, "--out", out, "--seed=2", "--device=cpu"]
+    load = ClipBatches.load
+
+    def stop_in_the_second_run(self: ClipBatches, epoch: int, clips: Any) -> Any:
+        if (out / "semi_1" / "seed-2" / "result.json").exists():
+            os.kill(os.getpid(), signal.SIGINT)
+        return load(self, epoch, clips)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ClipBatches, "load", stop_in_the_second_run)
+        assert run(*command)[0] == 130
+    first = (out / "semi_1" / "seed-2" / "result.json").stat().st_mtime_ns
+    typed = {Path(words).name: words for words in commands}
+    assert "--training.batch_size 16 " in typed["pretrain"]  # of 128
+    assert "--seed 2 --training.batch_size 16 " in typed["finetune"]  # of 48
+    assert "--seeds [2,3,4,5,6] --training.batch_size 3 " in typed["semi_1"]  # a clip of each class
+    commands.clear()
+    code, text = run(*command)
+    assert code == 0, text
+    assert stages(commands) == ["semi_1", "semi_10", "knn", "report.html"]
+    assert (out / "semi_1" / "seed-2" / "result.json").stat().st_mtime_ns == first
+    several = RunFolder(out / "semi_1").read_result()
+    counts, accuracy = [run["correct"] for run in several["seeds"]], several["accuracy"]
+    table = (out / "results.md").read_text()
+    right = f"{', '.join(map(str, counts))} / 8"
+    assert f"| {right} | {100 * accuracy['mean']:.1f} ± {100 * accuracy['std']:.1f} | " in table
+    assert "1 % of the labels: batches of 3, all clips, instead of 48." in table
+    assert "Published numbers are of 40,091 and 16,487 clips and do not quite compare." in table
+    assert "semi_1/seed-6" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -95,6 +136,16 @@ def test_what_does_not_exist_is_refused(words: list[str], named: str, run: Run, 
     code, text = run("reproduce", *words, "--data", prepared, "--out", tmp_path / "out")
     assert (code, named in text) == (2, True), text
     assert not (tmp_path / "out").exists()
+
+
+def test_a_stage_that_another_process_runs_is_left_alone(run: Run, prepared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    config = {"method": "mamp", "benchmark": "ntu60_xsub", "data": str(prepared), "scale": "published", "seed": 0}
+    RunFolder.create(out, "reproduce", config)
+    with RunFolder.create(out / "pretrain", "pretrain", {}).in_use():
+        code, text = run("reproduce", "mamp", "ntu60_xsub", "--data", prepared, "--out", out)
+    assert (code, "is in use by another process" in text) == (2, True), text
+    assert (out / "pretrain" / "config.yaml").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(run: Run, pretrained: RunFolder, prepared: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from maskel.cli import read_recipe
+from maskel.configuration import read_recipe
 from maskel.draws import clip_keys
 from maskel.layouts import NTU25
 from maskel.losses import masked_mean_squared_error

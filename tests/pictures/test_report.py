@@ -12,6 +12,8 @@ import yaml
 
 import tiny
 from elements import Elements
+from maskel.commands.ensemble import ensemble
+from maskel.commands.evaluate import evaluate
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.pretrain import load_method
@@ -55,6 +57,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     knn(path / "mamp", **common, out=path / "knn", k=4)
     for name, encoder in (("finetune", path / "mamp"), ("scratch", tiny.ENCODER)):
         tiny.tiny_finetune(**common, out=path / name, encoder=encoder, training=replace(tiny.FINETUNE, epochs=2))
+    for part in ("train", "test"):
+        evaluate(path / "finetune", **common, part=part, out=path / f"evaluate-{part}")
+    summands = [path / "finetune", path / "linear", path / "evaluate-test"]
+    ensemble(summands, weights=[0.5, 1.0, 2.0], scores="softmax", out=path / "ensemble")
     return path
 
 
@@ -67,6 +73,7 @@ def test_fine_tuning_is_compared_with_training_from_scratch(folder: Path, tmp_pa
 
 
 ALL = ("knn", "linear-untrained", "mamp", "linear", "mae", "hacm")
+SCORED = ("finetune", "evaluate-train", "evaluate-test", "ensemble")
 
 
 def page_of(folder: Path, out: Path, *names: str, clips: int = 1) -> str:
@@ -81,7 +88,7 @@ def page(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def copies(folder: Path, tmp_path: Path) -> Path:
     """The runs, to damage."""
-    for name in ALL:
+    for name in (*ALL, *SCORED):
         shutil.copytree(folder / name, tmp_path / name)
     return tmp_path
 
@@ -100,10 +107,42 @@ def test_every_result_stands_on_the_page_beside_chance(folder: Path, page: str) 
     best = RunFolder(folder / "linear").read_result()["best_epoch"]
     assert f"epoch {best['epoch']} of 3: {best['correct']} / 8" in text
     assert "chance, 1 / 3 = 33.3 %" in text
-    assert "largest class, <script>alert(1)</script>, 3 / 8 = 37.5 %" in text
+    assert "largest class of these clips, <script>alert(1)</script>, 3 / 8 = 37.5 %" in text
     assert "4-NN vote" in text
     data = SkeletonSet.open(folder / "set")
     assert all(data.split_hash("xsub", part) in text for part in ("train", "test"))
+
+
+def test_evaluations_and_sums_are_shown_as_other_runs(folder: Path, tmp_path: Path) -> None:
+    page = page_of(folder, tmp_path, *SCORED)
+    text = Elements(page).text
+    for name in SCORED:
+        result = RunFolder(folder / name).read_result()
+        for counted in (result, *result["per_class"]):
+            assert f"{counted['correct']} / {counted['seen']} = {100 * counted['accuracy']:.1f} %" in text
+        assert result["command"] in text
+    assert "generated, xsub: 8 test clips" in text
+    assert "generated, xsub: 12 training clips" in text
+    assert "evaluate, finetune head, classifier of finetune (evaluate-test)" in text
+    assert "sum of softmax, 3 runs (ensemble)" in text
+    alone = RunFolder(folder / "linear").read_result()
+    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index("ensemble adds up") :])[1:4]
+    told = [(Elements(row).text, weight) for row, weight in zip(rows, ("0.5", "1", "2"), strict=True)]
+    for (shown, weight), name in zip(told, ("finetune", str(folder / "linear"), "evaluate-test"), strict=True):
+        assert shown.startswith(name + weight)
+    assert f"{alone['correct']} / 8" in rows[1]
+    for name in ("evaluate-train (evaluate)", "ensemble (ensemble)"):
+        assert name in text[text.index("Confusions") :]
+    assert "no evaluate run" not in text
+    assert "no ensemble run" not in text
+
+
+def test_a_folder_of_several_seeds_stands_for_its_runs(folder: Path, copies: Path, tmp_path: Path) -> None:
+    several = tmp_path / "several"
+    shutil.copytree(copies / "linear", several / "seed-0")
+    shutil.copytree(copies / "linear-untrained", several / "seed-10")
+    text = Elements(page_of(copies, tmp_path, "several", "knn")).text
+    assert "maskel report: several/seed-0, several/seed-10, knn" in text
 
 
 def test_names_of_others_are_text_not_elements(page: str) -> None:
@@ -137,14 +176,14 @@ def poisoned(value: Any) -> Any:
 
 
 def test_no_word_of_a_run_becomes_an_element(copies: Path, tmp_path: Path) -> None:
-    for name in ALL:
+    for name in (*ALL, *SCORED):
         config, result = copies / name / "config.yaml", copies / name / RESULT
         config.write_text(yaml.safe_dump(poisoned(RunFolder(copies / name).read_config())))
         result.write_text(json.dumps(poisoned(RunFolder(copies / name).read_result())))
         table = copies / name / PREDICTIONS
         if table.exists():
             table.write_text(table.read_text().replace("kick", HOSTILE))
-    elements = Elements(page_of(copies, tmp_path))
+    elements = Elements(page_of(copies, tmp_path, *ALL, *SCORED))
     assert not {"script", "img"} & set(elements.tags)
     assert not any(name.startswith("on") for name in elements.attributes)
     assert elements.text.count("<script>alert(3)</script>") > 10
@@ -355,6 +394,13 @@ def test_a_damaged_result_is_said(copies: Path, tmp_path: Path, content: str) ->
     text = Elements(page_of(copies, tmp_path)).text
     assert re.search(r"linear: .*result\.json", text)
     assert "linear-untrained" in text
+
+
+def test_a_sum_of_nothing_is_said(copies: Path, tmp_path: Path) -> None:
+    for damage in ({"runs": 3}, {"runs": [{"run": "a"}]}, {"runs": [{"run": "a", "weight": "x"}]}):
+        change(copies / "ensemble", **damage)
+        text = Elements(page_of(copies, tmp_path, "ensemble", "finetune")).text
+        assert "ensemble: its result.json is not what maskel ensemble writes" in text
 
 
 def test_what_pre_training_adds_is_said_both_ways(copies: Path, tmp_path: Path) -> None:

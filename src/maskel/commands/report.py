@@ -14,7 +14,8 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
     What a run does not provide is named on the page and does not stop the report. Equal run folders give equal pages.
 
     Args:
-        runs: Run folders of pretrain, linear, finetune and knn, in any mix and order.
+        runs: Run folders of pretrain, linear, finetune, knn, evaluate and ensemble, in any mix and order; a folder of
+            several seeds stands for its runs.
         out: The HTML file; an earlier one is replaced.
         clips: Test clips to draw with each pre-trained method, 0 or more.
 

@@ -1,13 +1,16 @@
 """``maskel reproduce``: a method on a benchmark by every protocol, beside the published numbers."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from statistics import mean
+from typing import Any, Literal
 
 from rich.console import Console
 
-from maskel.commands.results import markdown_table
+from maskel.commands.results import markdown_table, spread
+from maskel.commands.seeds import seed_folders
+from maskel.configuration import Options, merge, read_recipe, shipped_recipes
 from maskel.datasets import SOURCES
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
@@ -16,25 +19,36 @@ from maskel.methods import METHODS
 from maskel.published import PROTOCOLS, PUBLISHED
 from maskel.training import distributed
 from maskel.training.engine import Stopped
+from maskel.training.labelled import choose_labelled
+from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
 from maskel.training.run import CONFIG, RunFolder, refuse_other_options
 
 Scale = Literal["published", "small"]
-"""``published``, or the size of the recipe ``small``, to try everything out."""
+"""``published``; or ``small``, the size of that recipe for a few epochs, to try everything out."""
 
 _STAGES: dict[str, tuple[str, ...]] = {
     "pretrain": ("pretrain",),
     "linear": ("linear",),
     "finetune": ("finetune",),
-    "semi_1": ("finetune", "--config", "semi_1"),
-    "semi_10": ("finetune", "--config", "semi_10"),
+    "semi_1": ("finetune", "semi_1"),
+    "semi_10": ("finetune", "semi_10"),
     "knn": ("knn",),
 }
+"""A command, and the recipes of the protocol."""
+_BATCH_SIZES = {
+    "pretrain": AdamWTraining.batch_size,
+    "linear": SGDTraining.batch_size,
+    "finetune": FinetuneTraining.batch_size,
+}
+"""Of the commands that train, where no recipe says another."""
+_FEW_LABELS = ("semi_1", "semi_10")
+_RUNS = 5
+"""Of few labels, as published: which clips are labelled makes a difference."""
 TABLE, REPORT = "results.md", "report.html"
 
 
 def reproduce(
     run_command: Callable[[Sequence[str]], object],
-    recipes: Sequence[str],
     method: str,
     benchmark: str,
     data: Path,
@@ -45,45 +59,69 @@ def reproduce(
 ) -> str:
     """Pre-train, then evaluate by linear probe, fine-tuning, 1 % and 10 % of the labels, and nearest neighbours.
 
-    Called again with the same options it skips what is finished and goes on with what was stopped.
+    Called again with the same options it skips what is finished and goes on with what was stopped. At the published
+    size, 1 % and 10 % of the labels are run with five seeds each, as published. A batch that is larger than the clips
+    there are is cut to them.
 
     Args:
         run_command: Runs one ``maskel`` command line.
-        recipes: Names of the recipes that exist.
         method: ``mamp``, ``mae`` or ``hacm``.
         benchmark: The recipe of a benchmark, ``ntu60_xsub`` for example.
         data: The prepared set.
         out: A folder for all runs, the table ``results.md`` and the page ``report.html``.
-        scale: ``published``, or ``small`` to try everything out; its numbers do not compare with published ones.
-        seed: Of everything.
+        scale: ``published``; or ``small``, a small model for a few epochs, to try everything out: its numbers do not
+            compare with published ones.
+        seed: Of everything; the first of five for few labels.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         The table in Markdown.
 
     Raises:
-        InputError: If there are no such recipes, the set does not have the benchmark, or ``out`` holds something else.
+        InputError: If there are no such recipes, the set does not have the benchmark, or ``out`` holds something else
+            or is in use by another process.
         Stopped: After Ctrl-C or SIGTERM; the state is saved.
     """
     source, _, split = benchmark.rpartition("_")
-    if method not in METHODS or source not in SOURCES or benchmark not in recipes:
-        benchmarks = ", ".join(name for name in recipes if name.rpartition("_")[0] in SOURCES)
+    shipped = shipped_recipes()
+    if method not in METHODS or source not in SOURCES or benchmark not in shipped:
+        benchmarks = ", ".join(name for name in sorted(shipped) if name.rpartition("_")[0] in SOURCES)
         known = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {benchmarks}"
         raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {known}")
-    sizes = tuple(len(SkeletonSet.open(data).split(split, part)) for part in ("train", "test"))
+    clips = SkeletonSet.open(data)
+    sizes = tuple(len(clips.split(split, part)) for part in ("train", "test"))
     world = distributed.start(device)
     _open(out, {"method": method, "benchmark": benchmark, "data": str(data), "scale": scale, "seed": seed}, world.leads)
-    special = f"{method}_{benchmark}"  # where a method's authors changed the benchmark's settings
-    shared = ["--config", benchmark, *(["--config", special] if special in recipes else [])]
-    shared += [*(["--config", "small"] if scale == "small" else []), "--data", str(data), "--seed", str(seed)]
-    for name, (command, *options) in _STAGES.items():
-        what = ["--config", method] if name == "pretrain" else ["--encoder", str(out / "pretrain")]
-        _run_stage(run_command, [command, *what, *shared, "--device", device, *options], out / name, world.leads)
-    table = _table(method, benchmark, scale, sizes, out)
+    shared = [benchmark, f"{method}_{benchmark}"]  # the latter where a method's authors changed the settings
+    shared = [name for name in shared if name in shipped] + (["small", "few_epochs"] if scale == "small" else [])
+    seeds = ",".join(str(seed + run) for run in range(_RUNS))
+    notes = []
+    for name, (command, *protocol) in _STAGES.items():
+        recipes = [*([method] if command == "pretrain" else []), *shared, *protocol]
+        words = [command, *(word for recipe in recipes for word in ("--config", recipe)), "--data", str(data)]
+        words += ["--encoder", str(out / "pretrain")] if command != "pretrain" else []
+        several = name in _FEW_LABELS and scale == "published"
+        words += ["--seeds", f"[{seeds}]"] if several else ["--seed", str(seed)]
+        if command in _BATCH_SIZES:
+            batch, there_are = _batch_and_clips(command, recipes, clips, split)
+            if there_are < batch:
+                words += ["--training.batch_size", str(there_are)]
+                notes.append(f"{PROTOCOLS.get(name, name)}: batches of {there_are}, all clips, instead of {batch}.")
+        _run_stage(run_command, [*words, "--device", device], out / name, world.leads)
+    table = _table(method, benchmark, scale, sizes, notes, out)
     if world.leads:
         write_atomically(out / TABLE, table)
         run_command(["report", *(str(out / name) for name in _STAGES), "--out", str(out / REPORT)])
     return table
+
+
+def _batch_and_clips(command: str, recipes: Sequence[str], clips: SkeletonSet, benchmark: str) -> tuple[int, int]:
+    """Batch size of a stage by its recipes, and clips to fill it with."""
+    options: Options = {}
+    for name in recipes:
+        merge(options, read_recipe(name, command))
+    batch = options.get("training", {}).get("batch_size", _BATCH_SIZES[command])
+    return batch, len(choose_labelled(clips, benchmark, labels=options.get("labels", 1.0)).train)
 
 
 def _open(out: Path, config: dict[str, object], leads: bool) -> None:
@@ -104,8 +142,10 @@ def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str],
         console.print(f"{folder} is finished", markup=False)
         return
     where = "--resume" if run.has_state else "--out"
-    if leads and not run.has_state and folder.exists():  # stopped before anything was saved
-        shutil.rmtree(folder)
+    begun = run.has_state or seed_folders(folder)  # several seeds go on by themselves
+    if leads and not begun and folder.exists():  # stopped before anything was saved
+        with run.in_use():
+            shutil.rmtree(folder)
     distributed.meet()
     words = [*words, where, str(folder)]
     console.print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
@@ -116,24 +156,28 @@ def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str],
     distributed.meet()
 
 
-def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], out: Path) -> str:
+def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], notes: Sequence[str], out: Path) -> str:
     source, _, split = benchmark.rpartition("_")
-    rows = []
+    rows, known = [], []
     for name, protocol in (PROTOCOLS | {"knn": "1-NN"}).items():
-        result = RunFolder(out / name).read_result()
-        best = f"{100 * result['best_epoch']['accuracy']:.1f}" if "best_epoch" in result else "–"
-        known = PUBLISHED.get((method, benchmark, name))
-        told = f"{known} ({known.origin})" if known else "none published"
-        share = f"{100 * result['accuracy']:.1f}"
-        rows.append((protocol, f"{result['correct']} / {result['seen']}", share, best, told))
+        published = PUBLISHED.get((method, benchmark, name))
+        known += [published] if published else []
+        told = f"{published} ({published.origin})" if published else "none published"
+        rows.append((protocol, *_counted(RunFolder(out / name).read_result()), told))
     lines = markdown_table(("protocol", "here: correct / seen", "here, %", "best epoch, %", "published, %"), rows)
     expected = SOURCES[source].published.get(split)
     lines += ["", f"{method} on {benchmark}, {sizes[0]:,} training and {sizes[1]:,} test clips."]
     if scale != "published":
-        lines[-1] += f" The size is {scale}: the numbers do not compare with the published ones."
+        lines[-1] += f" The size is {scale}: the numbers do not compare with published ones."
     elif expected and expected != tuple(sizes):
         lines[-1] += f" Published numbers are of {expected[0]:,} and {expected[1]:,} clips and do not quite compare."
-    lines.append(
-        "Published numbers may be those of the best epoch on the test part; the result here is the last epoch's."
-    )
+    lines += [*notes, "The result here is the last epoch's.", *dict.fromkeys(published.how for published in known)]
     return "\n".join(lines) + "\n"
+
+
+def _counted(result: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Right answers, accuracy and the best epoch's, in percent; of several seeds each count, and the means."""
+    runs = result.get("seeds", [result])
+    right = f"{', '.join(str(run['correct']) for run in runs)} / {runs[0]['seen']}"
+    best = [100 * run["best_epoch"]["accuracy"] for run in runs if "best_epoch" in run]
+    return right, spread([100 * run["accuracy"] for run in runs], 1), f"{mean(best):.1f}" if best else "–"

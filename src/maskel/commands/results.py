@@ -239,7 +239,7 @@ def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> lis
 
 
 def _trained_cells(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) -> tuple[str, ...]:
-    losses = _spread([row.result["loss"] for row in group], 4)
+    losses = spread([row.result["loss"] for row in group], 4)
     return group[0].method, group[0].size, _differing(group, groups), _seeds(group), losses, _minutes(group)
 
 
@@ -254,7 +254,7 @@ def _cells(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) -> t
         _differing(group, groups),
         _seeds(group),
         right,
-        f"**{_spread([100 * accuracy for accuracy in _accuracies(group)], 1)}**",
+        f"**{spread([100 * accuracy for accuracy in _accuracies(group)], 1)}**",
         f"{100 * mean(best):.1f}" if best else "–",
         _minutes(group),
     )
@@ -289,5 +289,6 @@ def _minutes(group: Sequence[Measured]) -> str:
     return f"{mean(known):.2g}" if known and mean(known) < 10 else f"{mean(known):.0f}" if known else "–"
 
 
-def _spread(values: Sequence[float], digits: int) -> str:
+def spread(values: Sequence[float], digits: int) -> str:
+    """The mean, and behind ± the standard deviation (n - 1) where there are two values or more."""
     return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")

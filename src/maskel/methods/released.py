@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from maskel.configuration import read_recipe
 from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.masking import MotionAwareMasking
@@ -71,8 +72,6 @@ def _told(release: Release, name: str) -> dict[str, Any]:
         "decoder_depth": release.depth("decoder_blocks"),
     }
     if name == "hacm":  # its code ignores what it is told
-        from maskel.cli import read_recipe  # here, because the command line imports what it runs
-
         return told | read_recipe("hacm_released", "pretrain")["hacm"]
     told |= {
         "ratio": release.option("", "mask_ratio", 0.9),

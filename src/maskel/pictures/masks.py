@@ -149,6 +149,6 @@ def masks_of_runs(runs: Sequence[Run], clips: int) -> Markup:
         clip = f"{data.clips[position].name}, class {data.classes[data.labels[position]]}"
         name = f"{run.config['method']} ({run.name})"
         one = count_hidden(name, method, data, position, _OF_A_REPORT, 0)
-        found.setdefault((clip, *run.test), []).append(one)
+        found.setdefault((clip, *run.asked), []).append(one)
     parts += [mask_maps(clip, some) for (clip, *_), some in found.items()]
     return join(parts) if parts else paragraph("No pre-training run was given.", class_="missing")

@@ -14,7 +14,7 @@ from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, l
 from maskel.pictures.figures import reconstructions
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
 from maskel.pictures.masks import masks_of_runs
-from maskel.pictures.runs import TRAINED, Run
+from maskel.pictures.runs import SCORED, TRAINED, Run
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
 from maskel.training.run import PREDICTIONS
 
@@ -60,7 +60,7 @@ def curves(runs: Sequence[Run]) -> Markup:
             for few in (group[start : start + MOST_LINES] for start in range(0, len(group), MOST_LINES)):
                 name = counted_on(few) if few[0].answers else f"{few[0].name}, not finished"
                 parts += [element("h3", f"{title}, {name}"), _probes(few)]
-    return join(parts) if parts else paragraph("Nearest neighbours have no epochs.", class_="missing")
+    return join(parts) if parts else paragraph("None of these runs has epochs.", class_="missing")
 
 
 def _pretraining(run: Run) -> Markup:
@@ -88,7 +88,7 @@ def _pretraining(run: Run) -> Markup:
 def _probes(group: Sequence[Run]) -> Markup:
     losses, accuracies, faults = [], [], []
     for run in group:
-        name = f"{run.name} ({'untrained' if run.untrained else 'pre-trained'})"
+        name = f"{run.name} ({_start(run)})"
         try:
             rows = run.metrics()
             epochs, loss, accuracy = ([row[column] for row in rows] for column in ("epoch", "loss", "accuracy"))
@@ -107,18 +107,28 @@ def _probes(group: Sequence[Run]) -> Markup:
     return join((*faults, element("figure", element("div", *charts, class_="charts"), names)))
 
 
+def _start(run: Run) -> str:
+    """What training of a classifier began with."""
+    return "untrained" if run.untrained else "pre-trained"
+
+
 def confusions(runs: Sequence[Run]) -> Markup:
-    """The confusion matrix of every trained classifier, and its most confused pairs."""
+    """The confusion matrix of every run that scored clips, and its most confused pairs."""
     parts = []
     for run in runs:
-        if run.kind not in TRAINED:
+        if run.kind not in SCORED:
             continue
-        parts.append(element("h3", f"{run.name} ({'untrained' if run.untrained else 'pre-trained'})"))
+        told = _start(run) if run.kind in TRAINED else run.kind
+        parts.append(element("h3", f"{run.name} ({told})"))
         try:
             parts.append(_confusion(run))
         except InputError as fault:
             parts.append(missing(fault))
-    return join(parts) if parts else paragraph("No linear or fine-tuning run was given.", class_="missing")
+    return (
+        join(parts)
+        if parts
+        else paragraph("No run of linear, finetune, evaluate or ensemble was given.", class_="missing")
+    )
 
 
 def _confusion(run: Run) -> Markup:
@@ -126,9 +136,10 @@ def _confusion(run: Run) -> Markup:
         raise InputError(f"{run.name}: {run.unfinished}")
     classes = run.answers[0].classes
     counts = read_confusion(run.folder.path / PREDICTIONS, classes)
+    when = ", at the last epoch" if run.kind in TRAINED else ""
     caption = (
-        f"Rows: true class; columns: predicted class, at the last epoch. The stronger a cell, the larger its share of "
-        f"its row. {int(np.trace(counts))} of {int(counts.sum())} clips lie on the diagonal."
+        f"Rows: true class; columns: predicted class{when}. The stronger a cell, the larger its share of its row. "
+        f"{int(np.trace(counts))} of {int(counts.sum())} clips lie on the diagonal."
     )
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind="stable")[:10]

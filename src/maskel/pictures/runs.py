@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maskel.commands.pretrain import load_method
+from maskel.commands.seeds import seed_folders
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.masked import MaskedMethod
@@ -13,6 +14,13 @@ from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder
 
 TRAINED = {"linear": "Linear evaluation", "finetune": "Fine-tuning"}
 """Kinds of run that train a classifier, and what the page calls them."""
+SCORED = (*TRAINED, "evaluate", "ensemble")
+"""Kinds of run that leave one prediction for each clip."""
+
+_TOLD = {"method": "pretrain", "k": "knn", "head_dim": "finetune", "classifier": "evaluate", "runs": "ensemble"}
+"""Kinds of run by an option that only they have; linear has none of these."""
+_NEEDED = {"pretrain": ("data",), "evaluate": ("data", "classifier"), "ensemble": ("runs", "weights")}
+_FOLDER = "expected a run folder of maskel pretrain, linear, finetune, knn, evaluate or ensemble"
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Answers:
     """How one way of classifying did.
 
     Args:
-        way: ``linear``, ``finetune``, ``1-NN`` or ``20-NN vote``.
+        way: ``linear``, ``finetune``, ``1-NN``, ``20-NN vote``, ``evaluate`` or ``sum of logits``, for example.
         count: Over all test clips.
         classes: Class names.
         per_class: A count for each class.
@@ -65,18 +73,34 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class Summand:
+    """A run whose scores an ensemble adds up.
+
+    Args:
+        path: Its folder, as it was given.
+        weight: Of its scores.
+        count: What it gets right alone.
+    """
+
+    path: str
+    weight: float
+    count: Count
+
+
+@dataclass(frozen=True)
 class Run:
     """One run folder.
 
     Args:
         name: How the page calls it: the folder's name, or its path where two folders share a name.
         folder: The folder.
-        kind: ``pretrain``, ``linear``, ``finetune`` or ``knn``.
+        kind: ``pretrain``, ``linear``, ``finetune``, ``knn``, ``evaluate`` or ``ensemble``.
         config: Its options.
         result: What ``result.json`` holds; empty if the run is not finished.
         unfinished: Why there is no result, as part of a sentence about the run; empty if there is one.
-        answers: Of a trained classifier one, of a nearest-neighbour run two: 1-NN and the vote.
+        answers: Of a nearest-neighbour run two, 1-NN and the vote; of pre-training none; else one.
         best_epoch: Of a trained classifier the epoch with most right answers on the test part, and those.
+        summands: Of an ensemble the runs in it.
     """
 
     name: str
@@ -87,6 +111,7 @@ class Run:
     unfinished: str = ""
     answers: tuple[Answers, ...] = ()
     best_epoch: tuple[int, Count] | None = None
+    summands: tuple[Summand, ...] = ()
 
     @property
     def untrained(self) -> bool:
@@ -106,9 +131,14 @@ class Run:
         return path.parent if path.name == ENCODER else path
 
     @property
-    def test(self) -> tuple[str, ...]:
-        """What was asked: data set, benchmark and hash of the test part. Counts compare only where these agree."""
-        return self.about("data", "source"), self.about("benchmark"), self.about("split", "test", "hash")
+    def part(self) -> str:
+        """The part of the benchmark that was asked: ``test``, or ``train`` where a classifier was evaluated on it."""
+        return str(self.result.get("part", "test"))
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What was asked: data set, benchmark, part and hash of the part. Counts compare only where these agree."""
+        return self.about("data", "source"), self.about("benchmark"), self.part, self.about("split", self.part, "hash")
 
     def about(self, *keys: str) -> str:
         """What the result says under ``keys``, as text; ``not recorded`` where it says nothing."""
@@ -134,38 +164,42 @@ class Run:
 
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
-    """The runs in these folders, each once.
+    """The runs in these folders, each once; a folder of several seeds stands for its runs.
 
     Raises:
         InputError: If a folder is not a run folder.
     """
-    folders = list({path.resolve(): path for path in paths}.values())
-    names = [path.resolve().name for path in folders]
+    folders: dict[Path, Path] = {}
+    for path in paths:
+        folders |= {seed.resolve(): seed for seed in seed_folders(path).values() or [path]}
+    names = [_name(path) for path in folders]
     return [
-        _read(path, name if names.count(name) == 1 else str(path)) for path, name in zip(folders, names, strict=True)
+        _read(path, name if names.count(name) == 1 else str(path))
+        for path, name in zip(folders.values(), names, strict=True)
     ]
+
+
+def _name(path: Path) -> str:
+    """A folder's own name; that of the folder above it too where it is one of several seeds."""
+    return f"{path.parent.name}/{path.name}" if path in seed_folders(path.parent).values() else path.name
 
 
 def _read(path: Path, name: str) -> Run:
     folder = RunFolder(path)
     if not (path / CONFIG).is_file():
-        raise InputError(
-            f"{path}: expected a run folder of maskel pretrain, linear, finetune or knn; it has no {CONFIG}"
-        )
+        raise InputError(f"{path}: {_FOLDER}; it has no {CONFIG}")
     config = folder.read_config()
-    told = {"method": "pretrain", "k": "knn", "head_dim": "finetune"}  # by an option that only it has
-    kind = next((kind for option, kind in told.items() if option in config), "linear")
-    if "data" not in config or (kind != "pretrain" and "encoder" not in config):
-        raise InputError(
-            f"{path}: expected a run folder of maskel pretrain, linear, finetune or knn; its {CONFIG} is of none"
-        )
+    kind = next((kind for option, kind in _TOLD.items() if option in config), "linear")
+    if not all(option in config for option in _NEEDED.get(kind, ("data", "encoder"))):
+        raise InputError(f"{path}: {_FOLDER}; its {CONFIG} is of none")
     if not (path / RESULT).is_file():
         return Run(name, folder, kind, config, {}, f"it has no {RESULT}, so it is not finished")
     try:
         result = folder.read_result()
         if result["kind"] != kind:
             raise ValueError(f"it is of kind {result['kind']!r}")
-        return Run(name, folder, kind, config, result, "", _answers(kind, result), _best_epoch(kind, result))
+        answers, best = _answers(kind, result), _best_epoch(kind, result)
+        return Run(name, folder, kind, config, result, "", answers, best, _summands(kind, result))
     except InputError as fault:
         return Run(name, folder, kind, config, {}, str(fault))
     except (KeyError, TypeError, ValueError, OverflowError) as fault:
@@ -198,6 +232,10 @@ def _answers(kind: str, result: Mapping[str, Any]) -> tuple[Answers, ...]:
         return ()
     if kind in TRAINED:
         return (Answers.read(kind, result),)
+    if kind == "evaluate":
+        return (Answers.read(f"evaluate, {result['head']} head", result),)
+    if kind == "ensemble":
+        return (Answers.read(f"sum of {result['scores']}", result),)
     vote = result["vote"]
     return Answers.read("1-NN", result), Answers.read(f"{int(vote['k'])}-NN vote", vote)
 
@@ -207,3 +245,12 @@ def _best_epoch(kind: str, result: Mapping[str, Any]) -> tuple[int, Count] | Non
         return None
     best = result["best_epoch"]
     return int(best["epoch"]), Count(int(best["correct"]), int(result["seen"]))
+
+
+def _summands(kind: str, result: Mapping[str, Any]) -> tuple[Summand, ...]:
+    if kind != "ensemble":
+        return ()
+    return tuple(
+        Summand(str(one["run"]), float(one["weight"]), Count(int(one["correct"]), int(one["seen"])))
+        for one in result["runs"]
+    )

@@ -1,6 +1,6 @@
 """The report's tables: the result, what was run, accuracy per class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,36 @@ from maskel.pictures.runs import TRAINED, Answers, Count, Run
 _MAY_DIFFER = {"encoder", "data", "untrained", "device", "seed"}
 """Options that do not make a comparison with the untrained encoder unfair (encoders are compared by their sizes)."""
 
+_NONE = "No finished run that counts right answers was given."
+_WITHOUT = {
+    "knn": {"epochs"},
+    "evaluate": {"seed", "epochs"},
+    "ensemble": {"seed", "epochs", "minutes", "processes"},
+}
+"""What kinds of run do not have, so that nobody misses a record of it."""
+
 
 def same_test(runs: Sequence[Run]) -> list[list[Run]]:
     """Finished evaluations, those that counted on the same clips together."""
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         if run.answers:
-            groups.setdefault(run.test, []).append(run)
+            groups.setdefault(run.asked, []).append(run)
     return list(groups.values())
 
 
 def counted_on(group: Sequence[Run]) -> str:
     """What a group was counted on."""
     run = group[0]
-    return f"{run.about('data', 'source')}, {run.about('benchmark')}: {run.about('split', 'test', 'size')} test clips"
+    size, part = run.about("split", run.part, "size"), "training" if run.part == "train" else run.part
+    return f"{run.about('data', 'source')}, {run.about('benchmark')}: {size} {part} clips"
 
 
 def results(runs: Sequence[Run]) -> Markup:
     """Right answers of every evaluation, beside the untrained encoder and chance."""
     groups = same_test(runs)
     if not groups:
-        return paragraph("No finished linear, fine-tuning or nearest-neighbour run was given.", class_="missing")
+        return paragraph(_NONE, class_="missing")
     parts: list[Markup] = []
     if len(groups) > 1:
         parts.append(paragraph("Runs that were counted on other clips do not compare; they have tables of their own."))
@@ -48,7 +57,7 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
     largest = Count(per_class[most].seen, answered[0][1].count.seen)
     told = [(answers.way, _weights(run, runs), str(answers.count)) for run, answers in answered]
     bars = [
-        Bar(f"{way}, {weights} ({run.name})", count, answers.count.share, run.untrained)
+        Bar(f"{way}, {weights} ({run.name})", count, answers.count.share, _outlined(run, runs))
         for (run, answers), (way, weights, count) in zip(answered, told, strict=True)
     ]
     rows = [
@@ -60,26 +69,54 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
         (
             bar_chart(bars, chance.share, largest.share),
             paragraph(
-                f"Filled: pre-trained encoder. Outlined: the encoder with random weights, or from scratch. Solid "
-                f"mark: chance, {chance} "
-                f"(one of {len(classes)} classes). Dashed mark: always naming the test part's largest class, "
-                f"{classes[most]}, {largest}.",
+                f"Outlined: the encoder with random weights, or from scratch; filled: everything else. Solid mark: "
+                f"chance, {chance} (one of {len(classes)} classes). Dashed mark: always naming the largest class of "
+                f"these clips, {classes[most]}, {largest}.",
                 class_="note",
             ),
-            table(("run", "evaluation", "encoder", "result: correct / seen", "best epoch on the test part"), rows),
+            table(("run", "evaluation", "of", "result: correct / seen", "best epoch on the test part"), rows),
             paragraph(
                 "A trained classifier's result is that of its last epoch. The best epoch was chosen by looking at the "
-                "test part; it is shown because some papers report it, and it is not the result. Nearest neighbours "
-                "have no epochs.",
+                "test part; it is shown because some papers report it, and it is not the result. What trains nothing "
+                "has no epochs.",
                 class_="note",
             ),
             _against_untrained(group, runs),
+            *(_sum(run, runs) for run in ordered if run.summands),
         )
     )
 
 
+def _sum(run: Run, runs: Sequence[Run]) -> Markup:
+    """What an ensemble adds up, and what each part of it gets right alone."""
+    rows = [(_name_at(one.path, runs), f"{one.weight:g}", _nowrap(one.count)) for one in run.summands]
+    return join((element("h4", f"{run.name} adds up"), table(("run", "weight", "alone: correct / seen"), rows)))
+
+
+def _run_at(path: str, runs: Sequence[Run]) -> Run | None:
+    """The run in a folder, or with a file in it; None where the page does not show it."""
+    places = {Path(path).resolve(), Path(path).resolve().parent}
+    return next((other for other in runs if other.folder.path.resolve() in places), None)
+
+
+def _name_at(path: str, runs: Sequence[Run]) -> str:
+    """How the page calls the run at a path."""
+    found = _run_at(path, runs)
+    return found.name if found else path
+
+
+def _outlined(run: Run, runs: Sequence[Run]) -> bool:
+    """Whether a run is a baseline, or evaluates one that the page shows."""
+    asked = _run_at(str(run.config["classifier"]), runs) if run.kind == "evaluate" else run
+    return asked is not None and asked.untrained
+
+
 def _weights(run: Run, runs: Sequence[Run]) -> str:
-    """Whose encoder was evaluated."""
+    """Whose encoder, classifier or scores were asked."""
+    if run.kind == "evaluate":
+        return f"classifier of {_name_at(str(run.config['classifier']), runs)}"
+    if run.kind == "ensemble":
+        return f"{len(run.summands)} runs"
     if run.kind == "finetune" and run.untrained:
         return "from scratch"
     known = {other.folder.path.resolve(): other for other in runs if other.kind == "pretrain"}
@@ -88,18 +125,18 @@ def _weights(run: Run, runs: Sequence[Run]) -> str:
     return f"untrained, sizes of {source}" if run.untrained else f"pre-trained, {source}"
 
 
-def _best(run: Run) -> str:
+def _best(run: Run) -> Markup:
     if run.best_epoch is None:
-        return "–"
+        return Markup("–")
     epoch, count = run.best_epoch
-    return f"epoch {epoch} of {run.about('epochs')}: {count}"
+    return join((f"epoch {epoch} of {run.about('epochs')}: ", _nowrap(count)))
 
 
 def _against_untrained(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
     sizes = {run.folder.path.resolve(): run.sizes for run in runs if run.kind == "pretrain"}
     lines = []
     for run in group:
-        if run.untrained:
+        if run.untrained or "encoder" not in run.config:
             continue
         baselines = [other for other in group if other.untrained and other.kind == run.kind]
         if not baselines:
@@ -146,19 +183,19 @@ def what_was_run(runs: Sequence[Run]) -> Markup:
 
 def _provenance(finished: Sequence[Run], runs: Sequence[Run]) -> list[tuple[object, ...]]:
     def row(name: str, *keys: str) -> tuple[object, ...]:
-        return (name, *(run.about(*keys) for run in finished))
+        return (name, *("–" if name in _WITHOUT.get(run.kind, ()) else run.about(*keys) for run in finished))
 
     return [
         ("kind", *(run.kind for run in finished)),
-        ("method or encoder", *(_method(run, runs) for run in finished)),
+        ("method, or what was asked", *(_method(run, runs) for run in finished)),
         row("data", "data", "source"),
         ("data options", *(_options(run) for run in finished)),
         row("joint layout", "data", "layout"),
         row("benchmark", "benchmark"),
         ("training part", *(_part(run, "train") for run in finished)),
         ("test part", *(_part(run, "test") for run in finished)),
-        ("seed", *(run.config.get("seed", "not recorded") for run in finished)),
-        ("epochs", *("–" if run.kind == "knn" else run.about("epochs") for run in finished)),
+        row("seed", "config", "seed"),
+        row("epochs", "epochs"),
         ("last epoch's training loss", *(run.about("loss") if run.kind == "pretrain" else "–" for run in finished)),
         row("minutes", "minutes"),
         row("processes", "processes"),
@@ -176,8 +213,12 @@ def _method(run: Run, runs: Sequence[Run]) -> str:
 
 
 def _options(run: Run) -> str:
-    options = run.about("data", "options")
-    return "none" if options == "{}" else options
+    """What a set was prepared with, but for what is empty or off."""
+    about = run.result.get("data")
+    options = about.get("options") if isinstance(about, Mapping) else None
+    if not isinstance(options, Mapping):
+        return "not recorded"
+    return ", ".join(f"{name} {value}" for name, value in options.items() if value) or "none"
 
 
 def _release(run: Run) -> str:
@@ -196,7 +237,7 @@ def per_class(runs: Sequence[Run]) -> Markup:
     """Right answers of every class, one column per evaluation."""
     groups = same_test(runs)
     if not groups:
-        return paragraph("No finished linear, fine-tuning or nearest-neighbour run was given.", class_="missing")
+        return paragraph(_NONE, class_="missing")
     parts: list[Markup] = []
     for group in groups:
         answered = [(run, answers) for run in group for answers in run.answers]
@@ -214,4 +255,9 @@ def per_class(runs: Sequence[Run]) -> Markup:
 
 
 def _of_class(answers: Answers, label: int) -> Markup:
-    return element("span", answers.per_class[label] if label < len(answers.per_class) else "–", class_="count")
+    return _nowrap(answers.per_class[label] if label < len(answers.per_class) else "–")
+
+
+def _nowrap(count: object) -> Markup:
+    """A count that stays on one line."""
+    return element("span", count, class_="count")

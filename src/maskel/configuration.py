@@ -1,0 +1,86 @@
+"""Recipes: YAML files with options, merged in order, of which a command reads the plain part and its own section."""
+
+from collections.abc import Collection, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from maskel.errors import InputError
+from maskel.files import read_yaml
+
+RECIPES = Path(__file__).parent / "recipes"
+WITH_RECIPES = ("pretrain", "linear", "knn", "finetune")
+"""Commands that read recipes; a recipe may hold a section for each (``view`` is an option's name as well)."""
+
+Options = dict[str, Any]
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Every recipe that comes with maskel, by name."""
+    return {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
+
+
+def read_recipe(name: str, command: str) -> Options:
+    """A recipe's options for ``command``: the plain ones, and those of the command's own section.
+
+    Args:
+        name: A YAML file, or the name of a recipe that ships with maskel.
+        command: For whom.
+
+    Raises:
+        InputError: If there is no such recipe, or it is not a YAML mapping.
+    """
+    path = Path(name)
+    if not path.is_file():
+        shipped = shipped_recipes()
+        if name not in shipped:
+            raise InputError(f"no file and no recipe is called {name!r}; recipes are {', '.join(shipped)}")
+        path = shipped[name]
+    try:
+        content = read_yaml(path) or {}
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{path}: not a YAML file ({fault})") from fault
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise InputError(f"{path}: expected a mapping of option names to values")
+    plain = {key: value for key, value in content.items() if key not in WITH_RECIPES}
+    own = content.get(command) or {}
+    if not isinstance(own, dict):
+        raise InputError(f"{path}: expected a mapping under {command!r}")
+    merge(plain, own)
+    return plain
+
+
+def merge(into: Options, new: Options) -> None:
+    """Overwrite ``into`` with what ``new`` holds, mapping by mapping."""
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = deepcopy(value)
+
+
+def merge_recipes(
+    names: Sequence[str], command: str, options: Collection[str], groups: Collection[str], resumed: bool = False
+) -> Options:
+    """The options that several recipes give a command together; later recipes overwrite earlier ones.
+
+    Args:
+        names: As `read_recipe` takes them, in order.
+        command: For whom.
+        options: Every option that the command has; of ``training.epochs`` the first part.
+        groups: Those of them that hold options in turn.
+        resumed: Whether the first is that of a run to go on with.
+
+    Raises:
+        InputError: If a recipe cannot be read, or holds what the command has no option for.
+    """
+    merged: Options = {}
+    for name in names:
+        recipe = read_recipe(name, command)
+        if unknown := [option for option in recipe if option not in options]:
+            what = f"is not a run of maskel {command}" if resumed and name == names[0] else "is no recipe for it"
+            raise InputError(f"{name} {what}: no option is called {unknown[0]!r}")
+        if flat := [option for option in groups if option in recipe and not isinstance(recipe[option], dict)]:
+            raise InputError(f"{name}: expected a mapping of options under {flat[0]!r}, found {recipe[flat[0]]!r}")
+        merge(merged, recipe)
+    return merged
