@@ -250,6 +250,13 @@ def test_a_wrong_option_is_named_in_one_line(arguments: list[str], named: str, r
     assert text.count("\n") == 1
 
 
+def test_what_draws_nothing_has_no_seeds(run: Run) -> None:
+    code, text = run("evaluate", "--classifier=x", "--data=y", "--seeds=2")
+    assert code == 2
+    assert "--seeds" in text
+    assert text.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -116,15 +116,17 @@ def _outcome(
     from maskel.commands.seeds import Seeds, run_seeds
 
     parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
-    resumable = "resume" in inspect.signature(function).parameters
+    parameters = inspect.signature(function).parameters
+    resumable = "resume" in parameters
     parser.add_function_arguments(function, skip={"resume", "options"}, as_group=False)
     for method, its_class in methods.items():
         parser.add_class_arguments(its_class, method, skip={"encoder"}, instantiate=False)
-    parser.add_argument(
-        "--seeds",
-        type=Seeds | None,
-        help="run seeds 0 to N - 1, or those of a list such as [0,3], into OUT/seed-0, ...; again: goes on",
-    )
+    if "seed" in parameters:
+        parser.add_argument(
+            "--seeds",
+            type=Seeds | None,
+            help="run seeds 0 to N - 1, or those of a list such as [0,3], into OUT/seed-0, ...; again: goes on",
+        )
     with TemporaryDirectory(prefix="maskel-check-") as scratch:
         found, resume = _parse(parser, name, arguments, resumable, Path(scratch))
         options = vars(found)
@@ -135,7 +137,7 @@ def _outcome(
             config = {key: value for key, value in config.items() if key not in own} | {
                 found.method: options["options"]
             }
-        seeds = options.pop("seeds")
+        seeds = options.pop("seeds", None)
         if resume and seeds is not None:
             raise InputError("resume: several seeds go on by themselves; give their --out and leave --resume out")
         if seeds is not None and not options["check"]:

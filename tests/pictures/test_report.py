@@ -403,6 +403,12 @@ def test_a_sum_of_nothing_is_said(copies: Path, tmp_path: Path) -> None:
         assert "ensemble: its result.json is not what maskel ensemble writes" in text
 
 
+def test_a_sum_of_runs_that_no_path_can_name_is_shown(copies: Path, tmp_path: Path) -> None:
+    runs = [{"run": f"nowhere\0{number}", "weight": 1.0, "correct": 1, "seen": 2} for number in range(2)]
+    change(copies / "ensemble", runs=runs)
+    assert "ensemble adds up" in Elements(page_of(copies, tmp_path, "ensemble", "finetune")).text
+
+
 def test_what_pre_training_adds_is_said_both_ways(copies: Path, tmp_path: Path) -> None:
     change(copies / "linear", correct=3)
     change(copies / "linear-untrained", correct=5)

@@ -95,7 +95,11 @@ def _sum(run: Run, runs: Sequence[Run]) -> Markup:
 
 def _run_at(path: str, runs: Sequence[Run]) -> Run | None:
     """The run in a folder, or with a file in it; None where the page does not show it."""
-    places = {Path(path).resolve(), Path(path).resolve().parent}
+    try:
+        place = Path(path).resolve()
+    except (OSError, RuntimeError, ValueError):  # a run from someone else may name anything
+        return None
+    places = {place, place.parent}
     return next((other for other in runs if other.folder.path.resolve() in places), None)
 
 
