@@ -145,6 +145,14 @@ def test_a_folder_of_several_seeds_stands_for_its_runs(folder: Path, copies: Pat
     assert "maskel report: several/seed-0, several/seed-10, knn" in text
 
 
+def test_the_share_of_the_labels_is_named(copies: Path, tmp_path: Path) -> None:
+    config = copies / "finetune" / "config.yaml"
+    config.write_text(config.read_text().replace("labels: 1.0", "labels: 0.07"))
+    text = Elements(page_of(copies, tmp_path, "finetune", "linear")).text
+    assert text.count("finetune, 7 % of the labels, ") == 2  # beside a bar and over a column
+    assert "linear, pre-trained" in text
+
+
 def test_names_of_others_are_text_not_elements(page: str) -> None:
     elements = Elements(page)
     assert elements.text.count("<script>alert(1)</script>") > 3

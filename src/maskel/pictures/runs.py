@@ -49,7 +49,7 @@ class Answers:
     """How one way of classifying did.
 
     Args:
-        way: ``linear``, ``finetune``, ``1-NN``, ``20-NN vote``, ``evaluate`` or ``sum of logits``, for example.
+        way: ``linear``, ``finetune, 1 % of the labels``, ``1-NN``, ``20-NN vote`` or ``sum of logits``, for example.
         count: Over all test clips.
         classes: Class names.
         per_class: A count for each class.
@@ -198,7 +198,7 @@ def _read(path: Path, name: str) -> Run:
         result = folder.read_result()
         if result["kind"] != kind:
             raise ValueError(f"it is of kind {result['kind']!r}")
-        answers, best = _answers(kind, result), _best_epoch(kind, result)
+        answers, best = _answers(kind, result, config.get("labels")), _best_epoch(kind, result)
         return Run(name, folder, kind, config, result, "", answers, best, _summands(kind, result))
     except InputError as fault:
         return Run(name, folder, kind, config, {}, str(fault))
@@ -227,11 +227,12 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     return method, clips, seed
 
 
-def _answers(kind: str, result: Mapping[str, Any]) -> tuple[Answers, ...]:
+def _answers(kind: str, result: Mapping[str, Any], labels: object) -> tuple[Answers, ...]:
     if kind == "pretrain":
         return ()
     if kind in TRAINED:
-        return (Answers.read(kind, result),)
+        part = f", {100 * labels:g} % of the labels" if isinstance(labels, float) and labels != 1 else ""
+        return (Answers.read(kind + part, result),)
     if kind == "evaluate":
         return (Answers.read(f"evaluate, {result['head']} head", result),)
     if kind == "ensemble":
