@@ -114,7 +114,7 @@ def device_full(patch: pytest.MonkeyPatch) -> None:
 
     def hooked(self: SkeletonSet, device: torch.device) -> None:
         with patch.context() as inside:
-            inside.setattr(torch, "zeros", no_room)
+            inside.setattr(torch, "empty", no_room)
             keep(self, device)
 
     patch.setattr(SkeletonSet, "keep_on", hooked)
@@ -379,7 +379,7 @@ FAULTS = [
     Fault(
         "a report of what is no run",
         "report set",
-        "maskel report: set: expected a run folder of maskel pretrain, linear, finetune or knn; it has no config.yaml",
+        "maskel report: set: expected a run folder of maskel pretrain, linear, finetune, knn, evaluate or ensemble; it has no config.yaml",
     ),
     Fault(
         "a loss that is not finite",
