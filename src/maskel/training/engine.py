@@ -165,8 +165,9 @@ def fit(
             ended = step + 1 == steps and ((epoch + 1) % training.save_epochs == 0 or epoch + 1 == training.epochs)
             if ended or (training.save_steps and state.step % training.save_steps == 0):
                 save()
-            if _anyone(stop.is_set(), world) and state.step < training.epochs * steps:
-                save()
+            if _anyone(stop.is_set(), world):  # after the last step too: what would follow this run must not start
+                if saved < state.step:
+                    save()
                 raise Stopped(f"stopped after step {state.step}; go on with --resume {run.path}")
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
 
