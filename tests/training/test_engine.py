@@ -310,6 +310,16 @@ def test_the_learning_rate_moves_with_every_step(prepared: Path, tmp_path: Path)
     assert rates == [tiny.TRAINING.learning_rate(epoch + 2 / 3) for epoch in range(3)]
 
 
+@pytest.mark.parametrize(("epochs", "said"), [(1, True), (2, False)])
+def test_a_warm_up_that_never_ends_is_named(
+    epochs: int, said: bool, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = replace(tiny.TRAINING, epochs=epochs, warmup_epochs=1.0)
+    for check in (True, False):
+        tiny.tiny_pretrain(prepared, tmp_path / "run", training=training, check=check)
+        assert ("1 epochs end within the 1 of the warm-up" in capsys.readouterr().err) is said
+
+
 @methods
 def test_biases_and_norms_have_no_weight_decay(name: str) -> None:
     method = tiny.tiny_method(name)

@@ -123,8 +123,7 @@ def fit(
                 f"{saved} is lost; make room and go on with --resume {run.path}"
             ) from fault
 
-    if training.precision == "bf16" and not multiplies_bf16(world.device):
-        tell("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
+    _advise(training, world)
     with (
         run.in_use() if world.leads else nullcontext(),
         _deterministic(training.deterministic),
@@ -138,20 +137,11 @@ def fit(
             clips = batches.step_clips(epoch, step)
             rate = training.learning_rate(epoch + step / steps)
             sums = _gradients(forward, batches, clips, epoch, training, world, method, exchange)
-            gradients = [p.grad for p in method.parameters() if p.grad is not None]
-            torch._foreach_div_(gradients, sums["weight"])
-            size = float(torch.stack(torch._foreach_norm(gradients)).norm())
-            if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
+            if not _update(method, optimizer, training, sums, rate):
                 whole = all(bool(value.isfinite().all()) for value in method.state_dict().values())
                 if whole:
                     save()
                 raise _not_finite(state.step, epoch, rate, sums["loss"], run, whole, len(clips), name_clips(clips[:8]))
-            if 0 < training.clip_grad < size:
-                torch._foreach_mul_(gradients, training.clip_grad / size)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group.get("scale", 1.0)  # layer decay
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
             for name, value in sums.items():
                 state.totals[name] = state.totals.get(name, 0.0) + value
             state.step += 1
@@ -178,6 +168,7 @@ def try_steps(method: Method, batches: Batches, training: Training, world: World
     Raises:
         TrainingError: If a loss is not finite.
     """
+    _advise(training, world)
     optimizer = training.optimizer(method)
     forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
     seconds = []
@@ -186,11 +177,8 @@ def try_steps(method: Method, batches: Batches, training: Training, world: World
             started = time.perf_counter()
             clips = batches.step_clips(0, step % batches.steps_per_epoch)
             sums = _gradients(forward, batches, clips, 0, training, world, method.train(), exchange)
-            if not math.isfinite(sums["loss"]):
-                raise TrainingError(f"the loss is not finite at step {step} of the check")
-            torch._foreach_div_([p.grad for p in method.parameters() if p.grad is not None], sums["weight"])
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            if not _update(method, optimizer, training, sums, training.lr):
+                raise TrainingError(f"the loss or gradient is not finite at step {step} of the check")
             if world.device.type == "cuda":
                 torch.cuda.synchronize(world.device)
             seconds.append(time.perf_counter() - started)
@@ -241,6 +229,35 @@ def _gradients(
             means = torch.stack([logged[name].double() for name in names])
             sums += torch.where(torch.arange(len(names), device=means.device) == 1, 1.0, means) * weight
     return dict(zip(names, add_up(sums).tolist(), strict=True))
+
+
+def _update(
+    method: Method, optimizer: torch.optim.Optimizer, training: Training, sums: dict[str, float], rate: float
+) -> bool:
+    """Turn summed gradients into means and take the step; False, and no weight changed, if something is not finite."""
+    gradients = [p.grad for p in method.parameters() if p.grad is not None]
+    torch._foreach_div_(gradients, sums["weight"])
+    size = float(torch.stack(torch._foreach_norm(gradients)).norm())
+    if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
+        return False
+    if 0 < training.clip_grad < size:
+        torch._foreach_mul_(gradients, training.clip_grad / size)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("scale", 1.0)  # layer decay
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return True
+
+
+def _advise(training: Training, world: World) -> None:
+    """Say what is allowed and hardly meant."""
+    if training.precision == "bf16" and not multiplies_bf16(world.device):
+        tell("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
+    if training.epochs <= training.warmup_epochs:
+        tell(
+            f"training: {training.epochs} epochs end within the {training.warmup_epochs:g} of the warm-up: the "
+            f"learning rate never reaches {training.lr:g}; give fewer warmup_epochs"
+        )
 
 
 def _end_epoch(state: _State, epoch: int, rate: float, method: Method, after_epoch: Callable[[], Row] | None) -> None:
