@@ -1,7 +1,6 @@
 """``maskel pretrain``: learn an encoder from unlabelled clips."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, SingleBody, part
 from maskel.training.optim import AdamWTraining
 from maskel.training.precision import resolved
-from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run
+from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run, options_of
 from maskel.transforms import TrainView
 
 
@@ -65,19 +64,8 @@ def pretrain(
         TrainingError: If a loss is not finite.
     """
     options = method_options(method, options or {})
-    config = {
-        "data": str(data),
-        "method": method,
-        "benchmark": benchmark,
-        method: options,
-        "encoder": asdict(encoder),
-        "view": asdict(view),
-        "single_body": single_body,
-        "training": asdict(training),
-        "seed": seed,
-        "device": device,
-        "resident": resident,
-    }
+    kept = options_of(pretrain, locals())
+    config = {method if name == "options" else name: value for name, value in kept.items()}
     clips = SkeletonSet.open(data)
     positions = part(clips, benchmark, "train")
     model = _build(method, clips, encoder, options, seed)
