@@ -14,7 +14,7 @@ import tiny
 from maskel import cli
 from maskel.configuration import WITH_RECIPES, read_recipe, shipped_recipes
 from maskel.models.encoder import EncoderConfig
-from maskel.training.loading import ClipBatches
+from maskel.training.loading import MicroBatches
 from maskel.training.run import RunFolder
 
 TINY = [
@@ -71,14 +71,14 @@ def test_the_saved_config_is_a_config_that_saves_itself(run: Run, prepared: Path
 
 
 def test_resume_needs_the_run_only(run: Run, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = ClipBatches.load
+    take = MicroBatches.take
 
-    def stop(self: ClipBatches, epoch: int, clips: Any) -> Any:
+    def stop(self: MicroBatches) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        return load(self, epoch, clips)
+        return take(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ClipBatches, "load", stop)
+        patched.setattr(MicroBatches, "take", stop)
         code, text = run("pretrain", "--data", prepared, "--out", tmp_path / "a", "--mamp.tau=0.6", *TINY)
     assert code == 130
     assert f"stopped after step 1; go on with --resume {tmp_path / 'a'}" in text

@@ -299,7 +299,7 @@ def _synthesize(arguments: Sequence[str]) -> None:
 def _demo(arguments: Sequence[str]) -> None:
     from maskel.commands.demo import demo
 
-    page = demo(main, **_options("demo", demo, arguments))
+    page = demo(_run_within, **_options("demo", demo, arguments))
     _say(f"report: {page.resolve()}")
 
 

@@ -63,7 +63,7 @@ def pretrain(
         InputError: If data, options and model do not fit each other.
         TrainingError: If a loss is not finite.
     """
-    options = _all_options(method, options or {})
+    options = method_options(method, options or {})
     kept = options_of(pretrain, locals())
     config = {method if name == "options" else name: value for name, value in kept.items()}
     clips = SkeletonSet.open(data)
@@ -128,8 +128,12 @@ def load_method(run: RunFolder) -> MaskedMethod:
     return method.eval()
 
 
-def _all_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A method's options with the defaults of its constructor."""
+def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's options with the defaults of its constructor.
+
+    Raises:
+        InputError: If there is no such method or option.
+    """
     if name not in METHODS:
         raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
     known = {entry.name: entry.default for entry in signature(METHODS[name]).parameters.values()}

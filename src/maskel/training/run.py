@@ -22,7 +22,7 @@ import torch
 import maskel
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import read_json, read_text, read_yaml, write_atomically, yaml_text
+from maskel.files import read_json, read_text, read_yaml, refuse_unwritable, write_atomically, yaml_text
 from maskel.training.distributed import World, meet, tell
 from maskel.training.state import read_state, write_state
 
@@ -286,15 +286,17 @@ def _next_free(runs: Path, kind: str) -> Path:
 
 
 def refuse_taken(out: Path | None) -> None:
-    """Refuse a run folder that holds something already.
+    """Refuse a run folder that holds something already, or cannot be written.
 
     Raises:
-        InputError: If it does.
+        InputError: If it does, or cannot.
     """
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         unfinished = (out / CONFIG).is_file() and not (out / RESULT).is_file()
         resumable = f", or go on with --resume {out}" if unfinished else ""
         raise InputError(f"{out} exists and is not empty; choose another --out{resumable}")
+    if out is not None:
+        refuse_unwritable(out / CONFIG)
 
 
 def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: bool, world: World) -> RunFolder:
