@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 import tiny
+from maskel.commands.ensemble import ensemble
+from maskel.commands.evaluate import evaluate
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.results import read_results, results, without_paths
@@ -169,3 +171,38 @@ def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
     one, other = (write(tmp_path / name / "runs", result(0, 1)) for name in "ab")
     with pytest.raises(InputError, match="another run is called"):
         results([one, other])
+
+
+def test_evaluations_and_ensembles_say_what_was_trained(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for seed in range(2):
+        options = {"augment": False, "cache_features": True, "training": tiny.PROBE, "seed": seed, "labels": 0.5}
+        probe = linear(pretrained.path, prepared, out=runs / f"linear-{seed}", device="cpu", **options).path
+        evaluate(probe / "classifier.safetensors", prepared, out=runs / f"evaluated-{seed}", device="cpu")
+        evaluate(probe, prepared, part="train", out=runs / f"train-{seed}", device="cpu")
+        ensemble([probe, runs / f"evaluated-{seed}"], out=runs / f"sum-{seed}")
+    named = {row[0]: row[1:5] for row in rows(results([runs]))[2:]}
+    linear_on_half = "linear, 50 % of the labels"
+    encoder = named[linear_on_half][:2]
+    assert encoder[0] == "mamp"
+    assert set(named) == {
+        linear_on_half,
+        f"evaluate of {linear_on_half}",
+        f"evaluate of {linear_on_half} on the train part",
+        f"ensemble of {linear_on_half}",
+    }
+    assert named[f"evaluate of {linear_on_half}"] == named[linear_on_half] == [*encoder, "–", "0, 1"]
+    assert named[f"ensemble of {linear_on_half}"] == ["mamp + mamp", encoder[1], "–", "0, 1"]
+
+
+def test_a_list_of_labels_is_not_all_labels(tmp_path: Path) -> None:
+    listed = result(0, 4, config={"seed": 0, "labels": 1.0, "label_list": "list.csv"}, labels={"size": 3})
+    text = results([write(tmp_path / "a", result(0, 10), listed)])
+    assert {row[0] for row in rows(text)[2:]} == {"linear", "linear, 10 % of the labels"}
+
+
+def test_streams_are_named(tmp_path: Path) -> None:
+    bone = deepcopy(PRETRAINED)
+    bone["config"]["encoder"]["stream"] = "bone"  # type: ignore[index]
+    text = results([write(tmp_path / "a", result(0, 10), result(0, 9, pretraining=bone))])
+    assert [row[1] for row in rows(text)[2:]] == ["mamp", "mamp (bone)"]

@@ -54,6 +54,8 @@ def ensemble(
     for weight, one in zip(weights, found, strict=True):
         added += weight * _as(scores, one)
     total = Scores(first.names, first.labels, first.classes, added.astype(np.float32))
+    origins = [RunFolder(run).read_origin() for run in runs]
+    seeds = {origin.get("seed") for origin in origins}
     config = {"runs": [str(run) for run in runs], "weights": weights, "scores": scores}
     folder = RunFolder.create(out, "ensemble", config)
     total.write(folder)
@@ -62,9 +64,10 @@ def ensemble(
             "kind": "ensemble",
             "scores": scores,
             "runs": [
-                {"run": str(run), "weight": weight, **_accuracy(one)}
-                for run, weight, one in zip(runs, weights, found, strict=True)
+                {"run": str(run), "weight": weight, **_accuracy(one), "trained": origin}
+                for run, weight, one, origin in zip(runs, weights, found, origins, strict=True)
             ],
+            **({"seed": seeds.pop()} if len(seeds) == 1 else {}),
             **{name: about[name] for name in ("data", "benchmark", "split", "part") if name in about},
             "hash": total.hash,
             **total.count(len(total.names)),

@@ -2,11 +2,11 @@
 
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods.classifier import load_classifier
+from maskel.methods.classifier import CLASSIFIER, load_classifier
 from maskel.training import distributed, loading
 from maskel.training.precision import Precision, resolved
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
@@ -48,6 +48,7 @@ def evaluate(
     positions = loading.part(clips, benchmark, part)
     refuse_taken(out)
     model = load_classifier(classifier)
+    origin = _origin(classifier)
     require_fit(classifier, model.encoder, clips)
     if model.task.classes != clips.classes:
         raise InputError(
@@ -65,6 +66,7 @@ def evaluate(
                 "kind": "evaluate",
                 "classifier": str(classifier),
                 "head": model.kind,
+                "trained": origin,
                 **describe(clips, benchmark),
                 "part": part,
                 "precision": resolved(precision, world.device),
@@ -74,3 +76,9 @@ def evaluate(
             }
         )
     return run
+
+
+def _origin(classifier: Path) -> dict[str, Any]:
+    """What the classifier's run says of it; nothing where it is a file that came without its run."""
+    run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
+    return run.read_origin() if run.finished else {}

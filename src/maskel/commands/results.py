@@ -12,9 +12,10 @@ from maskel.commands.pretrain import method_options
 from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.methods import METHODS
+from maskel.training.labelled import share_of_labels
 from maskel.training.run import RESULT, RunFolder, flat_options
 
-_NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list"}
+_NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list", "classifier", "runs"}
 """Options in which runs of one recipe may differ."""
 _COUNTED = "protocol,encoder,blocks x width,options,seeds,right answers,accuracy (%),best epoch (%),minutes".split(",")
 _TRAINED = "pre-training,blocks x width,options,seeds,loss,minutes".split(",")
@@ -50,8 +51,21 @@ class Measured:
         return tuple(str(self.about(*keys)) for keys in (("data", "source"), ("benchmark",), ("split", "test", "hash")))
 
     @property
+    def summands(self) -> list["Measured"]:
+        """The runs whose scores an ensemble added up, as far as its result tells."""
+        told = [one.get("trained") for one in self.about("runs") or []]
+        return [Measured(one, _protocol(one), None, None) for one in told if one]
+
+    @property
     def method(self) -> str:
-        """What made the encoder."""
+        """What made the encoder, and of which stream; of an ensemble those of every run."""
+        if summands := self.summands:
+            return " + ".join(one.method for one in summands)
+        stream = self._encoder.get("stream", "joint")
+        return self._method + ("" if stream == "joint" else f" ({stream})")
+
+    @property
+    def _method(self) -> str:
         method = self.about("method") or self.about("pretraining", "method")
         if self.about("from_scratch"):
             return "from scratch"
@@ -60,11 +74,19 @@ class Measured:
         return method or Path(str(self.about("encoder") or "–")).name
 
     @property
+    def _encoder(self) -> Mapping[str, Any]:
+        config = self.about("pretraining", "config") or self.about("config") or {}
+        sizes = config.get("encoder")
+        return sizes if isinstance(sizes, Mapping) else {}
+
+    @property
     def size(self) -> str:
         """Blocks, width and epochs of the encoder's training."""
+        if summands := self.summands:
+            return ", ".join(dict.fromkeys(one.size for one in summands))
         config = self.about("pretraining", "config") or self.about("config") or {}
-        sizes, epochs = config.get("encoder"), config.get("training", {}).get("epochs")
-        if not isinstance(sizes, Mapping):
+        sizes, epochs = self._encoder, config.get("training", {}).get("epochs")
+        if not sizes:
             return "–"
         trained = "" if self.about("untrained") else f", {epochs} epochs"
         return f"{sizes.get('depth')} x {sizes.get('dim')}, {sizes.get('window')} frames{trained}"
@@ -79,7 +101,12 @@ class Measured:
             own["encoder"] = sizes
         if self.about("untrained"):
             earlier.pop("training", None)
-        return flat_options(own) | flat_options(earlier, "pretrain.")
+        return flat_options(own) | flat_options(earlier, "pretrain.") | self._options_of_summands
+
+    @property
+    def _options_of_summands(self) -> dict[str, Any]:
+        named = enumerate((one.options for one in self.summands), 1)
+        return {f"{number}.{name}": value for number, options in named for name, value in options.items()}
 
 
 def results(runs: list[Path], out: Path | None = None, collect: Path | None = None) -> str:
@@ -152,7 +179,7 @@ def measured(result: Mapping[str, Any]) -> list[Measured]:
         best = result.get("best_epoch", {}).get("accuracy")
         if int(result["seen"]) < 1:
             raise ValueError("no clip was seen")
-        rows = [Measured(result, _protocol(result), int(result["correct"]), best)]
+        rows = [Measured(_with_origin(result), _protocol(result), int(result["correct"]), best)]
         if "vote" in result:
             vote = result["vote"]
             name = _protocol(result, f"{vote['k']}-NN vote")
@@ -186,6 +213,12 @@ def _last_part(text: str) -> str:
     return option + equals + value.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
+def _with_origin(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An evaluation's result with what is known of the run that it evaluated, which tells its row from others."""
+    trained = result.get("trained") or {}
+    return {**trained, **result, "config": {**trained.get("config", {}), **result.get("config", {})}}
+
+
 def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """A run's options with those of its method that the version of then did not know: it did as by default."""
     method = config.get("method")
@@ -197,12 +230,13 @@ def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 def _protocol(result: Mapping[str, Any], name: str = "") -> str:
     kind = str(result["kind"])
     name = name or {"knn": "1-NN", "finetune": "fine-tune"}.get(kind, kind)
-    share = result.get("config", {}).get("labels", 1)
+    counted = {_protocol(one["trained"]) for one in result.get("runs", [result]) if one.get("trained")}
+    name += f" of {counted.pop()}" if len(counted) == 1 else ""
     source = (result.get("pretraining") or {}).get("source")
     moved = f", from {source}" if source not in (None, result["data"].get("source")) else ""
     part = result.get("part", "test")
     name += "" if part == "test" else f" on the {part} part"
-    return name + (f", {100 * share:g} % of the labels" if share != 1 else "") + moved
+    return name + share_of_labels(result.get("config", {}), result) + moved
 
 
 def _grouped(rows: Iterable[Measured], key: Callable[[Measured], Any]) -> dict[Any, list[Measured]]:

@@ -45,6 +45,10 @@ PREVIOUS = "previous.safetensors"
 RESULT = "result.json"
 ENCODER = "encoder.safetensors"
 PREDICTIONS = "predictions.csv"
+_ORIGIN = (
+    *("kind", "seed", "data", "split", "labels", "from_scratch", "untrained", "encoder", "pretraining", "config"),
+    "runs",
+)
 NOT_KEPT = ("out", "resume", "check")
 """Options that say where a run is and whether it begins, and nothing of what it does."""
 
@@ -186,6 +190,17 @@ class RunFolder:
             InputError: If there is none.
         """
         return self._read(RESULT, read_json, "the result of a finished run")
+
+    def read_origin(self) -> dict[str, Any]:
+        """What the classifier is whose scores a finished run left: the result of an evaluation or ensemble repeats it.
+
+        Raises:
+            InputError: If there is no result.
+        """
+        result = self.read_result()
+        trained = result.get("trained")
+        own = {name: result[name] for name in _ORIGIN if name in result}
+        return own | trained if isinstance(trained, dict) else own
 
     def read_config(self) -> dict[str, Any]:
         """The run's options.
