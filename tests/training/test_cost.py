@@ -3,16 +3,24 @@
 If a change is meant to cost more, its commit states the new figures.
 """
 
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import tiny
+from maskel.datasets.store import SkeletonSet
 from maskel.draws import clip_keys
 from maskel.layouts import NTU25
 from maskel.methods.base import Method
+from maskel.training.loading import ClipBatches
+from maskel.transforms import TrainView
 
 # method and its decoder -> operations of a step, forward and backward, and millions of FLOP in them
 STORED = {
@@ -51,3 +59,45 @@ def test_a_step_costs_no_more_than_it_did(name: str, decoder: str) -> None:
     found = (operations.count, flops.get_total_flops() / 1e6)
     for now, stored in zip(found, STORED[name, decoder], strict=True):
         assert stored / ROOM <= now <= ROOM * stored, f"operations and millions of FLOP: found {found}"
+
+
+class Copies(TorchFunctionMode):
+    """Refuses tensors made of Python numbers on the device: a GPU's copy of unpinned memory is waited for."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if func in (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor):
+            assert made.device.type == "cpu", func
+        return made
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mamp", {"bodies": "all"}),
+        ("mamp", {"bodies": "present"}),
+        ("mae", {"bodies": "present", "decoder": "cross"}),
+        ("hacm", {"bodies": "present", "cc_rows": "all"}),  # "valid" bodies are known on the device only
+        ("finetune", {"bodies": "all"}),
+        ("finetune", {"bodies": "present"}),
+        ("finetune", {"drop_path": 0.0, "dropout": 0.0}),
+        ("linear", {}),
+    ],
+)
+def test_no_value_of_the_device_is_needed_to_launch_a_step(
+    name: str, options: dict[str, Any], prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tensors on ``meta`` have no values: what asks for one, or for a shape that depends on one, fails."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
+    method = (tiny.tiny_method if name in ("mamp", "mae", "hacm") else tiny.tiny_classifier)(name, **options)
+    meta = torch.device("meta")
+    method.to(meta).train()
+    data = SkeletonSet.open(prepared)
+    data.keep_on(meta)
+    batches = ClipBatches(data, np.arange(len(data)), 8, 0, tiny.ENCODER.window, TrainView(), "zero", meta)
+    with Copies():
+        batch = batches.load(0, batches.step_clips(0, 0))
+        found = method(batch, clip_keys(0, 0, batch.clips))
+        (found["loss"] * found["weight"]).backward()
+    for parameter in method.parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad
