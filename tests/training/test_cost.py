@@ -3,6 +3,8 @@
 If a change is meant to cost more, its commit states the new figures.
 """
 
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -101,3 +103,11 @@ def test_no_value_of_the_device_is_needed_to_launch_a_step(
         (found["loss"] * found["weight"]).backward()
     for parameter in method.parameters():
         assert (parameter.grad is not None) == parameter.requires_grad
+
+
+@pytest.mark.slow
+def test_a_step_compiles_to_one_graph_whatever_the_number_of_bodies(prepared: Path) -> None:
+    """Another one once that number has changed; more would be compiled again and again."""
+    command = [sys.executable, str(Path(__file__).parents[1] / "one_graph.py"), str(prepared)]
+    shown = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert shown.splitlines() == ["mamp 2", "finetune 2"]
