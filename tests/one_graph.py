@@ -36,12 +36,13 @@ def graphs(method: Method, batches: ClipBatches) -> int:
 
 
 def main(data: Path) -> None:
-    """Print how many graphs each method takes."""
+    """Write how many graphs each method takes."""
     clips = SkeletonSet.open(data)
     window = tiny.ENCODER.window
     batches = ClipBatches(clips, np.arange(len(clips)), 4, 0, window, TrainView(), "zero", torch.device("cpu"))
-    print("mamp", graphs(tiny.tiny_method("mamp", bodies="present"), batches))
-    print("finetune", graphs(tiny.tiny_classifier("finetune", bodies="present"), batches))
+    methods: dict[str, Method] = {"mamp": tiny.tiny_method("mamp", bodies="present")}
+    methods["finetune"] = tiny.tiny_classifier("finetune", bodies="present")
+    sys.stdout.writelines(f"{name} {graphs(method, batches)}\n" for name, method in methods.items())
 
 
 if __name__ == "__main__":
