@@ -314,6 +314,12 @@ FAULTS = [
         arrange=write("my.yaml", ""),
     ),
     Fault(
+        "a file that cannot be written; noticed before the work",
+        "predict set --classifier nowhere --out my.yaml/p.csv",
+        "maskel predict: my.yaml/p.csv cannot be written (Not a directory); choose another --out",
+        arrange=write("my.yaml", ""),
+    ),
+    Fault(
         "a run folder in use by another process",
         "pretrain --resume part",
         "maskel pretrain: part is in use by another process; wait for it, or stop it first",

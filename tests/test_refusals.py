@@ -1,5 +1,7 @@
 """Wrong input and impossible settings: refused in a sentence, with nothing half done."""
 
+import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -150,13 +152,43 @@ def test_a_taken_folder_is_refused_before_the_work(
         raise AssertionError("features were computed for a run that cannot be written")
 
     (tmp_path / "mine").write_text("")
+    options = {"linear": {"training": tiny.PROBE}, "knn": {"k": 3}}
     for command in ("linear", "knn"):
         module = sys.modules[f"maskel.commands.{command}"]
         monkeypatch.setattr(module, "extract", never)
-        with pytest.raises(InputError, match="not empty"):
-            getattr(module, command)(
-                pretrained.path, prepared, **({"k": 3} if command == "knn" else {"training": tiny.PROBE}), out=tmp_path
-            )
+        for out, complaint in ((tmp_path, "not empty"), (tmp_path / "mine" / "run", "cannot be written")):
+            with pytest.raises(InputError, match=complaint):
+                getattr(module, command)(pretrained.path, prepared, **options[command], out=out)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "predict nowhere --classifier nowhere --out OUT.csv",
+        "embed --encoder nowhere --data nowhere --out OUT.npz",
+        "report nowhere --out OUT.html",
+        "view masks nowhere --data nowhere --clip none --out OUT.html",
+        "inspect nowhere --page OUT.html",
+        "inspect nowhere --json OUT.json",
+        "ensemble nowhere nowhere --out OUT.run",
+    ],
+)
+def test_a_file_that_cannot_be_written_is_noticed_before_anything_is_read(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    assert cli.main(command.replace("OUT", "file/new").split()) == 2
+    assert "cannot be written (Not a directory); choose another --" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    taken = Path(command.split()[-1].replace("OUT", "taken"))
+    (taken / "something").mkdir(parents=True)
+    assert cli.main(command.replace("OUT", "taken").split()) == 2
+    assert re.search(r"cannot be written \(Is a directory\)|exists and is not empty", capsys.readouterr().err)
+    shutil.rmtree(taken)
+    assert cli.main(command.replace("OUT", "new/folder/file").split()) == 2
+    assert "nowhere" in capsys.readouterr().err  # the file could be written; nothing was made for it yet
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_no_process_makes_the_folder_before_all_have_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,17 @@
 """Reading files of others within bounds, and writing files whole."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import yaml
+
+from maskel.errors import InputError
 
 _MOST_BYTES = 64 << 20  # of a table or a result
 _MOST_YAML_BYTES = 100_000  # PyYAML reads some 100 kB a second; a run's options take one or two
@@ -54,6 +58,41 @@ def replacing(path: Path, previous: Path | None = None, flush: bool = True) -> I
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def as_output(path: Path, option: str = "--out") -> Iterator[None]:
+    """What fails in the ``with`` block is said to fail for a file that the user named.
+
+    Args:
+        path: The file.
+        option: What the user named it with.
+
+    Raises:
+        InputError: Instead of an `OSError`.
+    """
+    try:
+        yield
+    except OSError as fault:
+        raise InputError(f"{path} cannot be written ({fault.strerror or fault}); choose another {option}") from fault
+
+
+def refuse_unwritable(path: Path, option: str = "--out") -> None:
+    """Notice before the work that a file cannot be written after it. Nothing is made, no folder either.
+
+    Args:
+        path: The file; folders above it may be missing.
+        option: What the user named it with.
+
+    Raises:
+        InputError: If it is a folder, or the folder that it would be in, or be made in, takes no file.
+    """
+    with as_output(path, option):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        folder = next(above for above in path.absolute().parents if above.exists())
+        with TemporaryFile(dir=folder):
+            pass
 
 
 def _flush(path: Path) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from maskel.cli import main
+from maskel.cli import COMMANDS, main
 from maskel.commands.demo import demo
 from maskel.errors import InputError
+from maskel.training.engine import Stopped
 
 SMALLER = {
     "synthesize": ["--performers", "2", "--replications", "1", "--cameras", "1"],
@@ -22,9 +23,9 @@ SMALLER = {
 def test_the_demo_ends_with_a_table_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     steps: list[str] = []
 
-    def smaller(command: Sequence[str]) -> int:
+    def smaller(command: Sequence[str]) -> None:
         steps.append(command[0])
-        return main([*command, *SMALLER[command[0]]])
+        assert main([*command, *SMALLER[command[0]]]) == 0
 
     page = demo(smaller, tmp_path / "demo", seed=3)
     assert steps == ["synthesize", "prepare", "pretrain", "linear", "linear", "knn", "knn", "report"]
@@ -38,9 +39,20 @@ def test_the_demo_ends_with_a_table_and_a_page(tmp_path: Path, capsys: pytest.Ca
     assert "Masked clips" in text
 
 
-def test_a_step_that_fails_ends_the_demo(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"the step `maskel synthesize .*` failed"):
-        demo(lambda command: 1, tmp_path / "demo")
+def test_a_step_that_is_stopped_or_fails_ends_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def stop(_: Sequence[str]) -> None:
+        raise Stopped("stopped after step 7; go on with --resume out/mamp")
+
+    def fail(_: Sequence[str]) -> None:
+        raise InputError("the disk is full")
+
+    stopped = "its step `maskel synthesize` stopped after step 7; go on with --resume out/mamp"
+    for step, code, told in ((stop, 130, stopped), (fail, 2, "the disk is full")):
+        monkeypatch.setitem(COMMANDS, "synthesize", (step, ""))
+        assert main(["demo", "--out", str(tmp_path / "demo")]) == code
+        assert told in capsys.readouterr().err
 
 
 def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:

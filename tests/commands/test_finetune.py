@@ -78,7 +78,7 @@ def test_a_set_of_other_classes_or_joints_is_not_evaluated(tuned: RunFolder, tmp
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("when", [1, 5])
+@pytest.mark.parametrize("when", [1, 3])
 @pytest.mark.parametrize("method", ["mamp", "hacm"])
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     when: int, method: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -96,10 +96,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
 
     with monkeypatch.context() as patched:
         patched.setattr(MicroBatches, "take", stop)
-        if when < whole.read_result()["steps"]:
-            with pytest.raises(Stopped, match=f"after step {when};"):
-                tiny.tiny_finetune(prepared, tmp_path / "parts", encoder, **options)
-        else:
+        with pytest.raises(Stopped, match=f"after step {when};"):
             tiny.tiny_finetune(prepared, tmp_path / "parts", encoder, **options)
     parts = tiny.tiny_finetune(prepared, tmp_path / "parts", encoder, resume=True, **options)
     tiny.assert_identical(tiny.state_of(parts), tiny.state_of(whole))

@@ -51,7 +51,7 @@ def test_a_raw_clip_is_answered_as_it_is_in_a_set(
     in_set = asked(tuned, prepared, tmp_path / "set.json")[number]
     joints = tiny_set.sequence(number).joints
     np.save(tmp_path / "clip.npy", joints)
-    (alone,) = asked(tuned, tmp_path / "clip.npy", tmp_path / "clip.json")
+    (alone,) = asked(tuned, tmp_path / "clip.npy", tmp_path / "new" / "folder" / "clip.json")
     assert alone["name"] == "clip"
     for one, other in zip(alone["classes"], in_set["classes"], strict=True):
         assert one["class"] == other["class"]
@@ -88,10 +88,11 @@ def test_a_file_that_is_no_clip_is_refused(array: Any, message: str, tuned: RunF
 
 
 def test_other_input_is_refused(tuned: RunFolder, prepared: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
     for out, options, message in (
         ("p.txt", {}, "ends in .csv or .json"),
         ("p.csv", {"top_k": 0}, "top_k: found 0"),
-        ("no/p.csv", {}, "cannot be written"),
+        ("file/p.csv", {}, "cannot be written"),
     ):
         with pytest.raises(InputError, match=message):
             predict(tuned.path, prepared, tmp_path / out, device="cpu", **options)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+from maskel.datasets import store_writer
 from maskel.datasets.base import Split
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
@@ -250,6 +252,18 @@ def test_nothing_stays_of_an_unfinished_set(tmp_path: Path, error: type[BaseExce
         with pytest.raises(error):
             start()
     assert not list(tmp_path.iterdir())
+
+
+def test_where_no_open_file_can_be_removed_the_unfinished_folder_still_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed = []
+    monkeypatch.setattr(store_writer, "sys", SimpleNamespace(platform="win32"))
+    with SetWriter(tmp_path / "set", KINECT20, CLASSES, "nw_ucla", {}, job={}) as writer:
+        monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: removed.append(writer._journal.closed))
+        writer.add(clip_of(moving([[1]])))
+        writer.finish({})
+    assert removed[0]
 
 
 def test_an_existing_folder_is_left_alone(prepared: SkeletonSet, sequences: list[SkeletonSequence]) -> None:

@@ -87,12 +87,9 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patched:
         take_then(patched, when, lambda: os.kill(os.getpid(), signal.SIGINT))
-        if when == 9:  # the last step of all: the run is complete, nothing is left to stop
+        with pytest.raises(Stopped, match=f"after step {when}; go on with --resume .*parts"):  # 9 is the last of all
             tiny.tiny_pretrain(prepared, tmp_path / "parts", method=name)
-        else:
-            with pytest.raises(Stopped, match=f"after step {when}; go on with --resume .*parts"):
-                tiny.tiny_pretrain(prepared, tmp_path / "parts", method=name)
-            assert not (tmp_path / "parts" / "result.json").exists()
+        assert not (tmp_path / "parts" / "result.json").exists()
     assert signal.getsignal(signal.SIGINT) is before
     parts = tiny.tiny_pretrain(prepared, tmp_path / "parts", method=name, resume=True)
     assert_same_run(parts, whole)
@@ -363,6 +360,16 @@ def test_the_learning_rate_moves_with_every_step(prepared: Path, tmp_path: Path)
     run = tiny.tiny_pretrain(prepared, tmp_path / "run")  # three steps an epoch; metrics hold the last one's rate
     rates = [row["lr"] for row in run.read_metrics()]
     assert rates == [tiny.TRAINING.learning_rate(epoch + 2 / 3) for epoch in range(3)]
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(1, True), (2, False)])
+def test_a_warm_up_that_never_ends_is_named(
+    epochs: int, said: bool, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = replace(tiny.TRAINING, epochs=epochs, warmup_epochs=1.0)
+    for check in (True, False):
+        tiny.tiny_pretrain(prepared, tmp_path / "run", training=training, check=check)
+        assert ("1 epochs end within the 1 of the warm-up" in capsys.readouterr().err) is said
 
 
 @methods

@@ -214,7 +214,7 @@ def test_a_full_disk_is_exit_code_1(
 
     monkeypatch.setattr(os, "fsync", no_room)
     assert cli.main(["report", str(pretrained.path), "--out", str(tmp_path / "page.html")]) == 2
-    assert "page.html: the page cannot be written (No space left on device)" in capsys.readouterr().err
+    assert "page.html cannot be written (No space left on device)" in capsys.readouterr().err
 
 
 HOLD = """

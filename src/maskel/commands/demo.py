@@ -7,16 +7,17 @@ from rich.console import Console
 from rich.table import Table
 
 from maskel.errors import InputError
+from maskel.training.engine import Stopped
 from maskel.training.run import RunFolder
 
 
-def demo(run_command: Callable[[Sequence[str]], int], out: Path = Path("demo-run"), seed: int = 0) -> Path:
+def demo(run_command: Callable[[Sequence[str]], object], out: Path = Path("demo-run"), seed: int = 0) -> Path:
     """Write raw recordings, prepare them, pre-train MAMP, evaluate, and draw the report.
 
     The data are synthetic: the accuracies mean nothing beyond that the pipeline learns.
 
     Args:
-        run_command: Runs one ``maskel`` command line and returns its exit code.
+        run_command: Runs one ``maskel`` command line.
         out: A new folder for everything.
         seed: Of the data, the weights and every draw.
 
@@ -24,7 +25,8 @@ def demo(run_command: Callable[[Sequence[str]], int], out: Path = Path("demo-run
         The report page.
 
     Raises:
-        InputError: If ``out`` exists, or a step fails.
+        InputError: If ``out`` exists.
+        Stopped: After Ctrl-C or SIGTERM.
     """
     if out.exists():
         raise InputError(f"{out} exists; remove it or choose another --out")
@@ -42,8 +44,10 @@ def demo(run_command: Callable[[Sequence[str]], int], out: Path = Path("demo-run
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for step in steps:
         console.print(f"\n$ maskel {' '.join(step)}", style="bold", markup=False)
-        if run_command(step):
-            raise InputError(f"the step `maskel {' '.join(step)}` failed; its message stands above")
+        try:
+            run_command(step)
+        except Stopped as stop:
+            raise Stopped(f"its step `maskel {step[0]}` {stop}") from stop
     Console(highlight=False).print(_table(out))
     return Path(report)
 

@@ -12,7 +12,7 @@ from maskel.commands.linear import load_frozen
 from maskel.datasets.npz import write_rows
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import replacing
+from maskel.files import as_output, refuse_unwritable, replacing
 from maskel.training import distributed, loading
 from maskel.training.features import extract
 from maskel.training.loading import SingleBody
@@ -59,6 +59,7 @@ def embed(
         raise InputError("embed: benchmark and part go together; give both, or neither for all clips")
     if out.suffix != ".npz":
         raise InputError(f"out: found {out}, expected a name that ends in .npz")
+    refuse_unwritable(out)
     clips = SkeletonSet.open(data)
     positions = np.arange(len(clips)) if benchmark is None else loading.part(clips, benchmark, str(part))
     frozen = load_frozen(encoder, clips, window, untrained=False, seed=0)
@@ -74,12 +75,10 @@ def embed(
         for _ in rows():  # every process computes its share
             pass
         return out
-    try:
+    with as_output(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as temporary:
             _write(temporary, rows(), clips, positions, frozen.config.dim)
-    except OSError as fault:
-        raise InputError(f"{out} cannot be written ({fault.strerror or fault}); choose another --out") from fault
     return out
 
 

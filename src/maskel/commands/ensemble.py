@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from maskel.errors import InputError
-from maskel.training.run import RunFolder
+from maskel.training.run import RunFolder, refuse_taken
 from maskel.training.scores import Scores
 
 
@@ -29,7 +29,7 @@ def ensemble(
         The run folder, with ``result.json``, ``predictions.csv`` and ``scores.npz``.
 
     Raises:
-        InputError: If the runs were counted on different clips, or the weights do not fit.
+        InputError: If the runs were counted on different clips, or the weights do not fit, or ``out`` is taken.
     """
     if len(runs) < 2:
         raise InputError(f"ensemble: found {len(runs)} run, expected two or more")
@@ -38,6 +38,7 @@ def ensemble(
         raise InputError(f"weights: found {len(weights)} for {len(runs)} runs, expected one for each")
     if not (np.isfinite(weights).all() and min(weights) >= 0 and max(weights) > 0):
         raise InputError(f"weights: found {', '.join(map(str, weights))}; expected 0 or more, one of them above 0")
+    refuse_taken(out)
     found = [Scores.read(run) for run in runs]
     first = found[0]
     for run, other in zip(runs[1:], found[1:], strict=True):

@@ -11,6 +11,7 @@ from maskel.datasets.npz import BODIES, write_npz
 from maskel.datasets.pyskl import write_pyskl
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.files import refuse_unwritable
 from maskel.sequence import XYZ
 
 PUBLISHED_FRAMES = 300
@@ -37,7 +38,8 @@ def export_npz(
             from, or 300. Clips are never cut.
 
     Raises:
-        InputError: If the set is not in 3D or has no such benchmark, a clip is longer, or the file exists.
+        InputError: If the set is not in 3D or has no such benchmark, a clip is longer, or the file exists or cannot be
+            written.
     """
     clips = _open(data, out)
     if clips.channels != XYZ:
@@ -84,6 +86,7 @@ def _open(data: Path, out: Path) -> SkeletonSet:
     clips = SkeletonSet.open(data)
     if out.exists():
         raise InputError(f"{out} exists already; remove it or choose another name")
+    refuse_unwritable(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     return clips
 

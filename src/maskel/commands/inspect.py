@@ -19,6 +19,7 @@ from maskel.datasets.checks import CHECKS, FINDING_HEADING, Fault, Finding, Repe
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.files import refuse_unwritable
 from maskel.pictures.faults import faults_page
 
 FORMAT = "maskel inspection"
@@ -68,6 +69,10 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
     """
     if clips < 0:
         raise InputError(f"clips: found {clips}, expected 0 or more")
+    json = None if json == STANDARD_OUTPUT else json
+    for file, option in ((json, "--json"), (page, "--page")):
+        if file is not None:
+            refuse_unwritable(file, option)
     prepared = SkeletonSet.open(data)
     contents = count_contents(prepared)
     with progress_bar("clips  {task.fields[speed]:.0f} clips/s") as progress:
@@ -83,7 +88,7 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
         seconds = time.perf_counter() - started
     repeats = count_repeats(prepared, findings)
     found = Inspection(prepared, contents, findings, repeats, seconds)
-    if json is not None and json != STANDARD_OUTPUT:
+    if json is not None:
         write_page(as_json(found), json, "--json")
     if page is not None:
         write_page(faults_page(prepared, contents, findings, repeats, clips), page, "--page")

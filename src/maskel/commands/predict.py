@@ -13,7 +13,7 @@ from jaxtyping import Float
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
-from maskel.files import write_atomically
+from maskel.files import as_output, refuse_unwritable, write_atomically
 from maskel.methods.classifier import Classifier, load_classifier
 from maskel.sequence import Clip, SkeletonSequence
 from maskel.training import distributed
@@ -50,6 +50,7 @@ def predict(
         raise InputError(f"top_k: found {top_k}, expected 1 or more")
     if out.suffix not in (".csv", ".json"):
         raise InputError(f"out: found {out}, expected a name that ends in .csv or .json")
+    refuse_unwritable(out)
     model = load_classifier(classifier)
     world = distributed.start(device)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
@@ -59,11 +60,10 @@ def predict(
         rows = scores.double().softmax(1).cpu().numpy()
         answers = {clip.name: row for clip, row in zip(clips.clips, rows, strict=True)}
     listed = {name: _most_probable(model, row, top_k) for name, row in answers.items()}
-    try:
-        if world.leads:
+    if world.leads:
+        with as_output(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(out, _json(listed) if out.suffix == ".json" else _csv(listed))
-    except OSError as fault:
-        raise InputError(f"{out} cannot be written ({fault.strerror or fault}); choose another --out") from fault
     return out
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from maskel.errors import InputError
-from maskel.files import write_atomically
+from maskel.files import as_output, refuse_unwritable, write_atomically
 from maskel.pictures.report import render
 from maskel.pictures.runs import read_runs
 
@@ -29,6 +29,7 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
         raise InputError("report: expected at least one run folder")
     if clips < 0:
         raise InputError(f"clips: found {clips}, expected 0 or more")
+    refuse_unwritable(out)
     return write_page(render(read_runs(runs), clips), out)
 
 
@@ -43,9 +44,7 @@ def write_page(page: str, out: Path, option: str = "--out") -> Path:
     Raises:
         InputError: If it cannot be written.
     """
-    try:
+    with as_output(out, option):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, page.encode(errors="backslashreplace"))
-    except OSError as fault:
-        raise InputError(f"{out}: the page cannot be written ({fault.strerror}); choose another {option}") from fault
     return out

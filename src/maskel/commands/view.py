@@ -6,6 +6,7 @@ from maskel.commands.pretrain import load_method
 from maskel.commands.report import write_page
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.files import refuse_unwritable
 from maskel.pictures.markup import element, page
 from maskel.pictures.masks import count_hidden, mask_maps
 from maskel.pictures.runs import read_runs
@@ -32,6 +33,7 @@ def masks(
     """
     if draws < 1:
         raise InputError(f"draws: found {draws}, expected 1 or more")
+    refuse_unwritable(out)
     clips = SkeletonSet.open(data)
     position = next((at for at, known in enumerate(clips.clips) if known.name == clip), None)
     if position is None:

@@ -166,6 +166,8 @@ class SetWriter:
                 self._journal.close()
 
     def _remove(self) -> None:
+        if self._journal and sys.platform == "win32":  # no open file can be removed there, and none is locked
+            self._journal.close()
         shutil.rmtree(self.partial, ignore_errors=True)  # after `finish` there is no folder of this name
 
     def _open_journal(self) -> list[bytes]:

@@ -123,8 +123,7 @@ def fit(
                 f"{saved} is lost; make room and go on with --resume {run.path}"
             ) from fault
 
-    if training.precision == "bf16" and not multiplies_bf16(world.device):
-        tell("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
+    _advise(training, world)
     with (
         run.in_use() if world.leads else nullcontext(),
         _deterministic(training.deterministic),
@@ -143,12 +142,7 @@ def fit(
                 if whole:
                     save()
                 raise _not_finite(state.step, epoch, rate, sums["loss"], run, whole, len(clips), name_clips(clips[:8]))
-            if 0 < training.clip_grad < size:
-                torch._foreach_mul_(_gradients(method), training.clip_grad / size)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group.get("scale", 1.0)  # layer decay
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            _update(method, optimizer, training, size, rate)
             for name, value in sums.items():
                 state.totals[name] = state.totals.get(name, 0.0) + value
             state.step += 1
@@ -162,8 +156,9 @@ def fit(
             ended = step + 1 == steps and ((epoch + 1) % training.save_epochs == 0 or epoch + 1 == training.epochs)
             if ended or (training.save_steps and state.step % training.save_steps == 0):
                 save()
-            if _anyone(stop.is_set(), world) and state.step < training.epochs * steps:
-                save()
+            if _anyone(stop.is_set(), world):  # after the last step too: what would follow this run must not start
+                if saved < state.step:
+                    save()
                 raise Stopped(f"stopped after step {state.step}; go on with --resume {run.path}")
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
 
@@ -174,6 +169,7 @@ def try_steps(method: Method, batches: Batches, training: Training, world: World
     Raises:
         TrainingError: If a loss is not finite.
     """
+    _advise(training, world)
     optimizer = training.optimizer(method)
     forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
     seen = MicroBatches(batches, world, training.accumulate, range(steps + 1))  # each step also loads the next's clips
@@ -181,11 +177,10 @@ def try_steps(method: Method, batches: Batches, training: Training, world: World
     with closing(_gradient_exchange(method)) as exchange:
         for step in range(steps):
             started = time.perf_counter()
-            sums, _ = _mean_gradient(forward, seen, training, world, method.train(), exchange)
-            if not math.isfinite(sums["loss"]):
-                raise TrainingError(f"the loss is not finite at step {step} of the check")
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            sums, size = _mean_gradient(forward, seen, training, world, method.train(), exchange)
+            if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
+                raise TrainingError(f"the loss or gradient is not finite at step {step} of the check")
+            _update(method, optimizer, training, size, training.lr)
             if world.device.type == "cuda":
                 torch.cuda.synchronize(world.device)
             seconds.append(time.perf_counter() - started)
@@ -245,6 +240,27 @@ def _mean_gradient(
     size = torch.stack(torch._foreach_norm(gradients)).norm()
     *found, length = torch.cat((sums, size.double()[None])).tolist()
     return dict(zip(names, found, strict=True)), length
+
+
+def _update(method: Method, optimizer: torch.optim.Optimizer, training: Training, size: float, rate: float) -> None:
+    """Take the step with the gradient of norm ``size`` that is there."""
+    if 0 < training.clip_grad < size:
+        torch._foreach_mul_(_gradients(method), training.clip_grad / size)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("scale", 1.0)  # layer decay
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _advise(training: Training, world: World) -> None:
+    """Say what is allowed and hardly meant."""
+    if training.precision == "bf16" and not multiplies_bf16(world.device):
+        tell("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
+    if training.epochs <= training.warmup_epochs:
+        tell(
+            f"training: {training.epochs} epochs end within the {training.warmup_epochs:g} of the warm-up: the "
+            f"learning rate never reaches {training.lr:g}; give fewer warmup_epochs"
+        )
 
 
 def _end_epoch(state: _State, epoch: int, rate: float, method: Method, after_epoch: Callable[[], Row] | None) -> None:

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 import maskel
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import read_json, read_text, read_yaml, write_atomically, yaml_text
+from maskel.files import read_json, read_text, read_yaml, refuse_unwritable, write_atomically, yaml_text
 from maskel.training.distributed import World, meet, tell
 from maskel.training.state import read_state, write_state
 
@@ -44,6 +45,8 @@ PREVIOUS = "previous.safetensors"
 RESULT = "result.json"
 ENCODER = "encoder.safetensors"
 PREDICTIONS = "predictions.csv"
+NOT_KEPT = ("out", "resume", "check")
+"""Options that say where a run is and whether it begins, and nothing of what it does."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,23 @@ def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str
             )
 
 
+def options_of(command: Callable[..., object], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A command's options as its run's ``config.yaml`` holds them: all that its signature has but `NOT_KEPT`.
+
+    Args:
+        command: Its function.
+        given: The value of every argument, by name; the function's own ``locals()`` before it changes one.
+    """
+    return {name: plain(given[name]) for name in signature(command).parameters if name not in NOT_KEPT}
+
+
+def plain(value: object) -> object:
+    """An option as YAML holds it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value) if isinstance(value, Path) else value
+
+
 def flat_options(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested options under the names they have on the command line."""
     flat: dict[str, Any] = {}
@@ -266,15 +286,17 @@ def _next_free(runs: Path, kind: str) -> Path:
 
 
 def refuse_taken(out: Path | None) -> None:
-    """Refuse a run folder that holds something already.
+    """Refuse a run folder that holds something already, or cannot be written.
 
     Raises:
-        InputError: If it does.
+        InputError: If it does, or cannot.
     """
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         unfinished = (out / CONFIG).is_file() and not (out / RESULT).is_file()
         resumable = f", or go on with --resume {out}" if unfinished else ""
         raise InputError(f"{out} exists and is not empty; choose another --out{resumable}")
+    if out is not None:
+        refuse_unwritable(out / CONFIG)
 
 
 def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: bool, world: World) -> RunFolder:
