@@ -30,6 +30,7 @@ bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/hacm_criterion.py
 	$(BIN)/python benchmarks/exchange.py
 	$(BIN)/python benchmarks/long_run.py
+	$(BIN)/python benchmarks/busy.py --config mamp --config ntu60_xsub --training.precision auto
 
 fuzz: .venv/installed  ## 10,000 damaged files of every format through every reader
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/fuzz.py --cases 10000

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
 Work = Callable[[], float]
 """One piece of work, a training step say; returns a number to compare, a loss say."""
@@ -34,6 +35,23 @@ class Variant:
     build: Callable[[torch.device], Work]
     agrees: float | None = 1e-5
     bf16: bool = False
+
+
+def training_step(
+    method: nn.Module, loss: Callable[[], Tensor], device: torch.device, *, bf16: bool = False, fused: bool = True
+) -> Work:
+    """Loss, gradient and AdamW, at a rate of 0: every step must come to the same loss."""
+    optimizer = torch.optim.AdamW(method.parameters(), lr=0.0, fused=fused, foreach=False)
+
+    def step() -> float:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            found = loss()
+        found.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return found.item()
+
+    return step
 
 
 def compare(script: str, title: str, variants: Mapping[str, Variant], per: int, unit: str, flop: float = 0.0) -> None:

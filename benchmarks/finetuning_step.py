@@ -7,6 +7,7 @@ come to the same loss; maskel's step with dropout and stochastic depth, as publi
 """
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 import comparison
@@ -36,17 +37,12 @@ def classifier(device: torch.device, random: float, present: bool) -> FineTuned:
 def plain_step(device: torch.device) -> Work:
     """Every slot, spelled-out attention, plain AdamW."""
     method, batch = classifier(device, 0.0, False), clips().to(device)
-    optimizer = torch.optim.AdamW(method.parameters(), lr=0.0, fused=False, foreach=False)
 
-    def step() -> float:
+    def loss() -> Tensor:
         pooled = plain.per_joint(method.encoder, batch.joints)
-        loss = functional.cross_entropy(method.head(pooled), batch.labels, label_smoothing=0.1)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss.item()
+        return functional.cross_entropy(method.head(pooled), batch.labels, label_smoothing=0.1)
 
-    return step
+    return comparison.training_step(method, loss, device, fused=False)
 
 
 def maskel_step(*, bf16: bool = False, random: float = 0.0, present: bool = False) -> Variant:
@@ -55,18 +51,8 @@ def maskel_step(*, bf16: bool = False, random: float = 0.0, present: bool = Fals
     def build(device: torch.device) -> Work:
         distributed.start(str(device))
         method, batch = classifier(device, random, present), clips().to(device)
-        optimizer = torch.optim.AdamW(method.parameters(), lr=0.0, fused=True)
         keys = clip_keys(0, 0, batch.clips)
-
-        def step() -> float:
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                loss = method(batch, keys)["loss"]
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            return loss.item()
-
-        return step
+        return comparison.training_step(method, lambda: method(batch, keys)["loss"], device, bf16=bf16)
 
     other = present or random
     return Variant(build, agrees=None if other else 1e-2 if bf16 else 1e-5, bf16=bf16)

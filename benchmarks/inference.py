@@ -1,4 +1,4 @@
-"""Features of a frozen encoder at the published size, and an epoch of linear evaluation, against the plain way.
+"""Features of a frozen encoder at the published size, against the plain way.
 
     python benchmarks/inference.py [--only fp32 ...] [--device cuda]
 

@@ -33,24 +33,20 @@ def clips(window: int = 120) -> SkeletonBatch:
     present[: int(CLIPS * SINGLE_BODY_SHARE), 1] = False
     joints[~present] = 0
     positions = torch.arange(CLIPS)
-    return SkeletonBatch(joints, torch.full((CLIPS,), window), present, torch.zeros_like(positions), positions)
+    labels, lengths = torch.zeros_like(positions), torch.full((CLIPS,), window)
+    places = present.flatten().nonzero().squeeze(1)  # as a prepared set gives them
+    return SkeletonBatch(joints, lengths, present, labels, positions, bodies=places)
 
 
 def plain_step(device: torch.device) -> Work:
     """Shuffled tokens, spelled-out attention, plain AdamW."""
     method = build_seeded(lambda: MAMP(Encoder(NTU25)), 0).to(device)
-    optimizer = torch.optim.AdamW(method.parameters(), lr=0.0, fused=False, foreach=False)
     batch = clips().to(device)
     draws = uniform(body_keys(clip_keys(0, 0, batch.clips), 2).flatten(), Purpose.MASK, 750)
 
-    def step() -> float:
-        loss = plain.loss(method, batch.joints.flatten(0, 1), draws)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss.item()
-
-    return step
+    return comparison.training_step(
+        method, lambda: plain.loss(method, batch.joints.flatten(0, 1), draws), device, fused=False
+    )
 
 
 def maskel_step(
@@ -63,19 +59,9 @@ def maskel_step(
         bodies = "present" if present else "all"
         method = build_seeded(lambda: MAMP(Encoder(NTU25), bodies=bodies, decoder=decoder), 0).to(device)
         forward = torch.compile(method) if compiled else method
-        optimizer = torch.optim.AdamW(method.parameters(), lr=0.0, fused=True)
         batch = clips().to(device)
         keys = clip_keys(0, 0, batch.clips)
-
-        def step() -> float:
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                loss = forward(batch, keys)["loss"]
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            return loss.item()
-
-        return step
+        return comparison.training_step(method, lambda: forward(batch, keys)["loss"], device, bf16=bf16)
 
     other = present or decoder != "full"
     return Variant(build, agrees=None if other else 1e-2 if bf16 else 1e-5, bf16=bf16)

@@ -46,7 +46,7 @@ def clip_keys(seed: int, epoch: int, clips: Int64[Tensor, " b"]) -> Int64[Tensor
         epoch: Epoch, from 0.
         clips: (B,) positions of the clips in their prepared set.
     """
-    start = torch.tensor(seed, dtype=torch.int64, device=clips.device)
+    start = torch.full((), seed, dtype=torch.int64, device=clips.device)  # torch.tensor would wait for a GPU
     return _mix(_mix(_mix(start) + epoch) + clips)
 
 

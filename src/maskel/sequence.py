@@ -84,10 +84,13 @@ class SkeletonSequence:
 
 
 def move(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on ``device``; to a GPU by way of pinned memory, so that the CPU need not wait for the copy."""
+    """The tensor on ``device``; to a GPU by way of pinned memory, so that the CPU need not wait for the copy.
+
+    From a GPU the copy is waited for: nothing would tell when its values are there.
+    """
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class SkeletonBatch:
         labels: (B,) class from 0.
         clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
         channels: What the C numbers of a joint are.
+        bodies: (R,) places among all B·M of the bodies present, where they are known; see `present_bodies`.
     """
 
     joints: Float32[Tensor, "b m t v c"]
@@ -109,6 +113,7 @@ class SkeletonBatch:
     labels: Int64[Tensor, " b"]
     clips: Int64[Tensor, " b"]
     channels: Channels = XYZ
+    bodies: Int64[Tensor, " r"] | None = None
 
     def __len__(self) -> int:
         """Number of clips B."""
@@ -124,7 +129,12 @@ class SkeletonBatch:
             move(self.labels, to),
             move(self.clips, to),
             self.channels,
+            None if self.bodies is None else move(self.bodies, to),
         )
+
+    def present_bodies(self) -> Int64[Tensor, " r"]:
+        """Places among all B·M of the bodies present; to find them on a GPU is to wait for it, so sets give them."""
+        return self.present.flatten().nonzero().squeeze(1) if self.bodies is None else self.bodies
 
     def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
         """The same clips with other joints, every frame of them valid (what a resampled view is)."""

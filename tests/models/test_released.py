@@ -51,7 +51,7 @@ def test_a_checkpoint_of_hacm_gives_the_published_loss(tmp_path: Path) -> None:
     draws = torch.cat([torch.from_numpy(arrays[f"uniform_{half}"]) for half in ("temporal", "spatial")], 1)
     with torch.no_grad():
         result = method.reconstruct(bodies(arrays).flatten(0, 1), draws)
-        contrast = method.contrast(result.visible, torch.ones(4, dtype=torch.bool))
+        contrast = method.contrast(result.visible, torch.arange(4))
         loss = masked_mean_squared_error(result.predicted, result.target) + contrast
     torch.testing.assert_close(loss, torch.tensor(arrays["loss"]), rtol=1e-5, atol=0)
 

@@ -41,7 +41,7 @@ def test_the_released_preset_equals_the_release(case: tuple[HACM, dict, dict[str
     joints = bodies(arrays).flatten(0, 1)
     draws = torch.from_numpy(arrays["uniform_temporal"]), torch.from_numpy(arrays["uniform_spatial"])
     result = method.reconstruct(joints, torch.cat(draws, 1))
-    contrast = method.contrast(result.visible, torch.ones(4, dtype=torch.bool))
+    contrast = method.contrast(result.visible, torch.arange(4))
     loss = masked_mean_squared_error(result.predicted, result.target) + contrast
     loss.backward()
 

@@ -7,6 +7,7 @@ import torch
 from torch import distributed as processes
 
 from maskel.errors import InputError
+from maskel.sequence import move
 from maskel.training import distributed, run
 
 
@@ -71,3 +72,19 @@ def test_a_run_on_the_cpu_does_not_name_a_gpu(chosen: list[torch.device], monkey
     assert run.provenance()["hardware"]["device"] != "a GPU"
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     assert run.provenance()["hardware"]["device"] == "a GPU"
+
+
+class OnGPU(torch.Tensor):
+    """Pretends to be on a GPU."""
+
+    device = torch.device("cuda")  # type: ignore[assignment]
+
+
+def test_only_a_copy_to_a_gpu_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: asked.append("pinned") or tensor)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device, non_blocking: asked.append(non_blocking) or tensor)
+    move(torch.ones(1), torch.device("cuda"))
+    move(torch.ones(1).as_subclass(OnGPU), torch.device("cuda"))
+    move(torch.ones(1).as_subclass(OnGPU), torch.device("cpu"))  # else read before its values are there
+    assert asked == ["pinned", True, True, False]

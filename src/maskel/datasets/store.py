@@ -255,6 +255,7 @@ class SkeletonSet:
             labels=move(torch.from_numpy(self.labels[positions]), device),
             clips=move(torch.from_numpy(positions.copy()), device),
             channels=self.channels,
+            bodies=move(torch.from_numpy(np.flatnonzero(present)), device),
         )
 
     def keep_on(self, device: torch.device) -> None:

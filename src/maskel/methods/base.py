@@ -57,7 +57,7 @@ def fold_bodies(
     joints = batch.joints.flatten(0, 1)
     if not only_present:
         return joints, keys.flatten()
-    rows = batch.present.flatten().nonzero().squeeze(1)
+    rows = batch.present_bodies()
     return joints.index_select(0, rows), keys.flatten().index_select(0, rows)
 
 

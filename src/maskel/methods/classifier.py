@@ -143,7 +143,7 @@ class LinearProbe(Classifier):
         features = batch.features if isinstance(batch, FeatureBatch) else self.features(batch)
         labels = gather_rows(batch.labels)
         loss = functional.cross_entropy(self.scores(gather_rows(features)), labels)
-        return {"loss": loss, "weight": loss.new_tensor(len(labels))}
+        return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
 
 class FineTuned(Classifier):
@@ -213,7 +213,7 @@ class FineTuned(Classifier):
         labels = gather_rows(batch.labels)
         scores = self.scores(gather_rows_with_gradient(features))
         loss = functional.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
-        return {"loss": loss, "weight": loss.new_tensor(len(labels))}
+        return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
     def _random_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
         present = self.bodies == "present"
@@ -224,11 +224,12 @@ class FineTuned(Classifier):
         if self.dropout:
             draws = uniform(rows, Purpose.DROPOUT, tokens[0].numel()).view_as(tokens)
             tokens = tokens * (draws >= self.dropout) / (1 - self.dropout)
-        counted = batch.present if present else torch.ones_like(batch.present)
         pooled = self.encoder.over_time(tokens)
-        features = pooled.new_zeros(*counted.shape, pooled.shape[1])
-        features[counted] = pooled
-        return features.sum(1) / counted.sum(1, keepdim=True)
+        if not present:
+            return pooled.unflatten(0, batch.present.shape).mean(1)
+        features = pooled.new_zeros(batch.present.numel(), pooled.shape[1])
+        features = features.index_copy(0, batch.present_bodies(), pooled)
+        return features.unflatten(0, batch.present.shape).sum(1) / batch.present.sum(1, keepdim=True)
 
 
 CLASSIFIERS: dict[str, type[Classifier]] = {kind.kind: kind for kind in (FineTuned, LinearProbe)}

@@ -20,7 +20,7 @@ from copy import deepcopy
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from maskel.errors import InputError
@@ -162,27 +162,35 @@ class HACM(MaskedMethod):
         """What to predict for every token, in token order."""
         return self.target(self.encoder.positions(joints), self.encoder.config.patch_frames, 1)
 
-    def contrast(self, visible: Tensor, rows: Tensor) -> Float32[Tensor, ""]:
+    def contrast(self, visible: Float[Tensor, "r k d"], rows: Int64[Tensor, " c"]) -> Float32[Tensor, ""]:
         """Contrast of the halves with the whole, among the bodies ``rows`` of all processes.
 
         Args:
             visible: (R, K, D) encoded tokens, those of even patches first.
-            rows: (R,) True for the bodies to contrast.
+            rows: (C,) which of the R bodies to contrast.
         """
-        even, odd = (half.mean(1) for half in visible.float()[rows].split(self.kept, 1))
+        even, odd = (half.mean(1) for half in visible.float().index_select(0, rows).split(self.kept, 1))
         even, odd = gather_rows_with_gradient(torch.cat((even, odd), 1)).chunk(2, 1)
         share = self.kept[0] / sum(self.kept)
         whole = share * even + (1 - share) * odd
         return cross_contrast(even, odd, whole, self.cc_inter, self.cc_reduction)
 
+    def contrasted(self, batch: SkeletonBatch) -> Int64[Tensor, " c"]:
+        """Which of the bodies trained on are contrasted; a GPU is waited for, so ask before it has much to do."""
+        valid = (batch.present & batch.joints.flatten(2).any(2)).flatten()
+        if self.bodies == "present":
+            valid = valid.index_select(0, batch.present_bodies())
+        if self.cc_rows == "all":
+            return torch.arange(len(valid), device=valid.device)
+        return valid.nonzero().squeeze(1)
+
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Mean squared error on the masked tokens, and contrast among the bodies of the whole batch."""
         joints, draws = self.see(batch, keys)
+        rows = self.contrasted(batch)
         result = self.reconstruct(joints, draws)
         reconstruction = masked_mean_squared_error(result.predicted, result.target)
-        valid = batch.present & batch.joints.flatten(2).any(2)
-        rows = valid[batch.present] if self.bodies == "present" else valid.flatten()
-        contrast = self.contrast(result.visible, rows if self.cc_rows == "valid" else torch.ones_like(rows))
+        contrast = self.contrast(result.visible, rows)
         # One weight serves both terms. The loop sums weight·gradient over processes and divides by all weights R. The
         # reconstruction is this process's mean over R_i bodies: R_i/R of the whole. The contrast is the same number on
         # each, of all bodies; its gradient reaches a process's rows from every process i, times R_i: R/R of the whole.
@@ -190,7 +198,7 @@ class HACM(MaskedMethod):
             loss = reconstruction + contrast
         else:
             loss = (1 - self.cc_alpha) * reconstruction + self.cc_alpha * contrast
-        weight = loss.new_tensor(len(joints))
+        weight = loss.new_full((), len(joints))
         return {"loss": loss, "weight": weight, "reconstruction": reconstruction, "contrast": contrast}
 
 

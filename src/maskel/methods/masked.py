@@ -123,4 +123,4 @@ class MaskedModeling(MaskedMethod):
         joints, draws = self.see(batch, keys)
         result = self.reconstruct(joints, draws)
         loss = masked_mean_squared_error(result.predicted, result.target)
-        return {"loss": loss, "weight": loss.new_tensor(len(joints))}
+        return {"loss": loss, "weight": loss.new_full((), len(joints))}

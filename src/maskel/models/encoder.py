@@ -230,16 +230,17 @@ class Encoder(nn.Module):
             absent_bodies: Average over all M slots, as published, or over the bodies present.
             per_joint: Keep the joints apart: (B, V'·D), as fine-tuning does.
         """
-        bodies = batch.joints[batch.present]  # (R, T, V, C)
+        places = batch.present_bodies()
+        bodies = batch.joints.flatten(0, 1).index_select(0, places)  # (R, T, V, C)
         rows = torch.cat((bodies, torch.zeros_like(bodies[:1])))
         tokens = self(self.stream(rows)).float()
         features = self.over_time(tokens) if per_joint else tokens.mean(1)
         weights = batch.present.float()
-        sums = features.new_zeros(*batch.present.shape, features.shape[1])
-        sums[batch.present] = features[:-1]
+        sums = features.new_zeros(weights.numel(), features.shape[1]).index_copy(0, places, features[:-1])
+        sums = sums.unflatten(0, weights.shape)
         if absent_bodies:
             absent = ~batch.present & ~batch.joints.flatten(2).any(2)  # neither a body nor a copy
-            sums[absent] = features[-1]
+            sums = torch.where(absent[..., None], features[-1], sums)
             weights += absent
         return sums.sum(1) / weights.sum(1, keepdim=True)
 

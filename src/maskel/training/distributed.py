@@ -250,16 +250,23 @@ def gather_rows(rows: Shaped[Tensor, "n *d"]) -> Shaped[Tensor, "m *d"]:
     Raises:
         TrainingError: If another process has ended.
     """
-    if not distributed.is_initialized():
-        return rows
+    return _gathered(rows, _row_counts(rows)) if distributed.is_initialized() else rows
+
+
+def _row_counts(rows: Tensor) -> list[int]:
+    """How many rows each process has."""
     counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(distributed.get_world_size())]
     with _exchange():
-        distributed.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
-        longest = max(int(count) for count in counts)
-        padded = torch.cat((rows, rows.new_zeros(longest - len(rows), *rows.shape[1:])))
-        gathered = [torch.empty_like(padded) for _ in counts]
+        distributed.all_gather(counts, torch.full((1,), len(rows), device=rows.device))
+        return torch.cat(counts).tolist()
+
+
+def _gathered(rows: Tensor, counts: list[int]) -> Tensor:
+    padded = torch.cat((rows, rows.new_zeros(max(counts) - len(rows), *rows.shape[1:])))
+    gathered = [torch.empty_like(padded) for _ in counts]
+    with _exchange():
         distributed.all_gather(gathered, padded)
-    return torch.cat([part[: int(count)] for part, count in zip(gathered, counts, strict=True)])
+    return torch.cat([part[:count] for part, count in zip(gathered, counts, strict=True)])
 
 
 class _GatherRows(torch.autograd.Function):
@@ -267,10 +274,10 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        counts = gather_rows(torch.tensor([len(rows)], device=rows.device)).tolist()
+        counts = _row_counts(rows)
         first = sum(counts[: distributed.get_rank()])
         ctx.own = slice(first, first + len(rows))
-        return gather_rows(rows)
+        return _gathered(rows, counts)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

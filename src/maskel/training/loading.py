@@ -158,7 +158,7 @@ class FeatureBatches(Batches):
 
     def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> FeatureBatch:
         """The clips' rows."""
-        wanted = torch.from_numpy(clips).to(self.features.device)
+        wanted = move(torch.from_numpy(clips), self.features.device)
         return FeatureBatch(self.features[self.row[wanted]], self.labels[wanted], wanted)
 
 
