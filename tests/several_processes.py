@@ -21,7 +21,7 @@ from maskel.errors import TrainingError
 from maskel.methods import METHODS, Method
 from maskel.training import distributed
 from maskel.training.engine import Stopped, fit
-from maskel.training.loading import ClipBatches
+from maskel.training.loading import ClipBatches, MicroBatches
 from maskel.training.optim import SGDTraining
 from maskel.training.run import RunFolder
 from maskel.transforms import TrainView
@@ -38,21 +38,21 @@ def one_step(method: Method, accumulate: int, data: SkeletonSet, out: Path, worl
 
 def stopped_and_resumed(data: Path, out: Path, world: distributed.World) -> str:
     """A run that one process is asked to stop in its third step; returns what this process was told."""
-    load, calls = ClipBatches.load, []
+    take, calls = MicroBatches.take, []
 
-    def hooked(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
-        calls.append(epoch)
+    def hooked(self: MicroBatches) -> Any:
+        calls.append(self)
         if len(calls) == 3 and world.rank == world.size - 1:
             os.kill(os.getpid(), signal.SIGTERM)
-        return load(self, epoch, clips)
+        return take(self)
 
-    ClipBatches.load = hooked  # type: ignore[method-assign]
+    MicroBatches.take = hooked  # type: ignore[method-assign]
     try:
         tiny.tiny_pretrain(data, out)
     except Stopped as stop:
         told = str(stop)
     finally:
-        ClipBatches.load = load  # type: ignore[method-assign]
+        MicroBatches.take = take  # type: ignore[method-assign]
     tiny.tiny_pretrain(data, out, resume=True)
     return told
 
@@ -139,15 +139,15 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
 def endless(data: Path, out: Path) -> None:
     """A run in which the last process dies in its fourth step; the others must not wait for it."""
     world = distributed.start("cpu")
-    load, calls = ClipBatches.load, []
+    take, calls = MicroBatches.take, []
 
-    def hooked(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
-        calls.append(epoch)
+    def hooked(self: MicroBatches) -> Any:
+        calls.append(self)
         if len(calls) == 4 and world.rank == world.size - 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        return load(self, epoch, clips)
+        return take(self)
 
-    ClipBatches.load = hooked  # type: ignore[method-assign]
+    MicroBatches.take = hooked  # type: ignore[method-assign]
     sizes = "--encoder.window=8 --encoder.dim=16 --encoder.depth=1 --encoder.num_heads=2 --device=cpu".split()
     sizes += "--mamp.decoder_dim=16 --mamp.decoder_depth=1 --training.epochs=1000 --training.batch_size=5".split()
     sys.exit(cli.main(["pretrain", f"--data={data}", f"--out={out}", *sizes]))

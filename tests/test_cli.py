@@ -14,7 +14,7 @@ import tiny
 from maskel import cli
 from maskel.configuration import WITH_RECIPES, read_recipe, shipped_recipes
 from maskel.models.encoder import EncoderConfig
-from maskel.training.loading import ClipBatches
+from maskel.training.loading import MicroBatches
 from maskel.training.run import RunFolder
 
 TINY = [
@@ -71,14 +71,14 @@ def test_the_saved_config_is_a_config_that_saves_itself(run: Run, prepared: Path
 
 
 def test_resume_needs_the_run_only(run: Run, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = ClipBatches.load
+    take = MicroBatches.take
 
-    def stop(self: ClipBatches, epoch: int, clips: Any) -> Any:
+    def stop(self: MicroBatches) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        return load(self, epoch, clips)
+        return take(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ClipBatches, "load", stop)
+        patched.setattr(MicroBatches, "take", stop)
         code, text = run("pretrain", "--data", prepared, "--out", tmp_path / "a", "--mamp.tau=0.6", *TINY)
     assert code == 130
     assert f"stopped after step 1; go on with --resume {tmp_path / 'a'}" in text
@@ -248,6 +248,13 @@ def test_a_wrong_option_is_named_in_one_line(arguments: list[str], named: str, r
     assert code == 2
     assert named in text
     assert text.count("\n") == 1
+
+
+def test_a_missing_option_points_to_the_help_that_lists_it(run: Run) -> None:
+    for kind in (["prepare", "folder"], ["export", "npz"], ["view", "masks"]):
+        code, text = run(*kind)
+        assert code == 2
+        assert f"maskel {' '.join(kind)} --help lists the options" in text
 
 
 def test_what_draws_nothing_has_no_seeds(run: Run) -> None:

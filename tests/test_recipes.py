@@ -1,5 +1,6 @@
 """Merged recipes give the published settings of MAMP (arXiv 2308.07092), MAE and HA-CM (arXiv 2409.17951)."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from maskel.configuration import RECIPES
+from maskel.cli import COMMANDS
+from maskel.configuration import RECIPES, shipped_recipes
 from maskel.published import BENCHMARKS, PROTOCOLS, PUBLISHED, published
 
 Run = Callable[..., tuple[int, str]]
@@ -147,3 +149,24 @@ def test_published_accuracies_are_of_recipes_that_exist() -> None:
         assert {method, data} <= shipped
         assert protocol in PROTOCOLS
         assert protocol in {*shipped, "linear"}
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_recipe_says_what_was_published_and_its_command(name: str) -> None:
+    """The numbers in its heading are those of the table: of the benchmark, the method or the protocol it is for."""
+    heading = " ".join(line.lstrip("# ") for line in shipped_recipes()[name].read_text().splitlines() if line[0] == "#")
+    assert set(re.findall(r"maskel (\w+)", heading)) & set(COMMANDS)
+    assert re.search(r"ublished[^.]*: |[Nn]one published|[Nn]ot a published", heading)
+    known = {key: each.percent for key, each in PUBLISHED.items()}
+    kind = shipped_recipes()[name].parent.name
+    if kind == "data":
+        expected = {percent for (_, data, _), percent in known.items() if data == name}
+    elif kind == "pretrain":
+        method, released, _ = name.partition("_released")  # the release's settings are those of one benchmark
+        data = ("ntu60_xsub",) if released else BENCHMARKS
+        expected = {known[key] for key in known if key[0] == method and key[1] in data and key[2] == "linear"}
+    elif name == "hacm_pku2_xsub":
+        expected = {known["hacm", "pku2_xsub", "linear"]}
+    else:
+        expected = {percent for (*_, protocol), percent in known.items() if protocol == name}
+    assert {float(number) for number in re.findall(r"\b\d\d\.\d\b", heading)} == expected

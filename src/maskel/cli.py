@@ -23,7 +23,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namesp
 from rich.console import Console
 
 import maskel
-from maskel.configuration import Options, merge_recipes
+from maskel.configuration import Options, data_recipes, merge_recipes
 from maskel.errors import InputError, TrainingError
 from maskel.training import distributed
 from maskel.training.engine import Stopped
@@ -398,9 +398,12 @@ def _parse(
     merged = merge_recipes(configs, command, names, groups, resume is not None)
     if resume is not None:
         merged["out"] = str(resume)
-    if "--check=true" in rest and "data" not in merged and not any(word.startswith("--data") for word in rest):
-        merged["data"] = str(_stand_in(scratch / "set", configs))
+    stands_in = "--check=true" in rest and "data" not in merged and not any(word.startswith("--data") for word in rest)
+    if stands_in:
+        merged["data"] = str(scratch / "set")
     found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
+    if stands_in:
+        _stand_in(scratch / "set", configs, found.benchmark)
     found.pop("config", None)
     found.pop("resume", None)
     _refuse_nothing(parser, found)
@@ -424,15 +427,16 @@ def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
             )
 
 
-def _stand_in(out: Path, configs: Sequence[str]) -> Path:
-    """Generated clips as the first recipe of a data set wants them; such recipes are called SOURCE_BENCHMARK."""
-    from maskel.datasets import SOURCES
-    from maskel.datasets.stand_in import write_stand_in
+def _stand_in(out: Path, configs: Sequence[str], benchmark: str) -> None:
+    """Write generated clips like those of the data set that a recipe is for, of NTU RGB+D 60 without such a recipe."""
+    from maskel.datasets.stand_in import UNKNOWN, write_stand_in
 
-    recipe = next((name for name in configs if name.rpartition("_")[0] in SOURCES), "ntu60_xsub")
-    source, _, benchmark = recipe.rpartition("_")
-    _say(f"There is no --data: a few generated clips stand in for {recipe}, repeated up to its published size.")
-    return write_stand_in(out, source, benchmark)
+    recipes = data_recipes()
+    source = next((recipes[name] for name in configs if name in recipes and not Path(name).is_file()), "ntu60")
+    size = "repeated up to its published size"
+    if not write_stand_in(out, source, benchmark):
+        size = f"whose size is not published: steps and time are those of {UNKNOWN:,} training and as many test clips"
+    _say(f"There is no --data: a few generated clips stand in for {source} {benchmark}, {size}.")
 
 
 def _take_configs(arguments: Sequence[str]) -> tuple[list[str], list[str], Path | None]:

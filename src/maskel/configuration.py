@@ -20,6 +20,11 @@ def shipped_recipes() -> dict[str, Path]:
     return {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
 
 
+def data_recipes() -> dict[str, str]:
+    """The source of each shipped recipe of a benchmark, by the recipe's name; they are called SOURCE_BENCHMARK."""
+    return {file.stem: file.stem.rpartition("_")[0] for file in sorted((RECIPES / "data").glob("*.yaml"))}
+
+
 def read_recipe(name: str, command: str) -> Options:
     """A recipe's options for ``command``: the plain ones, and those of the command's own section.
 

@@ -8,9 +8,8 @@ import tiny
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.pretrain import pretrain
-from maskel.configuration import RECIPES
-from maskel.datasets import SOURCES
-from maskel.datasets.stand_in import CLIPS, write_stand_in
+from maskel.configuration import data_recipes
+from maskel.datasets.stand_in import CLIPS, UNKNOWN, write_stand_in
 from maskel.datasets.store import SkeletonSet
 from maskel.layouts import KINECT20
 from maskel.training.run import RunFolder
@@ -67,19 +66,21 @@ def test_nearest_neighbours(
 
 
 def test_a_stand_in_is_as_long_as_what_it_stands_for(tmp_path: Path) -> None:
-    clips = SkeletonSet.open(write_stand_in(tmp_path / "ntu", "ntu120", "xset"))
+    assert write_stand_in(tmp_path / "ntu", "ntu120", "xset")
+    clips = SkeletonSet.open(tmp_path / "ntu")
     assert (len(clips), len(clips.classes)) == (CLIPS, 120)
     assert {name: (len(split.train), len(split.test)) for name, split in clips.benchmarks.items()} == {
         "xsub": (63_026, 50_919),
         "xset": (54_468, 59_477),
     }
     assert {1, 2} == set(clips.bodies.tolist())
-    clips = SkeletonSet.open(write_stand_in(tmp_path / "ucla", "nw_ucla", "xsub"))
+    assert not write_stand_in(tmp_path / "ucla", "nw_ucla", "xsub")
+    clips = SkeletonSet.open(tmp_path / "ucla")
     assert clips.layout == KINECT20
-    assert len(clips.split("xsub", "train")) == CLIPS
+    assert len(clips.split("xsub", "train")) == UNKNOWN
 
 
-DATA = sorted(file.stem for file in (RECIPES / "data").glob("*.yaml") if file.stem.rpartition("_")[0] in SOURCES)
+DATA = list(data_recipes())
 SHRINK = [
     *(
         "--encoder.window=24",
@@ -101,7 +102,7 @@ def test_every_combination_of_recipes_trains(
     monkeypatch.chdir(tmp_path)
     code, text = run("pretrain", "--config", method, "--config", data, "--check", *SHRINK)
     assert code == 0, text
-    assert f"stand in for {data}" in text
+    assert f"stand in for {data.replace('_x', ' x')}, " in text
     assert "wrote nothing" in text
     assert not files_of(tmp_path)
 
@@ -124,11 +125,25 @@ def test_every_protocol_trains(
     assert not files_of(tmp_path)
 
 
-def test_linear_evaluation_of_every_benchmark(run: Run, pretrained: RunFolder, tmp_path: Path) -> None:
-    for data in DATA:
-        if data.startswith("ntu"):
-            code, text = run("linear", "--config", data, "--encoder", pretrained.path, "--check", "--device=cpu")
-            assert (code, "100 epochs" in text) == (0, True), text
+@pytest.mark.parametrize("recipes", [*((data,) for data in DATA), ("pku2_xsub", "hacm_pku2_xsub")])
+def test_linear_evaluation_of_every_benchmark(recipes: tuple[str, ...], run: Run, pretrained: RunFolder) -> None:
+    words = [word for name in recipes for word in ("--config", name)]
+    code, text = run("linear", *words, "--encoder", pretrained.path, "--check", "--device=cpu")
+    assert (code, "100 epochs" in text) == (0, True), text
+    published = data_recipes()[recipes[0]].startswith("ntu") or recipes[0] == "nw_ucla_xview"
+    assert ("to its published size" if published else "not published: steps and time are those of 1,024") in text
+
+
+@pytest.mark.parametrize("name", ["pku1_mine.yaml", "folder_mine.yaml", "pku1_xsub"])
+def test_a_recipe_of_ones_own_is_not_taken_for_a_shipped_one(
+    name: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("benchmark: xview\n")
+    code, text = run("pretrain", "--config", name, "--check", *SHRINK)
+    assert code == 0, text
+    assert "stand in for ntu60 xview, repeated up to its published size" in text
+    assert f"{37_646:,} an epoch" in text
 
 
 def test_recipes_build_at_their_full_size(run: Run) -> None:

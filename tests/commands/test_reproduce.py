@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from maskel import cli
-from maskel.training.loading import ClipBatches
+from maskel.training.loading import MicroBatches
 from maskel.training.run import RunFolder
 
 Run = Callable[..., tuple[int, str]]
@@ -45,16 +45,15 @@ def test_every_protocol_in_one_command_that_goes_on(
 ) -> None:
     out = tmp_path / "out"
     command = ["reproduce", "mamp", "ntu60_xsub", "--data", prepared, "--out", out, "--scale=small", "--device=cpu"]
-    load, calls = ClipBatches.load, []
+    take = MicroBatches.take
 
-    def stop_in_fine_tuning(self: ClipBatches, epoch: int, clips: Any) -> Any:
-        calls.append(epoch)
+    def stop_in_fine_tuning(self: MicroBatches) -> Any:
         if stages(commands)[-1] == "finetune":
             os.kill(os.getpid(), signal.SIGINT)
-        return load(self, epoch, clips)
+        return take(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ClipBatches, "load", stop_in_fine_tuning)
+        patched.setattr(MicroBatches, "take", stop_in_fine_tuning)
         code, text = run(*command)
     assert (code, stages(commands)) == (130, ["pretrain", "linear", "finetune"])
     assert "or with the same maskel reproduce command" in text
@@ -90,15 +89,15 @@ def test_few_labels_are_run_five_times_as_published_and_batches_fit_the_clips(
 ) -> None:
     out = tmp_path / "out"
     command = ["reproduce", "mamp", "ntu60_xsub", "--data", prepared, "--out", out, "--seed=2", "--device=cpu"]
-    load = ClipBatches.load
+    take = MicroBatches.take
 
-    def stop_in_the_second_run(self: ClipBatches, epoch: int, clips: Any) -> Any:
+    def stop_in_the_second_run(self: MicroBatches) -> Any:
         if (out / "semi_1" / "seed-2" / "result.json").exists():
             os.kill(os.getpid(), signal.SIGINT)
-        return load(self, epoch, clips)
+        return take(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ClipBatches, "load", stop_in_the_second_run)
+        patched.setattr(MicroBatches, "take", stop_in_the_second_run)
         assert run(*command)[0] == 130
     first = (out / "semi_1" / "seed-2" / "result.json").stat().st_mtime_ns
     typed = {Path(words).name: words for words in commands}

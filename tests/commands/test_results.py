@@ -14,7 +14,7 @@ from maskel.errors import InputError
 from maskel.training.run import RunFolder
 
 PRETRAINED = {"method": "mamp", "source": "nw_ucla", "config": {"encoder": {"dim": 8, "depth": 2, "window": 60}}}
-PRETRAINED["config"]["training"] = {"epochs": 100}  # type: ignore[index]
+PRETRAINED["config"] |= {"training": {"epochs": 100}, "method": "mamp"}  # type: ignore[index, operator]
 
 
 def result(seed: int, correct: int, **changes: Any) -> dict[str, Any]:
@@ -85,15 +85,16 @@ def test_runs_of_other_clips_or_encoders_are_kept_apart(tmp_path: Path) -> None:
 
 
 def test_only_what_most_runs_have_not_is_named(tmp_path: Path) -> None:
-    def run(correct: int, **method: float) -> dict[str, Any]:
+    def run(correct: int, **method: Any) -> dict[str, Any]:
         earlier = deepcopy(PRETRAINED)
         earlier["config"]["mamp"] = method  # type: ignore[index]
         return result(0, correct, pretraining=earlier)
 
     found = [run(9, tau=0.8, ratio=0.9), run(8, tau=0.8, ratio=0.5), run(7, tau=0.1, ratio=0.9)]
-    found.append(run(6, tau=0.8, ratio=0.9, new=0.0))  # an option of a later version
+    found.append(run(6, tau=0.8, ratio=0.9, new=0.0))  # an option of a later version, or
+    found.append(run(5, tau=0.8, ratio=0.9, decoder="cross"))  # an option that the runs above did not know yet
     named = [row[3] for row in rows(results([write(tmp_path / "a", *found)]))[2:]]
-    assert named == ["–", "pretrain.mamp.ratio 0.5", "pretrain.mamp.tau 0.1", "–"]
+    assert named == ["–", "pretrain.mamp.ratio 0.5", "pretrain.mamp.tau 0.1", "–", "pretrain.mamp.decoder cross"]
 
 
 def test_a_copy_without_paths_gives_the_same_tables(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import maskel
 import tiny
-from maskel.datasets.ntu import ACTIONS
+from maskel.datasets.ntu import NTU60, NTU120
+from maskel.datasets.pku_mmd import PKU1
 from maskel.errors import InputError
 from maskel.layouts import KINECT20, NTU25
 from maskel.losses import masked_mean_squared_error
@@ -76,13 +77,13 @@ def test_a_downstream_checkpoint_gives_the_published_logits(name: str, tmp_path:
     assert len(read_release(source).head) == (5 if name.endswith("linprobe") else 9)
 
 
-@pytest.mark.parametrize(("count", "single_body"), [(60, "zero"), (120, "copy"), (51, "zero")])
-def test_classes_are_ntus_or_numbers(count: int, single_body: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("count", "single_body"), [(60, "zero"), (120, "copy"), (51, "zero"), (7, "zero")])
+def test_classes_are_those_of_the_published_sets_or_numbers(count: int, single_body: str, tmp_path: Path) -> None:
     content = torch.load(write_checkpoint(tmp_path / "c.pth", "classifier_linprobe", "model"), weights_only=False)
     content["model"] |= {"head.fc.1.weight": torch.zeros(count, 32), "head.fc.1.bias": torch.zeros(count)}
     torch.save(content, tmp_path / "c.pth")
     task = maskel.load_classifier(tmp_path / "c.pth").task
-    assert task.classes == (ACTIONS[:count] if count != 51 else tuple(map(str, range(1, 52))))
+    assert task.classes == {60: NTU60.classes, 120: NTU120.classes, 51: PKU1.classes, 7: tuple("1234567")}[count]
     assert task.single_body == single_body
     with pytest.raises(InputError, match=r"has no head\.fc\.1\.weight"):
         maskel.load_classifier(write_checkpoint(tmp_path / "c.pth", "mae", "model_mae"))

@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from torch.overrides import TorchFunctionMode
 
 import tiny
 from maskel.commands.pretrain import load_method
@@ -24,7 +25,7 @@ from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import load_encoder
 from maskel.training.engine import Stopped, fit
-from maskel.training.loading import ClipBatches
+from maskel.training.loading import ClipBatches, MicroBatches
 from maskel.training.optim import AdamWTraining, SGDTraining
 from maskel.training.precision import Precision
 from maskel.training.run import CONFIG, ENCODER, METRICS, RunFolder
@@ -52,18 +53,18 @@ def assert_same_run(one: RunFolder, other: RunFolder) -> None:
         assert (one.path / name).read_bytes() == (other.path / name).read_bytes()
 
 
-def load_then(monkeypatch: pytest.MonkeyPatch, count: int, do: Callable[[], Any]) -> None:
-    """Call ``do`` while the ``count``-th batch is loaded."""
-    load: Load = ClipBatches.load
+def take_then(monkeypatch: pytest.MonkeyPatch, count: int, do: Callable[[], Any]) -> None:
+    """Call ``do`` when the ``count``-th batch is taken."""
+    take = MicroBatches.take
     calls = []
 
-    def hooked(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
-        calls.append(epoch)
+    def hooked(self: MicroBatches) -> Any:
+        calls.append(self)
         if len(calls) == count:
             do()
-        return load(self, epoch, clips)
+        return take(self)
 
-    monkeypatch.setattr(ClipBatches, "load", hooked)
+    monkeypatch.setattr(MicroBatches, "take", hooked)
 
 
 @methods
@@ -85,13 +86,10 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     whole = tiny.tiny_pretrain(prepared, tmp_path / "whole", method=name)
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patched:
-        load_then(patched, when, lambda: os.kill(os.getpid(), signal.SIGINT))
-        if when == 9:  # the last step of all: the run is complete, nothing is left to stop
+        take_then(patched, when, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Stopped, match=f"after step {when}; go on with --resume .*parts"):  # 9 is the last of all
             tiny.tiny_pretrain(prepared, tmp_path / "parts", method=name)
-        else:
-            with pytest.raises(Stopped, match=f"after step {when}; go on with --resume .*parts"):
-                tiny.tiny_pretrain(prepared, tmp_path / "parts", method=name)
-            assert not (tmp_path / "parts" / "result.json").exists()
+        assert not (tmp_path / "parts" / "result.json").exists()
     assert signal.getsignal(signal.SIGINT) is before
     parts = tiny.tiny_pretrain(prepared, tmp_path / "parts", method=name, resume=True)
     assert_same_run(parts, whole)
@@ -103,7 +101,7 @@ def test_a_run_can_be_stopped_many_times(prepared: Path, tmp_path: Path, monkeyp
     whole = tiny.tiny_pretrain(prepared, tmp_path / "whole")
     for attempt in range(8):
         with monkeypatch.context() as patched:
-            load_then(patched, 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+            take_then(patched, 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
             with pytest.raises(Stopped, match=f"after step {attempt + 1};"):
                 tiny.tiny_pretrain(prepared, tmp_path / "parts", resume=attempt > 0)
     parts = tiny.tiny_pretrain(prepared, tmp_path / "parts", resume=True)
@@ -115,7 +113,7 @@ def test_a_second_interrupt_stops_at_once(prepared: Path, tmp_path: Path, monkey
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    load_then(monkeypatch, 2, twice)
+    take_then(monkeypatch, 2, twice)
     with pytest.raises(KeyboardInterrupt):
         tiny.tiny_pretrain(prepared, tmp_path / "run")
 
@@ -128,11 +126,62 @@ def test_a_killed_run_goes_on_from_its_last_saved_epoch(
 
     whole = tiny.tiny_pretrain(prepared, tmp_path / "whole")
     with monkeypatch.context() as patched:
-        load_then(patched, 8, die)  # two of three epochs are saved, one step of the third is lost
+        take_then(patched, 8, die)  # two of three epochs are saved, one step of the third is lost
         with pytest.raises(MemoryError):
             tiny.tiny_pretrain(prepared, tmp_path / "parts")
     parts = tiny.tiny_pretrain(prepared, tmp_path / "parts", resume=True)
     assert_same_run(parts, whole)
+
+
+class Reads(TorchFunctionMode):
+    """Notes every value that Python reads from a tensor: on a GPU each waits for all that was launched."""
+
+    def __init__(self, events: list[str]) -> None:
+        super().__init__()
+        self.events = events
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.__name__ in ("tolist", "item", "__bool__", "__int__", "__float__", "__index__"):
+            self.events.append("read")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_step_reads_once_and_the_next_batch_is_loaded_before(
+    accumulate: int, tiny_set: SkeletonSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    load: Load = ClipBatches.load
+
+    def hooked(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
+        events.append("load")
+        return load(self, epoch, clips)
+
+    monkeypatch.setattr(ClipBatches, "load", hooked)
+    method = tiny.tiny_method("mamp", bodies="present")
+    method.register_forward_hook(lambda *_: events.append("forward"))
+    training = replace(tiny.TRAINING, epochs=2, accumulate=accumulate, save_epochs=2)
+    with Reads(events):
+        fit(method, batches_of(tiny_set), training, RunFolder(tmp_path), tiny.ALONE, data_hash="", name_clips=names_of)
+    ahead = ["forward", "load"] * accumulate + ["read"]
+    assert events == ["load", *ahead * 5, *["forward", "load"] * (accumulate - 1), "forward", "read"]
+
+
+def test_a_clip_that_cannot_be_read_leaves_the_step_before(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load: Load = ClipBatches.load
+    bad = batches_of(SkeletonSet.open(prepared)).step_clips(1, 0)
+
+    def refused(self: ClipBatches, epoch: int, clips: np.ndarray) -> Any:
+        if (epoch, clips.tolist()) == (1, bad.tolist()):
+            raise InputError("a clip holds a coordinate that is not finite")
+        return load(self, epoch, clips)
+
+    monkeypatch.setattr(ClipBatches, "load", refused)
+    with pytest.raises(InputError, match="not finite"):
+        tiny.tiny_pretrain(prepared, tmp_path / "run")
+    assert RunFolder(tmp_path / "run").load_state()["step"] == 3  # the whole first epoch
 
 
 def one_gradient(data: SkeletonSet, out: Path, accumulate: int, method: MaskedMethod) -> dict[str, torch.Tensor]:
@@ -313,6 +362,16 @@ def test_the_learning_rate_moves_with_every_step(prepared: Path, tmp_path: Path)
     assert rates == [tiny.TRAINING.learning_rate(epoch + 2 / 3) for epoch in range(3)]
 
 
+@pytest.mark.parametrize(("epochs", "said"), [(1, True), (2, False)])
+def test_a_warm_up_that_never_ends_is_named(
+    epochs: int, said: bool, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = replace(tiny.TRAINING, epochs=epochs, warmup_epochs=1.0)
+    for check in (True, False):
+        tiny.tiny_pretrain(prepared, tmp_path / "run", training=training, check=check)
+        assert ("1 epochs end within the 1 of the warm-up" in capsys.readouterr().err) is said
+
+
 @methods
 def test_biases_and_norms_have_no_weight_decay(name: str) -> None:
     method = tiny.tiny_method(name)
@@ -458,7 +517,7 @@ class Hostile:
 
 def interrupted(prepared: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     with monkeypatch.context() as patched:
-        load_then(patched, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+        take_then(patched, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Stopped):
             tiny.tiny_pretrain(prepared, out)
     return RunFolder(out)

@@ -9,7 +9,7 @@ from maskel.errors import InputError
 from maskel.methods.classifier import load_classifier
 from maskel.training import distributed, loading
 from maskel.training.precision import Precision, resolved
-from maskel.training.run import RunFolder, describe, open_run, refuse_taken
+from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
 from maskel.training.scores import Scores
 from maskel.training.supervised import require_fit, score_clips
 
@@ -43,14 +43,7 @@ def evaluate(
         InputError: If data and classifier do not fit each other.
     """
     started = time.perf_counter()
-    config = {
-        "classifier": str(classifier),
-        "data": str(data),
-        "benchmark": benchmark,
-        "part": part,
-        "precision": precision,
-        "device": device,
-    }
+    config = options_of(evaluate, locals())
     clips = SkeletonSet.open(data)
     positions = loading.part(clips, benchmark, part)
     refuse_taken(out)

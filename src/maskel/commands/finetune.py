@@ -1,6 +1,6 @@
 """``maskel finetune``: train encoder and head together; semi-supervised, transfer and from scratch as well."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from maskel.training.check import Check, check_run
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, SingleBody
 from maskel.training.optim import FinetuneTraining
-from maskel.training.run import RunFolder, open_run, refuse_taken
+from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
 from maskel.training.supervised import check_training, load_fitting, score_clips, train_classifier
 from maskel.transforms import TrainView
 
@@ -92,27 +92,7 @@ def finetune(
         raise InputError("window: there is no pre-trained encoder to resize; say --encoder.window instead")
     if training.layer_decay is None:
         training = replace(training, layer_decay=1.0 if scratch else 0.8)
-    config = {
-        "data": str(data),
-        "encoder": asdict(encoder) if isinstance(encoder, EncoderConfig) else str(encoder),
-        "benchmark": benchmark,
-        "window": window,
-        "labels": labels,
-        "stratified": stratified,
-        "label_list": None if label_list is None else str(label_list),
-        "validation": validation,
-        "bodies": bodies,
-        "head_dim": head_dim,
-        "drop_path": drop_path,
-        "dropout": dropout,
-        "label_smoothing": label_smoothing,
-        "view": asdict(view),
-        "single_body": single_body,
-        "training": asdict(training),
-        "seed": seed,
-        "device": device,
-        "resident": resident,
-    }
+    config = options_of(finetune, locals())
     clips = SkeletonSet.open(data)
     labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
     refuse_taken(None if resume else out)

@@ -17,7 +17,7 @@ from maskel.training.check import Check, check_run
 from maskel.training.features import count, extract
 from maskel.training.loading import SingleBody, part
 from maskel.training.precision import Precision, resolved
-from maskel.training.run import RunFolder, describe, open_run, refuse_taken, write_predictions
+from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken, write_predictions
 
 
 def knn(
@@ -65,18 +65,7 @@ def knn(
     if not 1 <= k <= len(train):
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
     frozen = load_frozen(encoder, clips, window, untrained, seed)
-    config = {
-        "encoder": str(encoder),
-        "data": str(data),
-        "benchmark": benchmark,
-        "window": window,
-        "k": k,
-        "untrained": untrained,
-        "single_body": single_body,
-        "precision": precision,
-        "seed": seed,
-        "device": device,
-    }
+    config = options_of(knn, locals())
     world = distributed.start(device)
     frozen.to(world.device)
 

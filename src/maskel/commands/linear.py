@@ -1,6 +1,5 @@
 """``maskel linear``: linear evaluation of a frozen encoder."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from maskel.training.features import CHUNK, extract
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
 from maskel.training.optim import SGDTraining
-from maskel.training.run import RunFolder, open_run, refuse_taken
+from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
 from maskel.training.supervised import check_training, load_fitting, train_classifier
 from maskel.transforms import TrainView
 
@@ -82,25 +81,7 @@ def linear(
     if cache_features and augment:
         raise InputError("cache_features: the random view changes every epoch; add --augment false")
     check_training(training)
-    config = {
-        "encoder": str(encoder),
-        "data": str(data),
-        "benchmark": benchmark,
-        "window": window,
-        "labels": labels,
-        "stratified": stratified,
-        "label_list": None if label_list is None else str(label_list),
-        "validation": validation,
-        "augment": augment,
-        "cache_features": cache_features,
-        "untrained": untrained,
-        "view": asdict(view),
-        "single_body": single_body,
-        "training": asdict(training),
-        "seed": seed,
-        "device": device,
-        "resident": resident,
-    }
+    config = options_of(linear, locals())
     clips = SkeletonSet.open(data)
     labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
     refuse_taken(None if resume else out)

@@ -1,7 +1,6 @@
 """``maskel pretrain``: learn an encoder from unlabelled clips."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, SingleBody, part
 from maskel.training.optim import AdamWTraining
 from maskel.training.precision import resolved
-from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run
+from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run, options_of
 from maskel.transforms import TrainView
 
 
@@ -64,20 +63,9 @@ def pretrain(
         InputError: If data, options and model do not fit each other.
         TrainingError: If a loss is not finite.
     """
-    options = _all_options(method, options or {})
-    config = {
-        "data": str(data),
-        "method": method,
-        "benchmark": benchmark,
-        method: options,
-        "encoder": asdict(encoder),
-        "view": asdict(view),
-        "single_body": single_body,
-        "training": asdict(training),
-        "seed": seed,
-        "device": device,
-        "resident": resident,
-    }
+    options = method_options(method, options or {})
+    kept = options_of(pretrain, locals())
+    config = {method if name == "options" else name: value for name, value in kept.items()}
     clips = SkeletonSet.open(data)
     positions = part(clips, benchmark, "train")
     model = _build(method, clips, encoder, options, seed)
@@ -140,8 +128,12 @@ def load_method(run: RunFolder) -> MaskedMethod:
     return method.eval()
 
 
-def _all_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A method's options with the defaults of its constructor."""
+def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's options with the defaults of its constructor.
+
+    Raises:
+        InputError: If there is no such method or option.
+    """
     if name not in METHODS:
         raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
     known = {entry.name: entry.default for entry in signature(METHODS[name]).parameters.values()}

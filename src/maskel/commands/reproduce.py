@@ -10,7 +10,7 @@ from rich.console import Console
 
 from maskel.commands.results import markdown_table, spread
 from maskel.commands.seeds import seed_folders
-from maskel.configuration import Options, merge, read_recipe, shipped_recipes
+from maskel.configuration import Options, data_recipes, merge, read_recipe, shipped_recipes
 from maskel.datasets import SOURCES
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
@@ -82,18 +82,17 @@ def reproduce(
             or is in use by another process.
         Stopped: After Ctrl-C or SIGTERM; the state is saved.
     """
-    source, _, split = benchmark.rpartition("_")
-    shipped = shipped_recipes()
-    if method not in METHODS or source not in SOURCES or benchmark not in shipped:
-        benchmarks = ", ".join(name for name in sorted(shipped) if name.rpartition("_")[0] in SOURCES)
-        known = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {benchmarks}"
+    if method not in METHODS or benchmark not in data_recipes():
+        known = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {', '.join(data_recipes())}"
         raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {known}")
+    split = benchmark.rpartition("_")[2]
     clips = SkeletonSet.open(data)
     sizes = tuple(len(clips.split(split, part)) for part in ("train", "test"))
     world = distributed.start(device)
     _open(out, {"method": method, "benchmark": benchmark, "data": str(data), "scale": scale, "seed": seed}, world.leads)
-    shared = [benchmark, f"{method}_{benchmark}"]  # the latter where a method's authors changed the settings
-    shared = [name for name in shared if name in shipped] + (["small", "few_epochs"] if scale == "small" else [])
+    own = f"{method}_{benchmark}"  # where a method's authors changed the settings
+    shared = [benchmark, *([own] if own in shipped_recipes() else [])]
+    shared += ["small", "few_epochs"] if scale == "small" else []
     seeds = ",".join(str(seed + run) for run in range(_RUNS))
     notes = []
     for name, (command, *protocol) in _STAGES.items():

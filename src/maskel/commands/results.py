@@ -8,8 +8,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from maskel.commands.pretrain import method_options
 from maskel.errors import InputError
 from maskel.files import write_atomically
+from maskel.methods import METHODS
 from maskel.training.run import RESULT, RunFolder, flat_options
 
 _NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list"}
@@ -70,9 +72,9 @@ class Measured:
     @property
     def options(self) -> dict[str, Any]:
         """Every option that makes the run what it is; those of pre-training under ``pretrain.``."""
-        own = {key: value for key, value in (self.about("config") or {}).items() if key not in _NOT_THE_RECIPE}
-        before = self.about("pretraining", "config") or {}
-        earlier = {key: value for key, value in before.items() if key not in _NOT_THE_RECIPE - {"encoder"}}
+        own, earlier = (_with_defaults(self.about(*where) or {}) for where in (("config",), ("pretraining", "config")))
+        own = {key: value for key, value in own.items() if key not in _NOT_THE_RECIPE}
+        earlier = {key: value for key, value in earlier.items() if key not in _NOT_THE_RECIPE - {"encoder"}}
         if isinstance(sizes := (self.about("config") or {}).get("encoder"), Mapping):
             own["encoder"] = sizes
         if self.about("untrained"):
@@ -182,6 +184,14 @@ def without_paths(value: Any, key: str = "") -> Any:
 def _last_part(text: str) -> str:
     option, equals, value = text.partition("=") if text.startswith("--") else ("", "", text)
     return option + equals + value.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's options with those of its method that the version of then did not know: it did as by default."""
+    method = config.get("method")
+    if method not in METHODS:
+        return dict(config)
+    return {**config, method: method_options(method, {}) | config.get(method, {})}
 
 
 def _protocol(result: Mapping[str, Any], name: str = "") -> str:

@@ -2,14 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from maskel.errors import InputError
 from maskel.training import distributed
-from maskel.training.run import CONFIG, RunFolder, refuse_other_options
+from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, plain, refuse_other_options
 
 Seeds = int | list[int]
 """A number N for seeds 0 to N - 1, or the seeds themselves."""
@@ -44,7 +43,7 @@ def run_seeds(
     world = distributed.start(options["device"])
     if world.size > 1 and options["out"] is None:  # the leading process alone knows which folder is free
         raise InputError("seeds: several processes need to be told the folder; give --out")
-    shared = {name: _plain(value) for name, value in config.items() if name not in ("seed", "out", "resume", "check")}
+    shared = {name: plain(value) for name, value in config.items() if name not in ("seed", *NOT_KEPT)}
     folder = _open(options["out"], kind, shared | {"seeds": numbers}, world.leads)
     results = []
     for seed in numbers:
@@ -108,13 +107,6 @@ def _open(out: Path | None, kind: str, config: Mapping[str, Any], leads: bool) -
     if not leads:
         return RunFolder(out or Path())
     return RunFolder.create(out, f"{kind}-seeds", config)
-
-
-def _plain(value: object) -> object:
-    """An option as YAML holds it."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    return str(value) if isinstance(value, Path) else value
 
 
 def _under(result: Mapping[str, Any], keys: Sequence[str]) -> float | None:

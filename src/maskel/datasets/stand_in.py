@@ -10,11 +10,13 @@ from maskel.datasets.store_writer import SetWriter
 from maskel.sequence import Clip, SkeletonSequence
 
 CLIPS, FRAMES = 64, 100
+UNKNOWN = 1024
+"""Clips of each part where no size is published: more than the batch of any recipe."""
 BODIES = (1, 1, 1, 2)
 """Bodies of successive clips: a quarter of NTU RGB+D's actions are between two people."""
 
 
-def write_stand_in(out: Path, source: str, benchmark: str) -> Path:
+def write_stand_in(out: Path, source: str, benchmark: str) -> bool:
     """Write a prepared set of generated clips whose benchmarks are as long as the published ones.
 
     Each part repeats the same clips, so that steps and time are those of the real set.
@@ -22,10 +24,13 @@ def write_stand_in(out: Path, source: str, benchmark: str) -> Path:
     Args:
         out: Folder to write; must not exist.
         source: The source whose layout, classes and published sizes to take.
-        benchmark: One that the set must have, of `CLIPS` training and test clips where no size is published.
+        benchmark: One that the set must have, of `UNKNOWN` training and test clips where no size is published.
+
+    Returns:
+        Whether the size of ``benchmark`` is a published one.
     """
     kind = SOURCES[source]
-    sizes = {benchmark: (CLIPS, CLIPS)} | dict(kind.published)
+    sizes = {benchmark: (UNKNOWN, UNKNOWN)} | dict(kind.published)
     with SetWriter(out, kind.layout, kind.classes, f"generated clips in place of {source}", {}) as writer:
         for number in range(CLIPS):
             draws = np.random.default_rng(number)
@@ -38,4 +43,4 @@ def write_stand_in(out: Path, source: str, benchmark: str) -> Path:
             for name, parts in sizes.items()
         }
         writer.finish(whole)
-    return out
+    return benchmark in kind.published

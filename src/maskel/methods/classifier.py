@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from maskel.datasets.ntu import ACTIONS
+from maskel.datasets import ntu, pku_mmd
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
 from maskel.methods.base import Method, fold_bodies
@@ -32,6 +32,8 @@ from maskel.transforms import test_view
 
 _FORMAT = "maskel classifier 1"
 CLASSIFIER = "classifier.safetensors"
+_RELEASED_CLASSES = {len(names): names for names in (ntu.ACTIONS[:60], ntu.ACTIONS, pku_mmd.ACTIONS)}
+"""Classes of the public code's data sets by their number, which is all that its checkpoints tell."""
 
 
 @dataclass(frozen=True)
@@ -236,8 +238,8 @@ CLASSIFIERS: dict[str, type[Classifier]] = {kind.kind: kind for kind in (FineTun
 def load_classifier(path: Path | str, device: torch.device | str = "cpu") -> Classifier:
     """The trained classifier of a run folder, its file, or a checkpoint of a public release, in eval mode.
 
-    A release's checkpoint has no class names: with 60 or 120 classes they are NTU RGB+D's actions, in order, else
-    numbers from 1. With 120 a single body is copied into the second slot, as published.
+    A release's checkpoint has no class names: with 60 or 120 classes they are NTU RGB+D's actions, in order, with 51
+    PKU-MMD's, else numbers from 1. With 120 a single body is copied into the second slot, as published.
 
     Args:
         path: A run folder of ``maskel finetune`` or ``maskel linear``, its ``classifier.safetensors``, or a ``.pth``
@@ -264,7 +266,7 @@ def _from_release(release: Release) -> Classifier:
     else:
         kind, last = LinearProbe.kind, "head.fc.1.weight"
     count = release.weight(last, 2).shape[0]
-    names = ACTIONS[:count] if count in (60, 120) else tuple(str(number + 1) for number in range(count))
+    names = _RELEASED_CLASSES.get(count) or tuple(str(number + 1) for number in range(count))
     task = Task(names, single_body="copy" if count == 120 else "zero")
 
     def build() -> Classifier:

@@ -127,7 +127,9 @@ def _weights(run: Run, runs: Sequence[Run]) -> str:
     found = known.get(run.encoder)
     if found is None:
         return f"{'untrained, sizes of' if run.untrained else 'pre-trained,'} {run.config['encoder']}"
-    return f"untrained, sizes of run {found.name}" if run.untrained else f"{found.config['method']}, run {found.name}"
+    if run.untrained:
+        return f"untrained, sizes of run {found.name}"
+    return f"pre-trained by {found.config['method']}, run {found.name}"
 
 
 def _best(run: Run) -> Markup:

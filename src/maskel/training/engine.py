@@ -20,11 +20,10 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from maskel.draws import clip_keys
 from maskel.errors import InputError, TrainingError
 from maskel.methods.base import Method
 from maskel.training.distributed import GradientExchange, World, add_up, tell
-from maskel.training.loading import Batches, shares
+from maskel.training.loading import Batches, MicroBatches
 from maskel.training.optim import Training
 from maskel.training.precision import autocast, multiplies_bf16
 from maskel.training.progress import Progress
@@ -102,6 +101,7 @@ def fit(
         state = _restore(run, method, optimizer, world, data_hash, training.epochs * steps)
     # Compiling must not rename parameters, so the module itself is saved and only the call goes through the compiler.
     forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
+    seen = MicroBatches(batches, world, training.accumulate, range(state.step, training.epochs * steps))
     clock = time.perf_counter() - state.seconds
     saved = state.step
 
@@ -123,8 +123,7 @@ def fit(
                 f"{saved} is lost; make room and go on with --resume {run.path}"
             ) from fault
 
-    if training.precision == "bf16" and not multiplies_bf16(world.device):
-        tell("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
+    _advise(training, world)
     with (
         run.in_use() if world.leads else nullcontext(),
         _deterministic(training.deterministic),
@@ -137,21 +136,13 @@ def fit(
             method.train()
             clips = batches.step_clips(epoch, step)
             rate = training.learning_rate(epoch + step / steps)
-            sums = _gradients(forward, batches, clips, epoch, training, world, method, exchange)
-            gradients = [p.grad for p in method.parameters() if p.grad is not None]
-            torch._foreach_div_(gradients, sums["weight"])
-            size = float(torch.stack(torch._foreach_norm(gradients)).norm())
+            sums, size = _mean_gradient(forward, seen, training, world, method, exchange)
             if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
                 whole = all(bool(value.isfinite().all()) for value in method.state_dict().values())
                 if whole:
                     save()
                 raise _not_finite(state.step, epoch, rate, sums["loss"], run, whole, len(clips), name_clips(clips[:8]))
-            if 0 < training.clip_grad < size:
-                torch._foreach_mul_(gradients, training.clip_grad / size)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group.get("scale", 1.0)  # layer decay
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            _update(method, optimizer, training, size, rate)
             for name, value in sums.items():
                 state.totals[name] = state.totals.get(name, 0.0) + value
             state.step += 1
@@ -165,8 +156,9 @@ def fit(
             ended = step + 1 == steps and ((epoch + 1) % training.save_epochs == 0 or epoch + 1 == training.epochs)
             if ended or (training.save_steps and state.step % training.save_steps == 0):
                 save()
-            if _anyone(stop.is_set(), world) and state.step < training.epochs * steps:
-                save()
+            if _anyone(stop.is_set(), world):  # after the last step too: what would follow this run must not start
+                if saved < state.step:
+                    save()
                 raise Stopped(f"stopped after step {state.step}; go on with --resume {run.path}")
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
 
@@ -177,19 +169,18 @@ def try_steps(method: Method, batches: Batches, training: Training, world: World
     Raises:
         TrainingError: If a loss is not finite.
     """
+    _advise(training, world)
     optimizer = training.optimizer(method)
     forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
+    seen = MicroBatches(batches, world, training.accumulate, range(steps + 1))  # each step also loads the next's clips
     seconds = []
     with closing(_gradient_exchange(method)) as exchange:
         for step in range(steps):
             started = time.perf_counter()
-            clips = batches.step_clips(0, step % batches.steps_per_epoch)
-            sums = _gradients(forward, batches, clips, 0, training, world, method.train(), exchange)
-            if not math.isfinite(sums["loss"]):
-                raise TrainingError(f"the loss is not finite at step {step} of the check")
-            torch._foreach_div_([p.grad for p in method.parameters() if p.grad is not None], sums["weight"])
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            sums, size = _mean_gradient(forward, seen, training, world, method.train(), exchange)
+            if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
+                raise TrainingError(f"the loss or gradient is not finite at step {step} of the check")
+            _update(method, optimizer, training, size, training.lr)
             if world.device.type == "cuda":
                 torch.cuda.synchronize(world.device)
             seconds.append(time.perf_counter() - started)
@@ -215,22 +206,26 @@ def _gradient_exchange(method: Method) -> GradientExchange:
     return GradientExchange(parameter for parameter in method.parameters() if parameter.requires_grad)
 
 
-def _gradients(
+def _gradients(method: Method) -> list[Tensor]:
+    return [parameter.grad for parameter in method.parameters() if parameter.grad is not None]
+
+
+def _mean_gradient(
     forward: Callable[..., dict[str, Tensor]],
-    batches: Batches,
-    clips: Int64[np.ndarray, " b"],
-    epoch: int,
+    seen: MicroBatches,
     training: Training,
     world: World,
     method: Method,
     exchange: GradientExchange,
-) -> dict[str, float]:
-    """Accumulate the weighted gradient of a step; returns the weighted sums of what the method logs."""
+) -> tuple[dict[str, float], float]:
+    """Leave a step's weighted mean gradient in the weights; returns the weighted sums of what is logged, and its norm.
+
+    Only the last line waits for the device, once all is launched and the next micro-batch loaded.
+    """
     names = ("loss", "weight", *method.logged)
     sums = torch.zeros(len(names), dtype=torch.float64, device=world.device)
-    for number, part in enumerate(shares(clips, world, training.accumulate), 1):
-        batch = batches.load(epoch, part)
-        keys = clip_keys(batches.seed, epoch, batch.clips)
+    for number in range(1, training.accumulate + 1):
+        batch, keys = seen.take()
         with autocast(training.precision, world.device):
             logged = forward(batch, keys)
         weight = logged["weight"]
@@ -239,7 +234,33 @@ def _gradients(
         with torch.no_grad():
             means = torch.stack([logged[name].double() for name in names])
             sums += torch.where(torch.arange(len(names), device=means.device) == 1, 1.0, means) * weight
-    return dict(zip(names, add_up(sums).tolist(), strict=True))
+        seen.load_next()
+    gradients = _gradients(method)
+    torch._foreach_div_(gradients, add_up(sums)[1].float())
+    size = torch.stack(torch._foreach_norm(gradients)).norm()
+    *found, length = torch.cat((sums, size.double()[None])).tolist()
+    return dict(zip(names, found, strict=True)), length
+
+
+def _update(method: Method, optimizer: torch.optim.Optimizer, training: Training, size: float, rate: float) -> None:
+    """Take the step with the gradient of norm ``size`` that is there."""
+    if 0 < training.clip_grad < size:
+        torch._foreach_mul_(_gradients(method), training.clip_grad / size)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("scale", 1.0)  # layer decay
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _advise(training: Training, world: World) -> None:
+    """Say what is allowed and hardly meant."""
+    if training.precision == "bf16" and not multiplies_bf16(world.device):
+        tell("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
+    if training.epochs <= training.warmup_epochs:
+        tell(
+            f"training: {training.epochs} epochs end within the {training.warmup_epochs:g} of the warm-up: the "
+            f"learning rate never reaches {training.lr:g}; give fewer warmup_epochs"
+        )
 
 
 def _end_epoch(state: _State, epoch: int, rate: float, method: Method, after_epoch: Callable[[], Row] | None) -> None:

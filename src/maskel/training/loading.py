@@ -1,7 +1,7 @@
 """Batches for training: which clips a step sees, seen through the training view, on the device."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -162,6 +162,49 @@ class FeatureBatches(Batches):
         return FeatureBatch(self.features[self.row[wanted]], self.labels[wanted], wanted)
 
 
-def shares(clips: Int64[np.ndarray, " b"], world: World, accumulate: int) -> Iterator[Int64[np.ndarray, " share"]]:
-    """This process's part of a step's clips, in ``accumulate`` micro-batches."""
-    return iter(np.array_split(clips[world.rank :: world.size], accumulate))
+class MicroBatches:
+    """What this process sees of a run's steps, in order; the next can be loaded before it is asked for.
+
+    Args:
+        batches: The run's.
+        world: This process among all; a step's clips are dealt out to all of them.
+        accumulate: Micro-batches into which each process cuts its share of a step.
+        steps: Which of the run's steps.
+    """
+
+    def __init__(self, batches: Batches, world: World, accumulate: int, steps: range) -> None:
+        self._batches = batches
+        self._parts = (
+            (epoch, part)
+            for epoch, step in (divmod(step, batches.steps_per_epoch) for step in steps)
+            for part in np.array_split(batches.step_clips(epoch, step)[world.rank :: world.size], accumulate)
+        )
+        self._loaded: tuple[SkeletonBatch | FeatureBatch, Int64[Tensor, " share"]] | None = None
+        self._part = next(self._parts, None)  # of the next one
+
+    def take(self) -> tuple[SkeletonBatch | FeatureBatch, Int64[Tensor, " share"]]:
+        """The next micro-batch, and the keys of its clips.
+
+        Raises:
+            StopIteration: If there is none.
+            InputError: If a clip cannot be read.
+        """
+        taken = self._load() if self._loaded is None else self._loaded
+        self._part, self._loaded = next(self._parts, None), None
+        return taken
+
+    def load_next(self) -> None:
+        """Load the next one, if there is one: a GPU computes meanwhile.
+
+        A clip that cannot be read is refused when it is taken, so that the step before is done and saved.
+        """
+        if self._part is not None:
+            with suppress(InputError):
+                self._loaded = self._load()
+
+    def _load(self) -> tuple[SkeletonBatch | FeatureBatch, Int64[Tensor, " share"]]:
+        if self._part is None:
+            raise StopIteration
+        epoch, clips = self._part
+        batch = self._batches.load(epoch, clips)
+        return batch, clip_keys(self._batches.seed, epoch, batch.clips)

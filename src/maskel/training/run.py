@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ PREVIOUS = "previous.safetensors"
 RESULT = "result.json"
 ENCODER = "encoder.safetensors"
 PREDICTIONS = "predictions.csv"
+NOT_KEPT = ("out", "resume", "check")
+"""Options that say where a run is and whether it begins, and nothing of what it does."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +247,23 @@ def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str
                 f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
                 f"options, or start a new run"
             )
+
+
+def options_of(command: Callable[..., object], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A command's options as its run's ``config.yaml`` holds them: all that its signature has but `NOT_KEPT`.
+
+    Args:
+        command: Its function.
+        given: The value of every argument, by name; the function's own ``locals()`` before it changes one.
+    """
+    return {name: plain(given[name]) for name in signature(command).parameters if name not in NOT_KEPT}
+
+
+def plain(value: object) -> object:
+    """An option as YAML holds it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value) if isinstance(value, Path) else value
 
 
 def flat_options(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

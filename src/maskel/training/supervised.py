@@ -44,7 +44,7 @@ def require_fit(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
     if (encoder.layout.name, encoder.channels) != (clips.layout.name, clips.channels):
         raise InputError(
             f"{path} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {clips.path} holds "
-            f"{clips.layout.name} ({', '.join(clips.channels)}); pre-train on a set of the same layout and channels"
+            f"{clips.layout.name} ({', '.join(clips.channels)}); expected a set of the same layout and channels"
         )
 
 
