@@ -234,7 +234,7 @@ def _release(run: Run) -> str:
 
 def _hardware(run: Run) -> str:
     threads = run.about("hardware", "threads")
-    return f"{run.about('hardware', 'device')}, {threads} thread{'' if threads == 1 else 's'}"
+    return f"{run.about('hardware', 'device')}, {threads} thread{'' if threads == '1' else 's'}"
 
 
 def _part(run: Run, part: str) -> str:
