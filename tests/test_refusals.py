@@ -106,6 +106,7 @@ def test_an_impossible_stride_is_refused(stride: int) -> None:
         ["--mamp.decoder_dim=0"],
         ["--mamp.decoder_depth=-1"],
         ["--mamp.motion_stride=0"],
+        ["--mamp.motion_stride=8"],  # as long as the window: every target would be 0
         ["--training.epoch=2"],  # abbreviated, silently taken for --training.epochs
         ["--bench=xsub"],
         ["--resum=elsewhere"],  # taken for --resume and dropped: a fresh run starts

@@ -73,7 +73,8 @@ class SkeletonSequence:
     def __post_init__(self) -> None:
         name, joints = self.clip.name, self.joints
         if joints.ndim != 4 or 0 in joints.shape or joints.dtype != np.float32:
-            raise ValueError(f"clip {name}: found joints {joints.dtype} {joints.shape}, expected float32 (M, T, V, C)")
+            expected = "float32 (M, T, V, C), each 1 or more"
+            raise ValueError(f"clip {name}: found joints {joints.dtype} {joints.shape}, expected {expected}")
         if joints.shape[2] != len(self.layout):
             raise ValueError(
                 f"clip {name}: found {joints.shape[2]} joints, expected {len(self.layout)} (layout {self.layout.name})"

@@ -159,6 +159,15 @@ def test_the_share_of_the_labels_is_named(copies: Path, tmp_path: Path) -> None:
     assert "linear, pre-trained" in text
 
 
+def test_the_share_of_a_list_of_labels_is_counted(copies: Path, tmp_path: Path) -> None:
+    config, result = copies / "linear" / "config.yaml", copies / "linear" / "result.json"
+    config.write_text(config.read_text().replace("label_list: null", "label_list: labels.csv"))
+    told = json.loads(result.read_text())
+    told["labels"]["size"], told["split"]["train"]["size"] = 1, 8
+    result.write_text(json.dumps(told))
+    assert "linear, 12.5 % of the labels, " in Elements(page_of(copies, tmp_path, "finetune", "linear")).text
+
+
 def test_names_of_others_are_text_not_elements(page: str) -> None:
     elements = Elements(page)
     assert elements.text.count("<script>alert(1)</script>") > 3

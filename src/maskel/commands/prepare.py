@@ -156,43 +156,32 @@ def prepare(
         _sigterm_as_ctrl_c(),
         SetWriter(out, layout, kept_classes, source.name, options, source.channels, job=job) as writer,
         progress_bar("files  {task.fields[read]:.0f} MB  {task.fields[speed]:.1f} MB/s") as progress,
+        _what_is_done_is_kept(writer, len(choice.files)),
     ):
         resumed = writer.recorded
         for note in writer.recovered:
             tally.count(note)
         task = progress.add_task("prepare", total=len(choice.files), completed=resumed, read=0.0, speed=0.0)
         read = 0.0
-        try:
-            with closing(read_all(source, choice.files[resumed:], workers)) as readings:
-                for done, reading in enumerate(readings, resumed):
-                    if strict and isinstance(reading, BadFileError):
-                        raise reading
-                    sequences, note = tally.sift(_chosen(reading, choice))
-                    for sequence in sequences:
-                        if converted:
-                            sequence = replace(sequence, joints=converted.apply(sequence.joints), layout=layout)
-                        writer.add(sequence)
-                    tally.count(note)
-                    writer.record(note)
-                    read += sizes[done] / 1e6
-                    progress.update(task, advance=1, read=read, speed=read / (time.perf_counter() - start))
-            if not writer.clips:
-                raise InputError(f"none of the {len(choice.files)} files gives a clip; {tally.why_none()}")
-            splits = {
-                name: split for name, split in source.benchmarks(writer.clips).items() if name in (benchmarks or known)
-            }
-            writer.finish(splits)
-        except KeyboardInterrupt:
-            if not writer.recorded:
-                raise
-            raise Stopped(
-                f"stopped after {writer.recorded:,} of {len(choice.files):,} files, which {writer.partial} keeps; "
-                "the same command goes on"
-            ) from None
-        except CutOffError as error:
-            if not writer.recorded:
-                raise
-            raise CutOffError(f"{error}; {writer.partial} keeps what is done, and the same command goes on") from error
+        with closing(read_all(source, choice.files[resumed:], workers)) as readings:
+            for done, reading in enumerate(readings, resumed):
+                if strict and isinstance(reading, BadFileError):
+                    raise reading
+                sequences, note = tally.sift(_chosen(reading, choice))
+                for sequence in sequences:
+                    if converted:
+                        sequence = replace(sequence, joints=converted.apply(sequence.joints), layout=layout)
+                    writer.add(sequence)
+                tally.count(note)
+                writer.record(note)
+                read += sizes[done] / 1e6
+                progress.update(task, advance=1, read=read, speed=read / (time.perf_counter() - start))
+        if not writer.clips:
+            raise InputError(f"none of the {len(choice.files)} files gives a clip; {tally.why_none()}")
+        splits = {
+            name: split for name, split in source.benchmarks(writer.clips).items() if name in (benchmarks or known)
+        }
+        writer.finish(splits)
     trial = bool(classes) or max_clips is not None
     return PrepareSummary(
         out=out,
@@ -242,6 +231,24 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _what_is_done_is_kept(writer: SetWriter, files: int) -> Iterator[None]:
+    """Say of an interruption that the same command goes on, where there is something to go on with."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not writer.recorded:
+            raise
+        raise Stopped(
+            f"stopped after {writer.recorded:,} of {files:,} files, which {writer.partial} keeps; "
+            "the same command goes on"
+        ) from None
+    except CutOffError as error:
+        if not writer.recorded:
+            raise
+        raise CutOffError(f"{error}; {writer.partial} keeps what is done, and the same command goes on") from error
 
 
 def _chosen(reading: Reading, choice: Choice) -> Reading:

@@ -158,11 +158,14 @@ def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str],
 def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], notes: Sequence[str], out: Path) -> str:
     source, _, split = benchmark.rpartition("_")
     rows, known = [], []
-    for name, protocol in (PROTOCOLS | {"knn": "1-NN"}).items():
+    measured = {name: (called, RunFolder(out / name).read_result()) for name, called in PROTOCOLS.items()}
+    nearest = RunFolder(out / "knn").read_result()
+    measured |= {"1-NN": ("1-NN", nearest), "vote": (f"{nearest['vote']['k']}-NN vote", nearest["vote"])}
+    for name, (called, result) in measured.items():
         published = PUBLISHED.get((method, benchmark, name))
         known += [published] if published else []
         told = f"{published} ({published.origin})" if published else "none published"
-        rows.append((protocol, *_counted(RunFolder(out / name).read_result()), told))
+        rows.append((called, *_counted(result), told))
     lines = markdown_table(("protocol", "here: correct / seen", "here, %", "best epoch, %", "published, %"), rows)
     expected = SOURCES[source].published.get(split)
     lines += ["", f"{method} on {benchmark}, {sizes[0]:,} training and {sizes[1]:,} test clips."]

@@ -12,6 +12,7 @@ loss               ``masked_mean_squared_error``  ``maskel.losses``
 ================== ============================ =========================================
 """
 
+from maskel.errors import InputError
 from maskel.masking import MotionAwareMasking
 from maskel.methods.masked import Bodies, MaskedModeling
 from maskel.models.decoder import DecoderKind
@@ -26,12 +27,15 @@ class MAMP(MaskedModeling):
         encoder: The encoder to pre-train.
         ratio: Share of tokens to mask, in (0, 1).
         tau: Temperature of motion-aware masking; 0 or less masks uniformly. 0.75 for NTU-120.
-        motion_stride: Frames between the two positions whose difference is the motion.
+        motion_stride: Frames between the two positions whose difference is the motion, 1 or more, below the window.
         normalize_target: Standardise the target of each patch.
         decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder; 5 for NTU-120 and PKU-MMD.
         decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is quicker.
         bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
+
+    Raises:
+        InputError: If an option is out of range.
     """
 
     def __init__(
@@ -46,6 +50,11 @@ class MAMP(MaskedModeling):
         decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
+        if motion_stride >= encoder.config.window:
+            raise InputError(
+                f"mamp: found motion_stride {motion_stride}, expected less than the window of {encoder.config.window} "
+                f"frames; beyond it nothing moves"
+            )
         masking = MotionAwareMasking(ratio, tau)
         target = MotionTarget(motion_stride, normalize_target)
         super().__init__(encoder, masking, target, decoder_dim, decoder_depth, bodies, decoder)

@@ -10,6 +10,7 @@ from maskel.commands.seeds import seed_folders
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.masked import MaskedMethod
+from maskel.training.labelled import share_of_labels
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder
 
 TRAINED = {"linear": "Linear evaluation", "finetune": "Fine-tuning"}
@@ -198,7 +199,7 @@ def _read(path: Path, name: str) -> Run:
         result = folder.read_result()
         if result["kind"] != kind:
             raise ValueError(f"it is of kind {result['kind']!r}")
-        answers, best = _answers(kind, result, config.get("labels")), _best_epoch(kind, result)
+        answers, best = _answers(kind, result, config), _best_epoch(kind, result)
         return Run(name, folder, kind, config, result, "", answers, best, _summands(kind, result))
     except InputError as fault:
         return Run(name, folder, kind, config, {}, str(fault))
@@ -227,12 +228,11 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     return method, clips, seed
 
 
-def _answers(kind: str, result: Mapping[str, Any], labels: object) -> tuple[Answers, ...]:
+def _answers(kind: str, result: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Answers, ...]:
     if kind == "pretrain":
         return ()
     if kind in TRAINED:
-        part = f", {100 * labels:g} % of the labels" if isinstance(labels, float) and labels != 1 else ""
-        return (Answers.read(kind + part, result),)
+        return (Answers.read(kind + share_of_labels(config, result), result),)
     if kind == "evaluate":
         return (Answers.read(f"evaluate, {result['head']} head", result),)
     if kind == "ensemble":

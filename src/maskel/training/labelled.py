@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,19 @@ def choose_labelled(
         chosen = whole if labels == 1 else draw_labels(clips, whole, labels, stratified, seed)
     train, held, subjects = _hold_out(clips, chosen, validation, seed)
     return Labelled(clips, benchmark, chosen, train, held, test, subjects, len(chosen) == len(whole))
+
+
+def share_of_labels(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """How tables name a run's share of the training labels: ``, 1 % of the labels``; nothing where it used all.
+
+    Args:
+        config: The run's options; a list of clips says no share.
+        result: Its result, which counts them.
+    """
+    share = config.get("labels", 1)
+    if config.get("label_list") is not None:
+        share = result["labels"]["size"] / max(result["split"]["train"]["size"], 1)
+    return f", {100 * share:.3g} % of the labels" if share != 1 else ""
 
 
 def draw_labels(clips: SkeletonSet, positions: Positions, share: float, stratified: bool, seed: int) -> Positions:
