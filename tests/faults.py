@@ -22,7 +22,7 @@ from maskel.training.run import RunFolder
 
 SIZES = (
     "--encoder.window 8 --encoder.dim 16 --encoder.depth 1 --encoder.num_heads 2 --device cpu "
-    "--mamp.decoder_dim 16 --mamp.decoder_depth 1 --training.epochs 1 --training.batch_size 8"
+    "--mamp.decoder_dim 16 --mamp.decoder_depth 1 --training.epochs 1 --training.warmup_epochs 0.5 --training.batch_size 8"
 )
 PRETRAIN = f"pretrain --data set --out new {SIZES}"
 Arrange = Callable[[pytest.MonkeyPatch], Any]

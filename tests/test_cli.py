@@ -250,6 +250,13 @@ def test_a_wrong_option_is_named_in_one_line(arguments: list[str], named: str, r
     assert text.count("\n") == 1
 
 
+def test_a_missing_option_points_to_the_help_that_lists_it(run: Run) -> None:
+    for kind in (["prepare", "folder"], ["export", "npz"], ["view", "masks"]):
+        code, text = run(*kind)
+        assert code == 2
+        assert f"maskel {' '.join(kind)} --help lists the options" in text
+
+
 def test_what_draws_nothing_has_no_seeds(run: Run) -> None:
     code, text = run("evaluate", "--classifier=x", "--data=y", "--seeds=2")
     assert code == 2

@@ -3,6 +3,7 @@
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,15 @@ def test_equal_votes_go_to_the_nearer_voters_however_close(k: int) -> None:
     known = torch.stack((cosines, (1 - cosines**2).sqrt()), 1).float()
     labels = torch.tensor([0] * (k // 2) + [1] * (k // 2))
     assert vote(known, labels, torch.tensor([[1.0, 0.0]]), 2, k)[1].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "expected"),
+    [("epochs", 0, "1 or more"), ("save_steps", -1, "0 or more"), ("lr", -0.5, "0 or more"), ("lr", float("nan"), "0")],
+)
+def test_a_number_of_training_out_of_its_range_is_named(name: str, number: float, expected: str) -> None:
+    with pytest.raises(InputError, match=f"training: found {name} {number}, expected {expected}"):
+        replace(tiny.TRAINING, **{name: number})
 
 
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tiny_set: SkeletonSet, tmp_path: Path) -> None:

@@ -327,6 +327,10 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
 """Name -> what runs it and what it is for. Imports are inside, so that each command starts with what it needs."""
 
 
+_WITH_KINDS = ("prepare", "export", "view")
+"""Commands whose options depend on their first word."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 2 for wrong input, 1 for a run that failed, 130 when stopped.
 
@@ -353,7 +357,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         distributed.finish(together=True)
         return 0
     except (InputError, ArgumentError) as fault:
-        return _complain(name, _sentence(fault, name), 2)
+        which = name if name not in _WITH_KINDS else " ".join(arguments[:2])
+        return _complain(name, _sentence(fault, which), 2)
     except TrainingError as fault:
         return _complain(name, fault, 1)
     except Stopped as stop:

@@ -77,12 +77,17 @@ def test_the_example_with_own_recordings_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (python,) = [code for note, code in blocks("docs/data.md", "python") if note.startswith("executed")]
+    record, loop = [code for note, code in blocks("docs/data.md", "python") if note.startswith("executed")]
     (shell,) = [code for note, code in blocks("docs/data.md", "sh") if note.startswith("executed")]
-    exec(compile(python, "data.md", "exec"), {})
+    exec(compile(record, "data.md", "exec"), {})
     for step in commands(shell):
         assert main(step) == 0, (step, capsys.readouterr().err)
     assert maskel.SkeletonSet.open("own").classes == ("bow", "wave")
+    capsys.readouterr()
+    exec(compile(loop, "data.md", "exec"), {})
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 16 + 2  # training clips and epochs
+    assert shown[0].endswith("(1, 40, 17, 3)")
 
 
 def test_the_commands_of_the_migration_page_parse(

@@ -145,6 +145,12 @@ def test_a_folder_of_several_seeds_stands_for_its_runs(folder: Path, copies: Pat
     assert "maskel report: several/seed-0, several/seed-10, knn" in text
 
 
+def test_an_encoder_is_told_by_its_method_and_its_run(page: str) -> None:
+    text = Elements(page).text
+    assert "linear, pre-trained by mamp, run mamp" in text
+    assert "linear, untrained, sizes of run mamp" in text
+
+
 def test_the_share_of_the_labels_is_named(copies: Path, tmp_path: Path) -> None:
     config = copies / "finetune" / "config.yaml"
     config.write_text(config.read_text().replace("labels: 1.0", "labels: 0.07"))

@@ -74,11 +74,10 @@ class Contents:
 
     def rows(self) -> list[tuple[str, str]]:
         """Names and values for a table."""
-        fewest, most = min(count for _, count in self.classes), max(count for _, count in self.classes)
         bodies = ", ".join(f"{number}: {count:,} clips" for number, count in self.bodies.items())
         rows = [
             ("clips", f"{self.clips:,}"),
-            ("classes", f"{len(self.classes):,}, of {fewest:,} to {most:,} clips"),
+            ("classes", _named(dict(self.classes))),
             *((name, _named(counts)) for name, counts in self.origins().items()),
             ("lengths", "shortest {:,}, median {:g}, longest {:,} frames".format(*self.lengths)),
             ("bodies", bodies),
@@ -130,4 +129,6 @@ def _counted(names: list[str]) -> dict[str, int]:
 def _named(counts: dict[str, int]) -> str:
     if not counts:
         return "unknown"
-    return f"{len(counts):,}, of {min(counts.values()):,} to {max(counts.values()):,} clips"
+    fewest, most = min(counts.values()), max(counts.values())
+    each = f"{fewest:,} clips each" if fewest == most else f"{fewest:,} to {most:,} clips"
+    return f"{len(counts):,}, of {each}"

@@ -125,8 +125,11 @@ def _weights(run: Run, runs: Sequence[Run]) -> str:
         return "from scratch"
     known = {other.folder.path.resolve(): other for other in runs if other.kind == "pretrain"}
     found = known.get(run.encoder)
-    source = f"{found.config['method']} of {found.name}" if found else str(run.config["encoder"])
-    return f"untrained, sizes of {source}" if run.untrained else f"pre-trained, {source}"
+    if found is None:
+        return f"{'untrained, sizes of' if run.untrained else 'pre-trained,'} {run.config['encoder']}"
+    if run.untrained:
+        return f"untrained, sizes of run {found.name}"
+    return f"pre-trained by {found.config['method']}, run {found.name}"
 
 
 def _best(run: Run) -> Markup:
@@ -230,7 +233,8 @@ def _release(run: Run) -> str:
 
 
 def _hardware(run: Run) -> str:
-    return f"{run.about('hardware', 'device')}, {run.about('hardware', 'threads')} threads"
+    threads = run.about("hardware", "threads")
+    return f"{run.about('hardware', 'device')}, {threads} thread{'' if threads == '1' else 's'}"
 
 
 def _part(run: Run, part: str) -> str:

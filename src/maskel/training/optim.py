@@ -48,12 +48,11 @@ class Training:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size, self.accumulate, self.save_epochs) < 1:
-            raise InputError("training: epochs, batch_size, accumulate and save_epochs must be 1 or more")
-        if self.save_steps < 0:
-            raise InputError(f"training: found save_steps {self.save_steps}, expected 0 (never) or more")
-        if min(self.lr, self.min_lr, self.warmup_epochs, self.weight_decay, self.clip_grad) < 0:
-            raise InputError("training: lr, min_lr, warmup_epochs, weight_decay and clip_grad must be 0 or more")
+        least = dict.fromkeys(("epochs", "batch_size", "accumulate", "save_epochs"), 1)
+        least |= dict.fromkeys(("save_steps", "lr", "min_lr", "warmup_epochs", "weight_decay", "clip_grad"), 0)
+        for name, number in least.items():
+            if not getattr(self, name) >= number:
+                raise InputError(f"training: found {name} {getattr(self, name)}, expected {number} or more")
 
     def learning_rate(self, epoch: float) -> float:
         """Rate at a fractional epoch: linear warm-up from 0, then half-cycle cosine from ``lr`` to ``min_lr``."""
