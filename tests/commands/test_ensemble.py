@@ -134,5 +134,9 @@ def test_damaged_scores_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"scores.npz: not the scores of a run"):
             Scores.read(folder)
     (folder / "scores.npz").unlink()
-    with pytest.raises(InputError, match="no such scores; maskel linear, finetune, evaluate and ensemble leave them"):
+    with pytest.raises(InputError, match=r"no such scores; maskel linear, finetune, evaluate and ensemble leave them$"):
+        Scores.read(folder)
+    for seed in (2, 1):
+        scored(folder / f"seed-{seed}", [[1.0, 0.0, 0.0]], [0])
+    with pytest.raises(InputError, match=r"leave them; name one of its runs, like .*seed-1$"):
         Scores.read(folder)

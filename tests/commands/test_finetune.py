@@ -123,6 +123,15 @@ def test_fine_tuning_starts_from_the_encoder_given(prepared: Path, pretrained: R
     assert not torch.equal(moved.patch_embed.weight, before.patch_embed.weight)
 
 
+@pytest.mark.parametrize("scratch", [True, False])
+def test_training_from_scratch_is_named(
+    scratch: bool, prepared: Path, pretrained: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder = tiny.ENCODER if scratch else pretrained.path
+    tiny.tiny_finetune(prepared, tmp_path / "run", encoder, training=replace(tiny.FINETUNE, epochs=2))
+    assert ("no pre-trained --encoder: this trains from scratch" in capsys.readouterr().err) is scratch
+
+
 @pytest.mark.parametrize(("given", "expected"), [(None, (0.8, 1.0)), (0.6, (0.6, 0.6))])
 def test_layer_decay_is_for_encoders_that_learned_something(
     given: float | None, expected: tuple[float, float], prepared: Path, pretrained: RunFolder, tmp_path: Path

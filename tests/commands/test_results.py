@@ -167,6 +167,11 @@ def test_from_the_command_line(run: Callable[..., tuple[int, str]], tmp_path: Pa
     assert (tmp_path / "docs" / "a" / "0" / "result.json").is_file()
 
 
+def test_an_unwritable_place_is_noticed_first(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be written .*choose another --out"):
+        results([tmp_path / "no run"], out=tmp_path)
+
+
 def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
     one, other = (write(tmp_path / name / "runs", result(0, 1)) for name in "ab")
     with pytest.raises(InputError, match="another run is called"):

@@ -90,6 +90,8 @@ def finetune(
     scratch = isinstance(encoder, EncoderConfig)
     if scratch and window is not None:
         raise InputError("window: there is no pre-trained encoder to resize; say --encoder.window instead")
+    if scratch:
+        distributed.tell("no pre-trained --encoder: this trains from scratch")
     if training.layer_decay is None:
         training = replace(training, layer_decay=1.0 if scratch else 0.8)
     config = options_of(finetune, locals())

@@ -10,7 +10,7 @@ from typing import Any
 
 from maskel.commands.pretrain import method_options
 from maskel.errors import InputError
-from maskel.files import write_atomically
+from maskel.files import refuse_unwritable, write_atomically
 from maskel.methods import METHODS
 from maskel.training.labelled import share_of_labels
 from maskel.training.run import RESULT, RunFolder, flat_options
@@ -126,6 +126,8 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
     Raises:
         InputError: If there is no result, or one cannot be read or written.
     """
+    if out is not None:
+        refuse_unwritable(out)
     found = read_results(runs)
     text = tables([row for result in found.values() for row in measured(result)])
     try:
@@ -261,9 +263,7 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     if trained := [group for group in groups if group[0].correct is None]:
         trained.sort(key=lambda group: group[0].method)
         lines += [*markdown_table(_TRAINED, [_trained_cells(group, groups) for group in trained]), ""]
-    machines = sorted(
-        {f"{row.about('hardware', 'device')}, {row.about('hardware', 'threads')} threads" for row in rows}
-    )
+    machines = sorted({f"{row.about('hardware', 'device')}, {_threads(row)}" for row in rows})
     versions = sorted(
         {f"maskel {row.about('versions', 'maskel')}, PyTorch {row.about('versions', 'torch')}" for row in rows}
     )
@@ -322,6 +322,11 @@ def _differing(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) 
     known = {name: [other[name] for other in alike if name in other] for name in own}
     names = [name for name, values in known.items() if 2 * values.count(own[name]) <= len(values)]
     return "; ".join(f"{name} {own[name]}" for name in names) or "–"
+
+
+def _threads(row: Measured) -> str:
+    count = row.about("hardware", "threads")
+    return f"{count} thread" + ("" if count == 1 else "s")
 
 
 def _seeds(group: Sequence[Measured]) -> str:

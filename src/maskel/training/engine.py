@@ -124,6 +124,7 @@ def fit(
             ) from fault
 
     _advise(training, world)
+    method.train()
     with (
         run.in_use() if world.leads else nullcontext(),
         _deterministic(training.deterministic),
@@ -133,7 +134,6 @@ def fit(
     ):
         while state.step < training.epochs * steps:
             epoch, step = divmod(state.step, steps)
-            method.train()
             clips = batches.step_clips(epoch, step)
             rate = training.learning_rate(epoch + step / steps)
             sums, size = _mean_gradient(forward, seen, training, world, method, exchange)
@@ -170,14 +170,14 @@ def try_steps(method: Method, batches: Batches, training: Training, world: World
         TrainingError: If a loss is not finite.
     """
     _advise(training, world)
-    optimizer = training.optimizer(method)
+    optimizer = training.optimizer(method.train())
     forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
     seen = MicroBatches(batches, world, training.accumulate, range(steps + 1))  # each step also loads the next's clips
     seconds = []
     with closing(_gradient_exchange(method)) as exchange:
         for step in range(steps):
             started = time.perf_counter()
-            sums, size = _mean_gradient(forward, seen, training, world, method.train(), exchange)
+            sums, size = _mean_gradient(forward, seen, training, world, method, exchange)
             if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
                 raise TrainingError(f"the loss or gradient is not finite at step {step} of the check")
             _update(method, optimizer, training, size, training.lr)
@@ -271,6 +271,7 @@ def _end_epoch(state: _State, epoch: int, rate: float, method: Method, after_epo
     if after_epoch is not None:
         method.eval()
         row |= after_epoch()
+        method.train()
     state.rows.append(row)
 
 

@@ -80,7 +80,9 @@ class Scores:
         """
         file = run / SCORES
         if not file.is_file():
-            raise InputError(f"{file}: no such scores; maskel linear, finetune, evaluate and ensemble leave them")
+            seed = next((other.parent for other in sorted(run.glob(f"*/{SCORES}"))), None)
+            one = f"; name one of its runs, like {seed}" if seed else ""
+            raise InputError(f"{file}: no such scores; maskel linear, finetune, evaluate and ensemble leave them{one}")
         try:
             with zipfile.ZipFile(file) as archive:  # packed members could unpack to any size
                 if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
