@@ -17,7 +17,7 @@ from maskel.methods.classifier import LinearProbe, Task
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.training.engine import Outcome, Stopped, fit
 from maskel.training.features import count, extract
-from maskel.training.loading import ClipBatches, FeatureBatches
+from maskel.training.loading import MicroBatches
 from maskel.training.run import RunFolder
 from maskel.transforms import test_view
 
@@ -116,17 +116,16 @@ def test_an_interrupted_probe_goes_on_as_if_it_had_not_been(
 ) -> None:
     options = {"augment": not cache_features, "cache_features": cache_features}
     whole = probe(pretrained.path, prepared, tmp_path / "whole", **options)
-    kind = FeatureBatches if cache_features else ClipBatches
-    load, calls = kind.load, []
+    take, calls = MicroBatches.take, []
 
-    def stop_at_the_third(self: Any, epoch: int, clips: np.ndarray) -> Any:
-        calls.append(epoch)
+    def stop_at_the_third(self: MicroBatches) -> Any:
+        calls.append(self)
         if len(calls) == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return load(self, epoch, clips)
+        return take(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(kind, "load", stop_at_the_third)
+        patched.setattr(MicroBatches, "take", stop_at_the_third)
         with pytest.raises(Stopped, match="after step 3"):
             probe(pretrained.path, prepared, tmp_path / "parts", **options)
     parts = probe(pretrained.path, prepared, tmp_path / "parts", resume=True, **options)
