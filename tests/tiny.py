@@ -1,11 +1,16 @@
 """A prepared set and models small enough that a whole run takes a fraction of a second."""
 
 import csv
+import itertools
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -21,6 +26,7 @@ from maskel.methods.classifier import CLASSIFIERS, Classifier, Task
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence
 from maskel.training.distributed import World
+from maskel.training.loading import MicroBatches
 from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
 from maskel.training.run import RunFolder
 
@@ -150,3 +156,20 @@ def assert_identical(one: Any, other: Any, where: str = "state") -> None:
             assert_identical(a, b, f"{where}[{place}]")
     else:
         assert one == other, where
+
+
+def as_steps_begin(monkeypatch: pytest.MonkeyPatch, do: Callable[[int], object]) -> None:
+    """Call ``do`` with the number, from 1, of every micro-batch that is taken from now on."""
+    take, taken = MicroBatches.take, itertools.count(1)
+
+    def hooked(batches: MicroBatches) -> Any:
+        do(next(taken))
+        return take(batches)
+
+    monkeypatch.setattr(MicroBatches, "take", hooked)
+
+
+def ctrl_c_if(wish: bool) -> None:
+    """What Ctrl-C sends to this process."""
+    if wish:
+        os.kill(os.getpid(), signal.SIGINT)

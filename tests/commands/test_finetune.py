@@ -1,5 +1,3 @@
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from maskel.errors import InputError
 from maskel.layouts import KINECT20
 from maskel.models.encoder import load_encoder
 from maskel.training.engine import Stopped
-from maskel.training.loading import MicroBatches
 from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
 
@@ -86,16 +83,8 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     encoder = tiny.encoder_for(method)
     options = {"labels": 0.8, "validation": 0.3}
     whole = tiny.tiny_finetune(prepared, tmp_path / "whole", encoder, **options)
-    take, calls = MicroBatches.take, []
-
-    def stop(self: MicroBatches) -> Any:
-        calls.append(self)
-        if len(calls) == when:
-            os.kill(os.getpid(), signal.SIGINT)
-        return take(self)
-
     with monkeypatch.context() as patched:
-        patched.setattr(MicroBatches, "take", stop)
+        tiny.as_steps_begin(patched, lambda step: tiny.ctrl_c_if(step == when))
         with pytest.raises(Stopped, match=f"after step {when};"):
             tiny.tiny_finetune(prepared, tmp_path / "parts", encoder, **options)
     parts = tiny.tiny_finetune(prepared, tmp_path / "parts", encoder, resume=True, **options)

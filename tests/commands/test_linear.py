@@ -1,5 +1,3 @@
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from maskel.methods.classifier import LinearProbe, Task
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.training.engine import Outcome, Stopped, fit
 from maskel.training.features import count, extract
-from maskel.training.loading import MicroBatches
 from maskel.training.run import RunFolder
 from maskel.transforms import test_view
 
@@ -116,16 +113,8 @@ def test_an_interrupted_probe_goes_on_as_if_it_had_not_been(
 ) -> None:
     options = {"augment": not cache_features, "cache_features": cache_features}
     whole = probe(pretrained.path, prepared, tmp_path / "whole", **options)
-    take, calls = MicroBatches.take, []
-
-    def stop_at_the_third(self: MicroBatches) -> Any:
-        calls.append(self)
-        if len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return take(self)
-
     with monkeypatch.context() as patched:
-        patched.setattr(MicroBatches, "take", stop_at_the_third)
+        tiny.as_steps_begin(patched, lambda step: tiny.ctrl_c_if(step == 3))
         with pytest.raises(Stopped, match="after step 3"):
             probe(pretrained.path, prepared, tmp_path / "parts", **options)
     parts = probe(pretrained.path, prepared, tmp_path / "parts", resume=True, **options)

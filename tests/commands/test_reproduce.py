@@ -1,13 +1,10 @@
-import os
-import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+import tiny
 from maskel import cli
-from maskel.training.loading import MicroBatches
 from maskel.training.run import RunFolder
 
 Run = Callable[..., tuple[int, str]]
@@ -45,15 +42,8 @@ def test_every_protocol_in_one_command_that_goes_on(
 ) -> None:
     out = tmp_path / "out"
     command = ["reproduce", "mamp", "ntu60_xsub", "--data", prepared, "--out", out, "--scale=small", "--device=cpu"]
-    take = MicroBatches.take
-
-    def stop_in_fine_tuning(self: MicroBatches) -> Any:
-        if stages(commands)[-1] == "finetune":
-            os.kill(os.getpid(), signal.SIGINT)
-        return take(self)
-
     with monkeypatch.context() as patched:
-        patched.setattr(MicroBatches, "take", stop_in_fine_tuning)
+        tiny.as_steps_begin(patched, lambda _: tiny.ctrl_c_if(stages(commands)[-1] == "finetune"))
         code, text = run(*command)
     assert (code, stages(commands)) == (130, ["pretrain", "linear", "finetune"])
     assert "or with the same maskel reproduce command" in text
@@ -92,17 +82,11 @@ def test_few_labels_are_run_five_times_as_published_and_batches_fit_the_clips(
 ) -> None:
     out = tmp_path / "out"
     command = ["reproduce", "mamp", "ntu60_xsub", "--data", prepared, "--out", out, "--seed=2", "--device=cpu"]
-    take = MicroBatches.take
-
-    def stop_in_the_second_run(self: MicroBatches) -> Any:
-        if (out / "semi_1" / "seed-2" / "result.json").exists():
-            os.kill(os.getpid(), signal.SIGINT)
-        return take(self)
-
+    first_run = out / "semi_1" / "seed-2" / "result.json"
     with monkeypatch.context() as patched:
-        patched.setattr(MicroBatches, "take", stop_in_the_second_run)
+        tiny.as_steps_begin(patched, lambda _: tiny.ctrl_c_if(first_run.exists()))
         assert run(*command)[0] == 130
-    first = (out / "semi_1" / "seed-2" / "result.json").stat().st_mtime_ns
+    first = first_run.stat().st_mtime_ns
     typed = {Path(words).name: words for words in commands}
     assert "--training.batch_size 16 " in typed["pretrain"]  # of 128
     assert "--seed 2 --training.batch_size 16 " in typed["finetune"]  # of 48

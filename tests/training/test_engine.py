@@ -25,7 +25,7 @@ from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import load_encoder
 from maskel.training.engine import Stopped, fit
-from maskel.training.loading import ClipBatches, MicroBatches
+from maskel.training.loading import ClipBatches
 from maskel.training.optim import AdamWTraining, SGDTraining
 from maskel.training.precision import Precision
 from maskel.training.run import CONFIG, ENCODER, METRICS, RunFolder
@@ -55,16 +55,7 @@ def assert_same_run(one: RunFolder, other: RunFolder) -> None:
 
 def take_then(monkeypatch: pytest.MonkeyPatch, count: int, do: Callable[[], Any]) -> None:
     """Call ``do`` when the ``count``-th batch is taken."""
-    take = MicroBatches.take
-    calls = []
-
-    def hooked(self: MicroBatches) -> Any:
-        calls.append(self)
-        if len(calls) == count:
-            do()
-        return take(self)
-
-    monkeypatch.setattr(MicroBatches, "take", hooked)
+    tiny.as_steps_begin(monkeypatch, lambda step: do() if step == count else None)
 
 
 @methods
