@@ -243,12 +243,14 @@ def test_ctrl_c_ends_every_process(raw: Path, tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text(ENDLESS)
     out, reading_started = tmp_path / "set", tmp_path / "started"
-    process = subprocess.Popen(
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background it is ignored
+    process = subprocess.Popen(  # and a child would inherit that
         [sys.executable, *map(str, (script, raw, out, reading_started))],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+    signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
     while not reading_started.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
