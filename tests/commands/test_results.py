@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,35 @@ def test_what_is_no_result_is_refused(content: str | None, message: str, tmp_pat
         (tmp_path / "result.json").write_text(content)
     with pytest.raises(InputError, match=message):
         results([tmp_path])
+
+
+@pytest.mark.parametrize("value", [[1], "x"])
+def test_a_damaged_result_is_shown_or_refused_by_name(value: Any, tmp_path: Path) -> None:
+    def changed(content: Any) -> Iterator[Any]:
+        """The result with the value in each place of it, one after the other."""
+        yield value
+        places = (
+            content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+        )
+        for key, part in places:
+            for other in changed(part):
+                copy = deepcopy(content)
+                copy[key] = other
+                yield copy
+
+    member = {"run": "a", "weight": 1.0, "correct": 1, "seen": 2, "trained": result(0, 1)}
+    whole = result(0, 10, vote={"k": 3, "correct": 4, "seen": 20}, runs=[member], trained=result(0, 3))
+    whole["pretraining"]["config"]["mamp"] = {"tau": 0.5}
+    shown, refused = 0, []
+    for damaged in changed(whole):
+        (tmp_path / "result.json").write_text(json.dumps(damaged))
+        try:
+            shown += "| linear" in results([tmp_path])
+        except InputError as fault:
+            refused.append(str(fault))
+    assert shown > 100
+    assert len(refused) > 20
+    assert all(tmp_path.name in sentence for sentence in refused)
 
 
 def test_from_the_command_line(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
     if out is not None:
         refuse_unwritable(out)
     found = read_results(runs)
-    text = tables([row for result in found.values() for row in measured(result)])
+    text = tables([row for name, result in found.items() for row in measured(result, name)])
     try:
         if collect is not None:
             for name, result in found.items():
@@ -168,26 +168,37 @@ def read_results(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
     return found
 
 
-def measured(result: Mapping[str, Any]) -> list[Measured]:
+def measured(result: Mapping[str, Any], run: Path) -> list[Measured]:
     """A run's rows: one, but two for nearest neighbours.
 
+    Args:
+        result: Its ``result.json``.
+        run: Whose it is, for messages.
+
     Raises:
-        InputError: If the result lacks its counts.
+        InputError: If the result lacks its counts, or holds what no table can show.
     """
     try:
-        if result["kind"] == "pretrain":
-            float(result["loss"])
-            return [Measured(result, "pre-training", None, None)]
-        best = result.get("best_epoch", {}).get("accuracy")
-        if int(result["seen"]) < 1:
-            raise ValueError("no clip was seen")
-        rows = [Measured(_with_origin(result), _protocol(result), int(result["correct"]), best)]
-        if "vote" in result:
-            vote = result["vote"]
-            name = _protocol(result, f"{vote['k']}-NN vote")
-            rows.append(Measured({**result, **vote}, name, int(vote["correct"]), None))
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
-        raise InputError(f"a result of kind {result.get('kind')!r} lacks its counts ({fault!r})") from fault
+        rows = _rows(result)
+        tables(rows)  # shown on its own first: among others nothing would tell whose result is damaged
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as fault:
+        raise InputError(
+            f"{run}: its result of kind {result.get('kind')!r} lacks its counts or is damaged ({fault!r}); run it again"
+        ) from fault
+    return rows
+
+
+def _rows(result: Mapping[str, Any]) -> list[Measured]:
+    if result["kind"] == "pretrain":
+        return [Measured(result, "pre-training", None, None)]
+    best = result.get("best_epoch", {}).get("accuracy")
+    if int(result["seen"]) < 1:
+        raise ValueError("no clip was seen")
+    rows = [Measured(_with_origin(result), _protocol(result), int(result["correct"]), best)]
+    if "vote" in result:
+        vote = result["vote"]
+        name = _protocol(result, f"{vote['k']}-NN vote")
+        rows.append(Measured({**result, **vote}, name, int(vote["correct"]), None))
     return rows
 
 
