@@ -115,6 +115,7 @@ def as_json(found: Inspection) -> str:
             "lengths": {"shortest": shortest, "median": median, "longest": longest},
             "bodies": contents.bodies,
             "classes": [{"name": name, "clips": count} for name, count in contents.classes],
+            "unlabelled": contents.unlabelled,
             **contents.origins(),
         },
         "benchmarks": [

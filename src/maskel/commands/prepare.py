@@ -24,7 +24,7 @@ from maskel.datasets.store_writer import SetWriter, refuse_existing
 from maskel.datasets.trial import Choice, choose
 from maskel.errors import BadFileError, CutOffError, InputError
 from maskel.layouts import layout_named
-from maskel.sequence import Clip, SkeletonSequence
+from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.training.engine import Stopped
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -141,7 +141,7 @@ def prepare(
     if unknown := [name for name in benchmarks if name not in known]:
         raise InputError(f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(known)}")
     choice = choose(source, files, classes, max_clips)
-    kept_classes = tuple(source.classes[label] for label in choice.labels)
+    kept_classes = tuple(source.classes[label] for label in choice.labels if label != UNLABELLED)
     converted = _conversion(source, to_layout)
     layout = converted.target if converted else source.layout
     tally = _Tally(drop_duplicates)
@@ -192,7 +192,7 @@ def prepare(
         clips=len(writer.clips),
         bodies=sum(bodies for bodies, _ in writer.sizes),
         frames=sum(frames for _, frames in writer.sizes),
-        classes=len({clip.label for clip in writer.clips}),
+        classes=len({clip.label for clip in writer.clips} - {UNLABELLED}),
         size=sum(path.stat().st_size for path in out.iterdir()),
         raw_size=round(sum(sizes)),
         seconds=time.perf_counter() - start,

@@ -15,7 +15,7 @@ from maskel.models.weights import TYPES, refuse_others
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
-from maskel.training.loading import ClipBatches, SingleBody, part
+from maskel.training.loading import ClipBatches, SingleBody, pretraining_part
 from maskel.training.optim import AdamWTraining
 from maskel.training.precision import resolved
 from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run, options_of
@@ -38,7 +38,9 @@ def pretrain(
     resume: bool = False,
     check: bool = False,
 ) -> RunFolder | Check:
-    """Pre-train an encoder on the training part of a benchmark; labels are not looked at.
+    """Pre-train an encoder on the training part of a benchmark, and on clips without a label that belong to it.
+
+    Labels are not looked at, and no clip of a test subject is seen, but by the benchmark ``all``.
 
     Args:
         data: A prepared set.
@@ -67,7 +69,7 @@ def pretrain(
     kept = options_of(pretrain, locals())
     config = {method if name == "options" else name: value for name, value in kept.items()}
     clips = SkeletonSet.open(data)
-    positions = part(clips, benchmark, "train")
+    positions = pretraining_part(clips, benchmark)
     model = _build(method, clips, encoder, options, seed)
     if model.whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
@@ -86,7 +88,7 @@ def pretrain(
         run,
         world,
         resume=resume,
-        data_hash=clips.split_hash(benchmark, "train"),
+        data_hash=clips.names_hash(positions),
         name_clips=lambda some: [clips.clips[int(clip)].name for clip in some],
     )
     if world.leads:
@@ -96,6 +98,11 @@ def pretrain(
                 "kind": "pretrain",
                 "method": method,
                 **describe(clips, benchmark),
+                "clips": {
+                    "labelled": len(clips.split(benchmark, "train")),
+                    "unlabelled": len(clips.split(benchmark, "unlabelled")),
+                    "hash": clips.names_hash(positions),
+                },
                 "seed": seed,
                 "epochs": training.epochs,
                 "precision": resolved(training.precision, world.device),

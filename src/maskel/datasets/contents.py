@@ -7,6 +7,7 @@ import numpy as np
 
 from maskel.datasets import SOURCES
 from maskel.datasets.store import SkeletonSet
+from maskel.sequence import UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Contents:
         lengths: Shortest, median and longest clip in frames that have a body.
         bodies: Number of bodies -> clips.
         classes: (name, clips) of each class, also of empty ones.
+        unlabelled: Clips without a label.
         subjects: Subject -> clips; empty where none is known, like the two that follow.
         cameras: Camera -> clips.
         setups: Setup -> clips.
@@ -66,6 +68,7 @@ class Contents:
     lengths: tuple[int, float, int]
     bodies: dict[int, int]
     classes: tuple[tuple[str, int], ...]
+    unlabelled: int
     subjects: dict[str, int]
     cameras: dict[str, int]
     setups: dict[str, int]
@@ -77,7 +80,8 @@ class Contents:
         bodies = ", ".join(f"{number}: {count:,} clips" for number, count in self.bodies.items())
         rows = [
             ("clips", f"{self.clips:,}"),
-            ("classes", _named(dict(self.classes))),
+            ("classes", _named(dict(self.classes)) if self.classes else "none"),
+            *([("without a label", f"{self.unlabelled:,} clips")] if self.unlabelled else []),
             *((name, _named(counts)) for name, counts in self.origins().items()),
             ("lengths", "shortest {:,}, median {:g}, longest {:,} frames".format(*self.lengths)),
             ("bodies", bodies),
@@ -99,7 +103,8 @@ def count_contents(data: SkeletonSet) -> Contents:
     """Count what is in a set; reads its tables only."""
     source = SOURCES.get(data.source)
     published = source.published if source else {}
-    counts = np.bincount(data.labels, minlength=len(data.classes)).tolist()
+    has_label = data.labels != UNLABELLED
+    counts = np.bincount(data.labels[has_label], minlength=len(data.classes)).tolist()
     bodies, clips_of = np.unique(data.bodies, return_counts=True)
     frames = data.valid_frames
     return Contents(
@@ -109,6 +114,7 @@ def count_contents(data: SkeletonSet) -> Contents:
         lengths=(int(frames.min()), float(np.median(frames)), int(frames.max())),
         bodies=dict(zip(bodies.tolist(), clips_of.tolist(), strict=True)),
         classes=tuple(zip(data.classes, counts, strict=True)),
+        unlabelled=int((~has_label).sum()),
         subjects=_counted([clip.subject for clip in data.clips]),
         cameras=_counted([clip.camera for clip in data.clips]),
         setups=_counted([clip.setup for clip in data.clips]),

@@ -21,7 +21,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import BadFileError, InputError
 from maskel.files import replacing
 from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, layout_named
-from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
+from maskel.sequence import SCORE, UNLABELLED, XYZ, Clip, SkeletonSequence
 
 LAYOUTS = {2: (COCO17, OPENPOSE18), 3: (NTU25, KINECT20)}
 """Layouts that a file means, by coordinates and number of joints, when the user does not say."""
@@ -240,6 +240,8 @@ def _clip(file: RawFile, annotation: Annotation) -> Clip:
 def write_pyskl(out: Path, clips: SkeletonSet) -> None:
     """Write a prepared set as PYSKL's pickle, one clip in memory: plain containers and numpy arrays only.
 
+    Clips without a label are left out: the form has no place for them.
+
     Every benchmark becomes two splits (xsub_train, xsub_val). Joints in 2D are written in pixels of the images that the
     set was prepared from where all had one size, else of an image of 2 x 2 pixels, which PYSKL normalises to the same
     numbers.
@@ -257,7 +259,7 @@ def write_pyskl(out: Path, clips: SkeletonSet) -> None:
             splits[name] = [names[position] for position in positions]
     with replacing(out) as temporary, temporary.open("wb") as file:
         file.write(b"\x80\x03}" + _pickled("split") + _pickled(splits) + b"s" + _pickled("annotations") + b"]")
-        for position in range(len(clips)):
+        for position in np.flatnonzero(clips.labels != UNLABELLED).tolist():
             file.write(_pickled_annotation(clips, position, image) + b"a")  # append to the list
         file.write(b"s.")
 

@@ -92,7 +92,7 @@ def _figure(data: SkeletonSet, fault: Fault, damaged: bool) -> Markup:
     assert fault.clip is not None
     clip = data.clips[fault.clip]
     rows = "" if fault.other is None else f" Above: {clip.name}; below: {data.clips[fault.other].name}."
-    caption = element("figcaption", f"{clip.name} ({data.classes[clip.label]}): {fault.about}.{rows}")
+    caption = element("figcaption", f"{clip.name} ({data.class_name(fault.clip)}): {fault.about}.{rows}")
     if damaged:
         return element("figure", paragraph("Not drawn: coordinates that are not finite.", class_="missing"), caption)
     shown = [fault.clip] if fault.other is None else [fault.clip, fault.other]

@@ -49,8 +49,8 @@ class ShownClip:
 
 
 def shown_part(clips: SkeletonSet, benchmark: str) -> str:
-    """The part of a benchmark that pictures show: the test part, or the training part where nothing is tested."""
-    return "test" if len(clips.split(benchmark, "test")) else "train"
+    """The part of a benchmark that pictures show: the test part, else the training part, else clips without a label."""
+    return next((part for part in ("test", "train") if len(clips.split(benchmark, part))), "unlabelled")
 
 
 def choose_clips(clips: SkeletonSet, benchmark: str, count: int) -> Int64[np.ndarray, " n"]:
@@ -104,7 +104,7 @@ def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, se
     clip = clips.clips[position]
     return ShownClip(
         clip=clip,
-        class_name=clips.classes[clip.label],
+        class_name=clips.class_name(position),
         body=body + 1,
         bodies=int(clips.bodies[position]),
         joints=_upright(joints[0, ..., : encoder.coordinates]).numpy(),

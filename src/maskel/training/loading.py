@@ -36,6 +36,20 @@ def part(data: SkeletonSet, benchmark: str, name: str) -> Int64[np.ndarray, " n"
     return positions
 
 
+def pretraining_part(data: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n"]:
+    """Positions of the clips that pre-training sees: the training part, and the clips without a label beside it.
+
+    Without such clips the order is the published one, else that of the set.
+
+    Raises:
+        InputError: If there is no such benchmark, or no clip.
+    """
+    unlabelled = data.split(benchmark, "unlabelled")
+    if not len(unlabelled):
+        return part(data, benchmark, "train")
+    return np.sort(np.concatenate((data.split(benchmark, "train"), unlabelled)))
+
+
 @dataclass(frozen=True)
 class FeatureBatch:
     """Features (B, D) of clips under a frozen encoder, and their labels (B,)."""

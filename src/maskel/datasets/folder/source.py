@@ -1,24 +1,28 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels
 from maskel.datasets.folder.keypoints import FRAME_FILE
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of
+from maskel.datasets.folder.names import Finder, hint, meant, refuse_alike
 from maskel.datasets.folder.preparation import Preparation
+from maskel.datasets.folder.ranges import OUTSIDE, cut
 from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import layout_named
-from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
+from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 
-UNLABELLED = "unlabelled"
-"""Class of the clips without a label; it is the last one, and in no benchmark but ``all``."""
+EMPTY_RANGES = "ranges without a body"
+"""Ranges of the table in which nobody is seen: they are no clip."""
 SUFFIXES = (".npy", ".npz", ".csv", ".json")
 
 
@@ -26,10 +30,12 @@ class Folder(Source):
     """Own recordings: one file a clip (``.npy``, ``.npz``, ``.csv``, ``.json``), or one of OpenPose's folders.
 
     Arrays and tables are (T, V, C) or (M, T, V, C); exports of MediaPipe, OpenPose, COCO and MMPose are recognised.
-    Labels and subjects come from ``labels.csv`` or from the folders, CLASS/clip and CLASS/SUBJECT/clip.
+    Labels and subjects come from ``labels.csv`` or from the folders, CLASS/clip and CLASS/SUBJECT/clip. The table may
+    also cut a long file into ranges, a clip each.
 
     Benchmark ``all`` trains on every clip and tests on none: pre-training needs no more. ``xsub``, ``fold1`` …, and
-    ``listed`` are made on request.
+    ``listed`` are made on request. Clips without a label are for pre-training; a benchmark leaves out those of its test
+    subjects and of the recordings of its test clips.
 
     Args:
         layout: Name of the joint layout of the files.
@@ -54,6 +60,7 @@ class Folder(Source):
     """
 
     name: ClassVar[str] = "folder"
+    choosing = ("labels", "test_subjects", "folds", "seed", "test_list")
 
     def __init__(
         self,
@@ -80,8 +87,6 @@ class Folder(Source):
             raise InputError("folder: expected fps, source_fps and scale above 0")
         if len(image_size) not in (0, 2) or any(not 0 < side < 100_000 for side in image_size):
             raise InputError("folder: expected --image-size WIDTH HEIGHT in pixels")
-        if source_fps is not None and fps is None:
-            raise InputError("folder: --source-fps says what --fps is to be made from; give both")
         self.layout = layout_named(layout)
         self.labels = labels
         self.test_subjects = tuple(test_subjects)
@@ -102,9 +107,10 @@ class Folder(Source):
             centre,
         )
         self.may_miss_joints = missing == "zero"
-        self._facts: dict[Path, Facts] = {}
-        self._labelled: frozenset[str] = frozenset()
+        self._facts: dict[Path, tuple[Facts, ...]] = {}
         self._tests: dict[str, frozenset[str]] = {}
+        self._held: dict[str, frozenset[str]] = {}  # of each benchmark the subjects and recordings that test
+        self._passed: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """The clips below ``roots``, by name; what is known of them is read as well.
@@ -121,39 +127,105 @@ class Folder(Source):
             clips = _clips_in(root, table)
             if not clips:
                 raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
-            self._facts |= dict(zip(clips, facts_of(root, clips, table), strict=True))
+            facts, passed = facts_of(root, clips, table)
+            self._facts |= dict(zip(clips, facts, strict=True))
+            self._passed.update(passed)
             files += [RawFile(path, labels=table) for path in clips]
-        known = self._facts.values()
-        labels = sorted({facts.label for facts in known if facts.label})
-        if UNLABELLED in labels:
-            raise InputError(f"a class is called {UNLABELLED}; leave its label empty instead")
-        self.classes = (*labels, *([UNLABELLED] if any(not facts.label for facts in known) else []))
-        self._labelled = frozenset(facts.name for facts in known if facts.label)
+        known = [facts for several in self._facts.values() for facts in several]
+        refuse_alike("classes", (facts.label for facts in known))
+        refuse_alike("subjects", (facts.subject for facts in known))
+        rate_is_used = self.preparation.fps or any(facts.range and facts.range.in_seconds for facts in known)
+        if self.preparation.source_fps is not None and not rate_is_used:
+            raise InputError("folder: --source-fps says what --fps is to be made from; give both")
+        self.classes = tuple(sorted({facts.label for facts in known if facts.label}))
         self._tests = self._test_clips([facts for facts in known if facts.label])
+        self._held = {
+            name: frozenset(
+                about for facts in known if facts.name in test for about in (facts.subject, facts.recording) if about
+            )
+            for name, test in self._tests.items()
+        }
         self.channels = self._find_channels()
         return list(dict.fromkeys(files))
 
-    def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """The clip of one file; none if no body is in any frame.
+    def find_new(self, roots: Sequence[Path], channels: Channels) -> list[RawFile]:
+        """Recordings to name the classes of: files, folders of them, or one of OpenPose's folders.
+
+        A folder's ``labels.csv`` is read for frame rates and ranges; it may lack files, and labels are not looked at.
 
         Raises:
-            BadFileError: If the file is not what it should be.
+            InputError: If a root does not exist, or holds no recording.
+            BadFileError: If a table of labels is not what it should be.
+        """
+        found: dict[Path, tuple[Facts, ...]] = {}
+        for root in roots:
+            if not root.exists():
+                raise InputError(f"{root} does not exist; expected a prepared set, recordings, or folders of them")
+            table = root / TABLE if (root / TABLE).is_file() else None
+            clips = [root] if root.is_file() else _clips_in(root, table)
+            if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
+                raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
+            facts, _ = facts_of(root.parent if root.is_file() else root, clips, table, strict=False)
+            found |= dict(zip(clips, facts, strict=True))
+        often = Counter(facts.name for several in found.values() for facts in several)
+        self._facts = {
+            path: tuple(
+                replace(facts, name=str(path) + facts.name[len(facts.recording) or len(facts.name) :])
+                if often[facts.name] > 1
+                else facts
+                for facts in several
+            )
+            for path, several in found.items()
+        }
+        self.classes, self.channels = (), channels
+        return [RawFile(path) for path in self._facts]
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """The clip of one file, or those that the table cuts it into; none if no body is in any frame.
+
+        Raises:
+            BadFileError: If the file is not what it should be, or a range does not lie in it.
         """
         path = file.path
         pose = self.preparation.read(path)
         if self.preparation.channels_of(pose) != self.channels:
             found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
             raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
-        joints, counts = self.preparation.apply(path, pose, self._facts[path].fps)
-        if not joints.any():
-            return []
-        return [SkeletonSequence(clip, joints, self.layout, counts) for clip in self.clips(file)]
+        sequences: list[SkeletonSequence] = []
+        count, seen = pose.joints.shape[1], np.zeros(pose.joints.shape[1], dtype=bool)
+        for facts, clip in zip(self._facts[path], self.clips(file), strict=True):
+            part = pose
+            if facts.range:
+                first, end = facts.range.frames(path, count, facts.fps or self.preparation.source_fps)
+                seen[first:end] = True
+                part, clip = cut(pose, first, end), replace(clip, first_frame=first, end_frame=end)
+            joints, counts = self.preparation.apply(path, part, facts.fps)
+            if joints.any():
+                sequences.append(SkeletonSequence(clip, joints, self.layout, counts))
+        if sequences and self._facts[path][0].range:  # what is of the whole recording is counted once
+            lost = {OUTSIDE: int((~seen).sum()), EMPTY_RANGES: len(self._facts[path]) - len(sequences)}
+            counts = dict(Counter(dict(sequences[0].counts)) + Counter(dict(pose.counts)) + Counter(lost))
+            sequences[0] = replace(sequences[0], counts=counts)
+        return sequences
 
     def clips(self, file: RawFile) -> list[Clip]:
-        """What table or folders say of a file's clip."""
-        facts = self._facts[file.path]
-        label = self.classes.index(facts.label or UNLABELLED)
-        return [Clip(facts.name, label, facts.subject, facts.camera, facts.setup, facts.replication)]
+        """What table or folders say of a file's clips."""
+        return [
+            Clip(
+                facts.name,
+                self.classes.index(facts.label) if facts.label in self.classes else UNLABELLED,
+                facts.subject,
+                facts.camera,
+                facts.setup,
+                facts.replication,
+                facts.recording,
+            )
+            for facts in self._facts[file.path]
+        ]
+
+    def notes(self) -> Counts:
+        """What the table of labels says that was not read, or found only by guessing."""
+        return dict(self._passed)
 
     def recorded(self) -> dict[str, object]:
         """The options as given; `channels` are those of arrays."""
@@ -161,13 +233,15 @@ class Folder(Source):
         return super().recorded() | how | {"layout": self.layout.name}
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """``all``, and what was asked for; clips without a label are in ``all`` only."""
-        everything = tuple(range(len(clips)))
-        labelled = [i for i in everything if clips[i].name in self._labelled]
-        return {"all": Split(everything, ())} | {
+        """``all``, and what was asked for."""
+        everything = range(len(clips))
+        labelled = [i for i in everything if clips[i].label != UNLABELLED]
+        unlabelled = [i for i in everything if clips[i].label == UNLABELLED]
+        return {"all": Split(tuple(labelled), (), tuple(unlabelled))} | {
             name: Split(
                 tuple(i for i in labelled if clips[i].name not in test),
                 tuple(i for i in labelled if clips[i].name in test),
+                tuple(i for i in unlabelled if not {clips[i].subject, clips[i].recording} & self._held[name]),
             )
             for name, test in self._tests.items()
         }
@@ -175,7 +249,9 @@ class Folder(Source):
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """What ``all`` is for."""
         if benchmark != "all":
-            return ""
+            return "" if all(found) else "one of its parts is empty, so that nothing can be counted on it"
+        if self._tests:
+            return f"every clip, those that test in {', '.join(self._tests)} too: for pre-training alone"
         return "every clip, for pre-training (--benchmark all); --test-subjects, --folds or --test-list make others"
 
     def _test_clips(self, labelled: Sequence[Facts]) -> dict[str, frozenset[str]]:
@@ -188,11 +264,12 @@ class Folder(Source):
                 "columns label and subject of the table"
             )
         if self.test_subjects:
-            if unknown := set(self.test_subjects) - set(subjects):
+            found = {name: meant(name, subjects) for name in self.test_subjects}
+            if unknown := sorted(name for name, subject in found.items() if subject is None):
                 raise InputError(
-                    f"--test-subjects: no clip is of subject {min(unknown)!r}; known: {', '.join(subjects)}"
+                    f"--test-subjects: no clip with a label is of subject {unknown[0]!r}; {hint(unknown[0], subjects)}"
                 )
-            parts["xsub"] = self.test_subjects
+            parts["xsub"] = [subject for subject in found.values() if subject is not None]
         if self.folds:
             if self.folds > len(subjects):
                 raise InputError(f"--folds {self.folds}: there are only {len(subjects)} subjects")
@@ -215,14 +292,24 @@ class Folder(Source):
             lines = [line.strip() for line in self.test_list.read_text(encoding="utf-8-sig").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read the list of test clips {self.test_list}: {error}") from error
-        names = {facts.name for facts in labelled}
-        known = {str(name): name for name in names} | {f"{name}{suffix}": name for name in names for suffix in SUFFIXES}
+        by_name = {facts.name: facts for facts in labelled}
+        files = {path: several for path, several in self._facts.items() if any(facts.label for facts in several)}
+        stems = [facts[0].recording or facts[0].name for facts in files.values()]
+        clips = Finder(list(by_name), list(by_name))
+        recordings = Finder([f"{stem}{path.suffix}" for stem, path in zip(stems, files, strict=True)], stems)
+        chosen: set[str] = set()
         for number, line in enumerate(lines, start=1):
-            if line and line not in known:
-                raise InputError(
-                    f"{self.test_list}, line {number}: found {line!r}, expected the name of a labelled clip"
-                )
-        return frozenset(known[line] for line in lines if line)
+            where = f"{self.test_list}, line {number}"
+            if line and (place := clips.find(line, where)) is not None:
+                chosen.add(list(by_name)[place])
+            elif line and (place := recordings.find(line, where)) is not None:
+                chosen.update(facts.name for facts in [*files.values()][place] if facts.label)
+            elif line:
+                near = hint(line, list(by_name))
+                raise InputError(f"{where}: found {line!r}, expected the name of a labelled clip; {near}")
+        if not chosen:
+            raise InputError(f"{self.test_list} names no clip; benchmark listed would test on none")
+        return frozenset(chosen)
 
     def _find_channels(self) -> Channels:
         """The channels of the first file that can be read."""
