@@ -6,6 +6,7 @@ two layouts share has the same name in both, but for the trunk's middle, where e
 `maskel.conversion` says which of those are the same.
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -296,4 +297,6 @@ def layout_named(name: str) -> Layout:
     try:
         return LAYOUTS[name]
     except KeyError:
-        raise InputError(f"no joint layout is called {name!r}; known are {', '.join(sorted(LAYOUTS))}") from None
+        near = difflib.get_close_matches(name, LAYOUTS, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise InputError(f"no joint layout is called {name!r}; {hint}known are {', '.join(sorted(LAYOUTS))}") from None

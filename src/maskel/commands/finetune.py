@@ -104,7 +104,7 @@ def finetune(
 
     def build() -> FineTuned:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
-        task = Task(clips.classes, clips.max_bodies, single_body)
+        task = Task.of(clips, labelled.train, single_body)
         return FineTuned(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
 
     classifier = build_seeded(build, seed)

@@ -89,7 +89,7 @@ def linear(
     world = distributed.start(device)
     if resident:
         clips.keep_on(world.device)
-    task = Task(clips.classes, clips.max_bodies, single_body)
+    task = Task.of(clips, labelled.train, single_body)
     probe = build_seeded(lambda: LinearProbe(frozen, task), seed)
     probe.to(world.device)
 

@@ -57,6 +57,7 @@ class Npz(Source):
     """
 
     name: ClassVar[str] = "npz"
+    choosing = ("benchmark",)
     one_process: ClassVar[bool] = True
 
     def __init__(self, layout: str = "ntu25", benchmark: str = "") -> None:

@@ -72,6 +72,8 @@ class NTU(Source):
     title: ClassVar[str]
     rules: ClassVar[Mapping[str, Rule]]
 
+    choosing = ("missing",)
+
     def __init__(self, missing: Sequence[Path] = ()) -> None:
         self.missing = frozenset(name for path in missing for name in _listed(Path(path)))
 

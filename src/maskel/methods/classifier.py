@@ -9,12 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
 from maskel.datasets import ntu, pku_mmd
+from maskel.datasets.provenance import Provenance
+from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
 from maskel.methods.base import Method, fold_bodies
@@ -44,6 +47,8 @@ class Task:
         classes: Class names; label i is ``classes[i]``.
         num_bodies: Body slots M of a clip.
         single_body: What stands in the second slot of a clip with one body.
+        provenance: How the joints of the clips that it learned from were made; None where that is not known.
+        longest: Frames of the longest clip that it learned from; None where that is not known.
 
     Raises:
         InputError: If there is no class or no slot, or ``single_body`` is unknown.
@@ -52,6 +57,21 @@ class Task:
     classes: tuple[str, ...]
     num_bodies: int = 2
     single_body: SingleBody = "zero"
+    provenance: Provenance | None = None
+    longest: int | None = None
+
+    @classmethod
+    def of(cls, clips: SkeletonSet, train: Int64[np.ndarray, " n"], single_body: SingleBody) -> "Task":
+        """To tell the classes of a set apart, learning from its clips at the positions ``train``."""
+        longest = int(clips.valid_frames[train].max())
+        return cls(clips.classes, clips.max_bodies, single_body, Provenance.of(clips), longest)
+
+    @classmethod
+    def read(cls, about: Mapping[str, Any]) -> "Task":
+        """What `asdict` made of a task, after it stood in a file."""
+        made = about.get("provenance")
+        changes = {"classes": tuple(about["classes"]), "provenance": None if made is None else Provenance(**made)}
+        return cls(**{**about, **changes})
 
     def __post_init__(self) -> None:
         if not (self.classes and all(isinstance(name, str) for name in self.classes)):
@@ -60,6 +80,8 @@ class Task:
             raise InputError(f"classifier: found {self.num_bodies!r} body slots, expected 1 to 1000")
         if self.single_body not in get_args(SingleBody):
             raise InputError(f"classifier: found single_body {self.single_body!r}, expected zero or copy")
+        if not (self.longest is None or (type(self.longest) is int and self.longest >= 1)):
+            raise InputError(f"classifier: found a longest clip of {self.longest!r} frames, expected 1 or more")
 
 
 class Classifier(Method):
@@ -277,5 +299,4 @@ def _from_release(release: Release) -> Classifier:
 
 
 def _build(about: Mapping[str, Any]) -> Classifier:
-    task = Task(**about["task"] | {"classes": tuple(about["task"]["classes"])})
-    return CLASSIFIERS[about["head"]](build_encoder(about), task, **about["options"])
+    return CLASSIFIERS[about["head"]](build_encoder(about), Task.read(about["task"]), **about["options"])
