@@ -63,6 +63,18 @@ def write(name: str, content: str | bytes) -> Arrange:
     return act
 
 
+def own_recordings(table: str, *names: str) -> Arrange:
+    """Recordings of two frames, and what is known of them."""
+
+    def act(patch: pytest.MonkeyPatch) -> None:
+        Path("own").mkdir()
+        Path("own/labels.csv").write_text(table)
+        for name in names:
+            Path(f"own/{name}.csv").write_text(f"{','.join(['0.5'] * 51)}\n" * 2)
+
+    return act
+
+
 def cut(*names: str) -> Arrange:
     """Lose the last bytes of files."""
 
@@ -178,7 +190,8 @@ FAULTS = [
     Fault(
         "an option that does not exist",
         f"{PRETRAIN} --training.epoch 2",
-        "maskel pretrain: unrecognized arguments: --training.epoch 2; maskel pretrain --help lists the options",
+        "maskel pretrain: unrecognized arguments: --training.epoch 2; did you mean --training.epochs? maskel pretrain "
+        "--help lists the options",
     ),
     Fault(
         "a value of the wrong type",
@@ -296,6 +309,20 @@ FAULTS = [
         "prepare ntu60 raw --out ntu",
         "maskel prepare: none of the 1 files gives a clip; 1 are bad, 0 left out; the first bad one: …/raw/S001C001P001R001A001.skeleton, line 2: truncated: found the end of the file, expected the bodyID of body 1 of 1 in frame 1",
         arrange=write("raw/S001C001P001R001A001.skeleton", "2\n1\n"),
+    ),
+    Fault(
+        "own recordings with two spellings of a class",
+        "prepare folder own --layout coco17 --out new",
+        "maskel prepare: classes 'Wave' (1 clips) and 'wave' (1) differ in case, blanks, leading zeros or Unicode form only; "
+        "write one of them everywhere, or names that differ in more",
+        arrange=own_recordings("file,label\na,Wave\nb,wave\n", "a", "b"),
+    ),
+    Fault(
+        "a range that is not in its recording",
+        "prepare folder own --layout coco17 --out new",
+        "maskel prepare: none of the 1 files gives a clip; 1 are bad, 0 left out; the first bad one: own/labels.csv, line 2: "
+        "outside the recording: found frames 0 up to 9, the last not included, of own/a.csv, expected a part of its 2",
+        arrange=own_recordings("file,label,start,end\na,wave,0,9\n", "a"),
     ),
     Fault(
         "a device that is not there",

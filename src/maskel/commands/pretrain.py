@@ -5,6 +5,9 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Int64
+
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods import METHODS
@@ -70,6 +73,7 @@ def pretrain(
     config = {method if name == "options" else name: value for name, value in kept.items()}
     clips = SkeletonSet.open(data)
     positions = pretraining_part(clips, benchmark)
+    _say_what_is_seen(clips, benchmark, positions)
     model = _build(method, clips, encoder, options, seed)
     if model.whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
@@ -114,6 +118,15 @@ def pretrain(
             }
         )
     return run
+
+
+def _say_what_is_seen(clips: SkeletonSet, benchmark: str, positions: Int64[np.ndarray, " n"]) -> None:
+    """Say which benchmarks' test clips are trained on: a right answer on them is then not one on unseen clips."""
+    seen = [
+        name for name in clips.benchmarks if name != benchmark and np.isin(clips.split(name, "test"), positions).any()
+    ]
+    if seen and not len(clips.split(benchmark, "test")):
+        distributed.tell(f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there")
 
 
 def load_method(run: RunFolder) -> MaskedMethod:
