@@ -225,7 +225,7 @@ def test_kept_and_root_joints_are_all_joints(layout: Layout) -> None:
 
 
 def test_an_unknown_layout_is_refused() -> None:
-    with pytest.raises(InputError, match=r"'ntu26'; known are .*kinect20, .*ntu25"):
+    with pytest.raises(InputError, match=r"'ntu26'; did you mean ntu25\? known are .*kinect20, .*ntu25"):
         layout_named("ntu26")
 
 
