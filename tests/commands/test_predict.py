@@ -27,7 +27,7 @@ def tuned(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
     return tiny.tiny_finetune(prepared, tmp_path_factory.mktemp("tuned") / "run", single_body="copy")
 
 
-def asked(run: RunFolder, data: Path, out: Path, **options: Any) -> list[dict[str, Any]]:
+def asked(run: RunFolder, data: Path | list[Path], out: Path, **options: Any) -> list[dict[str, Any]]:
     return json.loads(predict(run.path, data, out, device="cpu", **options).read_text())
 
 
@@ -252,6 +252,15 @@ def test_one_answer_for_a_long_recording_comes_with_a_warning(
     assert [answer["name"] for answer in answers] == ["long#1", "long#2", "short"]
     assert answers[0]["classes"] == answers[1]["classes"] == answers[2]["classes"]
     assert "times as long" not in capsys.readouterr().err
+
+
+def test_people_without_a_place_are_counted(
+    own_run: RunFolder, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = np.stack([np.load(recordings / "a.npy"), np.load(recordings / "d.npy")[:24] + 500])
+    own.write_array(tmp_path / "two.npy", two)
+    asked(own_run, [tmp_path / "two.npy", recordings / "a.npy"], tmp_path / "p.json", source_fps=30.0)
+    assert "1 of 2 clips hold more people than the 1 that the classifier has places for" in capsys.readouterr().err
 
 
 def test_a_raw_file_of_a_published_data_set_is_answered(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def embed(
     """Write the features that linear evaluation and nearest neighbours see: one row per clip, in the test view.
 
     The file holds ``features`` (N, D) float32, ``names`` (N,), ``labels`` (N,) int64 and ``classes`` (K,); label i is
-    ``classes[i]``, -1 none. ``numpy.load`` reads it without pickle. Features are written as they are computed, so memory does
-    not grow with the set.
+    ``classes[i]``, -1 none. ``numpy.load`` reads it without pickle. Features are written as they are computed, so
+    memory does not grow with the set.
 
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.

@@ -86,6 +86,7 @@ def predict(
         else:
             clips = _prepared(classifier, roots, model, source_fps, Path(folder) / "set")
         _say_long(model, clips)
+        _say_bodies(model, clips)
         scores = score_clips(model.to(world.device), clips, np.arange(len(clips)), world, precision)
         rows = scores.double().softmax(1).cpu().numpy()
         answers = {clip.name: row for clip, row in zip(clips.clips, rows, strict=True)}
@@ -190,6 +191,16 @@ def _say_long(model: Classifier, clips: SkeletonSet) -> None:
             f"{len(long):,} of {len(clips):,} clips are more than {LONG} times as long as any that the classifier "
             f"learned from ({model.task.longest:,} frames): {first} has {frames:,} frames and gets one answer for all "
             "of them; cut it into actions, with start and end in a labels.csv"
+        )
+
+
+def _say_bodies(model: Classifier, clips: SkeletonSet) -> None:
+    """Say of how many people the classifier does not see all."""
+    slots = model.task.num_bodies
+    if more := int((clips.bodies > slots).sum()):
+        distributed.tell(
+            f"{more:,} of {len(clips):,} clips hold more people than the {slots} that the classifier has places for; "
+            f"the first {slots} of each clip {'is' if slots == 1 else 'are'} seen"
         )
 
 

@@ -364,8 +364,9 @@ def _about_labels(source: Source, clips: Sequence[Clip], split: Split) -> Iterat
     """What labels and subjects that are not there mean for a benchmark."""
     learnt, tested = ({clips[position].label for position in part} for part in (split.train, split.test))
     if split.train and tested - learnt:
-        some = [source.classes[label] for label in sorted(tested - learnt)] if len(tested - learnt) <= 5 else []
-        yield f"{len(tested - learnt):,} classes test without a training clip{': ' if some else ''}{', '.join(some)}"
+        missing = [source.classes[label] for label in sorted(tested - learnt)]
+        more = f" and {len(missing) - 5:,} more classes" if len(missing) > 5 else ""
+        yield f"tested, but without a training clip: {', '.join(missing[:5])}{more}"
     nobodys = sum(not clips[position].subject for position in split.unlabelled)
     if nobodys and split.test:
         yield (

@@ -11,6 +11,8 @@ from maskel.errors import InputError
 
 NO_LABEL = ("unlabelled", "unlabeled")
 """What a folder or a label may be called instead of having none."""
+_VIDEOS, _POSES = "mp4 avi mov mkv webm m4v mpg mpeg wmv".split(), "csv tsv txt json npy npz pkl bvh c3d".split()
+_ENDING = re.compile(rf"\.({'|'.join(_VIDEOS + _POSES)})$", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
@@ -97,7 +99,7 @@ class Finder:
             InputError: If several fit.
         """
         name = unicodedata.normalize("NFC", PurePosixPath(written.replace("\\", "/")).as_posix())
-        stem = re.sub(r"\.[A-Za-z]\w{0,4}$", "", name)
+        stem = _ENDING.sub("", name)
         for level, text in ((0, name), (1, name.casefold()), (1, stem.casefold())):
             found = self._levels[level].get(text, set())
             if len(found) > 1:

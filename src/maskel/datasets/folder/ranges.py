@@ -9,7 +9,7 @@ from maskel.errors import BadFileError
 
 OUTSIDE = "frames outside every range"
 """Frames of a recording that none of its ranges in the table holds."""
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d{1,2}(?:\.\d+)?)")
+_CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):(\d{1,2}(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)

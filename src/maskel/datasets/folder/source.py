@@ -109,7 +109,9 @@ class Folder(Source):
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, tuple[Facts, ...]] = {}
         self._tests: dict[str, frozenset[str]] = {}
-        self._held: dict[str, frozenset[str]] = {}  # of each benchmark the subjects and recordings that test
+        self._held: dict[
+            str, frozenset[tuple[str, str]]
+        ] = {}  # of each benchmark the subjects and recordings that test
         self._passed: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
@@ -141,7 +143,11 @@ class Folder(Source):
         self._tests = self._test_clips([facts for facts in known if facts.label])
         self._held = {
             name: frozenset(
-                about for facts in known if facts.name in test for about in (facts.subject, facts.recording) if about
+                about
+                for facts in known
+                if facts.name in test
+                for about in (("subject", facts.subject), ("recording", facts.recording))
+                if about[1]
             )
             for name, test in self._tests.items()
         }
@@ -241,7 +247,11 @@ class Folder(Source):
             name: Split(
                 tuple(i for i in labelled if clips[i].name not in test),
                 tuple(i for i in labelled if clips[i].name in test),
-                tuple(i for i in unlabelled if not {clips[i].subject, clips[i].recording} & self._held[name]),
+                tuple(
+                    i
+                    for i in unlabelled
+                    if not {("subject", clips[i].subject), ("recording", clips[i].recording)} & self._held[name]
+                ),
             )
             for name, test in self._tests.items()
         }
