@@ -120,7 +120,10 @@ def _prepared(
     except BadFileError:
         raise
     except InputError as fault:
-        raise InputError(f"{classifier} learned from clips of maskel prepare {made.source}: {fault}") from fault
+        raise InputError(
+            f"{classifier} learned from clips of maskel prepare {made.source} and takes what that takes: {fault}; or "
+            "hand over a prepared set"
+        ) from fault
     distributed.tell(f"prepared as the clips that {classifier} learned from: {made.describe()}")
     layout = converted.target if converted else source.layout
     if (layout, source.channels) != (encoder.layout, encoder.channels):

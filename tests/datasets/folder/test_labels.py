@@ -221,12 +221,12 @@ def test_names_match_in_any_case_form_and_with_a_video_s_ending(tmp_path: Path) 
     root = recordings(tmp_path / "own", apart, "Take 1", "sub/b")
     clips, summary = set_of(
         root,
-        f"Filename,Action,Participant,age\n{composed}.npy,wave,s1,30\nTAKE 1.mp4,bow,S2,31\nsub\\b,wave,S2,31\n",
+        f",Filename,Action,Participant,age\n0,{composed}.npy,wave,s1,30\n1,TAKE 1.mp4,bow,S2,31\n2,sub\\b,wave,S2,31\n",
         test_subjects=["s2"],
     )
     assert clips.classes == ("bow", "wave")
     assert sorted(names(clips, clips.split("xsub", "test"))) == ["Take 1", "sub/b"]
-    assert summary.notes == {LOOSE: 1, f"{NOT_READ}age": 1}
+    assert summary.notes == {LOOSE: 1, f"{NOT_READ}age": 1, f"{NOT_READ}(without a name)": 1}
     assert "tested, but without a training clip: bow" in summary.benchmarks["xsub"].note
 
 

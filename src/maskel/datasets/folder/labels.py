@@ -120,7 +120,7 @@ def facts_of(
             expected = "one line a clip, or a start and an end in each"
             raise BadFileError(table, "wrong count", f"{facts.name} twice", expected, line=line)
         others.append(facts)
-    passed.update({LOOSE: finder.loose} | {NOT_READ + name: 1 for name in unread})
+    passed.update({LOOSE: finder.loose} | {NOT_READ + (name or "(without a name)"): 1 for name in unread})
     if strict and (without := [name for place, name in enumerate(names) if place not in found]):
         raise InputError(f"{table} has no line for {without[0]}; add one (with an empty label, if it has none)")
     return [_numbered(stem, found.get(place, [])) for place, stem in enumerate(stems)], +passed
