@@ -118,7 +118,18 @@ def test_the_json_keeps_its_form(faulty: Path, tmp_path: Path) -> None:
     }
     assert (document["format"], document["version"]) == (FORMAT, VERSION) == ("maskel inspection", 1)
     assert set(document["contents"]) == {
-        *("clips", "body_frames", "bytes", "lengths", "bodies", "classes", "subjects", "cameras", "setups"),
+        *(
+            "clips",
+            "body_frames",
+            "bytes",
+            "lengths",
+            "bodies",
+            "classes",
+            "unlabelled",
+            "subjects",
+            "cameras",
+            "setups",
+        ),
     }
     assert document["contents"]["lengths"] == {"shortest": 3, "median": 20.5, "longest": 22}
     assert document["benchmarks"] == [

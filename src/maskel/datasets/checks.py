@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 
 from maskel.datasets.duplicates import NEAR_METRES, Duplicates, Fingerprints, leaks
 from maskel.datasets.store import BodyFrames, SkeletonSet
-from maskel.sequence import UNLABELLED, Clip
+from maskel.sequence import Clip
 
 FROZEN_FRAMES = 5
 """Frames in a row with exactly the same coordinates from which on a body is frozen; a sensor's noise never repeats."""
@@ -444,7 +444,7 @@ def _near(data: SkeletonSet, duplicates: Duplicates) -> Iterator[Fault]:
 
 def _label(data: SkeletonSet, clip: int, other: int) -> str:
     one, another = data.labels[clip], data.labels[other]
-    if one == another or UNLABELLED in (one, another):
+    if one == another or min(one, another) < 0:  # a clip without a label contradicts none
         return ""
     return f", but is of class {data.classes[one]}, not {data.classes[another]}"
 
@@ -477,7 +477,7 @@ def _short(data: SkeletonSet) -> Iterator[Fault]:
 
 
 def _imbalance(data: SkeletonSet) -> Iterator[Fault]:
-    counts = np.bincount(data.labels[data.labels != UNLABELLED], minlength=len(data.classes))
+    counts = np.bincount(data.labels[data.labels >= 0], minlength=len(data.classes))
     if not len(counts):
         return
     most = int(counts.argmax())
