@@ -69,13 +69,14 @@ class ViewFrames:
 def view_frames(start: Int64[Tensor, " b"], length: Int64[Tensor, " b"], window: int) -> ViewFrames:
     """Frames [start, start + length) of each clip as ``window`` frames.
 
-    Same as bilinear interpolation without aligned corners; positions are computed in float32 in the feeder's order of
-    operations, which matters in the sixth digit.
+    Same as bilinear interpolation without aligned corners. The feeder's kernel multiplies and subtracts in one
+    operation, so a position is rounded to float32 once: with the product rounded too, one weight in seventy differs.
     """
     last = (length - 1)[:, None]
     scale = length.to(torch.float32) / torch.tensor(window, dtype=torch.float32, device=length.device)
-    steps = torch.arange(window, dtype=torch.float32, device=length.device)
-    source = ((steps + 0.5) * scale[:, None] - 0.5).clamp(min=0).minimum(last.to(torch.float32))
+    steps = torch.arange(window, dtype=torch.float64, device=length.device)
+    source = ((steps + 0.5) * scale[:, None].double() - 0.5).to(torch.float32)
+    source = source.clamp(min=0).minimum(last.to(torch.float32))
     before = source.floor().to(torch.int64)
     after = (before + 1).minimum(last)
     return ViewFrames(start[:, None] + before, start[:, None] + after, source - before)
