@@ -15,6 +15,7 @@ from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
 from maskel.files import as_output, refuse_unwritable, write_atomically
 from maskel.methods.classifier import Classifier, load_classifier
+from maskel.methods.trained_on import TrainedOn
 from maskel.sequence import Clip, SkeletonSequence
 from maskel.training import distributed
 from maskel.training.precision import Precision
@@ -26,6 +27,7 @@ def predict(
     data: Path,
     out: Path,
     top_k: int = 5,
+    trained_on: TrainedOn | None = None,
     precision: Precision = "fp32",
     device: str = "auto",
 ) -> Path:
@@ -37,6 +39,8 @@ def predict(
             the units and with the origin that the training clips have.
         out: A ``.csv`` or ``.json`` file; an earlier one is replaced.
         top_k: Classes to list, most probable first, 1 or more; all where there are fewer.
+        trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
+            ``pku2``, or ``data`` for the classes of a prepared set; by default the source of that set decides then.
         precision: Of matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -51,10 +55,11 @@ def predict(
     if out.suffix not in (".csv", ".json"):
         raise InputError(f"out: found {out}, expected a name that ends in .csv or .json")
     refuse_unwritable(out)
-    model = load_classifier(classifier)
+    known = SkeletonSet.open(data) if data.is_dir() else None
+    model = load_classifier(classifier, trained_on=trained_on, clips=known)
     world = distributed.start(device)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
-        clips = _one_clip(data, model, Path(folder) / "set") if data.is_file() else SkeletonSet.open(data)
+        clips = _one_clip(data, model, Path(folder) / "set") if data.is_file() else known or SkeletonSet.open(data)
         require_fit(classifier, model.encoder, clips)
         scores = score_clips(model.to(world.device), clips, np.arange(len(clips)), world, precision)
         rows = scores.double().softmax(1).cpu().numpy()

@@ -115,7 +115,7 @@ class NTU(Source):
         if not bodies:
             return []
         tracks = select_bodies(bodies, int(np.count_nonzero(recording.body_counts)))
-        joints = centre(tracks) if tracks.any() else tracks
+        joints = centre(tracks, absent_stay_zero=len(tracks) > 1) if tracks.any() else tracks
         return [SkeletonSequence(clips[0], joints, self.layout)] if joints.any() else []
 
     def clips(self, file: RawFile) -> list[Clip]:
@@ -243,13 +243,22 @@ def _bodies(recording: SkeletonFile) -> list[TrackedBody]:
     ]
 
 
-def centre(joints: Float32[np.ndarray, "m t v c"]) -> Float32[np.ndarray, "m t v c"]:
-    """Moves the origin to the spine of the first body, in the first frame it exists; absent frames stay zero."""
+def centre(
+    joints: Float32[np.ndarray, "m t v c"], absent_stay_zero: bool = True
+) -> Float32[np.ndarray, "m t v c"]:
+    """Moves the origin to the spine of the first body, in the first frame it exists.
+
+    Args:
+        joints: (M, T, V, C) metres; some are not 0.
+        absent_stay_zero: Without, frames of zeros are moved like all others and hold minus the origin. The published
+            script does that in recordings of one body.
+    """
     absent = joints.reshape(*joints.shape[:2], -1).sum(axis=-1) == 0  # (M, T), as published by the sum
     body = joints.any(axis=(1, 2, 3)).argmax()
     first = joints[body].any(axis=(1, 2)).argmax()
     centred = joints - joints[body, first, NTU25.index("spine_mid")]
-    centred[absent] = 0
+    if absent_stay_zero:
+        centred[absent] = 0
     return centred
 
 

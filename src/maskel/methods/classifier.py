@@ -14,11 +14,12 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from maskel.datasets import ntu, pku_mmd
+from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
 from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
+from maskel.methods.trained_on import TrainedOn, output_names, training_set
 from maskel.models.encoder import Encoder, build_encoder
 from maskel.models.heads import FinetuneHead, LinearHead
 from maskel.models.released import Release, build_released, read_release
@@ -32,8 +33,6 @@ from maskel.transforms import test_view
 
 _FORMAT = "maskel classifier 1"
 CLASSIFIER = "classifier.safetensors"
-_RELEASED_CLASSES = {len(names): names for names in (ntu.ACTIONS[:60], ntu.ACTIONS, pku_mmd.ACTIONS)}
-"""Classes of the public code's data sets by their number, which is all that its checkpoints tell."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,8 @@ class Task:
         classes: Class names; label i is ``classes[i]``.
         num_bodies: Body slots M of a clip.
         single_body: What stands in the second slot of a clip with one body.
+        spare: How many of ``classes``, the last ones, stand for no class: the public code trains some data sets with
+            more outputs than they have classes. A clip for which one of these is highest is not right.
 
     Raises:
         InputError: If there is no class or no slot, or ``single_body`` is unknown.
@@ -52,6 +53,7 @@ class Task:
     classes: tuple[str, ...]
     num_bodies: int = 2
     single_body: SingleBody = "zero"
+    spare: int = 0
 
     def __post_init__(self) -> None:
         if not (self.classes and all(isinstance(name, str) for name in self.classes)):
@@ -60,6 +62,13 @@ class Task:
             raise InputError(f"classifier: found {self.num_bodies!r} body slots, expected 1 to 1000")
         if self.single_body not in get_args(SingleBody):
             raise InputError(f"classifier: found single_body {self.single_body!r}, expected zero or copy")
+        if not (type(self.spare) is int and 0 <= self.spare < len(self.classes)):
+            raise InputError(f"classifier: found {self.spare!r} spare outputs of {len(self.classes)}")
+
+    @property
+    def real_classes(self) -> tuple[str, ...]:
+        """The classes without the spare outputs."""
+        return self.classes[: len(self.classes) - self.spare]
 
 
 class Classifier(Method):
@@ -236,29 +245,40 @@ CLASSIFIERS: dict[str, type[Classifier]] = {kind.kind: kind for kind in (FineTun
 """Name in a classifier's file -> class."""
 
 
-def load_classifier(path: Path | str, device: torch.device | str = "cpu") -> Classifier:
+def load_classifier(
+    path: Path | str,
+    device: torch.device | str = "cpu",
+    trained_on: TrainedOn | None = None,
+    clips: SkeletonSet | None = None,
+) -> Classifier:
     """The trained classifier of a run folder, its file, or a checkpoint of a public release, in eval mode.
 
-    A release's checkpoint has no class names: with 60 or 120 classes they are NTU RGB+D's actions, in order, with 51
-    PKU-MMD's, else numbers from 1. With 120 a single body is copied into the second slot, as published.
+    A release's checkpoint has no class names: those of the data set that it was trained on are used, in order. For NTU
+    RGB+D 120 a single body is copied into the second slot, as published. Outputs beyond the set's classes stand for no
+    class.
 
     Args:
         path: A run folder of ``maskel finetune`` or ``maskel linear``, its ``classifier.safetensors``, or a ``.pth``
             file of MAMP's or HA-CM's public code, after linear evaluation or fine-tuning.
         device: Where to put it.
+        trained_on: The data set of a ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``, ``pku2``, or
+            ``data`` for the classes of ``clips``.
+        clips: The set that it shall read; its source decides where nothing else does.
 
     Raises:
-        InputError: If there is no such file, or it is not a whole maskel classifier.
+        InputError: If there is no such file, it is not a whole maskel classifier, or nothing says its data set.
     """
     file = Path(path) / CLASSIFIER if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise InputError(f"{file}: no such classifier; expected a run folder of maskel finetune or linear, or its file")
     if is_torch_file(file):
-        return _from_release(read_release(file)).to(device)
+        return _from_release(read_release(file), trained_on, clips).to(device)
+    if trained_on is not None:
+        raise InputError(f"trained_on: {file} knows its classes; leave the option out, it is for released .pth files")
     return load_weights(file, "classifier", _FORMAT, _build).to(device)
 
 
-def _from_release(release: Release) -> Classifier:
+def _from_release(release: Release, trained_on: TrainedOn | None, clips: SkeletonSet | None) -> Classifier:
     about, _ = release.encoder
     options = {}
     if "head.fc1.weight" in release.weights:
@@ -266,9 +286,10 @@ def _from_release(release: Release) -> Classifier:
         options["head_dim"] = release.weight("head.fc1.weight", 2).shape[0]
     else:
         kind, last = LinearProbe.kind, "head.fc.1.weight"
-    count = release.weight(last, 2).shape[0]
-    names = _RELEASED_CLASSES.get(count) or tuple(str(number + 1) for number in range(count))
-    task = Task(names, single_body="copy" if count == 120 else "zero")
+    outputs = release.weight(last, 2).shape[0]
+    chosen = training_set(release, outputs, trained_on, clips)
+    names = output_names(chosen.classes, outputs)
+    task = Task(names, single_body=chosen.single_body, spare=outputs - len(chosen.classes))
 
     def build() -> Classifier:
         return CLASSIFIERS[kind](build_encoder(about), task, **options)
