@@ -239,6 +239,7 @@ FORMATS: dict[str, Format] = {
     "set_joints": Format(in_set("joints.npy"), use_set),
     "set_segments": Format(in_set("segments.npy"), use_set),
     "set_clips": Format(in_set("clips.csv"), use_set),
+    "set_counts": Format(in_set("counts.csv"), use_set),
     "set_splits": Format(in_set("splits.json"), use_set),
     "set_meta": Format(in_set("meta.json"), use_set),
     "encoder": Format(in_run("run/encoder.safetensors"), use_encoder),

@@ -1,6 +1,7 @@
 """The two central types: one clip as it comes from a recording, and a batch of clips on a device."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class SkeletonSequence:
         clip: Name, label and origin.
         joints: float32, (M, T, V, C) with M, T >= 1; coordinates in metres, or in the unit that the source states.
         layout: Its joint layout; V must agree.
-        missing_joints: How many joints of its bodies and frames the recording lacks, filled in or zero.
+        counts: What was dropped, filled in or guessed to make it, such as ``missing joints``: phrase and number.
 
     Raises:
         ValueError: If the shape does not fit the layout, or a value is not finite; the message names the clip.
@@ -68,7 +69,7 @@ class SkeletonSequence:
     clip: Clip
     joints: Float32[np.ndarray, "m t v c"]
     layout: Layout
-    missing_joints: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         name, joints = self.clip.name, self.joints

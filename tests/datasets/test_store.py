@@ -146,9 +146,23 @@ def test_a_clip_keeps_its_recording_and_its_frames_there(tmp_path: Path) -> None
     assert write(tmp_path / "set", [replace(clip_of(moving([[1, 1]])), clip=cut)]).clips == (cut,)
 
 
+def test_a_set_of_the_second_version_is_still_read(prepared: SkeletonSet) -> None:
+    change_json("meta.json", lambda meta: meta.update(version=2))(prepared.path)
+    (prepared.path / "counts.csv").unlink()
+    assert SkeletonSet.open(prepared.path).clips == prepared.clips
+
+
+def test_what_was_made_up_is_kept_for_each_clip(tmp_path: Path) -> None:
+    with SetWriter(tmp_path / "set", NTU25, ("wave",), "test", {}) as writer:
+        for name, counts in (("a", {}), ("b", {"missing joints": 3, "bodies left out": 0})):
+            writer.add(SkeletonSequence(Clip(name, 0), np.ones((1, 4, 25, 3), np.float32), NTU25, counts))
+        writer.finish({})
+    assert SkeletonSet.open(tmp_path / "set").counts == {1: {"missing joints": 3}}
+
+
 def test_a_set_of_the_first_version_is_to_be_prepared_again(prepared: SkeletonSet) -> None:
     change_json("meta.json", lambda meta: meta.update(version=1))(prepared.path)
-    with pytest.raises(InputError, match=r"holds version 1 of the set's format, expected 2\); prepare it again"):
+    with pytest.raises(InputError, match=r"holds version 1 of the set's format, expected 2 or 3\); prepare it again"):
         SkeletonSet.open(prepared.path)
 
 
@@ -387,7 +401,10 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "meta no json": lambda folder: (folder / "meta.json").write_text("nothing"),
     "meta a list": lambda folder: (folder / "meta.json").write_text("[]"),
     "another format": change_json("meta.json", lambda meta: meta.update(format="zarr")),
-    "another version": change_json("meta.json", lambda meta: meta.update(version=3)),
+    "no table of counts": lambda folder: (folder / "counts.csv").unlink(),
+    "count of no clip": lambda folder: (folder / "counts.csv").write_text("clip,what,number\n99,joints,1\n"),
+    "count of no number": lambda folder: (folder / "counts.csv").write_text("clip,what,number\n0,joints,many\n"),
+    "another version": change_json("meta.json", lambda meta: meta.update(version=4)),
     "unknown layout": change_json("meta.json", lambda meta: meta.update(layout="octopus")),
     "classes missing": change_json("meta.json", lambda meta: meta.pop("classes")),
     "classes no names": change_json("meta.json", lambda meta: meta.update(classes=[1, 2])),

@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 import maskel
 from maskel.commands.progress import progress_bar
 from maskel.commands.report import write_page
+from maskel.commands.text import plain
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Fault, Finding, Repeats, count_repeats, examine, summarise
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
 from maskel.datasets.store import SkeletonSet
@@ -173,14 +173,9 @@ def show(found: Inspection, console: Console) -> None:
 
 
 def _print(console: Console, heading: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    table = Table(title=_plain(title) if title else None, title_justify="left", show_header=any(heading))
+    table = Table(title=plain(title) if title else None, title_justify="left", show_header=any(heading))
     for name in heading:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*map(_plain, row))
+        table.add_row(*map(plain, row))
     console.print(table)
-
-
-def _plain(text: str) -> Text:
-    """Text for a terminal: names may come from anyone, so nothing in them is markup or a control character."""
-    return Text("".join(character if character.isprintable() else "\ufffd" for character in text))

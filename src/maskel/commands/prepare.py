@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maskel.commands.progress import progress_bar
+from maskel.commands.text import plain
 from maskel.conversion import Conversion, conversion
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.reading import Reading, read_all
@@ -68,7 +69,8 @@ class PrepareSummary:
         faults: For each kind of fault the number of bad files.
         first_faults: The first bad files, a sentence each.
         benchmarks: For each benchmark its sizes.
-        missing_joints: Joints of these bodies and frames that the raw files lack; see the source's options.
+        counts: What was dropped, filled in or guessed to make the clips: phrase -> (number, clips with any).
+        notes: What was passed over on the way to the raw files: phrase -> number.
         conversion: What became of the source's joints, where the set has another layout.
     """
 
@@ -88,7 +90,8 @@ class PrepareSummary:
     faults: Mapping[str, int]
     first_faults: tuple[str, ...]
     benchmarks: Mapping[str, BenchmarkSummary]
-    missing_joints: int = 0
+    counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
     conversion: str = ""
 
 
@@ -200,7 +203,8 @@ def prepare(
         faults=dict(tally.faults),
         first_faults=tuple(map(str, tally.first_faults)),
         benchmarks=_benchmarks(source, splits, tally.duplicates, trial),
-        missing_joints=tally.missing_joints,
+        counts={what: (number, tally.clips_with[what]) for what, number in sorted(tally.counts.items())},
+        notes=dict(source.notes()),
         conversion=converted.describe() if converted else "",
     )
 
@@ -270,7 +274,8 @@ class _Tally:
 
     drop_duplicates: bool
     left_out: int = 0
-    missing_joints: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    clips_with: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     first_faults: list[BadFileError] = field(default_factory=list)
     duplicates: list[Clip] = field(default_factory=list)
@@ -291,7 +296,7 @@ class _Tally:
                     continue
                 note["contents"].append(content)
             kept.append(sequence)
-        note["missing_joints"] = sum(sequence.missing_joints for sequence in kept)
+        note["counts"] = [{what: number for what, number in clip.counts.items() if number} for clip in kept]
         return kept, note
 
     def count(self, note: Mapping[str, Any]) -> None:
@@ -303,7 +308,9 @@ class _Tally:
                 self.first_faults.append(error)
             return
         self.left_out += not note["clips"]
-        self.missing_joints += note["missing_joints"]
+        for counts in note["counts"]:
+            self.counts.update(counts)
+            self.clips_with.update(counts.keys())
         self.duplicates += [Clip(*clip) for clip in note["duplicates"]]
         self.seen.update(note["contents"])
 
@@ -380,8 +387,10 @@ def show(summary: PrepareSummary, console: Console) -> None:
         table.add_row("duplicates", f"{summary.duplicates:,} clips dropped")
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.faults.items()))
     table.add_row("bad files", f"{sum(summary.faults.values()):,}" + (f" ({kinds})" if kinds else ""))
-    if summary.missing_joints:
-        table.add_row("missing joints", f"{summary.missing_joints:,}, counted by body and frame")
+    for what, number in summary.notes.items():
+        table.add_row(plain(what), f"{number:,}")
+    for what, (number, clips) in summary.counts.items():
+        table.add_row(plain(what), f"{number:,}, in {clips:,} clips")
     if summary.conversion:
         table.add_row("layout", summary.conversion)
     console.print(table)

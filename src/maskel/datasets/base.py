@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from maskel.datasets.counts import Counts
 from maskel.layouts import Layout
 from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
 
@@ -94,6 +95,10 @@ class Source(ABC):
         """What the set records as its source's options: the constructor's arguments, as far as they are kept."""
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+    def notes(self) -> Counts:
+        """What `find` passed over, as it is shown: phrase -> number, such as files that are of no known form."""
+        return {}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Why a finished benchmark may have ``found`` (train, test) clips instead of the published number."""

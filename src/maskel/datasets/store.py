@@ -70,6 +70,7 @@ class SkeletonSet:
         labels: (N,) class of each clip.
         max_bodies: Most bodies of any clip.
         benchmarks: For each benchmark its training and test clips, by position.
+        counts: For the clips to make which something was dropped, filled in or guessed, by position: phrase -> number.
     """
 
     def __init__(self, path: Path) -> None:
@@ -107,6 +108,7 @@ class SkeletonSet:
         with warnings.catch_warnings():  # nothing writes to it
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             self._table = torch.from_numpy(self._joints)  # the same memory, until `keep_on` replaces it
+        self.counts = _read_counts(path / files.COUNTS, len(self)) if meta["version"] > 2 else {}
         self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, len(self))
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
             column.setflags(write=False)
@@ -373,7 +375,8 @@ def _read_meta(path: Path) -> dict[str, Any]:
     meta = json.loads(path.read_bytes())
     _require(isinstance(meta, dict) and meta.get("format") == files.FORMAT, path.name, "another format")
     version = meta.get("version")
-    _require(version == files.VERSION, path.name, f"version {version} of the set's format, expected {files.VERSION}")
+    known = " or ".join(map(str, files.READABLE))
+    _require(version in files.READABLE, path.name, f"version {version} of the set's format, expected {known}")
     counts = [meta["counts"][name] for name in ("clips", "segments", "rows")]
     _require(all(type(count) is int and count >= 1 for count in counts), path.name, "a count that is not one")
     _require(tuple(meta.get("channels", XYZ)) in CHANNELS, path.name, "unknown channels")
@@ -392,6 +395,18 @@ def _read_clips(path: Path, clips: int) -> dict[str, tuple[str, ...]]:
     columns = dict(zip(heading, zip(*lines, strict=True), strict=True))
     _require(len(set(columns["name"])) == clips, path.name, "a clip twice")
     return columns
+
+
+def _read_counts(path: Path, clips: int) -> dict[int, dict[str, int]]:
+    """The table of counts: clip -> phrase -> number."""
+    found: dict[int, dict[str, int]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        heading, *lines = csv.reader(file, strict=True)
+    _require(tuple(heading) == files.COUNT_COLUMNS, path.name, "other columns")
+    for clip, what, number in lines:
+        _require(0 <= int(clip) < clips, path.name, f"a clip outside 0 to {clips - 1}")
+        found.setdefault(int(clip), {})[what] = int(number)
+    return found
 
 
 def _integers(column: tuple[str, ...]) -> Int64[np.ndarray, " n"]:

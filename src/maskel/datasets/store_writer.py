@@ -8,6 +8,7 @@ Only this module and `maskel.datasets.store`, which reads the folder, know its f
   frames; sorted. The rows of the runs follow each other in ``joints.npy``, so that the first row of a run is the sum
   of the lengths before it; storing it would allow the two to disagree.
 * ``clips.csv``: one line per clip: the fields of `maskel.sequence.Clip`, then bodies M and frames T.
+* ``counts.csv``: what was dropped, filled in or guessed to make a clip: its position, a phrase, a number.
 * ``splits.json``: for each benchmark the positions of its training and test clips, in the published order.
 * ``meta.json``: format and version, layout, channels, class names, source with its options, counts.
 
@@ -49,11 +50,15 @@ if sys.platform != "win32":
     import fcntl
 
 FORMAT = "maskel prepared set"
-VERSION = 2
+VERSION = 3
+READABLE = (2, 3)
+"""Version 2 has no table of counts."""
 JOINTS, SEGMENTS, CLIPS, SPLITS, META = "joints.npy", "segments.npy", "clips.csv", "splits.json", "meta.json"
+COUNTS = "counts.csv"
 JOURNAL = "journal.jsonl"
 CLIP_FIELDS = tuple(field.name for field in fields(Clip))
 CLIP_COLUMNS = (*CLIP_FIELDS, "bodies", "frames")
+COUNT_COLUMNS = ("clip", "what", "number")
 MOST_BODIES, MOST_BODY_FRAMES = 100, 2**20
 """Of a clip. A reader takes memory for absent ones too, so a file must not claim what it likes."""
 JOINTS_DTYPE = np.dtype("<f4")
@@ -116,6 +121,7 @@ class SetWriter:
         self.recorded = 0
         """Raw files that were recorded, those included."""
         self.job = job
+        self._counts: list[dict[str, int]] = []
         self._names: set[str] = set()
         self._segments = array("i")
         self._rows = 0
@@ -205,11 +211,11 @@ class SetWriter:
                 if int(seal, 16) != zlib.crc32(content):
                     break
                 clips, checksum, note = json.loads(content)
-                size = sum(length for *_, runs in clips for *_, length in runs) * self._row_bytes
+                size = sum(length for *_, runs, _ in clips for *_, length in runs) * self._row_bytes
                 if not 0 <= size <= left or zlib.crc32(self._file.read(size)) != checksum:
                     break
-                for *fields, bodies, frames, runs in clips:
-                    self._append(Clip(*fields), (bodies, frames), runs)
+                for *fields, bodies, frames, runs, counts in clips:
+                    self._append(Clip(*fields), (bodies, frames), runs, counts)
             except (ValueError, TypeError):
                 break
             self.recovered.append(note)
@@ -266,9 +272,10 @@ class SetWriter:
         with self._writing():
             self._file.write(written)
         self._checksum = zlib.crc32(written, self._checksum)
-        self._append(clip, exists.shape, _runs(exists).tolist())
+        counts = {what: number for what, number in sorted(sequence.counts.items()) if number}
+        self._append(clip, exists.shape, _runs(exists).tolist(), counts)
 
-    def _append(self, clip: Clip, size: tuple[int, int], runs: list[list[int]]) -> None:
+    def _append(self, clip: Clip, size: tuple[int, int], runs: list[list[int]], counts: dict[str, int]) -> None:
         """Enters a clip whose joints are written into the tables."""
         for run in runs:
             self._segments.extend((len(self.clips), *run))
@@ -276,7 +283,8 @@ class SetWriter:
         self._names.add(clip.name)
         self.sizes.append(size)
         self.clips.append(clip)
-        self._since.append([*astuple(clip), *size, runs])
+        self._counts.append(counts)
+        self._since.append([*astuple(clip), *size, runs, counts])
 
     def record(self, note: dict[str, Any]) -> None:
         """Notes in the job's journal that a raw file is done: the clips added since the last one, and ``note``.
@@ -339,6 +347,10 @@ class SetWriter:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(CLIP_COLUMNS)
             table.writerows((*astuple(clip), *size) for clip, size in zip(self.clips, self.sizes, strict=True))
+        with (self._folder / COUNTS).open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(COUNT_COLUMNS)
+            table.writerows((clip, *count) for clip, counts in enumerate(self._counts) for count in counts.items())
 
     def _write_json(self, name: str, content: Mapping[str, object]) -> None:
         text = json.dumps(content, default=_plain, separators=(",", ":") if name == SPLITS else None)

@@ -10,6 +10,7 @@ from maskel import cli
 from maskel.commands.prepare import prepare
 from maskel.conversion import conversion
 from maskel.datasets.base import RawFile
+from maskel.datasets.counts import MISSING_JOINTS
 from maskel.datasets.folder import Folder
 from maskel.datasets.folder.gaps import MAX_GAP, fill_gaps, resample_frames
 from maskel.datasets.store import SkeletonSet
@@ -165,7 +166,7 @@ def test_missing_joints_are_interpolated_and_counted(tmp_path: Path) -> None:
     gappy[0, 4] = gappy[9, 4] = np.nan
     path = own.write_array(tmp_path / "a" / "a.npy", gappy)
     sequence = own.read(path, centre=False)
-    assert sequence.missing_joints == 5
+    assert sequence.counts.get(MISSING_JOINTS, 0) == 5
     filled = sequence.joints[0]
     assert np.allclose(filled[3, 9], body[2, 9] + (body[5, 9] - body[2, 9]) / 3, atol=1e-6)
     assert np.allclose(filled[6, 9], (body[5, 9] + body[7, 9]) / 2, atol=1e-6)
@@ -173,22 +174,22 @@ def test_missing_joints_are_interpolated_and_counted(tmp_path: Path) -> None:
     untouched = ~np.isnan(gappy) & (gappy != 0)
     assert np.allclose(filled[untouched], body[untouched], atol=1e-6)
     zero = own.read(path, centre=False, missing="zero")
-    assert zero.missing_joints == 5
+    assert zero.counts.get(MISSING_JOINTS, 0) == 5
     assert np.allclose(zero.joints[0], np.nan_to_num(gappy), atol=1e-6)
     summary = prepare(Folder("coco17"), [path.parent], tmp_path / "set", workers=1)
-    assert summary.missing_joints == 5
+    assert summary.counts[MISSING_JOINTS][0] == 5
 
 
 def test_one_joint_in_3d_that_is_always_zero_is_the_origin(tmp_path: Path) -> None:
     body = own.motion()
     relative = body - body[:, 5:6]
     sequence = own.read(own.write_array(tmp_path / "a.npy", relative), centre=False)
-    assert sequence.missing_joints == 0
+    assert sequence.counts.get(MISSING_JOINTS, 0) == 0
     centred = own.read(tmp_path / "a.npy").joints[0]
     middle = relative[0, HIPS_AND_SHOULDERS].mean(0)
     assert np.allclose(centred, relative - middle, atol=1e-6)
     body[:, [5, 6]] = 0
-    assert own.read(own.write_array(tmp_path / "a.npy", body), centre=False).missing_joints == 24
+    assert own.read(own.write_array(tmp_path / "a.npy", body), centre=False).counts[MISSING_JOINTS] == 24
 
 
 def test_a_joint_that_is_never_seen_stands_at_its_neighbour(tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_low_scores_are_missing_and_what_is_filled_in_scores_nothing(tmp_path: P
     options: dict = {"channels": "xys", "scores": True}
     assert np.allclose(own.read(path, **options).joints[0, 4, 9], [*body[4, 9], 0.25], atol=1e-6)
     sequence = own.read(path, **options, min_score=0.5)
-    assert sequence.missing_joints == 1
+    assert sequence.counts.get(MISSING_JOINTS, 0) == 1
     assert np.allclose(sequence.joints[0, 4, 9], [*(body[3, 9] + body[5, 9]) / 2, 0], atol=1e-6)
     for wanted in ({"scores": True}, {"min_score": 0.5}):
         with pytest.raises(BadFileError, match="no scores"):

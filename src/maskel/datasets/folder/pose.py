@@ -1,11 +1,12 @@
 """What every reader of own recordings gives, and the bounds that every file must keep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
+from maskel.datasets.counts import Counts
 from maskel.errors import BadFileError
 
 MAX_BYTES = 64 * 2**20
@@ -25,10 +26,12 @@ class Pose:
     Args:
         joints: (M, T, V, D) coordinates in the file's unit and frame of reference; NaN where a joint is missing.
         scores: (M, T, V) how sure the detector was; None where the file does not say.
+        counts: What the reader dropped, filled in or guessed.
     """
 
     joints: Float64[np.ndarray, "m t v d"]
     scores: Float64[np.ndarray, "m t v"] | None = None
+    counts: Counts = field(default_factory=dict)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -1,32 +1,25 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float64
 
-from maskel.conversion import trunk_middle
 from maskel.datasets.base import RawFile, Source, Split
-from maskel.datasets.folder.arrays import ArrayChannels, read_npy, read_npz, to_pose
-from maskel.datasets.folder.gaps import body_exists, fill_gaps, resample_frames
-from maskel.datasets.folder.keypoints import FRAME_FILE, read_keypoints, read_openpose
+from maskel.datasets.folder.arrays import ArrayChannels
+from maskel.datasets.folder.keypoints import FRAME_FILE
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of
-from maskel.datasets.folder.pose import Pose
-from maskel.datasets.folder.tables import read_csv
+from maskel.datasets.folder.preparation import Preparation
 from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
-from maskel.layouts import MEDIAPIPE33, Layout, layout_named
-from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonSequence
+from maskel.layouts import layout_named
+from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
 
 UNLABELLED = "unlabelled"
 """Class of the clips without a label; it is the last one, and in no benchmark but ``all``."""
 SUFFIXES = (".npy", ".npz", ".csv", ".json")
-MAX_COORDINATE = 100
-"""Coordinates beyond this are in another unit: no body is 100 m from the origin."""
-FRACTIONS = (MEDIAPIPE33,)
-"""Layouts whose detector gives positions in the image as fractions of its width (x, z) and height (y)."""
 
 
 class Folder(Source):
@@ -95,16 +88,19 @@ class Folder(Source):
         self.folds = folds
         self.seed = seed
         self.test_list = test_list
-        self.array_channels = channels
-        self.scores = scores
-        self.min_score = min_score
-        self.missing = missing
-        self.bodies = bodies
-        self.fps = fps
-        self.source_fps = source_fps
-        self.scale = scale
-        self.image_size = tuple(image_size)
-        self.centre = centre
+        self.preparation = Preparation(
+            self.layout,
+            channels,
+            scores,
+            min_score,
+            missing,
+            bodies,
+            fps,
+            source_fps,
+            scale,
+            tuple(image_size),
+            centre,
+        )
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, Facts] = {}
         self._labelled: frozenset[str] = frozenset()
@@ -143,26 +139,15 @@ class Folder(Source):
         Raises:
             BadFileError: If the file is not what it should be.
         """
-        path, facts = file.path, self._facts[file.path]
-        pose = self._read_pose(path)
-        if _channels(pose, self.scores) != self.channels:
-            found, expected = ", ".join(_channels(pose, self.scores)), ", ".join(self.channels)
+        path = file.path
+        pose = self.preparation.read(path)
+        if self.preparation.channels_of(pose) != self.channels:
+            found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
             raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
-        values = self._place(path, _with_gaps(pose, self.min_score))
-        gaps = np.isnan(values).any(-1)
-        missing = int(gaps[body_exists(values)].sum())
-        if self.missing == "interpolate":
-            values = fill_gaps(values, self.layout)
-        if self.scores and pose.scores is not None:
-            sure = np.where(gaps, 0.0, np.nan_to_num(pose.scores))  # what is filled in was not seen
-            sure[np.isnan(values).any(-1)] = np.nan
-            values = np.concatenate((values, sure[..., np.newaxis]), -1)
-        if self.fps is not None:
-            values = resample_frames(values, self._source_fps(path, facts), self.fps)
-        joints = self._finish(values)
+        joints, counts = self.preparation.apply(path, pose, self._facts[path].fps)
         if not joints.any():
             return []
-        return [SkeletonSequence(clip, joints, self.layout, missing) for clip in self.clips(file)]
+        return [SkeletonSequence(clip, joints, self.layout, counts) for clip in self.clips(file)]
 
     def clips(self, file: RawFile) -> list[Clip]:
         """What table or folders say of a file's clip."""
@@ -172,7 +157,8 @@ class Folder(Source):
 
     def recorded(self) -> dict[str, object]:
         """The options as given; `channels` are those of arrays."""
-        return super().recorded() | {"channels": self.array_channels}
+        how = {field.name: getattr(self.preparation, field.name) for field in fields(self.preparation)}
+        return super().recorded() | how | {"layout": self.layout.name}
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """``all``, and what was asked for; clips without a label are in ``all`` only."""
@@ -242,60 +228,10 @@ class Folder(Source):
         """The channels of the first file that can be read."""
         for path in self._facts:
             try:
-                return _channels(self._read_pose(path), self.scores)
+                return self.preparation.channels_of(self.preparation.read(path))
             except (BadFileError, OSError):
                 continue  # it is reported when its turn comes
         return XYZ
-
-    def _read_pose(self, path: Path) -> Pose:
-        if path.is_dir():
-            pose = read_openpose(path, self.layout, self.bodies)
-        elif path.suffix == ".csv":
-            pose = read_csv(path, self.layout, self.array_channels)
-        elif path.suffix == ".json":
-            pose = read_keypoints(path, self.layout, self.array_channels, self.bodies, in_image=bool(self.image_size))
-        else:
-            array = read_npy(path) if path.suffix == ".npy" else read_npz(path)
-            pose = to_pose(path, array, self.layout, self.array_channels)
-        if pose.scores is None and (self.scores or self.min_score > 0):
-            raise BadFileError(path, "wrong count", "no scores", "scores, as --scores and --min-score need them")
-        return pose
-
-    def _place(self, path: Path, values: Float64[np.ndarray, "m t v c"]) -> Float64[np.ndarray, "m t v c"]:
-        """Coordinates in the set's unit."""
-        count = values.shape[-1]
-        factors, origin = np.full(count, self.scale), np.zeros(count)
-        if self.image_size:
-            width, height = self.image_size
-            size = np.array([width, height, width][:count], np.float64)
-            factors = np.full(count, 2 / max(self.image_size)) * (size if self.layout in FRACTIONS else self.scale)
-            origin[:2] = np.array([width, height]) / max(self.image_size)
-        placed = values * factors - origin
-        largest = float(np.nanmax(np.abs(placed), initial=0.0))
-        if largest > MAX_COORDINATE:
-            unit, option = (
-                ("metres", "--scale 0.001 for millimetres") if count == 3 else ("a body of size 1", "--image-size")
-            )
-            expected = f"{unit}, at most {MAX_COORDINATE} from the origin; is it another unit ({option})?"
-            raise BadFileError(path, "wrong unit", f"a coordinate of {largest:.6g}", expected)
-        return placed
-
-    def _source_fps(self, path: Path, facts: Facts) -> float:
-        rate = facts.fps or self.source_fps
-        if rate is None:
-            raise BadFileError(path, "wrong count", "no frame rate", "--source-fps, or a column fps in the table")
-        return rate
-
-    def _finish(self, values: Float64[np.ndarray, "m t v c"]) -> np.ndarray:
-        """Frames without a body dropped, centred if asked for, zero where missing."""
-        exists = body_exists(values)
-        values, exists = values[:, exists.any(0)], exists[:, exists.any(0)]
-        count = values.shape[-1] - (SCORE in self.channels)
-        if exists.any() and (count == 3 if self.centre is None else self.centre):
-            values = values.copy()
-            values[..., :count] -= _trunk_middle(values[..., :count], self.layout)
-        values = values[exists.any(1)]
-        return np.nan_to_num(values, nan=0.0).astype(np.float32)
 
 
 def _clips_in(root: Path, table: Path | None) -> list[Path]:
@@ -305,38 +241,3 @@ def _clips_in(root: Path, table: Path | None) -> list[Path]:
     files = {path for path in files if path.parent not in frames and path.name != TABLE and path != table}
     hidden = {path for path in frames | files if any(part.startswith(".") for part in path.relative_to(root).parts)}
     return sorted((frames | files) - hidden)
-
-
-def _channels(pose: Pose, scores: bool) -> Channels:
-    return (*XYZ[: pose.joints.shape[-1]], *([SCORE] if scores else []))
-
-
-def _with_gaps(pose: Pose, min_score: float) -> Float64[np.ndarray, "m t v c"]:
-    """Coordinates, NaN where a joint is missing.
-
-    Zeros stand for a missing joint, but for one joint in 3D that is always zero: it is the origin of the recording.
-    """
-    joints = pose.joints
-    missing = np.isnan(joints).any(-1)
-    zero = (joints == 0).all(-1)  # (M, T, V)
-    for body_zero, body_missing in zip(zero, missing, strict=True):
-        exists = ~(body_zero | body_missing).all(1)
-        always = body_zero[exists].all(0)
-        if joints.shape[-1] == 3 and always.sum() == 1:
-            body_zero[np.ix_(exists, always)] = False
-    missing |= zero
-    if pose.scores is not None and min_score > 0:
-        missing |= ~(pose.scores >= min_score)
-    return np.where(missing[..., np.newaxis], np.nan, joints)
-
-
-def _trunk_middle(values: Float64[np.ndarray, "m t v d"], layout: Layout) -> Float64[np.ndarray, " d"]:
-    """The middle of the first body's trunk, in the first frame in which all joints that it is made of are there."""
-    weights = trunk_middle(layout)
-    used = weights > 0
-    for body in values:
-        whole = ~np.isnan(body[:, used]).any((1, 2))
-        if whole.any():
-            middle: np.ndarray = weights[used] @ body[whole.argmax()][used]
-            return middle
-    return np.zeros(values.shape[-1])
