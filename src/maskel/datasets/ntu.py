@@ -61,6 +61,9 @@ TRAINING_SETUPS = frozenset(range(2, 33, 2))
 LEAVING_OUT_532 = {"xsub": (63_026, 50_922), "xset": (54_471, 59_477)}
 """Sizes of NTU RGB+D 120 in papers that leave out three recordings fewer than the official lists."""
 
+SURPLUS_LINES = "lines behind the last frame that a file declares (a fault of the file), not read"
+FRAMES_AT_ZERO = "frames of zeros in recordings of one body, moved with the origin as published"
+
 Rule = tuple[Callable[[Clip], str], frozenset[int]]
 """What a benchmark splits at, and which of these numbers train."""
 
@@ -115,8 +118,12 @@ class NTU(Source):
         if not bodies:
             return []
         tracks = select_bodies(bodies, int(np.count_nonzero(recording.body_counts)))
-        joints = centre(tracks, absent_stay_zero=len(tracks) > 1) if tracks.any() else tracks
-        return [SkeletonSequence(clips[0], joints, self.layout)] if joints.any() else []
+        if not tracks.any():
+            return []
+        joints = centre(tracks, absent_stay_zero=len(tracks) > 1)
+        zeros = int(np.count_nonzero(~tracks[0].any(axis=(1, 2)))) if len(tracks) == 1 else 0
+        counts = {SURPLUS_LINES: recording.surplus_lines, FRAMES_AT_ZERO: zeros}
+        return [SkeletonSequence(clips[0], joints, self.layout, counts)] if joints.any() else []
 
     def clips(self, file: RawFile) -> list[Clip]:
         """The clip that a file's name describes; none if the missing lists name it."""
