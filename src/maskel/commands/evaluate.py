@@ -62,6 +62,8 @@ def evaluate(
     world = distributed.start(device)
     answers = score_clips(model.to(world.device), clips, positions, world, precision)
     scores = Scores.of(clips, positions, answers, model.task.classes)
+    counted = scores.count(len(positions))
+    counted["per_class"] = counted["per_class"][: len(clips.classes)]  # no clip is of a spare output's class
     run = open_run(out, "evaluate", config, False, world)
     if world.leads:
         scores.write(run)
@@ -74,7 +76,7 @@ def evaluate(
                 **describe(clips, benchmark),
                 "part": part,
                 "precision": resolved(precision, world.device),
-                **scores.count(len(positions)),
+                **counted,
                 "minutes": (time.perf_counter() - started) / 60,
                 "processes": world.size,
             }

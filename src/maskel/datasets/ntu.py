@@ -250,9 +250,7 @@ def _bodies(recording: SkeletonFile) -> list[TrackedBody]:
     ]
 
 
-def centre(
-    joints: Float32[np.ndarray, "m t v c"], absent_stay_zero: bool = True
-) -> Float32[np.ndarray, "m t v c"]:
+def centre(joints: Float32[np.ndarray, "m t v c"], absent_stay_zero: bool = True) -> Float32[np.ndarray, "m t v c"]:
     """Moves the origin to the spine of the first body, in the first frame it exists.
 
     Args:
