@@ -90,15 +90,16 @@ def write_checkpoint(path: Path, name: str, model: str, data_path: object = None
     return path
 
 
-def write_probe(path: Path, outputs: int, data_path: object = None, highest: int = 0) -> Path:
-    """The golden linear probe with so many outputs, of which one is highest whatever the clip."""
-    content = torch.load(
-        write_checkpoint(path, "classifier_linprobe", "model", data_path), map_location="cpu", weights_only=False
-    )
-    width = content["model"]["head.fc.1.weight"].shape[1]
+def write_classifier(
+    path: Path, outputs: int, data_path: object = None, highest: int = 0, name: str = "classifier_linprobe"
+) -> Path:
+    """A golden classifier with so many outputs, of which one is highest whatever the clip."""
+    content = torch.load(write_checkpoint(path, name, "model", data_path), weights_only=False)
+    last = "head.fc2" if name.endswith("finetune") else "head.fc.1"
+    width = content["model"][f"{last}.weight"].shape[1]
     bias = torch.zeros(outputs)
     bias[highest] = 1.0
-    content["model"] |= {"head.fc.1.weight": torch.zeros(outputs, width), "head.fc.1.bias": bias}
+    content["model"] |= {f"{last}.weight": torch.zeros(outputs, width), f"{last}.bias": bias}
     torch.save(content, path)
     return path
 

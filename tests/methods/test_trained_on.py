@@ -17,7 +17,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
 from maskel.layouts import NTU25
-from released import write_checkpoint, write_probe
+from released import write_checkpoint, write_classifier
 
 
 def write_source(out: Path, source: str, classes: tuple[str, ...]) -> SkeletonSet:
@@ -46,7 +46,8 @@ def write_source(out: Path, source: str, classes: tuple[str, ...]) -> SkeletonSe
 def test_the_file_says_its_data_set(
     data_path: str, outputs: int, classes: tuple[str, ...], single_body: str, tmp_path: Path
 ) -> None:
-    task = load_classifier(write_probe(tmp_path / "c.pth", outputs, data_path)).task
+    name = f"classifier_{'finetune' if outputs == 60 else 'linprobe'}"
+    task = load_classifier(write_classifier(tmp_path / "c.pth", outputs, data_path, name=name)).task
     assert task.real_classes == classes
     assert (len(task.classes), task.spare) == (outputs, outputs - len(classes))
     assert task.single_body == single_body
@@ -56,7 +57,7 @@ def test_the_file_says_its_data_set(
 
 @pytest.mark.parametrize("data_path", [None, "", 3, "data/train.npz", "ntu/x.npz", "ntu60/ntu120.zip/all", "pku10.npz"])
 def test_where_the_file_does_not_say_it_the_user_does(data_path: Any, tmp_path: Path) -> None:
-    source = write_probe(tmp_path / "c.pth", 120, data_path)
+    source = write_classifier(tmp_path / "c.pth", 120, data_path)
     with pytest.raises(
         InputError, match=r"its 120 outputs stand for .* --trained-on: ntu60, ntu120, pku1, pku2, or data"
     ):
@@ -76,12 +77,12 @@ def test_where_the_file_does_not_say_it_the_user_does(data_path: Any, tmp_path: 
 
 
 def test_what_contradicts_the_file_is_refused(tmp_path: Path) -> None:
-    source = write_probe(tmp_path / "c.pth", 60, "NTU60_XSub.npz")
+    source = write_classifier(tmp_path / "c.pth", 60, "NTU60_XSub.npz")
     assert load_classifier(source, trained_on="ntu60").task.real_classes == NTU60.classes
     with pytest.raises(InputError, match=r"was trained on ntu60, as its NTU60_XSub\.npz says, but trained_on is pku1"):
         load_classifier(source, trained_on="pku1")
     with pytest.raises(InputError, match="found 60 outputs, expected 120 or more for the classes of ntu120"):
-        load_classifier(write_probe(tmp_path / "c.pth", 60, "NTU120_XSub.npz"))
+        load_classifier(write_classifier(tmp_path / "c.pth", 60, "NTU120_XSub.npz"))
     with pytest.raises(InputError, match=r"has no head\.fc\.1\.weight"):
         load_classifier(write_checkpoint(tmp_path / "c.pth", "mae", "model_mae"))
     tiny.tiny_classifier("linear").save(tmp_path / "own.safetensors")
@@ -93,7 +94,7 @@ def test_what_contradicts_the_file_is_refused(tmp_path: Path) -> None:
 def test_outputs_beyond_the_classes_are_counted_as_wrong(
     highest: int, correct: int, predicted: str, tmp_path: Path
 ) -> None:
-    source = write_probe(tmp_path / "c.pth", 120, "NTU60_XView.npz", highest)
+    source = write_classifier(tmp_path / "c.pth", 120, "NTU60_XView.npz", highest)
     data = write_source(tmp_path / "set", "ntu60", NTU60.classes).path
     run = evaluate(source, data, "xview", device="cpu", out=tmp_path / "run")
     result = run.read_result()
@@ -105,7 +106,7 @@ def test_outputs_beyond_the_classes_are_counted_as_wrong(
 
 
 def test_a_set_of_other_classes_is_not_evaluated(tmp_path: Path) -> None:
-    source = write_probe(tmp_path / "c.pth", 120, "NTU60_XView.npz")
+    source = write_classifier(tmp_path / "c.pth", 120, "NTU60_XView.npz")
     data = write_source(tmp_path / "set", "ntu120", NTU120.classes).path
     with pytest.raises(InputError, match=r"tells 60 classes apart, from 'drink water' on; .* has 120"):
         evaluate(source, data, "xview", device="cpu", out=tmp_path / "run")
