@@ -80,6 +80,8 @@ def linear(
     """
     if cache_features and augment:
         raise InputError("cache_features: the random view changes every epoch; add --augment false")
+    if view.extras and not augment:
+        raise InputError(f"view.{view.extras[0]}: without the random view it does nothing; leave out --augment false")
     check_training(training)
     config = options_of(linear, locals())
     clips = SkeletonSet.open(data)
