@@ -9,7 +9,7 @@ from torch import Tensor
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import FineTuned, Task
+from maskel.methods.classifier import ClassWeights, FineTuned, Task
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.training import distributed
@@ -18,7 +18,7 @@ from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, SingleBody
 from maskel.training.optim import FinetuneTraining
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, score_clips, train_classifier
+from maskel.training.supervised import check_training, load_fitting, score_clips, train_classifier, weigh
 from maskel.transforms import TrainView
 
 
@@ -31,6 +31,7 @@ def finetune(
     stratified: bool = True,
     label_list: Path | None = None,
     validation: float = 0.0,
+    class_weights: ClassWeights = "none",
     bodies: Bodies = "all",
     head_dim: int = 2048,
     drop_path: float = 0.3,
@@ -63,6 +64,8 @@ def finetune(
         stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
+        class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
+            N training clips and K classes; ``none``, as published, has all clips count alike.
         bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` skips these.
         head_dim: Width of the head between its two layers, 1 or more.
         drop_path: Share of branches that stochastic depth drops in the last block, in [0, 1).
@@ -111,6 +114,7 @@ def finetune(
     world = distributed.start(device)
     if resident:
         clips.keep_on(world.device)
+    weigh(classifier, labelled, class_weights)
     classifier.to(world.device)
     window = classifier.encoder.config.window
     batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, view, single_body, world.device)

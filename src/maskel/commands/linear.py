@@ -9,7 +9,7 @@ from torch import Tensor
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import LinearProbe, Task
+from maskel.methods.classifier import ClassWeights, LinearProbe, Task
 from maskel.models.encoder import Encoder
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
@@ -18,7 +18,7 @@ from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
 from maskel.training.optim import SGDTraining
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, train_classifier
+from maskel.training.supervised import check_training, load_fitting, train_classifier, weigh
 from maskel.transforms import TrainView
 
 
@@ -31,6 +31,7 @@ def linear(
     stratified: bool = True,
     label_list: Path | None = None,
     validation: float = 0.0,
+    class_weights: ClassWeights = "none",
     augment: bool = True,
     cache_features: bool = False,
     untrained: bool = False,
@@ -57,6 +58,8 @@ def linear(
         stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
+        class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
+            N training clips and K classes; ``none``, as published, has all clips count alike.
         augment: See training clips through the random view, as published; without, in the test view.
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
@@ -93,6 +96,7 @@ def linear(
         clips.keep_on(world.device)
     task = Task(clips.classes, clips.max_bodies, single_body)
     probe = build_seeded(lambda: LinearProbe(frozen, task), seed)
+    weigh(probe, labelled, class_weights)
     probe.to(world.device)
 
     def features_of(positions: Positions) -> Tensor:

@@ -4,10 +4,10 @@ Linear evaluation and fine-tuning as published with MAMP (arXiv 2308.07092, and 
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float32, Int64
@@ -31,6 +31,8 @@ from maskel.training.distributed import gather_rows, gather_rows_with_gradient
 from maskel.training.loading import FeatureBatch, SingleBody
 from maskel.transforms import test_view
 
+ClassWeights = Literal["none", "balanced"]
+"""How much clips of a class count in the loss: all alike, or those of rare classes more."""
 _FORMAT = "maskel classifier 1"
 CLASSIFIER = "classifier.safetensors"
 
@@ -71,6 +73,20 @@ class Task:
         return self.classes[: len(self.classes) - self.spare]
 
 
+def class_weights(labels: Int64[Tensor, " n"], classes: int, how: ClassWeights) -> Float32[Tensor, " classes"] | None:
+    """The weight of each class in the loss, (classes,), or None for 1.
+
+    ``balanced`` is N / (K·n) for a class with n of N clips, K being the classes that have any, so that every class
+    weighs alike in the sum. The loss of a batch is divided by the weights of its clips. A class without a clip has
+    weight 1.
+    """
+    if how == "none":
+        return None
+    counts = torch.bincount(labels, minlength=classes).double()
+    weights = len(labels) / ((counts > 0).sum() * counts)
+    return torch.where(counts > 0, weights, 1.0).float()
+
+
 class Classifier(Method):
     """An encoder with a head.
 
@@ -80,12 +96,18 @@ class Classifier(Method):
         kind: Of head; the classifier's file names it.
         task: What it is asked.
         head: Features in, class scores out.
+        class_weights: (classes,) how much a clip of each class counts in the loss; None where all count alike.
     """
 
     kind: ClassVar[str]
     task: Task
     head: nn.Module
+    class_weights: Float32[Tensor, " classes"] | None
     whole_batch = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("class_weights", None, persistent=False)  # of training, no part of the classifier
 
     @property
     def options(self) -> dict[str, Any]:
@@ -148,10 +170,10 @@ class LinearProbe(Classifier):
         return self.encoder.pool(batch, absent_bodies=True)
 
     def forward(self, batch: SkeletonBatch | FeatureBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Cross-entropy of the batch of all processes, so that BatchNorm sees the whole batch on each."""
+        """(Weighted) cross-entropy of the batch of all processes, so that BatchNorm sees the whole batch on each."""
         features = batch.features if isinstance(batch, FeatureBatch) else self.features(batch)
         labels = gather_rows(batch.labels)
-        loss = functional.cross_entropy(self.scores(gather_rows(features)), labels)
+        loss = functional.cross_entropy(self.scores(gather_rows(features)), labels, self.class_weights)
         return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
 
@@ -216,12 +238,12 @@ class FineTuned(Classifier):
         return self.encoder.pool(batch, absent_bodies=self.bodies == "all", per_joint=True)
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Smoothed cross-entropy of the batch of all processes, so that BatchNorm sees the whole batch on each."""
+        """Smoothed (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it on each."""
         random = self.drop_path or self.dropout
         features = self._random_features(batch, keys) if random else self.features(batch)
         labels = gather_rows(batch.labels)
         scores = self.scores(gather_rows_with_gradient(features))
-        loss = functional.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
+        loss = functional.cross_entropy(scores, labels, self.class_weights, label_smoothing=self.label_smoothing)
         return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
     def _random_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
@@ -241,7 +263,7 @@ class FineTuned(Classifier):
         return features.unflatten(0, batch.present.shape).sum(1) / batch.present.sum(1, keepdim=True)
 
 
-CLASSIFIERS: dict[str, type[Classifier]] = {kind.kind: kind for kind in (FineTuned, LinearProbe)}
+CLASSIFIERS: dict[str, Callable[..., Classifier]] = {kind.kind: kind for kind in (FineTuned, LinearProbe)}
 """Name in a classifier's file -> class."""
 
 
