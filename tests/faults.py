@@ -284,7 +284,8 @@ FAULTS = [
     Fault(
         "fewer clips than a batch",
         f"{PRETRAIN} --training.batch_size 100",
-        "maskel pretrain: the training part has 16 clips, fewer than one batch of 100; use --training.batch_size 16 or less",
+        "maskel: training: batches of 16, all training clips, instead of 100",
+        code=0,
     ),
     Fault(
         "no folder with raw files",

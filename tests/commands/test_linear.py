@@ -150,7 +150,6 @@ def test_other_channels_are_refused_in_a_sentence(prepared: Path, tmp_path: Path
     [
         ({"cache_features": True}, "add --augment false"),
         ({"training": replace(tiny.PROBE, accumulate=2)}, "accumulate must be 1"),
-        ({"training": replace(tiny.PROBE, batch_size=17)}, "16 clips, fewer than one batch of 17"),
         ({"benchmark": "xview"}, "no benchmark called 'xview'"),
     ],
 )
@@ -185,7 +184,7 @@ def test_class_weights_change_training_and_are_recorded(
         return probe(pretrained.path, prepared, tmp_path / name, class_weights=how)
 
     plain, balanced, again = train("plain", "none"), train("balanced", "balanced"), train("again", "balanced")
-    assert plain.read_config()["class_weights"] == "none"
+    assert "class_weights" not in plain.read_config()  # as runs have always said it
     assert balanced.read_result()["config"]["class_weights"] == "balanced"
     losses = [[row["loss"] for row in run.read_metrics()] for run in (plain, balanced, again)]
     assert losses[0] != losses[1] == losses[2]

@@ -14,6 +14,7 @@ from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
+from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, SingleBody
 from maskel.training.optim import FinetuneTraining
@@ -97,9 +98,10 @@ def finetune(
         distributed.tell("no pre-trained --encoder: this trains from scratch")
     if training.layer_decay is None:
         training = replace(training, layer_decay=1.0 if scratch else 0.8)
-    config = options_of(finetune, locals())
     clips = SkeletonSet.open(data)
     labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
+    recipe, training = training, fitted(training, len(labelled.train), out if resume else None, least=2)
+    config = options_of(finetune, locals())
     refuse_taken(None if resume else out)
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
     if isinstance(given, Encoder) and given.adapted:
@@ -122,6 +124,7 @@ def finetune(
     def scores_of(positions: Positions) -> Tensor:
         return score_clips(classifier, clips, positions, world, training.precision)
 
+    say_fitted(recipe, training)
     if check:
         asked = np.concatenate(list(labelled.asked.values()))
         return check_run(classifier, world, training, batches, scores_of, asked, times=training.epochs)

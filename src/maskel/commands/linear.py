@@ -14,6 +14,7 @@ from maskel.models.encoder import Encoder
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
 from maskel.training.features import CHUNK, extract
+from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
 from maskel.training.optim import SGDTraining
@@ -86,9 +87,10 @@ def linear(
     if view.extras and not augment:
         raise InputError(f"view.{view.extras[0]}: without the random view it does nothing; leave out --augment false")
     check_training(training)
-    config = options_of(linear, locals())
     clips = SkeletonSet.open(data)
     labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
+    recipe, training = training, fitted(training, len(labelled.train), out if resume else None, least=2)
+    config = options_of(linear, locals())
     refuse_taken(None if resume else out)
     frozen = load_frozen(encoder, clips, window, untrained, seed)
     world = distributed.start(device)
@@ -110,6 +112,7 @@ def linear(
     else:
         window, seen = frozen.config.window, view if augment else None
         batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, seen, single_body, world.device)
+    say_fitted(recipe, training)
     if check:
         read = [*labelled.asked.values(), *([labelled.train] if cache_features else [])]
         return check_run(probe, world, training, batches, features_of, np.concatenate(read))
