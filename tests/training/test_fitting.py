@@ -105,6 +105,9 @@ def test_a_finished_run_is_prolonged_and_says_so(
     tiny.assert_identical(dict(load_encoder(before.path).state_dict()), dict(short))
     code, text = run("pretrain", "--resume", folder.path)
     assert (code, "prolonged" in text) == (0, False)
+    never_stopped = tiny.tiny_pretrain(prepared, tmp_path / "other")
+    tiny.tiny_pretrain(prepared, never_stopped.path, training=LONGER, resume=True)
+    tiny.assert_identical(tiny.state_of(folder), tiny.state_of(never_stopped))
     result = folder.read_result()
     assert (result["epochs"], result["config"]["prolonged"]) == (5, [[3, 5]])
     assert folder.read_metrics()[:3] == rows
