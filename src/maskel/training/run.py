@@ -306,6 +306,14 @@ def as_then(config: Mapping[str, Any], added: Mapping[str, Any] = _ADDED) -> dic
     return kept
 
 
+def as_now(config: Mapping[str, Any], added: Mapping[str, Any] = _ADDED) -> dict[str, Any]:
+    """The inverse of `as_then`: options with those that were left out as they are off."""
+    kept = {name: value for name, value in added.items() if not isinstance(value, dict)} | dict(config)
+    for name in filter(lambda name: isinstance(added[name], dict) and isinstance(kept.get(name), dict), added):
+        kept[name] = as_now(kept[name], added[name])
+    return kept
+
+
 def _epochs(config: Mapping[str, Any]) -> int:
     """A run's length by its options; 0 where they do not say it."""
     training = config.get("training")
