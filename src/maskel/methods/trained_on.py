@@ -80,8 +80,10 @@ def training_set(
             f"--trained-on: {', '.join(SETS)}, or data for the classes of a prepared set given as --data"
         )
     if len(chosen.classes) > outputs:
+        another = "" if told else "; if it was trained on another set, say --trained-on"
         raise InputError(
-            f"{release.path}: found {outputs} outputs, expected {len(chosen.classes)} or more for the classes of {name}"
+            f"{release.path}: found {outputs} outputs, expected {len(chosen.classes)} or more for the classes of "
+            f"{name}{another}"
         )
     return chosen
 
