@@ -55,14 +55,18 @@ def test_what_fits_stands_in_the_options_and_resumes(
     tiny.assert_identical(*states)
 
 
-def test_a_run_that_an_earlier_version_began_with_a_longer_warm_up_goes_on(prepared: Path, tmp_path: Path) -> None:
+def test_a_run_that_an_earlier_version_began_with_a_longer_warm_up_goes_on(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     endless = replace(tiny.TRAINING, warmup_epochs=20.0)
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", training=endless)
     config = read_yaml(run.path / CONFIG)
     assert config["training"]["warmup_epochs"] == pytest.approx(0.15)
     config["training"]["warmup_epochs"] = 20.0
     (run.path / CONFIG).write_text(yaml_text(config))
+    capsys.readouterr()
     assert tiny.tiny_pretrain(prepared, run.path, training=endless, resume=True).finished
+    assert "3 epochs end within the 20 of the warm-up" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["linear", "finetune"])
