@@ -19,6 +19,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.models.encoder import load_encoder
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
+from released import write_classifier
 
 SIZES = (
     "--encoder.window 8 --encoder.dim 16 --encoder.depth 1 --encoder.num_heads 2 --device cpu "
@@ -156,6 +157,10 @@ def signalled(*signs: signal.Signals) -> Arrange:
         return batch
 
     return loading(act)
+
+
+def released_classifier(patch: pytest.MonkeyPatch) -> None:
+    write_classifier(Path("checkpoint.pth"), 60, "data/train.npz")
 
 
 def in_use(patch: pytest.MonkeyPatch) -> None:
@@ -297,7 +302,8 @@ FAULTS = [
     Fault(
         "fewer clips than a batch",
         f"{PRETRAIN} --training.batch_size 100",
-        "maskel pretrain: the training part has 16 clips, fewer than one batch of 100; use --training.batch_size 16 or less",
+        "maskel: training: batches of 16, all training clips, instead of 100",
+        code=0,
     ),
     Fault(
         "no folder with raw files",
@@ -363,6 +369,12 @@ FAULTS = [
         "maskel pretrain: part was started with mamp.tau 0.8, found 0.5; resume with the same options, or start a new run",
     ),
     Fault(
+        "resuming with more epochs",
+        "pretrain --resume part --training.epochs 4",
+        "maskel: part is prolonged from 3 to 4 epochs: what follows has the learning rates of 4, what was has those of 3, so the result differs from a run begun at that length",
+        code=0,
+    ),
+    Fault(
         "resuming a run of another command",
         "linear --resume part",
         "maskel linear: part/config.yaml is not a run of maskel linear: no option is called 'method'",
@@ -408,6 +420,12 @@ FAULTS = [
         "knn --data set --encoder other.safetensors --k 3",
         "maskel knn: other.safetensors: not a whole maskel encoder (a weight is not finite); train or copy it again",
         arrange=encoder_not_finite,
+    ),
+    Fault(
+        "a released classifier of an unknown data set",
+        "evaluate --classifier checkpoint.pth --data set --out new",
+        "maskel evaluate: checkpoint.pth does not say which data set its 60 outputs stand for (its data_path is 'data/train.npz'); say it with --trained-on: ntu60, ntu120, pku1, pku2, or data for the classes of a prepared set given as --data",
+        arrange=released_classifier,
     ),
     Fault(
         "a report of what is no run",

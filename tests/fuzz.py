@@ -57,7 +57,7 @@ from maskel.training.labelled import read_label_list
 from maskel.training.loading import part
 from maskel.training.scores import Scores
 from maskel.training.state import read_state
-from released import write_checkpoint
+from released import write_checkpoint, write_classifier
 
 SECONDS = 20.0
 MEMORY = 1 << 30
@@ -246,7 +246,8 @@ FORMATS: dict[str, Format] = {
     "classifier": Format(in_run("linear/classifier.safetensors"), use_classifier),
     "released": Format(lambda folder: write_checkpoint(folder / "c.pth", "mamp", "model_mamp"), load_release),
     "released_classifier": Format(
-        lambda folder: write_checkpoint(folder / "c.pth", "classifier_finetune", "model"), use_classifier
+        lambda folder: write_classifier(folder / "c.pth", 60, "NTU60_XSub.npz", name="classifier_finetune"),
+        use_classifier,
     ),
     "state": Format(in_run("run/last.safetensors"), read_state),
     "scores": Format(in_run("linear/scores.npz"), lambda file: Scores.read(file.parent)),

@@ -11,7 +11,7 @@ from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.layouts import NTU25
-from maskel.methods.classifier import LinearProbe, Task
+from maskel.methods.classifier import ClassWeights, LinearProbe, Task
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.training.engine import Outcome, Stopped, fit
 from maskel.training.features import count, extract
@@ -150,7 +150,6 @@ def test_other_channels_are_refused_in_a_sentence(prepared: Path, tmp_path: Path
     [
         ({"cache_features": True}, "add --augment false"),
         ({"training": replace(tiny.PROBE, accumulate=2)}, "accumulate must be 1"),
-        ({"training": replace(tiny.PROBE, batch_size=17)}, "16 clips, fewer than one batch of 17"),
         ({"benchmark": "xview"}, "no benchmark called 'xview'"),
     ],
 )
@@ -173,3 +172,20 @@ def test_counting() -> None:
     ]
     with pytest.raises(RuntimeError, match="counted 5 clips of a split of 6"):
         count(predicted, labels, ("a", "b", "c"), 6)
+
+
+@pytest.mark.parametrize("command", ["linear", "finetune"])
+def test_class_weights_change_training_and_are_recorded(
+    command: str, pretrained: RunFolder, prepared: Path, tmp_path: Path
+) -> None:
+    def train(name: str, how: ClassWeights) -> RunFolder:
+        if command == "finetune":
+            return tiny.tiny_finetune(prepared, tmp_path / name, class_weights=how)
+        return probe(pretrained.path, prepared, tmp_path / name, class_weights=how)
+
+    plain, balanced, again = train("plain", "none"), train("balanced", "balanced"), train("again", "balanced")
+    assert "class_weights" not in plain.read_config()  # as runs have always said it
+    assert balanced.read_result()["config"]["class_weights"] == "balanced"
+    losses = [[row["loss"] for row in run.read_metrics()] for run in (plain, balanced, again)]
+    assert losses[0] != losses[1] == losses[2]
+    tiny.assert_identical(tiny.state_of(balanced), tiny.state_of(again))

@@ -43,7 +43,7 @@ def knn(
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Whose training part is searched and whose test part is counted.
         window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        k: Neighbours that vote, 1 or more.
+        k: Neighbours that vote, 1 or more; all training clips where there are fewer.
         untrained: Use the encoder with random weights instead.
         single_body: What stands in the second slot of a clip with one body.
         precision: Of the encoder.
@@ -62,8 +62,9 @@ def knn(
     clips = SkeletonSet.open(data)
     train, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
     refuse_taken(out)
-    if not 1 <= k <= len(train):
+    if k < 1:
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
+    neighbours, k = k, min(k, len(train))
     frozen = load_frozen(encoder, clips, window, untrained, seed)
     config = options_of(knn, locals())
     world = distributed.start(device)
@@ -72,6 +73,8 @@ def knn(
     def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
         return extract(frozen, clips, positions, world, single_body, precision)
 
+    if k < neighbours:
+        distributed.tell(f"k: all {k} training clips vote, instead of {neighbours}")
     if check:
         return check_run(frozen, world, read=read, clips=np.concatenate((train, test)))
     known, asked = read(train), read(test)

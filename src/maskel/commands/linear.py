@@ -9,16 +9,17 @@ from torch import Tensor
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import LinearProbe, Task
+from maskel.methods.classifier import ClassWeights, LinearProbe, Task
 from maskel.models.encoder import Encoder
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
 from maskel.training.features import CHUNK, extract
+from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
 from maskel.training.optim import SGDTraining
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, train_classifier
+from maskel.training.supervised import check_training, load_fitting, train_classifier, weigh
 from maskel.transforms import TrainView
 
 
@@ -31,6 +32,7 @@ def linear(
     stratified: bool = True,
     label_list: Path | None = None,
     validation: float = 0.0,
+    class_weights: ClassWeights = "none",
     augment: bool = True,
     cache_features: bool = False,
     untrained: bool = False,
@@ -57,6 +59,8 @@ def linear(
         stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
+        class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
+            N training clips and K classes; ``none``, as published, has all clips count alike.
         augment: See training clips through the random view, as published; without, in the test view.
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
@@ -80,10 +84,13 @@ def linear(
     """
     if cache_features and augment:
         raise InputError("cache_features: the random view changes every epoch; add --augment false")
+    if view.extras and not augment:
+        raise InputError(f"view.{view.extras[0]}: without the random view it does nothing; leave out --augment false")
     check_training(training)
-    config = options_of(linear, locals())
     clips = SkeletonSet.open(data)
     labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
+    recipe, training = training, fitted(training, len(labelled.train), out if resume else None, least=2)
+    config = options_of(linear, locals())
     refuse_taken(None if resume else out)
     frozen = load_frozen(encoder, clips, window, untrained, seed)
     world = distributed.start(device)
@@ -91,6 +98,7 @@ def linear(
         clips.keep_on(world.device)
     task = Task.of(clips, labelled.train, single_body)
     probe = build_seeded(lambda: LinearProbe(frozen, task), seed)
+    weigh(probe, labelled, class_weights)
     probe.to(world.device)
 
     def features_of(positions: Positions) -> Tensor:
@@ -104,6 +112,7 @@ def linear(
     else:
         window, seen = frozen.config.window, view if augment else None
         batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, seen, single_body, world.device)
+    say_fitted(recipe, training)
     if check:
         read = [*labelled.asked.values(), *([labelled.train] if cache_features else [])]
         return check_run(probe, world, training, batches, features_of, np.concatenate(read))

@@ -21,6 +21,7 @@ from maskel.datasets.store_writer import META, SEGMENTS, SetWriter
 from maskel.errors import BadFileError, InputError
 from maskel.files import as_output, refuse_unwritable, write_atomically
 from maskel.methods.classifier import Classifier, load_classifier
+from maskel.methods.trained_on import TrainedOn
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.training import distributed
 from maskel.training.precision import Precision
@@ -38,6 +39,7 @@ def predict(
     top_k: int = 5,
     as_prepared: bool = False,
     source_fps: float | None = None,
+    trained_on: TrainedOn | None = None,
     precision: Precision = "fp32",
     device: str = "auto",
 ) -> Path:
@@ -55,6 +57,8 @@ def predict(
         as_prepared: The recordings are ``.npy`` files (T, V, C) or (M, T, V, C) that need no preparation: in the unit
             of the training set, moved to the origin as its clips are, without gaps.
         source_fps: Frames a second of the recordings, where the training set was brought to a frame rate.
+        trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
+            ``pku2``, or ``data`` for the classes of a prepared set; by default the source of that set decides then.
         precision: Of matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -74,11 +78,12 @@ def predict(
     if sets and (len(roots) > 1 or as_prepared or source_fps is not None):
         raise InputError(f"{sets[0]} is a prepared set; hand it over alone, without --as-prepared and --source-fps")
     refuse_unwritable(out)
-    model = load_classifier(classifier)
+    known = SkeletonSet.open(sets[0]) if sets else None
+    model = load_classifier(classifier, trained_on=trained_on, clips=known)
     world = distributed.start(device)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
-        if sets:
-            clips = SkeletonSet.open(roots[0])
+        if known:
+            clips = known
             require_fit(classifier, model.encoder, clips)
             _say_differences(classifier, model, clips)
         elif as_prepared:

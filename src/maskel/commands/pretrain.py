@@ -18,6 +18,7 @@ from maskel.models.weights import TYPES, refuse_others
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
+from maskel.training.fitting import fitted, say_fitted
 from maskel.training.loading import ClipBatches, SingleBody, pretraining_part
 from maskel.training.optim import AdamWTraining
 from maskel.training.precision import resolved
@@ -69,11 +70,12 @@ def pretrain(
         TrainingError: If a loss is not finite.
     """
     options = method_options(method, options or {})
-    kept = options_of(pretrain, locals())
-    config = {method if name == "options" else name: value for name, value in kept.items()}
     clips = SkeletonSet.open(data)
     positions = pretraining_part(clips, benchmark)
     _say_what_is_seen(clips, benchmark, positions)
+    recipe, training = training, fitted(training, len(positions), out if resume else None)
+    kept = options_of(pretrain, locals())
+    config = {method if name == "options" else name: value for name, value in kept.items()}
     model = _build(method, clips, encoder, options, seed)
     if model.whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
@@ -82,6 +84,7 @@ def pretrain(
         clips.keep_on(world.device)
     model.to(world.device)
     batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
+    say_fitted(recipe, training)
     if check:
         return check_run(model, world, training, batches)
     run = open_run(out, "pretrain", config, resume, world)
