@@ -282,10 +282,13 @@ def plain(value: object) -> object:
 
 
 def flat_options(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested options under the names they have on the command line."""
+    """Nested options under the names they have on the command line; tuples are lists, as YAML has them."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        flat |= flat_options(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        if isinstance(value, dict):
+            flat |= flat_options(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = list(value) if isinstance(value, tuple) else value
     return flat
 
 
