@@ -81,7 +81,7 @@ def test_dropout_and_stochastic_depth_follow_the_clip(bodies: Any) -> None:
 
 def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     model = tiny.tiny_classifier("finetune", drop_path=0.0, dropout=0.3)
-    model.encoder.over_time = lambda tokens: tokens.flatten(1)  # type: ignore[method-assign]
+    model.encoder.pooled = lambda tokens, pool: tokens.flatten(1)  # type: ignore[method-assign]
     batch = tiny.random_batch(NTU25, clips=8)
     with torch.no_grad():
         model.bodies = "present"

@@ -13,6 +13,7 @@ encoder                 ``Encoder``, as MAMP's                ``maskel.models.en
 ======================  ====================================  =========================
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -68,7 +69,7 @@ class AMR(MaskedMethod):
         target: QueryTarget = "both",
         standardise: Standardised = "query",
         energy: float = 0.01,
-        energy_windows: tuple[int, ...] = (4, 8, 12),
+        energy_windows: Sequence[int] = (4, 8, 12),
         decoder_dim: int = 256,
         decoder_depth: int = 4,
         bodies: Bodies = "all",
@@ -88,7 +89,7 @@ class AMR(MaskedMethod):
         self.query_frames = query_frames
         self.standardise = standardise
         self.energy = energy
-        self.energy_windows = tuple(energy_windows)  # a list in recipes
+        self.energy_windows = tuple(energy_windows)
         values = len(self.signals) * query_frames * encoder.coordinates
         self.decoder = QueryDecoder(encoder, decoder_dim, decoder_depth, encoder.config.window // query_frames, values)
         self.bodies = bodies
@@ -154,7 +155,7 @@ class AMR(MaskedMethod):
         return predicted.view(len(predicted), *sizes).permute(0, 1, 4, 3, 2, 5)
 
 
-def _check(encoder: Encoder, query_frames: int, energy: float, windows: tuple[int, ...]) -> None:
+def _check(encoder: Encoder, query_frames: int, energy: float, windows: Sequence[int]) -> None:
     window = encoder.config.window
     for name, frames in (("query_frames", (query_frames,)), ("energy_windows", windows)):
         if wrong := [length for length in frames if length < 1 or window % length]:
