@@ -13,6 +13,11 @@ from functools import cached_property
 
 from maskel.errors import InputError
 
+REGIONS = ("trunk", "left_arm", "right_arm", "left_leg", "right_leg")
+"""Parts of a body that features can be read of; the names of a layout's joints say which joint is in which."""
+_LEG = frozenset("hip knee ankle foot heel toe".split())
+_ARM = frozenset("collar shoulder elbow wrist hand thumb pinky index".split())
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -106,6 +111,17 @@ class Layout:
         """For each joint the joint its bone starts at: (V,). The root is its own neighbour."""
         tree = (self.root if parent == -1 else parent for parent in self.parents)
         return tuple(self.published_bones.get(joint, parent) for joint, parent in enumerate(tree))
+
+    @cached_property
+    def regions(self) -> dict[str, tuple[int, ...]]:
+        """Joints of the trunk with head and face, of each arm, and of each leg; every joint is in one of them."""
+        found: dict[str, list[int]] = {name: [] for name in REGIONS}
+        for place, joint in enumerate(self.joints):
+            words = set(joint.split("_"))
+            side = next((side for side in ("left", "right") if side in words), "")
+            limb = "leg" if words & _LEG else "arm" if words & _ARM else ""
+            found[f"{side}_{limb}" if side and limb else "trunk"].append(place)
+        return {name: tuple(joints) for name, joints in found.items()}
 
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:

@@ -116,7 +116,7 @@ def test_few_labels_are_run_five_times_as_published_and_batches_fit_the_clips(
     [
         (
             ["mump", "ntu60_xsub"],
-            "found mump ntu60_xsub, expected a method and a benchmark; methods are hacm, mae, mamp",
+            "found mump ntu60_xsub, expected a method and a benchmark; methods are amr, hacm, mae, mamp",
         ),
         (["mamp", "ntu61_xsub"], "benchmarks are "),
         (["mamp", "small"], "benchmarks are "),

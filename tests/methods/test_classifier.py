@@ -36,7 +36,7 @@ def rows_of(batch: SkeletonBatch, rows: list[int]) -> SkeletonBatch:
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_every_trained_parameter_gets_a_gradient(kind: str, name: str, layout: Layout) -> None:
     model = tiny.tiny_classifier(kind, layout, name).train()
-    batch = tiny.random_batch(layout, clips=6)
+    batch = tiny.random_batch(layout, clips=6, window=model.encoder.config.window)
     result = model(batch, clip_keys(0, 0, batch.clips))
     assert result["weight"].item() == 6
     result["loss"].backward()
@@ -53,7 +53,7 @@ def test_every_trained_parameter_gets_a_gradient(kind: str, name: str, layout: L
 @encoders
 def test_a_file_gives_the_classifier_back(kind: str, name: str, tmp_path: Path, tiny_set: SkeletonSet) -> None:
     model = tiny.tiny_classifier(kind, name=name)
-    batch = tiny.random_batch(NTU25)
+    batch = tiny.random_batch(NTU25, window=model.encoder.config.window)
     model.train()(batch, clip_keys(0, 0, batch.clips))  # moves BatchNorm's statistics
     model.eval().save(tmp_path / "classifier.safetensors")
     for path in (tmp_path, tmp_path / "classifier.safetensors"):
@@ -82,7 +82,7 @@ def test_dropout_and_stochastic_depth_follow_the_clip(bodies: Any) -> None:
 
 def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     model = tiny.tiny_classifier("finetune", drop_path=0.0, dropout=0.3)
-    model.encoder.over_time = lambda tokens: tokens.flatten(1)  # type: ignore[method-assign]
+    model.encoder.pooled = lambda tokens, pool: tokens.flatten(1)  # type: ignore[method-assign]
     batch = tiny.random_batch(NTU25, clips=8)
     with torch.no_grad():
         model.bodies = "present"

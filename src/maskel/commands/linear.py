@@ -11,6 +11,7 @@ from maskel.errors import InputError
 from maskel.methods.base import build_seeded
 from maskel.methods.classifier import ClassWeights, LinearProbe, Task
 from maskel.models.encoder import Encoder
+from maskel.models.pooling import Pool
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
 from maskel.training.features import CHUNK, extract
@@ -28,6 +29,7 @@ def linear(
     data: Path,
     benchmark: str = "xsub",
     window: int | None = None,
+    pool: Pool = "mean",
     labels: float = 1.0,
     stratified: bool = True,
     label_list: Path | None = None,
@@ -55,6 +57,8 @@ def linear(
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Whose training part to learn from and whose test part to count on.
         window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
+        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
         stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
@@ -97,16 +101,16 @@ def linear(
     if resident:
         clips.keep_on(world.device)
     task = Task.of(clips, labelled.train, single_body)
-    probe = build_seeded(lambda: LinearProbe(frozen, task), seed)
+    probe = build_seeded(lambda: LinearProbe(frozen, task, pool), seed)
     weigh(probe, labelled, class_weights)
     probe.to(world.device)
 
     def features_of(positions: Positions) -> Tensor:
-        return extract(frozen, clips, positions, world, single_body, training.precision)
+        return extract(frozen, clips, positions, world, single_body, training.precision, pool=pool)
 
     batches: ClipBatches | FeatureBatches
     if cache_features:
-        blank = torch.zeros(len(labelled.train), frozen.config.dim, device=world.device)
+        blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=world.device)
         cached = blank if check else features_of(labelled.train)
         batches = FeatureBatches(cached, clips, labelled.train, training.batch_size, seed)
     else:

@@ -24,6 +24,7 @@ from maskel.methods.masked import Bodies
 from maskel.methods.trained_on import TrainedOn, output_names, training_set
 from maskel.models.encoder import Encoder, build_encoder
 from maskel.models.heads import FinetuneHead, LinearHead
+from maskel.models.pooling import Pool
 from maskel.models.released import Release, build_released, read_release
 from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import drop_path_scales
@@ -164,20 +165,29 @@ class Classifier(Method):
 
 
 class LinearProbe(Classifier):
-    """Linear evaluation: a linear head on the mean of all tokens; the encoder stays frozen and in eval mode.
+    """Linear evaluation: a linear head on averaged tokens; the encoder stays frozen and in eval mode.
 
     Args:
         encoder: The encoder to evaluate.
         task: What to tell apart.
+        pool: What tokens are averaged over; the mean of all, as published, or parts of the body kept apart.
     """
 
     kind = "linear"
 
-    def __init__(self, encoder: Encoder, task: Task) -> None:
+    def __init__(self, encoder: Encoder, task: Task, pool: Pool = "mean") -> None:
         super().__init__()
+        if pool not in get_args(Pool):
+            raise InputError(f"pool: found {pool!r}, expected one of {', '.join(get_args(Pool))}")
         self.encoder = encoder.requires_grad_(False)
         self.task = task
-        self.head = LinearHead(encoder.config.dim, len(task.classes))
+        self.pool = pool
+        self.head = LinearHead(encoder.num_features(pool), len(task.classes))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What tokens are averaged over, where it is not all of them."""
+        return {} if self.pool == "mean" else {"pool": self.pool}
 
     def train(self, mode: bool = True) -> "LinearProbe":
         """Switch the head; the encoder stays in eval mode."""
@@ -187,8 +197,8 @@ class LinearProbe(Classifier):
 
     @torch.no_grad()
     def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Mean over time, joints and body slots: (B, D)."""
-        return self.encoder.pool(batch, absent_bodies=True)
+        """Mean over body slots, and over time and joints as far as ``pool`` says: (B, F)."""
+        return self.encoder.pool(batch, absent_bodies=True, pool=self.pool)
 
     def forward(self, batch: SkeletonBatch | FeatureBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """(Weighted) cross-entropy of the batch of all processes, so that BatchNorm sees the whole batch on each."""
@@ -256,7 +266,7 @@ class FineTuned(Classifier):
 
     def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
         """Mean over time and bodies: (B, V'·D)."""
-        return self.encoder.pool(batch, absent_bodies=self.bodies == "all", per_joint=True)
+        return self.encoder.pool(batch, absent_bodies=self.bodies == "all", pool="joints")
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Smoothed (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it on each."""
@@ -276,7 +286,7 @@ class FineTuned(Classifier):
         if self.dropout:
             draws = uniform(rows, Purpose.DROPOUT, tokens[0].numel()).view_as(tokens)
             tokens = tokens * (draws >= self.dropout) / (1 - self.dropout)
-        pooled = self.encoder.over_time(tokens)
+        pooled = self.encoder.pooled(tokens, "joints")
         if not present:
             return pooled.unflatten(0, batch.present.shape).mean(1)
         features = pooled.new_zeros(batch.present.numel(), pooled.shape[1])

@@ -69,11 +69,11 @@ def _how_to_read(method: MaskedMethod, part: str) -> Markup:
     else:
         sentences.append("Orange crosses: the predicted positions of masked joints, each tied to the true position.")
     sentences.append(_how_to_read_maps(method))
-    if method.target.normalize:
+    if within := method.standardised_within:
         sentences.append(
-            f"The method predicts the {what} standardised within each token. To draw it, that is undone with the "
-            f"token's true mean and standard deviation, which the method does not know: the overall size of what is "
-            f"drawn is given to it, its course within the token is its own."
+            f"The method predicts the {what} standardised within each {within}. To draw it, that is undone with the "
+            f"true mean and standard deviation there, which the method does not know: the overall size of what is "
+            f"drawn is given to it, its course within the {within} is its own."
         )
     return paragraph(" ".join(sentences), class_="note")
 

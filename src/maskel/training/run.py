@@ -54,6 +54,7 @@ NOT_KEPT = ("out", "resume", "check")
 """Options that say where a run is and whether it begins, and nothing of what it does."""
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
+    "pool": "mean",
     "trained_on": None,
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
@@ -329,10 +330,13 @@ def plain(value: object) -> object:
 
 
 def flat_options(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested options under the names they have on the command line."""
+    """Nested options under the names they have on the command line; tuples are lists, as YAML has them."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        flat |= flat_options(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        if isinstance(value, dict):
+            flat |= flat_options(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = list(value) if isinstance(value, tuple) else value
     return flat
 
 
