@@ -9,6 +9,8 @@ PIXELS = 10.0
 """Positions in 2D of at least this typical size are pixels."""
 ORIGIN_SIZES = 0.75
 """A joint at zero may be the origin of the recording if the body's middle is within this many body sizes of it."""
+NEAR_ZERO = 0.05
+"""A joint that is nearer to zero than this, in body sizes, may be at zero in the next frame."""
 
 
 def missing_joints(
@@ -22,7 +24,8 @@ def missing_joints(
     * NaN in any coordinate.
     * A score of zero or less, unless no score is above zero: then nobody filled them in. ``min_score`` adds those
       below it.
-    * All coordinates zero, but for the joint of a body that its others are measured from; see `origin_joint`.
+    * All coordinates zero, but for the joint of a body that its others are measured from (see `origin_joint`), and in
+      3D but for one that was made the origin in one frame: its neighbouring frames, or its being alone, tell.
     * (-1, -1), in 3D (-1, -1, -1); in pixels any joint that is left of and above the image, if no other joint leaves it
       in one direction only. Whole numbers that are negative elsewhere too are left alone: there -1 may be a position.
 
@@ -45,6 +48,7 @@ def missing_joints(
         origin = origin_joint(body, body_zero | body_missing)
         if origin is not None:
             body_zero[:, origin] &= absent
+        body_zero &= ~_passes_zero(body, body_zero | body_missing)
     missing |= zero
     return missing | _negative(joints, missing)
 
@@ -68,6 +72,28 @@ def origin_joint(joints: Float64[np.ndarray, "t v d"], missing: Bool[np.ndarray,
         distance = np.nanmedian(np.linalg.norm((low + high) / 2, axis=-1))
         size = np.nanmedian(np.linalg.norm(high - low, axis=-1))
     return int(always.argmax()) if distance <= ORIGIN_SIZES * size else None
+
+
+def _passes_zero(joints: Float64[np.ndarray, "t v d"], missing: Bool[np.ndarray, "t v"]) -> Bool[np.ndarray, "t v"]:
+    """Where a joint in 3D may well be at zero.
+
+    Either it is very near in a neighbouring frame, or it alone is zero in the first frame and never again.
+    """
+    passes = np.zeros(missing.shape, np.bool_)
+    exists = np.flatnonzero(~missing.all(1))
+    if joints.shape[-1] != 3 or not len(exists):
+        return passes
+    seen = np.where(missing[..., np.newaxis], np.nan, joints)[exists]
+    low, high = np.nanmin(seen, 1), np.nanmax(seen, 1)
+    sizes = np.linalg.norm(high - low, axis=-1)
+    close = ~missing & (np.linalg.norm(np.nan_to_num(joints), axis=-1) < NEAR_ZERO * np.median(sizes))
+    passes[1:] |= close[:-1]
+    passes[:-1] |= close[1:]
+    zero = (joints[exists] == 0).all(-1)
+    alone = zero[0] & (zero.sum(0) == 1)
+    if zero[0].sum() == 1 and np.linalg.norm(low[0] + high[0]) / 2 <= ORIGIN_SIZES * sizes[0]:
+        passes[exists[0]] |= alone
+    return passes
 
 
 def _on_both_sides(joints: np.ndarray) -> bool:

@@ -21,8 +21,8 @@ from maskel.errors import BadFileError
 from maskel.layouts import Layout
 from maskel.sequence import SCORE, XYZ, Channels
 
-ORIGINS = "bodies with a joint that is always zero, taken for the origin"
-"""Counts bodies of which one joint is zero and yet not missing."""
+ORIGINS = "bodies with a joint at zero, taken for the origin"
+"""Counts bodies of which a joint is zero, in one frame or all, and yet not missing."""
 NO_SCORES = "clips whose scores are all zero, not used"
 """Counts clips of which no score says that a joint is missing."""
 

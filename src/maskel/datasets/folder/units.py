@@ -21,6 +21,8 @@ LARGEST_FRACTION = 2.0
 """Fractions of an image are of this typical size at most; joints beyond the image have more than 1."""
 READ_AS_FRACTIONS = "clips in fractions of the image"
 """Counts clips of other detectors that came in fractions and not in pixels."""
+MAYBE_FRACTIONS = "clips from 0 to 1, maybe fractions of an image (--image-size), taken as they stand"
+"""Counts clips whose proportions may be those of the image."""
 AS_IT_STANDS = "bodies of an unlikely size, taken as they stand"
 """Counts bodies that ``--scale 1`` let pass."""
 
@@ -58,6 +60,8 @@ def place(
         if scale is None and layout in FRACTIONS:
             _refuse_fractions(path, values)
         placed, counts = values * (scale or 1.0), {}
+        if count == 2 and scale is None and np.nanmin(values) >= 0 and np.nanmax(values) <= 1:
+            counts = {MAYBE_FRACTIONS: 1}
         option = "--scale 0.001 for millimetres, 0.01 for centimetres" if count == 3 else "--image-size"
     unit = "metres" if count == 3 else "a body of size 1"
     largest = float(np.nanmax(np.abs(placed), initial=0.0))
@@ -107,16 +111,28 @@ def _in_image(
 
 
 def _refuse_scores(path: Path, values: np.ndarray) -> None:
-    x_y, z = values[..., :2], values[..., 2]
-    across = float(np.nanmedian(np.abs(x_y)))
+    """A third number from 0 to 1 beside pixels is no depth; beside fractions it is none if it is high or restless."""
+    x_y, z = values[..., :2], values[..., 2:]
     low, high = float(np.nanmin(z)), float(np.nanmax(z))
-    of_image = (
-        float(np.nanmin(x_y)) >= 0 and float(np.nanmax(x_y)) <= 1.2 and float(np.nanmedian(z)) > 0.7 and high > 0.9
-    )
-    if low >= 0 and high <= 1 and (across >= PIXELS or of_image):
-        found = f"x and y up to {np.nanmax(x_y):.5g}, and a third number from {low:.3g} to {high:.3g}"
-        expected = "--channels xys if it is a score, --channels xyz if it is a coordinate"
-        raise BadFileError(path, "wrong unit", found, expected)
+    if low < 0 or high > 1:
+        return
+    if np.nanmedian(np.abs(x_y)) < PIXELS:
+        in_image = np.nanmin(x_y) >= 0 and np.nanmax(x_y) <= 1.2
+        restless = _restlessness(z) > max(3 * _restlessness(x_y), 0.1)
+        if not in_image or not (restless or (high > 0.9 and np.nanmedian(z) > 0.7)):
+            return
+    found = f"x and y up to {np.nanmax(x_y):.5g}, and a third number from {low:.3g} to {high:.3g}"
+    expected = "--channels xys if it is a score, --channels xyz if it is a coordinate"
+    raise BadFileError(path, "wrong unit", found, expected)
+
+
+def _restlessness(values: np.ndarray) -> float:
+    """Mean step of a number from frame to frame, as a share of how much it differs between joints."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one frame, or nobody in it
+        steps = np.nanmean(np.abs(np.diff(values, axis=1)))
+        spread = np.nanmean(np.nanstd(values, axis=2))
+    return float(steps / spread) if steps > 0 and spread > 0 else 0.0
 
 
 def _refuse_fractions(path: Path, values: np.ndarray) -> None:
