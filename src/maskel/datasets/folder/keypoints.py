@@ -172,7 +172,8 @@ def read_keypoints(
     elif _people_of(first) is not None or (isinstance(first, dict) and any(key in first for key in PEOPLE)):
         frames = _listed_frames(path, document, wanted)
     else:
-        if isinstance(first, dict) and not any(key in first for key in WORLD_OR_IMAGE):
+        inner = first[0] if isinstance(first, list) else first
+        if isinstance(inner, dict) and not inner.keys() & {"x", "y", *WORLD_OR_IMAGE}:
             raise BadFileError(path, "not text", f"JSON of another form: {_described(document)}", FORMS)
         numbers = _numbers(path, document)
         frames = [

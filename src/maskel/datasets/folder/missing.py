@@ -48,7 +48,7 @@ def missing_joints(
         origin = origin_joint(body, body_zero | body_missing)
         if origin is not None:
             body_zero[:, origin] &= absent
-        body_zero &= ~_passes_zero(body, body_zero | body_missing)
+        body_zero &= ~_passes_zero(body, body_zero | body_missing) | absent[:, np.newaxis]
     missing |= zero
     return missing | _negative(joints, missing)
 
@@ -99,7 +99,7 @@ def _passes_zero(joints: Float64[np.ndarray, "t v d"], missing: Bool[np.ndarray,
 def _on_both_sides(joints: np.ndarray) -> bool:
     """Whether coordinates of both signs are common, apart from -1, which may be a code."""
     seen = joints[~np.isnan(joints) & (joints != -1)]
-    return bool(seen.size) and 0.05 <= (seen < 0).mean() <= 0.95
+    return bool(seen.size) and bool(0.05 <= (seen < 0).mean() <= 0.95)
 
 
 def _negative(joints: Float64[np.ndarray, "m t v d"], missing: Bool[np.ndarray, "m t v"]) -> Bool[np.ndarray, "m t v"]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from maskel.errors import BadFileError
 
@@ -52,8 +52,7 @@ def frame_numbers(path: Path, names: Sequence[str]) -> list[int]:
 
 
 def _without_suffix(name: str) -> str:
-    path = PurePath(name[-200:])
-    return str(path.with_suffix("")) if path.name else name
+    return re.sub(r"\.[A-Za-z]\w{0,4}$", "", name[-200:])  # "cam01.0001" has none
 
 
 def _check_alike(path: Path, names: Sequence[str], split: Sequence[Sequence[str]]) -> None:

@@ -13,7 +13,7 @@ from maskel.datasets.folder.frames import frame_step, steps_note
 from maskel.datasets.folder.gaps import MAX_GAP, body_exists
 from maskel.datasets.folder.missing import missing_joints
 from maskel.datasets.folder.pose import MAX_VALUES, Pose, check_size
-from maskel.datasets.folder.tracks import Track, check_actor, in_order, link_again
+from maskel.datasets.folder.tracks import LINKED, Track, check_actor, in_order, link_again
 
 NEAR = 0.5
 """Largest step from one frame to the next, as a share of the body's extent (the diagonal of its bounding box)."""
@@ -123,11 +123,13 @@ def choose_bodies(path: Path, pose: Pose, bodies: int, actor: str, middle: np.nd
     check_actor(path, tracks, actor)
     if len(tracks) < 2 and len(values) < 2:
         return pose
-    linked, counts = link_again(tracks)
-    if len(linked) < len(tracks):
-        tracks = linked
+    total = Counter(pose.counts)
+    if LINKED not in pose.counts:  # else `join_people` has seen to it
+        linked, counts = link_again(tracks)
+        tracks = linked if counts[LINKED] else tracks  # the file's order stays
+        total.update(counts)
     tracks = in_order(tracks, actor, middle)
-    total = Counter(pose.counts) + Counter(counts) + Counter(_left_out(tracks[bodies:]))
+    total.update(_left_out(tracks[bodies:]))
     chosen = _pose(tracks[:bodies], values.shape[1:], total)
     return replace(chosen, scores=None) if pose.scores is None else chosen
 
@@ -182,7 +184,7 @@ def _jumping(frames: Frames) -> bool:
                     steps += 1
                     jumps += row[places[person.name]] > NEAR and row.min() < row[places[person.name]] / 2
         last = people or last
-    return jumps > max(0.1 * steps, 2)
+    return bool(jumps > max(0.1 * steps, 2))
 
 
 def _without_names(frames: Frames) -> list[tuple[int, list[Person]]]:

@@ -21,7 +21,7 @@ REACH, REACH_EACH_FRAME, FARTHEST = 1.0, 0.05, 3.0
 SIZE_RATIO = 1.6
 """Largest ratio of the sizes of the body that left and of the one that came back."""
 BRIEF = 3
-"""Frames; shorter tracks are linked only after the longer ones, so that a ghost does not take a person's place."""
+"""Frames; a shorter track may be a ghost, which must not take a person's place."""
 RIVAL_RATIO, RIVAL_MARGIN = 2.0, 0.3
 """A link is sure if every other one that would exclude it is more than this times as far, and this much farther."""
 TIME_COST = 0.02
@@ -62,21 +62,24 @@ class Track:
 def link_again(tracks: Sequence[Track]) -> tuple[list[Track], Counts]:
     """Links a track that ends to one that begins later, if it is the same person by position, size and time.
 
-    Tracks of fewer than `BRIEF` frames wait until the others are linked. Where two links exclude each other and neither
-    is clearly better, none is made.
+    Where two links exclude each other and neither is clearly better, none is made. Among them a track of fewer than
+    `BRIEF` frames never stands against a longer one.
 
     Returns:
         The tracks, ordered by their first frame, and how many were linked or left apart.
     """
-    if len(tracks) < 2:
-        return list(tracks), {}
     tracks = sorted(tracks, key=lambda track: track.start)
-    longer, linked = [track for track in tracks if len(track.frames) >= BRIEF], 0
-    if 1 < len(longer) < len(tracks):
-        longer, linked, _ = _link(longer)
-        tracks = sorted([*longer, *(track for track in tracks if len(track.frames) < BRIEF)], key=lambda t: t.start)
-    tracks, more, unsure = _link(tracks)
-    return tracks, {LINKED: linked + more, NOT_LINKED: unsure}
+    after, unsure = _links(tracks) if len(tracks) > 1 else ({}, 0)
+    linked = []
+    for first in sorted(set(range(len(tracks))) - set(after.values())):
+        chain = [first]
+        while chain[-1] in after:
+            chain.append(after[chain[-1]])
+        parts = [tracks[place] for place in chain]
+        names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+        frames, people = np.concatenate([t.frames for t in parts]), np.concatenate([t.people for t in parts])
+        linked.append(Track(frames, people, names))
+    return linked, {LINKED: len(after), NOT_LINKED: unsure}
 
 
 def in_order(tracks: Sequence[Track], actor: str, middle: Float64[np.ndarray, " d"] | None = None) -> list[Track]:
@@ -123,19 +126,27 @@ def check_actor(path: object, tracks: Sequence[Track], actor: str) -> None:
         raise BadFileError(str(path), "no such person", people, expected)
 
 
-def _link(tracks: list[Track]) -> tuple[list[Track], int, int]:
-    """The tracks linked, the number of links, and of tracks that were left apart for want of a clear choice."""
+def _links(tracks: Sequence[Track]) -> tuple[dict[int, int], int]:
+    """The track that follows each, and the number of tracks that were left apart for want of a clear choice."""
     followers, predecessors = _candidates(tracks)
     after: dict[int, int] = {}
     before: dict[int, int] = {}
 
-    def rivals(first: int, second: int) -> Iterator[float]:
-        for other, far in followers[first].items():
-            if other != second and other not in before and _overlap(tracks[other], tracks[second]):
-                yield far
-        for other, far in predecessors[second].items():
-            if other != first and other not in after and _overlap(tracks[other], tracks[first]):
-                yield far
+    def is_sure(first: int, second: int) -> bool:
+        gap = tracks[second].start - tracks[first].end
+        reach = RIVAL_RATIO * followers[first][second] + RIVAL_MARGIN
+        rivals = [(other, far, first, other, second) for other, far in followers[first].items() if other not in before]
+        rivals += [
+            (other, far, other, second, first) for other, far in predecessors[second].items() if other not in after
+        ]
+        for other, far, left, right, chosen in rivals:
+            if other == chosen or not _overlap(tracks[other], tracks[chosen]):
+                continue
+            brief, chosen_brief = (len(tracks[place].frames) < BRIEF for place in (other, chosen))
+            later = max(tracks[right].start - tracks[left].end - gap, 0)
+            if chosen_brief if brief != chosen_brief else far + TIME_COST * later < reach:
+                return False
+        return True
 
     waiting = sorted(
         (far + TIME_COST * (tracks[second].start - tracks[first].end), first, second)
@@ -148,25 +159,13 @@ def _link(tracks: list[Track]) -> tuple[list[Track], int, int]:
         for cost, first, second in waiting:
             if first in after or second in before:
                 continue
-            far = followers[first][second]
-            if any(other < RIVAL_RATIO * far + RIVAL_MARGIN for other in rivals(first, second)):
+            if is_sure(first, second):
+                after[first], before[second] = second, first
+                changed = True
+            else:
                 left.append((cost, first, second))
-                continue
-            after[first], before[second] = second, first
-            changed = True
         waiting = left
-    chains = []
-    for first in range(len(tracks)):
-        if first in before:
-            continue
-        chain = [first]
-        while chain[-1] in after:
-            chain.append(after[chain[-1]])
-        parts = [tracks[place] for place in chain]
-        names = tuple(dict.fromkeys(name for part in parts for name in part.names))
-        frames, people = np.concatenate([t.frames for t in parts]), np.concatenate([t.people for t in parts])
-        chains.append(Track(frames, people, names))
-    return chains, len(after), len({second for _, first, second in waiting if second not in before})
+    return after, len({second for _, first, second in waiting if first not in after and second not in before})
 
 
 def _candidates(tracks: Sequence[Track]) -> tuple[dict[int, dict[int, float]], dict[int, dict[int, float]]]:
