@@ -137,8 +137,8 @@ def test_the_numbers_of_a_tracker_say_who_is_who(tmp_path: Path) -> None:
     sequence = read(tmp_path, people, actor="6")
     assert np.allclose(sequence.joints, [placed(two), placed(one)], atol=1e-5)
     assert counted(sequence) == {}
-    with pytest.raises(BadFileError, match="no such person: found people 7, 6, expected 'longst'"):
-        read(tmp_path, people, actor="longst")
+    with pytest.raises(BadFileError, match="no such person: found people 7, 6, expected 'tallest'"):
+        read(tmp_path, people, actor="tallest")
     renamed = coco([gone(one, 20, 40), two], ids=lambda frame, place: place + 2 * (frame > 30))
     assert LINKED in counted(read(tmp_path, renamed))
 
