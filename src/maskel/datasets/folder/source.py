@@ -9,7 +9,8 @@ import numpy as np
 
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.folder.arrays import ArrayChannels
-from maskel.datasets.folder.keypoints import FRAME_FILE
+from maskel.datasets.folder.gaps import MAX_GAP
+from maskel.datasets.folder.keypoints import frame_folders
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of
 from maskel.datasets.folder.preparation import Preparation
 from maskel.draws import epoch_order
@@ -41,11 +42,14 @@ class Folder(Source):
         channels: What the last axis of an array, or of a table without heading, holds; s is the score.
         scores: Keep the detector's scores as a channel of the set.
         min_score: A joint of a lower score is missing.
-        missing: Missing joints (0, NaN, low score) are interpolated in time, or stay zero.
-        bodies: Bodies of a clip to keep where several people were detected: those in most frames; >= 1.
+        missing: Missing joints (0, NaN, (-1, -1), score 0 or low) are interpolated in time, or stay zero.
+        bodies: Bodies of a clip to keep where several people were detected; >= 1.
+        actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
+            (nearest to the middle), ``largest``, or what the files call a person, such as the number of a track.
+        max_gap: Longest absence of a body that is filled in, in frames as they were recorded; 0 or more.
         fps: Frames a second of the set; by default those of the files.
         source_fps: Frames a second of the files; a column ``fps`` of the table comes first.
-        scale: Factor from the files' unit to metres (0.001 for millimetres).
+        scale: Factor from the files' unit to metres (0.001 for millimetres); 1 takes bodies of every size.
         image_size: Width and height of the image: positions in it become -1 to 1 along its longer side.
         centre: Move the origin to the middle of the trunk in the first frame; by default in 3D only.
 
@@ -70,10 +74,14 @@ class Folder(Source):
         bodies: int = 2,
         fps: float | None = None,
         source_fps: float | None = None,
-        scale: float = 1.0,
+        scale: float | None = None,
         image_size: Sequence[int] = (),
         centre: bool | None = None,
+        max_gap: int = MAX_GAP,
+        actor: str = "longest",
     ) -> None:
+        if max_gap < 0 or not actor:
+            raise InputError("folder: expected --max-gap of 0 frames or more, and --actor with a name")
         if bodies < 1 or folds < 0 or folds == 1 or seed < 0:
             raise InputError("folder: expected bodies of 1 or more, folds of 2 or more, and a seed of 0 or more")
         if not all(0 < rate < 10_000 for rate in (fps, source_fps, scale) if rate is not None):
@@ -100,6 +108,8 @@ class Folder(Source):
             scale,
             tuple(image_size),
             centre,
+            max_gap,
+            actor,
         )
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, Facts] = {}
@@ -236,7 +246,7 @@ class Folder(Source):
 
 def _clips_in(root: Path, table: Path | None) -> list[Path]:
     """Files and folders below ``root`` that are a clip each, by name."""
-    frames = {file.parent for file in root.rglob(FRAME_FILE)}
+    frames = frame_folders(root)
     files = {path for path in root.rglob("*") if path.suffix in SUFFIXES and path.is_file()}
     files = {path for path in files if path.parent not in frames and path.name != TABLE and path != table}
     hidden = {path for path in frames | files if any(part.startswith(".") for part in path.relative_to(root).parts)}
