@@ -18,7 +18,7 @@ _SAMPLE = 20
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
 _WITH_SPACES = re.compile(r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?")
-_LEADING_ZERO = re.compile(r"(?:^|,)[ ]*(-?0\d+)(?=,|\r?$)", re.MULTILINE)
+_LEADING_ZERO = re.compile(r"(?:^|,)[ ]*(-0|-?0\d+)(?=,|\r?$)", re.MULTILINE)
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -47,9 +47,9 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
         text = "\n" + text[named.end() :]  # line numbers stay
     sample = list(islice((line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"), _SAMPLE))
     delimiter = named[1] if named else _delimiter(sample)
-    if delimiter == "," and "." not in text and (zero := _LEADING_ZERO.search(text)):
-        expected = "decimal points, or semicolons between the fields"
-        raise BadFileError(path, "not a number", f"{zero[1]}, so that commas seem to be decimal commas", expected)
+    if delimiter == "," and "." not in text and (part := _after_a_decimal_comma(text, sample)):
+        found = f"fields such as {part}, as if their commas were decimal commas"
+        raise BadFileError(path, "not a number", found, "decimal points, or semicolons between the fields")
     lines, remarks = _without_remarks(_split(path, text, delimiter))
     if not lines:
         raise BadFileError(path, "empty", "remarks only", "a table")
@@ -96,6 +96,17 @@ def _delimiter(sample: Sequence[str]) -> str:
             return delimiter
     likely = max(",;\t", key=sample[0].count)
     return likely if likely in sample[0] else " "
+
+
+def _after_a_decimal_comma(text: str, sample: Sequence[str]) -> str | None:
+    """A field that seems to be the digits behind a decimal comma, in a table with commas between its fields."""
+    if zero := _LEADING_ZERO.search(text):
+        return zero[1]
+    before = [field.strip() for line in sample for field in line.split(",")[::2]]
+    after = [field.strip() for line in sample for field in line.split(",")[1::2]]
+    alike = len(before) == len(after) and len(set(map(len, after))) == 1 and len(after[0]) > 1
+    digits = all(map(str.isdecimal, after)) and all(re.fullmatch(r"-?\d", field) for field in before)
+    return after[0] if alike and digits else None
 
 
 def _without_remarks(lines: list[Line]) -> tuple[list[Line], int]:

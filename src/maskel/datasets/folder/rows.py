@@ -45,6 +45,10 @@ class Rows:
         """The number that the table has for a frame."""
         return self.start + self.step * frame
 
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """What the table calls each body; empty if it has no names."""
+        return tuple((who,) for who in dict.fromkeys(self.people) if who)
+
     def extent(self, path: Path, layout: Layout) -> tuple[dict[str, int], int]:
         """The place of each body, and how many frames there are.
 
@@ -203,12 +207,11 @@ class _Reader:
 
     def _must_be_in_order(self, people: Sequence[str | None]) -> None:
         """Without a column for frames the lines are frames in their order, if nothing speaks against it."""
-        expected = "a column that counts frames as well (frame)"
         if len(set(people)) > 1:
             tell = [c for c in self.read if self.names[c] in names.PEOPLE or self.names[c] in names.PERHAPS_PEOPLE]
             who = listed(dict.fromkeys(who for who in people if who), 4)
-            found = f"column {self._shown(tell)}, which tells people apart ({who}), and no column that counts frames"
-            raise self._refuse(found, expected)
+            found = f"column {self._shown(tell)}, which tells people apart ({who}), but none that counts frames"
+            raise self._refuse(found, "both, such as track and frame")
         if self.joints:
             found = f"columns {listed(column.shown for column in self.table.columns)}"
             raise self._refuse(found, "frame, joint, x and y among them")

@@ -67,7 +67,7 @@ def _in_order(path: Path, table: Table, layout: Layout, channels: ArrayChannels)
     rows = rows_of(path, table, others)
     values = _fill(path, table, rows, layout, {"": table.ordered})
     pose = to_pose(path, values, layout, channels)
-    return Pose(pose.joints, pose.scores, table.counts | rows.counts)
+    return Pose(pose.joints, pose.scores, table.counts | rows.counts, rows.names())
 
 
 def _wide(path: Path, table: Table, layout: Layout) -> Pose:
@@ -79,7 +79,8 @@ def _wide(path: Path, table: Table, layout: Layout) -> Pose:
         found = "a line of the heading and a column that both tell people apart"
         raise BadFileError(path, "wrong count", found, "one of them", line=table.heading)
     values = _fill(path, table, rows, layout, people)
-    return _pose(path, values, "score" in used, table.counts | rows.counts)
+    names = rows.names() or tuple((person,) for person in people if person)
+    return _pose(path, values, "score" in used, table.counts | rows.counts, names)
 
 
 def _joint_columns(path: Path, table: Table, layout: Layout) -> tuple[dict[str, list[int]], list[str]]:
@@ -167,7 +168,7 @@ def _long(path: Path, table: Table, layout: Layout) -> Pose:
             raise BadFileError(path, "wrong count", found, "one line a joint, frame and person", line=line)
         seen.add((frame, who, place))
         values[bodies[who], frame, place] = [_to_float(path, line, fields[columns[name]]) for name in used]
-    return _pose(path, values, "score" in used, table.counts | rows.counts)
+    return _pose(path, values, "score" in used, table.counts | rows.counts, rows.names())
 
 
 def _joints_of_lines(path: Path, table: Table, layout: Layout, named: Sequence[int]) -> tuple[list[int], int]:
@@ -234,9 +235,11 @@ def _fill(path: Path, table: Table, rows: Rows, layout: Layout, people: Mapping[
     return values
 
 
-def _pose(path: Path, values: np.ndarray, scored: bool, counts: dict[str, int]) -> Pose:
+def _pose(
+    path: Path, values: np.ndarray, scored: bool, counts: dict[str, int], names: tuple[tuple[str, ...], ...]
+) -> Pose:
     check_numbers(path, values)
-    return Pose(values[..., :-1], values[..., -1], counts) if scored else Pose(values, counts=counts)
+    return Pose(values[..., :-1] if scored else values, values[..., -1] if scored else None, counts, names)
 
 
 def _to_float(path: Path, line: int, field: str) -> float:
