@@ -202,7 +202,7 @@ def two_people(column: str, who: Any = ("0", "1"), frames: str = "") -> list[lis
 
 PEOPLE = (
     "person person_id PersonID personIdx Person.Index body bodyID skeleton_id track TrackID tracker_id tracking_id "
-    "instance instance_id individual id idx pid person_idx object_id player user_id pose_index human people"
+    "instance instance_id individual id idx pid person_idx object_id player user_id pose_index human individuals"
 ).split()
 
 
@@ -216,7 +216,7 @@ def test_people_are_told_apart_or_the_column_is_named(column: str, tmp_path: Pat
 
 
 FRAMES = (
-    "frame Frame frame_idx frame_no frameNumber FrameID frame_index Frame# frame_num image_idx video_frame frames"
+    "frame Frame frame_idx frame_no frameNumber FrameID frame_index Frame# frame_num image_idx video_frame framecount"
 ).split()
 
 
@@ -292,6 +292,14 @@ def test_columns_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     refused(tmp_path, "column person, which differs from line to line", each)
 
 
+def test_what_a_frame_has_beside_is_nobody(tmp_path: Path) -> None:
+    rows = [["frame", "detection", "people", *FLAT_NAMES]]
+    rows += [[place, 0.5 + place % 2 / 4, 1 + place % 3, *line] for place, line in enumerate(FLAT_LINES)]
+    sequence = read(tmp_path, rows)
+    assert is_body(sequence, FLAT)
+    assert sequence.counts["columns not read: detection, people"] == 2
+
+
 def beside(column: str, values: Any) -> list[list[object]]:
     return [[column, *FLAT_NAMES], *([value, *line] for value, line in zip(values, FLAT_LINES, strict=True))]
 
@@ -306,6 +314,8 @@ ADDITIONAL = {
     "confidence": [0.9] * 12,
     "elbow_angle": [0.5 * (n % 4) for n in range(12)],
     "operator": ["bo"] * 12,
+    "LeftWristState": [n % 3 for n in range(12)],
+    "notes": ["", "", "bows"] * 4,
     "left_wrist_presence": [1] * 12,
     "index": [5 * n for n in range(12)],
     "id": range(100, 112),
@@ -323,6 +333,7 @@ def test_additional_columns_are_counted_by_name(column: str, values: Any, tmp_pa
 DECIDING = {
     "who": (["ann", "bo"] * 6, "column who, which tells people apart"),
     "name": (["ann", "bo"] * 6, "column name, whose 2 values may tell people or recordings apart"),
+    "people": ([1, 2] * 6, "column people, whose 2 values may tell"),
     "group": ([1, 2, 3] * 4, "column group, whose 3 values may tell people or recordings apart"),
     "index": ([*range(6), *range(6)], "column index, which counts neither the lines nor frames"),
     "": ([*range(6), *range(7, 13)], "column one without a name, which counts neither"),
@@ -330,10 +341,13 @@ DECIDING = {
     "subject": ([1] * 6 + [2] * 6, "column subject with 2 values"),
     "time": ([*range(6), *range(6)], r"line 8: .*a time that goes back \(column time\)"),
     "timestamp": ([n // 2 for n in range(12)], r"line 3: .*a time that stands still"),
-    "tail_x": ([0.5] * 12, "columns tail_x of joints that layout coco17 lacks"),
-    "tailX": ([0.5] * 12, "columns tailX of joints that layout coco17 lacks"),
-    "x_18": ([0.5] * 12, "columns x_18 of joints that layout coco17 lacks"),
-    "left_pinky_x": ([0.5] * 12, "columns left_pinky_x of joints that layout coco17 lacks.*mediapipe33, which has"),
+    "tail_x": ([0.5] * 12, "columns tail_x, which look like joints that layout coco17 lacks"),
+    "tailX": ([0.5] * 12, "columns tailX, which look like joints that layout coco17 lacks"),
+    "x_18": ([0.5] * 12, "columns x_18, which look like joints that layout coco17 lacks"),
+    "left_pinky_x": (
+        [0.5] * 12,
+        "columns left_pinky_x, which look like joints that layout coco17 lacks.*mediapipe33, which has",
+    ),
 }
 
 
@@ -373,7 +387,11 @@ def test_mediapipe_with_an_index_and_texts(tmp_path: Path) -> None:
     sequence = read(tmp_path, rows, "mediapipe33")
     assert is_body(sequence, body)
     assert sequence.counts["columns not read: one without a name, label, video"] == 3
-    refused(tmp_path, "of joints that layout coco17 lacks, expected .* --layout mediapipe33, which has them", rows)
+    refused(
+        tmp_path,
+        "which look like joints that layout coco17 lacks, expected .* --layout mediapipe33, which has them",
+        rows,
+    )
 
 
 def test_joints_as_kinect_and_openpose_call_them(tmp_path: Path) -> None:

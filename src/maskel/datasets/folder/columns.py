@@ -18,7 +18,7 @@ _PRESENCE = "presence"  # MediaPipe gives it beside the visibility
 _SUFFIXES = sorted((*CHANNELS, _PRESENCE), key=len, reverse=True)
 
 FRAMES = frozenset(
-    "frame frames frameid frameidx frameindex frameno framenr framenum framenumber framecount framecounter "
+    "frame frameid frameidx frameindex frameno framenr framenum framenumber framecount framecounter "
     "videoframe videoframeid fid imageidx imageindex imagenumber imgidx imgindex".split()
 )
 IMAGES = frozenset(
@@ -28,9 +28,9 @@ IMAGES = frozenset(
 PEOPLE = frozenset(
     f"{name}{ending}"
     for name in "person body skeleton track tracker tracking tracklet instance individual animal user player human "
-    "people object obj actor performer identity entity detection det pose bodytrack persontrack".split()
-    for ending in ("", "s", "id", "ids", "idx", "index", "no", "nr", "num", "number", "name")
-) | frozenset(("pid", "tid", "who", "trackinstance"))
+    "object obj actor performer identity entity detection det pose bodytrack persontrack".split()
+    for ending in ("", "id", "idx", "index", "no", "nr", "num", "number", "name")
+) | frozenset(("pid", "tid", "who", "individuals"))
 """Names of columns that say whose line it is."""
 COUNTERS = frozenset(
     "unnamed0 unnamed01 index idx id uid no nr num number n level0 row rowid rowindex rownumber rownames line seq "
@@ -135,6 +135,10 @@ class JointNames:
         """The number in a squeezed name such as ``15`` or ``landmark15``; None where the layout knows the name."""
         match = _NUMBER.fullmatch(name)
         return int(match[1]) if match and self.place(name) is None else None
+
+    def begins(self, name: str) -> bool:
+        """Whether a squeezed name begins as one of a joint, such as ``lefthandstate``."""
+        return any(name.startswith(joint) for joint in self._places if len(joint) > 3)
 
     def split(self, name: str) -> tuple[str, str] | None:
         """Joint (name or number) and channel in the squeezed name of a column; None if there are none."""

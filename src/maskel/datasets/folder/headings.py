@@ -252,7 +252,7 @@ def _leveled(path: Path, heads: Sequence[Line], channels: int, layout: Layout) -
         different = {level[c]: None for c in joined}
         if place == joint_level or len(different) == 1:
             continue
-        if squeeze(title) not in PEOPLE:
+        if squeeze(title).removesuffix("s") not in PEOPLE:
             expected = "individuals or person at its start, if it names people"
             raise BadFileError(path, "wrong count", f"a heading line of {listed(different)}", expected, line=line)
         person_level = level

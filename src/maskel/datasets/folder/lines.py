@@ -91,6 +91,8 @@ def _delimiter(sample: Sequence[str]) -> str:
     if len(tokens) > 1 and "," in sample[-1] and all(map(_WITH_SPACES.fullmatch, tokens)):
         return " "  # 0,12 0,34
     for delimiter in ";\t,":
+        if delimiter != "," and all(line.count(delimiter) == line.count("," + delimiter) for line in sample):
+            continue  # a comma and a tab
         counts = {line.count(delimiter) for line in sample}
         if len(counts) == 1 and 0 not in counts:
             return delimiter

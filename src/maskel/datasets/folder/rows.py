@@ -4,7 +4,7 @@ import datetime
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
 _WHOLE = re.compile(r"-?\d{1,15}(\.0*)?")
+_FRACTION = re.compile(r"-?\d*\.\d+(e-?\d+)?", re.IGNORECASE)
 UNTRACKED_ROWS = "lines left out that name no track or person"
 
 
@@ -66,7 +67,9 @@ class Rows:
         return f"{what} twice{unread}"
 
 
-def rows_of(path: Path, table: Table, others: Sequence[int], joints: Sequence[str] = ()) -> Rows:
+def rows_of(
+    path: Path, table: Table, others: Sequence[int], joints: Sequence[str] = (), additional: Collection[int] = ()
+) -> Rows:
     """What each line is, from the columns beside those of joints.
 
     Args:
@@ -74,20 +77,24 @@ def rows_of(path: Path, table: Table, others: Sequence[int], joints: Sequence[st
         table: Its lines.
         others: The columns beside those of joints.
         joints: For each line its joint, in a table of a line a joint.
+        additional: Those of ``others`` that say something about a joint.
 
     Raises:
         BadFileError: If the columns leave open which frame or whose a line is.
     """
-    return _Reader(path, table, others, joints).rows()
+    return _Reader(path, table, others, joints, additional).rows()
 
 
 class _Reader:
     """The columns of one table beside those of joints, by what they may be."""
 
-    def __init__(self, path: Path, table: Table, others: Sequence[int], joints: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, table: Table, others: Sequence[int], joints: Sequence[str], additional: Collection[int]
+    ) -> None:
         self.path = path
         self.table = table
         self.joints = joints
+        self.additional = additional
         self.counts: dict[str, int] = {}
         self.read: set[int] = set()
         self.values = {c: [fields[c] for _, fields in table.lines] for c in others}
@@ -155,6 +162,9 @@ class _Reader:
     def _people(self, numbers: list[int] | None) -> list[str | None]:
         """Whose each line is; the same for all if no column says so."""
         whose = {c: [_person(field) for field in self.values[c]] for c in self._called(names.PEOPLE)}
+        whose = {
+            c: people for c, people in whose.items() if not any(who and _FRACTION.fullmatch(who) for who in people)
+        }
         count = len(self.table.lines)
         alone = numbers is None or len({*zip(numbers, self.joints or [""] * count, strict=True)}) == count
         perhaps = [c for c, name in self.names.items() if name in names.PERHAPS_PEOPLE]
@@ -217,7 +227,7 @@ class _Reader:
             raise self._refuse(found, "frame, joint, x and y among them")
         for column, name in self.names.items():
             fields = self.values[column]
-            if column in self.read or len(set(fields)) < 2:
+            if column in self.read or column in self.additional or len(set(fields)) < 2:
                 continue
             if names.is_time(name):
                 self._must_increase(column)

@@ -74,7 +74,8 @@ def _wide(path: Path, table: Table, layout: Layout) -> Pose:
     people, used = _joint_columns(path, table, layout)
     taken = {column for columns in people.values() for column in columns}
     others = [c for c in range(len(table.columns)) if c not in taken]
-    rows = rows_of(path, table, [c for c in others if not table.columns[c].channel])
+    joints = JointNames(layout)
+    rows = rows_of(path, table, others, additional=[c for c in others if joints.begins(table.columns[c].name)])
     if len(people) > 1 and len({who for who in rows.people if who is not None}) > 1:
         found = "a line of the heading and a column that both tell people apart"
         raise BadFileError(path, "wrong count", found, "one of them", line=table.heading)
@@ -136,10 +137,10 @@ def _refuse_beyond(path: Path, table: Table, layout: Layout, beyond: Sequence[st
         return
     every = [column.shown for column in table.columns if JointNames(layout).split(column.name)]
     other = [name for name in layouts_with([*every, *beyond]) if name != layout.name]
-    expected = f"its {len(layout)} joints only"
+    expected = f"its {len(layout)} joints and no others"
     if other:
         expected += f", or --layout {' or '.join(other)}, which has them"
-    found = f"columns {listed(beyond)} of joints that layout {layout.name} lacks"
+    found = f"columns {listed(beyond)}, which look like joints that layout {layout.name} lacks"
     raise BadFileError(path, "wrong count", found, expected, line=table.heading)
 
 
@@ -243,8 +244,10 @@ def _pose(
 
 
 def _to_float(path: Path, line: int, field: str) -> float:
-    if is_missing(field):
-        return math.nan
-    if not is_number(field):
-        raise BadFileError(path, "not a number", f"{field[:40]!r}", "a number, empty where missing", line=line)
-    return float(field)
+    try:
+        if "_" not in field:
+            return float(field)
+    except ValueError:
+        if is_missing(field):
+            return math.nan
+    raise BadFileError(path, "not a number", f"{field[:40]!r}", "a number, empty where missing", line=line)
