@@ -103,6 +103,8 @@ def decimal(lines: list[list[float]], delimiter: str, digits: int = 4) -> str:
 def test_decimal_commas(delimiter: str, heading: bool, tmp_path: Path) -> None:
     above = own.table([NAMES], delimiter) if heading else ""
     assert is_body(read(tmp_path, above + decimal(LINES, delimiter)), BODY)
+    quoted = [[f'"{field}"' for field in line.split(";")] for line in decimal(LINES, ";").splitlines()]
+    assert is_body(read(tmp_path, [*([NAMES] if heading else []), *quoted]), BODY)
 
 
 def test_commas_that_may_mean_two_things_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -65,7 +66,8 @@ def read_table(path: Path, layout: Layout) -> Table:
     else:
         columns = [Column(name) for name in heads[0][1]]
     kept = [c for c, column in enumerate(columns) if column.shown or any(fields[c] for _, fields in below)]
-    columns, below = [columns[c] for c in kept], [(line, [fields[c] for c in kept]) for line, fields in below]
+    if len(kept) < len(columns):
+        columns, below = [columns[c] for c in kept], [(line, [fields[c] for c in kept]) for line, fields in below]
     ordered = _in_order(columns, layout) if channels is None else []
     return Table(columns, below, number, ordered, True, counts)
 
@@ -190,10 +192,10 @@ def _alike(path: Path, lines: Sequence[Line], count: int) -> tuple[list[Line], l
     a heading without a name for the column that counts the lines (as R writes it) gets an empty one.
     """
     heads, below = list(lines[:count]), list(lines[count:])
-    widths = [len(fields) for _, fields in below]
-    width = max(widths, key=widths.count) if len(widths) > 2 else widths[0]
+    widths = Counter(len(fields) for _, fields in below)
+    width = widths.most_common(1)[0][0]  # of equally frequent ones the first
     head = len(heads[-1][1]) if heads else width
-    if head != width and widths.count(width) == 1:
+    if head != width and widths[width] == 1:
         width = head
     usual = next(line for line, fields in [*heads[-1:], *below] if len(fields) == width)
     for line, fields in below:

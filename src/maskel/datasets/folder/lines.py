@@ -42,7 +42,7 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
         BadFileError: If the file is no table of UTF-8 text, or its commas may be decimal commas or not.
     """
     text = _read_text(path)
-    named = re.match(r'"?sep=(.)"?\r?\n', text)  # what Excel writes and reads
+    named = re.match(r'"?sep=([,;\t| ])"?\r?\n', text)  # what Excel writes and reads
     if named:
         text = "\n" + text[named.end() :]  # line numbers stay
     sample = list(islice((line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"), _SAMPLE))
@@ -53,7 +53,7 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
     lines, remarks = _without_remarks(_split(path, text, delimiter))
     if not lines:
         raise BadFileError(path, "empty", "remarks only", "a table")
-    if delimiter != "," and "," in text:
+    if "," in text and (delimiter != "," or '"' in text):  # "0,5","0,7"
         lines = _decimal_points(path, lines)
     return lines, remarks
 
