@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import own
+from maskel.datasets.base import RawFile
 from maskel.datasets.folder.rows import UNTRACKED_ROWS
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import COCO17, MEDIAPIPE33, NTU25
@@ -467,3 +470,62 @@ def test_files_in_any_case_are_read_and_others_are_counted(tmp_path: Path) -> No
     own.write(tmp_path / "a.csv", own.table(LINES))
     with pytest.raises(InputError, match=r"a\.csv and a\.npy would be one clip"):
         own.found(tmp_path / "a.npy")
+
+
+WORDS = (
+    *(
+        "frame",
+        "track",
+        "id",
+        "time",
+        "image",
+        "joint",
+        "video",
+        "label",
+        "scorer",
+        "bodyparts",
+        "coords",
+        "individuals",
+    ),
+    *(
+        "x",
+        "y",
+        "nose",
+        "nose_x",
+        "x16",
+        "x17",
+        "0",
+        "1",
+        "-1",
+        "0.5",
+        "0,5",
+        "1,234",
+        "5",
+        "img_3",
+        "nan",
+        "",
+        "#",
+        "12:30",
+    ),
+)
+
+
+@given(
+    above=st.lists(st.lists(st.sampled_from(WORDS), max_size=36), max_size=4),
+    lines=st.integers(0, 4),
+    index=st.sampled_from(["", "5", "a", "img3.png"]),
+    delimiter=st.sampled_from([",", ";", "\t", " "]),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_heading_is_read_or_refused(
+    above: list[list[str]], lines: int, index: str, delimiter: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rows = [*above, *([index, *line] for line in FLAT_LINES[:lines])]
+    path = own.write(tmp_path_factory.getbasetemp() / "any_heading" / "a.csv", own.table(rows, delimiter))
+    try:
+        sequences = own.found(path).read(RawFile(path))
+    except BadFileError:
+        return
+    for sequence in sequences:
+        assert sequence.joints.shape[2] == 17
+        assert np.isfinite(sequence.joints).all()
