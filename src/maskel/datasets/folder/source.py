@@ -264,11 +264,13 @@ def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], C
         InputError: If two files would be clips of the same name.
     """
     frames = frame_folders(root)
-    others = {path.resolve() for path in known if path}
+    others = {path.name: path.resolve() for path in known if path}
     passed: Counter[str] = Counter()
     clips = {folder for folder in frames if not _hidden(folder, root)}
     for path in root.rglob("*"):
-        if _hidden(path, root) or not path.is_file() or path.resolve() in others:
+        if _hidden(path, root) or not path.is_file():
+            continue
+        if path.name in others and path.resolve() == others[path.name]:
             continue
         ending = path.suffix.lower()
         if path.name.lower() == TABLE:
