@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 
-from maskel.datasets.folder.tables import read_lines
+from maskel.datasets.folder.lines import read_lines
 from maskel.errors import BadFileError, InputError
 
 TABLE = "labels.csv"

@@ -51,14 +51,15 @@ class Preparation:
         Raises:
             BadFileError: If it is of no known form, or lacks scores that the options need.
         """
+        ending = path.suffix.lower()
         if path.is_dir():
             pose = read_frames(path, self.layout, self.channels, bool(self.image_size), self.max_gap)
-        elif path.suffix == ".csv":
+        elif ending == ".csv":
             pose = read_csv(path, self.layout, self.channels)
-        elif path.suffix == ".json":
+        elif ending == ".json":
             pose = read_keypoints(path, self.layout, self.channels, bool(self.image_size), self.max_gap)
         else:
-            array = read_npy(path) if path.suffix == ".npy" else read_npz(path)
+            array = read_npy(path) if ending == ".npy" else read_npz(path)
             pose = to_pose(path, array, self.layout, self.channels)
         if pose.scores is None and (self.scores or self.min_score > 0):
             raise BadFileError(path, "wrong count", "no scores", "scores, as --scores and --min-score need them")

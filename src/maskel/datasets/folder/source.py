@@ -1,6 +1,7 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -8,6 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.keypoints import frame_folders
@@ -113,6 +115,7 @@ class Folder(Source):
         )
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, Facts] = {}
+        self._passed: Counter[str] = Counter()
         self._labelled: frozenset[str] = frozenset()
         self._tests: dict[str, frozenset[str]] = {}
 
@@ -124,11 +127,13 @@ class Folder(Source):
             BadFileError: If the table of labels is not what it should be.
         """
         files: list[RawFile] = []
+        self._passed.clear()
         for root in roots:
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; hand over the folder that holds the recordings")
             table = self.labels or (root / TABLE if (root / TABLE).is_file() else None)
-            clips = _clips_in(root, table)
+            clips, passed = _clips_in(root, (table, self.test_list))
+            self._passed.update(passed)
             if not clips:
                 raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
             self._facts |= dict(zip(clips, facts_of(root, clips, table), strict=True))
@@ -164,6 +169,10 @@ class Folder(Source):
         facts = self._facts[file.path]
         label = self.classes.index(facts.label or UNLABELLED)
         return [Clip(facts.name, label, facts.subject, facts.camera, facts.setup, facts.replication)]
+
+    def notes(self) -> Counts:
+        """Files that are no clips, by ending."""
+        return self._passed
 
     def recorded(self) -> dict[str, object]:
         """The options as given; `channels` are those of arrays."""
@@ -244,10 +253,41 @@ class Folder(Source):
         return XYZ
 
 
-def _clips_in(root: Path, table: Path | None) -> list[Path]:
-    """Files and folders below ``root`` that are a clip each, by name."""
+def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
+    """Files and folders below ``root`` that are a clip each, by name; and what else lies there, counted.
+
+    Args:
+        root: The folder.
+        known: Files that are no clips, and read elsewhere.
+
+    Raises:
+        InputError: If two files would be clips of the same name.
+    """
     frames = frame_folders(root)
-    files = {path for path in root.rglob("*") if path.suffix in SUFFIXES and path.is_file()}
-    files = {path for path in files if path.parent not in frames and path.name != TABLE and path != table}
-    hidden = {path for path in frames | files if any(part.startswith(".") for part in path.relative_to(root).parts)}
-    return sorted((frames | files) - hidden)
+    others = {path.name: path.resolve() for path in known if path}
+    passed: Counter[str] = Counter()
+    clips = {folder for folder in frames if not _hidden(folder, root)}
+    for path in root.rglob("*"):
+        if _hidden(path, root) or not path.is_file():
+            continue
+        if path.name in others and path.resolve() == others[path.name]:
+            continue
+        ending = path.suffix.lower()
+        if path.name.lower() == TABLE:
+            passed[f"tables {TABLE} in folders below, not read"] += 1
+        elif ending not in SUFFIXES or (path.parent in frames and ending != ".json"):
+            passed[f"files not read ({ending or 'without ending'})"] += 1
+        elif path.parent not in frames:
+            clips.add(path)
+    names: dict[Path, Path] = {}
+    for path in sorted(clips):
+        first = names.setdefault(path if path in frames else path.with_suffix(""), path)
+        if first != path:
+            raise InputError(
+                f"below {root} {first.name} and {path.name} would be one clip; remove or rename one of them"
+            )
+    return sorted(clips), passed
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
