@@ -28,7 +28,7 @@ from maskel.datasets.folder.persons import Wanted, is_person, read_person
 from maskel.datasets.folder.pose import MAX_BYTES, Pose, read_bytes
 from maskel.datasets.folder.units import FRACTIONS
 from maskel.datasets.json_file import parse_json
-from maskel.errors import BadFileError, InputError
+from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
 FRAME_ENDING = "_keypoints.json"
@@ -68,27 +68,21 @@ Frames = list[tuple[int, list[Person]]]
 
 
 def frame_folders(root: Path) -> set[Path]:
-    """The folders below ``root`` that are one clip each, with a JSON file for each frame.
+    """The folders below ``root``, and maybe itself, that are one clip each, with a JSON file for each frame.
 
     OpenPose's are known by their names, others, where there are two or more, by what the first, the middle or the last
     one holds.
-
-    Raises:
-        InputError: If ``root`` is such a folder itself.
     """
     files: dict[Path, list[Path]] = defaultdict(list)
     for file in sorted(root.rglob("*")):
         if file.suffix.lower() == ".json" and not file.name.startswith(".") and file.is_file():
             files[file.parent].append(file)
-    folders = {
+    return {
         folder
         for folder, inside in files.items()
         if any(file.name.lower().endswith(FRAME_ENDING) for file in inside)
         or (len(inside) > 1 and any(map(_is_frame, {inside[0], inside[len(inside) // 2], inside[-1]})))
     }
-    if root in folders:
-        raise InputError(f"the files in {root} are the frames of one clip; hand over the folder that holds {root.name}")
-    return folders
 
 
 def read_frames(

@@ -90,7 +90,7 @@ def join_people(
         tracks, linked = link_again([*tracks, *_follow(unnamed, max_gap)])
         counts.update(linked)
     tracks = in_order(tracks, "longest")
-    room = max(MAX_VALUES // 4 // max(length * joints * (coordinates + 1), 1), 1)
+    room = max(MAX_VALUES // max(length * joints * 4, 1), 1)  # as `check_size` allows
     counts.update(_left_out(tracks[room:]))
     tracks = tracks[:room]
     check_size(path, len(tracks), length, joints)

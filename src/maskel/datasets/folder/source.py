@@ -134,6 +134,8 @@ class Folder(Source):
             table = self.labels or (root / TABLE if (root / TABLE).is_file() else None)
             clips, passed = _clips_in(root, (table, self.test_list))
             self._passed.update(passed)
+            if root in clips:
+                raise InputError(f"the files in {root} are the frames of one clip; hand over the folder above it")
             if not clips:
                 raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
             self._facts |= dict(zip(clips, facts_of(root, clips, table), strict=True))

@@ -184,14 +184,15 @@ def _candidates(tracks: Sequence[Track]) -> tuple[dict[int, dict[int, float]], d
     for first, track in enumerate(tracks):
         begin = int(np.searchsorted(first_frames, track.end, side="right"))
         stop = int(np.searchsorted(first_frames, track.end + LONGEST_ABSENCE, side="right"))
-        later = slice(begin, min(stop, begin + 16))  # further ones follow some track in between
+        later = slice(begin, min(stop, begin + 1000))
         size = np.maximum(sizes_before[first], sizes_after[later])
         with _all_may_be_missing():
             ratio = size / np.minimum(sizes_before[first], sizes_after[later])
             moved = np.linalg.norm(np.nanmean(starts[later] - ends[first], 1), axis=-1) / size
         gap = first_frames[later] - track.end
         allowed = np.minimum(REACH + REACH_EACH_FRAME * gap, FARTHEST)
-        for place in np.flatnonzero((moved <= allowed) & (ratio <= SIZE_RATIO)).tolist():
+        near = np.flatnonzero((moved <= allowed) & (ratio <= SIZE_RATIO))
+        for place in near[:16].tolist():  # further ones follow some track in between
             followers[first][begin + place] = predecessors[begin + place][first] = float(moved[place])
     return followers, predecessors
 
