@@ -243,6 +243,9 @@ def _coco_frames(path: Path, document: dict[str, Any], wanted: Wanted) -> Frames
             says = next((key for key in (*FRAMES, "file_name") if isinstance(image.get(key), int | str)), "id")
             names[str(image["id"])] = str(image[says])
     people: dict[str, list[Person]] = {name: [] for name in names.values()}
+    if len(people) < len(names):
+        found = f"{len(names)} images of {len(people)} frames"
+        raise BadFileError(path, "wrong count", found, "those of one recording, each of another frame")
     for place, entry in enumerate(document["annotations"]):
         key = _image(entry)
         if key is None:

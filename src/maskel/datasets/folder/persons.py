@@ -68,18 +68,19 @@ def read_person(path: Path, where: str, entry: object, wanted: Wanted, scored: b
     Raises:
         BadFileError: If it has no joints, those of another layout, or no numbers.
     """
-    keys = [key for key in _order(entry, wanted) if isinstance(entry, dict) and key in entry]
-    key = keys[0] if keys else JOINTS[0] if scored or not isinstance(entry, dict) else FLAT[0]
-    values = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(entry, dict):
+        raise BadFileError(path, "not text", f"no object in place of a person in {where}", "one with the joints")
+    key = next((key for key in _order(entry, wanted) if key in entry), KEYPOINTS if scored else FLAT[0])
+    values = entry.get(key)
     if isinstance(values, dict):
         joints = _of_columns(path, where, values, wanted)
     elif isinstance(values, list) and values and all(isinstance(joint, list) for joint in values):
-        scores = next((entry[key] for key in SCORES if isinstance(entry, dict) and key in entry), None)
+        scores = next((entry[key] for key in SCORES if key in entry), None)
         joints = _of_joints(path, where, values, scores, wanted, scored)
     else:
         joints = _of_numbers(path, where, key, values, wanted)
     check_numbers(path, joints)
-    return Person(joints, _name(entry) if isinstance(entry, dict) else "")
+    return Person(joints, _name(entry))
 
 
 def check_joints(path: Path, count: int, what: str, where: str, layout: Layout) -> None:
@@ -100,12 +101,10 @@ def _whose(count: int) -> str:
     return f"; {count} is the number of {whose}" if whose else ""
 
 
-def _order(entry: object, wanted: Wanted) -> Sequence[str]:
+def _order(entry: Mapping[str, Any], wanted: Wanted) -> Sequence[str]:
     """Keys of joints, the wanted ones first; OpenPose writes an empty list for what it did not estimate."""
-    flat: Sequence[str] = (*FLAT, FLAT_3D) if wanted.in_image else (FLAT_3D, *FLAT)
-    if isinstance(entry, dict):
-        flat = sorted(flat, key=lambda key: not entry.get(key))
-    return (KEYPOINTS, *flat)
+    flat = (*FLAT, FLAT_3D) if wanted.in_image else (FLAT_3D, *FLAT)
+    return (KEYPOINTS, *sorted(flat, key=lambda key: not entry.get(key)))
 
 
 def _of_columns(path: Path, where: str, values: Mapping[str, Any], wanted: Wanted) -> np.ndarray:
