@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import own
+from maskel.commands.prepare import prepare
+from maskel.datasets.folder import Folder
 from maskel.datasets.folder.rows import UNTRACKED_ROWS
 from maskel.errors import InputError
 from maskel.layouts import COCO17
@@ -240,7 +242,7 @@ def test_files_in_any_case_are_read_and_others_are_counted(tmp_path: Path) -> No
             np.save(stream, BODY)
     own.write(tmp_path / "C.CSV", own.table(LINES))
     own.write(tmp_path / "D.Json", BODY.tolist())
-    for name in ("d.txt", "e.TXT", "README", "video.mp4", ".DS_Store"):
+    for name in ("d.txt", "e.TXT", "README", "video.mp4", ".DS_Store", "sub/labels.csv"):
         own.write(tmp_path / name, "nothing")
     source = own.found(tmp_path / "a.npy")
     assert [file.path.name for file in source.find([tmp_path])] == ["B.NPY", "C.CSV", "D.Json", "a.npy"]
@@ -248,9 +250,10 @@ def test_files_in_any_case_are_read_and_others_are_counted(tmp_path: Path) -> No
         "files not read (.txt)": 2,
         "files not read (.mp4)": 1,
         "files not read (without ending)": 1,
+        "tables of labels not read (labels.csv in sub)": 1,
     }
     for name in ("B.NPY", "C.CSV", "D.Json"):
         assert own.holds(own.read(tmp_path / name, centre=False), BODY)
     own.write(tmp_path / "a.csv", own.table(LINES))
-    with pytest.raises(InputError, match=r"a\.csv and a\.npy would be one clip"):
-        own.found(tmp_path / "a.npy")
+    with pytest.raises(InputError, match=r"two raw files give a clip called a; .*files that differ in their ending"):
+        prepare(Folder("coco17"), [tmp_path], tmp_path.with_name("set"), workers=1)

@@ -19,7 +19,6 @@ FLAT = own.motion(coordinates=2)
 FLAT_LINES = FLAT.reshape(12, -1).tolist()
 FLAT_OTHER = own.motion(coordinates=2, seed=9) + np.array([3.0, 0])
 NAMES = [f"{joint}_{axis}" for joint in COCO17.joints for axis in "xyz"]
-FLAT_NAMES = [f"{joint}_{axis}" for joint in COCO17.joints for axis in "xy"]
 
 
 def numbered(lines: list[list[float]], start: int = 0) -> list[list[object]]:

@@ -261,9 +261,6 @@ def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], C
     Args:
         root: The folder.
         known: Files that are no clips, and read elsewhere.
-
-    Raises:
-        InputError: If two files would be clips of the same name.
     """
     frames = frame_folders(root)
     others = {path.name: path.resolve() for path in known if path}
@@ -276,18 +273,11 @@ def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], C
             continue
         ending = path.suffix.lower()
         if path.name.lower() == TABLE:
-            passed[f"tables {TABLE} in folders below, not read"] += 1
+            passed[f"tables of labels not read ({path.name} in {path.parent.name})"] += 1
         elif ending not in SUFFIXES or (path.parent in frames and ending != ".json"):
             passed[f"files not read ({ending or 'without ending'})"] += 1
         elif path.parent not in frames:
             clips.add(path)
-    names: dict[Path, Path] = {}
-    for path in sorted(clips):
-        first = names.setdefault(path if path in frames else path.with_suffix(""), path)
-        if first != path:
-            raise InputError(
-                f"below {root} {first.name} and {path.name} would be one clip; remove or rename one of them"
-            )
     return sorted(clips), passed
 
 
