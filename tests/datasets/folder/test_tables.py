@@ -120,6 +120,11 @@ def test_headings_of_deeplabcut(tmp_path: Path) -> None:
     two = dlc(["ann", "bo"], np.hstack((scored(FLAT), scored(FLAT_OTHER))).tolist())
     assert own.holds(own.clip(tmp_path, two), FLAT, FLAT_OTHER)
     assert own.holds(own.clip(tmp_path, two, actor="bo", bodies=1), FLAT_OTHER)
+    tracked = [[*line, ""] for line in two]
+    tracked[2][-1] = "track"
+    for who in ("a", ""):  # beside a heading that names two
+        tracked[4:] = [[*line[:-1], who if place else "b"] for place, line in enumerate(tracked[4:])]
+        own.refuses(tmp_path, "a line of the heading and a column that both tell people apart", tracked)
     filtered = [line for place, line in enumerate(one) if place != 6]  # frame 3 is not there
     assert own.clip(tmp_path, filtered).counts["frames filled in"] == 1
     images = [*one[:3], *([f"labeled-data/a/img{number:03}.png", *line[1:]] for number, line in enumerate(one[3:]))]

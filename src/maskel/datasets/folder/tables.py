@@ -63,7 +63,8 @@ def _in_order(path: Path, table: Table, layout: Layout, channels: ArrayChannels)
         expected = f"a multiple of {len(layout)} joints (layout {layout.name}); the first line begins "
         expected += ", ".join(field[:20] for field in table.lines[0][1][:3])
         raise BadFileError(path, "wrong count", f"{width} columns without a heading", expected)
-    others = [c for c in range(len(table.columns)) if c not in set(table.ordered)]
+    taken = set(table.ordered)
+    others = [c for c in range(len(table.columns)) if c not in taken]
     rows = rows_of(path, table, others)
     values = _fill(path, table, rows, layout, {"": table.ordered})
     pose = to_pose(path, values, layout, channels)
@@ -76,7 +77,7 @@ def _wide(path: Path, table: Table, layout: Layout) -> Pose:
     others = [c for c in range(len(table.columns)) if c not in taken]
     joints = JointNames(layout)
     rows = rows_of(path, table, others, additional=[c for c in others if joints.begins(table.columns[c].name)])
-    if len(people) > 1 and len({who for who in rows.people if who is not None}) > 1:
+    if len(people) > 1 and rows.names():
         found = "a line of the heading and a column that both tell people apart"
         raise BadFileError(path, "wrong count", found, "one of them", line=table.heading)
     values = _fill(path, table, rows, layout, people)
