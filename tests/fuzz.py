@@ -83,6 +83,30 @@ COCO = [{"image_id": f"{frame:06d}.jpg", "keypoints": person, "score": 0.9} for 
 MMPOSE = [{"frame_id": frame, "instances": [{"keypoints": person}]} for frame, person in enumerate(BODY.tolist())]
 OPENPOSE = {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": person} for person in FLAT[:2]]}
 CSV = own.table([[f"{joint}_{axis}" for joint in COCO17.joints for axis in "xyz"], *BODY.reshape(4, -1).tolist()])
+TRACKS = own.table(
+    [
+        [
+            "track",
+            "frame_idx",
+            "label",
+            *(f"{joint}.{part}" for joint in COCO17.joints for part in ("x", "y", "score")),
+        ],
+        *([f"t{who}", 5 * time, "wave", *own.flat(BODY[time, :, :2] + who)] for who in range(2) for time in range(4)),
+    ]
+)
+LEVELS = (
+    own.table(
+        [
+            ["scorer", *["net"] * 34],
+            ["bodyparts", *(joint for joint in COCO17.joints for _ in "xy")],
+            ["coords", *"xy" * 17],
+            *([f"img{time}.png", *BODY[time, :, :2].ravel().tolist()] for time in range(4)),
+        ],
+        ";",
+    )
+    .replace(".", ",")
+    .replace(",png", ".png")
+)
 Draws = np.random.Generator
 
 
@@ -230,6 +254,8 @@ FORMATS: dict[str, Format] = {
     "pyskl": Format(an_export("clips.pkl", export_pyskl), lambda file: use_source(Pyskl(), file)),
     "folder_npy": Format(lambda folder: own.write_array(folder / "wave" / "a.npy", BODY), use_folder("coco17")),
     "folder_csv": Format(an_own_recording("a.csv", CSV), use_folder("coco17")),
+    "folder_tracks": Format(an_own_recording("a.csv", TRACKS), use_folder("coco17")),
+    "folder_levels": Format(an_own_recording("a.csv", LEVELS), use_folder("coco17")),
     "folder_json": Format(an_own_recording("a.json", BODY.tolist()), use_folder("coco17")),
     "folder_mediapipe": Format(an_own_recording("a.json", MEDIAPIPE), use_folder("mediapipe33")),
     "folder_openpose": Format(an_own_recording("a_000000000001_keypoints.json", OPENPOSE), use_folder("coco17")),

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from maskel.datasets.folder.lines import read_lines
 from maskel.datasets.folder.names import NO_LABEL, Finder, clean, hint
 from maskel.datasets.folder.ranges import Range, read_moment
-from maskel.datasets.folder.tables import read_lines
 from maskel.errors import BadFileError, InputError
 
 TABLE = "labels.csv"

@@ -1,7 +1,7 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -11,7 +11,8 @@ import numpy as np
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels
-from maskel.datasets.folder.keypoints import FRAME_FILE
+from maskel.datasets.folder.gaps import MAX_GAP
+from maskel.datasets.folder.keypoints import frame_folders
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of
 from maskel.datasets.folder.names import Finder, hint, meant, refuse_alike
 from maskel.datasets.folder.preparation import Preparation
@@ -47,11 +48,14 @@ class Folder(Source):
         channels: What the last axis of an array, or of a table without heading, holds; s is the score.
         scores: Keep the detector's scores as a channel of the set.
         min_score: A joint of a lower score is missing.
-        missing: Missing joints (0, NaN, low score) are interpolated in time, or stay zero.
-        bodies: Bodies of a clip to keep where several people were detected: those in most frames; >= 1.
+        missing: Missing joints (0, NaN, (-1, -1), score 0 or low) are interpolated in time, or stay zero.
+        bodies: Bodies of a clip to keep where several people were detected; >= 1.
+        actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
+            (nearest to the middle), ``largest``, or what the files call a person, such as the number of a track.
+        max_gap: Longest absence of a body that is filled in, in frames as they were recorded; 0 or more.
         fps: Frames a second of the set; by default those of the files.
         source_fps: Frames a second of the files; a column ``fps`` of the table comes first.
-        scale: Factor from the files' unit to metres (0.001 for millimetres).
+        scale: Factor from the files' unit to metres (0.001 for millimetres); 1 takes bodies of every size.
         image_size: Width and height of the image: positions in it become -1 to 1 along its longer side.
         centre: Move the origin to the middle of the trunk in the first frame; by default in 3D only.
 
@@ -77,10 +81,14 @@ class Folder(Source):
         bodies: int = 2,
         fps: float | None = None,
         source_fps: float | None = None,
-        scale: float = 1.0,
+        scale: float | None = None,
         image_size: Sequence[int] = (),
         centre: bool | None = None,
+        max_gap: int = MAX_GAP,
+        actor: str = "longest",
     ) -> None:
+        if max_gap < 0 or not actor:
+            raise InputError("folder: expected --max-gap of 0 frames or more, and --actor with a name")
         if bodies < 1 or folds < 0 or folds == 1 or seed < 0:
             raise InputError("folder: expected bodies of 1 or more, folds of 2 or more, and a seed of 0 or more")
         if not all(0 < rate < 10_000 for rate in (fps, source_fps, scale) if rate is not None):
@@ -105,6 +113,8 @@ class Folder(Source):
             scale,
             tuple(image_size),
             centre,
+            max_gap,
+            actor,
         )
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, tuple[Facts, ...]] = {}
@@ -122,11 +132,15 @@ class Folder(Source):
             BadFileError: If the table of labels is not what it should be.
         """
         files: list[RawFile] = []
+        self._passed.clear()
         for root in roots:
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; hand over the folder that holds the recordings")
             table = self.labels or (root / TABLE if (root / TABLE).is_file() else None)
-            clips = _clips_in(root, table)
+            clips, passed = _clips_in(root, (table, self.test_list))
+            self._passed.update(passed)
+            if root in clips:
+                raise InputError(f"the files in {root} are the frames of one clip; hand over the folder above it")
             if not clips:
                 raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
             facts, passed = facts_of(root, clips, table)
@@ -168,10 +182,12 @@ class Folder(Source):
             if not root.exists():
                 raise InputError(f"{root} does not exist; expected a prepared set, recordings, or folders of them")
             table = root / TABLE if (root / TABLE).is_file() else None
-            clips = [root] if root.is_file() else _clips_in(root, table)
+            clips, passed = ([root], {}) if root.is_file() else _clips_in(root, (table,))
+            self._passed.update(passed)
             if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
                 raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
-            facts, _ = facts_of(root.parent if root.is_file() else root, clips, table, strict=False)
+            alone = root.is_file() or clips == [root]  # a file, or the frames of one clip
+            facts, _ = facts_of(root.parent if alone else root, clips, table, strict=False)
             found |= dict(zip(clips, facts, strict=True))
         often = Counter(facts.name for several in found.values() for facts in several)
         self._facts = {
@@ -230,7 +246,7 @@ class Folder(Source):
         ]
 
     def notes(self) -> Counts:
-        """What the table of labels says that was not read, or found only by guessing."""
+        """Files that are no clips, and what the table of labels says that was not read or found only by guessing."""
         return dict(self._passed)
 
     def recorded(self) -> dict[str, object]:
@@ -331,10 +347,31 @@ class Folder(Source):
         return XYZ
 
 
-def _clips_in(root: Path, table: Path | None) -> list[Path]:
-    """Files and folders below ``root`` that are a clip each, by name."""
-    frames = {file.parent for file in root.rglob(FRAME_FILE)}
-    files = {path for path in root.rglob("*") if path.suffix in SUFFIXES and path.is_file()}
-    files = {path for path in files if path.parent not in frames and path.name != TABLE and path != table}
-    hidden = {path for path in frames | files if any(part.startswith(".") for part in path.relative_to(root).parts)}
-    return sorted((frames | files) - hidden)
+def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
+    """Files and folders below ``root`` that are a clip each, by name; and what else lies there, counted.
+
+    Args:
+        root: The folder.
+        known: Files that are no clips, and read elsewhere.
+    """
+    frames = frame_folders(root)
+    others = {path.name: path.resolve() for path in known if path}
+    passed: Counter[str] = Counter()
+    clips = {folder for folder in frames if not _hidden(folder, root)}
+    for path in root.rglob("*"):
+        if _hidden(path, root) or not path.is_file():
+            continue
+        if path.name in others and path.resolve() == others[path.name]:
+            continue
+        ending = path.suffix.lower()
+        if path.name.lower() == TABLE:
+            passed[f"tables of labels not read ({path.name} in {path.parent.name})"] += 1
+        elif ending not in SUFFIXES or (path.parent in frames and ending != ".json"):
+            passed[f"files not read ({ending or 'without ending'})"] += 1
+        elif path.parent not in frames:
+            clips.add(path)
+    return sorted(clips), passed
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
