@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from maskel.datasets.folder.arrays import ArrayChannels, parse_nested, to_pose
+from maskel.datasets.folder.arrays import ArrayChannels, array_pose, parse_nested
 from maskel.datasets.folder.people import Person, join_people
 from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers, read_bytes
 from maskel.datasets.json_file import parse_json
@@ -59,7 +59,15 @@ def read_openpose(folder: Path, layout: Layout, bodies: int) -> Pose:
     return join_people(folder, frames, len(layout), 2, bodies)
 
 
-def read_keypoints(path: Path, layout: Layout, channels: ArrayChannels, bodies: int, in_image: bool) -> Pose:
+def read_keypoints(
+    path: Path,
+    layout: Layout,
+    channels: ArrayChannels,
+    bodies: int,
+    in_image: bool,
+    axes: str = "",
+    settled: Sequence[str] = (),
+) -> Pose:
     """The bodies of a JSON file of any of the forms above, or of an array (``joints``, or the file itself).
 
     Args:
@@ -68,6 +76,8 @@ def read_keypoints(path: Path, layout: Layout, channels: ArrayChannels, bodies: 
         channels: What the last axis of an array holds.
         bodies: Bodies to keep, where people have to be followed.
         in_image: Of MediaPipe's landmarks take those in the image, not those in the world, if there are both.
+        axes: Order of an array's axes, as the user states it.
+        settled: The orders that other arrays of the set decided.
 
     Raises:
         BadFileError: If it is of no known form, or its joints are not those of the layout.
@@ -81,7 +91,7 @@ def read_keypoints(path: Path, layout: Layout, channels: ArrayChannels, bodies: 
     if not isinstance(document, list) or not document:
         raise BadFileError(path, "not text", "JSON of another form", FORMS)
     if _is_array(document):
-        return to_pose(path, parse_nested(path, document), layout, channels)
+        return array_pose(path, parse_nested(path, document), layout, channels, axes, settled)
     first = next((entry for entry in document if entry), None)
     coordinates = 2
     if isinstance(first, dict) and "image_id" in first:

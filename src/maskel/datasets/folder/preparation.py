@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from maskel.conversion import trunk_middle
 from maskel.datasets.counts import EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES, Counts
-from maskel.datasets.folder.arrays import ArrayChannels, read_npy, read_npz, to_pose
+from maskel.datasets.folder.arrays import ArrayChannels, array_pose, read_npy, read_npz
 from maskel.datasets.folder.gaps import body_exists, fill_gaps, resample_frames
 from maskel.datasets.folder.keypoints import read_keypoints, read_openpose
 from maskel.datasets.folder.pose import Pose
@@ -26,7 +26,10 @@ FRACTIONS = (MEDIAPIPE33,)
 
 @dataclass(frozen=True)
 class Preparation:
-    """The options of `Folder` that say how joints are made; they are documented there."""
+    """The options of `Folder` that say how joints are made; they are documented there.
+
+    ``settled`` are the orders of axes that the set's arrays decided together (`settled_axes`), where ``axes`` is empty.
+    """
 
     layout: Layout
     channels: ArrayChannels
@@ -39,6 +42,8 @@ class Preparation:
     scale: float
     image_size: tuple[int, ...]
     centre: bool | None
+    axes: str = ""
+    settled: tuple[str, ...] = ()
 
     def read(self, path: Path) -> Pose:
         """What a file, or a folder that is one clip, holds.
@@ -51,10 +56,12 @@ class Preparation:
         elif path.suffix == ".csv":
             pose = read_csv(path, self.layout, self.channels)
         elif path.suffix == ".json":
-            pose = read_keypoints(path, self.layout, self.channels, self.bodies, in_image=bool(self.image_size))
+            pose = read_keypoints(
+                path, self.layout, self.channels, self.bodies, bool(self.image_size), self.axes, self.settled
+            )
         else:
             array = read_npy(path) if path.suffix == ".npy" else read_npz(path)
-            pose = to_pose(path, array, self.layout, self.channels)
+            pose = array_pose(path, array, self.layout, self.channels, self.axes, self.settled)
         if pose.scores is None and (self.scores or self.min_score > 0):
             raise BadFileError(path, "wrong count", "no scores", "scores, as --scores and --min-score need them")
         return pose

@@ -1,14 +1,15 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from maskel.datasets.base import RawFile, Source, Split
-from maskel.datasets.folder.arrays import ArrayChannels
+from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
+from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.keypoints import FRAME_FILE
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of
 from maskel.datasets.folder.preparation import Preparation
@@ -39,6 +40,7 @@ class Folder(Source):
         seed: Of the draw of the folds, 0 or more.
         test_list: Benchmark ``listed``: test on the clips that this file names, one a line, train on the others.
         channels: What the last axis of an array, or of a table without heading, holds; s is the score.
+        axes: Order of an array's axes, from bodies M, frames T, joints V, numbers C: ``CTVM``; by default it is found.
         scores: Keep the detector's scores as a channel of the set.
         min_score: A joint of a lower score is missing.
         missing: Missing joints (0, NaN, low score) are interpolated in time, or stay zero.
@@ -73,6 +75,7 @@ class Folder(Source):
         scale: float = 1.0,
         image_size: Sequence[int] = (),
         centre: bool | None = None,
+        axes: str = "",
     ) -> None:
         if bodies < 1 or folds < 0 or folds == 1 or seed < 0:
             raise InputError("folder: expected bodies of 1 or more, folds of 2 or more, and a seed of 0 or more")
@@ -100,6 +103,7 @@ class Folder(Source):
             scale,
             tuple(image_size),
             centre,
+            parse_axes(axes) if axes else "",
         )
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, Facts] = {}
@@ -130,6 +134,10 @@ class Folder(Source):
         self.classes = (*labels, *([UNLABELLED] if any(not facts.label for facts in known) else []))
         self._labelled = frozenset(facts.name for facts in known if facts.label)
         self._tests = self._test_clips([facts for facts in known if facts.label])
+        if not self.preparation.axes:
+            arrays = [path for path in self._facts if path.suffix == ".npy"]
+            found = settled_axes(arrays, self.layout, self.preparation.channels)
+            self.preparation = replace(self.preparation, settled=found)
         self.channels = self._find_channels()
         return list(dict.fromkeys(files))
 
