@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.interchange import MAX_CLASSES, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.errors import BadFileError, InputError
@@ -33,7 +34,6 @@ BODIES = 2
 BENCHMARK = re.compile(r"(?:^|[_-])[xc](sub|s|view|v|set)(?:[_-]|$)", re.IGNORECASE)
 """How file names spell benchmarks: NTU60_XSub, NTU60_CS, NTU120_CSet."""
 BENCHMARKS = {"sub": "xsub", "s": "xsub", "view": "xview", "v": "xview", "set": "xset"}
-MAX_CLASSES = 10_000
 MAX_CLIPS = 1_000_000
 MAX_CLIP_BYTES = 64 * 2**20
 """Largest sizes read: NTU RGB+D 120 has 63,026 clips of 180 kB in one array."""
@@ -329,11 +329,6 @@ def _about(stem: str, classes: int) -> tuple[tuple[str, ...], Mapping[str, tuple
         if stem.lower().startswith(prefix) and classes == len(source.classes):
             return source.classes, source.published
     return numbered_classes(classes), {}
-
-
-def numbered_classes(count: int) -> tuple[str, ...]:
-    """Names for classes that have none."""
-    return tuple(f"class_{label:03}" for label in range(count))
 
 
 def _wrong_count(path: Path, name: str, found: str, expected: str) -> BadFileError:

@@ -59,7 +59,8 @@ class PickledArray:
         """What `numpy.ndarray` makes of its state."""
         if not isinstance(state, tuple) or len(state) != 5:
             raise Refused("a numpy array of an unknown form")
-        _, self.shape, self._dtype, self._fortran, self._content = state
+        _, self.shape, self._dtype, self._fortran, content = state
+        self._content = content.encode("latin-1") if isinstance(content, str) else content  # Python 2 has no bytes
         self.check()
 
     def check(self) -> "PickledArray":
@@ -128,6 +129,7 @@ def _array_from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> Pick
 
 
 def _number(dtype: Any, content: Any) -> float | int:
+    content = content.encode("latin-1") if isinstance(content, str) else content
     array = PickledArray((), dtype, False, content).check()
     if not isinstance(content, bytes):
         raise Refused("a number of many bytes")

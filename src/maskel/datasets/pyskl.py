@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from maskel.datasets.base import RawFile, Source, Split
-from maskel.datasets.npz import MAX_CLASSES, numbered_classes
+from maskel.datasets.interchange import MAX_CLASSES, numbered_classes
 from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
 from maskel.datasets.pickled import PickledArray, read_pickle
 from maskel.datasets.store import SkeletonSet
