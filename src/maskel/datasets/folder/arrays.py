@@ -19,6 +19,8 @@ from maskel.layouts import Layout
 
 ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
 """What the last axis of an array holds; ``s`` is the score. ``auto``: 2 numbers xy, 3 xyz, 4 xyzs."""
+MAX_HEADER = 2**14
+"""Bytes of the part of a ``.npy`` file that says shape and type; numpy itself accepts 10,000."""
 _AUTO: dict[int, ArrayChannels] = {2: "xy", 3: "xyz", 4: "xyzs"}
 
 
@@ -73,10 +75,12 @@ def read_npy_header(path: Path, stream: io.BufferedIOBase) -> tuple[tuple[int, .
     Raises:
         BadFileError: If it is no such header, or the array holds anything but real numbers.
     """
+    start = stream.tell()
+    head = io.BytesIO(stream.read(MAX_HEADER))  # a longer one could claim 4 GB
     try:
-        version = np.lib.format.read_magic(stream)
+        version = np.lib.format.read_magic(head)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read_header(stream)
+        shape, fortran, dtype = read_header(head)
     except (ValueError, TypeError, EOFError, SyntaxError, tokenize.TokenError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadFileError(path, "not text", f"no array ({reason})", "numpy's .npy format") from error
@@ -84,6 +88,7 @@ def read_npy_header(path: Path, stream: io.BufferedIOBase) -> tuple[tuple[int, .
         raise BadFileError(path, "not a number", f"an array of {dtype}", "real numbers of at most 64 bits")
     if min(shape, default=0) < 0:
         raise BadFileError(path, "not text", f"an array of shape {shape}", "numpy's .npy format")
+    stream.seek(start + head.tell())
     return shape, fortran, dtype
 
 
