@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -97,15 +97,28 @@ def classes_of(path: Path, names: Sequence[str], labels: Sequence[int], first: i
     return Classes(shifted, numbered_classes(count), {}, count - len(set(shifted)))
 
 
+def label_of(where: str, label: Any) -> int:
+    """A label as a whole number, whatever kind of number or array of one number it is.
+
+    Raises:
+        BadFileError: If it is none, or beyond `MAX_CLASSES`.
+    """
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    if type(label) is not int or not 0 <= label < MAX_CLASSES:
+        raise BadFileError(where, "not a number", f"label {str(label)[:40]}", f"a class from 0 to {MAX_CLASSES - 1}")
+    return label
+
+
 def repeated(names: Sequence[str]) -> list[str]:
     """The names that stand more than once, each once."""
     return [name for name, count in Counter(names).items() if count > 1]
 
 
 def with_gaps(
-    joints: Float64[np.ndarray, "m t v d"], scores: Float64[np.ndarray, "m t v"] | None
+    joints: Float64[np.ndarray, "m t v d"], scores: Float64[np.ndarray, "m t v"] | None, min_score: float = 0
 ) -> Float64[np.ndarray, "m t v d"]:
-    """Coordinates, NaN where a joint is missing: all zero, NaN, or with a score of 0 or less.
+    """Coordinates, NaN where a joint is missing: all zero, NaN, or with a score of 0 or less, or below ``min_score``.
 
     In 3D one joint that is always zero is the origin, as is the only one that is zero in the first frame. Scores that
     are nowhere above 0 say nothing.
@@ -123,7 +136,7 @@ def with_gaps(
             body_zero[frames[0]] = False
     missing |= zero
     if scores is not None and (scores > 0).any():
-        missing |= ~(scores > 0)
+        missing |= ~((scores > 0) & (scores >= min_score))
     return np.where(missing[..., np.newaxis], np.nan, joints)
 
 

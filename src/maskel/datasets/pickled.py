@@ -118,6 +118,17 @@ def read_pickle(path: Path) -> Any:
         raise BadFileError(path, "truncated", f"a damaged pickle ({reason})", "a whole pickle") from error
 
 
+def one_number(path: Path, value: Any) -> Any:
+    """The number in an array of one, such as ``np.array(3)``; any other value as it is.
+
+    Raises:
+        BadFileError: If the array's content is not what it should be.
+    """
+    if isinstance(value, PickledArray) and prod(value.shape) == 1:
+        return value.read(path).reshape(-1)[0].item()
+    return value
+
+
 def _array_of(kind: Any, shape: Any, code: Any) -> PickledArray:
     if shape != (0,):
         raise Refused("a numpy array that is not empty before it is filled")

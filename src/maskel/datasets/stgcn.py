@@ -20,19 +20,19 @@ from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import read_npy_header
 from maskel.datasets.folder.axes import MAX_BODIES, settle
 from maskel.datasets.interchange import (
-    MAX_CLASSES,
     Missing,
     check_metres,
     classes_of,
     clip_named,
     is_score,
     key_of,
+    label_of,
     repeated,
     treated,
     with_gaps,
 )
 from maskel.datasets.npz import BENCHMARK, BENCHMARKS, MAX_CLIP_BYTES, MAX_CLIPS
-from maskel.datasets.pickled import PickledArray, read_pickle
+from maskel.datasets.pickled import PickledArray, one_number, read_pickle
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, Layout, layout_named
 from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
@@ -329,7 +329,7 @@ def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     names, labels = (part.read(path).tolist() if isinstance(part, PickledArray) else part for part in content)
     if not isinstance(names, list | tuple) or not isinstance(labels, list | tuple):
         raise BadFileError(path, "not data", f"{type(names).__name__} and {type(labels).__name__}", expected)
-    numbers = [_label(path, label) for label in labels]
+    numbers = [label_of(str(path), one_number(path, label)) for label in labels]
     texts = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names]
     if any(len(name.splitlines()) != 1 or len(name) > 500 for name in texts):
         raise BadFileError(path, "bad name", "a clip's name that is empty or of several lines", "names of one line")
@@ -337,19 +337,6 @@ def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     return tuple(
         key if re.fullmatch(r"(?:[SCPRA]\d{3}){5}", key) else name for key, name in zip(ntu, texts, strict=True)
     ), tuple(numbers)
-
-
-def _label(path: Path, label: Any) -> int:
-    if isinstance(label, PickledArray) and prod(label.shape) == 1:
-        label = label.read(path).reshape(-1)[0].item()
-    if (
-        isinstance(label, bool)
-        or not isinstance(label, int | float)
-        or label != label // 1
-        or not 0 <= label < MAX_CLASSES
-    ):
-        raise BadFileError(path, "not a number", f"label {str(label)[:40]}", f"a class from 0 to {MAX_CLASSES - 1}")
-    return int(label)
 
 
 def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
