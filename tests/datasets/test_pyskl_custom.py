@@ -288,6 +288,7 @@ def test_a_split_of_no_benchmark_and_a_name_twice(tmp_path: Path) -> None:
     [
         ({"x_train": 1, "y_train": 2}, "a dict with the keys x_train, y_train, expected dict"),
         ("text", "a str, expected"),
+        ((["a"], [0]), "a tuple, expected .*prepare stgcn"),
         ([{"joints": 1, "label": 0}], r"shape \(\) under the keys joints, label"),
     ],
 )

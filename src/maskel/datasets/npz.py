@@ -76,7 +76,11 @@ class Npz(Source):
             BadFileError: If it does not hold the four arrays, in shapes that fit each other.
         """
         if len(roots) != 1 or not roots[0].is_file():
-            raise InputError(f"found {', '.join(map(str, roots))}, expected one .npz file with x_train, y_train, …")
+            found = ", ".join(map(str, roots))
+            raise InputError(
+                f"found {found}, expected one .npz file with x_train, y_train, …; prepare stgcn reads folders of .npy "
+                "arrays with _label.pkl"
+            )
         path = roots[0]
         self.benchmark = self.benchmark or _benchmark(path)
         with ExitStack() as opened:

@@ -363,7 +363,9 @@ def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[A
             if isinstance(content, dict)
             else ""
         )
-        raise BadFileError(path, "not data", f"a {type(content).__name__}{keys}", expected)
+        labels = "; the labels of ST-GCN's arrays are read with them, by prepare stgcn FOLDER"
+        hint = labels if isinstance(content, tuple) and len(content) == 2 else ""
+        raise BadFileError(path, "not data", f"a {type(content).__name__}{keys}", expected + hint)
     if not clips or not all(isinstance(clip, dict) for clip in clips):
         raise BadFileError(path, "empty" if not clips else "not data", "no clip or one that is no dictionary", expected)
     for name, names in splits.items():

@@ -45,9 +45,8 @@ def read_npz(path: Path) -> np.ndarray:
             names = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
             name = "joints" if len(names) != 1 else next(iter(names))
             if name not in names:
-                raise BadFileError(
-                    path, "wrong count", f"arrays {', '.join(names) or 'none'}", "one, or one named joints"
-                )
+                expected = "one, or one named joints" + ("; prepare npz reads it" if "x_train" in names else "")
+                raise BadFileError(path, "wrong count", f"arrays {', '.join(names) or 'none'}", expected)
             size = archive.getinfo(names[name]).file_size
             if size > MAX_BYTES:
                 raise BadFileError(path, "wrong count", f"{size} bytes unpacked", f"at most {MAX_BYTES}")

@@ -46,16 +46,13 @@ def settle(shapes: Iterable[Shape], joints: int, numbers: Collection[int]) -> li
     An array of 25 frames and 25 joints may be (T, V, C) or (V, T, C); another clip of the same set tells which.
 
     Args:
-        shapes: Of the arrays, all of 3 or all of 4 axes.
+        shapes: Of the arrays, all of 3 or all of 4 axes; one that fits no order decides nothing.
         joints: Joints V.
         numbers: Possible sizes of C.
     """
-    bodies: dict[str, int] = {}
-    for count, shape in enumerate(shapes):
-        fits = _fitting(shape, joints, numbers)
-        shared = fits.keys() if count == 0 else fits.keys() & bodies.keys()
-        bodies = {order: max(fits[order], bodies.get(order, 1)) for order in fits if order in shared}
-    return _likely(bodies)
+    each = [fits for shape in shapes if (fits := _fitting(shape, joints, numbers))]
+    shared = [order for order in (each[0] if each else ()) if all(order in fits for fits in each)]
+    return _likely({order: max(fits[order] for fits in each) for order in shared})
 
 
 def arrange(
