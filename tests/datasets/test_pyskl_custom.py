@@ -181,10 +181,12 @@ def test_fractions_of_the_image_are_questioned(tmp_path: Path) -> None:
 def test_millimetres_are_questioned(tmp_path: Path) -> None:
     kinect = {"img_shape": None, "keypoint_score": None}
     clips = [annotation(at, keypoint=own.motion(FRAMES, 25)[None] * 1000, **kinect) for at in range(4)]
-    with pytest.raises(BadFileError, match=r"metres, .*--scale 0\.001"):
+    with pytest.raises(BadFileError, match=r"metres: .*--scale 0\.001"):
         prepared(write(tmp_path / "a.pkl", clips), tmp_path / "o")
     found, _ = prepared(tmp_path / "a.pkl", tmp_path / "o", scale=0.001)
     np.testing.assert_allclose(found.sequence(0).joints[0], own.motion(FRAMES, 25), rtol=1e-6)
+    with pytest.raises(BadFileError, match="a body of at most 0"):
+        prepared(tmp_path / "a.pkl", tmp_path / "small", scale=0.00001)
 
 
 def test_a_score_in_the_place_of_z(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_frames_that_replay_the_clip_are_cut_off_and_counted(tmp_path: Path) -> 
     data = arrays()
     for clip in range(3):
         data[clip] = np.resize(data[clip].swapaxes(0, 1)[: 8 + clip], (FRAMES, 3, 25, 2)).swapaxes(0, 1)
-    data[3] = 1.5  # nobody moves: no padding
+    data[3] = data[3, :, :1]  # nobody moves: no padding
     clips, summary = prepared(write(tmp_path / "xsub", train=data), tmp_path / "set")
     assert clips.frames[:4].tolist() == [8, 9, 10, 20]
     assert summary.counts[REPEATED] == (12 + 11 + 10, 3)
@@ -194,11 +194,16 @@ def test_millimetres_and_infinite_numbers_are_bad_clips(tmp_path: Path) -> None:
     data[1] *= 1000
     data[2, 0, 0, 0, 0] = np.inf
     data[3, :, 0, 0, 0] = np.nan
-    summary = prepare(StGcn(), [write(tmp_path / "xsub", train=data)], tmp_path / "set", workers=1)
-    assert (summary.clips, summary.faults) == (6, {"wrong unit": 1, "not a number": 1})
+    val = arrays(1)
+    val[2] = np.nan
+    summary = prepare(StGcn(), [write(tmp_path / "xsub", train=data, val=val)], tmp_path / "set", workers=1)
+    assert (summary.clips, summary.faults) == (5, {"wrong unit": 1, "not a number": 1})
+    assert summary.left_out == 1
     assert summary.counts[MISSING_JOINTS] == (1, 1)
     data[[0, 2, 3]] = data[1]
     clips, _ = prepared(write(tmp_path / "mm" / "xsub", train=data, val=data), tmp_path / "mm-set", scale=0.001)
+    with pytest.raises(BadFileError, match=r"a body of at most 0\.\d+ from side to side"):
+        prepared(tmp_path / "xsub", tmp_path / "small", scale=0.005)
     np.testing.assert_allclose(clips.sequence(0).joints[:, 0], arrays()[1].transpose(3, 1, 2, 0)[:, 0], rtol=1e-6)
 
 
@@ -282,7 +287,7 @@ def test_a_folder_above_names_those_below(tmp_path: Path) -> None:
 def test_memory_stays_at_a_clip_and_claims_are_checked(tmp_path: Path) -> None:
     count, clip = 300, np.zeros((3, 300, 25, 2), "f4")
     folder = write(tmp_path / "xsub", train_label=([f"c{i}" for i in range(count)], [0] * count))
-    clip[:, :9] = 1.25
+    clip[:, :9] = np.random.default_rng(0).normal(size=(3, 1, 25, 2))
     clip[:, 4] = 1.5
     path = folder / "train_data_joint.npy"
     with path.open("wb") as file:

@@ -21,6 +21,8 @@ from maskel.sequence import Clip
 MAX_CLASSES = 10_000
 LARGEST = 100.0
 """No body is 100 m from the origin: larger coordinates in 3D are in another unit."""
+SMALLEST = 0.05
+"""A body in metres that never spans as much along any axis is in another unit, or one point."""
 SUFFIX = re.compile(r"\.(mp4|avi|mkv|mov|webm|mpg|mpeg|wmv|flv|skeleton|npy|npz|pkl|json|csv|txt)$")
 """Endings of the files that clips were made from."""
 
@@ -158,16 +160,27 @@ def treated(
     return np.nan_to_num(joints), {MISSING_JOINTS: int(gaps.sum())}
 
 
-def check_metres(where: str, joints: Float64[np.ndarray, "..."]) -> None:
+def check_metres(where: str, joints: np.ndarray, remedy: str) -> None:
     """Makes sure that joints in 3D may be in metres.
 
+    Args:
+        where: Whose joints they are, for messages.
+        joints: (M, T, V, 3); NaN where a joint is missing.
+        remedy: What the user can do about another unit.
+
     Raises:
-        BadFileError: If one is further than `LARGEST` from the origin.
+        BadFileError: If one is further than `LARGEST` from the origin, or the largest body is below `SMALLEST`.
     """
     largest = float(np.nanmax(np.abs(joints), initial=0))
-    if largest > LARGEST:
-        expected = f"metres, at most {LARGEST:g} from the origin; --scale 0.001 for millimetres"
-        raise BadFileError(where, "wrong unit", f"a coordinate of {largest:.6g}", expected)
+    sides = np.nan_to_num(joints, nan=-np.inf).max(2) - np.nan_to_num(joints, nan=np.inf).min(2)  # (M, T, 3)
+    extent = float(sides.max())  # of a frame without joints it is minus infinity
+    if largest <= LARGEST and extent >= SMALLEST:
+        return
+    found = (
+        f"a coordinate of {largest:.6g}" if largest > LARGEST else f"a body of at most {extent:.3g} from side to side"
+    )
+    expected = f"metres: bodies of {SMALLEST:g} or more, at most {LARGEST:g} from the origin; {remedy}"
+    raise BadFileError(where, "wrong unit", found, expected)
 
 
 def is_score(third: np.ndarray) -> bool:

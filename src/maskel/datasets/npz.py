@@ -21,7 +21,7 @@ from jaxtyping import Float32, Int64
 
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.interchange import LARGEST, MAX_CLASSES, numbered_classes
+from maskel.datasets.interchange import MAX_CLASSES, check_metres, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.errors import BadFileError, InputError
@@ -145,12 +145,10 @@ class Npz(Source):
         joints = self._bodies(_open_rows(file.path, array), clip)
         if not np.isfinite(joints).all():
             raise BadFileError(str(file), "not a number", "a coordinate that is no finite float32", "metres")
-        if (largest := float(np.abs(joints).max())) > LARGEST:
-            expected = f"metres, at most {LARGEST:g} from the origin; multiply millimetres by 0.001"
-            raise BadFileError(str(file), "wrong unit", f"a coordinate of {largest:.6g}", expected)
         exists = (joints != 0).any(axis=(0, 2, 3))  # (T,)
         if not exists.any():
             return []
+        check_metres(str(file), joints, "multiply millimetres by 0.001")
         joints = np.ascontiguousarray(joints[:, : len(exists) - int(exists[::-1].argmax())])
         alone = _equal_bits(*joints) if self.single_body == "copy" else not joints[1].any()
         known = Clip(f"{part}_{clip:06}", int(self.labels[part][clip]))

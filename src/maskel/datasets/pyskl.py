@@ -226,7 +226,7 @@ class Pyskl(Source):
             joints, counts = normalised(joints, image), {**counts, **guessed}
         else:
             joints = joints * self.scale
-            check_metres(str(file), joints)
+            check_metres(str(file), joints, "--scale 0.001 for millimetres")
         gaps = np.isnan(joints).any(-1)
         joints, missing = treated(joints, self.layout, self.missing)
         if self.scores and scores is not None:

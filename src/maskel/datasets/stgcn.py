@@ -212,11 +212,11 @@ class StGcn(Source):
             return []
         joints, scores = (values[..., :2], values[..., 2]) if self.scored else (values, None)
         joints = with_gaps(joints, scores) * (self.scale or (2 if self.flat else 1))
-        if not self.flat:
-            check_metres(str(file), joints)
         gaps = np.isnan(joints).any(-1)
         if gaps.all():
             return []
+        if not self.flat:
+            check_metres(str(file), joints, "--scale 0.001 for millimetres")
         joints, missing = treated(joints, self.layout, self.missing)
         if self.scores and scores is not None:
             joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
