@@ -56,6 +56,7 @@ def test_a_folder_is_one_benchmark(tmp_path: Path, data: str) -> None:
     folder = write(tmp_path / "NTU60_frame50" / "xsub", data)
     np.save(folder / "train_data_bone.npy", np.zeros(3))
     clips, summary = prepared(folder, tmp_path / "set")
+    assert summary.notes == {"arrays not read: train_data_bone.npy": 1}
     assert (clips.layout.name, clips.channels, clips.classes) == ("ntu25", ("x", "y", "z"), ACTIONS[:60])
     assert list(clips.benchmarks) == ["xsub"]
     assert clips.benchmarks["xsub"].train == (0, 1, 2, 3)
@@ -187,6 +188,14 @@ def test_names_that_repeat_become_numbers(tmp_path: Path) -> None:
     clips, summary = prepared(write(tmp_path / "xsub", **same), tmp_path / "set")
     assert [clip.name for clip in clips.clips[3:5]] == ["train_000003", "val_000000"]
     assert summary.notes == {"names that repeat, replaced by numbers": 4}
+
+
+def test_parts_have_other_names_too(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data")
+    for before, after in (("train", "training"), ("val", "Valid")):
+        rename(folder, before, after)
+    clips, _ = prepared(folder, tmp_path / "set")
+    assert [len(part) for part in (clips.benchmarks["val"].train, clips.benchmarks["val"].test)] == [4, 4]
 
 
 def test_millimetres_and_infinite_numbers_are_bad_clips(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, Layout, layout_n
 from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
 
 PARTS = ("train", "val", "test")
-PART = re.compile(r"(?:^|[_.-])(train|val|test)(?=[_.-]|$)", re.IGNORECASE)
+PART = re.compile(r"(?:^|[_.-])(?:(train)(?:ing)?|(e?val)(?:id|idation)?|(test)(?:ing)?)(?=[_.-]|$)", re.IGNORECASE)
 NO_JOINTS = re.compile(r"bone|motion|vel|accel|label|num_frame|index|stat|mean|std", re.IGNORECASE)
 """Arrays of the same folder that are not positions of joints."""
 CHANNELS: Mapping[str, int] = {"xy": 2, "xyz": 3, "xys": 3}
@@ -138,6 +138,10 @@ class StGcn(Source):
         facts = iter([clip_named(name, label) for name, label in zip(names, classes.labels, strict=True)])
         self.clip_facts = {part: tuple(next(facts) for _ in found.names) for part, found in self.parts.items()}
         notes = {"names that repeat, replaced by numbers": len(twice), "classes without a clip": classes.empty}
+        used = {found.data for found in self.parts.values()}
+        unread = [path.name for path in sorted(first.data.parent.glob("*.npy")) if path not in used]
+        unread = [name for name in unread if "num_frame" not in name]
+        notes[f"arrays not read: {', '.join(unread[:6])}"] = len(unread)
         self.found_notes = {what: number for what, number in notes.items() if number}
         if not self.benchmark and (match := BENCHMARK.search(first.data.resolve().parent.name)):
             self.benchmark = BENCHMARKS[match[1].lower()]
@@ -286,8 +290,9 @@ def _files(roots: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
 
 
 def _part(path: Path) -> str:
+    """Which part a file's name says it belongs to; empty if none."""
     match = PART.search(path.stem)
-    return match[1].lower() if match else ""
+    return next(part for part, spelled in zip(PARTS, match.groups(), strict=True) if spelled) if match else ""
 
 
 def _label_file(data: Path, part: str) -> Path:
@@ -307,9 +312,8 @@ def _read_part(data: Path, label: Path) -> _Part:
             raise BadFileError(
                 label, "wrong count", f"{count} {what}", f"{shape[0]}, as {data.name} of shape {shape} has"
             )
-    lengths = data.parent / f"{_part(data)}_num_frame.npy"
     frames: tuple[int, ...] = ()
-    if lengths.is_file():
+    for lengths in sorted(path for path in data.parent.glob("*num_frame*.npy") if _part(path) == _part(data)):
         counted = _mapped(lengths)
         if counted.shape != shape[:1] or not ((counted >= 0) & (counted <= shape[2])).all():
             raise BadFileError(
