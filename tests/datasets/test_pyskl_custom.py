@@ -277,6 +277,23 @@ def test_without_a_split_to_test_on_the_clips_are_for_pretraining(tmp_path: Path
     assert "pre-training" in summary.benchmarks["all"].note
 
 
+def test_lists_of_annotations_are_a_split_each(tmp_path: Path) -> None:
+    """As older versions of MMAction2 had it: ntu60_xsub_train.pkl and ntu60_xsub_val.pkl."""
+    clips = [annotation(at) for at in range(4)]
+    files = [tmp_path / "ntu60_xsub_train.pkl", tmp_path / "ntu60_xsub_val.pkl"]
+    for path, part in zip(files, (clips[:3], clips[3:]), strict=True):
+        path.write_bytes(pickle.dumps(part, 4))
+    prepare(Pyskl(), files, tmp_path / "o", workers=1, strict=True)
+    found = SkeletonSet.open(tmp_path / "o")
+    assert {name: (split.train, split.test) for name, split in found.benchmarks.items()} == {
+        "ntu60_xsub": ((0, 1, 2), (3,))
+    }
+    for number in range(4):
+        np.testing.assert_allclose(found.sequence(number).joints, right(number), atol=1e-6)
+    with pytest.raises(InputError, match=r"whole\.pkl has splits of its own"):
+        Pyskl().find([*files, write(tmp_path / "whole.pkl", clips)])
+
+
 def test_a_split_of_no_benchmark_and_a_name_twice(tmp_path: Path) -> None:
     split = {"train": ["v0", "v1"], "val": ["v2"], "holdout": ["v3"]}
     _, summary = prepared(write(tmp_path / "a.pkl", [annotation(at) for at in range(4)], split), tmp_path / "o")

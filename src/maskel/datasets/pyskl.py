@@ -61,7 +61,8 @@ class Pyskl(Source):
     Joints in 2D are in pixels; they become (x - w/2)/(w/2) and (y - h/2)/(h/2), as PYSKL normalises them, so that the
     image spans [-1, 1] and y points down. Joints in 3D are kept as they stand. Bodies of zeros behind the last real
     one are left out. Splits ``xsub_train`` and ``xsub_val`` become benchmark ``xsub``, ``train`` and ``val`` become
-    ``val``, ``train1`` and ``test1`` become ``split1``; without any split to test on there is ``all``.
+    ``val``, ``train1`` and ``test1`` become ``split1``; without any split to test on there is ``all``. Files
+    that are only a list of annotations, as of older versions of MMAction2, are a split each: ``xsub_train.pkl``, ….
 
     Args:
         layout: Joint layout; by default that of the number of joints (17 in 2D: coco17, 25 in 3D: ntu25, …).
@@ -106,25 +107,35 @@ class Pyskl(Source):
         self.may_miss_joints = missing == "zero"
         self.image: Image | None = None
         self.annotations: Sequence[Annotation] = ()
+        self.place: Mapping[RawFile, int] = {}
         self.labels: Sequence[int] = ()
         self.splits: Mapping[str, Sequence[str]] = {}
         self.pairs: Mapping[str, tuple[str, str]] = {}
         self.found_notes: Counts = {}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """The clips of the one file in ``roots``, in its order.
+        """The clips of the one file in ``roots``, in its order; or of several that are a list of annotations each.
 
         Raises:
-            InputError: If there is not exactly one file, labels may count from 0 or 1, or a benchmark has no clips.
+            InputError: If there is no file, several have splits, labels may count from 0 or 1, or a benchmark is empty.
             BadFileError: If it holds anything but such annotations and splits.
         """
-        if len(roots) != 1 or not roots[0].is_file():
+        if not roots or not all(root.is_file() for root in roots):
             raise InputError(f"found {', '.join(map(str, roots))}, expected one pickle of PYSKL or MMAction2")
         path = roots[0]
-        splits, self.annotations = _content(path, read_pickle(path))
-        files = [RawFile(path, _member(at)) for at in range(len(self.annotations))]
+        contents = {root: _content(root, read_pickle(root)) for root in roots}
+        splits, self.annotations = contents[path]
+        if len(contents) > 1:
+            if named := [root for root, (given, _) in contents.items() if given]:
+                raise InputError(f"{named[0]} has splits of its own; hand it over alone")
+            self.annotations = [clip for _, clips in contents.values() for clip in clips]
+            splits = {
+                root.stem: [str(clip.get("frame_dir")) for clip in clips] for root, (_, clips) in contents.items()
+            }
+        files = [RawFile(root, _member(at)) for root, (_, clips) in contents.items() for at in range(len(clips))]
+        self.place = {file: at for at, file in enumerate(files)}
         labels = [
-            label_of(str(file), one_number(path, clip.get("label")))
+            label_of(str(file), one_number(file.path, clip.get("label")))
             for file, clip in zip(files, self.annotations, strict=True)
         ]
         names = [name if isinstance(name := clip.get("frame_dir"), str) else "" for clip in self.annotations]
@@ -209,7 +220,7 @@ class Pyskl(Source):
         Raises:
             BadFileError: If the annotation is not what it should be.
         """
-        at = _number(file)
+        at = self.place[file]
         annotation, (clip,) = self.annotations[at], self.clips(file)
         joints, scores, counts = self._joints(file, annotation)
         exists = body_exists(joints)
@@ -236,7 +247,7 @@ class Pyskl(Source):
 
     def clips(self, file: RawFile) -> list[Clip]:
         """What an annotation says of its clip."""
-        at = _number(file)
+        at = self.place[file]
         name = self.annotations[at].get("frame_dir")
         if not isinstance(name, str) or len(name.splitlines()) != 1:
             raise BadFileError(str(file), "bad name", f"frame_dir {str(name)[:40]!r}", "a name of one line")
@@ -346,10 +357,6 @@ def _split_names(benchmark: str) -> tuple[str, str]:
 
 def _member(at: int) -> str:
     return f"annotations[{at}]"
-
-
-def _number(file: RawFile) -> int:
-    return int(file.member.partition("[")[2].rstrip("]"))
 
 
 def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[Annotation]]:
