@@ -13,6 +13,7 @@ import io
 import json
 import mmap
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -44,6 +45,7 @@ from maskel.datasets.nw_ucla import NwUcla
 from maskel.datasets.pku_mmd import PKU1
 from maskel.datasets.pyskl import Pyskl
 from maskel.datasets.reading import read_all
+from maskel.datasets.stgcn import StGcn
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.synthetic import synthesize
 from maskel.errors import BadFileError, InputError
@@ -162,6 +164,20 @@ def an_export(name: str, export: Callable[[Path, Path], Path]) -> Callable[[Path
     return lambda folder: export(tiny.write_set(folder / "set", train=4, test=2), folder / name)
 
 
+def stgcn_arrays(name: str) -> Callable[[Path], Path]:
+    """ST-GCN's arrays of two clips and their labels; ``name`` is the file to change."""
+
+    def make(folder: Path) -> Path:
+        folder = folder / "xsub"
+        for side in ("train", "val"):
+            clips = np.stack([own.motion(frames=6, joints=25, seed=seed).transpose(2, 0, 1) for seed in range(2)])
+            own.write_array(folder / f"{side}_data_joint.npy", (clips[..., np.newaxis] - 0.5).astype("f4"))
+            own.write(folder / f"{side}_label.pkl", pickle.dumps(([f"{side}0", f"{side}1"], np.array([0, 1])), 2))
+        return folder / name
+
+    return make
+
+
 def an_own_recording(name: str, content: object) -> Callable[[Path], Path]:
     return lambda folder: own.write(folder / "wave" / name, content)
 
@@ -252,6 +268,8 @@ FORMATS: dict[str, Format] = {
     "pku_split": Format(a_pku_recording("split/cross-subject.txt"), use_pku),
     "npz": Format(an_export("xsub.npz", export_npz), lambda file: use_source(Npz(), file)),
     "pyskl": Format(an_export("clips.pkl", export_pyskl), lambda file: use_source(Pyskl(), file)),
+    "stgcn_data": Format(stgcn_arrays("train_data_joint.npy"), lambda file: use_source(StGcn(), file.parent)),
+    "stgcn_labels": Format(stgcn_arrays("val_label.pkl"), lambda file: use_source(StGcn(), file.parent)),
     "folder_npy": Format(lambda folder: own.write_array(folder / "wave" / "a.npy", BODY), use_folder("coco17")),
     "folder_csv": Format(an_own_recording("a.csv", CSV), use_folder("coco17")),
     "folder_tracks": Format(an_own_recording("a.csv", TRACKS), use_folder("coco17")),

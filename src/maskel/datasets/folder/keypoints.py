@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskel.datasets.folder.arrays import ArrayChannels, parse_nested, to_pose
+from maskel.datasets.folder.arrays import ArrayChannels, array_pose, parse_nested
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.landmarks import WORLD_OR_IMAGE, read_landmarks
 from maskel.datasets.folder.numbering import frame_numbers
@@ -124,7 +124,13 @@ def read_frames(
 
 
 def read_keypoints(
-    path: Path, layout: Layout, channels: ArrayChannels = "auto", in_image: bool = False, max_gap: int = MAX_GAP
+    path: Path,
+    layout: Layout,
+    channels: ArrayChannels = "auto",
+    in_image: bool = False,
+    max_gap: int = MAX_GAP,
+    axes: str = "",
+    settled: Sequence[str] = (),
 ) -> Pose:
     """The bodies of a JSON file of any of the forms above, or of an array (``joints``, or the file itself).
 
@@ -134,6 +140,8 @@ def read_keypoints(
         channels: What the last axis of an array holds.
         in_image: Take positions in the image, not those in the world, if there are both.
         max_gap: Longest absence, in frames, after which a body is continued.
+        axes: Order of an array's axes, as the user states it.
+        settled: The orders that other arrays of the set decided.
 
     Raises:
         BadFileError: If it is of no known form, or its joints are not those of the layout.
@@ -157,7 +165,7 @@ def read_keypoints(
     if all(isinstance(entry, str) for entry in document):
         document = [parse_json(entry.encode(), path) for entry in document]  # Results.to_json() gives text
     if _is_array(document):
-        return to_pose(path, parse_nested(path, document), layout, channels)
+        return array_pose(path, parse_nested(path, document), layout, channels, axes, settled)
     first = next((entry for entry in document if entry), None)
     if is_person(first):
         frames = _coco_frames(path, {"annotations": document}, wanted)

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from maskel.conversion import trunk_middle
 from maskel.datasets.counts import EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES, Counts
-from maskel.datasets.folder.arrays import ArrayChannels, read_npy, read_npz, to_pose
+from maskel.datasets.folder.arrays import ArrayChannels, array_pose, read_npy, read_npz
 from maskel.datasets.folder.gaps import body_exists, fill_gaps, resample_frames
 from maskel.datasets.folder.keypoints import read_frames, read_keypoints
 from maskel.datasets.folder.missing import missing_joints
@@ -29,7 +29,10 @@ NO_SCORES = "clips whose scores are all zero, not used"
 
 @dataclass(frozen=True)
 class Preparation:
-    """The options of `Folder` that say how joints are made; they are documented there."""
+    """The options of `Folder` that say how joints are made; they are documented there.
+
+    ``settled`` are the orders of axes that the set's arrays decided together (`settled_axes`), where ``axes`` is empty.
+    """
 
     layout: Layout
     channels: ArrayChannels
@@ -44,6 +47,8 @@ class Preparation:
     centre: bool | None
     max_gap: int
     actor: str
+    axes: str = ""
+    settled: tuple[str, ...] = ()
 
     def read(self, path: Path) -> Pose:
         """What a file, or a folder that is one clip, holds.
@@ -57,10 +62,11 @@ class Preparation:
         elif ending == ".csv":
             pose = read_csv(path, self.layout, self.channels)
         elif ending == ".json":
-            pose = read_keypoints(path, self.layout, self.channels, bool(self.image_size), self.max_gap)
+            orders = self.axes, self.settled
+            pose = read_keypoints(path, self.layout, self.channels, bool(self.image_size), self.max_gap, *orders)
         else:
             array = read_npy(path) if ending == ".npy" else read_npz(path)
-            pose = to_pose(path, array, self.layout, self.channels)
+            pose = array_pose(path, array, self.layout, self.channels, self.axes, self.settled)
         if pose.scores is None and (self.scores or self.min_score > 0):
             raise BadFileError(path, "wrong count", "no scores", "scores, as --scores and --min-score need them")
         return pose

@@ -10,7 +10,8 @@ import numpy as np
 
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.folder.arrays import ArrayChannels
+from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
+from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.keypoints import frame_folders
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of
@@ -46,6 +47,8 @@ class Folder(Source):
         seed: Of the draw of the folds, 0 or more.
         test_list: Benchmark ``listed``: test on the clips that this file names, one a line, train on the others.
         channels: What the last axis of an array, or of a table without heading, holds; s is the score.
+        axes: Order of an array's axes, from bodies M, frames T, joints V, numbers C: ``CTVM``; ``TMVC/VTC`` where those
+            of arrays with bodies and without differ. By default it is found.
         scores: Keep the detector's scores as a channel of the set.
         min_score: A joint of a lower score is missing.
         missing: Missing joints (0, NaN, (-1, -1), score 0 or low) are interpolated in time, or stay zero.
@@ -86,6 +89,7 @@ class Folder(Source):
         centre: bool | None = None,
         max_gap: int = MAX_GAP,
         actor: str = "longest",
+        axes: str = "",
     ) -> None:
         if max_gap < 0 or not actor:
             raise InputError("folder: expected --max-gap of 0 frames or more, and --actor with a name")
@@ -95,6 +99,7 @@ class Folder(Source):
             raise InputError("folder: expected fps, source_fps and scale above 0")
         if len(image_size) not in (0, 2) or any(not 0 < side < 100_000 for side in image_size):
             raise InputError("folder: expected --image-size WIDTH HEIGHT in pixels")
+        orders = tuple(parse_axes(order) for order in axes.split("/")) if axes else ()
         self.layout = layout_named(layout)
         self.labels = labels
         self.test_subjects = tuple(test_subjects)
@@ -115,6 +120,8 @@ class Folder(Source):
             centre,
             max_gap,
             actor,
+            orders[0] if len(orders) == 1 else "",
+            orders if len(orders) > 1 else (),
         )
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, tuple[Facts, ...]] = {}
@@ -165,6 +172,10 @@ class Folder(Source):
             )
             for name, test in self._tests.items()
         }
+        if not (self.preparation.axes or self.preparation.settled):
+            arrays = [path for path in self._facts if path.suffix.lower() == ".npy"]
+            found = settled_axes(arrays, self.layout, self.preparation.channels)
+            self.preparation = replace(self.preparation, settled=found)
         self.channels = self._find_channels()
         return list(dict.fromkeys(files))
 
@@ -252,6 +263,8 @@ class Folder(Source):
     def recorded(self) -> dict[str, object]:
         """The options as given; `channels` are those of arrays."""
         how = {field.name: getattr(self.preparation, field.name) for field in fields(self.preparation)}
+        how["axes"] = how["axes"] or "/".join(how.pop("settled"))  # what the arrays decided holds for new ones too
+        how.pop("settled", None)
         return super().recorded() | how | {"layout": self.layout.name}
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
