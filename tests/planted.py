@@ -23,6 +23,9 @@ def moving(number: int, bodies: int = 1, frames: int = FRAMES, coordinates: int 
     """Rigid bodies that sway together, a few centimetres a frame."""
     draws = np.random.default_rng((11, number))
     body = draws.normal(size=(len(NTU25), coordinates)) * 0.3
+    body[:, 1] = draws.uniform(-0.6, 0.6, len(NTU25))
+    body[NTU25.head, 1], body[NTU25.feet, 1] = 0.8, -0.8
+    body[:, 1] *= 1 if coordinates == 3 else -1  # images count y downwards
     way = np.sin(0.2 * np.arange(frames) + draws.uniform(0, 6))[:, None, None] * draws.uniform(0.1, 0.2, coordinates)
     apart = np.arange(bodies)[:, None, None, None] * 0.45 * np.eye(coordinates)[0]
     return (body + way + apart).astype(np.float32)

@@ -13,7 +13,7 @@ from maskel.methods.masked import MaskedMethod
 from maskel.pictures.charts import token_map
 from maskel.pictures.figures import row_names
 from maskel.pictures.markup import Markup, element, join, paragraph, table
-from maskel.pictures.reconstructions import choose_clips, first_body, mask_draws
+from maskel.pictures.reconstructions import choose_clips, class_name, first_body, mask_draws
 from maskel.pictures.runs import Run, open_pretrained
 
 _AT_ONCE = 50  # masks drawn together; bounds the memory
@@ -146,7 +146,7 @@ def masks_of_runs(runs: Sequence[Run], clips: int) -> Markup:
             parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
             continue
         position = int(choose_clips(data, run.about("benchmark"), 1)[0])
-        clip = f"{data.clips[position].name}, class {data.classes[data.labels[position]]}"
+        clip = f"{data.clips[position].name}, class {class_name(data, position)}"
         name = f"{run.config['method']} ({run.name})"
         one = count_hidden(name, method, data, position, _OF_A_REPORT, 0)
         found.setdefault((clip, *run.asked), []).append(one)
