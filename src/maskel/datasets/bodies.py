@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from maskel.datasets.store import SkeletonSet
-from maskel.layouts import layout_named
+from maskel.layouts import Layout, layout_named
 
 SMALLEST_METRES, LARGEST_METRES = 0.3, 3.0
 """Sizes between which a body in metres lies."""
@@ -19,34 +19,35 @@ _CLIPS, _FRAMES = 256, 16  # of a sample: evenly over the set, and evenly over e
 _AXES = "xyz"
 
 
-def missing_joints(joints: Float32[np.ndarray, "r v c"], data: SkeletonSet) -> Bool[np.ndarray, "r v"] | None:
-    """Which joints of bodies that exist are missing, all zero; None where no joint can be.
+def columns_of(joints: Float32[np.ndarray, "r v c"]) -> Float32[np.ndarray, "c v r"]:
+    """The joints with the longest axis last, in which sums and differences are many times faster."""
+    return np.ascontiguousarray(joints.transpose(2, 1, 0))
+
+
+def missing_joints(columns: Float32[np.ndarray, "c v r"], data: SkeletonSet) -> Bool[np.ndarray, "v r"] | None:
+    """Which joints of bodies that exist are missing, all zero; None where no joint is.
 
     In 3D a joint at zero may be the origin, unless the set was prepared with missing joints left at zero.
     """
     if data.coordinates == 3 and data.options.get("missing") != "zero":
         return None
-    missing: Bool[np.ndarray, "r v"] = np.logical_not(joints.any(axis=2))
+    missing: Bool[np.ndarray, "v r"] = np.logical_not(columns.any(axis=0))
     return missing if missing.any() else None
 
 
-def body_sizes(
-    joints: Float32[np.ndarray, "r v c"], missing: Bool[np.ndarray, "r v"] | None = None
-) -> Float32[np.ndarray, " r"]:
-    """The diagonal of each body's bounding box, over the joints that are not missing."""
-    return np.sqrt(np.square(body_extents(joints, missing)).sum(axis=0))
-
-
 def body_extents(
-    joints: Float32[np.ndarray, "r v c"], missing: Bool[np.ndarray, "r v"] | None = None
+    columns: Float32[np.ndarray, "c v r"], missing: Bool[np.ndarray, "v r"] | None = None
 ) -> Float32[np.ndarray, "c r"]:
     """How far each body reaches along each axis, over the joints that are not missing."""
-    columns = np.ascontiguousarray(joints.transpose(2, 1, 0))  # the long axis last: many times faster
     if missing is None:
         return columns.max(axis=1) - columns.min(axis=1)
-    hidden = np.broadcast_to(missing.T, columns.shape)
-    high, low = np.where(hidden, -np.inf, columns).max(axis=1), np.where(hidden, np.inf, columns).min(axis=1)
-    return np.where(hidden.all(axis=1), 0, high - low).astype(np.float32)
+    high, low = (np.where(missing, far, columns) for far in (np.float32(-np.inf), np.float32(np.inf)))
+    return np.where(missing.all(axis=0), np.float32(0), high.max(axis=1) - low.min(axis=1))
+
+
+def body_sizes(extents: Float32[np.ndarray, "c r"]) -> Float32[np.ndarray, " r"]:
+    """The diagonal of each body's bounding box."""
+    return np.sqrt(np.square(extents).sum(axis=0))
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class Sample:
     """Some body-frames of a set, evenly over its clips, all of them finite.
 
     Args:
-        joints: (R, V, C) coordinates.
-        missing: (R, V) which joints are missing; None where none can be.
+        columns: (C, V, R) coordinates.
+        missing: (V, R) which joints are missing; None where none are.
     """
 
-    joints: Float32[np.ndarray, "r v c"]
-    missing: Bool[np.ndarray, "r v"] | None
+    columns: Float32[np.ndarray, "c v r"]
+    missing: Bool[np.ndarray, "v r"] | None
 
     @classmethod
     def of(cls, data: SkeletonSet) -> "Sample":
@@ -70,14 +71,15 @@ class Sample:
             joints = data.body_frames(clip, clip + 1).joints
             parts.append(joints[np.unique(np.linspace(0, len(joints) - 1, _FRAMES).astype(np.int64))])
         joints = np.concatenate(parts)
-        joints = joints[np.isfinite(joints).all(axis=(1, 2))]
-        return cls(joints, missing_joints(joints, data))
+        columns = columns_of(joints[np.isfinite(joints).all(axis=(1, 2))])
+        return cls(columns, missing_joints(columns, data))
 
 
 def usual_size(sample: Sample) -> float:
     """The median size of a body, in the set's unit; 0 if no body is whole."""
     with np.errstate(over="ignore"):  # damaged coordinates are another check's
-        return float(np.median(body_sizes(sample.joints, sample.missing))) if len(sample.joints) else 0.0
+        sizes = body_sizes(body_extents(sample.columns, sample.missing))
+    return float(np.median(sizes)) if len(sizes) else 0.0
 
 
 @dataclass(frozen=True)
@@ -156,29 +158,24 @@ def _rule(data: SkeletonSet) -> tuple[int, int, str] | None:
 
 
 def head_over_feet(
-    joints: Float32[np.ndarray, "r v c"], missing: Bool[np.ndarray, "r v"] | None, data: SkeletonSet
-) -> Float[np.ndarray, "r c"]:
+    columns: Float32[np.ndarray, "c v r"], missing: Bool[np.ndarray, "v r"] | None, layout: Layout
+) -> Float32[np.ndarray, "c r"]:
     """From the middle of each body's feet to the middle of its head; not a number where all of either are missing."""
     middles = []
-    for part in (data.layout.head, data.layout.feet):
-        points = joints[:, part]
-        if not part:
-            middles.append(np.full((len(joints), joints.shape[2]), np.nan, np.float32))
-        elif missing is None:
-            middles.append(points.mean(axis=1))
-        else:
-            seen = ~missing[:, part]
-            with np.errstate(invalid="ignore"):
-                middles.append(np.einsum("rvc,rv->rc", points, seen) / seen.sum(axis=1)[:, np.newaxis])
+    for part in (layout.head, layout.feet):
+        points = columns[:, list(part)]
+        seen = np.ones(points.shape[1:], dtype=bool) if missing is None else ~missing[list(part)]
+        with np.errstate(invalid="ignore"):
+            middles.append(points.sum(axis=1, where=seen) / seen.sum(axis=0, dtype=np.float32))
     return middles[0] - middles[1]
 
 
 def _pointing(sample: Sample, data: SkeletonSet) -> dict[tuple[int, int], float]:
     """For each direction the share of bodies whose head is, seen from the feet, that way more than any other."""
-    along = head_over_feet(sample.joints, sample.missing, data)
-    along = along[np.isfinite(along).all(axis=1) & along.any(axis=1)]
-    if not len(along):
+    along = head_over_feet(sample.columns, sample.missing, data.layout)
+    along = along[:, np.isfinite(along).all(axis=0) & along.any(axis=0)]
+    if not along.size:
         return {}
-    axes = np.abs(along).argmax(axis=1)
-    signs = np.sign(along[np.arange(len(along)), axes])
+    axes = np.abs(along).argmax(axis=0)
+    signs = np.sign(np.take_along_axis(along, axes[np.newaxis], axis=0)[0])
     return {(axis, sign): float(((axes == axis) & (signs == sign)).mean()) for axis in range(3) for sign in (1, -1)}

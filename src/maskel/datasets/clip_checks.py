@@ -6,6 +6,7 @@ the place of the metre, in every frame anew, so that who walks towards a camera 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
@@ -16,6 +17,8 @@ from maskel.datasets.bodies import (
     Sample,
     Up,
     body_extents,
+    body_sizes,
+    columns_of,
     head_over_feet,
     missing_joints,
     upward,
@@ -90,7 +93,8 @@ class Seen:
         data: The set.
         rows: All bodies of the clips in all frames in which they exist.
         bearings: Of the set.
-        missing: (R, V) which joints are missing; None where none are.
+        columns: (C, V, R) their coordinates, the longest axis last.
+        missing: (V, R) which joints are missing; None where none are.
         extents: (C, R) how far each body reaches along each axis.
         sizes: (R,) the size of each body, in the set's unit.
     """
@@ -98,7 +102,8 @@ class Seen:
     data: SkeletonSet
     rows: BodyFrames
     bearings: Bearings
-    missing: Bool[np.ndarray, "r v"] | None
+    columns: Float32[np.ndarray, "c v r"]
+    missing: Bool[np.ndarray, "v r"] | None
     extents: Float32[np.ndarray, "c r"]
     sizes: Float32[np.ndarray, " r"]
 
@@ -106,16 +111,17 @@ class Seen:
     def of(cls, data: SkeletonSet, start: int, stop: int, bearings: Bearings) -> "Seen":
         """The clips from position ``start`` to before ``stop``."""
         rows = data.body_frames(start, stop)
-        missing = missing_joints(rows.joints, data)
-        extents = body_extents(rows.joints, missing)
-        return cls(data, rows, bearings, missing, extents, np.sqrt(np.square(extents).sum(axis=0)))
+        columns = columns_of(rows.joints)
+        missing = missing_joints(columns, data)
+        extents = body_extents(columns, missing)
+        return cls(data, rows, bearings, columns, missing, extents, body_sizes(extents))
 
-    def units(self, *rows: Int64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """What counts as 1 in a comparison of bodies: a metre, or the larger body's size."""
+    @cached_property
+    def units(self) -> Float32[np.ndarray, " r"]:
+        """What counts as 1 in each body: a metre, or its size."""
         if self.bearings.metric:
-            return np.ones(len(rows[0]), dtype=np.float32)
-        sizes: Float[np.ndarray, " n"] = np.max([self.sizes[some] for some in rows], axis=0)
-        return np.where(sizes > 0, sizes, np.inf)
+            return np.ones_like(self.sizes)
+        return np.where(self.sizes > 0, self.sizes, np.float32(np.inf))
 
     @property
     def unit(self) -> str:
@@ -135,9 +141,8 @@ def _follows(rows: BodyFrames) -> Bool[np.ndarray, " p"]:
     return same & (np.diff(rows.frame) == 1)
 
 
-def _norm(vectors: Float32[np.ndarray, "r v c"]) -> Float32[np.ndarray, "r v"]:
-    """Lengths; much faster than ``np.linalg.norm`` over so short an axis."""
-    return np.sqrt(np.einsum("rvc,rvc->rv", vectors, vectors))
+def _lengths(vectors: Float32[np.ndarray, "c v r"]) -> Float32[np.ndarray, "v r"]:
+    return np.sqrt(np.square(vectors).sum(axis=0))
 
 
 def _worst_of_each_clip(
@@ -219,15 +224,15 @@ def _frozen(seen: Seen) -> list[Fault]:
 
 
 def _jumps(seen: Seen) -> list[Fault]:
-    rows, places = seen.rows, np.arange(len(seen.rows.clip))
-    moved = _norm(np.diff(rows.joints, axis=0))  # (R - 1, V)
+    rows = seen.rows
+    moved = _lengths(np.diff(seen.columns, axis=2))  # (V, R - 1)
     if seen.missing is not None:
-        moved[seen.missing[1:] | seen.missing[:-1]] = 0
-    farthest = moved.max(axis=1, initial=0.0) / seen.units(places[1:], places[:-1])
+        moved[seen.missing[:, 1:] | seen.missing[:, :-1]] = 0
+    farthest = moved.max(axis=0) / np.maximum(seen.units[1:], seen.units[:-1])
     before = np.flatnonzero(_follows(rows) & (farthest > limit(JUMP_METRES, JUMP_SIZES, seen)))
 
     def about(at: int) -> str:
-        joint = seen.data.layout.joints[int(moved[before[at]].argmax())]
+        joint = seen.data.layout.joints[int(moved[:, before[at]].argmax())]
         return f"{joint} moves {farthest[before[at]]:.2f} {seen.unit} in one frame"
 
     return _worst_of_each_clip(rows, before + 1, farthest[before], about)
@@ -238,14 +243,13 @@ def _bones(seen: Seen) -> list[Fault]:
     if not layout.edges:
         return []
     parents, joints = np.array(layout.edges).T
-    units = seen.units(np.arange(len(rows.clip)))
-    lengths = (_norm(rows.joints[:, joints] - rows.joints[:, parents]) / units[:, np.newaxis]).T  # (bones, R)
+    lengths = _lengths(seen.columns[:, joints] - seen.columns[:, parents]) / seen.units  # (bones, R)
     changes = (np.diff(rows.clip) != 0) | (np.diff(rows.body) != 0)
     starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
     counts = np.diff(starts, append=len(rows.clip))
     known = np.broadcast_to(counts, (len(lengths), len(counts)))  # (bones, bodies)
     if seen.missing is not None:
-        unknown = (seen.missing[:, joints] | seen.missing[:, parents]).T
+        unknown = seen.missing[joints] | seen.missing[parents]
         lengths[unknown] = np.nan  # sorted behind all numbers
         known = known - np.add.reduceat(unknown, starts, axis=1, dtype=np.int64)
     ordered = _sorted_in_runs(lengths, counts)
@@ -297,7 +301,7 @@ def _swaps(seen: Seen) -> list[Fault]:
             break
         pairs = np.flatnonzero(together & follows[one] & follows[other])
         one, other = one[pairs], other[pairs]
-        units = seen.units(one, other)
+        units = np.maximum(seen.units[one], seen.units[other])
         kept = (_apart(seen, one, one + 1) + _apart(seen, other, other + 1)) / (2 * units)
         swapped = (_apart(seen, one, other + 1) + _apart(seen, other, one + 1)) / (2 * units)
         bad = np.flatnonzero((kept > limit(SWAP_METRES, SWAP_SIZES, seen)) & (kept > SWAP_RATIO * swapped))
@@ -313,11 +317,11 @@ def _swaps(seen: Seen) -> list[Fault]:
 
 def _apart(seen: Seen, one: Int64[np.ndarray, " n"], other: Int64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Mean joint distance of rows, over the joints that both have; 0 where there are none."""
-    distances = _norm(seen.rows.joints[one] - seen.rows.joints[other])
+    distances = _lengths(seen.columns[:, :, one] - seen.columns[:, :, other])
     if seen.missing is None:
-        return distances.mean(axis=1)
-    both = ~(seen.missing[one] | seen.missing[other])
-    return (distances * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1)
+        return distances.mean(axis=0)
+    both = ~(seen.missing[:, one] | seen.missing[:, other])
+    return (distances * both).sum(axis=0) / np.maximum(both.sum(axis=0), 1)
 
 
 def _in_most_frames(
@@ -371,7 +375,7 @@ def _flat(seen: Seen) -> list[Fault]:
 
 def _upside_down(seen: Seen) -> list[Fault]:
     up = seen.bearings.up
-    above = up.sign * head_over_feet(seen.rows.joints, seen.missing, seen.data)[:, up.axis]
+    above = up.sign * head_over_feet(seen.columns[[up.axis]], seen.missing, seen.data.layout)[0]
     below = -above / np.where(seen.sizes > 0, seen.sizes, np.inf)
     return _in_most_frames(
         seen, below > HEAD_DOWN, below, lambda row: f"the head is {below[row]:.2f} body sizes below the feet"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float32
 
-from maskel.datasets.bodies import body_sizes
+from maskel.datasets.bodies import body_extents, body_sizes, columns_of
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, summarise
 from maskel.datasets.clip_checks import JUMP_METRES, JUMP_SIZES, Bearings
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents
@@ -141,7 +141,8 @@ def _panel(
             continue
         if other != body:
             marks.append(bones(view.place(now[other], now[other]), data.layout))
-        far = JUMP_METRES if metric else JUMP_SIZES * float(body_sizes(joints[other, [frame, max(frame - 1, 0)]]).max())
+        two = columns_of(np.stack((now[other], before[other])))
+        far = JUMP_METRES if metric else JUMP_SIZES * float(body_sizes(body_extents(two)).max())
         moved = np.linalg.norm(now[other] - before[other], axis=1) > far
         if moved.any() and before[other].any():
             start, end = (view.place(points[other][moved], points[other]) for points in (before, now))
