@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class Planted:
     joints: list[NDArray[np.float32]] = field(init=False)
     labels: list[int] = field(init=False)
     subjects: list[str] = field(init=False)
+    counts: dict[int, dict[str, int]] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     train: tuple[int, ...] = tuple(range(6))
     test: tuple[int, ...] = tuple(range(6, 10))
 
@@ -48,10 +51,10 @@ class Planted:
         self.subjects = [str(n // 2) for n in range(10)]
 
     def write(self, out: Path, classes: tuple[str, ...] = CLASSES, benchmark: str = "xsub") -> SkeletonSet:
-        with SetWriter(out, NTU25, classes, "generated", {}, ("x", "y", "z")[: self.coordinates]) as writer:
+        with SetWriter(out, NTU25, classes, "generated", self.options, ("x", "y", "z")[: self.coordinates]) as writer:
             for number, joints in enumerate(self.joints):
                 clip = Clip(f"clip{number}", self.labels[number], subject=self.subjects[number])
-                writer.add(SkeletonSequence(clip, joints, NTU25))
+                writer.add(SkeletonSequence(clip, joints, NTU25, self.counts.get(number, {})))
             writer.finish({benchmark: Split(self.train, self.test)})
         return SkeletonSet.open(out)
 

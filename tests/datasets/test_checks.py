@@ -7,7 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maskel.datasets import checks, duplicates
-from maskel.datasets.checks import CHECKS, Finding, count_repeats, examine, summarise
+from maskel.datasets.checks import Finding, count_repeats, examine, summarise
+from maskel.datasets.contents import count_contents
+from maskel.datasets.counts import BODIES, BODY_FRAMES, EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS
 from maskel.datasets.duplicates import NEAR_METRES
 from maskel.datasets.store import SkeletonSet
 from maskel.layouts import NTU25
@@ -29,13 +31,13 @@ def jump(clips: Planted) -> None:
 
 
 def jump_of_one_joint(clips: Planted) -> None:
-    clips.joints[3][0, -1, HEAD, 2] += 0.7  # too short for the percentiles of its bone
+    clips.joints[3][0, -1, HEAD, 0] += 0.9  # too short for the percentiles of its bone
 
 
 def bone(clips: Planted) -> None:
     body = clips.joints[4][0]
-    body[:, HEAD] = body[:, NTU25.parents[HEAD]] + np.float32([0.4, 0, 0])
-    body[12:, HEAD, 0] += 0.4
+    body[:, HEAD] = body[:, NTU25.parents[HEAD]] + np.float32([0.4, 0, 0][: clips.coordinates])
+    body[12:, HEAD, 0] += 0.4 if clips.coordinates == 3 else 0.5
     body[12, HEAD, 0] += 0.01
 
 
@@ -61,12 +63,12 @@ def absent_at_the_end(clips: Planted) -> None:
 
 
 def short(clips: Planted) -> None:
-    clips.joints[1] = moving(1, frames=FRAMES // 4)
+    clips.joints[1] = moving(1, frames=FRAMES // 4, coordinates=clips.coordinates)
 
 
 def single_frame(clips: Planted) -> None:
-    clips.joints = [moving(n, frames=2) for n in range(10)]
-    clips.joints[1] = moving(1, frames=1)
+    clips.joints = [moving(n, frames=2, coordinates=clips.coordinates) for n in range(10)]
+    clips.joints[1] = moving(1, frames=1, coordinates=clips.coordinates)
 
 
 PLANTED: list[tuple[Plant, str, str, int | None, int | None]] = [
@@ -124,8 +126,8 @@ def still(frames: int = 24) -> np.ndarray:
     return (body + walk).astype(np.float32)[None]
 
 
-def only(joints: np.ndarray, check: str, tmp_path: Path) -> int:
-    clips = Planted()
+def only(joints: np.ndarray, check: str, tmp_path: Path, coordinates: int = 3) -> int:
+    clips = Planted(coordinates)
     clips.joints[0] = joints
     data = clips.write(tmp_path / "set")
     return found(data)[check].clips
@@ -288,18 +290,178 @@ def test_clips_are_told_apart_by_more_than_their_coordinates(tmp_path: Path) -> 
     assert (near.clip, near.other, near.value) == (3, 0, 0.0)
 
 
-def test_metres_are_not_asked_of_other_coordinates(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scale", [0.2, 1.0])
+@pytest.mark.parametrize(
+    ("plant", "check", "clip", "body", "frame"), PLANTED, ids=[case[0].__name__ for case in PLANTED]
+)
+def test_a_planted_fault_is_found_in_2d_at_any_scale(
+    plant: Plant, check: str, clip: str, body: int | None, frame: int | None, scale: float, tmp_path: Path
+) -> None:
+    clips = Planted(coordinates=2)
+    plant(clips)
+    clips.joints = [joints * np.float32(scale) for joints in clips.joints]
+    findings = with_faults(clips.write(tmp_path / "set"))
+    assert list(findings) == [check]
+    (fault,) = findings[check].faults
+    assert (f"clip{fault.clip}", fault.body, fault.frame) == (clip, body, frame)
+    if check in ("jumps", "bones", "swaps"):
+        assert findings[check].unit == "body sizes"
+        assert "of the body's size" in findings[check].threshold or "of their size" in findings[check].threshold
+        assert "body sizes" in fault.about
+
+
+def square(frames: int = 24) -> np.ndarray:
+    """A body in 2D whose joints are corners of a 3 by 4 rectangle, so that its size is 5, or lie inside it."""
+    body = np.random.default_rng(0).integers(2, 9, size=(len(NTU25), 2)).astype(np.float32) / 4
+    body[0], body[1] = (0.25, 0.25), (3.25, 4.25)
+    body[list(NTU25.head), 1], body[list(NTU25.feet), 1] = 0.5, 4.0
+    return np.repeat(body[None, None], frames, axis=1) + np.arange(frames, dtype=np.float32)[:, None, None] / 1024
+
+
+@pytest.mark.parametrize(("step", "clips"), [(1.4, 0), (1.6, 1)])
+def test_a_jump_in_2d_is_more_than_three_tenths_of_the_body(step: float, clips: int, tmp_path: Path) -> None:
+    joints = square()
+    joints[0, 10:] += np.float32([step, 0])
+    assert only(joints, "jumps", tmp_path, coordinates=2) == clips
+
+
+@pytest.mark.parametrize(("change", "clips"), [(0.9, 0), (1.1, 1)])
+def test_a_bone_in_2d_changes_by_more_than_a_fifth_of_the_body(change: float, clips: int, tmp_path: Path) -> None:
+    joints = square(40)
+    joints[0, :, HEAD] = joints[0, :, NTU25.parents[HEAD]] + np.float32([0.5, 0])
+    joints[0, 30:, HEAD, 0] += np.float32(change)
+    assert only(joints, "bones", tmp_path, coordinates=2) == clips
+
+
+def test_who_comes_nearer_to_a_camera_neither_jumps_nor_grows(tmp_path: Path) -> None:
     planted = Planted(coordinates=2)
-    planted.joints[9] = planted.joints[0]
-    planted.joints[3] = planted.joints[3] * np.float32(100)
-    data = planted.write(tmp_path / "set")
-    findings = found(data)
-    metric = {name for name, check in CHECKS.items() if check.metric}
-    assert metric == {"near_duplicates", "jumps", "bones", "swaps"}
-    for name in metric:
-        assert not findings[name].faults
-        assert findings[name].note == "left out: it needs 3D joints in metres, and the set has 2 coordinates"
-    assert {name for name in findings if findings[name].faults} == {"leaks", "duplicates"}
+    planted.joints[3] = (
+        planted.joints[3] * np.linspace(0.5, 2, planted.joints[3].shape[1], dtype=np.float32)[:, None, None]
+    )
+    assert with_faults(planted.write(tmp_path / "set")) == {}
+
+
+@pytest.mark.parametrize("coordinates", [2, 3])
+def test_missing_joints_are_no_jump_and_no_bone(coordinates: int, tmp_path: Path) -> None:
+    planted = Planted(coordinates, options={"missing": "zero"})
+    joints = planted.joints[TWO_BODIES] + np.float32(1)
+    joints[:, 5:12, [HEAD, 9]] = 0
+    joints[0, 15, np.arange(len(NTU25)) != 7] = 0  # one joint is known
+    joints[:, :, 21] = 0
+    planted.joints[TWO_BODIES] = joints
+    assert with_faults(planted.write(tmp_path / "set")) == {}
+
+
+def test_near_duplicates_in_2d_are_near_by_the_size_of_bodies(tmp_path: Path) -> None:
+    for number, (share, clips) in enumerate(((0.0004, 1), (0.0006, 0))):
+        planted = Planted(coordinates=2)
+        planted.joints = [joints * np.float32(0.1) for joints in planted.joints]
+        data = planted.write(tmp_path / f"one{number}")
+        size = count_contents(data).usual_size
+        noise = np.random.default_rng(1).normal(size=planted.joints[0].shape)
+        noise -= noise.mean(axis=(0, 1, 2))
+        noise *= share * size / np.linalg.norm(noise, axis=-1).mean()
+        planted.joints[9] = (planted.joints[0] + noise).astype(np.float32)
+        findings = found(planted.write(tmp_path / f"two{number}"))
+        assert findings["near_duplicates"].clips == clips
+        assert findings["leaks"].clips == clips
+        if clips:
+            assert findings["leaks"].faults[0].about.startswith("xsub: 0.040 % of the body's size from clip0")
+
+
+@pytest.mark.parametrize("coordinates", [2, 3])
+def test_a_clip_in_another_unit_is_found(coordinates: int, tmp_path: Path) -> None:
+    planted = Planted(coordinates)
+    planted.joints[2], planted.joints[7] = planted.joints[2] * np.float32(1000), planted.joints[7] / np.float32(1000)
+    findings = with_faults(planted.write(tmp_path / "set"))
+    assert {fault.clip for fault in findings["units"].faults} == {2, 7}
+    assert all("not 0." in fault.about and fault.value > 10 for fault in findings["units"].faults)
+    assert findings["units"].metric == (coordinates == 3)
+
+
+def test_a_set_in_millimetres_is_said_to_be_so_and_measured_by_its_bodies(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints = [joints * np.float32(1000) for joints in planted.joints]
+    findings = with_faults(planted.write(tmp_path / "clean"))
+    assert list(findings) == ["units"]
+    assert findings["units"].clips == 10
+    planted.joints[3][0, 10:, :, 0] += 900
+    findings = with_faults(planted.write(tmp_path / "jump"))
+    assert list(findings) == ["units", "jumps"]
+    assert not findings["jumps"].metric
+
+
+def test_bodies_without_depth_are_found(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints[4][..., 2] = 0
+    planted.joints[5][0, :5, :, 2] = 1  # a few frames are no fault
+    (fault,) = with_faults(planted.write(tmp_path / "set"))["flat"].faults
+    assert (fault.clip, fault.about[:14]) == (4, "z spans 0 over")
+
+
+@pytest.mark.parametrize("coordinates", [2, 3])
+def test_clips_on_their_head_are_found(coordinates: int, tmp_path: Path) -> None:
+    planted = Planted(coordinates)
+    planted.joints[4] = planted.joints[4] * np.float32([1, -1, 1][:coordinates])
+    findings = with_faults(planted.write(tmp_path / "set"))
+    assert list(findings) == ["upside_down"]
+    (fault,) = findings["upside_down"].faults
+    assert (fault.clip, fault.body) == (4, 0)
+
+
+def test_a_set_on_its_head_is_one_fault(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints = [joints * np.float32([1, -1, 1]) for joints in planted.joints]
+    findings = with_faults(planted.write(tmp_path / "set"))
+    assert list(findings) == ["upside_down"]
+    (fault,) = findings["upside_down"].faults
+    assert fault.clip is None
+    assert fault.about.startswith("100% of heads point along -y, but expected y (as in ntu25)")
+
+
+def test_empty_parts_and_classes_without_training_clips_are_found(tmp_path: Path) -> None:
+    planted = Planted(test=())
+    (fault,) = found(planted.write(tmp_path / "one"))["empty"].faults
+    assert (fault.about, fault.benchmark) == ("xsub: the test part has no clip", "xsub")
+    assert not found(planted.write(tmp_path / "all", benchmark="all"))["empty"].faults  # tests none on purpose
+    planted.train, planted.test = (), tuple(range(4))
+    (fault,) = found(planted.write(tmp_path / "two", benchmark="all"))["empty"].faults
+    assert fault.about == "all: the train part has no clip"
+    planted.train, planted.test = (0, 2, 4), (1, 6, 7)
+    (fault,) = found(planted.write(tmp_path / "three"))["empty"].faults
+    assert fault.about == "xsub: clap has 2 test clips and no training clip"
+
+
+def test_what_was_made_up_missing_or_left_out_is_found_from_a_fifth_on(tmp_path: Path) -> None:
+    frames = [FRAMES + number % 3 for number in range(10)]
+    planted = Planted()
+    planted.counts = {
+        0: {FILLED_FRAMES: 5, MISSING_JOINTS: 101},
+        3: {FILLED_FRAMES: 4, MISSING_JOINTS: 100},  # a fifth is none
+        4: {EMPTY_FRAMES: 2 + frames[4] // 4},
+        5: {BODIES: 1, BODY_FRAMES: 6},
+        7: {EMPTY_FRAMES: 2, BODY_FRAMES: 3, BODIES: 3},
+        8: {"columns not read: time": 1000},
+    }
+    findings = with_faults(planted.write(tmp_path / "set"))
+    assert {name: [fault.clip for fault in finding.faults] for name, finding in findings.items()} == {
+        "filled": [0],
+        "missing": [0],
+        "left_out": [4, 5],
+    }
+    assert findings["filled"].faults[0].about == "5 of 20 body-frames are filled in"
+    assert findings["missing"].faults[0].about == "101 joints are missing, 20% of all"
+    assert findings["left_out"].faults[0].about == "21 frames are kept; 7 frames without a body"
+    assert findings["left_out"].faults[1].about == "22 frames are kept; 1 bodies left out, 6 frames of bodies left out"
+
+
+def test_clips_without_a_label_are_of_no_class(tmp_path: Path) -> None:
+    data = Planted().write(tmp_path / "set")
+    data.labels = np.array([-1, -1, -1, 1, 0, 1, 0, 1, 0, 1])
+    assert all(finding.faults == () for finding in examine(data))
+    contents = count_contents(data)
+    assert (contents.classes, contents.unlabelled) == ((("wave", 3), ("clap", 4)), 3)
+    assert ("without a label", "3 clips") in contents.rows()
 
 
 def test_the_size_of_the_chunks_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

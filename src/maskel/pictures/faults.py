@@ -87,8 +87,9 @@ def _pictures(data: SkeletonSet, findings: Sequence[Finding], count: int) -> Mar
         return paragraph("No clip to show." if count else "No clips were asked for.", class_="missing")
     up = bearings.up
     far = f"{JUMP_METRES:g} m" if bearings.metric else f"{JUMP_SIZES:g} of the body's size"
+    depth = ", depth dropped" if data.coordinates == 3 else ""
     how = (
-        f"Seen from the front, {up.across} to the right and {up} up ({up.why}), depth dropped; all panels of a row "
+        f"Seen from the front, {up.across} to the right and {up} up ({up.why}){depth}; all panels of a row "
         "share one place and scale. With joints: the body with the fault; bones only: the other bodies. Arrows: "
         f"joints that moved more than {far} since the frame before."
     )
