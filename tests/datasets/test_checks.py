@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from maskel.datasets import checks, duplicates
 from maskel.datasets.checks import Finding, count_repeats, examine, summarise
 from maskel.datasets.contents import count_contents
-from maskel.datasets.counts import BODIES, BODY_FRAMES, EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS
+from maskel.datasets.counts import BODIES, BODY_FRAMES, EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES
 from maskel.datasets.duplicates import NEAR_METRES
 from maskel.datasets.store import SkeletonSet
 from maskel.layouts import NTU25
@@ -437,6 +437,7 @@ def test_what_was_made_up_missing_or_left_out_is_found_from_a_fifth_on(tmp_path:
     planted = Planted()
     planted.counts = {
         0: {FILLED_FRAMES: 5, MISSING_JOINTS: 101},
+        2: {FILLED_FRAMES: 8, THINNED_FRAMES: 22},  # of twice as many frames
         3: {FILLED_FRAMES: 4, MISSING_JOINTS: 100},  # a fifth is none
         4: {EMPTY_FRAMES: 2 + frames[4] // 4},
         5: {BODIES: 1, BODY_FRAMES: 6},
@@ -451,8 +452,10 @@ def test_what_was_made_up_missing_or_left_out_is_found_from_a_fifth_on(tmp_path:
     }
     assert findings["filled"].faults[0].about == "5 of 20 body-frames are filled in"
     assert findings["missing"].faults[0].about == "101 joints are missing, 20% of all"
-    assert findings["left_out"].faults[0].about == "21 frames are kept; 7 frames without a body"
-    assert findings["left_out"].faults[1].about == "22 frames are kept; 1 bodies left out, 6 frames of bodies left out"
+    assert findings["left_out"].faults[0].about == "frames without a body: 7; 21 frames are kept"
+    assert (
+        findings["left_out"].faults[1].about == "bodies left out: 1, frames of bodies left out: 6; 22 frames are kept"
+    )
 
 
 def test_clips_without_a_label_are_of_no_class(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from maskel.datasets.store import SkeletonSet
-from maskel.layouts import Layout, layout_named
+from maskel.layouts import LAYOUTS, Layout
 
 SMALLEST_METRES, LARGEST_METRES = 0.3, 3.0
 """Sizes between which a body in metres lies."""
@@ -76,7 +76,7 @@ class Sample:
 
 
 def usual_size(sample: Sample) -> float:
-    """The median size of a body, in the set's unit; 0 if no body is whole."""
+    """The median size of a body, in the set's unit; 0 if no body is finite."""
     with np.errstate(over="ignore"):  # damaged coordinates are another check's
         sizes = body_sizes(body_extents(sample.columns, sample.missing))
     return float(np.median(sizes)) if len(sizes) else 0.0
@@ -142,6 +142,13 @@ def upward(data: SkeletonSet, sample: Sample | None = None) -> Up:
     return Up(*best, "as heads and feet have it", doubt)
 
 
+def recorded_layout(data: SkeletonSet) -> Layout | None:
+    """The layout of the recordings, before ``--to-layout``; None where the set does not say."""
+    if not data.options.get("to_layout"):
+        return data.layout
+    return LAYOUTS.get(str(data.options.get("layout")))
+
+
 def _name(axis: int, sign: int) -> str:
     return ("-" if sign < 0 else "") + _AXES[axis]
 
@@ -150,8 +157,7 @@ def _rule(data: SkeletonSet) -> tuple[int, int, str] | None:
     """What is known without a look at the bodies: axis, sign, and how."""
     if data.coordinates == 2:
         return 1, -1, "images count y downwards"
-    name = data.options.get("layout") if data.options.get("to_layout") else data.layout.name
-    layout = layout_named(name) if name else None
+    layout = recorded_layout(data)
     if layout is None or not layout.up:
         return None
     return _AXES.index(layout.up[-1]), -1 if layout.up.startswith("-") else 1, f"as in {layout.name}"

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from jaxtyping import Int64
 
+from maskel.datasets.bodies import recorded_layout
 from maskel.datasets.clip_checks import Bearings
-from maskel.datasets.counts import BODIES, BODY_FRAMES, EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS
+from maskel.datasets.counts import BODIES, BODY_FRAMES, EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES
 from maskel.datasets.duplicates import Duplicates, leaks
 from maskel.datasets.faults import Fault
 from maskel.datasets.store import SkeletonSet
@@ -128,9 +129,10 @@ def counted_faults(data: SkeletonSet, body_frames: Int64[np.ndarray, " n"]) -> d
         body_frames: Body-frames of each clip.
     """
     found: dict[str, list[Fault]] = {"filled": [], "missing": [], "left_out": []}
-    joints = len(data.layout)
+    joints = len(recorded_layout(data) or data.layout)
     for clip, counts in data.counts.items():
-        rows, frames = int(body_frames[clip]), int(data.frames[clip])
+        frames = int(data.frames[clip])
+        rows = round(int(body_frames[clip]) * (1 + counts.get(THINNED_FRAMES, 0) / frames))  # as they were recorded
         filled, missing = counts.get(FILLED_FRAMES, 0), counts.get(MISSING_JOINTS, 0)
         empty, others = counts.get(EMPTY_FRAMES, 0), counts.get(BODY_FRAMES, 0)
         if filled > FILLED_SHARE * rows:
@@ -141,10 +143,6 @@ def counted_faults(data: SkeletonSet, body_frames: Int64[np.ndarray, " n"]) -> d
             found["missing"].append(Fault(f"{missing} joints are missing, {share:.0%} of all", share, clip=clip))
         share = max(empty / (frames + empty), others / (rows + others))
         if share > LEFT_OUT_SHARE:
-            told = [f"{number} {what}" for what, number in _left_out(counts)]
-            found["left_out"].append(Fault(f"{frames} frames are kept; {', '.join(told)}", share, clip=clip))
+            lost = [f"{what}: {counts[what]}" for what in (EMPTY_FRAMES, BODIES, BODY_FRAMES) if what in counts]
+            found["left_out"].append(Fault(f"{', '.join(lost)}; {frames} frames are kept", share, clip=clip))
     return found
-
-
-def _left_out(counts: dict[str, int]) -> list[tuple[str, int]]:
-    return [(what, counts[what]) for what in (EMPTY_FRAMES, BODIES, BODY_FRAMES) if what in counts]

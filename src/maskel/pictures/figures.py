@@ -46,13 +46,13 @@ def _positions_shown(method: MaskedMethod) -> bool:
 def _how_to_read(method: MaskedMethod, part: str, up: Up) -> Markup:
     config = method.encoder.config
     which = "Test clips" if part == "test" else "Training clips, as the benchmark tests none"
+    depth = ", depth dropped" if method.encoder.coordinates == 3 else ""
     sentences = [
         f"{which}, chosen by a fixed draw, of different classes where there are enough. Each is in the test view: "
         f"the middle 95 % of its frames, resampled to {config.window}. A token is {config.patch_frames} frames of "
         f"{config.patch_joints} joint{'s' if config.patch_joints > 1 else ''}.",
-        f"Skeletons: seen from the front, {up.across} to the right and {up} up ({up.why}), depth dropped, each panel "
-        "centred on the body. "
-        "Filled blue joints are visible to the encoder in this frame, hollow joints are masked.",
+        f"Skeletons: seen from the front, {up.across} to the right and {up} up ({up.why}){depth}, each panel centred "
+        "on the body. Filled blue joints are visible to the encoder in this frame, hollow joints are masked.",
     ]
     if config.joints != "all":
         left_out = len(method.encoder.layout) - len(method.encoder.joints)
