@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskel.datasets.base import Split
+from maskel.datasets.checks import Finding, examine
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.layouts import NTU25
@@ -60,3 +61,11 @@ class Planted:
 
 
 Plant = Callable[[Planted], None]
+
+
+def found(data: SkeletonSet) -> dict[str, Finding]:
+    return {finding.check: finding for finding in examine(data)}
+
+
+def with_faults(data: SkeletonSet) -> dict[str, Finding]:
+    return {name: finding for name, finding in found(data).items() if finding.faults}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from maskel.datasets.bodies import Up
+from maskel.datasets.bodies import Up, upward
 from maskel.errors import InputError
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder
@@ -35,7 +35,7 @@ def _of_run(run: Run, count: int) -> Markup:
     chosen = choose_clips(clips, run.about("benchmark"), count)
     shown = [reconstruct_clip(method, clips, int(at), seed) for at in chosen]
     part = shown_part(clips, run.about("benchmark"))
-    return join((_how_to_read(method, part, shown[0].up), *(_figure(method, one) for one in shown)))
+    return join((_how_to_read(method, part, upward(clips)), *(_figure(method, one) for one in shown)))
 
 
 def _positions_shown(method: MaskedMethod) -> bool:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
-from maskel.datasets.bodies import Up, upward
+from maskel.datasets.bodies import upward
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
 from maskel.methods.masked import MaskedMethod
@@ -34,7 +34,6 @@ class ShownClip:
         predicted: (T, R, C) the prediction in the same units; not a number where the token was visible.
         error: Mean squared error on the masked tokens, as in training.
         error_of_zero: The same for a prediction of 0 everywhere.
-        up: Which way is up in the set.
     """
 
     clip: Clip
@@ -48,7 +47,6 @@ class ShownClip:
     predicted: Float32[np.ndarray, "t r c"]
     error: float
     error_of_zero: float
-    up: Up
 
 
 def shown_part(clips: SkeletonSet, benchmark: str) -> str:
@@ -117,7 +115,6 @@ def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, se
         predicted=up.turn(_from_patches(method.target.restore(everywhere, raw)[0], shape, config).numpy()),
         error=float((result.predicted - result.target).square().mean()),
         error_of_zero=float(result.target.square().mean()),
-        up=up,
     )
 
 
