@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -165,6 +166,9 @@ def test_empty_parts_and_classes_without_training_clips_are_found(tmp_path: Path
     (fault,) = found(planted.write(tmp_path / "one"))["empty"].faults
     assert (fault.about, fault.benchmark) == ("xsub: the test part has no clip", "xsub")
     assert not found(planted.write(tmp_path / "all", benchmark="all"))["empty"].faults  # tests none on purpose
+    data = planted.write(tmp_path / "pretrain", benchmark="all")
+    data.benchmarks = {"all": SimpleNamespace(train=(), test=(), unlabelled=(0, 1))}
+    assert not found(data)["empty"].faults
     planted.train, planted.test = (), tuple(range(4))
     (fault,) = found(planted.write(tmp_path / "two", benchmark="all"))["empty"].faults
     assert fault.about == "all: the train part has no clip"

@@ -32,7 +32,7 @@ SAME_SIDE: dict[str, tuple[str, Callable[[Clip], str]]] = {
 }
 """Benchmarks that split at a number: none of it may stand on both sides."""
 TESTS_NONE = "all"
-"""The benchmark that tests nothing on purpose."""
+"""The benchmark that is for pre-training: it tests nothing, and clips without a label may be all that it has."""
 
 
 def equal_clips(data: SkeletonSet, duplicates: Duplicates) -> Iterator[Fault]:
@@ -103,10 +103,13 @@ def empty_parts(data: SkeletonSet) -> Iterator[Fault]:
     for benchmark in data.benchmarks:
         parts = {part: data.split(benchmark, part) for part in ("train", "test")}
         empty = [part for part, clips in parts.items() if not len(clips)]
+        size = sum(map(len, parts.values()))
+        pretrains = benchmark == TESTS_NONE and (
+            size > 0 or bool(getattr(data.benchmarks[benchmark], "unlabelled", ()))
+        )
         for part in empty:
-            if (benchmark, part) != (TESTS_NONE, "test"):
-                size = float(sum(map(len, parts.values())))
-                yield Fault(f"{benchmark}: the {part} part has no clip", size, benchmark=benchmark)
+            if (part == "train" and size) or not pretrains:
+                yield Fault(f"{benchmark}: the {part} part has no clip", float(size), benchmark=benchmark)
         if empty:
             continue
         train, test = (_class_counts(data, clips) for clips in parts.values())
