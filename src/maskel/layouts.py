@@ -32,6 +32,8 @@ class Layout:
             own neighbour has a zero bone.
         groups: Named groups of joints, in the order in which a method reads them; no joint is in two. HA-CM needs
             ``kept`` (the joints it reads) and ``roots`` (those from which their hierarchy is measured).
+        up: Which way is up in the 3D coordinates of the tool that the layout belongs to, such as ``y`` or ``-y``; empty
+            where tools differ.
 
     Raises:
         ValueError: If names repeat, counts differ, there is not exactly one root, the parents contain a cycle, a pair,
@@ -44,6 +46,7 @@ class Layout:
     mirror: tuple[tuple[int, int], ...] = ()
     published_bones: Mapping[int, int] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    up: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.joints)
@@ -128,6 +131,19 @@ class Layout:
         """Pairs (parent, joint) of the tree, V - 1 of them; what a picture draws."""
         return tuple((parent, joint) for joint, parent in enumerate(self.parents) if parent != -1)
 
+    @cached_property
+    def head(self) -> tuple[int, ...]:
+        """Indices of the joints of the head, by their names; none where no name says so."""
+        return self._called("head", "nose", "eye", "ear", "mouth")
+
+    @cached_property
+    def feet(self) -> tuple[int, ...]:
+        """Indices of the joints of both feet, by their names; none where no name says so."""
+        return self._called("foot", "ankle", "heel", "toe")
+
+    def _called(self, *parts: str) -> tuple[int, ...]:
+        return tuple(place for place, joint in enumerate(self.joints) if set(parts) & set(joint.split("_")))
+
 
 NTU25 = Layout(
     name="ntu25",
@@ -148,6 +164,7 @@ NTU25 = Layout(
         ),
         "roots": tuple("spine_base spine_mid left_shoulder right_shoulder left_hip right_hip spine_shoulder".split()),
     },
+    up="y",
 )
 
 KINECT20 = Layout(
@@ -166,6 +183,7 @@ KINECT20 = Layout(
         ),
         "roots": tuple("hip_centre spine shoulder_centre left_shoulder right_shoulder left_hip right_hip".split()),
     },
+    up="y",
 )
 
 # HA-CM's groups follow one rule in all layouts: trunk, shoulders and hips are ``roots``; limbs, neck, head ``kept``.
@@ -250,6 +268,7 @@ MEDIAPIPE33 = Layout(
         ),
         "roots": tuple("left_shoulder right_shoulder left_hip right_hip".split()),
     },
+    up="-y",
 )
 
 SMPL24 = Layout(
