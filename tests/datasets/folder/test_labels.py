@@ -20,7 +20,7 @@ from maskel.datasets.folder.ranges import OUTSIDE, read_moment
 from maskel.datasets.folder.source import EMPTY_RANGES
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
-from maskel.errors import InputError
+from maskel.errors import BadFileError, InputError
 from maskel.layouts import COCO17
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.training.loading import pretraining_part
@@ -278,3 +278,34 @@ def test_prepare_shows_clips_without_a_label(tmp_path: Path, run: Callable[..., 
     assert code == 0
     assert "7 of 2 classes, 3 of them without a label" in " ".join(text.split())
     assert run("inspect", tmp_path / "set")[0] in (0, 1, 2)
+
+
+def numbered_table(path: Path, body: np.ndarray, first: int, step: int) -> Path:
+    """A table that counts its frames from ``first`` in steps."""
+    names = [f"{joint}_{axis}" for joint in COCO17.joints for axis in "xyz"]
+    rows = [["frame", *names], *([first + step * t, *frame.ravel()] for t, frame in enumerate(body))]
+    return own.write(path, own.table(rows))
+
+
+def test_ranges_count_frames_as_the_file_does(tmp_path: Path) -> None:
+    body = own.motion(frames=30)
+    numbered_table(tmp_path / "in" / "a.csv", body, first=100, step=2)
+    table = own.write(tmp_path / "in" / "labels.csv", "file,label,start,end\na,wave,110,130\n")
+    source = Folder("coco17", centre=False)
+    (file,) = source.find([tmp_path / "in"])
+    (sequence,) = source.read(file)
+    np.testing.assert_allclose(sequence.joints[0], body[5:15], atol=1e-6)
+    assert (sequence.clip.first_frame, sequence.clip.end_frame) == (110, 130)
+    own.write(table, "file,label,start,end\na,wave,0,20\n")
+    source = Folder("coco17")
+    source.find([tmp_path / "in"])
+    with pytest.raises(BadFileError, match=r"found frames 0 up to 20, .*a part of its 30, numbered from 100 to 158"):
+        source.read(file)
+
+
+def test_a_frame_rate_is_that_of_the_numbers_not_of_the_rows(tmp_path: Path) -> None:
+    """Every fifth frame of a film of 50 frames a second is 10 a second."""
+    body = own.motion(frames=30)
+    path = numbered_table(tmp_path / "in" / "a.csv", body, first=0, step=5)
+    sequence = own.read(path, fps=5.0, source_fps=50.0, centre=False)
+    np.testing.assert_allclose(sequence.joints[0], body[::2], atol=1e-6)

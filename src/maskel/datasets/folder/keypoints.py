@@ -16,6 +16,7 @@ What a frame is called says its number; see `frame_numbers`.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ def _joined(path: Path, frames: Frames, layout: Layout, max_gap: int) -> Pose:
 
 
 def _with_counts(pose: Pose, counts: dict[str, int]) -> Pose:
-    return Pose(pose.joints, pose.scores, {**pose.counts, **counts}, pose.names)
+    return replace(pose, counts={**pose.counts, **counts})
 
 
 def _is_array(document: list[Any]) -> bool:

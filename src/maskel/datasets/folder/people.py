@@ -95,6 +95,7 @@ def join_people(
     tracks = tracks[:room]
     check_size(path, len(tracks), length, joints)
     pose = _pose(tracks, (length, joints, coordinates + 1), counts)
+    pose = replace(pose, first_frame=start, step=step)
     return replace(pose, scores=None) if pose.scores is None or np.isnan(pose.scores).all() else pose
 
 
@@ -131,6 +132,7 @@ def choose_bodies(path: Path, pose: Pose, bodies: int, actor: str, middle: np.nd
     tracks = in_order(tracks, actor, middle)
     total.update(_left_out(tracks[bodies:]))
     chosen = _pose(tracks[:bodies], values.shape[1:], total)
+    chosen = replace(chosen, first_frame=pose.first_frame, step=pose.step)
     return replace(chosen, scores=None) if pose.scores is None else chosen
 
 

@@ -112,11 +112,11 @@ class Preparation:
             sure[np.isnan(values).any(-1)] = np.nan
             values = np.concatenate((values, sure[..., np.newaxis]), -1)
         if self.fps is not None:
-            rate = source_fps or self.source_fps
+            rate = source_fps or self.source_fps  # of the numbers by which the file counts its frames
             if rate is None:
                 raise BadFileError(path, "wrong count", "no frame rate", "--source-fps, or a column fps in the table")
             before = values.shape[1]
-            values = resample_frames(values, rate, self.fps)
+            values = resample_frames(values, rate / pose.step, self.fps)
             counts[THINNED_FRAMES] = max(before - values.shape[1], 0)
         empty = ~body_exists(values).any(0)
         counts[EMPTY_FRAMES] = int(empty.sum())

@@ -1,5 +1,6 @@
 """Ranges of long recordings: where a clip starts and ends in its file, in frames or in seconds."""
 
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ class Moment:
     """A place in a recording.
 
     Args:
-        value: Frames or seconds since its first frame, 0 or more.
+        value: Number of a frame, as the file counts them, or seconds since frame 0; 0 or more.
         seconds: Which of the two.
     """
 
@@ -78,13 +79,17 @@ class Range:
         """Whether a frame rate is needed to find it."""
         return any(moment is not None and moment.seconds for moment in (self.start, self.end))
 
-    def frames(self, path: Path, count: int, rate: float | None) -> tuple[int, int]:
-        """Its first frame and the one after its last, as frames of the file from 0.
+    def frames(
+        self, path: Path, count: int, rate: float | None, first_number: int = 0, step: int = 1
+    ) -> tuple[int, int]:
+        """Its first frame and the one after its last, as positions in the file from 0.
 
         Args:
             path: The file.
             count: How many frames it has.
             rate: Its frames a second, where known.
+            first_number: Number of its first frame, as it counts them; the range refers to these numbers.
+            step: By how much they grow from frame to frame.
 
         Raises:
             BadFileError: If it is empty or outside the file, or is in seconds and there is no rate.
@@ -92,15 +97,22 @@ class Range:
         if self.in_seconds and rate is None:
             expected = "--source-fps, or a column fps in the table, as start and end are in seconds"
             raise BadFileError(self.table, "wrong count", f"no frame rate of {path}", expected, line=self.line)
+        numbers = [
+            None if moment is None else round(moment.value * rate) if moment.seconds and rate else int(moment.value)
+            for moment in (self.start, self.end)
+        ]
         first, end = (
-            default if moment is None else round(moment.value * rate) if moment.seconds and rate else int(moment.value)
-            for moment, default in ((self.start, 0), (self.end, count))
+            default if number is None else math.ceil((number - first_number) / step)
+            for number, default in zip(numbers, (0, count), strict=True)
         )
         if end == count + 1 and self.end is not None and self.end.seconds:
             end = count  # the last frame lasts until the recording's end, and rounding may go beyond it
         if not 0 <= first < end <= count:
-            found = f"frames {first} up to {end}, the last not included, of {path}"
-            raise BadFileError(self.table, "outside the recording", found, f"a part of its {count}", line=self.line)
+            low, high = (first_number + place * step for place in (first, end))
+            found = f"frames {low} up to {high}, the last not included, of {path}"
+            last = first_number + (count - 1) * step
+            expected = f"a part of its {count}, numbered from {first_number} to {last}"
+            raise BadFileError(self.table, "outside the recording", found, expected, line=self.line)
         return first, end
 
 

@@ -229,9 +229,11 @@ class Folder(Source):
         for facts, clip in zip(self._facts[path], self.clips(file), strict=True):
             part = pose
             if facts.range:
-                first, end = facts.range.frames(path, count, facts.fps or self.preparation.source_fps)
+                rate, numbers = facts.fps or self.preparation.source_fps, (pose.first_frame, pose.step)
+                first, end = facts.range.frames(path, count, rate, *numbers)
                 seen[first:end] = True
-                part, clip = cut(pose, first, end), replace(clip, first_frame=first, end_frame=end)
+                low, high = (pose.first_frame + place * pose.step for place in (first, end))
+                part, clip = cut(pose, first, end), replace(clip, first_frame=low, end_frame=high)
             joints, counts = self.preparation.apply(path, part, facts.fps)
             if joints.any():
                 sequences.append(SkeletonSequence(clip, joints, self.layout, counts))

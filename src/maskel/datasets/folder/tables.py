@@ -13,6 +13,7 @@ are refused. An empty field, ``nan``, ``NA`` or the like is a missing joint.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def _in_order(path: Path, table: Table, layout: Layout, channels: ArrayChannels)
     rows = rows_of(path, table, others)
     values = _fill(path, table, rows, layout, {"": table.ordered})
     pose = to_pose(path, values, layout, channels)
-    return Pose(pose.joints, pose.scores, table.counts | rows.counts, rows.names())
+    return replace(pose, counts=table.counts | rows.counts, names=rows.names(), first_frame=rows.start, step=rows.step)
 
 
 def _wide(path: Path, table: Table, layout: Layout) -> Pose:
@@ -82,7 +83,7 @@ def _wide(path: Path, table: Table, layout: Layout) -> Pose:
         raise BadFileError(path, "wrong count", found, "one of them", line=table.heading)
     values = _fill(path, table, rows, layout, people)
     names = rows.names() or tuple((person,) for person in people if person)
-    return _pose(path, values, "score" in used, table.counts | rows.counts, names)
+    return _pose(path, values, "score" in used, table, rows, names)
 
 
 def _joint_columns(path: Path, table: Table, layout: Layout) -> tuple[dict[str, list[int]], list[str]]:
@@ -170,7 +171,7 @@ def _long(path: Path, table: Table, layout: Layout) -> Pose:
             raise BadFileError(path, "wrong count", found, "one line a joint, frame and person", line=line)
         seen.add((frame, who, place))
         values[bodies[who], frame, place] = [_to_float(path, line, fields[columns[name]]) for name in used]
-    return _pose(path, values, "score" in used, table.counts | rows.counts, rows.names())
+    return _pose(path, values, "score" in used, table, rows, rows.names())
 
 
 def _joints_of_lines(path: Path, table: Table, layout: Layout, named: Sequence[int]) -> tuple[list[int], int]:
@@ -238,10 +239,11 @@ def _fill(path: Path, table: Table, rows: Rows, layout: Layout, people: Mapping[
 
 
 def _pose(
-    path: Path, values: np.ndarray, scored: bool, counts: dict[str, int], names: tuple[tuple[str, ...], ...]
+    path: Path, values: np.ndarray, scored: bool, table: Table, rows: Rows, names: tuple[tuple[str, ...], ...]
 ) -> Pose:
     check_numbers(path, values)
-    return Pose(values[..., :-1] if scored else values, values[..., -1] if scored else None, counts, names)
+    joints, scores = (values[..., :-1], values[..., -1]) if scored else (values, None)
+    return Pose(joints, scores, table.counts | rows.counts, names, rows.start, rows.step)
 
 
 def _to_float(path: Path, line: int, field: str) -> float:
