@@ -1,0 +1,149 @@
+"""``maskel baseline``: classify raw joints with scikit-learn, the yardstick for every encoder."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+
+from maskel.conversion import trunk_middle
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.layouts import Layout
+from maskel.training import distributed
+from maskel.training.labelled import choose_labelled
+from maskel.training.regularised import MAX_SVM_CLIPS, Fitted, divide, fit_logistic, fit_svm
+from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
+from maskel.training.scores import Scores
+from maskel.transforms import view_frames
+
+BODIES = 2
+"""Bodies of a clip that are looked at."""
+_CLIPS_AT_ONCE = 1024
+
+
+def baseline(
+    data: Path,
+    benchmark: str = "xsub",
+    frames: int = 32,
+    align: bool = False,
+    labels: float = 1.0,
+    stratified: bool = True,
+    label_list: Path | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+) -> RunFolder:
+    """Classify raw joints by a support vector machine and by logistic regression: the yardstick for every encoder.
+
+    Each clip is resampled to a number of frames and moved to the first body's trunk in its first frame; all coordinates
+    are standardised. Of the two classifiers the result is of the one that gets more right on held-out training
+    subjects; the test part is never looked at to choose.
+
+    Args:
+        data: A prepared set.
+        benchmark: Whose training part to learn from and whose test part to count on.
+        frames: Frames that each clip is resampled to, 1 or more.
+        align: Turn each clip about the vertical axis so that the shoulders and hips of its first frame face the camera;
+            3D only.
+        labels: Share of the training labels to use, in (0, 1].
+        stratified: Draw of every class its share, and at least one clip.
+        label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
+        seed: Of the draw of labels, and of held-out clips where subjects are not known.
+        out: The run folder; by default the next free one under ``runs``.
+
+    Returns:
+        The run folder, with ``result.json``, ``predictions.csv`` and ``scores.npz``.
+
+    Raises:
+        InputError: If data and options do not fit each other.
+    """
+    started = time.perf_counter()
+    config = options_of(baseline, locals())
+    if not 1 <= frames <= 10_000:
+        raise InputError(f"frames: found {frames}, expected 1 to 10,000")
+    clips = SkeletonSet.open(data)
+    if align and clips.coordinates != 3:
+        raise InputError(f"align: {data} is in 2D; nothing can be turned about a vertical axis")
+    labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, 0.0, seed)
+    refuse_taken(out)
+    world = distributed.start("cpu")
+    train, test = (raw_features(clips, some, frames, align) for some in (labelled.train, labelled.test))
+    known = clips.labels[labelled.train]
+    folds, chosen_on = divide(known, [clips.clips[position].subject for position in labelled.train.tolist()], seed)
+    fitted = [fit_logistic(train, known, folds)]
+    if len(known) <= MAX_SVM_CLIPS:
+        fitted.append(fit_svm(train, known, folds))
+    else:
+        distributed.tell(f"{len(known):,} training clips are too many for a support vector machine; it is left out")
+    best = max(fitted, key=lambda one: max(one.right.values()))
+    run = open_run(out, "baseline", config, False, world)
+    if world.leads:
+        scores = {one.name: _scores(one, test, clips, labelled.test) for one in fitted}
+        counts = {name: found.count(len(labelled.test)) for name, found in scores.items()}
+        labelled.write(run.path)
+        scores[best.name].write(run)
+        run.write_result(
+            {
+                "kind": "baseline",
+                "classifier": best.name,
+                "chosen_on": chosen_on,
+                "classifiers": {
+                    one.name: one.describe()
+                    | {"held_out": {"correct": max(one.right.values()), "seen": one.held_out}}
+                    | {name: counts[one.name][name] for name in ("correct", "seen", "accuracy")}
+                    for one in fitted
+                },
+                **describe(clips, benchmark),
+                **labelled.describe(),
+                "seed": seed,
+                **counts[best.name],
+                "minutes": (time.perf_counter() - started) / 60,
+                "processes": world.size,
+            }
+        )
+    return run
+
+
+def raw_features(
+    clips: SkeletonSet, positions: Int64[np.ndarray, " n"], frames: int, align: bool = False
+) -> Float64[np.ndarray, "n f"]:
+    """Coordinates of whole clips, resampled and moved to the first body's trunk: (N, M·frames·V·D).
+
+    Args:
+        clips: The set.
+        positions: (N,) clips, by position.
+        frames: Frames of each.
+        align: Turn each about the vertical axis, see `baseline`.
+    """
+    bodies, rows = min(clips.max_bodies, BODIES), []
+    for start in range(0, len(positions), _CLIPS_AT_ONCE):
+        some = positions[start : start + _CLIPS_AT_ONCE]
+        lengths = torch.from_numpy(clips.valid_frames[some])
+        batch = clips.gather(some, bodies, "zero", view_frames(torch.zeros_like(lengths), lengths, frames))
+        joints = batch.joints[..., : clips.coordinates].double().numpy()  # (B, M, T, V, D)
+        exists = (joints != 0).any((3, 4), keepdims=True)
+        middle = np.einsum("v,bvd->bd", trunk_middle(clips.layout), joints[:, 0, 0])
+        joints = np.where(exists, joints - middle[:, None, None, None], 0.0)
+        if align:
+            joints = np.einsum("bmtvd,bed->bmtve", joints, _turns(joints[:, 0, 0], clips.layout))
+        rows.append(joints.reshape(len(some), -1))
+    return np.concatenate(rows)
+
+
+def _turns(joints: Float64[np.ndarray, "b v 3"], layout: Layout) -> Float64[np.ndarray, "b 3 3"]:
+    """Rotations about y that bring the line from the right to the left shoulder and hip of a body to x."""
+    left, right = ([layout.index(f"{side}_{joint}") for joint in ("shoulder", "hip")] for side in ("left", "right"))
+    across = (joints[:, left] - joints[:, right]).mean(1)
+    angles = np.arctan2(across[:, 2], across[:, 0])
+    cos, sin, zero, one = np.cos(angles), np.sin(angles), np.zeros_like(angles), np.ones_like(angles)
+    return np.stack((cos, zero, sin, zero, one, zero, -sin, zero, cos), 1).reshape(-1, 3, 3)
+
+
+def _scores(
+    fitted: Fitted, features: Float64[np.ndarray, "n f"], clips: SkeletonSet, positions: Int64[np.ndarray, " n"]
+) -> Scores:
+    found = np.full((len(features), len(clips.classes)), -1e3)
+    scores = fitted.scores(features)
+    found[:, : scores.shape[1]] = scores
+    return Scores.of(clips, positions, torch.from_numpy(found))
