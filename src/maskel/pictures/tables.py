@@ -1,6 +1,6 @@
 """The report's tables: the result, what was run, accuracy per class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,14 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
         Bar(f"{way}, {weights} ({run.name})", count, answers.count.share, _outlined(run, runs))
         for (run, answers), (way, weights, count) in zip(answered, told, strict=True)
     ]
+    more = _more_columns([answers for _, answers in answered])
     rows = [
-        (run.name, way, weights, element("strong", count, class_="count"), _best(run))
-        for (run, _), (way, weights, count) in zip(answered, told, strict=True)
+        (
+            *(run.name, way, weights, element("strong", count, class_="count")),
+            *(show(answers) for show in more.values()),
+            _best(run),
+        )
+        for (run, answers), (way, weights, count) in zip(answered, told, strict=True)
     ]
     chance = Count(1, len(classes))
     return join(
@@ -74,7 +79,7 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
                 f"these clips, {classes[most]}, {largest}.",
                 class_="note",
             ),
-            table(("run", "evaluation", "of", "result: correct / seen", "best epoch on the test part"), rows),
+            table(("run", "evaluation", "of", "result: correct / seen", *more, "best epoch on the test part"), rows),
             paragraph(
                 "A trained classifier's result is that of its last epoch. The best epoch was chosen by looking at the "
                 "test part; it is shown because some papers report it, and it is not the result. What trains nothing "
@@ -85,6 +90,21 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
             *(_sum(run, runs) for run in ordered if run.summands),
         )
     )
+
+
+def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], object]]:
+    """Columns that only some tables need, by their heading."""
+
+    def percent(share: float | None) -> str:
+        return "–" if share is None else f"{100 * share:.1f} %"
+
+    columns: dict[str, Callable[[Answers], object]] = {}
+    if any(answers.unequal and answers.balanced is not None for answers in answered):
+        columns["balanced accuracy"] = lambda answers: percent(answers.balanced)
+        columns["macro-F1"] = lambda answers: percent(answers.macro_f1)
+    if any(answers.top5 for answers in answered):
+        columns["among the first five"] = lambda answers: _nowrap(answers.top5 or "–")
+    return columns
 
 
 def _sum(run: Run, runs: Sequence[Run]) -> Markup:
