@@ -47,5 +47,11 @@ def test_tables_show_what_unequal_classes_and_many_classes_need() -> None:
         assert word not in old
         assert word not in equal
     unequal = row_of(balanced_accuracy=0.6, macro_f1=0.55, top5=7)
-    assert "| balanced accuracy (%) | macro-F1 (%) | top-5 (%) |" in unequal
-    assert "60.0 | 55.0 | 87.5 |" in unequal
+    assert "| 95 % interval (%) | balanced accuracy (%) | macro-F1 (%) | top-5 (%) |" in unequal
+    assert "| 40.9 to 92.9 | 60.0 | 55.0 | 87.5 |" in unequal
+
+
+def test_seeds_have_a_standard_deviation_instead_of_an_interval() -> None:
+    result = {"kind": "linear", "data": {"source": "set"}, "benchmark": "xsub", "correct": 6, "seen": 8}
+    rows = [row for seed in range(2) for row in measured({**result, "seed": seed}, Path("run"))]
+    assert "interval" not in tables(rows)

@@ -12,6 +12,7 @@ from maskel.commands.pretrain import method_options
 from maskel.configuration import PROLONGED
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable, write_atomically
+from maskel.intervals import interval
 from maskel.methods import METHODS
 from maskel.training.labelled import share_of_labels
 from maskel.training.run import RESULT, RunFolder, as_now, flat_options
@@ -335,6 +336,10 @@ def _more_columns(groups: Sequence[Sequence[Measured]]) -> dict[str, Callable[[S
 
     rows = [row for group in groups for row in group]
     columns: dict[str, Callable[[Sequence[Measured]], str]] = {}
+    if any(len(group) == 1 for group in groups):  # several seeds have a standard deviation instead
+        columns["95 % interval (%)"] = lambda group: (
+            interval(group[0].correct or 0, group[0].result["seen"]) if len(group) == 1 else "–"
+        )
     if any(map(_unequal, rows)):
         columns["balanced accuracy (%)"] = mean_of(lambda row: row.about("balanced_accuracy"))
         columns["macro-F1 (%)"] = mean_of(lambda row: row.about("macro_f1"))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from maskel.intervals import interval
 from maskel.pictures.charts import Bar, bar_chart
 from maskel.pictures.markup import Markup, element, join, paragraph, table
 from maskel.pictures.runs import TRAINED, Answers, Count, Run
@@ -93,12 +94,15 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
 
 
 def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], object]]:
-    """Columns that only some tables need, by their heading."""
+    """Columns behind the result, by their heading; some tables do not need all."""
 
     def percent(share: float | None) -> str:
         return "–" if share is None else f"{100 * share:.1f} %"
 
-    columns: dict[str, Callable[[Answers], object]] = {}
+    def sure(count: Count) -> str:  # a run from someone else may say anything
+        return f"{interval(count.correct, count.seen)} %" if 0 <= count.correct <= count.seen != 0 else "–"
+
+    columns: dict[str, Callable[[Answers], object]] = {"95 % interval": lambda answers: _nowrap(sure(answers.count))}
     if any(answers.unequal and answers.balanced is not None for answers in answered):
         columns["balanced accuracy"] = lambda answers: percent(answers.balanced)
         columns["macro-F1"] = lambda answers: percent(answers.macro_f1)
