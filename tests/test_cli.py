@@ -13,6 +13,7 @@ import maskel
 import tiny
 from maskel import cli
 from maskel.configuration import WITH_RECIPES, read_recipe, shipped_recipes
+from maskel.intervals import interval
 from maskel.models.encoder import EncoderConfig
 from maskel.training.loading import MicroBatches
 from maskel.training.run import RunFolder
@@ -49,8 +50,11 @@ def test_a_run_from_the_command_line(run: Run, prepared: Path, tmp_path: Path) -
     assert code == 0
     result = RunFolder(tmp_path / "c").read_result()
     assert result["seen"] == tiny.TEST
-    shown = [f"{result['correct']} of {tiny.TEST} clips right ({result['accuracy']:.1%})"]
-    shown.append(f"{result['vote']['correct']} of {tiny.TEST} clips right by vote ({result['vote']['accuracy']:.1%})")
+    shown = [
+        f"{counted['correct']} of {tiny.TEST} clips right {how}({counted['accuracy']:.1%}, "
+        f"95 % interval {interval(counted['correct'], tiny.TEST)})"
+        for how, counted in (("", result), ("by vote ", result["vote"]))
+    ]
     assert text.splitlines()[-3:] == [*shown, str(tmp_path / "c")]
 
 

@@ -25,6 +25,7 @@ from rich.console import Console
 import maskel
 from maskel.configuration import Options, data_recipes, merge_recipes
 from maskel.errors import InputError, TrainingError
+from maskel.intervals import interval
 from maskel.training import distributed
 from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder, command_line
@@ -556,7 +557,9 @@ def _say_run(run: RunFolder) -> None:
     result = run.read_result() if run.finished else {}
     for how, counted in {"": result, "by vote ": result.get("vote", {})}.items():
         if isinstance(counted.get("correct"), int):
-            _say(f"{counted['correct']} of {counted['seen']} clips right {how}({counted['accuracy']:.1%})")
+            correct, seen = counted["correct"], counted["seen"]
+            sure = f", 95 % interval {interval(correct, seen)}"
+            _say(f"{correct} of {seen} clips right {how}({counted['accuracy']:.1%}{sure})")
     if isinstance(several := result.get("accuracy"), dict):
         spread = "" if several["std"] is None else f" ± {several['std']:.1%}"
         _say(f"mean over {len(result['seeds'])} seeds: {several['mean']:.1%}{spread}")

@@ -5,6 +5,7 @@ import pytest
 
 import tiny
 from maskel import cli
+from maskel.intervals import interval
 from maskel.training.run import RunFolder
 
 Run = Callable[..., tuple[int, str]]
@@ -65,7 +66,8 @@ def test_every_protocol_in_one_command_that_goes_on(
     assert "| 84.9 (MAMP paper) |" in table
     nearest = RunFolder(out / "knn").read_result()
     for name, counted in (("1-NN", nearest), (f"{nearest['vote']['k']}-NN vote", nearest["vote"])):
-        assert f"| {name} | {counted['correct']} / 8 | {100 * counted['accuracy']:.1f} | – | none published |" in table
+        accuracy = f"{100 * counted['accuracy']:.1f} | {interval(counted['correct'], 8)}"
+        assert f"| {name} | {counted['correct']} / 8 | {accuracy} | – | none published |" in table
     assert "| 66.0 (MAMP paper, five runs) |" in table
     assert "whether the number is the mean of the runs is not stated" in table
     assert "16 training and 8 test clips. The size is small: the numbers do not compare" in table

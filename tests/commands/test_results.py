@@ -13,6 +13,7 @@ from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.results import read_results, results, without_paths
 from maskel.errors import InputError
+from maskel.intervals import interval
 from maskel.training.run import RunFolder
 
 PRETRAINED = {"method": "mamp", "source": "nw_ucla", "config": {"encoder": {"dim": 8, "depth": 2, "window": 60}}}
@@ -60,7 +61,8 @@ def test_seeds_of_equal_runs_stand_in_one_line(tmp_path: Path) -> None:
     text = results([write(tmp_path / "a", result(1, 12), result(0, 10), result(0, 18, config=cached))])
     _, _, best, both = rows(text)
     assert best[:7] == ["linear", "mamp", "2 x 8, 60 frames, 100 epochs", "augment False", "0", "18 of 20", "**90.0**"]
-    assert both[3:] == ["augment True", "0, 1", "10, 12 of 20", "**55.0 ± 7.1**", "60.0", "4"]
+    assert both[3:] == ["augment True", "0, 1", "10, 12 of 20", "**55.0 ± 7.1**", "60.0", "4", "–"]
+    assert best[-1] == interval(18, 20)
     assert "**nw_ucla, xsub**: training clips 30 (aa), test clips 20 (bb)." in text
     assert "maskel linear --encoder /home/somebody/runs/mamp --data=/home/somebody/set --seed 0\n" in text
 

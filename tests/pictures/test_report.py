@@ -71,7 +71,7 @@ def test_fine_tuning_is_compared_with_training_from_scratch(folder: Path, tmp_pa
     text = Elements(page_of(folder, tmp_path, "scratch", "finetune", "mamp")).text
     for name in ("finetune", "scratch"):
         assert str(RunFolder(folder / name).read_result()["correct"]) + " / 8" in text
-    assert re.search(r"finetune: finetune, pre-trained, gets .* scratch, untrained .*differ in: training\.", text)
+    assert re.search(r"finetune: finetune, pre-trained, gets .* scratch, untrained", text)
     assert "Fine-tuning, generated, xsub: 8 test clips" in text
 
 
@@ -469,7 +469,38 @@ def test_what_pre_training_adds_is_said_both_ways(copies: Path, tmp_path: Path) 
     assert "gets as many clips right as linear-untrained" in Elements(page_of(copies, tmp_path)).text
     config = (copies / "linear/config.yaml").read_text()
     (copies / "linear/config.yaml").write_text(config.replace("augment: true", "augment: false"))
-    assert "The two also differ in: augment." in Elements(page_of(copies, tmp_path)).text
+    text = Elements(page_of(copies, tmp_path)).text
+    assert "linear, pre-trained, is not compared with linear-untrained, untrained: the two differ in augment." in text
+    assert "points)" not in text
+
+
+def test_runs_on_other_labels_or_training_clips_are_not_compared(copies: Path, tmp_path: Path) -> None:
+    other = {"size": 1, "hash": "0" * 16}
+    change(copies / "linear", labels=other)
+    text = Elements(page_of(copies, tmp_path)).text
+    assert "the two differ in labelled clips." in text
+    result = RunFolder(copies / "linear-untrained").read_result()
+    change(copies / "linear", labels=result["labels"], split=result["split"] | {"train": other})
+    assert "the two differ in training clips." in Elements(page_of(copies, tmp_path)).text
+
+
+def test_seeds_given_one_by_one_are_joined(copies: Path, tmp_path: Path) -> None:
+    for name, counts in (("linear", (2, 4)), ("linear-untrained", (1, 1))):
+        for seed, correct in enumerate(counts):
+            shutil.copytree(copies / name, copies / f"{name}-{seed}")
+            config = copies / f"{name}-{seed}" / "config.yaml"
+            config.write_text(re.sub(r"^seed: \d+$", f"seed: {seed}", config.read_text(), flags=re.MULTILINE))
+            change(copies / f"{name}-{seed}", correct=correct)
+    runs = ("mamp", "linear-0", "linear-1", "linear-untrained-0", "linear-untrained-1")
+    text = Elements(page_of(copies, tmp_path, *runs)).text
+    assert "Seeds of equal runs" in text
+    assert (
+        "linear: linear-0, linear-1, pre-trained, get 37.5 ± 17.7 %, linear-untrained-0, linear-untrained-1, "
+        "untrained, 12.5 ± 0.0 % (+25.0 points)." in text
+    )
+    shutil.copytree(copies / "linear-0", copies / "again")
+    text = Elements(page_of(copies, tmp_path, "mamp", "linear-0", "again")).text
+    assert "Seeds of equal runs" not in text  # one seed twice says nothing of seeds
 
 
 def test_counts_on_other_clips_are_not_compared(copies: Path, tmp_path: Path) -> None:

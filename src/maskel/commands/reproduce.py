@@ -15,6 +15,7 @@ from maskel.datasets import SOURCES
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import write_atomically
+from maskel.intervals import interval
 from maskel.methods import METHODS
 from maskel.published import PROTOCOLS, PUBLISHED
 from maskel.training import distributed
@@ -158,6 +159,9 @@ def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str],
     distributed.meet()
 
 
+_HEADING = ("protocol", "here: correct / seen", "here, %", "95 % interval, %", "best epoch, %", "published, %")
+
+
 def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], notes: Sequence[str], out: Path) -> str:
     source, _, split = benchmark.rpartition("_")
     rows, known = [], []
@@ -169,7 +173,7 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
         known += [published] if published else []
         told = f"{published} ({published.origin})" if published else "none published"
         rows.append((called, *_counted(result), told))
-    lines = markdown_table(("protocol", "here: correct / seen", "here, %", "best epoch, %", "published, %"), rows)
+    lines = markdown_table(_HEADING, rows)
     expected = SOURCES[source].published.get(split)
     lines += ["", f"{method} on {benchmark}, {sizes[0]:,} training and {sizes[1]:,} test clips."]
     if scale != "published":
@@ -180,9 +184,14 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
     return "\n".join(lines) + "\n"
 
 
-def _counted(result: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Right answers, accuracy and the best epoch's, in percent; of several seeds each count, and the means."""
+def _counted(result: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Right answers, accuracy, its interval and the best epoch's, in percent.
+
+    Of several seeds each count and the means; the interval is that of a single run.
+    """
     runs = result.get("seeds", [result])
     right = f"{', '.join(str(run['correct']) for run in runs)} / {runs[0]['seen']}"
     best = [100 * run["best_epoch"]["accuracy"] for run in runs if "best_epoch" in run]
-    return right, spread([100 * run["accuracy"] for run in runs], 1), f"{mean(best):.1f}" if best else "–"
+    sure = interval(result["correct"], result["seen"]) if "seeds" not in result else "–"
+    accuracy = spread([100 * run["accuracy"] for run in runs], 1)
+    return right, accuracy, sure, f"{mean(best):.1f}" if best else "–"

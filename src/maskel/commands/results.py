@@ -12,6 +12,7 @@ from maskel.commands.pretrain import method_options
 from maskel.configuration import PROLONGED
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable, write_atomically
+from maskel.intervals import interval
 from maskel.methods import METHODS
 from maskel.training.labelled import share_of_labels
 from maskel.training.run import RESULT, RunFolder, as_now, flat_options
@@ -272,7 +273,9 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     counted = [group for group in groups if group[0].correct is not None]
     if counted:
         counted.sort(key=lambda group: (group[0].protocol, -mean(_accuracies(group))))
-        lines += [*markdown_table(_COUNTED, [_cells(group, groups) for group in counted]), ""]
+        more = _more_columns(counted)
+        cells = [(*_cells(group, groups), *(show(group) for show in more.values())) for group in counted]
+        lines += [*markdown_table([*_COUNTED, *more], cells), ""]
     if trained := [group for group in groups if group[0].correct is None]:
         trained.sort(key=lambda group: group[0].method)
         lines += [*markdown_table(_TRAINED, [_trained_cells(group, groups) for group in trained]), ""]
@@ -315,6 +318,41 @@ def _cells(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) -> t
         f"{100 * mean(best):.1f}" if best else "–",
         _minutes(group),
     )
+
+
+def _more_columns(groups: Sequence[Sequence[Measured]]) -> dict[str, Callable[[Sequence[Measured]], str]]:
+    """Columns that only some tables need, by their heading.
+
+    Accuracies of unequal classes differ from balanced ones; equal classes, five classes or fewer, and runs of versions
+    that did not count so show nothing.
+    """
+
+    def mean_of(share: Callable[[Measured], float | None]) -> Callable[[Sequence[Measured]], str]:
+        def cell(group: Sequence[Measured]) -> str:
+            known = [100 * value for row in group if (value := share(row)) is not None]
+            return spread(known, 1) if len(known) == len(group) else "–"
+
+        return cell
+
+    rows = [row for group in groups for row in group]
+    columns: dict[str, Callable[[Sequence[Measured]], str]] = {}
+    if any(len(group) == 1 for group in groups):  # several seeds have a standard deviation instead
+        columns["95 % interval (%)"] = lambda group: (
+            interval(group[0].correct or 0, group[0].result["seen"]) if len(group) == 1 else "–"
+        )
+    if any(map(_unequal, rows)):
+        columns["balanced accuracy (%)"] = mean_of(lambda row: row.about("balanced_accuracy"))
+        columns["macro-F1 (%)"] = mean_of(lambda row: row.about("macro_f1"))
+    if any("top5" in row.result for row in rows):
+        columns["top-5 (%)"] = mean_of(
+            lambda row: row.result["top5"] / row.result["seen"] if "top5" in row.result else None
+        )
+    return columns
+
+
+def _unequal(row: Measured) -> bool:
+    balanced = row.about("balanced_accuracy")
+    return balanced is not None and abs(balanced - (row.correct or 0) / row.result["seen"]) > 1e-9
 
 
 def _accuracies(group: Sequence[Measured]) -> list[float]:

@@ -18,6 +18,8 @@ TRAINED = {"linear": "Linear evaluation", "finetune": "Fine-tuning"}
 SCORED = (*TRAINED, "evaluate", "ensemble")
 """Kinds of run that leave one prediction for each clip."""
 
+_UNEQUAL = ("balanced_accuracy", "macro_f1")
+"""What a result says of unequal classes, if its version did."""
 _TOLD = {"method": "pretrain", "k": "knn", "head_dim": "finetune", "classifier": "evaluate", "runs": "ensemble"}
 """Kinds of run by an option that only they have; linear has none of these."""
 _NEEDED = {"pretrain": ("data",), "evaluate": ("data", "classifier"), "ensemble": ("runs", "weights")}
@@ -54,22 +56,37 @@ class Answers:
         count: Over all test clips.
         classes: Class names.
         per_class: A count for each class.
+        balanced: Mean recall of the classes that occur; None where the run did not count so.
+        macro_f1: Mean F1 of the classes that occur or are predicted; None likewise.
+        top5: Clips whose class is among those of the five highest scores; None likewise, and where classes are few.
     """
 
     way: str
     count: Count
     classes: tuple[str, ...]
     per_class: tuple[Count, ...]
+    balanced: float | None = None
+    macro_f1: float | None = None
+    top5: Count | None = None
+
+    @property
+    def unequal(self) -> bool:
+        """Whether some classes have more clips than others."""
+        return len({count.seen for count in self.per_class}) > 1
 
     @classmethod
     def read(cls, way: str, counted: Mapping[str, Any]) -> "Answers":
         """From what ``result.json`` holds."""
         rows = counted["per_class"]
+        balanced, macro_f1 = (float(counted[name]) if name in counted else None for name in _UNEQUAL)
         return cls(
             way,
             Count(int(counted["correct"]), int(counted["seen"])),
             tuple(str(row["class"]) for row in rows),
             tuple(Count(int(row["correct"]), int(row["seen"])) for row in rows),
+            balanced,
+            macro_f1,
+            Count(int(counted["top5"]), int(counted["seen"])) if "top5" in counted else None,
         )
 
 

@@ -1,15 +1,13 @@
 """The report's tables: the result, what was run, accuracy per class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from maskel.intervals import interval
 from maskel.pictures.charts import Bar, bar_chart
+from maskel.pictures.comparison import against_untrained, means_of_seeds
 from maskel.pictures.markup import Markup, element, join, paragraph, table
 from maskel.pictures.runs import TRAINED, Answers, Count, Run
-
-_MAY_DIFFER = {"encoder", "data", "untrained", "device", "seed"}
-"""Options that do not make a comparison with the untrained encoder unfair (encoders are compared by their sizes)."""
 
 _NONE = "No finished run that counts right answers was given."
 _WITHOUT = {
@@ -60,9 +58,14 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
         Bar(f"{way}, {weights} ({run.name})", count, answers.count.share, _outlined(run, runs))
         for (run, answers), (way, weights, count) in zip(answered, told, strict=True)
     ]
+    more = _more_columns([answers for _, answers in answered])
     rows = [
-        (run.name, way, weights, element("strong", count, class_="count"), _best(run))
-        for (run, _), (way, weights, count) in zip(answered, told, strict=True)
+        (
+            *(run.name, way, weights, element("strong", count, class_="count")),
+            *(show(answers) for show in more.values()),
+            _best(run),
+        )
+        for (run, answers), (way, weights, count) in zip(answered, told, strict=True)
     ]
     chance = Count(1, len(classes))
     return join(
@@ -74,17 +77,36 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
                 f"these clips, {classes[most]}, {largest}.",
                 class_="note",
             ),
-            table(("run", "evaluation", "of", "result: correct / seen", "best epoch on the test part"), rows),
+            table(("run", "evaluation", "of", "result: correct / seen", *more, "best epoch on the test part"), rows),
             paragraph(
                 "A trained classifier's result is that of its last epoch. The best epoch was chosen by looking at the "
                 "test part; it is shown because some papers report it, and it is not the result. What trains nothing "
                 "has no epochs.",
                 class_="note",
             ),
-            _against_untrained(group, runs),
+            means_of_seeds(group, runs),
+            against_untrained(group, runs),
             *(_sum(run, runs) for run in ordered if run.summands),
         )
     )
+
+
+def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], object]]:
+    """Columns behind the result, by their heading; some tables do not need all."""
+
+    def percent(share: float | None) -> str:
+        return "–" if share is None else f"{100 * share:.1f} %"
+
+    def sure(count: Count) -> str:  # a run from someone else may say anything
+        return f"{interval(count.correct, count.seen)} %" if 0 <= count.correct <= count.seen != 0 else "–"
+
+    columns: dict[str, Callable[[Answers], object]] = {"95 % interval": lambda answers: _nowrap(sure(answers.count))}
+    if any(answers.unequal and answers.balanced is not None for answers in answered):
+        columns["balanced accuracy"] = lambda answers: percent(answers.balanced)
+        columns["macro-F1"] = lambda answers: percent(answers.macro_f1)
+    if any(answers.top5 for answers in answered):
+        columns["among the first five"] = lambda answers: _nowrap(answers.top5 or "–")
+    return columns
 
 
 def _sum(run: Run, runs: Sequence[Run]) -> Markup:
@@ -137,39 +159,6 @@ def _best(run: Run) -> Markup:
         return Markup("–")
     epoch, count = run.best_epoch
     return join((f"epoch {epoch} of {run.about('epochs')}: ", _nowrap(count)))
-
-
-def _against_untrained(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
-    sizes = {run.folder.path.resolve(): run.sizes for run in runs if run.kind == "pretrain"}
-    lines = []
-    for run in group:
-        if run.untrained or "encoder" not in run.config:
-            continue
-        baselines = [other for other in group if other.untrained and other.kind == run.kind]
-        if not baselines:
-            lines.append(
-                f"{run.name}: no {run.kind} run with the untrained encoder was given, so what pre-training adds cannot "
-                "be read from this page."
-            )
-        for other in baselines:
-            pairs = zip(run.answers, other.answers, strict=True)
-            lines += [_compared(run, other, answers, against, sizes) for answers, against in pairs]
-    return element("ul", *(element("li", line) for line in lines), class_="note") if lines else Markup()
-
-
-def _compared(run: Run, other: Run, answers: Answers, against: Answers, sizes: dict[Path, Any]) -> str:
-    """One sentence: what pre-training adds, or takes."""
-    more = answers.count.correct - against.count.correct
-    points = 100 * (answers.count.share - against.count.share)
-    amount = f"{abs(more)} clips {'more' if more > 0 else 'fewer'} right than" if more else "as many clips right as"
-    differing = sorted(
-        key for key in {*run.config, *other.config} - _MAY_DIFFER if run.config.get(key) != other.config.get(key)
-    )
-    others = other.sizes or sizes.get(other.encoder)
-    if run.encoder != other.encoder and (run.encoder not in sizes or sizes[run.encoder] != others):
-        differing.append("encoder")
-    but = f" The two also differ in: {', '.join(differing)}." if differing else ""
-    return f"{answers.way}: {run.name}, pre-trained, gets {amount} {other.name}, untrained ({points:+.1f} points).{but}"
 
 
 def what_was_run(runs: Sequence[Run]) -> Markup:

@@ -20,6 +20,8 @@ from maskel.training.features import count
 from maskel.training.run import RunFolder, write_predictions
 
 SCORES = "scores.npz"
+TOP = 5
+"""A clip is right among the first this many classes."""
 # all that zipfile and numpy raise for a file that is none; the last line comes from numpy's parser of headers
 _DAMAGE = (
     *(OSError, ValueError, LookupError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),
@@ -66,8 +68,16 @@ class Scores:
         return self.scores.argmax(1)
 
     def count(self, expected: int) -> dict[str, Any]:
-        """As `maskel.training.features.count`; ``expected`` is the number of clips that should have been asked."""
-        return count(torch.from_numpy(self.predicted), torch.tensor(self.labels), self.classes, expected)
+        """As `maskel.training.features.count`; of more than five classes also ``top5``.
+
+        ``top5`` is the number of clips whose class is among those of the five highest scores. ``expected`` is the
+        number of clips that should have been asked.
+        """
+        counted = count(torch.from_numpy(self.predicted), torch.tensor(self.labels), self.classes, expected)
+        if len(self.classes) > TOP:
+            highest = (-self.scores).argsort(1, kind="stable")[:, :TOP]  # of equal scores the first class, as argmax
+            counted["top5"] = int((highest == self.labels[:, None]).any(1).sum())
+        return counted
 
     def write(self, run: RunFolder) -> None:
         """Write ``predictions.csv`` and ``scores.npz``."""

@@ -1,0 +1,29 @@
+"""How sure a share of right answers is."""
+
+from math import sqrt
+
+_Z = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
+
+
+def wilson(correct: int, seen: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of the accuracy ``correct / seen``.
+
+    It says how much the accuracy would change with other test clips of the same kind, not with another seed.
+
+    Args:
+        correct: Right answers, 0 to ``seen``.
+        seen: Clips, one or more.
+
+    Returns:
+        Lower and upper end, in [0, 1].
+    """
+    share, spread = correct / seen, _Z**2 / seen
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z * sqrt(share * (1 - share) / seen + spread / seen / 4) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def interval(correct: int, seen: int) -> str:
+    """The same in percent, as ``61.2 to 78.9``."""
+    low, high = wilson(correct, seen)
+    return f"{100 * low:.1f} to {100 * high:.1f}"

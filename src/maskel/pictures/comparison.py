@@ -1,0 +1,167 @@
+"""The report's comparisons: seeds of equal runs together, and what pre-training adds to an untrained encoder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from maskel.commands.results import spread
+from maskel.pictures.markup import Markup, element, join, table
+from maskel.pictures.runs import Run
+from maskel.training.run import flat_options
+
+_PLACES = {"data", "device", "seed"}
+"""Options in which seeds of one run may differ; the data are compared by their clips and options."""
+_OF_LABELS = {"labels", "label_list", "stratified"}
+"""Options that choose the labelled clips, which are compared themselves where their hash is known."""
+_UNKNOWN = "not recorded"
+
+
+def means_of_seeds(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
+    """Mean and standard deviation of runs that are equal but for the seed."""
+    rows = [
+        (_names(seeds), seeds[0].answers[way].way, _seeds(seeds), f"{spread(_accuracies(seeds, way), 1)} %")
+        for seeds in _joined(group, runs)
+        if len(seeds) > 1
+        for way in range(len(seeds[0].answers))
+    ]
+    heading = ("runs", "evaluation", "seeds", "mean ± standard deviation")
+    return join((element("h4", "Seeds of equal runs"), table(heading, rows))) if rows else Markup()
+
+
+def against_untrained(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
+    """What pre-training adds: each run beside the untrained one that is equal in everything else, or why there is none.
+
+    Args:
+        group: Runs that were counted on the same clips.
+        runs: All runs of the page.
+    """
+    joined = _joined(group, runs)
+    lines = []
+    for seeds in joined:
+        first = seeds[0]
+        if first.untrained or "encoder" not in first.config:
+            continue
+        baselines = {
+            _names(other): (other, _differing(seeds, other, runs))
+            for other in joined
+            if other[0].untrained and other[0].kind == first.kind
+        }
+        if not baselines:
+            lines.append(
+                f"{_names(seeds)}: no {first.kind} run with the untrained encoder was given, so what pre-training adds "
+                "cannot be read from this page."
+            )
+        fair = [other for other, differing in baselines.values() if not differing]
+        for other in fair:
+            lines += [_compared(seeds, other, way) for way in range(len(first.answers))]
+        if not fair:
+            lines += [
+                f"{_names(seeds)}, pre-trained, is not compared with {name}, untrained: the two differ in "
+                f"{', '.join(differing)}."
+                for name, (_, differing) in baselines.items()
+            ]
+    return element("ul", *(element("li", line) for line in lines), class_="note") if lines else Markup()
+
+
+def _joined(group: Sequence[Run], runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that are equal but for the seed together, each seed once."""
+    joined: list[tuple[str, list[Run]]] = []
+    for run in group:
+        recipe = _recipe(run, runs)
+        seed = _seed(run)
+        for other, seeds in joined:
+            if other == recipe and seed != "" and seed not in map(_seed, seeds):
+                seeds.append(run)
+                break
+        else:
+            joined.append((recipe, [run]))
+    return [seeds for _, seeds in joined]
+
+
+def _recipe(run: Run, runs: Sequence[Run]) -> str:
+    """All that makes a run what it is, but its seed; of an encoder that was pre-trained also how."""
+    options = {key: value for key, value in flat_options(dict(run.config)).items() if key not in _PLACES}
+    if run.sizes is None and (earlier := _pretraining(run, runs)):
+        known = flat_options(dict(earlier))
+        options["encoder"] = {key: value for key, value in known.items() if key not in _PLACES}
+    ways = [answers.way for answers in run.answers]
+    return json.dumps([run.kind, ways, options, *_data(run).values()], sort_keys=True, default=str)
+
+
+def _pretraining(run: Run, runs: Sequence[Run]) -> Mapping[str, Any]:
+    """The options of the encoder's pre-training, as the run kept them or the page's run of it has them."""
+    about = run.result.get("pretraining")
+    config = about.get("config") if isinstance(about, Mapping) else None
+    if isinstance(config, Mapping):
+        return config
+    places = {other.folder.path.resolve(): other.config for other in runs if other.kind == "pretrain"}
+    return places.get(run.encoder, {})
+
+
+def _data(run: Run) -> dict[str, str]:
+    """What a run learned from, by what the page calls it."""
+    options = flat_options(run.result["data"]) if isinstance(run.result.get("data"), dict) else {}
+    options.pop("path", None)
+    return {
+        "training clips": run.about("split", "train", "hash"),
+        "data options": json.dumps(options, sort_keys=True, default=str),
+    }
+
+
+def _differing(seeds: Sequence[Run], others: Sequence[Run], runs: Sequence[Run]) -> list[str]:
+    """In what a pre-trained and an untrained run differ, other than pre-training."""
+    run, other = seeds[0], others[0]
+    may_differ = {"untrained", *_PLACES}
+    clips, against = ({one.about("labels", "hash") for one in some} for some in (seeds, others))
+    if _UNKNOWN not in clips | against:
+        may_differ |= _OF_LABELS
+    if run.kind == "finetune" and other.sizes is not None:
+        may_differ.add("training.layer_decay")  # there are no trained layers to change more slowly
+    options, known = flat_options(dict(run.config)), flat_options(dict(other.config))
+    names = {*options, *known} - may_differ
+    differing = [
+        name
+        for name in sorted(names)
+        if options.get(name) != known.get(name) and name != "encoder" and not name.startswith("encoder.")
+    ]
+    if clips != against:
+        differing.append("labelled clips")
+    data, other_data = _data(run), _data(other)
+    differing += [name for name in data if data[name] != other_data[name]]
+    sizes = [one.sizes or _pretraining(one, runs).get("encoder") for one in (run, other)]
+    if run.encoder != other.encoder and (sizes[0] is None or sizes[0] != sizes[1]):
+        differing.append("encoder")
+    return differing
+
+
+def _compared(seeds: Sequence[Run], others: Sequence[Run], way: int) -> str:
+    """One sentence: what pre-training adds, or takes."""
+    run, other = seeds[0].answers[way], others[0].answers[way]
+    mine, against = _accuracies(seeds, way), _accuracies(others, way)
+    points = f"({mean(mine) - mean(against):+.1f} points)"
+    if len(seeds) > 1 or len(others) > 1:
+        return (
+            f"{run.way}: {_names(seeds)}, pre-trained, get {spread(mine, 1)} %, {_names(others)}, untrained, "
+            f"{spread(against, 1)} % {points}."
+        )
+    more = run.count.correct - other.count.correct
+    amount = f"{abs(more)} clips {'more' if more > 0 else 'fewer'} right than" if more else "as many clips right as"
+    return f"{run.way}: {seeds[0].name}, pre-trained, gets {amount} {others[0].name}, untrained {points}."
+
+
+def _accuracies(seeds: Sequence[Run], way: int) -> list[float]:
+    """In percent."""
+    return [100 * run.answers[way].count.share for run in seeds]
+
+
+def _names(seeds: Sequence[Run]) -> str:
+    return ", ".join(run.name for run in seeds)
+
+
+def _seed(run: Run) -> str:
+    return str(run.config.get("seed", ""))
+
+
+def _seeds(seeds: Sequence[Run]) -> str:
+    return ", ".join(map(_seed, seeds))
