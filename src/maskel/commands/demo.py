@@ -1,8 +1,10 @@
 """``maskel demo``: the whole path on generated data, as the commands a user would type."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -10,11 +12,11 @@ from maskel.errors import InputError
 from maskel.training.engine import Stopped
 from maskel.training.run import RunFolder
 
-
 def demo(run_command: Callable[[Sequence[str]], object], out: Path = Path("demo-run"), seed: int = 0) -> Path:
     """Write raw recordings, prepare them, pre-train MAMP, evaluate, and draw the report.
 
-    The data are synthetic: the accuracies mean nothing beyond that the pipeline learns.
+    The data are synthetic: the accuracies mean nothing beyond that the pipeline learns. All steps run in one thread:
+    that is quick enough, gives every machine the same settings, and other programs do not make threads wait for each other.
 
     Args:
         run_command: Runs one ``maskel`` command line.
@@ -42,14 +44,26 @@ def demo(run_command: Callable[[Sequence[str]], object], out: Path = Path("demo-
     ]
     steps.append(["report", run, *(str(out / name) for name in evaluations), "--out", report])
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    for step in steps:
-        console.print(f"\n$ maskel {' '.join(step)}", style="bold", markup=False)
-        try:
-            run_command(step)
-        except Stopped as stop:
-            raise Stopped(f"its step `maskel {step[0]}` {stop}") from stop
+    with _one_thread():
+        for step in steps:
+            console.print(f"\n$ maskel {' '.join(step)}", style="bold", markup=False)
+            try:
+                run_command(step)
+            except Stopped as stop:
+                raise Stopped(f"its step `maskel {step[0]}` {stop}") from stop
     Console(highlight=False).print(_table(out))
     return Path(report)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """PyTorch computes in one thread, whatever the machine has; afterwards in as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _evaluation(name: str, frozen: Sequence[str], out: Path) -> list[str]:
