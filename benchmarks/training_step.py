@@ -1,4 +1,4 @@
-"""One pre-training step of MAMP at the published size, against the plain way of doing the same.
+"""One pre-training step of MAMP at the published size, against the plain way of doing the same; and one of AMR.
 
     python benchmarks/training_step.py [--only fp32 ...] [--device cuda]
 
@@ -12,7 +12,7 @@ import plain
 from comparison import Variant, Work
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
 from maskel.layouts import NTU25
-from maskel.methods import MAMP
+from maskel.methods import AMR, MAMP
 from maskel.methods.base import build_seeded
 from maskel.models.decoder import DecoderKind
 from maskel.models.encoder import Encoder
@@ -67,6 +67,19 @@ def maskel_step(
     return Variant(build, agrees=None if other else 1e-2 if bf16 else 1e-5, bf16=bf16)
 
 
+def amr_step(*, bf16: bool = False) -> Variant:
+    """A step of AMR, whose loss is another; its cost is what is compared."""
+
+    def build(device: torch.device) -> Work:
+        distributed.start(str(device))
+        method = build_seeded(lambda: AMR(Encoder(NTU25)), 0).to(device)
+        batch = clips().to(device)
+        keys = clip_keys(0, 0, batch.clips)
+        return comparison.training_step(method, lambda: method(batch, keys)["loss"], device, bf16=bf16)
+
+    return Variant(build, agrees=None, bf16=bf16)
+
+
 VARIANTS = {
     "plain": Variant(plain_step),
     "fp32": maskel_step(),
@@ -74,8 +87,10 @@ VARIANTS = {
     "fp32 present": maskel_step(present=True),
     "fp32 cross": maskel_step(decoder="cross"),
     "fp32 present cross": maskel_step(present=True, decoder="cross"),
+    "amr fp32": amr_step(),
     "bf16": maskel_step(bf16=True),
     "bf16 compiled": maskel_step(bf16=True, compiled=True),
+    "amr bf16": amr_step(bf16=True),
     "bf16 present": maskel_step(bf16=True, present=True),
     "bf16 present cross": maskel_step(bf16=True, present=True, decoder="cross"),
 }

@@ -19,6 +19,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.models.encoder import load_encoder
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
+from released import write_classifier
 
 SIZES = (
     "--encoder.window 8 --encoder.dim 16 --encoder.depth 1 --encoder.num_heads 2 --device cpu "
@@ -59,6 +60,18 @@ def write(name: str, content: str | bytes) -> Arrange:
     def act(patch: pytest.MonkeyPatch) -> None:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+    return act
+
+
+def own_recordings(table: str, *names: str) -> Arrange:
+    """Recordings of two frames, and what is known of them."""
+
+    def act(patch: pytest.MonkeyPatch) -> None:
+        Path("own").mkdir()
+        Path("own/labels.csv").write_text(table)
+        for name in names:
+            Path(f"own/{name}.csv").write_text(f"{','.join(['0.5'] * 51)}\n" * 2)
 
     return act
 
@@ -146,6 +159,10 @@ def signalled(*signs: signal.Signals) -> Arrange:
     return loading(act)
 
 
+def released_classifier(patch: pytest.MonkeyPatch) -> None:
+    write_classifier(Path("checkpoint.pth"), 60, "data/train.npz")
+
+
 def in_use(patch: pytest.MonkeyPatch) -> None:
     def taken(*_: Any) -> None:
         raise BlockingIOError
@@ -178,7 +195,8 @@ FAULTS = [
     Fault(
         "an option that does not exist",
         f"{PRETRAIN} --training.epoch 2",
-        "maskel pretrain: unrecognized arguments: --training.epoch 2; maskel pretrain --help lists the options",
+        "maskel pretrain: unrecognized arguments: --training.epoch 2; did you mean --training.epochs? maskel pretrain "
+        "--help lists the options",
     ),
     Fault(
         "a value of the wrong type",
@@ -284,7 +302,8 @@ FAULTS = [
     Fault(
         "fewer clips than a batch",
         f"{PRETRAIN} --training.batch_size 100",
-        "maskel pretrain: the training part has 16 clips, fewer than one batch of 100; use --training.batch_size 16 or less",
+        "maskel: training: batches of 16, all training clips, instead of 100",
+        code=0,
     ),
     Fault(
         "no folder with raw files",
@@ -296,6 +315,20 @@ FAULTS = [
         "prepare ntu60 raw --out ntu",
         "maskel prepare: none of the 1 files gives a clip; 1 are bad, 0 left out; the first bad one: …/raw/S001C001P001R001A001.skeleton, line 2: truncated: found the end of the file, expected the bodyID of body 1 of 1 in frame 1",
         arrange=write("raw/S001C001P001R001A001.skeleton", "2\n1\n"),
+    ),
+    Fault(
+        "own recordings with two spellings of a class",
+        "prepare folder own --layout coco17 --out new",
+        "maskel prepare: classes 'Wave' (1 clips) and 'wave' (1) differ in case, blanks, leading zeros or Unicode form only; "
+        "write one of them everywhere, or names that differ in more",
+        arrange=own_recordings("file,label\na,Wave\nb,wave\n", "a", "b"),
+    ),
+    Fault(
+        "a range that is not in its recording",
+        "prepare folder own --layout coco17 --out new",
+        "maskel prepare: none of the 1 files gives a clip; 1 are bad, 0 left out; the first bad one: own/labels.csv, line 2: "
+        "outside the recording: found frames 0 up to 9, the last not included, of own/a.csv, expected a part of its 2",
+        arrange=own_recordings("file,label,start,end\na,wave,0,9\n", "a"),
     ),
     Fault(
         "a device that is not there",
@@ -334,6 +367,12 @@ FAULTS = [
         "resuming with other options",
         "pretrain --resume part --mamp.tau 0.5",
         "maskel pretrain: part was started with mamp.tau 0.8, found 0.5; resume with the same options, or start a new run",
+    ),
+    Fault(
+        "resuming with more epochs",
+        "pretrain --resume part --training.epochs 4",
+        "maskel: part is prolonged from 3 to 4 epochs: what follows has the learning rates of 4, what was has those of 3, so the result differs from a run begun at that length",
+        code=0,
     ),
     Fault(
         "resuming a run of another command",
@@ -381,6 +420,12 @@ FAULTS = [
         "knn --data set --encoder other.safetensors --k 3",
         "maskel knn: other.safetensors: not a whole maskel encoder (a weight is not finite); train or copy it again",
         arrange=encoder_not_finite,
+    ),
+    Fault(
+        "a released classifier of an unknown data set",
+        "evaluate --classifier checkpoint.pth --data set --out new",
+        "maskel evaluate: checkpoint.pth does not say which data set its 60 outputs stand for (its data_path is 'data/train.npz'); say it with --trained-on: ntu60, ntu120, pku1, pku2, or data for the classes of a prepared set given as --data",
+        arrange=released_classifier,
     ),
     Fault(
         "a report of what is no run",

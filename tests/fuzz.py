@@ -13,6 +13,7 @@ import io
 import json
 import mmap
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -44,6 +45,7 @@ from maskel.datasets.nw_ucla import NwUcla
 from maskel.datasets.pku_mmd import PKU1
 from maskel.datasets.pyskl import Pyskl
 from maskel.datasets.reading import read_all
+from maskel.datasets.stgcn import StGcn
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.synthetic import synthesize
 from maskel.errors import BadFileError, InputError
@@ -57,7 +59,7 @@ from maskel.training.labelled import read_label_list
 from maskel.training.loading import part
 from maskel.training.scores import Scores
 from maskel.training.state import read_state
-from released import write_checkpoint
+from released import write_checkpoint, write_classifier
 
 SECONDS = 20.0
 MEMORY = 1 << 30
@@ -83,6 +85,30 @@ COCO = [{"image_id": f"{frame:06d}.jpg", "keypoints": person, "score": 0.9} for 
 MMPOSE = [{"frame_id": frame, "instances": [{"keypoints": person}]} for frame, person in enumerate(BODY.tolist())]
 OPENPOSE = {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": person} for person in FLAT[:2]]}
 CSV = own.table([[f"{joint}_{axis}" for joint in COCO17.joints for axis in "xyz"], *BODY.reshape(4, -1).tolist()])
+TRACKS = own.table(
+    [
+        [
+            "track",
+            "frame_idx",
+            "label",
+            *(f"{joint}.{part}" for joint in COCO17.joints for part in ("x", "y", "score")),
+        ],
+        *([f"t{who}", 5 * time, "wave", *own.flat(BODY[time, :, :2] + who)] for who in range(2) for time in range(4)),
+    ]
+)
+LEVELS = (
+    own.table(
+        [
+            ["scorer", *["net"] * 34],
+            ["bodyparts", *(joint for joint in COCO17.joints for _ in "xy")],
+            ["coords", *"xy" * 17],
+            *([f"img{time}.png", *BODY[time, :, :2].ravel().tolist()] for time in range(4)),
+        ],
+        ";",
+    )
+    .replace(".", ",")
+    .replace(",png", ".png")
+)
 Draws = np.random.Generator
 
 
@@ -136,6 +162,20 @@ def a_pku_recording(name: str) -> Callable[[Path], Path]:
 
 def an_export(name: str, export: Callable[[Path, Path], Path]) -> Callable[[Path], Path]:
     return lambda folder: export(tiny.write_set(folder / "set", train=4, test=2), folder / name)
+
+
+def stgcn_arrays(name: str) -> Callable[[Path], Path]:
+    """ST-GCN's arrays of two clips and their labels; ``name`` is the file to change."""
+
+    def make(folder: Path) -> Path:
+        folder = folder / "xsub"
+        for side in ("train", "val"):
+            clips = np.stack([own.motion(frames=6, joints=25, seed=seed).transpose(2, 0, 1) for seed in range(2)])
+            own.write_array(folder / f"{side}_data_joint.npy", (clips[..., np.newaxis] - 0.5).astype("f4"))
+            own.write(folder / f"{side}_label.pkl", pickle.dumps(([f"{side}0", f"{side}1"], np.array([0, 1])), 2))
+        return folder / name
+
+    return make
 
 
 def an_own_recording(name: str, content: object) -> Callable[[Path], Path]:
@@ -228,8 +268,12 @@ FORMATS: dict[str, Format] = {
     "pku_split": Format(a_pku_recording("split/cross-subject.txt"), use_pku),
     "npz": Format(an_export("xsub.npz", export_npz), lambda file: use_source(Npz(), file)),
     "pyskl": Format(an_export("clips.pkl", export_pyskl), lambda file: use_source(Pyskl(), file)),
+    "stgcn_data": Format(stgcn_arrays("train_data_joint.npy"), lambda file: use_source(StGcn(), file.parent)),
+    "stgcn_labels": Format(stgcn_arrays("val_label.pkl"), lambda file: use_source(StGcn(), file.parent)),
     "folder_npy": Format(lambda folder: own.write_array(folder / "wave" / "a.npy", BODY), use_folder("coco17")),
     "folder_csv": Format(an_own_recording("a.csv", CSV), use_folder("coco17")),
+    "folder_tracks": Format(an_own_recording("a.csv", TRACKS), use_folder("coco17")),
+    "folder_levels": Format(an_own_recording("a.csv", LEVELS), use_folder("coco17")),
     "folder_json": Format(an_own_recording("a.json", BODY.tolist()), use_folder("coco17")),
     "folder_mediapipe": Format(an_own_recording("a.json", MEDIAPIPE), use_folder("mediapipe33")),
     "folder_openpose": Format(an_own_recording("a_000000000001_keypoints.json", OPENPOSE), use_folder("coco17")),
@@ -246,7 +290,8 @@ FORMATS: dict[str, Format] = {
     "classifier": Format(in_run("linear/classifier.safetensors"), use_classifier),
     "released": Format(lambda folder: write_checkpoint(folder / "c.pth", "mamp", "model_mamp"), load_release),
     "released_classifier": Format(
-        lambda folder: write_checkpoint(folder / "c.pth", "classifier_finetune", "model"), use_classifier
+        lambda folder: write_classifier(folder / "c.pth", 60, "NTU60_XSub.npz", name="classifier_finetune"),
+        use_classifier,
     ),
     "state": Format(in_run("run/last.safetensors"), read_state),
     "scores": Format(in_run("linear/scores.npz"), lambda file: Scores.read(file.parent)),

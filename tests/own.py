@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from maskel.datasets.base import RawFile
 from maskel.datasets.folder import Folder
+from maskel.errors import BadFileError
 from maskel.sequence import SkeletonSequence
 
 
@@ -67,3 +69,22 @@ def flat(person: np.ndarray, score: float = 0.9) -> list[float]:
 def landmarks(body: np.ndarray) -> list[dict[str, float]]:
     """MediaPipe's list of a body (V, 3)."""
     return [{"x": x, "y": y, "z": z, "visibility": 0.9} for x, y, z in body.tolist()]
+
+
+def clip(folder: Path, rows: Any, layout: str = "coco17", delimiter: str = ",", **options: Any) -> SkeletonSequence:
+    """The clip of a table of these rows, or of this text, without centring."""
+    text = rows if isinstance(rows, str) else table(rows, delimiter)
+    return read(write(folder / "a.csv", text), layout, centre=False, **options)
+
+
+def holds(sequence: SkeletonSequence, *bodies: np.ndarray) -> bool:
+    """Whether a clip consists of these bodies (T, V, C)."""
+    expected = np.stack(bodies)
+    return sequence.joints.shape == expected.shape and np.allclose(sequence.joints, expected, atol=1e-6)
+
+
+def refuses(folder: Path, message: str, rows: Any, layout: str = "coco17") -> None:
+    """Makes sure that a table of these rows is refused in one line that matches ``message``."""
+    with pytest.raises(BadFileError, match=message) as caught:
+        clip(folder, rows, layout)
+    assert "\n" not in str(caught.value)

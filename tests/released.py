@@ -62,8 +62,15 @@ def fill(module: nn.Module, arrays: dict[str, np.ndarray], more: dict[str, Tenso
     return {name: own for name, own in names.items() if own is not None}
 
 
-def write_checkpoint(path: Path, name: str, model: str) -> Path:
-    """A golden file's model as the public code would have saved it, optimiser and all."""
+def write_checkpoint(path: Path, name: str, model: str, data_path: object = None) -> Path:
+    """A golden file's model as the public code would have saved it, optimiser and all.
+
+    Args:
+        path: The file.
+        name: Of the golden file.
+        model: First part of the argument ``model``.
+        data_path: What the feeder was told; nothing by default.
+    """
     arrays, config = golden(name)
     state = weights(arrays)
     if "head.fc.weight" in state:  # linear evaluation puts a BatchNorm before it; these statistics make it do nothing
@@ -74,9 +81,25 @@ def write_checkpoint(path: Path, name: str, model: str) -> Path:
         state |= _statistics("head.bn", torch.ones(state["head.bn.weight"].shape))
     told = {key: config[key] for key in ("mask_ratio", "motion_stride", "motion_aware_tau") if key in config}
     arguments = Namespace(model=f"{model}.transformer.Transformer", model_args=config, lr=1e-3, resume="", **told)
+    if data_path is not None:
+        arguments.train_feeder_args = {"data_path": data_path, "split": "train"}
     moments = {number: {"step": 7, "exp_avg": torch.zeros(3)} for number in range(2)}
     optimizer = {"state": moments, "param_groups": [{"betas": (0.9, 0.95), "params": [0, 1]}]}
     content = {"model": OrderedDict(state), "optimizer": optimizer, "epoch": 399, "scaler": {}, "args": arguments}
+    torch.save(content, path)
+    return path
+
+
+def write_classifier(
+    path: Path, outputs: int, data_path: object = None, highest: int = 0, name: str = "classifier_linprobe"
+) -> Path:
+    """A golden classifier with so many outputs, of which one is highest whatever the clip."""
+    content = torch.load(write_checkpoint(path, name, "model", data_path), weights_only=False)
+    last = "head.fc2" if name.endswith("finetune") else "head.fc.1"
+    width = content["model"][f"{last}.weight"].shape[1]
+    bias = torch.zeros(outputs)
+    bias[highest] = 1.0
+    content["model"] |= {f"{last}.weight": torch.zeros(outputs, width), f"{last}.bias": bias}
     torch.save(content, path)
     return path
 

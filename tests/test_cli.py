@@ -267,7 +267,7 @@ def test_what_draws_nothing_has_no_seeds(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--method=mump"], "no method is called 'mump'; known are hacm, mae, mamp"),
+        (["--method=mump"], "no method is called 'mump'; known are amr, hacm, mae, mamp"),
         (["--benchmark=xsup"], "no benchmark called 'xsup'; it has: xsub"),
         (["--device=tpu"], "device 'tpu' is unknown"),
         (["--mamp.ratio=1.5"], "ratio 1.5"),

@@ -17,7 +17,8 @@ Run = Callable[..., tuple[int, str]]
 SPLIT = {name: name.rpartition("_")[2] for name in BENCHMARKS}
 COPIED = ("ntu120_xsub", "ntu120_xset")
 """Where a clip's only body stands in the second slot as well."""
-VIEW = {"p_min": 0.5, "p_max": 1.0, "min_frames": 64, "max_angle": 0.3}
+OFF = {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0}
+VIEW = {"p_min": 0.5, "p_max": 1.0, "min_frames": 64, "max_angle": 0.3} | OFF
 PLAIN = {"accumulate": 1, "clip_grad": 0.0, "precision": "fp32", "compile": False, "save_epochs": 1}
 PLAIN |= {"save_steps": 0, "deterministic": False}
 PRETRAINING = {"lr": 1e-3, "min_lr": 5e-4, "warmup_epochs": 20.0, "weight_decay": 0.05, "beta1": 0.9, "beta2": 0.95}

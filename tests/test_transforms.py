@@ -1,8 +1,10 @@
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from maskel.draws import Purpose, clip_keys, uniform
 from maskel.errors import InputError
@@ -18,6 +20,7 @@ from maskel.transforms import (
     rotation_matrices,
     test_view,
     to_stream,
+    view_frames,
 )
 from released import golden
 
@@ -87,6 +90,26 @@ def test_random_crops_fit_and_reach_their_bounds() -> None:
         assert (start + length <= lengths).all()
         assert (length >= torch.minimum(lengths, torch.tensor(64))).all()
         assert (length >= (lengths // 2).clamp(min=1)).all()
+
+
+@pytest.mark.parametrize("window", [120, 72, 60, 48])
+def test_the_source_of_a_frame_is_rounded_once(window: int) -> None:
+    lengths = torch.arange(1, 301)
+    frames = view_frames(torch.zeros_like(lengths), lengths, window)
+    for length, before, weights in zip(lengths.tolist(), frames.before, frames.weight, strict=True):
+        scale = Fraction(float(np.float32(length) / np.float32(window)))
+        exact = [(2 * step + 1) * scale / 2 - Fraction(1, 2) for step in range(window)]  # dyadic, so float() is exact
+        source = np.clip(np.array([float(position) for position in exact]).astype(np.float32), 0, length - 1)
+        assert before.tolist() == np.floor(source).tolist()
+        assert np.array_equal(weights.numpy(), source - np.floor(source))
+
+
+@pytest.mark.parametrize("length", [65, 103, 300])
+def test_weights_are_those_of_interpolation(length: int) -> None:
+    frames = torch.eye(length)[None, None, :, :, None]  # each is 1 in its own place, so a view holds the weights
+    view = resample(frames, torch.tensor([0]), torch.tensor([length]), 120)[0, 0, ..., 0]
+    expected = functional.interpolate(torch.eye(length)[None, None], size=(length, 120), mode="bilinear")[0, 0].T
+    torch.testing.assert_close(view, expected, rtol=0, atol=length * 2.0**-23)  # processors without fused operations
 
 
 def test_rotation_keeps_bone_lengths() -> None:

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -36,25 +36,50 @@ OUT_OF_MEMORY = (
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+class _Parser(ArgumentParser):
+    """A parser that says which option a misspelt one may have been."""
+
+    def parse_args(self, args: Sequence[str] | None = None, **others: Any) -> Any:  # type: ignore[override]
+        """As jsonargparse does."""
+        try:
+            return super().parse_args(args, **others)
+        except ArgumentError as fault:
+            unknown = str(fault).partition("unrecognized arguments:")[2].split()
+            hints = [hint for word in unknown if word.startswith("--") and (hint := self._near(word.partition("=")[0]))]
+            if not hints:
+                raise
+            raise ArgumentError(None, f"{fault}; did you mean {' and '.join(hints)}?") from fault
+
+    def _near(self, word: str) -> str:
+        """The option that is most like a word; also where the word is the end of its name, as epochs is."""
+        options = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        ends = [option for option in options if option.rpartition(".")[2] == word[2:]]
+        near = ends if len(ends) == 1 else difflib.get_close_matches(word, options, 1)
+        return "" if not near else near[0] if "." in near[0] else f"--{near[0][2:].replace('_', '-')}"
+
+
+def _parser(command: str, **about: Any) -> _Parser:
+    """A parser of a command's options that leaves every fault to `main`."""
+    return _Parser(prog=f"maskel {command}", exit_on_error=False, allow_abbrev=False, **about)
+
+
 def _prepare(arguments: Sequence[str]) -> None:
     from maskel.commands.prepare import prepare, show
     from maskel.datasets import SOURCES
 
     known = ", ".join(sorted(SOURCES))
-    parser = ArgumentParser(
-        prog="maskel prepare",
+    parser = _parser(
+        "prepare",
         description=f"Turn raw recordings into a prepared set: maskel prepare SOURCE RAW [RAW ...] --out SET. "
         f"Sources: {known}; maskel prepare SOURCE --help lists a source's options.",
-        exit_on_error=False,
-        allow_abbrev=False,
     )
     if not arguments or arguments[0] in ("-h", "--help"):
         parser.print_help()
         return
     name = arguments[0]
     if name not in SOURCES:
-        raise InputError(f"no source is called {name!r}; known are {known}")
-    parser = ArgumentParser(prog=f"maskel prepare {name}", exit_on_error=False, allow_abbrev=False)
+        raise InputError(f"no source is called {name!r}; {_did_you_mean(name, SOURCES)}known are {known}")
+    parser = _parser(f"prepare {name}")
     parser.add_argument("roots", nargs="+", type=Path, help="folders (or archives) with the raw recordings")
     lists = ("classes", "benchmarks")
     parser.add_function_arguments(prepare, skip={"source", "roots", *lists}, as_group=False)
@@ -115,7 +140,7 @@ def _outcome(
     """Parse a run's options and run it; of ``methods`` the chosen one's own options go with them."""
     from maskel.commands.seeds import Seeds, run_seeds
 
-    parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
+    parser = _parser(name)
     parameters = inspect.signature(function).parameters
     resumable = "resume" in parameters
     parser.add_function_arguments(function, skip={"resume", "options"}, as_group=False)
@@ -176,7 +201,7 @@ def _options(
 
     ``several`` names an argument that takes all words without a dash, ``one`` an argument that takes the only such.
     """
-    parser = ArgumentParser(prog=f"maskel {name}", exit_on_error=False, allow_abbrev=False)
+    parser = _parser(name)
     meaning = _meaning(function)
     if several:
         parser.add_argument(several, nargs="+", type=Path, help=meaning[several])
@@ -217,7 +242,7 @@ def _ensemble(arguments: Sequence[str]) -> None:
 def _predict(arguments: Sequence[str]) -> None:
     from maskel.commands.predict import predict
 
-    _say(predict(**_options("predict", predict, arguments, one="data")))
+    _say(predict(**_options("predict", predict, arguments, several="data")))
 
 
 def _results(arguments: Sequence[str]) -> None:
@@ -229,7 +254,7 @@ def _results(arguments: Sequence[str]) -> None:
 def _reproduce(arguments: Sequence[str]) -> None:
     from maskel.commands.reproduce import reproduce
 
-    parser = ArgumentParser(prog="maskel reproduce", exit_on_error=False, allow_abbrev=False)
+    parser = _parser("reproduce")
     for name in ("method", "benchmark"):
         parser.add_argument(name, help=_meaning(reproduce)[name])
     parser.add_function_arguments(reproduce, skip={"run_command", "method", "benchmark"}, as_group=False)
@@ -261,7 +286,8 @@ def _view(arguments: Sequence[str]) -> None:
         )
         return
     if arguments[0] != "masks":
-        raise InputError(f"no picture is called {arguments[0]!r}; known is masks")
+        near = _did_you_mean(arguments[0], ("masks",))
+        raise InputError(f"no picture is called {arguments[0]!r}; {near}known is masks")
     _say(masks(**_options("view masks", masks, arguments[1:], several="runs")))
 
 
@@ -281,9 +307,10 @@ def _export(arguments: Sequence[str]) -> None:
         )
         return
     if arguments[0] not in FORMATS:
-        raise InputError(f"no format is called {arguments[0]!r}; known are {known}")
+        near = _did_you_mean(arguments[0], FORMATS)
+        raise InputError(f"no format is called {arguments[0]!r}; {near}known are {known}")
     write = FORMATS[arguments[0]]
-    parser = ArgumentParser(prog=f"maskel export {arguments[0]}", exit_on_error=False, allow_abbrev=False)
+    parser = _parser(f"export {arguments[0]}")
     parser.add_argument("data", type=Path, help=_meaning(write)["data"])
     parser.add_function_arguments(write, skip={"data"}, as_group=False)
     _say(write(**vars(parser.parse_args(_spell(arguments[1:], parser)))))
@@ -486,6 +513,12 @@ def _spell(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
     return spelt
 
 
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The name that a word is most like, as the beginning of a sentence's next part; empty if it is like none."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}? " if near else ""
+
+
 def _meaning(documented: object) -> dict[str, str]:
     """What each argument means, from the docstring."""
     found = parse_docstring(inspect.getdoc(documented) or "")
@@ -502,7 +535,7 @@ def _sentence(fault: Exception, command: str) -> str:
     if several:
         text = several["key"] + re.sub(r"Problem with given class_path \S+ ", "", several["why"])
     if isinstance(fault, ArgumentError):
-        text += f"; maskel {command} --help lists the options"
+        text += f"{'' if text.endswith('?') else ';'} maskel {command} --help lists the options"
     return text
 
 

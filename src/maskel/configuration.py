@@ -12,6 +12,9 @@ RECIPES = Path(__file__).parent / "recipes"
 WITH_RECIPES = ("pretrain", "linear", "knn", "finetune")
 """Commands that read recipes; a recipe may hold a section for each (``view`` is an option's name as well)."""
 
+PROLONGED = "prolonged"
+"""No option: what a run's ``config.yaml`` says of epochs that were added to it, as pairs (before, after)."""
+
 Options = dict[str, Any]
 
 
@@ -82,6 +85,7 @@ def merge_recipes(
     merged: Options = {}
     for name in names:
         recipe = read_recipe(name, command)
+        recipe.pop(PROLONGED, None)
         if unknown := [option for option in recipe if option not in options]:
             what = f"is not a run of maskel {command}" if resumed and name == names[0] else "is no recipe for it"
             raise InputError(f"{name} {what}: no option is called {unknown[0]!r}")

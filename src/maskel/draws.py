@@ -25,6 +25,10 @@ class Purpose(IntEnum):
     DROPOUT = 4
     LABELS = 5
     VALIDATION = 6
+    MIRROR = 7
+    SPEED = 8
+    JOINT_DROPOUT = 9
+    NOISE = 10
 
 
 def _shift_right(bits: Tensor, count: int) -> Tensor:
@@ -60,6 +64,12 @@ def uniform(keys: Int64[Tensor, " b"], purpose: Purpose, count: int) -> Float32[
     counters = torch.arange(count, device=keys.device)
     bits = _mix(_mix(keys ^ (int(purpose) << 32))[:, None] + counters * 2)
     return (_shift_right(bits, 40)).to(torch.float32) * 2.0**-24
+
+
+def normal(keys: Int64[Tensor, " b"], purpose: Purpose, count: int) -> Float32[Tensor, "b n"]:
+    """``count`` numbers per key with mean 0 and standard deviation 1: (B, count), each within 5.5 of 0."""
+    middles = uniform(keys, purpose, count).double() + 2.0**-25  # of 2^24 intervals, so never 0 or 1
+    return torch.special.ndtri(middles).float()
 
 
 def epoch_order(seed: int, epoch: int, clips: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:

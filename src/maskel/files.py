@@ -13,6 +13,11 @@ import yaml
 
 from maskel.errors import InputError
 
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: run folders are not locked there
+    fcntl = None  # type: ignore[assignment]
+
 _MOST_BYTES = 64 << 20  # of a table or a result
 _MOST_YAML_BYTES = 100_000  # PyYAML reads some 100 kB a second; a run's options take one or two
 _DEEPEST = 30
@@ -188,3 +193,27 @@ class _Dumper(yaml.SafeDumper):
 def yaml_text(options: Any) -> str:
     """Options as YAML, in their own order."""
     return yaml.dump(options, Dumper=_Dumper, sort_keys=False)
+
+
+@contextmanager
+def locked(folder: Path, by: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder, as far as the system can, by a lock on it or on a file in it.
+
+    Raises:
+        InputError: If another process does so.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(by, os.O_RDONLY if by.is_dir() else os.O_RDWR)  # over a network only what can be written is locked
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as fault:
+        os.close(handle)
+        raise InputError(f"{folder} is in use by another process; wait for it, or stop it first") from fault
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)

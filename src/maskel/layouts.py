@@ -6,11 +6,17 @@ two layouts share has the same name in both, but for the trunk's middle, where e
 `maskel.conversion` says which of those are the same.
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from maskel.errors import InputError
+
+REGIONS = ("trunk", "left_arm", "right_arm", "left_leg", "right_leg")
+"""Parts of a body that features can be read of; the names of a layout's joints say which joint is in which."""
+_LEG = frozenset("hip knee ankle foot heel toe".split())
+_ARM = frozenset("collar shoulder elbow wrist hand thumb pinky index".split())
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Layout:
             own neighbour has a zero bone.
         groups: Named groups of joints, in the order in which a method reads them; no joint is in two. HA-CM needs
             ``kept`` (the joints it reads) and ``roots`` (those from which their hierarchy is measured).
+        up: Which way is up in the 3D coordinates of the tool that the layout belongs to, such as ``y`` or ``-y``; empty
+            where tools differ.
 
     Raises:
         ValueError: If names repeat, counts differ, there is not exactly one root, the parents contain a cycle, a pair,
@@ -38,6 +46,7 @@ class Layout:
     mirror: tuple[tuple[int, int], ...] = ()
     published_bones: Mapping[int, int] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    up: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.joints)
@@ -107,9 +116,33 @@ class Layout:
         return tuple(self.published_bones.get(joint, parent) for joint, parent in enumerate(tree))
 
     @cached_property
+    def regions(self) -> dict[str, tuple[int, ...]]:
+        """Joints of the trunk with head and face, of each arm, and of each leg; every joint is in one of them."""
+        found: dict[str, list[int]] = {name: [] for name in REGIONS}
+        for place, joint in enumerate(self.joints):
+            words = set(joint.split("_"))
+            side = next((side for side in ("left", "right") if side in words), "")
+            limb = "leg" if words & _LEG else "arm" if words & _ARM else ""
+            found[f"{side}_{limb}" if side and limb else "trunk"].append(place)
+        return {name: tuple(joints) for name, joints in found.items()}
+
+    @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """Pairs (parent, joint) of the tree, V - 1 of them; what a picture draws."""
         return tuple((parent, joint) for joint, parent in enumerate(self.parents) if parent != -1)
+
+    @cached_property
+    def head(self) -> tuple[int, ...]:
+        """Indices of the joints of the head, by their names; none where no name says so."""
+        return self._called("head", "nose", "eye", "ear", "mouth")
+
+    @cached_property
+    def feet(self) -> tuple[int, ...]:
+        """Indices of the joints of both feet, by their names; none where no name says so."""
+        return self._called("foot", "ankle", "heel", "toe")
+
+    def _called(self, *parts: str) -> tuple[int, ...]:
+        return tuple(place for place, joint in enumerate(self.joints) if set(parts) & set(joint.split("_")))
 
 
 NTU25 = Layout(
@@ -131,6 +164,7 @@ NTU25 = Layout(
         ),
         "roots": tuple("spine_base spine_mid left_shoulder right_shoulder left_hip right_hip spine_shoulder".split()),
     },
+    up="y",
 )
 
 KINECT20 = Layout(
@@ -149,6 +183,7 @@ KINECT20 = Layout(
         ),
         "roots": tuple("hip_centre spine shoulder_centre left_shoulder right_shoulder left_hip right_hip".split()),
     },
+    up="y",
 )
 
 # HA-CM's groups follow one rule in all layouts: trunk, shoulders and hips are ``roots``; limbs, neck, head ``kept``.
@@ -233,6 +268,7 @@ MEDIAPIPE33 = Layout(
         ),
         "roots": tuple("left_shoulder right_shoulder left_hip right_hip".split()),
     },
+    up="-y",
 )
 
 SMPL24 = Layout(
@@ -296,4 +332,6 @@ def layout_named(name: str) -> Layout:
     try:
         return LAYOUTS[name]
     except KeyError:
-        raise InputError(f"no joint layout is called {name!r}; known are {', '.join(sorted(LAYOUTS))}") from None
+        near = difflib.get_close_matches(name, LAYOUTS, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise InputError(f"no joint layout is called {name!r}; {hint}known are {', '.join(sorted(LAYOUTS))}") from None

@@ -1,5 +1,6 @@
 """Losses of masked modelling."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -18,6 +19,30 @@ def masked_mean_squared_error(
     Both arguments hold the masked tokens only; every body has the same number of them, so this is one mean.
     """
     return (predicted.float() - target).square().mean()
+
+
+@torch.no_grad()
+def energy_weights(
+    positions: Float32[Tensor, "b t v c"], windows: Sequence[int], strength: float
+) -> Float32[Tensor, "b t v"]:
+    """Weights in (0, 1] that grow with how much a joint moves: AMR's motion-energy weighting.
+
+    The energy e of a joint in a window of frames is the variance of its positions there, averaged over coordinates. Its
+    weight is 1 / (1 + k·ē / (e + 1e-8)), ē the mean energy of the body; a joint that moves like the average gets
+    1 / (1 + k). The weights of several window lengths are averaged.
+
+    Args:
+        positions: (B, T, V, C) a body each.
+        windows: Lengths of the windows in frames; each divides T.
+        strength: k, 0 or more; 0 weighs everything alike.
+    """
+    weights = []
+    for length in windows:
+        spans = positions.unflatten(1, (-1, length))  # (B, T / length, length, V, C)
+        energy = spans.var(2, correction=0).mean(-1)
+        mean = energy.mean((1, 2), keepdim=True)
+        weights.append((1 / (1 + strength * mean / (energy + 1e-8))).repeat_interleave(length, 1))
+    return torch.stack(weights).mean(0)
 
 
 def cross_contrast(

@@ -93,6 +93,8 @@ class _Bounded:
 _NUMBERS = frozenset(("INT", "LONG", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "FLOAT", "BINFLOAT"))
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TEXTS = {"SHORT_BINUNICODE": 2, "BINUNICODE": 5, "BINUNICODE8": 9}
+_OLD_TEXTS = {"SHORT_BINSTRING": 2, "BINSTRING": 5}
+"""Python 2's texts, which are bytes; another one, STRING, is a line that is always short."""
 _BYTES = {"SHORT_BINBYTES": 2, "BINBYTES": 5, "BINBYTES8": 9, "BYTEARRAY8": 9}
 """Instruction and bytes before its content."""
 _PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
@@ -124,6 +126,10 @@ class _Machine:
                 self.push(argument)
             elif name in _TEXTS:
                 self.push_content(argument, position + _TEXTS[name])
+            elif name == "STRING":
+                self.push(argument)
+            elif name in _OLD_TEXTS:
+                self.push_content(argument, position + _OLD_TEXTS[name], as_text=False)
             elif name in _BYTES:
                 self.push_content(bytes(argument), position + _BYTES[name])
             elif name in _TUPLES:
@@ -146,10 +152,12 @@ class _Machine:
         self.count()
         self.stack.append(value)
 
-    def push_content(self, content: str | bytes, start: int) -> None:
+    def push_content(self, content: str | bytes, start: int, as_text: bool | None = None) -> None:
         """A text or bytes, left in the file if it is long."""
         kept = self.allowed.in_memory is None or len(content) <= self.allowed.in_memory
-        self.push(content if kept else InFile(start, self.file.tell() - start, isinstance(content, str)))
+        if as_text is None:
+            as_text = isinstance(content, str)
+        self.push(content if kept else InFile(start, self.file.tell() - start, as_text))
 
     def mark(self) -> None:
         """Remembers how many values there are."""

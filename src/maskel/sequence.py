@@ -18,6 +18,9 @@ XYZ: Channels = ("x", "y", "z")
 CHANNELS: tuple[Channels, ...] = (XYZ, ("x", "y"), (*XYZ, SCORE), ("x", "y", SCORE))
 """Every combination of channels that a prepared set can have."""
 
+UNLABELLED = -1
+"""Label of a clip whose class is not known; it is of no class."""
+
 
 def num_coordinates(channels: Channels) -> int:
     """Number of coordinates of a joint: the channels without the score."""
@@ -30,7 +33,7 @@ class Clip:
 
     Args:
         name: Unique within a set, for example ``S001C001P001R001A001``.
-        label: Class, from 0.
+        label: Class, from 0; `UNLABELLED` where it is not known.
         subject: Performer, as the data set writes it; empty where unknown, like the four that follow.
         camera: Camera or view.
         setup: Camera setup.
@@ -102,7 +105,7 @@ class SkeletonBatch:
         joints: (B, M, T, V, C) float32; zero where a body or frame is absent.
         lengths: (B,) frames [0, length) of each clip are valid.
         present: (B, M) True for bodies that were recorded; False for absent ones and for copies of the only body.
-        labels: (B,) class from 0.
+        labels: (B,) class from 0; `UNLABELLED` where it is not known.
         clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
         channels: What the C numbers of a joint are.
         bodies: (R,) places among all B·M of the bodies present, where they are known; see `present_bodies`.

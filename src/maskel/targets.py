@@ -34,8 +34,7 @@ class Target(nn.Module, ABC):
         patches = to_patches(self.signal(joints), patch_frames, patch_joints).flatten(1, 2)
         if not self.normalize:
             return patches
-        mean, spread = _moments(patches)
-        return (patches - mean) / spread
+        return standardised(patches, -1)
 
     def restore(
         self, predicted: Float32[Tensor, "b n p"], patches: Float32[Tensor, "b n p"]
@@ -43,12 +42,19 @@ class Target(nn.Module, ABC):
         """Predictions in the signal's own units, given the true patches, whose mean and spread are put back."""
         if not self.normalize:
             return predicted
-        mean, spread = _moments(patches)
+        mean, spread = moments(patches, -1)
         return predicted * spread + mean
 
 
-def _moments(patches: Float32[Tensor, "b n p"]) -> tuple[Float32[Tensor, "b n 1"], Float32[Tensor, "b n 1"]]:
-    return patches.mean(-1, keepdim=True), (patches.var(-1, keepdim=True) + 1e-6).sqrt()
+def moments(values: Float32[Tensor, "..."], axes: int | tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Mean and sqrt(var + 1e-6), var unbiased, over ``axes``, which stay with length 1."""
+    return values.mean(axes, keepdim=True), (values.var(axes, keepdim=True) + 1e-6).sqrt()
+
+
+def standardised(values: Float32[Tensor, "..."], axes: int | tuple[int, ...]) -> Float32[Tensor, "..."]:
+    """``values`` less their mean over ``axes``, divided by their standard deviation."""
+    mean, spread = moments(values, axes)
+    return (values - mean) / spread
 
 
 class JointTarget(Target):

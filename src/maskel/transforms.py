@@ -13,13 +13,16 @@ from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 from torch.nn import functional
 
+from maskel import augmentation
 from maskel.draws import Purpose, uniform
 from maskel.errors import InputError
 from maskel.layouts import Layout
-from maskel.sequence import SkeletonBatch, num_coordinates
+from maskel.sequence import SCORE, SkeletonBatch, num_coordinates
 
 Stream = Literal["joint", "bone", "motion", "bone_motion"]
 """What a network reads: positions, bones (joint minus its neighbour), or the forward difference of either."""
+MOST_SPEED = 9.0
+"""Ten times faster or slower is no recording of the same action."""
 
 
 def centre_crop(lengths: Int64[Tensor, " b"], share: float = 0.95) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"]]:
@@ -69,24 +72,55 @@ class ViewFrames:
 def view_frames(start: Int64[Tensor, " b"], length: Int64[Tensor, " b"], window: int) -> ViewFrames:
     """Frames [start, start + length) of each clip as ``window`` frames.
 
-    Same as bilinear interpolation without aligned corners; positions are computed in float32 in the feeder's order of
-    operations, which matters in the sixth digit.
+    Same as bilinear interpolation without aligned corners. The feeder's kernel multiplies and subtracts in one
+    operation, so a position is rounded to float32 once: with the product rounded too, one weight in seventy differs.
     """
     last = (length - 1)[:, None]
     scale = length.to(torch.float32) / torch.tensor(window, dtype=torch.float32, device=length.device)
-    steps = torch.arange(window, dtype=torch.float32, device=length.device)
-    source = ((steps + 0.5) * scale[:, None] - 0.5).clamp(min=0).minimum(last.to(torch.float32))
+    steps = torch.arange(window, dtype=torch.float64, device=length.device)
+    source = ((steps + 0.5) * scale[:, None].double() - 0.5).to(torch.float32)
+    source = source.clamp(min=0).minimum(last.to(torch.float32))
     before = source.floor().to(torch.int64)
     after = (before + 1).minimum(last)
     return ViewFrames(start[:, None] + before, start[:, None] + after, source - before)
+
+
+def played_frames(
+    start: Int64[Tensor, " b"],
+    length: Int64[Tensor, " b"],
+    lengths: Int64[Tensor, " b"],
+    window: int,
+    factors: Float32[Tensor, " b"],
+) -> ViewFrames:
+    """Frames [start, start + length) of each clip as ``window`` frames, played faster or slower about their middle.
+
+    Args:
+        start: (B,) first frame of the crop.
+        length: (B,) its frames.
+        lengths: (B,) valid frames of the clip; where a faster clip ends before the view, its first or last pose is
+            held.
+        window: Frames W of the view.
+        factors: (B,) 2 plays twice the crop's frames, 0.5 the middle half of them.
+    """
+    steps = torch.arange(window, dtype=torch.float64, device=length.device) + 0.5 - window / 2
+    middle = start + length / 2 - 0.5
+    source = middle[:, None].double() + steps * (factors.double() * length / window)[:, None]
+    last = (lengths - 1)[:, None]
+    source = source.clamp(min=0).minimum(last.double())
+    before = source.floor().to(torch.int64)
+    return ViewFrames(before, (before + 1).minimum(last), (source - before).to(torch.float32))
 
 
 def resample(
     joints: Float32[Tensor, "b m t v c"], start: Int64[Tensor, " b"], length: Int64[Tensor, " b"], window: int
 ) -> Float32[Tensor, "b m w v c"]:
     """Frames [start, start + length) of each clip, linearly resampled to ``window`` frames (see `view_frames`)."""
+    return read_frames(joints, view_frames(start, length, window))
+
+
+def read_frames(joints: Float32[Tensor, "b m t v c"], frames: ViewFrames) -> Float32[Tensor, "b m w v c"]:
+    """The frames of a view."""
     count, bodies, longest, *joint = joints.shape
-    frames = view_frames(start, length, window)
     first = torch.arange(count * bodies, device=joints.device).view(count, bodies, 1) * longest  # row of its frame 0
     rows = first[..., None] + torch.stack((frames.before, frames.after), -1)[:, None]  # (B, M, W, 2)
     shares = torch.stack((1 - frames.weight, frames.weight), -1)[:, None].expand(rows.shape)
@@ -169,7 +203,7 @@ def _with_score(
 
 @dataclass(frozen=True)
 class TrainView:
-    """The random view of training: crop, resample, rotate.
+    """The random view of training: crop, resample, rotate; and what is off in published recipes, for small sets.
 
     Args:
         p_min: Smallest share of the valid frames to crop, in (0, 1].
@@ -177,24 +211,59 @@ class TrainView:
         min_frames: Crops are at least this long, or the whole clip.
         max_angle: Rotation angles are uniform on [-max_angle, max_angle] radians about each axis; 0 for none. Joints
             in 2D turn in their plane only, by the third angle.
+        mirror: Show half of the clips as a mirror does: left and right change places, and x its sign.
+        speed: Play each clip up to this share faster or slower: 0.25 draws factors from 1/1.25 to 1.25; 0 for none.
+        joint_dropout: Share of the joints, in [0, 1), that a clip lacks: they stand at their neighbour; 0 for none.
+        noise: Standard deviation of Gaussian noise on every coordinate, in its unit (0.01 is 1 cm in a set in metres);
+            0 for none.
     """
 
     p_min: float = 0.5
     p_max: float = 1.0
     min_frames: int = 64
     max_angle: float = 0.3
+    mirror: bool = False
+    speed: float = 0.0
+    joint_dropout: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.p_min <= self.p_max <= 1:
             raise InputError(f"view: found p_min {self.p_min} and p_max {self.p_max}, expected 0 < p_min <= p_max <= 1")
         if self.min_frames < 1 or self.max_angle < 0:
             raise InputError("view: expected min_frames of 1 or more and max_angle of 0 or more")
+        if not (0 <= self.speed <= MOST_SPEED and 0 <= self.joint_dropout < 1 and 0 <= self.noise < math.inf):
+            raise InputError(
+                f"view: found speed {self.speed}, joint_dropout {self.joint_dropout} and noise {self.noise}; expected "
+                f"0 to {MOST_SPEED}, a share below 1, and 0 or more"
+            )
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Names of the options that are on and off in published recipes."""
+        return tuple(name for name in ("mirror", "speed", "joint_dropout", "noise") if getattr(self, name))
+
+    def require_fit(self, layout: Layout) -> None:
+        """Refuse a layout that does not know left from right, where that is needed.
+
+        Raises:
+            InputError: If it does not.
+        """
+        if self.mirror and not layout.mirror:
+            raise InputError(f"view: layout {layout.name} has no pairs of left and right joints; leave out mirror")
 
     def crop(
         self, lengths: Int64[Tensor, " b"], keys: Int64[Tensor, " b"]
     ) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"]]:
         """Start and length of the crop that the clips' ``keys`` draw, of clips with these valid lengths."""
         return random_crop(lengths, uniform(keys, Purpose.VIEW, 2), self.p_min, self.p_max, self.min_frames)
+
+    def frames(self, lengths: Int64[Tensor, " b"], keys: Int64[Tensor, " b"], window: int) -> ViewFrames:
+        """The frames of the view that the clips' ``keys`` draw, of clips with these valid lengths."""
+        start, length = self.crop(lengths, keys)
+        if self.speed == 0:
+            return view_frames(start, length, window)
+        return played_frames(start, length, lengths, window, augmentation.speeds(keys, self.speed))
 
     def turn(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> SkeletonBatch:
         """The clips turned as their ``keys`` draw; scores are never rotated."""
@@ -207,10 +276,37 @@ class TrainView:
         matrices = rotation_matrices(angles)[:, :count, :count]
         return replace(batch, joints=rotate(batch.joints, matrices))
 
-    def apply(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], window: int) -> SkeletonBatch:
-        """The view of ``batch`` that the clips' ``keys`` draw, ``window`` frames long."""
-        joints = resample(batch.joints, *self.crop(batch.lengths, keys), window)
-        return self.turn(batch.with_joints(joints), keys)
+    def change(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], layout: Layout | None) -> SkeletonBatch:
+        """What the clips' ``keys`` draw for the frames of a view: mirrored, turned, noisy, without some joints.
+
+        Raises:
+            InputError: If joints are mirrored, dropped or noisy, and there is no layout.
+        """
+        if not (self.mirror or self.noise or self.joint_dropout):
+            return self.turn(batch, keys)
+        if layout is None:
+            raise InputError("view: mirror, noise and joint_dropout need the joint layout")
+        joints, scored = batch.joints, SCORE in batch.channels
+        if self.mirror:
+            joints = augmentation.mirror(joints, layout, augmentation.half(keys))
+        joints = self.turn(replace(batch, joints=joints), keys).joints
+        if self.noise:
+            joints = augmentation.add_noise(joints, keys, self.noise, num_coordinates(batch.channels))
+        if self.joint_dropout:
+            dropped = uniform(keys, Purpose.JOINT_DROPOUT, len(layout)) < self.joint_dropout
+            joints = augmentation.drop_joints(joints, layout, dropped, scored)
+        return replace(batch, joints=joints)
+
+    def apply(
+        self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], window: int, layout: Layout | None = None
+    ) -> SkeletonBatch:
+        """The view of ``batch`` that the clips' ``keys`` draw, ``window`` frames long.
+
+        Raises:
+            InputError: If joints are mirrored, dropped or noisy, and there is no layout.
+        """
+        frames = self.frames(batch.lengths, keys, window)
+        return self.change(batch.with_joints(read_frames(batch.joints, frames)), keys, layout)
 
 
 def test_view(batch: SkeletonBatch, window: int) -> SkeletonBatch:

@@ -192,7 +192,6 @@ def test_other_label_lists_do_not_resume(prepared: Path, tmp_path: Path) -> None
     [
         ({"training": replace(tiny.FINETUNE, accumulate=2)}, "accumulate must be 1"),
         ({"training": replace(tiny.FINETUNE, batch_size=1)}, "batch_size of 2 or more"),
-        ({"training": replace(tiny.FINETUNE, batch_size=17)}, "16 clips, fewer than one batch of 17"),
         ({"labels": 0.0}, "labels: found 0.0"),
         ({"benchmark": "xview"}, "no benchmark called 'xview'"),
         ({"encoder": Path("nowhere")}, "nowhere: no such encoder"),

@@ -12,9 +12,10 @@ from rich.console import Console
 from elements import Elements
 from maskel import cli
 from maskel.commands.inspect import FORMAT, VERSION, Inspection, inspect, show
-from maskel.datasets import SOURCES, checks, contents, duplicates
+from maskel.datasets import SOURCES, bodies, checks, clip_checks, contents, duplicates, set_checks
 from maskel.datasets.checks import CHECKS
 from maskel.datasets.contents import BenchmarkSizes
+from maskel.datasets.counts import FILLED_FRAMES
 from maskel.datasets.store import SkeletonSet
 from maskel.layouts import NTU25
 from planted import TWO_BODIES, Planted
@@ -44,6 +45,7 @@ def faulty(tmp_path: Path) -> Path:
     planted.joints[5][0, 4:10] = planted.joints[5][0, 4]
     planted.joints[TWO_BODIES][:, 13:] = planted.joints[TWO_BODIES][::-1, 13:].copy()
     planted.joints[9] = planted.joints[0]
+    planted.counts = {2: {FILLED_FRAMES: 3}, 4: {FILLED_FRAMES: 2}}
     return planted.write(tmp_path / "faulty", classes=HOSTILE).path
 
 
@@ -77,6 +79,8 @@ def test_faults_are_named_with_clip_and_frame(faulty: Path) -> None:
         "clip1: 3 of usually",
         "0 in train, 0 in test; 1 test clips in train",
         "nothing found of: subjects, cameras or setups on both sides, ",
+        "frames filled in │ 5 in 2 clips",
+        "y: as in ntu25",
     ):
         assert told in text, told
 
@@ -116,11 +120,15 @@ def test_the_json_keeps_its_form(faulty: Path, tmp_path: Path) -> None:
         *("format", "version", "maskel", "set", "source", "options", "layout", "coordinates"),
         *("contents", "benchmarks", "clean", "checks"),
     }
-    assert (document["format"], document["version"]) == (FORMAT, VERSION) == ("maskel inspection", 1)
+    assert (document["format"], document["version"]) == (FORMAT, VERSION) == ("maskel inspection", 2)
     assert set(document["contents"]) == {
-        *("clips", "body_frames", "bytes", "lengths", "bodies", "classes", "subjects", "cameras", "setups"),
+        *("clips", "body_frames", "bytes", "lengths", "bodies", "classes", "unlabelled", "subjects", "cameras"),
+        *("setups", "counts", "body_size", "up"),
     }
     assert document["contents"]["lengths"] == {"shortest": 3, "median": 20.5, "longest": 22}
+    assert document["contents"]["counts"] == {"frames filled in": {"number": 5, "clips": 2}}
+    assert document["contents"]["up"] == {"axis": "y", "why": "as in ntu25", "doubt": ""}
+    assert 1.6 < document["contents"]["body_size"] < 2.6
     assert document["benchmarks"] == [
         {
             "name": "xsub",
@@ -230,17 +238,41 @@ def test_a_clean_page_says_so(clean: Path, tmp_path: Path) -> None:
     assert "No clip to show." in text
 
 
-def test_joints_in_2d_are_drawn_upright(tmp_path: Path) -> None:
-    for coordinates, place in ((2, max), (3, min)):  # heights count down from the panel's top
-        planted = Planted(coordinates)
-        head, rest = NTU25.index("head"), planted.joints[5]
-        rest[:, :, head, 1] = rest[..., 1].max() + 1  # the highest in 3D, the lowest in an image
-        rest[0, 4:9] = rest[0, 4]
-        folder = planted.write(tmp_path / f"set{coordinates}").path
-        inspect(folder, page=tmp_path / "page.html", clips=1)
-        panel = (tmp_path / "page.html").read_text().split('class="skeleton"')[1]
-        heights = [float(y) for y in re.findall(r'<circle [^>]*cy="([\d.]+)"', panel)]
-        assert heights.index(place(heights)) == head
+def heights(panel: str) -> list[float]:
+    """Of the joints of a panel, counted from below."""
+    return [-float(y) for y in re.findall(r'<circle [^>]*cy="([\d.]+)"', panel)]
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "axes", "said"),
+    [
+        (2, [0, 1], "x to the right and -y up (images count y downwards);"),
+        (3, [0, 1, 2], "x to the right and y up (as in ntu25), depth dropped;"),
+        (3, [0, 2, 1], "x to the right and z up (as heads and feet have it), depth dropped;"),
+        (3, [1, 0, 2], "y to the right and x up (as heads and feet have it), depth dropped;"),
+    ],
+)
+def test_heads_are_drawn_above_feet(coordinates: int, axes: list[int], said: str, tmp_path: Path) -> None:
+    planted = Planted(coordinates)
+    planted.joints[5][0, 4:9] = planted.joints[5][0, 4]  # frozen, to be drawn
+    planted.joints = [joints[..., axes] for joints in planted.joints]
+    inspect(planted.write(tmp_path / "set").path, page=tmp_path / "page.html", clips=1)
+    page = (tmp_path / "page.html").read_text()
+    assert said in Elements(page).text
+    up = heights(page.split('class="skeleton"')[1])
+    assert min(up[joint] for joint in NTU25.head) > max(up[joint] for joint in NTU25.feet) + 100
+
+
+def test_a_set_in_2d_has_arrows_by_the_size_of_its_bodies(tmp_path: Path) -> None:
+    planted = Planted(coordinates=2)
+    planted.joints[3][0, 10:, :, 0] += 0.8
+    planted.joints = [joints * np.float32(0.2) for joints in planted.joints]
+    inspect(planted.write(tmp_path / "set").path, page=tmp_path / "page.html", clips=1)
+    page = (tmp_path / "page.html").read_text()
+    arrows = [drawn for drawn in re.findall(r'<path d="([^"]*)" class="predicted">', page) if drawn]
+    assert len(arrows) == 1
+    assert arrows[0].count("M") == 50
+    assert "moved more than 0.3 of the body's size" in Elements(page).text
 
 
 def test_damaged_coordinates_are_not_drawn(tmp_path: Path) -> None:
@@ -257,7 +289,7 @@ def test_every_threshold_is_documented() -> None:
     documented = dict(re.findall(r"`([A-Z_]+)` = ([\d.]+)", text))
     constants = {
         name: value
-        for module in (checks, duplicates)
+        for module in (checks, clip_checks, set_checks, bodies, duplicates)
         for name, value in vars(module).items()
         if name.isupper() and not name.startswith("_") and isinstance(value, int | float) and name != "CHUNK_ROWS"
     }

@@ -129,11 +129,20 @@ def test_an_untrained_encoder_gives_other_features(pretrained: RunFolder, prepar
     assert runs[0].read_result()["untrained"] is True
 
 
-@pytest.mark.parametrize("k", [0, -1, 17])
+@pytest.mark.parametrize("k", [0, -1])
 def test_an_impossible_k_is_refused(k: int, pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"k: found {k}, expected 1 to 16"):
         neighbours(pretrained.path, prepared, tmp_path / "run", k=k)
     assert not (tmp_path / "run").exists()
+
+
+def test_no_more_neighbours_vote_than_there_are(
+    pretrained: RunFolder, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    all_of_them, more = (neighbours(pretrained.path, prepared, tmp_path / str(k), k=k) for k in (16, 20))
+    assert capsys.readouterr().err == "maskel: k: all 16 training clips vote, instead of 20\n"
+    assert all_of_them.read_result()["vote"] == more.read_result()["vote"]
+    assert more.read_config()["k"] == 16
 
 
 def test_a_taken_folder_is_refused(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:

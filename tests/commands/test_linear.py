@@ -11,7 +11,7 @@ from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.layouts import NTU25
-from maskel.methods.classifier import LinearProbe, Task
+from maskel.methods.classifier import ClassWeights, LinearProbe, Task, load_classifier
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.training.engine import Outcome, Stopped, fit
 from maskel.training.features import count, extract
@@ -59,6 +59,22 @@ def test_cached_features_give_what_features_computed_anew_give(
     assert tiny.predictions(cached) == tiny.predictions(anew)
     losses = [[row["loss"] for row in run.read_metrics()] for run in (anew, cached)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(("pool", "parts"), [("regions", 5), ("joints", 25)])
+def test_parts_of_the_body_are_kept_apart(
+    pool: str, parts: int, pretrained: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path
+) -> None:
+    run = probe(pretrained.path, prepared, tmp_path / "run", augment=False, cache_features=True, pool=pool)
+    classifier = load_classifier(run.path)
+    assert classifier.head.linear.in_features == parts * tiny.ENCODER.dim  # type: ignore[union-attr]
+    scores = np.load(run.path / "scores.npz")["scores"]
+    batch = tiny_set.gather(tiny_set.split("xsub", "test"), 2)
+    with torch.no_grad():
+        again = classifier.logits(test_view(batch, tiny.ENCODER.window))
+    np.testing.assert_allclose(again.numpy(), scores, rtol=1e-3, atol=1e-4)
+    with pytest.raises(InputError, match="found 2 patches in time, expected 3 or more"):
+        probe(pretrained.path, prepared, tmp_path / "thirds", pool="regions_time")
 
 
 def test_augmentation_changes_training_only(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
@@ -150,7 +166,6 @@ def test_other_channels_are_refused_in_a_sentence(prepared: Path, tmp_path: Path
     [
         ({"cache_features": True}, "add --augment false"),
         ({"training": replace(tiny.PROBE, accumulate=2)}, "accumulate must be 1"),
-        ({"training": replace(tiny.PROBE, batch_size=17)}, "16 clips, fewer than one batch of 17"),
         ({"benchmark": "xview"}, "no benchmark called 'xview'"),
     ],
 )
@@ -173,3 +188,20 @@ def test_counting() -> None:
     ]
     with pytest.raises(RuntimeError, match="counted 5 clips of a split of 6"):
         count(predicted, labels, ("a", "b", "c"), 6)
+
+
+@pytest.mark.parametrize("command", ["linear", "finetune"])
+def test_class_weights_change_training_and_are_recorded(
+    command: str, pretrained: RunFolder, prepared: Path, tmp_path: Path
+) -> None:
+    def train(name: str, how: ClassWeights) -> RunFolder:
+        if command == "finetune":
+            return tiny.tiny_finetune(prepared, tmp_path / name, class_weights=how)
+        return probe(pretrained.path, prepared, tmp_path / name, class_weights=how)
+
+    plain, balanced, again = train("plain", "none"), train("balanced", "balanced"), train("again", "balanced")
+    assert "class_weights" not in plain.read_config()  # as runs have always said it
+    assert balanced.read_result()["config"]["class_weights"] == "balanced"
+    losses = [[row["loss"] for row in run.read_metrics()] for run in (plain, balanced, again)]
+    assert losses[0] != losses[1] == losses[2]
+    tiny.assert_identical(tiny.state_of(balanced), tiny.state_of(again))

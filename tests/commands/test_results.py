@@ -65,6 +65,21 @@ def test_seeds_of_equal_runs_stand_in_one_line(tmp_path: Path) -> None:
     assert "maskel linear --encoder /home/somebody/runs/mamp --data=/home/somebody/set --seed 0\n" in text
 
 
+def test_options_that_are_left_out_while_off_tell_runs_apart_where_they_are_on(tmp_path: Path) -> None:
+    plain = result(0, 10)["config"] | {"view": {"p_min": 0.5}}
+    mirrored = plain | {"view": {"p_min": 0.5, "mirror": True}}
+    changed = (plain, mirrored, plain | {"class_weights": "balanced"}, plain | {"prolonged": [[20, 40]]})
+    found = [result(0, 10 + number, config=config) for number, config in enumerate(changed)]
+    _, _, *table = rows(results([write(tmp_path / "a", *found)]))
+    shown = {row[5]: row[3] for row in table}
+    assert shown == {
+        "10 of 20": "–",
+        "11 of 20": "view.mirror True",
+        "12 of 20": "class_weights balanced",
+        "13 of 20": "prolonged [[20, 40]]",
+    }
+
+
 def test_runs_of_other_clips_or_encoders_are_kept_apart(tmp_path: Path) -> None:
     longer = deepcopy(PRETRAINED)
     longer["config"]["training"]["epochs"] = 400  # type: ignore[index]

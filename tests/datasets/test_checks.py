@@ -3,25 +3,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from maskel.datasets import checks, duplicates
-from maskel.datasets.checks import CHECKS, Finding, count_repeats, examine, summarise
-from maskel.datasets.duplicates import NEAR_METRES
+from maskel.datasets import checks
+from maskel.datasets.checks import examine, summarise
 from maskel.datasets.store import SkeletonSet
 from maskel.layouts import NTU25
-from planted import CLASSES, FRAMES, TWO_BODIES, Plant, Planted, moving
+from planted import FRAMES, TWO_BODIES, Plant, Planted, found, moving, with_faults
 
 HEAD = NTU25.index("head")
-
-
-def found(data: SkeletonSet) -> dict[str, Finding]:
-    return {finding.check: finding for finding in examine(data)}
-
-
-def with_faults(data: SkeletonSet) -> dict[str, Finding]:
-    return {name: finding for name, finding in found(data).items() if finding.faults}
 
 
 def jump(clips: Planted) -> None:
@@ -29,13 +18,13 @@ def jump(clips: Planted) -> None:
 
 
 def jump_of_one_joint(clips: Planted) -> None:
-    clips.joints[3][0, -1, HEAD, 2] += 0.7  # too short for the percentiles of its bone
+    clips.joints[3][0, -1, HEAD, 0] += 0.9  # too short for the percentiles of its bone
 
 
 def bone(clips: Planted) -> None:
     body = clips.joints[4][0]
-    body[:, HEAD] = body[:, NTU25.parents[HEAD]] + np.float32([0.4, 0, 0])
-    body[12:, HEAD, 0] += 0.4
+    body[:, HEAD] = body[:, NTU25.parents[HEAD]] + np.float32([0.4, 0, 0][: clips.coordinates])
+    body[12:, HEAD, 0] += 0.4 if clips.coordinates == 3 else 0.5
     body[12, HEAD, 0] += 0.01
 
 
@@ -61,12 +50,12 @@ def absent_at_the_end(clips: Planted) -> None:
 
 
 def short(clips: Planted) -> None:
-    clips.joints[1] = moving(1, frames=FRAMES // 4)
+    clips.joints[1] = moving(1, frames=FRAMES // 4, coordinates=clips.coordinates)
 
 
 def single_frame(clips: Planted) -> None:
-    clips.joints = [moving(n, frames=2) for n in range(10)]
-    clips.joints[1] = moving(1, frames=1)
+    clips.joints = [moving(n, frames=2, coordinates=clips.coordinates) for n in range(10)]
+    clips.joints[1] = moving(1, frames=1, coordinates=clips.coordinates)
 
 
 PLANTED: list[tuple[Plant, str, str, int | None, int | None]] = [
@@ -124,8 +113,8 @@ def still(frames: int = 24) -> np.ndarray:
     return (body + walk).astype(np.float32)[None]
 
 
-def only(joints: np.ndarray, check: str, tmp_path: Path) -> int:
-    clips = Planted()
+def only(joints: np.ndarray, check: str, tmp_path: Path, coordinates: int = 3) -> int:
+    clips = Planted(coordinates)
     clips.joints[0] = joints
     data = clips.write(tmp_path / "set")
     return found(data)[check].clips
@@ -158,148 +147,116 @@ def test_a_bone_changes_by_more_than_half_and_a_quarter_of_a_metre(
     assert only(joints, "bones", tmp_path) == clips
 
 
-@pytest.mark.parametrize(("frames", "clips"), [(5, 0), (4, 1)])
-def test_a_clip_is_short_below_a_quarter_of_the_median(frames: int, clips: int, tmp_path: Path) -> None:
-    planted = Planted()
-    planted.joints = [moving(number, frames=20) for number in range(10)]
-    planted.joints[0] = moving(0, frames=frames)
-    assert found(planted.write(tmp_path / "set"))["short"].clips == clips
+@pytest.mark.parametrize("scale", [0.2, 1.0])
+@pytest.mark.parametrize(
+    ("plant", "check", "clip", "body", "frame"), PLANTED, ids=[case[0].__name__ for case in PLANTED]
+)
+def test_a_planted_fault_is_found_in_2d_at_any_scale(
+    plant: Plant, check: str, clip: str, body: int | None, frame: int | None, scale: float, tmp_path: Path
+) -> None:
+    clips = Planted(coordinates=2)
+    plant(clips)
+    clips.joints = [joints * np.float32(scale) for joints in clips.joints]
+    findings = with_faults(clips.write(tmp_path / "set"))
+    assert list(findings) == [check]
+    (fault,) = findings[check].faults
+    assert (f"clip{fault.clip}", fault.body, fault.frame) == (clip, body, frame)
+    if check in ("jumps", "bones", "swaps"):
+        assert findings[check].unit == "body sizes"
+        assert "of the body's size" in findings[check].threshold or "of their size" in findings[check].threshold
+        assert "body sizes" in fault.about
 
 
-@pytest.mark.parametrize(("labels", "faults"), [([1] * 2 + [0] * 10, 0), ([1] + [0] * 6, 1)])
-def test_classes_are_imbalanced_beyond_five_to_one(labels: list[int], faults: int, tmp_path: Path) -> None:
-    planted = Planted()
-    planted.joints = [moving(number) for number in range(len(labels))]
-    planted.labels, planted.subjects = labels, ["1"] * len(labels)
-    planted.train, planted.test = tuple(range(len(labels))), ()
-    finding = found(planted.write(tmp_path / "set"))["imbalance"]
-    assert [fault.about for fault in finding.faults] == ["clap has 1 clips, wave has 6"] * faults
+def square(frames: int = 24) -> np.ndarray:
+    """A body in 2D whose joints are corners of a 3 by 4 rectangle, so that its size is 5, or lie inside it."""
+    body = np.random.default_rng(0).integers(2, 9, size=(len(NTU25), 2)).astype(np.float32) / 4
+    body[0], body[1] = (0.25, 0.25), (3.25, 4.25)
+    body[list(NTU25.head), 1], body[list(NTU25.feet), 1] = 0.5, 4.0
+    return np.repeat(body[None, None], frames, axis=1) + np.arange(frames, dtype=np.float32)[:, None, None] / 1024
 
 
-def test_a_class_without_a_clip_is_named(tmp_path: Path) -> None:
-    data = Planted().write(tmp_path / "set", classes=(*CLASSES, "kick"))
-    (fault,) = found(data)["imbalance"].faults
-    assert fault.about == "kick has 0 clips, wave has 5"
+@pytest.mark.parametrize(("step", "clips"), [(1.4, 0), (1.6, 1)])
+def test_a_jump_in_2d_is_more_than_three_tenths_of_the_body(step: float, clips: int, tmp_path: Path) -> None:
+    joints = square()
+    joints[0, 10:] += np.float32([step, 0])
+    assert only(joints, "jumps", tmp_path, coordinates=2) == clips
 
 
-def test_subjects_on_both_sides_are_named(tmp_path: Path) -> None:
-    planted = Planted()
-    planted.subjects[7] = "1"
-    planted.subjects[0], planted.subjects[8] = "", ""  # unknown ones tell nothing
-    (fault,) = found(planted.write(tmp_path / "set"))["shared"].faults
-    assert fault.about == "xsub: subject 1 has 2 training and 1 test clips"
-    assert fault.benchmark == "xsub"
+@pytest.mark.parametrize(("change", "clips"), [(0.9, 0), (1.1, 1)])
+def test_a_bone_in_2d_changes_by_more_than_a_fifth_of_the_body(change: float, clips: int, tmp_path: Path) -> None:
+    joints = square(40)
+    joints[0, :, HEAD] = joints[0, :, NTU25.parents[HEAD]] + np.float32([0.5, 0])
+    joints[0, 30:, HEAD, 0] += np.float32(change)
+    assert only(joints, "bones", tmp_path, coordinates=2) == clips
 
 
-def test_subjects_may_stand_on_both_sides_of_other_benchmarks(tmp_path: Path) -> None:
-    planted = Planted()
-    planted.subjects[7] = "1"
-    assert with_faults(planted.write(tmp_path / "set", benchmark="random")) == {}
-
-
-def test_equal_clips_are_found_within_and_across_parts(tmp_path: Path) -> None:
-    planted = Planted()
-    for copy, original in ((3, 0), (9, 0), (8, 7)):
-        planted.joints[copy] = planted.joints[original]
-    planted.labels[3] = planted.labels[0]
-    data = planted.write(tmp_path / "set")
-    findings = with_faults(data)
-    assert list(findings) == ["leaks", "duplicates"]
-    assert {(fault.clip, fault.other) for fault in findings["duplicates"].faults} == {(3, 0), (9, 0), (8, 7)}
-    assert [(fault.clip, fault.other) for fault in findings["leaks"].faults] == [(9, 0)]
-    told = {fault.clip: fault.about for fault in findings["duplicates"].faults}
-    assert told[3] == "equals clip0"
-    assert told[9] == "equals clip0, but is of class clap, not wave"
-    repeats = count_repeats(data, examine(data))["xsub"]
-    assert (repeats.train, repeats.test, repeats.leaks, repeats.near_leaks) == (1, 1, 1, 0)
-
-
-@pytest.mark.parametrize(("millimetres", "clips"), [(0.9, 1), (1.1, 0)])
-def test_a_near_duplicate_is_found_wherever_it_stands(millimetres: float, clips: int, tmp_path: Path) -> None:
-    planted = Planted()
-    twin = planted.joints[0].astype(np.float64)
-    noise = np.random.default_rng(1).normal(size=twin.shape)
-    noise -= noise.mean(axis=(0, 1, 2))
-    noise *= millimetres / 1000 / np.linalg.norm(noise, axis=-1).mean()
-    planted.joints[9] = (twin + noise + [0.5, -0.25, 1.0]).astype(np.float32)
-    data = planted.write(tmp_path / "set")
-    findings = found(data)
-    assert [(fault.clip, fault.other) for fault in findings["near_duplicates"].faults] == [(9, 0)] * clips
-    assert [fault.clip for fault in findings["leaks"].faults] == [9] * clips
-    assert not findings["duplicates"].faults
-    if clips:
-        assert findings["near_duplicates"].faults[0].value == pytest.approx(millimetres / 1000, rel=1e-3)
-        assert count_repeats(data, examine(data))["xsub"].near_leaks == 1
-
-
-def test_a_copy_of_a_near_duplicate_leaks_too(tmp_path: Path) -> None:
-    planted = Planted()
-    planted.joints[6] = planted.joints[0] + np.float32(0.0001) * np.arange(3, dtype=np.float32)
-    planted.joints[6][:, :, :5] += np.float32(0.001)
-    planted.joints[9] = planted.joints[6]
-    leaks = found(planted.write(tmp_path / "set"))["leaks"].faults
-    assert {(fault.clip, fault.other) for fault in leaks} == {(6, 0), (9, 0)}
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 10**6))
-def test_no_near_duplicate_is_missed(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    draws = np.random.default_rng(seed)
-    originals = [moving(int(number), frames=6 + number % 2) for number in draws.integers(0, 99, 4)]
-    planted = Planted()
-    planted.joints = []
-    for _ in range(24):
-        joints = originals[draws.integers(4)]
-        noise = draws.normal(size=joints.shape) * draws.choice([0.0002, 0.0004, 0.0006])
-        noise += draws.normal(size=(1, 1, *joints.shape[2:])) * draws.choice([0.0, 0.0003])
-        planted.joints.append((joints + noise + draws.normal(size=3)).astype(np.float32))
-    planted.labels, planted.subjects = [0, 1] * 12, ["1"] * 24
-    planted.train, planted.test = tuple(range(24)), ()
-    data = planted.write(tmp_path_factory.mktemp("near") / "set")
-    expected = set()
-    for one in range(24):
-        for other in range(one + 1, 24):
-            a, b = (planted.joints[clip].astype(np.float64) for clip in (one, other))
-            if a.shape == b.shape:
-                apart = (a - a.mean(axis=(0, 1, 2))) - (b - b.mean(axis=(0, 1, 2)))
-                if np.linalg.norm(apart, axis=-1).mean() < NEAR_METRES:
-                    expected.add((other, one))
-    assert {(fault.clip, fault.other) for fault in found(data)["near_duplicates"].faults} == expected
-
-
-def test_too_many_near_duplicates_are_said_to_be_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "MOST_PAIRS", 5)
-    planted = Planted()
-    planted.joints = [planted.joints[0] * np.float32(1 + number * 1e-5) for number in range(10)]
-    finding = found(planted.write(tmp_path / "set"))["near_duplicates"]
-    assert len(finding.faults) == 5
-    assert finding.note == "not complete: there are too many to compare all"
-
-
-def test_clips_are_told_apart_by_more_than_their_coordinates(tmp_path: Path) -> None:
-    planted = Planted()
-    planted.joints[0] = moving(0, frames=20)
-    planted.joints[1] = np.concatenate((moving(0, frames=20), np.zeros((1, 1, 25, 3), np.float32)), axis=1)
-    planted.joints[2] = np.concatenate((np.zeros((1, 1, 25, 3), np.float32), moving(0, frames=20)), axis=1)
-    planted.joints[3] = np.concatenate((moving(0, frames=20), np.zeros((1, 20, 25, 3), np.float32)))
-    findings = found(planted.write(tmp_path / "set"))
-    assert not findings["duplicates"].faults
-    (near,) = findings["near_duplicates"].faults  # a body that is absent throughout changes no coordinate
-    assert (near.clip, near.other, near.value) == (3, 0, 0.0)
-
-
-def test_metres_are_not_asked_of_other_coordinates(tmp_path: Path) -> None:
+def test_who_comes_nearer_to_a_camera_neither_jumps_nor_grows(tmp_path: Path) -> None:
     planted = Planted(coordinates=2)
-    planted.joints[9] = planted.joints[0]
-    planted.joints[3] = planted.joints[3] * np.float32(100)
-    data = planted.write(tmp_path / "set")
-    findings = found(data)
-    metric = {name for name, check in CHECKS.items() if check.metric}
-    assert metric == {"near_duplicates", "jumps", "bones", "swaps"}
-    for name in metric:
-        assert not findings[name].faults
-        assert findings[name].note == "left out: it needs 3D joints in metres, and the set has 2 coordinates"
-    assert {name for name in findings if findings[name].faults} == {"leaks", "duplicates"}
+    planted.joints[3] = (
+        planted.joints[3] * np.linspace(0.5, 2, planted.joints[3].shape[1], dtype=np.float32)[:, None, None]
+    )
+    assert with_faults(planted.write(tmp_path / "set")) == {}
+
+
+@pytest.mark.parametrize("coordinates", [2, 3])
+def test_missing_joints_are_no_jump_and_no_bone(coordinates: int, tmp_path: Path) -> None:
+    planted = Planted(coordinates, options={"missing": "zero"})
+    joints = planted.joints[TWO_BODIES] + np.float32(1)
+    joints[:, 5:12, [HEAD, 9]] = 0
+    joints[0, 15, np.arange(len(NTU25)) != 7] = 0  # one joint is known
+    joints[:, :, 21] = 0
+    planted.joints[TWO_BODIES] = joints
+    assert with_faults(planted.write(tmp_path / "set")) == {}
+
+
+@pytest.mark.parametrize("coordinates", [2, 3])
+def test_a_clip_in_another_unit_is_found(coordinates: int, tmp_path: Path) -> None:
+    planted = Planted(coordinates)
+    planted.joints[2], planted.joints[7] = planted.joints[2] * np.float32(1000), planted.joints[7] / np.float32(1000)
+    findings = with_faults(planted.write(tmp_path / "set"))
+    assert {fault.clip for fault in findings["units"].faults} == {2, 7}
+    assert all("not 0." in fault.about and fault.value > 10 for fault in findings["units"].faults)
+    assert findings["units"].metric == (coordinates == 3)
+
+
+def test_a_set_in_millimetres_is_said_to_be_so_and_measured_by_its_bodies(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints = [joints * np.float32(1000) for joints in planted.joints]
+    findings = with_faults(planted.write(tmp_path / "clean"))
+    assert list(findings) == ["units"]
+    assert findings["units"].clips == 10
+    planted.joints[3][0, 10:, :, 0] += 900
+    findings = with_faults(planted.write(tmp_path / "jump"))
+    assert list(findings) == ["units", "jumps"]
+    assert not findings["jumps"].metric
+
+
+def test_bodies_without_depth_are_found(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints[4][..., 2] = 0
+    planted.joints[5][0, :5, :, 2] = 1  # a few frames are no fault
+    (fault,) = with_faults(planted.write(tmp_path / "set"))["flat"].faults
+    assert (fault.clip, fault.about[:14]) == (4, "z spans 0 over")
+
+
+@pytest.mark.parametrize("coordinates", [2, 3])
+def test_clips_on_their_head_are_found(coordinates: int, tmp_path: Path) -> None:
+    planted = Planted(coordinates)
+    planted.joints[4] = planted.joints[4] * np.float32([1, -1, 1][:coordinates])
+    findings = with_faults(planted.write(tmp_path / "set"))
+    assert list(findings) == ["upside_down"]
+    (fault,) = findings["upside_down"].faults
+    assert (fault.clip, fault.body) == (4, 0)
+
+
+def test_a_set_on_its_head_is_one_fault(tmp_path: Path) -> None:
+    planted = Planted()
+    planted.joints = [joints * np.float32([1, -1, 1]) for joints in planted.joints]
+    findings = with_faults(planted.write(tmp_path / "set"))
+    assert list(findings) == ["upside_down"]
+    (fault,) = findings["upside_down"].faults
+    assert fault.clip is None
+    assert fault.about.startswith("100% of heads point along -y, but expected y (as in ntu25)")
 
 
 def test_the_size_of_the_chunks_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

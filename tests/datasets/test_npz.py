@@ -133,12 +133,43 @@ def without(name: str) -> Callable[[Arrays], Arrays]:
     return lambda content: {key: array for key, array in content.items() if key != name}
 
 
+def stgcn(content: Arrays) -> Arrays:
+    """The same clips as (N, C, T, V, M)."""
+    reshaped = {name: array.reshape(len(array), FRAMES, 2, -1, 3) for name, array in content.items() if name[0] == "x"}
+    return content | {name: np.ascontiguousarray(array.transpose(0, 4, 1, 3, 2)) for name, array in reshaped.items()}
+
+
+@pytest.mark.parametrize("single_body", ["zero", "copy"])
+def test_clips_in_the_order_of_stgcn_are_the_same_clips(tmp_path: Path, single_body: str) -> None:
+    content = arrays(single_body=single_body)
+    flat = prepared(write(tmp_path / "NTU60_CS.npz", content), tmp_path / "flat")
+    clips = prepared(write(tmp_path / "five_CS.npz", stgcn(content)), tmp_path / "set")
+    assert (clips.bodies.tolist(), clips.frames.tolist()) == (flat.bodies.tolist(), flat.frames.tolist())
+    for position in range(len(flat)):
+        assert np.array_equal(clips.sequence(position).joints, flat.sequence(position).joints)
+    export_npz(tmp_path / "set", tmp_path / "out.npz")
+    export_npz(tmp_path / "flat", tmp_path / "expected.npz")
+    assert (tmp_path / "out.npz").read_bytes() == (tmp_path / "expected.npz").read_bytes()
+
+
+def test_classes_without_a_clip_and_millimetres_are_noticed(tmp_path: Path) -> None:
+    content = arrays()
+    content["x_train"][0] *= 1000
+    labels = {name: np.eye(4)[1 + np.arange(len(content[name])) % 3] for name in ("y_train", "y_test")}
+    summary = prepare(Npz(), [write(tmp_path / "mine_xsub.npz", content | labels)], tmp_path / "set")
+    assert summary.notes == {"classes without a clip": 1}
+    assert summary.faults == {"wrong unit": 1}
+    assert "multiply millimetres" in summary.first_faults[0]
+
+
 FAULTS: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
-    "no labels": (without("y_test"), "no such array"),
+    "no labels": (without("y_test"), "no such array, but x_train.npy, y_train.npy, x_test.npy"),
     "no clips": (without("x_train"), "no such array"),
     "other joints": (lambda content: content | arrays(joints=20), r"\(clips, frames, 150\).*--layout"),
     "flat": (lambda content: content | {"x_test": np.zeros(4, "f4")}, "shape"),
     "other frames": (lambda content: content | {"x_test": content["x_test"][:, :5]}, "5 frames a clip.*12, as x_train"),
+    "no test clips": (lambda content: content | {"x_test": content["x_test"][:0]}, "at least one clip"),
+    "two orders": (lambda content: content | {"x_test": stgcn(content)["x_test"]}, "as x_train has"),
     "fewer labels": (lambda content: content | {"y_test": content["y_test"][:2]}, "one-hot classes of 5 clips"),
     "other classes": (lambda content: content | {"y_test": np.eye(9)[:5]}, "as y_train has"),
     "two classes": (lambda content: content | {"y_test": np.ones((5, 60))}, r"y_test\[0\].*not one-hot"),

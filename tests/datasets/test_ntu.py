@@ -8,9 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskel.datasets.base import RawFile
-from maskel.datasets.ntu import ACTIONS, NTU60, NTU60_PERFORMERS, NTU120, NTU120_PERFORMERS
+from maskel.commands.prepare import prepare
+from maskel.datasets.base import RawFile, Split
+from maskel.datasets.ntu import (
+    ACTIONS,
+    FRAMES_AT_ZERO,
+    NTU60,
+    NTU60_PERFORMERS,
+    NTU120,
+    NTU120_PERFORMERS,
+    SURPLUS_LINES,
+)
 from maskel.datasets.ntu_bodies import TrackedBody, select_bodies
+from maskel.datasets.store import SkeletonSet
+from maskel.datasets.store_writer import SetWriter
 from maskel.errors import BadFileError, InputError
 from maskel.sequence import SkeletonSequence
 
@@ -116,6 +127,53 @@ def test_a_body_of_zeros_gives_no_clip(tmp_path: Path) -> None:
     lines = ["0 0 0 0 0 0 0 0 0 0 0 2" if len(line.split()) == 12 else line for line in lines]
     file.path.write_text("\n".join(lines))
     assert NTU60().read(file) == []
+
+
+def with_zeros(file: RawFile, body: str, frames: set[int]) -> RawFile:
+    """The file with all coordinates of a body at 0 in some frames."""
+    lines, frame, within = file.path.read_text().split("\n"), -1, ""
+    for number, line in enumerate(lines[1:], 1):
+        fields = line.split()
+        frame += len(fields) == 1 and len(lines[number - 1].split()) != 10  # a body count, not a joint count
+        within = fields[0] if len(fields) == 10 else within
+        if len(fields) == 12 and within == body and frame in frames:
+            lines[number] = " ".join(("0", "0", "0", *fields[3:]))
+    file.path.write_text("\n".join(lines))
+    return file
+
+
+def test_frames_of_zeros_of_the_only_body_are_moved_too_as_published(tmp_path: Path) -> None:
+    (sequence,) = NTU60().read(with_zeros(write(tmp_path, bodies=[[1]] * 5), "1", {0, 3}))
+    origin = np.array([1.01, 0.1 + 0.01, 3], dtype=np.float32)  # of the spine in frame 1, the first that is not zero
+    np.testing.assert_allclose(sequence.joints[0, [0, 3]], np.broadcast_to(-origin, (2, 25, 3)), atol=1e-6)
+    assert not sequence.joints[0, 1, 1].any()
+    assert sequence.counts[FRAMES_AT_ZERO] == 2
+    with SetWriter(tmp_path / "set", NTU60.layout, NTU60.classes, "ntu60", {}) as writer:
+        writer.add(sequence)
+        writer.finish({"xsub": Split((0,), ())})
+    clips = SkeletonSet.open(tmp_path / "set")
+    assert clips.valid_frames.tolist() == [5]
+    assert np.array_equal(clips.sequence(0).joints, sequence.joints)
+
+
+def test_frames_of_zeros_of_several_bodies_stay_zero(tmp_path: Path) -> None:
+    (sequence,) = NTU60().read(with_zeros(write(tmp_path, bodies=[[1, 2]] * 13), "2", {12}))
+    assert sequence.joints.shape == (2, 13, 25, 3)
+    assert not sequence.joints[0, 12].any()
+    assert sequence.joints[1, 12].any()
+    assert not any(sequence.counts.values())
+
+
+def test_a_file_that_declares_fewer_frames_than_it_has_gives_the_declared_ones(tmp_path: Path) -> None:
+    file = write(tmp_path / "raw", bodies=[[1]] * 5)
+    lines = file.path.read_text().split("\n")
+    file.path.write_text("\n".join(["3", *lines[1:]]))
+    (sequence,) = NTU60().read(file)
+    (expected,) = NTU60().read(write(tmp_path / "other", bodies=[[1]] * 3))
+    assert np.array_equal(sequence.joints, expected.joints)
+    summary = prepare(NTU60(), [tmp_path / "raw"], tmp_path / "set", workers=1)
+    assert (summary.clips, summary.faults, summary.counts) == (1, {}, {SURPLUS_LINES: (2 * 28, 1)})
+    assert SkeletonSet.open(tmp_path / "set").counts == {0: {SURPLUS_LINES: 2 * 28}}
 
 
 def test_where_only_short_bodies_were_tracked_the_longest_stays(tmp_path: Path) -> None:

@@ -116,11 +116,9 @@ FAULTS = {
     "ends in a joint": (text(recording([1, 2]))[:-3], "truncated", 84),
     "ends before a frame": (text(recording([1, 2])[:29]), "truncated", 29),
     "frames missing": (text(replaced(1, "3")), "truncated", 84),
-    "frames left": (text(replaced(1, "1")), "wrong count", 30),
-    "text after the end": (text([*recording([1, 2]), "", "more"]), "wrong count", 86),
     "20 joints": (text(replaced(32, "20")), "wrong count", 32),
     "body count too large": (text(replaced(2, "2")), "wrong count", 30),
-    "body count too small": (text(replaced(30, "1")), "wrong count", 58),
+    "body count too small": (text(replaced(2, "0")), "wrong count", 3),
     "joint line lost": (text(replaced(40)), "wrong count", 57),
     "blank line": (text(replaced(40, "", JOINT)), "wrong count", 40),
     "11 fields": (text(replaced(41, JOINT[:-2])), "wrong count", 41),
@@ -150,6 +148,25 @@ def test_faults_name_kind_and_line(name: str) -> None:
     assert (raised.value.kind, raised.value.line) == (kind, line)
     assert raised.value.path == Path("a/b.skeleton")
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("lines", "declared", "surplus"),
+    [
+        (replaced(1, "1"), recording([1]), 55),
+        (replaced(30, "1"), recording([1, 1]), 27),
+        ([*recording([1, 2]), "", "more"], recording([1, 2]), 1),
+        (replaced(1, "0"), recording([]), 83),
+    ],
+    ids=["frames", "a body of the last frame", "text", "all"],
+)
+def test_what_is_behind_the_declared_frames_is_counted_and_not_read(
+    lines: list[str], declared: list[str], surplus: int, end: str
+) -> None:
+    found, expected = parse_skeleton(text(lines, end), "file"), parse_skeleton(text(declared), "file")
+    assert_equal(found, expected)
+    assert (found.surplus_lines, expected.surplus_lines) == (surplus, 0)
 
 
 def test_fault_with_crlf_names_the_same_line() -> None:

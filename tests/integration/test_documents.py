@@ -1,7 +1,14 @@
 """What README and docs show is executed, or at least parsed."""
 
+import ast
+import functools
+import importlib
+import inspect
+import io
+import pkgutil
 import re
 import shlex
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +17,9 @@ import torch
 
 import maskel
 import tiny
-from maskel.cli import main
+from maskel.cli import COMMANDS, main
 from maskel.commands.prepare import prepare
+from maskel.datasets import SOURCES
 from maskel.layouts import KINECT20
 from maskel.methods.base import Method
 from maskel.models.encoder import Encoder, EncoderConfig
@@ -44,7 +52,7 @@ def test_the_readme_path_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert "linear-untrained" in page
     capsys.readouterr()
     exec(compile(python, "README.md", "exec"), {})
-    assert capsys.readouterr().out.startswith("torch.Size([1, 96])")
+    assert capsys.readouterr().out.startswith("torch.Size([1, 64])")
 
 
 def test_every_other_command_of_the_readme_parses(
@@ -117,6 +125,117 @@ def test_every_option_of_the_migration_page_exists(capsys: pytest.CaptureFixture
     values = {"kept", "mae", "hacm", "pretrain", "finetune", "torchrun", "motion", "bone", "bone_motion", "metrics.csv"}
     for name in set(named) - values:
         assert f"--{name}" in known, name
+
+
+PAGES = sorted(page.relative_to(ROOT).as_posix() for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+FOREIGN = {
+    "--nproc_per_node": "torchrun's",
+    "--eval": "of the published scripts",
+    "--training.epoch": "an example of a mistake",
+    "--joint_mamp.ratio": "of the method that a page adds",
+    "--test_cameras": "of the data set that a page adds",
+}
+"""Options that are no command's of maskel."""
+
+
+def words(page: str, heading: str = "") -> list[str]:
+    """What stands between backticks in a page, or below one of its headings, outside its blocks of code."""
+    text = (ROOT / page).read_text()
+    if heading:
+        text = text.partition(heading + "\n")[2].split("\n## ")[0]
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return re.findall(r"`([^`\n]+)`", prose)
+
+
+def options_in(text: str) -> set[str]:
+    """The options that a text names; - and _ are the same in them."""
+    return {"--" + name.rstrip(".").replace("-", "_") for name in re.findall(r"(?<![\w-])--([a-z][\w.-]*)", text)}
+
+
+def options_of(*command: str) -> set[str]:
+    """The options that a command's help lists."""
+    shown = io.StringIO()
+    with redirect_stdout(shown), pytest.raises(SystemExit):
+        main([*command, "--help"])
+    return options_in(shown.getvalue())
+
+
+@functools.cache
+def every_option() -> set[str]:
+    """The options of all commands, and of the scripts that measure."""
+    commands = [(name,) for name in COMMANDS if name not in ("prepare", "export", "view")]
+    commands += [("prepare", source) for source in SOURCES]
+    commands += [("export", "npz"), ("export", "pyskl"), ("view", "masks")]
+    scripts = " ".join(script.read_text() for script in ROOT.glob("benchmarks/*.py"))
+    return set().union(*(options_of(*command) for command in commands), options_in(scripts))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/migrating.md"])  # other scripts' options
+def test_every_option_that_a_page_names_exists(page: str) -> None:
+    assert options_in(" ".join(words(page))) - every_option() - set(FOREIGN) == set()
+
+
+def test_the_options_for_own_recordings_are_those_of_folder() -> None:
+    named = options_in(" ".join(words("docs/data.md", "## Own recordings")))
+    assert len(named) > 15
+    assert named <= options_of("prepare", "folder")
+
+
+def test_what_is_said_of_own_recordings_parses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = [word for word in words("docs/data.md", "## Own recordings") if word.startswith("--") and " " in word]
+    assert len(said) > 8
+    for word in said:
+        given = shlex.split(word.replace("K", "3").replace("FILE", "file.csv").replace(" N", " 3"))
+        assert main(["prepare", "folder", "nowhere", "--layout", "coco17", "--out", "set", *given]) == 2
+        assert "nowhere is not a folder" in capsys.readouterr().err, word
+
+
+def parameters() -> dict[str, set[str]]:
+    """The parameters of every function and method of maskel, and the members of every class, by its name.
+
+    ``**`` stands for options that are handed on.
+    """
+    found: dict[str, set[str]] = {}
+    for module in pkgutil.walk_packages(maskel.__path__, "maskel."):
+        if module.name == "maskel.__main__":
+            continue
+        for name, item in vars(importlib.import_module(module.name)).items():
+            if callable(item) and getattr(item, "__module__", "").startswith("maskel"):
+                members = vars(item).items() if isinstance(item, type) else ()
+                found.setdefault(name, set()).update(own for own, _ in members)
+                for own, one in [(name, item), *((own, one) for own, one in members if callable(one))]:
+                    with suppress(ValueError, TypeError):
+                        given = inspect.signature(one).parameters.values()
+                        names = {"**" if each.kind == each.VAR_KEYWORD else each.name for each in given}
+                        found.setdefault(own, set()).update(names)
+    return found
+
+
+def test_every_argument_that_a_page_names_exists() -> None:
+    known = parameters()
+    anywhere = set().union(*known.values())
+    checked = []
+    for page in PAGES:
+        for word in words(page):
+            try:
+                (statement,) = ast.parse(word).body
+            except (SyntaxError, ValueError):
+                continue
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Call) and node.keywords:
+                    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                    taken = known.get(name, set())
+                    assert {keyword.arg for keyword in node.keywords} <= (anywhere if "**" in taken else taken), word
+                    checked.append(name)
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                name = statement.targets[0].id
+                if name.isidentifier() and not name.isupper():
+                    assert name in anywhere, (page, word)
+                    checked.append(name)
+    assert {"gather", "view"} <= set(checked)
 
 
 def test_the_method_of_the_docs_trains() -> None:

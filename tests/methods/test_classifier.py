@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from torch.nn import functional
 
 import tiny
 from maskel import load_classifier
@@ -17,7 +18,7 @@ from maskel.draws import clip_keys
 from maskel.errors import InputError
 from maskel.layouts import LAYOUTS, NTU25, Layout
 from maskel.methods import METHODS
-from maskel.methods.classifier import CLASSIFIERS, Classifier
+from maskel.methods.classifier import CLASSIFIERS, Classifier, class_weights
 from maskel.sequence import SkeletonBatch
 from maskel.training.optim import FinetuneTraining
 
@@ -35,7 +36,7 @@ def rows_of(batch: SkeletonBatch, rows: list[int]) -> SkeletonBatch:
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_every_trained_parameter_gets_a_gradient(kind: str, name: str, layout: Layout) -> None:
     model = tiny.tiny_classifier(kind, layout, name).train()
-    batch = tiny.random_batch(layout, clips=6)
+    batch = tiny.random_batch(layout, clips=6, window=model.encoder.config.window)
     result = model(batch, clip_keys(0, 0, batch.clips))
     assert result["weight"].item() == 6
     result["loss"].backward()
@@ -52,7 +53,7 @@ def test_every_trained_parameter_gets_a_gradient(kind: str, name: str, layout: L
 @encoders
 def test_a_file_gives_the_classifier_back(kind: str, name: str, tmp_path: Path, tiny_set: SkeletonSet) -> None:
     model = tiny.tiny_classifier(kind, name=name)
-    batch = tiny.random_batch(NTU25)
+    batch = tiny.random_batch(NTU25, window=model.encoder.config.window)
     model.train()(batch, clip_keys(0, 0, batch.clips))  # moves BatchNorm's statistics
     model.eval().save(tmp_path / "classifier.safetensors")
     for path in (tmp_path, tmp_path / "classifier.safetensors"):
@@ -81,7 +82,7 @@ def test_dropout_and_stochastic_depth_follow_the_clip(bodies: Any) -> None:
 
 def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     model = tiny.tiny_classifier("finetune", drop_path=0.0, dropout=0.3)
-    model.encoder.over_time = lambda tokens: tokens.flatten(1)  # type: ignore[method-assign]
+    model.encoder.pooled = lambda tokens, pool: tokens.flatten(1)  # type: ignore[method-assign]
     batch = tiny.random_batch(NTU25, clips=8)
     with torch.no_grad():
         model.bodies = "present"
@@ -149,6 +150,34 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
 def test_an_impossible_layer_decay_is_refused(decay: float) -> None:
     with pytest.raises(InputError, match="layer_decay"):
         FinetuneTraining(layer_decay=decay)
+
+
+def test_balanced_weights_are_those_of_the_counts() -> None:
+    labels = torch.tensor([0] * 6 + [2] * 3 + [3])
+    assert class_weights(labels, 5, "none") is None
+    weights = class_weights(labels, 5, "balanced")
+    assert weights is not None
+    torch.testing.assert_close(weights, torch.tensor([10 / 18, 1, 10 / 9, 10 / 3, 1]))
+    assert weights[labels].sum().item() == pytest.approx(10)
+    assert (weights[labels][:6].sum() - weights[3]).abs() < 1e-6  # each class weighs alike
+
+
+@kinds
+def test_clips_of_rare_classes_count_more(kind: str, tmp_path: Path) -> None:
+    options = {"drop_path": 0.0, "dropout": 0.0, "label_smoothing": 0.0} if kind == "finetune" else {}
+    model = tiny.tiny_classifier(kind, **options).train()
+    batch = replace(tiny.random_batch(NTU25, clips=6), labels=torch.tensor([0, 0, 0, 0, 1, 2]))
+    keys = clip_keys(0, 0, batch.clips)
+    plain = model(batch, keys)["loss"]
+    weights = class_weights(batch.labels, 3, "balanced")
+    model.class_weights = weights
+    weighted = model(batch, keys)["loss"]
+    each = functional.cross_entropy(model.logits(batch), batch.labels, reduction="none")
+    torch.testing.assert_close(plain, each.mean())
+    torch.testing.assert_close(weighted, (each * weights[batch.labels]).sum() / 6)  # type: ignore[index]
+    assert "class_weights" not in model.state_dict()
+    model.eval().save(tmp_path / "classifier.safetensors")
+    assert load_classifier(tmp_path).class_weights is None
 
 
 def rewritten(model: Classifier, folder: Path, weights: dict[str, Any] | None = None, **changes: Any) -> Path:

@@ -23,14 +23,17 @@ from maskel.datasets.base import Split
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
-from maskel.layouts import KINECT20
+from maskel.layouts import COCO17, H36M17, KINECT20, MEDIAPIPE33, Layout
+from maskel.methods import METHODS
 from maskel.methods.masked import MaskedModeling
+from maskel.models.encoder import Encoder
 from maskel.pictures.charts import Line, confusion_matrix, line_chart
 from maskel.pictures.markup import Markup, element
 from maskel.pictures.masks import count_hidden
 from maskel.pictures.reconstructions import choose_clips, per_token, reconstruct_clip
 from maskel.pictures.report import read_confusion
 from maskel.pictures.skeletons import shown_frames
+from maskel.sequence import XYZ
 from maskel.targets import JointTarget, MotionTarget
 from maskel.training.run import METRICS, PREDICTIONS, RESULT, RunFolder
 
@@ -274,6 +277,28 @@ def test_a_perfect_prediction_is_drawn_as_the_truth(folder: Path, name: str, mon
     assert shown.error == 0 < before.error
     assert np.abs(before.predicted[masked] - before.true[masked]).max() > 1e-3
     assert (shown.body, shown.bodies) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("layout", "up"), [(MEDIAPIPE33, (0, -1, 0)), (COCO17, (0, -1)), (H36M17, (0, 0, 1)), (KINECT20, (0, 1, 0))]
+)
+def test_masked_clips_are_drawn_with_the_head_above_the_feet(
+    layout: Layout, up: tuple[float, ...], tmp_path: Path
+) -> None:
+    channels = XYZ[: len(up)]
+    with SetWriter(tmp_path / "set", layout, CLASSES, "generated", {}, channels) as writer:
+        sequence = tiny.generated_clip(0, layout, channels)
+        sequence.joints[:, :, list(layout.head)] += 9 * np.float32(up)
+        sequence.joints[:, :, list(layout.feet)] -= 9 * np.float32(up)
+        writer.add(sequence)
+        writer.finish({"all": Split((0,), ())})
+    method = METHODS["mae"](Encoder(layout, tiny.ENCODER, channels), **tiny.OPTIONS).eval()
+    shown = reconstruct_clip(method, SkeletonSet.open(tmp_path / "set"), 0, 0)
+    heights = shown.joints[..., 1]
+    assert (heights[:, list(layout.head)].min(1) > heights[:, list(layout.feet)].max(1) + 5).all()
+    true = shown.true[..., 1]
+    assert np.abs(true).max() > 5
+    np.testing.assert_allclose(true, heights[:, list(shown.read)], atol=1e-5)
 
 
 def test_the_mask_follows_from_seed_and_clip(folder: Path) -> None:

@@ -13,6 +13,7 @@ from maskel.datasets.npz import write_rows
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import as_output, refuse_unwritable, replacing
+from maskel.models.pooling import Pool
 from maskel.training import distributed, loading
 from maskel.training.features import extract
 from maskel.training.loading import SingleBody
@@ -28,15 +29,16 @@ def embed(
     benchmark: str | None = None,
     part: Literal["train", "test"] | None = None,
     window: int | None = None,
+    pool: Pool = "mean",
     single_body: SingleBody = "zero",
     precision: Precision = "fp32",
     device: str = "auto",
 ) -> Path:
     """Write the features that linear evaluation and nearest neighbours see: one row per clip, in the test view.
 
-    The file holds ``features`` (N, D) float32, ``names`` (N,), ``labels`` (N,) int64 and ``classes`` (K,); label i is
-    ``classes[i]``. ``numpy.load`` reads it without pickle. Features are written as they are computed, so memory does
-    not grow with the set.
+    The file holds ``features`` (N, F) float32, ``names`` (N,), ``labels`` (N,) int64 and ``classes`` (K,); label i is
+    ``classes[i]``, -1 none. ``numpy.load`` reads it without pickle. Features are written as they are computed, so
+    memory does not grow with the set.
 
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
@@ -45,6 +47,8 @@ def embed(
         benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.
         window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
+        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         single_body: What stands in the second slot of a clip with one body.
         precision: Of the encoder.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -69,7 +73,7 @@ def embed(
     def rows() -> Iterator[Float32[np.ndarray, "n d"]]:
         for start in range(0, len(positions), _CLIPS_IN_MEMORY):
             few = positions[start : start + _CLIPS_IN_MEMORY]
-            yield extract(frozen, clips, few, world, single_body, precision).cpu().numpy()
+            yield extract(frozen, clips, few, world, single_body, precision, pool=pool).cpu().numpy()
 
     if not world.leads:
         for _ in rows():  # every process computes its share
@@ -78,7 +82,7 @@ def embed(
     with as_output(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as temporary:
-            _write(temporary, rows(), clips, positions, frozen.config.dim)
+            _write(temporary, rows(), clips, positions, frozen.num_features(pool))
     return out
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER, load_classifier
+from maskel.methods.trained_on import TrainedOn
 from maskel.training import distributed, loading
 from maskel.training.precision import Precision, resolved
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
@@ -19,6 +20,7 @@ def evaluate(
     data: Path,
     benchmark: str = "xsub",
     part: Literal["test", "train"] = "test",
+    trained_on: TrainedOn | None = None,
     precision: Precision = "fp32",
     device: str = "auto",
     out: Path | None = None,
@@ -32,6 +34,8 @@ def evaluate(
         data: A prepared set of the classifier's layout and classes.
         benchmark: Of which benchmark.
         part: Which part: test or train.
+        trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
+            ``pku2``, or ``data`` for the classes of ``--data``; by default the source of ``--data`` decides then.
         precision: Of matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
@@ -47,17 +51,19 @@ def evaluate(
     clips = SkeletonSet.open(data)
     positions = loading.part(clips, benchmark, part)
     refuse_taken(out)
-    model = load_classifier(classifier)
+    model = load_classifier(classifier, trained_on=trained_on, clips=clips)
     origin = _origin(classifier)
     require_fit(classifier, model.encoder, clips)
-    if model.task.classes != clips.classes:
+    if (classes := model.task.real_classes) != clips.classes:
         raise InputError(
-            f"{classifier} tells {len(model.task.classes)} classes apart, from {model.task.classes[0]!r} on; "
+            f"{classifier} tells {len(classes)} classes apart, from {classes[0]!r} on; "
             f"{clips.path} has {len(clips.classes)}, from {clips.classes[0]!r} on; expected the same classes"
         )
     world = distributed.start(device)
     answers = score_clips(model.to(world.device), clips, positions, world, precision)
-    scores = Scores.of(clips, positions, answers)
+    scores = Scores.of(clips, positions, answers, model.task.classes)
+    counted = scores.count(len(positions))
+    counted["per_class"] = counted["per_class"][: len(clips.classes)]  # no clip is of a spare output's class
     run = open_run(out, "evaluate", config, False, world)
     if world.leads:
         scores.write(run)
@@ -70,7 +76,7 @@ def evaluate(
                 **describe(clips, benchmark),
                 "part": part,
                 "precision": resolved(precision, world.device),
-                **scores.count(len(positions)),
+                **counted,
                 "minutes": (time.perf_counter() - started) / 60,
                 "processes": world.size,
             }

@@ -12,7 +12,8 @@ from maskel.datasets.pyskl import write_pyskl
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable
-from maskel.sequence import XYZ
+from maskel.sequence import UNLABELLED, XYZ
+from maskel.training import distributed
 
 PUBLISHED_FRAMES = 300
 
@@ -48,6 +49,7 @@ def export_npz(
     frames = max_frames or recorded.get("frames", PUBLISHED_FRAMES)
     single_body = single_body or recorded.get("single_body", "copy" if clips.source == "ntu120" else "zero")
     parts = {part: clips.split(benchmark, part) for part in ("train", "test")}
+    _say_left_out(int((clips.labels == UNLABELLED).sum()))
     longest = max(int(clips.frames[positions].max(initial=0)) for positions in parts.values())
     if longest > frames:
         raise InputError(f"the longest clip of {benchmark} has {longest} frames; use --max-frames {longest} or more")
@@ -78,8 +80,14 @@ def export_pyskl(data: Path, out: Path) -> Path:
         InputError: If the file exists or cannot be written.
     """
     clips = _open(data, out)
+    _say_left_out(int((clips.labels == UNLABELLED).sum()))
     write_pyskl(out, clips)
     return out
+
+
+def _say_left_out(clips: int) -> None:
+    if clips:
+        distributed.tell(f"left out: {clips:,} clips without a label, for which this form has no place")
 
 
 def _open(data: Path, out: Path) -> SkeletonSet:

@@ -9,16 +9,17 @@ from torch import Tensor
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import FineTuned, Task
+from maskel.methods.classifier import ClassWeights, FineTuned, Task
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
+from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, SingleBody
 from maskel.training.optim import FinetuneTraining
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, score_clips, train_classifier
+from maskel.training.supervised import check_training, load_fitting, score_clips, train_classifier, weigh
 from maskel.transforms import TrainView
 
 
@@ -31,6 +32,7 @@ def finetune(
     stratified: bool = True,
     label_list: Path | None = None,
     validation: float = 0.0,
+    class_weights: ClassWeights = "none",
     bodies: Bodies = "all",
     head_dim: int = 2048,
     drop_path: float = 0.3,
@@ -63,6 +65,8 @@ def finetune(
         stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
+        class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
+            N training clips and K classes; ``none``, as published, has all clips count alike.
         bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` skips these.
         head_dim: Width of the head between its two layers, 1 or more.
         drop_path: Share of branches that stochastic depth drops in the last block, in [0, 1).
@@ -94,9 +98,10 @@ def finetune(
         distributed.tell("no pre-trained --encoder: this trains from scratch")
     if training.layer_decay is None:
         training = replace(training, layer_decay=1.0 if scratch else 0.8)
-    config = options_of(finetune, locals())
     clips = SkeletonSet.open(data)
     labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
+    recipe, training = training, fitted(training, len(labelled.train), out if resume else None, least=2)
+    config = options_of(finetune, locals())
     refuse_taken(None if resume else out)
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
     if isinstance(given, Encoder) and given.adapted:
@@ -104,13 +109,14 @@ def finetune(
 
     def build() -> FineTuned:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
-        task = Task(clips.classes, clips.max_bodies, single_body)
+        task = Task.of(clips, labelled.train, single_body)
         return FineTuned(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
 
     classifier = build_seeded(build, seed)
     world = distributed.start(device)
     if resident:
         clips.keep_on(world.device)
+    weigh(classifier, labelled, class_weights)
     classifier.to(world.device)
     window = classifier.encoder.config.window
     batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, view, single_body, world.device)
@@ -118,6 +124,7 @@ def finetune(
     def scores_of(positions: Positions) -> Tensor:
         return score_clips(classifier, clips, positions, world, training.precision)
 
+    say_fitted(recipe, training)
     if check:
         asked = np.concatenate(list(labelled.asked.values()))
         return check_run(classifier, world, training, batches, scores_of, asked, times=training.epochs)

@@ -15,15 +15,16 @@ import maskel
 from maskel.commands.progress import progress_bar
 from maskel.commands.report import write_page
 from maskel.commands.text import plain
-from maskel.datasets.checks import CHECKS, FINDING_HEADING, Fault, Finding, Repeats, count_repeats, examine, summarise
+from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, count_repeats, examine, summarise
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
+from maskel.datasets.faults import Fault
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable
 from maskel.pictures.faults import faults_page
 
 FORMAT = "maskel inspection"
-VERSION = 1
+VERSION = 2
 STANDARD_OUTPUT = Path("-")
 """As a file's name: what is printed, and nothing else is."""
 
@@ -115,7 +116,11 @@ def as_json(found: Inspection) -> str:
             "lengths": {"shortest": shortest, "median": median, "longest": longest},
             "bodies": contents.bodies,
             "classes": [{"name": name, "clips": count} for name, count in contents.classes],
+            "unlabelled": contents.unlabelled,
             **contents.origins(),
+            "counts": {what: {"number": number, "clips": clips} for what, (number, clips) in contents.counts.items()},
+            "body_size": contents.usual_size,
+            "up": {"axis": str(contents.up), "why": contents.up.why, "doubt": contents.up.doubt},
         },
         "benchmarks": [
             {
@@ -132,8 +137,8 @@ def as_json(found: Inspection) -> str:
             {
                 "name": finding.check,
                 "title": CHECKS[finding.check].title,
-                "threshold": CHECKS[finding.check].threshold,
-                "unit": CHECKS[finding.check].unit,
+                "threshold": finding.threshold,
+                "unit": finding.unit,
                 "note": finding.note,
                 "clips": finding.clips,
                 "faults": [_fault(fault, data) for fault in finding.faults],

@@ -12,6 +12,7 @@ from torch.nn import functional
 from maskel.commands.linear import load_frozen
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.models.pooling import Pool
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
 from maskel.training.features import count, extract
@@ -25,6 +26,7 @@ def knn(
     data: Path,
     benchmark: str = "xsub",
     window: int | None = None,
+    pool: Pool = "mean",
     k: int = 20,
     untrained: bool = False,
     single_body: SingleBody = "zero",
@@ -43,7 +45,9 @@ def knn(
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Whose training part is searched and whose test part is counted.
         window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        k: Neighbours that vote, 1 or more.
+        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
+        k: Neighbours that vote, 1 or more; all training clips where there are fewer.
         untrained: Use the encoder with random weights instead.
         single_body: What stands in the second slot of a clip with one body.
         precision: Of the encoder.
@@ -62,16 +66,19 @@ def knn(
     clips = SkeletonSet.open(data)
     train, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
     refuse_taken(out)
-    if not 1 <= k <= len(train):
+    if k < 1:
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
+    neighbours, k = k, min(k, len(train))
     frozen = load_frozen(encoder, clips, window, untrained, seed)
     config = options_of(knn, locals())
     world = distributed.start(device)
     frozen.to(world.device)
 
     def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
-        return extract(frozen, clips, positions, world, single_body, precision)
+        return extract(frozen, clips, positions, world, single_body, precision, pool=pool)
 
+    if k < neighbours:
+        distributed.tell(f"k: all {k} training clips vote, instead of {neighbours}")
     if check:
         return check_run(frozen, world, read=read, clips=np.concatenate((train, test)))
     known, asked = read(train), read(test)

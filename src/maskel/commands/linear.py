@@ -9,16 +9,18 @@ from torch import Tensor
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import LinearProbe, Task
+from maskel.methods.classifier import ClassWeights, LinearProbe, Task
 from maskel.models.encoder import Encoder
+from maskel.models.pooling import Pool
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
 from maskel.training.features import CHUNK, extract
+from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
 from maskel.training.optim import SGDTraining
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, train_classifier
+from maskel.training.supervised import check_training, load_fitting, train_classifier, weigh
 from maskel.transforms import TrainView
 
 
@@ -27,10 +29,12 @@ def linear(
     data: Path,
     benchmark: str = "xsub",
     window: int | None = None,
+    pool: Pool = "mean",
     labels: float = 1.0,
     stratified: bool = True,
     label_list: Path | None = None,
     validation: float = 0.0,
+    class_weights: ClassWeights = "none",
     augment: bool = True,
     cache_features: bool = False,
     untrained: bool = False,
@@ -53,10 +57,14 @@ def linear(
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Whose training part to learn from and whose test part to count on.
         window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
+        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
         stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
+        class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
+            N training clips and K classes; ``none``, as published, has all clips count alike.
         augment: See training clips through the random view, as published; without, in the test view.
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
@@ -80,30 +88,35 @@ def linear(
     """
     if cache_features and augment:
         raise InputError("cache_features: the random view changes every epoch; add --augment false")
+    if view.extras and not augment:
+        raise InputError(f"view.{view.extras[0]}: without the random view it does nothing; leave out --augment false")
     check_training(training)
-    config = options_of(linear, locals())
     clips = SkeletonSet.open(data)
     labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
+    recipe, training = training, fitted(training, len(labelled.train), out if resume else None, least=2)
+    config = options_of(linear, locals())
     refuse_taken(None if resume else out)
     frozen = load_frozen(encoder, clips, window, untrained, seed)
     world = distributed.start(device)
     if resident:
         clips.keep_on(world.device)
-    task = Task(clips.classes, clips.max_bodies, single_body)
-    probe = build_seeded(lambda: LinearProbe(frozen, task), seed)
+    task = Task.of(clips, labelled.train, single_body)
+    probe = build_seeded(lambda: LinearProbe(frozen, task, pool), seed)
+    weigh(probe, labelled, class_weights)
     probe.to(world.device)
 
     def features_of(positions: Positions) -> Tensor:
-        return extract(frozen, clips, positions, world, single_body, training.precision)
+        return extract(frozen, clips, positions, world, single_body, training.precision, pool=pool)
 
     batches: ClipBatches | FeatureBatches
     if cache_features:
-        blank = torch.zeros(len(labelled.train), frozen.config.dim, device=world.device)
+        blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=world.device)
         cached = blank if check else features_of(labelled.train)
         batches = FeatureBatches(cached, clips, labelled.train, training.batch_size, seed)
     else:
         window, seen = frozen.config.window, view if augment else None
         batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, seen, single_body, world.device)
+    say_fitted(recipe, training)
     if check:
         read = [*labelled.asked.values(), *([labelled.train] if cache_features else [])]
         return check_run(probe, world, training, batches, features_of, np.concatenate(read))

@@ -17,14 +17,13 @@ from rich.table import Table
 
 from maskel.commands.progress import progress_bar
 from maskel.commands.text import plain
-from maskel.conversion import Conversion, conversion
 from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.provenance import conversion_to
 from maskel.datasets.reading import Reading, read_all
 from maskel.datasets.store_writer import SetWriter, refuse_existing
 from maskel.datasets.trial import Choice, choose
 from maskel.errors import BadFileError, CutOffError, InputError
-from maskel.layouts import layout_named
-from maskel.sequence import Clip, SkeletonSequence
+from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.training.engine import Stopped
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -40,12 +39,14 @@ class BenchmarkSummary:
         published: Clips as published; None where no size is, and for trial sets.
         duplicates: Clips that were dropped because an earlier clip has the same joints.
         note: The source's explanation of the sizes; may be empty.
+        unlabelled: Clips without a label that pre-training may see.
     """
 
     found: tuple[int, int]
     published: tuple[int, int] | None
     duplicates: tuple[int, int]
     note: str
+    unlabelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class PrepareSummary:
         bodies: Bodies of all clips.
         frames: Frames of all clips.
         classes: Classes of which there is a clip.
+        unlabelled: Clips without a label.
         size: Bytes on disk.
         raw_size: Bytes read.
         seconds: Time taken.
@@ -80,6 +82,7 @@ class PrepareSummary:
     bodies: int
     frames: int
     classes: int
+    unlabelled: int
     size: int
     raw_size: int
     seconds: float
@@ -141,8 +144,8 @@ def prepare(
     if unknown := [name for name in benchmarks if name not in known]:
         raise InputError(f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(known)}")
     choice = choose(source, files, classes, max_clips)
-    kept_classes = tuple(source.classes[label] for label in choice.labels)
-    converted = _conversion(source, to_layout)
+    kept_classes = tuple(source.classes[label] for label in choice.labels if label != UNLABELLED)
+    converted = conversion_to(source, to_layout)
     layout = converted.target if converted else source.layout
     tally = _Tally(drop_duplicates)
     workers = 1 if source.one_process else workers
@@ -192,7 +195,8 @@ def prepare(
         clips=len(writer.clips),
         bodies=sum(bodies for bodies, _ in writer.sizes),
         frames=sum(frames for _, frames in writer.sizes),
-        classes=len({clip.label for clip in writer.clips}),
+        classes=len({clip.label for clip in writer.clips} - {UNLABELLED}),
+        unlabelled=sum(clip.label == UNLABELLED for clip in writer.clips),
         size=sum(path.stat().st_size for path in out.iterdir()),
         raw_size=round(sum(sizes)),
         seconds=time.perf_counter() - start,
@@ -202,22 +206,11 @@ def prepare(
         trial=trial,
         faults=dict(tally.faults),
         first_faults=tuple(map(str, tally.first_faults)),
-        benchmarks=_benchmarks(source, splits, tally.duplicates, trial),
+        benchmarks=_benchmarks(source, writer.clips, splits, tally.duplicates, trial),
         counts={what: (number, tally.clips_with[what]) for what, number in sorted(tally.counts.items())},
         notes=dict(source.notes()),
         conversion=converted.describe() if converted else "",
     )
-
-
-def _conversion(source: Source, to_layout: str | None) -> Conversion | None:
-    if to_layout is None or layout_named(to_layout) == source.layout:
-        return None
-    if source.may_miss_joints:
-        raise InputError(
-            "a joint that is missing as zeros cannot be averaged with others; to convert the layout, fill the gaps "
-            "(--missing interpolate)"
-        )
-    return conversion(source.layout, layout_named(to_layout))
 
 
 @contextmanager
@@ -353,17 +346,33 @@ def _fingerprint(files: Sequence[RawFile]) -> str:
 
 
 def _benchmarks(
-    source: Source, splits: Mapping[str, Split], duplicates: Sequence[Clip], trial: bool
+    source: Source, clips: Sequence[Clip], splits: Mapping[str, Split], duplicates: Sequence[Clip], trial: bool
 ) -> dict[str, BenchmarkSummary]:
     dropped = source.benchmarks(duplicates) if duplicates else {}
     summaries = {}
     for name, split in splits.items():
         found = _sizes(split)
         published = None if trial else source.published.get(name)
-        note = "" if trial else source.explain(name, found)
+        notes = ["" if trial else source.explain(name, found), *_about_labels(source, clips, split)]
         duplicated = _sizes(dropped[name]) if name in dropped else (0, 0)
-        summaries[name] = BenchmarkSummary(found, published, duplicated, note)
+        note = "; ".join(filter(None, notes))
+        summaries[name] = BenchmarkSummary(found, published, duplicated, note, len(split.unlabelled))
     return summaries
+
+
+def _about_labels(source: Source, clips: Sequence[Clip], split: Split) -> Iterator[str]:
+    """What labels and subjects that are not there mean for a benchmark."""
+    learnt, tested = ({clips[position].label for position in part} for part in (split.train, split.test))
+    if split.train and tested - learnt:
+        missing = [source.classes[label] for label in sorted(tested - learnt)]
+        more = f" and {len(missing) - 5:,} more classes" if len(missing) > 5 else ""
+        yield f"tested, but without a training clip: {', '.join(missing[:5])}{more}"
+    nobodys = sum(not clips[position].subject for position in split.unlabelled)
+    if nobodys and split.test:
+        yield (
+            f"of its {len(split.unlabelled):,} clips without a label {nobodys:,} name no subject: nothing says that a "
+            "test subject is not in them"
+        )
 
 
 def _sizes(split: Split) -> tuple[int, int]:
@@ -374,7 +383,8 @@ def show(summary: PrepareSummary, console: Console) -> None:
     """Prints what was read and written, each benchmark's sizes beside the published ones, and the first bad files."""
     table = Table(title=f"prepared set {summary.out}", show_header=False, title_justify="left")
     megabytes, raw = summary.size / 1e6, summary.raw_size / 1e6
-    table.add_row("clips", f"{summary.clips:,} of {summary.classes} classes, from {summary.files:,} files")
+    labelled = f", {summary.unlabelled:,} of them without a label" if summary.unlabelled else ""
+    table.add_row("clips", f"{summary.clips:,} of {summary.classes} classes{labelled}, from {summary.files:,} files")
     table.add_row("bodies", f"{summary.bodies:,}")
     table.add_row("frames", f"{summary.frames:,}")
     table.add_row("size", f"{megabytes:,.1f} MB, {megabytes / max(raw, 1e-6):.1%} of {raw:,.1f} MB raw")
@@ -394,10 +404,12 @@ def show(summary: PrepareSummary, console: Console) -> None:
     if summary.conversion:
         table.add_row("layout", summary.conversion)
     console.print(table)
-    sizes = Table("benchmark", "train", "test", "published", "duplicates dropped")
+    columns = ("train", "test", *(["without a label"] if summary.unlabelled else []))
+    sizes = Table("benchmark", *columns, "published", "duplicates dropped")
     for name, benchmark in summary.benchmarks.items():
         published = _pair(benchmark.published) if benchmark.published else "trial set" if summary.trial else "unknown"
-        sizes.add_row(name, *(f"{count:,}" for count in benchmark.found), published, _pair(benchmark.duplicates))
+        counts = (*benchmark.found, benchmark.unlabelled)[: len(columns)]
+        sizes.add_row(name, *(f"{count:,}" for count in counts), published, _pair(benchmark.duplicates))
     if summary.benchmarks:
         console.print(sizes)
     lines = [f"{name}: {benchmark.note}" for name, benchmark in summary.benchmarks.items() if benchmark.note]

@@ -5,6 +5,9 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Int64
+
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods import METHODS
@@ -15,7 +18,8 @@ from maskel.models.weights import TYPES, refuse_others
 from maskel.training import distributed
 from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
-from maskel.training.loading import ClipBatches, SingleBody, part
+from maskel.training.fitting import fitted, say_fitted
+from maskel.training.loading import ClipBatches, SingleBody, pretraining_part
 from maskel.training.optim import AdamWTraining
 from maskel.training.precision import resolved
 from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run, options_of
@@ -38,7 +42,9 @@ def pretrain(
     resume: bool = False,
     check: bool = False,
 ) -> RunFolder | Check:
-    """Pre-train an encoder on the training part of a benchmark; labels are not looked at.
+    """Pre-train an encoder on the training part of a benchmark, and on clips without a label that belong to it.
+
+    Labels are not looked at, and no clip of a test subject is seen, but by the benchmark ``all``.
 
     Args:
         data: A prepared set.
@@ -64,10 +70,12 @@ def pretrain(
         TrainingError: If a loss is not finite.
     """
     options = method_options(method, options or {})
+    clips = SkeletonSet.open(data)
+    positions = pretraining_part(clips, benchmark)
+    _say_what_is_seen(clips, benchmark, positions)
+    recipe, training = training, fitted(training, len(positions), out if resume else None)
     kept = options_of(pretrain, locals())
     config = {method if name == "options" else name: value for name, value in kept.items()}
-    clips = SkeletonSet.open(data)
-    positions = part(clips, benchmark, "train")
     model = _build(method, clips, encoder, options, seed)
     if model.whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
@@ -76,6 +84,7 @@ def pretrain(
         clips.keep_on(world.device)
     model.to(world.device)
     batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
+    say_fitted(recipe, training)
     if check:
         return check_run(model, world, training, batches)
     run = open_run(out, "pretrain", config, resume, world)
@@ -86,7 +95,7 @@ def pretrain(
         run,
         world,
         resume=resume,
-        data_hash=clips.split_hash(benchmark, "train"),
+        data_hash=clips.names_hash(positions),
         name_clips=lambda some: [clips.clips[int(clip)].name for clip in some],
     )
     if world.leads:
@@ -96,6 +105,11 @@ def pretrain(
                 "kind": "pretrain",
                 "method": method,
                 **describe(clips, benchmark),
+                "clips": {
+                    "labelled": len(clips.split(benchmark, "train")),
+                    "unlabelled": len(clips.split(benchmark, "unlabelled")),
+                    "hash": clips.names_hash(positions),
+                },
                 "seed": seed,
                 "epochs": training.epochs,
                 "precision": resolved(training.precision, world.device),
@@ -107,6 +121,15 @@ def pretrain(
             }
         )
     return run
+
+
+def _say_what_is_seen(clips: SkeletonSet, benchmark: str, positions: Int64[np.ndarray, " n"]) -> None:
+    """Say which benchmarks' test clips are trained on: a right answer on them is then not one on unseen clips."""
+    seen = [
+        name for name in clips.benchmarks if name != benchmark and np.isin(clips.split(name, "test"), positions).any()
+    ]
+    if seen and not len(clips.split(benchmark, "test")):
+        distributed.tell(f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there")
 
 
 def load_method(run: RunFolder) -> MaskedMethod:

@@ -19,7 +19,6 @@ from maskel.methods import METHODS
 from maskel.published import PROTOCOLS, PUBLISHED
 from maskel.training import distributed
 from maskel.training.engine import Stopped
-from maskel.training.labelled import choose_labelled
 from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
 from maskel.training.run import CONFIG, RunFolder, refuse_other_options
 
@@ -60,12 +59,12 @@ def reproduce(
     """Pre-train, then evaluate by linear probe, fine-tuning, 1 % and 10 % of the labels, and nearest neighbours.
 
     Called again with the same options it skips what is finished and goes on with what was stopped. At the published
-    size, 1 % and 10 % of the labels are run with five seeds each, as published. A batch that is larger than the clips
-    there are is cut to them.
+    size, 1 % and 10 % of the labels are run with five seeds each, as published. The table names batches that the
+    clips did not fill.
 
     Args:
         run_command: Runs one ``maskel`` command line.
-        method: ``mamp``, ``mae`` or ``hacm``.
+        method: ``mamp``, ``mae``, ``hacm`` or ``amr``.
         benchmark: The recipe of a benchmark, ``ntu60_xsub`` for example.
         data: The prepared set.
         out: A folder for all runs, the table ``results.md`` and the page ``report.html``.
@@ -101,12 +100,11 @@ def reproduce(
         words += ["--encoder", str(out / "pretrain")] if command != "pretrain" else []
         several = name in _FEW_LABELS and scale == "published"
         words += ["--seeds", f"[{seeds}]"] if several else ["--seed", str(seed)]
-        if command in _BATCH_SIZES:
-            batch, there_are = _batch_and_clips(command, recipes, clips, split)
-            if there_are < batch:
-                words += ["--training.batch_size", str(there_are)]
-                notes.append(f"{PROTOCOLS.get(name, name)}: batches of {there_are}, all clips, instead of {batch}.")
         _run_stage(run_command, [*words, "--device", device], out / name, world.leads)
+        if command in _BATCH_SIZES:
+            batch, filled = _batch_size(command, recipes), _filled(out / name)
+            if filled < batch:
+                notes.append(f"{PROTOCOLS.get(name, name)}: batches of {filled}, all clips, instead of {batch}.")
     table = _table(method, benchmark, scale, sizes, notes, out)
     if world.leads:
         write_atomically(out / TABLE, table)
@@ -114,13 +112,18 @@ def reproduce(
     return table
 
 
-def _batch_and_clips(command: str, recipes: Sequence[str], clips: SkeletonSet, benchmark: str) -> tuple[int, int]:
-    """Batch size of a stage by its recipes, and clips to fill it with."""
+def _batch_size(command: str, recipes: Sequence[str]) -> int:
+    """Batch size of a stage by its recipes."""
     options: Options = {}
     for name in recipes:
         merge(options, read_recipe(name, command))
-    batch = options.get("training", {}).get("batch_size", _BATCH_SIZES[command])
-    return batch, len(choose_labelled(clips, benchmark, labels=options.get("labels", 1.0)).train)
+    return int(options.get("training", {}).get("batch_size", _BATCH_SIZES[command]))
+
+
+def _filled(stage: Path) -> int:
+    """Batch size with which a stage ran; its seeds have the same."""
+    run = next(iter(seed_folders(stage).values()), stage)
+    return int(RunFolder(run).read_config()["training"]["batch_size"])
 
 
 def _open(out: Path, config: dict[str, object], leads: bool) -> None:

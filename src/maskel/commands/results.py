@@ -9,11 +9,12 @@ from statistics import mean, stdev
 from typing import Any
 
 from maskel.commands.pretrain import method_options
+from maskel.configuration import PROLONGED
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable, write_atomically
 from maskel.methods import METHODS
 from maskel.training.labelled import share_of_labels
-from maskel.training.run import RESULT, RunFolder, flat_options
+from maskel.training.run import RESULT, RunFolder, as_now, flat_options
 
 _NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list", "classifier", "runs"}
 """Options in which runs of one recipe may differ."""
@@ -233,10 +234,11 @@ def _with_origin(result: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's options with those of its method that the version of then did not know: it did as by default."""
+    """A run's options with those that the version of then did not know: it did as by default."""
+    config = {PROLONGED: [], **as_now(config)}
     method = config.get("method")
     if method not in METHODS:
-        return dict(config)
+        return config
     return {**config, method: method_options(method, {}) | config.get(method, {})}
 
 

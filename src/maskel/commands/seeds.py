@@ -8,7 +8,7 @@ from typing import Any
 
 from maskel.errors import InputError
 from maskel.training import distributed
-from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, plain, refuse_other_options
+from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, as_then, plain, refuse_other_options
 
 Seeds = int | list[int]
 """A number N for seeds 0 to N - 1, or the seeds themselves."""
@@ -43,7 +43,7 @@ def run_seeds(
     world = distributed.start(options["device"])
     if world.size > 1 and options["out"] is None:  # the leading process alone knows which folder is free
         raise InputError("seeds: several processes need to be told the folder; give --out")
-    shared = {name: plain(value) for name, value in config.items() if name not in ("seed", *NOT_KEPT)}
+    shared = as_then({name: plain(value) for name, value in config.items() if name not in ("seed", *NOT_KEPT)})
     folder = _open(options["out"], kind, shared | {"seeds": numbers}, world.leads)
     results = []
     for seed in numbers:

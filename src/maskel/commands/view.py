@@ -44,7 +44,7 @@ def masks(
             raise InputError(f"{run.folder.path}: expected a run of maskel pretrain, found one of maskel {run.kind}")
         name = f"{run.config['method']} ({run.name})"
         found.append(count_hidden(name, load_method(run.folder), clips, position, draws, seed))
-    about = f"{clip}, class {clips.classes[clips.labels[position]]}"
+    about = f"{clip}, class {clips.class_name(position)}"
     return write_page(
         page(f"maskel view masks: {clip}", element("h1", "How often each token is hidden"), mask_maps(about, found)),
         out,

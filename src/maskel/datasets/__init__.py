@@ -7,9 +7,10 @@ from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.nw_ucla import NwUcla
 from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.datasets.pyskl import Pyskl
+from maskel.datasets.stgcn import StGcn
 from maskel.datasets.synthetic import Synthetic
 
 SOURCES: dict[str, type[Source]] = {
-    source.name: source for source in (NTU60, NTU120, PKU1, PKU2, NwUcla, Folder, Npz, Pyskl, Synthetic)
+    source.name: source for source in (NTU60, NTU120, PKU1, PKU2, NwUcla, Folder, Npz, Pyskl, StGcn, Synthetic)
 }
 """Every source by its name on the command line."""

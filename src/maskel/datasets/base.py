@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from maskel.datasets.counts import Counts
+from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
 from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
 
@@ -32,10 +33,17 @@ class RawFile:
 
 @dataclass(frozen=True)
 class Split:
-    """The clips of one benchmark, by position in the prepared set, in the published order."""
+    """The clips of one benchmark, by position in the prepared set, in the published order.
+
+    Args:
+        train: Training clips, each with a label.
+        test: Test clips, each with a label.
+        unlabelled: Clips without a label that pre-training may see; none is of a subject who tests.
+    """
 
     train: tuple[int, ...]
     test: tuple[int, ...]
+    unlabelled: tuple[int, ...] = ()
 
 
 class Source(ABC):
@@ -57,6 +65,8 @@ class Source(ABC):
     """Published sizes (train, test) of each benchmark, to compare a finished set with."""
     one_process: ClassVar[bool] = False
     """All clips stand in one file that is read front to back; more processes would only read it again."""
+    choosing: ClassVar[tuple[str, ...]] = ()
+    """Options that choose clips, labels and splits, and say nothing of how joints are made."""
     may_miss_joints: bool = False
     """Whether single joints may be missing, all zero, in a body that exists; such a set's layout is not converted."""
 
@@ -67,6 +77,30 @@ class Source(ABC):
         Raises:
             InputError: If a root does not exist or none holds a file of this data set.
         """
+
+    def find_new(self, roots: Sequence[Path], channels: Channels) -> list[RawFile]:
+        """Recordings to name the classes of: what `find` takes, or single files of a folder that it takes.
+
+        Args:
+            roots: Files and folders.
+            channels: The channels that every clip should have.
+
+        Raises:
+            InputError: If that is not what `find` takes.
+        """
+        try:
+            return self.find(roots)
+        except BadFileError:
+            raise
+        except InputError:
+            alone = {root.resolve() for root in roots if root.is_file()}
+            if len(alone) < len(set(roots)):
+                raise
+            around = self.find(sorted({root.parent for root in roots}))
+            found = [file for file in around if file.path.resolve() in alone]
+            if {file.path.resolve() for file in found} != alone:
+                raise
+            return found
 
     @abstractmethod
     def read(self, file: RawFile) -> list[SkeletonSequence]:

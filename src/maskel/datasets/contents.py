@@ -1,11 +1,13 @@
 """What is in a prepared set, counted; its benchmarks beside the published sizes."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from maskel.datasets import SOURCES
+from maskel.datasets.bodies import Sample, Up, upward, usual_size
 from maskel.datasets.store import SkeletonSet
 
 
@@ -53,10 +55,14 @@ class Contents:
         lengths: Shortest, median and longest clip in frames that have a body.
         bodies: Number of bodies -> clips.
         classes: (name, clips) of each class, also of empty ones.
+        unlabelled: Clips without a label.
         subjects: Subject -> clips; empty where none is known, like the two that follow.
         cameras: Camera -> clips.
         setups: Setup -> clips.
         benchmarks: Their sizes.
+        counts: What was dropped, filled in or guessed to make the clips -> (how many in all, in how many clips).
+        up: Which way is up.
+        usual_size: The median size of a body, the diagonal of its bounding box, in the set's unit.
         trial: The options that left clips out on purpose, in words; empty for a whole set.
     """
 
@@ -66,10 +72,14 @@ class Contents:
     lengths: tuple[int, float, int]
     bodies: dict[int, int]
     classes: tuple[tuple[str, int], ...]
+    unlabelled: int
     subjects: dict[str, int]
     cameras: dict[str, int]
     setups: dict[str, int]
     benchmarks: tuple[BenchmarkSizes, ...]
+    counts: dict[str, tuple[int, int]]
+    up: Up
+    usual_size: float
     trial: str
 
     def rows(self) -> list[tuple[str, str]]:
@@ -77,11 +87,15 @@ class Contents:
         bodies = ", ".join(f"{number}: {count:,} clips" for number, count in self.bodies.items())
         rows = [
             ("clips", f"{self.clips:,}"),
-            ("classes", _named(dict(self.classes))),
+            ("classes", _named(dict(self.classes)) if self.classes else "none"),
+            *([("without a label", f"{self.unlabelled:,} clips")] if self.unlabelled else []),
             *((name, _named(counts)) for name, counts in self.origins().items()),
             ("lengths", "shortest {:,}, median {:g}, longest {:,} frames".format(*self.lengths)),
             ("bodies", bodies),
             ("body-frames", f"{self.body_frames:,}"),
+            ("body size", f"{self.usual_size:.3g}, the median diagonal of a body's bounding box"),
+            ("up", f"{self.up}: {self.up.why}"),
+            *((what, _in_clips(number, clips)) for what, (number, clips) in self.counts.items()),
             ("size", f"{self.size / 1e6:,.1f} MB"),
         ]
         return [*rows, ("trial set", self.trial)] if self.trial else rows
@@ -96,10 +110,11 @@ TRIAL_OPTIONS = ("classes", "max_clips", "benchmarks", "drop_duplicates")
 
 
 def count_contents(data: SkeletonSet) -> Contents:
-    """Count what is in a set; reads its tables only."""
+    """Count what is in a set; reads its tables, and the joints of a sample of its clips."""
+    sample = Sample.of(data)
     source = SOURCES.get(data.source)
     published = source.published if source else {}
-    counts = np.bincount(data.labels, minlength=len(data.classes)).tolist()
+    counts = np.bincount(data.labels[data.labels >= 0], minlength=len(data.classes)).tolist()
     bodies, clips_of = np.unique(data.bodies, return_counts=True)
     frames = data.valid_frames
     return Contents(
@@ -109,6 +124,7 @@ def count_contents(data: SkeletonSet) -> Contents:
         lengths=(int(frames.min()), float(np.median(frames)), int(frames.max())),
         bodies=dict(zip(bodies.tolist(), clips_of.tolist(), strict=True)),
         classes=tuple(zip(data.classes, counts, strict=True)),
+        unlabelled=int(np.count_nonzero(data.labels < 0)),
         subjects=_counted([clip.subject for clip in data.clips]),
         cameras=_counted([clip.camera for clip in data.clips]),
         setups=_counted([clip.setup for clip in data.clips]),
@@ -116,8 +132,25 @@ def count_contents(data: SkeletonSet) -> Contents:
             BenchmarkSizes(name, (len(split.train), len(split.test)), published.get(name))
             for name, split in data.benchmarks.items()
         ),
+        counts=_summed(data.counts),
+        up=upward(data, sample),
+        usual_size=usual_size(sample),
         trial=", ".join(f"{name} {data.options[name]}" for name in TRIAL_OPTIONS if data.options.get(name)),
     )
+
+
+def _summed(counts: Mapping[int, Mapping[str, int]]) -> dict[str, tuple[int, int]]:
+    """Of each phrase the sum over all clips, and the number of clips; by phrase."""
+    sums: Counter[str] = Counter()
+    clips: Counter[str] = Counter()
+    for one in counts.values():
+        sums.update(one)
+        clips.update(one.keys())
+    return {what: (sums[what], clips[what]) for what in sorted(sums)}
+
+
+def _in_clips(number: int, clips: int) -> str:
+    return f"{number:,} in {clips:,} clip{'' if clips == 1 else 's'}"
 
 
 def _counted(names: list[str]) -> dict[str, int]:

@@ -11,6 +11,8 @@ from maskel.datasets.store import BodyFrames, SkeletonSet
 
 NEAR_METRES = 0.001
 """Clips whose joints differ by less in the mean, both centred, are near duplicates."""
+NEAR_SIZES = 0.0005
+"""The same for bodies that are not in metres, as a share of the usual size of the set's bodies."""
 MOST_PAIRS = 100_000
 """Near pairs after which the search ends: a set with more is one clip many times."""
 
@@ -24,8 +26,8 @@ class Duplicates:
 
     Args:
         first: (N,) for each clip the position of the first clip with the same coordinates; its own if there is none.
-        near: Pairs of clips (i, j), i < j, that are nearly equal, and their mean joint distance in metres. Of clips
-            with the same coordinates only the first is in a pair.
+        near: Pairs of clips (i, j), i < j, that are nearly equal, and their mean joint distance in the set's unit. Of
+            clips with the same coordinates only the first is in a pair.
         complete: False if the search for near pairs ended at `MOST_PAIRS`.
     """
 
@@ -40,15 +42,17 @@ class Fingerprints:
     A clip's digest stands for every coordinate. Its keys bound distances from below: each is the mean over joints and
     frames of the centred joint's component along a direction that depends on the joint. The mean of lengths is at
     least the length of the mean, so two clips with the same frames are at least as far apart, in mean joint distance,
-    as any of their keys. Clips whose keys differ by more than `NEAR_METRES` are no near duplicates; all others are
+    as any of their keys. Clips whose keys differ by more than ``near`` are no near duplicates; all others are
     compared joint by joint. So none of the same length is missed.
 
     Args:
         data: The set.
+        near: Clips that differ by less are near duplicates; in the set's unit.
     """
 
-    def __init__(self, data: SkeletonSet) -> None:
+    def __init__(self, data: SkeletonSet, near: float = NEAR_METRES) -> None:
         self.data = data
+        self._near = near
         self._seen: dict[bytes, int] = {}
         self._first = np.arange(len(data))
         self._rows = np.zeros(len(data), dtype=np.int64)
@@ -70,17 +74,13 @@ class Fingerprints:
                 digest.update(np.ascontiguousarray(values[start : start + count]).data)
             self._first[clip] = self._seen.setdefault(digest.digest(), clip)
 
-    def duplicates(self, near: bool) -> Duplicates:
-        """Compare the clips taken in.
-
-        Args:
-            near: Search for near duplicates as well; the coordinates must be metres.
-        """
-        candidates, complete = self._candidates() if near else (np.zeros((0, 2), dtype=np.int64), True)
+    def duplicates(self) -> Duplicates:
+        """Compare the clips taken in."""
+        candidates, complete = self._candidates()
         pairs = {}
         for one, other in candidates.tolist():
             distance = self._distance(one, other)
-            if distance < NEAR_METRES:
+            if distance < self._near:
                 pairs[one, other] = distance
         return Duplicates(self._first, pairs, complete)
 
@@ -92,12 +92,12 @@ class Fingerprints:
         keys = self._keys[order]
         found, count = [np.zeros((0, 2), dtype=np.int64)], 0
         for step in range(1, len(order)):
-            near: Bool[np.ndarray, " p"] = keys[step:, 0] - keys[:-step, 0] <= _SLACK * NEAR_METRES
+            near: Bool[np.ndarray, " p"] = keys[step:, 0] - keys[:-step, 0] <= _SLACK * self._near
             near &= (size[step:] == size[:-step]).all(axis=1)
             at = np.flatnonzero(near)
             if not len(at):
                 break
-            at = at[(np.abs(keys[at + step] - keys[at]) <= _SLACK * NEAR_METRES).all(axis=1)]
+            at = at[(np.abs(keys[at + step] - keys[at]) <= _SLACK * self._near).all(axis=1)]
             found.append(np.sort(np.stack((order[at], order[at + step]), axis=1), axis=1))
             count += len(at)
             if count > MOST_PAIRS:
@@ -106,7 +106,7 @@ class Fingerprints:
         return pairs[np.lexsort(pairs.T[::-1])], True
 
     def _distance(self, one: int, other: int) -> float:
-        """Mean distance of the joints of two centred clips, metres; infinite if other bodies or frames exist."""
+        """Mean distance of the joints of two centred clips; infinite if other bodies or frames exist."""
         a, b = self.data.body_frames(one, one + 1), self.data.body_frames(other, other + 1)
         if not (np.array_equal(a.body, b.body) and np.array_equal(a.frame, b.frame)):
             return float("inf")

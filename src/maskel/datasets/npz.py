@@ -1,8 +1,8 @@
 """The prepared arrays of MAMP and CTR-GCN: one ``.npz`` per benchmark, read and written a clip at a time.
 
 Such a file holds ``x_train``, ``y_train``, ``x_test`` and ``y_test``: clips (N, T, 2·V·3), person-major and padded with
-zeros to T frames, and their classes, one-hot (N, classes). numpy reads a member of an npz whole (7 to 11 GB here, with
-``mmap_mode`` too); this module reads and writes the members front to back, with one clip in memory.
+zeros to T frames, or (N, 3, T, V, 2), and their classes, one-hot (N, classes). numpy reads a member of an npz whole (7
+to 11 GB here, with ``mmap_mode`` too); this module reads and writes the members front to back, with one clip in memory.
 """
 
 import re
@@ -20,6 +20,8 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.counts import Counts
+from maskel.datasets.interchange import MAX_CLASSES, check_metres, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.errors import BadFileError, InputError
@@ -33,7 +35,6 @@ BODIES = 2
 BENCHMARK = re.compile(r"(?:^|[_-])[xc](sub|s|view|v|set)(?:[_-]|$)", re.IGNORECASE)
 """How file names spell benchmarks: NTU60_XSub, NTU60_CS, NTU120_CSet."""
 BENCHMARKS = {"sub": "xsub", "s": "xsub", "view": "xview", "v": "xview", "set": "xset"}
-MAX_CLASSES = 10_000
 MAX_CLIPS = 1_000_000
 MAX_CLIP_BYTES = 64 * 2**20
 """Largest sizes read: NTU RGB+D 120 has 63,026 clips of 180 kB in one array."""
@@ -46,7 +47,7 @@ class Npz(Source):
     Coordinates are kept as they stand (float32; wider ones are rounded). Frames of zeros at a clip's end are padding
     and cut off. The first clip that has a second slot of zeros or a copy of the first body there, as NTU RGB+D 120's
     published script writes, tells which of the two the file uses for clips with one body. They are stored as one body;
-    any other clip as two, so that the file can be written back bit for bit.
+    any other clip as two, so that the file can be written back bit for bit; (N, 3, T, V, 2) as (N, T, 2·V·3).
 
     Args:
         layout: Joint layout.
@@ -57,6 +58,7 @@ class Npz(Source):
     """
 
     name: ClassVar[str] = "npz"
+    choosing = ("benchmark",)
     one_process: ClassVar[bool] = True
 
     def __init__(self, layout: str = "ntu25", benchmark: str = "") -> None:
@@ -75,7 +77,11 @@ class Npz(Source):
             BadFileError: If it does not hold the four arrays, in shapes that fit each other.
         """
         if len(roots) != 1 or not roots[0].is_file():
-            raise InputError(f"found {', '.join(map(str, roots))}, expected one .npz file with x_train, y_train, …")
+            found = ", ".join(map(str, roots))
+            raise InputError(
+                f"found {found}, expected one .npz file with x_train, y_train, …; prepare stgcn reads folders of .npy "
+                "arrays with _label.pkl"
+            )
         path = roots[0]
         self.benchmark = self.benchmark or _benchmark(path)
         with ExitStack() as opened:
@@ -86,7 +92,7 @@ class Npz(Source):
             self.label_dtype = arrays["y_train"].dtype.str
             self.labels = {part: _labels(path, arrays[f"y_{part}"]) for part in PARTS}
             self.single_body = self._single_body([arrays[f"x_{part}"] for part in PARTS])
-        self.frames = arrays["x_train"].shape[1]
+        self.frames = _frames(arrays["x_train"].shape)
         self.classes, self.published = _about(path.stem, arrays["y_train"].shape[1])
         return [RawFile(path, f"x_{part}[{clip}]") for part in PARTS for clip in range(len(self.labels[part]))]
 
@@ -95,11 +101,16 @@ class Npz(Source):
         width = BODIES * len(self.layout) * 3
         for part in PARTS:
             clips, one_hot = shapes[f"x_{part}"], shapes[f"y_{part}"]
-            if len(clips) != 3 or clips[1] < 1 or clips[2] != width:
-                expected = f"(clips, frames, {width}) for {BODIES} bodies of layout {self.layout.name} (--layout NAME)"
+            stgcn = len(clips) == 5 and (clips[1], *clips[3:]) == (3, len(self.layout), BODIES)
+            if not stgcn and (len(clips) != 3 or clips[2] != width):
+                form = f"(clips, frames, {width}), or (clips, 3, frames, {len(self.layout)}, {BODIES}),"
+                expected = f"{form} for {BODIES} bodies of layout {self.layout.name} (--layout NAME)"
                 raise _wrong_count(path, f"x_{part}", f"an array of shape {clips}", expected)
-            if clips[1] != (frames := shapes["x_train"][1]):
-                raise _wrong_count(path, f"x_{part}", f"{clips[1]} frames a clip", f"{frames}, as x_train has")
+            if 0 in clips:
+                raise _wrong_count(path, f"x_{part}", f"an array of shape {clips}", "at least one clip and one frame")
+            if (len(clips), _frames(clips)) != (len(first := shapes["x_train"]), _frames(first)):
+                found = f"{_frames(clips)} frames a clip (shape {clips})"
+                raise _wrong_count(path, f"x_{part}", found, f"{_frames(first)}, as x_train has (shape {first})")
             if len(one_hot) != 2 or one_hot[0] != clips[0] or not 1 <= one_hot[1] <= MAX_CLASSES:
                 expected = f"one-hot classes of {clips[0]} clips"
                 raise _wrong_count(path, f"y_{part}", f"an array of shape {one_hot}", expected)
@@ -110,15 +121,19 @@ class Npz(Source):
         """What the file has in the second slot of its first clip with one body."""
         for rows in arrays:
             for clip in range(len(rows)):
-                first, second = self._bodies(rows.read(clip, 1)[0])
+                first, second = self._bodies(rows, clip)
                 if (first != 0).any() and not (second != 0).any():
                     return "zero"
                 if (first != 0).any() and _equal_bits(first, second):
                     return "copy"
         return "zero"
 
-    def _bodies(self, row: Float32[np.ndarray, "t w"]) -> Float32[np.ndarray, "2 t v 3"]:
-        return row.reshape(len(row), BODIES, len(self.layout), 3).swapaxes(0, 1)
+    def _bodies(self, rows: "_Rows", clip: int) -> Float32[np.ndarray, "2 t v 3"]:
+        row = rows.read(clip, 1)[0]
+        if row.ndim == 4:  # (3, T, V, M)
+            return np.ascontiguousarray(row.transpose(3, 1, 2, 0))
+        bodies: np.ndarray = row.reshape(len(row), BODIES, len(self.layout), 3).swapaxes(0, 1)
+        return bodies
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
         """One clip; none if it is all zero.
@@ -128,12 +143,13 @@ class Npz(Source):
         """
         array, _, number = file.member.rstrip("]").partition("[")
         part, clip = array.removeprefix("x_"), int(number)
-        joints = self._bodies(_open_rows(file.path, array).read(clip, 1)[0])
+        joints = self._bodies(_open_rows(file.path, array), clip)
         if not np.isfinite(joints).all():
             raise BadFileError(str(file), "not a number", "a coordinate that is no finite float32", "metres")
         exists = (joints != 0).any(axis=(0, 2, 3))  # (T,)
         if not exists.any():
             return []
+        check_metres(str(file), joints, "multiply millimetres by 0.001")
         joints = np.ascontiguousarray(joints[:, : len(exists) - int(exists[::-1].argmax())])
         alone = _equal_bits(*joints) if self.single_body == "copy" else not joints[1].any()
         known = Clip(f"{part}_{clip:06}", int(self.labels[part][clip]))
@@ -144,9 +160,19 @@ class Npz(Source):
         parts = ([at for at, clip in enumerate(clips) if clip.name.startswith(part)] for part in PARTS)
         return {self.benchmark: Split(*map(tuple, parts))}
 
+    def notes(self) -> Counts:
+        """How many classes have no clip: labels may have counted from 1."""
+        empty = len(self.classes) - len({int(label) for labels in self.labels.values() for label in labels})
+        return {"classes without a clip": empty} if empty else {}
+
     def recorded(self) -> dict[str, object]:
         """What `maskel export npz` needs to write the file back."""
         return {name: getattr(self, name) for name in ("benchmark", "frames", "single_body", "label_dtype")}
+
+
+def _frames(shape: tuple[int, ...]) -> int:
+    """Frames of a clip in an array (N, T, 2·V·3) or (N, 3, T, V, 2)."""
+    return shape[1 if len(shape) == 3 else 2]
 
 
 def write_npz(
@@ -205,6 +231,8 @@ class _Rows:
         with ExitStack() as opened:
             with _reading(path, name):
                 self._archive = opened.enter_context(zipfile.ZipFile(path))
+                if f"{name}.npy" not in self._archive.namelist():
+                    raise KeyError(", ".join(self._archive.namelist()[:12]) or "nothing")
                 self._member = self._archive.getinfo(f"{name}.npy")
                 if self._member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise ValueError("it is neither stored nor deflated")
@@ -256,7 +284,7 @@ class _Rows:
             content = self._take(count)
         rows = np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
         with np.errstate(over="ignore", invalid="ignore"):
-            return rows.astype(np.float32, copy=False) if len(self.shape) == 3 else rows
+            return rows.astype(np.float32, copy=False) if len(self.shape) > 2 else rows
 
     def _take(self, rows: int) -> bytes:
         content = self._stream.read(rows * self._row_bytes)
@@ -278,7 +306,8 @@ def _reading(path: Path, name: str) -> Iterator[None]:
         yield
     except KeyError as error:
         expected = "an npz with x_train, y_train, x_test and y_test"
-        raise BadFileError(where, "wrong count", "no such array", expected) from error
+        found = f"no such array, but {str(error.args[0])[:200]}"
+        raise BadFileError(where, "wrong count", found, expected) from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise BadFileError(where, "truncated", f"a damaged archive ({error})", "an intact npz") from error
     except _UNREADABLE as error:
@@ -329,11 +358,6 @@ def _about(stem: str, classes: int) -> tuple[tuple[str, ...], Mapping[str, tuple
         if stem.lower().startswith(prefix) and classes == len(source.classes):
             return source.classes, source.published
     return numbered_classes(classes), {}
-
-
-def numbered_classes(count: int) -> tuple[str, ...]:
-    """Names for classes that have none."""
-    return tuple(f"class_{label:03}" for label in range(count))
 
 
 def _wrong_count(path: Path, name: str, found: str, expected: str) -> BadFileError:

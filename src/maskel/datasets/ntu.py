@@ -61,6 +61,9 @@ TRAINING_SETUPS = frozenset(range(2, 33, 2))
 LEAVING_OUT_532 = {"xsub": (63_026, 50_922), "xset": (54_471, 59_477)}
 """Sizes of NTU RGB+D 120 in papers that leave out three recordings fewer than the official lists."""
 
+SURPLUS_LINES = "lines behind the last frame that a file declares (a fault of the file), not read"
+FRAMES_AT_ZERO = "frames of zeros in recordings of one body, moved with the origin as published"
+
 Rule = tuple[Callable[[Clip], str], frozenset[int]]
 """What a benchmark splits at, and which of these numbers train."""
 
@@ -71,6 +74,8 @@ class NTU(Source):
     layout: Layout = NTU25
     title: ClassVar[str]
     rules: ClassVar[Mapping[str, Rule]]
+
+    choosing = ("missing",)
 
     def __init__(self, missing: Sequence[Path] = ()) -> None:
         self.missing = frozenset(name for path in missing for name in _listed(Path(path)))
@@ -115,8 +120,12 @@ class NTU(Source):
         if not bodies:
             return []
         tracks = select_bodies(bodies, int(np.count_nonzero(recording.body_counts)))
-        joints = centre(tracks) if tracks.any() else tracks
-        return [SkeletonSequence(clips[0], joints, self.layout)] if joints.any() else []
+        if not tracks.any():
+            return []
+        joints = centre(tracks, absent_stay_zero=len(tracks) > 1)
+        zeros = int(np.count_nonzero(~tracks[0].any(axis=(1, 2)))) if len(tracks) == 1 else 0
+        counts = {SURPLUS_LINES: recording.surplus_lines, FRAMES_AT_ZERO: zeros}
+        return [SkeletonSequence(clips[0], joints, self.layout, counts)] if joints.any() else []
 
     def clips(self, file: RawFile) -> list[Clip]:
         """The clip that a file's name describes; none if the missing lists name it."""
@@ -243,13 +252,20 @@ def _bodies(recording: SkeletonFile) -> list[TrackedBody]:
     ]
 
 
-def centre(joints: Float32[np.ndarray, "m t v c"]) -> Float32[np.ndarray, "m t v c"]:
-    """Moves the origin to the spine of the first body, in the first frame it exists; absent frames stay zero."""
+def centre(joints: Float32[np.ndarray, "m t v c"], absent_stay_zero: bool = True) -> Float32[np.ndarray, "m t v c"]:
+    """Moves the origin to the spine of the first body, in the first frame it exists.
+
+    Args:
+        joints: (M, T, V, C) metres; some are not 0.
+        absent_stay_zero: Without, frames of zeros are moved like all others and hold minus the origin. The published
+            script does that in recordings of one body.
+    """
     absent = joints.reshape(*joints.shape[:2], -1).sum(axis=-1) == 0  # (M, T), as published by the sum
     body = joints.any(axis=(1, 2, 3)).argmax()
     first = joints[body].any(axis=(1, 2)).argmax()
     centred = joints - joints[body, first, NTU25.index("spine_mid")]
-    centred[absent] = 0
+    if absent_stay_zero:
+        centred[absent] = 0
     return centred
 
 

@@ -59,7 +59,8 @@ class PickledArray:
         """What `numpy.ndarray` makes of its state."""
         if not isinstance(state, tuple) or len(state) != 5:
             raise Refused("a numpy array of an unknown form")
-        _, self.shape, self._dtype, self._fortran, self._content = state
+        _, self.shape, self._dtype, self._fortran, content = state
+        self._content = content.encode("latin-1") if isinstance(content, str) else content  # Python 2 has no bytes
         self.check()
 
     def check(self) -> "PickledArray":
@@ -117,6 +118,17 @@ def read_pickle(path: Path) -> Any:
         raise BadFileError(path, "truncated", f"a damaged pickle ({reason})", "a whole pickle") from error
 
 
+def one_number(path: Path, value: Any) -> Any:
+    """The number in an array of one, such as ``np.array(3)``; any other value as it is.
+
+    Raises:
+        BadFileError: If the array's content is not what it should be.
+    """
+    if isinstance(value, PickledArray) and prod(value.shape) == 1:
+        return value.read(path).reshape(-1)[0].item()
+    return value
+
+
 def _array_of(kind: Any, shape: Any, code: Any) -> PickledArray:
     if shape != (0,):
         raise Refused("a numpy array that is not empty before it is filled")
@@ -128,6 +140,7 @@ def _array_from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> Pick
 
 
 def _number(dtype: Any, content: Any) -> float | int:
+    content = content.encode("latin-1") if isinstance(content, str) else content
     array = PickledArray((), dtype, False, content).check()
     if not isinstance(content, bytes):
         raise Refused("a number of many bytes")

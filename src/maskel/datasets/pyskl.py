@@ -8,27 +8,51 @@ Duan, Wang, Chen, Lin: PYSKL: Towards Good Practices for Skeleton Action Recogni
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32
 
 from maskel.datasets.base import RawFile, Source, Split
-from maskel.datasets.npz import MAX_CLASSES, numbered_classes
-from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
-from maskel.datasets.pickled import PickledArray, read_pickle
+from maskel.datasets.counts import Counts
+from maskel.datasets.folder.gaps import body_exists
+from maskel.datasets.interchange import (
+    Missing,
+    check_metres,
+    classes_of,
+    clip_named,
+    is_score,
+    key_of,
+    label_of,
+    repeated,
+    treated,
+    with_gaps,
+)
+from maskel.datasets.pickled import one_number, read_pickle
+from maskel.datasets.pyskl_annotation import (
+    Annotation,
+    Image,
+    check_pixels,
+    image_of,
+    normalised,
+    outside,
+    read_keypoints,
+    shape_of,
+)
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import BadFileError, InputError
 from maskel.files import replacing
 from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, layout_named
-from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
+from maskel.sequence import SCORE, UNLABELLED, XYZ, Clip, SkeletonSequence
 
-LAYOUTS = {2: (COCO17, OPENPOSE18), 3: (NTU25, KINECT20)}
-"""Layouts that a file means, by coordinates and number of joints, when the user does not say."""
+LAYOUTS = {"xy": (COCO17, OPENPOSE18), "xys": (COCO17, OPENPOSE18), "xyz": (NTU25, KINECT20)}
+"""Layouts that a file means, by channels and number of joints, when the user does not say."""
 UNIT_IMAGE = (2, 2)
 """Image on which PYSKL's normalisation is a shift by 1: for normalised joints whose images differ in size."""
-
-Annotation = Mapping[str, Any]
+LOOKED_AT = 64
+"""Clips of a file that are looked at to question its units and the order of its image sizes."""
+SPELLINGS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
+"""Parts of splits' names that mean the same."""
 
 
 class Pyskl(Source):
@@ -37,85 +61,197 @@ class Pyskl(Source):
     Joints in 2D are in pixels; they become (x - w/2)/(w/2) and (y - h/2)/(h/2), as PYSKL normalises them, so that the
     image spans [-1, 1] and y points down. Joints in 3D are kept as they stand. Bodies of zeros behind the last real
     one are left out. Splits ``xsub_train`` and ``xsub_val`` become benchmark ``xsub``, ``train`` and ``val`` become
-    ``val``, ``train1`` and ``test1`` become ``split1``.
+    ``val``, ``train1`` and ``test1`` become ``split1``; without any split to test on there is ``all``. Files
+    that are only a list of annotations, as of older versions of MMAction2, are a split each: ``xsub_train.pkl``, ….
 
     Args:
         layout: Joint layout; by default that of the number of joints (17 in 2D: coco17, 25 in 3D: ntu25, …).
         scores: Keep the detector's scores as a third channel.
+        channels: What the numbers of ``keypoint`` are; by default xy or xyz. xys if the third is a score.
+        missing: Missing joints (0, NaN, score 0) are interpolated in time, or are zero, as PYSKL makes them.
+        min_score: A joint of a lower score is missing; PYSKL takes 0.01.
+        image_size: Width and height of every image in pixels, in place of what the file says.
+        scale: Factor from the file's unit to metres, in 3D.
+        first_label: Label of the first class, 0 or 1, where the file leaves it open.
 
     Raises:
-        InputError: If there is no such layout.
+        InputError: If there is no such layout, or options are out of range.
     """
 
     name: ClassVar[str] = "pyskl"
     one_process: ClassVar[bool] = True
 
-    def __init__(self, layout: str = "", scores: bool = False) -> None:
+    def __init__(
+        self,
+        layout: str = "",
+        scores: bool = False,
+        channels: Literal["auto", "xy", "xyz", "xys"] = "auto",
+        missing: Missing = "interpolate",
+        min_score: float = 0.0,
+        image_size: Sequence[int] = (),
+        scale: float = 1.0,
+        first_label: int | None = None,
+    ) -> None:
+        if first_label not in (None, 0, 1) or not 0 < scale < 10_000:
+            raise InputError("pyskl: expected --first-label 0 or 1, and --scale above 0")
+        if len(image_size) not in (0, 2) or any(not 0 < side < 100_000 for side in image_size):
+            raise InputError("pyskl: expected --image-size WIDTH HEIGHT in pixels")
         self.asked = layout_named(layout) if layout else None
         self.scores = scores
-        self.image: tuple[int, int] | None = None
+        self.asked_channels = channels
+        self.missing: Missing = missing
+        self.min_score = min_score
+        self.image_size = tuple(image_size)
+        self.scale = scale
+        self.first_label = first_label
+        self.may_miss_joints = missing == "zero"
+        self.image: Image | None = None
         self.annotations: Sequence[Annotation] = ()
+        self.place: Mapping[RawFile, int] = {}
+        self.labels: Sequence[int] = ()
         self.splits: Mapping[str, Sequence[str]] = {}
+        self.pairs: Mapping[str, tuple[str, str]] = {}
+        self.found_notes: Counts = {}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """The clips of the one file in ``roots``, in its order.
+        """The clips of the one file in ``roots``, in its order; or of several that are a list of annotations each.
 
         Raises:
-            InputError: If there is not exactly one file.
+            InputError: If there is no file, several have splits, labels may count from 0 or 1, or a benchmark is empty.
             BadFileError: If it holds anything but such annotations and splits.
         """
-        if len(roots) != 1 or not roots[0].is_file():
+        if not roots or not all(root.is_file() for root in roots):
             raise InputError(f"found {', '.join(map(str, roots))}, expected one pickle of PYSKL or MMAction2")
         path = roots[0]
-        content = read_pickle(path)
-        self.splits, self.annotations = _content(path, content)
-        labels = [_label(RawFile(path, _member(at)), clip) for at, clip in enumerate(self.annotations)]
+        contents = {root: _content(root, read_pickle(root)) for root in roots}
+        splits, self.annotations = contents[path]
+        if len(contents) > 1:
+            if named := [root for root, (given, _) in contents.items() if given]:
+                raise InputError(f"{named[0]} has splits of its own; hand it over alone")
+            self.annotations = [clip for _, clips in contents.values() for clip in clips]
+            splits = {
+                root.stem: [str(clip.get("frame_dir")) for clip in clips] for root, (_, clips) in contents.items()
+            }
+        files = [RawFile(root, _member(at)) for root, (_, clips) in contents.items() for at in range(len(clips))]
+        self.place = {file: at for at, file in enumerate(files)}
+        labels = [
+            label_of(str(file), one_number(file.path, clip.get("label")))
+            for file, clip in zip(files, self.annotations, strict=True)
+        ]
+        names = [name if isinstance(name := clip.get("frame_dir"), str) else "" for clip in self.annotations]
+        if twice := repeated([name for name in names if name]):
+            raise BadFileError(path, "bad name", f"{len(twice)} frame_dir that repeat ({twice[0][:80]})", "one a clip")
+        classes = classes_of(path, names, labels, self.first_label)
+        self.labels, self.classes, self.published = classes.labels, classes.names, classes.published
+        notes = {"classes without a clip": classes.empty}
+        self.splits, self.pairs = _matched(path, splits, names, notes)
+        self.found_notes = {what: number for what, number in notes.items() if number}
         self._channels(path)
-        known = all(NAME.fullmatch(str(clip.get("frame_dir"))) for clip in self.annotations)
-        count = max(labels) + 1
-        ntu = [source for source in (NTU60, NTU120) if known and count <= len(source.classes)]
-        self.classes = ntu[0].classes if ntu else numbered_classes(count)
-        self.published = ntu[0].published if ntu else {}
-        images = {_image(clip) for clip in self.annotations}
+        images = {self._image(file, clip)[0] for file, clip in zip(files, self.annotations, strict=True)}
         self.image = images.pop() if len(images) == 1 else None
-        return [RawFile(path, _member(at)) for at in range(len(self.annotations))]
+        self._question(files)
+        return files
 
     def _channels(self, path: Path) -> None:
         """Layout and channels, from the first clip's shape."""
-        first = self.annotations[0].get("keypoint")
-        shape = first.shape if isinstance(first, PickledArray) else ()
-        if len(shape) != 4 or shape[3] not in LAYOUTS:
+        at, shape = next(
+            ((at, shape) for at, clip in enumerate(self.annotations) if len(shape := shape_of(clip)) > 2), (0, ())
+        )
+        known = {2: "xy", 3: "xyz"}
+        if len(shape) not in (3, 4) or shape[-1] not in known:
             expected = "keypoint of shape (bodies, frames, joints, 2 or 3)"
-            raise BadFileError(f"{path}/{_member(0)}", "wrong count", f"shape {shape}", expected)
-        joints, coordinates = shape[2:]
-        layouts = [layout for layout in LAYOUTS[coordinates] if len(layout) == joints]
+            found = (
+                f"shape {shape} under the keys {', '.join(str(key)[:30] for key in list(self.annotations[at])[:12])}"
+            )
+            raise BadFileError(f"{path}/{_member(at)}", "wrong count", found, expected)
+        joints, numbers = shape[-2:]
+        self.read_as = known[numbers] if self.asked_channels == "auto" else self.asked_channels
+        layouts = [layout for layout in LAYOUTS[self.read_as] if len(layout) == joints]
         if not self.asked and not layouts:
-            raise InputError(f"{path} has {joints} joints in {coordinates}D; say which they are with --layout NAME")
+            third = "; if the third number is a score, add --channels xys" if self.read_as == "xyz" else ""
+            dimensions = "2D" if self.read_as == "xy" else "3D"
+            raise InputError(
+                f"{path} has {joints} joints in {dimensions}; say which they are with --layout NAME{third}"
+            )
         self.layout = self.asked or layouts[0]
-        self.channels = (*XYZ[:coordinates], SCORE) if self.scores else XYZ[:coordinates]
+        self.flat = self.read_as != "xyz"
+        self.channels = (*XYZ[: 2 if self.flat else 3], *([SCORE] if self.scores else []))
+
+    def _image(self, file: RawFile, annotation: Annotation) -> tuple[Image | None, Counts]:
+        if self.image_size:
+            width, height = self.image_size
+            return (height, width), {}
+        return image_of(file, annotation)
+
+    def _question(self, files: Sequence[RawFile]) -> None:
+        """Refuses a file that looks like height and width swapped, or a score in the place of z."""
+        beyond, swapped, seen, scores = 0, 0, 0, []
+        for at in np.unique(np.linspace(0, len(files) - 1, LOOKED_AT).astype(int)).tolist():
+            try:
+                joints, _, _ = self._joints(files[at], self.annotations[at])
+            except BadFileError:
+                continue  # it is reported when its turn comes
+            image, _ = self._image(files[at], self.annotations[at])
+            if not self.flat and np.isfinite(joints).any():
+                scores.append(is_score(joints[..., 2]) and float(np.nanmax(joints[..., :2])) > 2)
+            elif self.flat and image and not self.image_size:
+                beyond += outside(joints, image)
+                swapped += outside(joints, image[::-1])
+                seen += int(np.isfinite(joints).all(-1).sum())
+        if scores and all(scores) and self.asked_channels == "auto":
+            expected = "x, y, z; if it is a score, --channels xys and the --layout, else --channels xyz"
+            raise BadFileError(
+                files[0].path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected
+            )
+        if seen and not swapped and beyond > 0.003 * seen:
+            found = f"img_shape of which {beyond} of {seen} joints lie outside, and none with its sides swapped"
+            expected = "(height, width); --image-size WIDTH HEIGHT says which"
+            raise BadFileError(files[0].path, "wrong unit", found, expected)
+
+    def _joints(self, file: RawFile, annotation: Annotation) -> tuple[np.ndarray, np.ndarray | None, Counts]:
+        """Joints as they stand in the file, NaN where missing, with their scores."""
+        numbers = 2 if self.read_as == "xy" else 3
+        keypoints = read_keypoints(file, annotation, self.layout, numbers, self.read_as == "xys")
+        return with_gaps(keypoints.joints, keypoints.scores, self.min_score), keypoints.scores, keypoints.counts
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """One clip; none if its joints are all zero.
+        """One clip; none if its joints are all missing.
 
         Raises:
             BadFileError: If the annotation is not what it should be.
         """
-        annotation = self.annotations[int(file.member.partition("[")[2].rstrip("]"))]
-        coordinates = len(self.channels) - self.scores
-        joints = _array(file, annotation, "keypoint", (len(self.layout), coordinates))
-        exists = (joints != 0).any(axis=(2, 3))  # (M, T)
+        at = self.place[file]
+        annotation, (clip,) = self.annotations[at], self.clips(file)
+        joints, scores, counts = self._joints(file, annotation)
+        exists = body_exists(joints)
+        if self.scores and scores is None:
+            raise BadFileError(str(file), "wrong count", "no keypoint_score", "scores, as --scores needs them")
         if not exists.any():
             return []
-        if coordinates == 2:
-            joints = _normalised(file, joints, _image(annotation))
-        if self.scores:
-            scores = _array(file, annotation, "keypoint_score", (len(self.layout),))
-            if scores.shape != joints.shape[:3]:
-                raise _wrong(file, f"keypoint_score of shape {scores.shape}", f"{joints.shape[:3]}, as keypoint has")
-            joints = np.concatenate((joints, scores[..., None]), axis=3)
-        joints[~exists] = 0
+        if self.flat:
+            image, guessed = self._image(file, annotation)
+            if image is None:
+                found = f"no img_shape (height, width) but {str(annotation.get('img_shape'))[:40]}"
+                raise BadFileError(str(file), "wrong count", found, "the size of the image; --image-size WIDTH HEIGHT")
+            check_pixels(file, joints, image)
+            joints, counts = normalised(joints, image), {**counts, **guessed}
+        else:
+            joints = joints * self.scale
+            check_metres(str(file), joints, "--scale 0.001 for millimetres")
+        gaps = np.isnan(joints).any(-1)
+        joints, missing = treated(joints, self.layout, self.missing)
+        if self.scores and scores is not None:
+            joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
         bodies = int(np.flatnonzero(exists.any(axis=1))[-1]) + 1
-        return [SkeletonSequence(_clip(file, annotation), joints[:bodies], self.layout)]
+        return [SkeletonSequence(clip, joints[:bodies].astype(np.float32), self.layout, {**counts, **missing})]
+
+    def clips(self, file: RawFile) -> list[Clip]:
+        """What an annotation says of its clip."""
+        at = self.place[file]
+        name = self.annotations[at].get("frame_dir")
+        if not isinstance(name, str) or len(name.splitlines()) != 1:
+            raise BadFileError(str(file), "bad name", f"frame_dir {str(name)[:40]!r}", "a name of one line")
+        return [clip_named(name, self.labels[at])]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """One benchmark for each pair of a training and another split; clips that were left out are not in it."""
@@ -123,31 +259,90 @@ class Pyskl(Source):
         found = {
             name: tuple(positions[clip] for clip in names if clip in positions) for name, names in self.splits.items()
         }
-        return {
-            benchmark: Split(found[train], found[test])
-            for benchmark, (train, test) in _benchmarks(tuple(self.splits)).items()
-        }
+        if not self.pairs:
+            (every,) = found.values()
+            return {"all": Split(every, ())}
+        return {benchmark: Split(found[train], found[test]) for benchmark, (train, test) in self.pairs.items()}
+
+    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
+        """What ``all`` is for."""
+        return "every clip, for pre-training; the file has no split to test on" if benchmark == "all" else ""
+
+    def notes(self) -> Counts:
+        """Names and classes that are not as they should be."""
+        return self.found_notes
 
     def recorded(self) -> dict[str, object]:
         """The options, and the images' height and width where all clips share them."""
-        return {"layout": self.layout.name, "scores": self.scores, "img_shape": self.image}
+        names = ("scores", "missing", "min_score", "image_size", "scale", "first_label")
+        known = {"layout": self.layout.name, "img_shape": self.image, "channels": self.asked_channels}
+        return {name: getattr(self, name) for name in names} | known
+
+
+def _matched(
+    path: Path, splits: Mapping[str, Sequence[str]], names: Sequence[str], notes: dict[str, int]
+) -> tuple[dict[str, list[str]], dict[str, tuple[str, str]]]:
+    """The splits with the names of their clips as the annotations spell them, and the benchmarks they make.
+
+    Names that differ in case, Unicode form, folders or ending match, where only one clip has such a name.
+
+    Raises:
+        InputError: If splits make no benchmark, or no clip is in one of its parts.
+    """
+    if not splits:
+        return {"all": [name for name in names if name]}, {}
+    pairs = _benchmarks(tuple(splits))
+    unpaired = [name for name in splits if name not in {part for pair in pairs.values() for part in pair}]
+    if not pairs and (len(splits) > 1 or _canonical(unpaired[0]) in ("val", "test")):
+        found = ", ".join(splits)
+        raise InputError(f"{path} has the splits {found}; expected train and val (or test), xsub_train and xsub_val, …")
+    known = set(names)
+    keys = [key_of(name) for name in names]
+    alone = {key: name for key, name in zip(keys, names, strict=True)} if len(set(keys)) == len(keys) else {}
+    matched: dict[str, list[str]] = {}
+    for split, wanted in splits.items():
+        matched[split] = [name if name in known else alone.get(key_of(name), "") for name in wanted]
+        notes["names in splits that no clip has"] = notes.get("names in splits that no clip has", 0) + matched[
+            split
+        ].count("")
+        respelled = sum(name not in ("", other) for name, other in zip(matched[split], wanted, strict=True))
+        notes["names in splits spelled otherwise (case, ending, folder)"] = (
+            notes.get("names in splits spelled otherwise (case, ending, folder)", 0) + respelled
+        )
+        matched[split] = list(dict.fromkeys(filter(None, matched[split])))
+        if not matched[split] and (split not in unpaired or not pairs):
+            like = f", as {wanted[0][:80]!r}; the clips are called like {names[0][:80]!r}" if wanted else ""
+            raise InputError(f"{path}: split {split} has {len(wanted)} names, and no clip has one of them{like}")
+    if pairs:
+        notes |= {f"names in split {split}, which is in no benchmark": len(splits[split]) for split in unpaired}
+    everywhere = {name for split in matched.values() for name in split}
+    notes["clips in no split"] = sum(name not in everywhere for name in names)
+    return matched, pairs
+
+
+def _canonical(split: str) -> str:
+    name = split.casefold()
+    for spelling, usual in SPELLINGS.items():
+        name = name.replace(spelling, usual)
+    return name
 
 
 def _benchmarks(splits: Sequence[str]) -> dict[str, tuple[str, str]]:
     """For each benchmark its training and its test split."""
     found = {}
-    for train in splits:
+    written = {_canonical(split): split for split in splits}
+    for train in written:
         for part in ("val", "test"):
             test = train.replace("train", part)
-            if "train" in train and test in splits:
+            if "train" in train and test in written:
                 rest = train.replace("train", "").strip("_")
-                other = train.replace("train", "test" if part == "val" else "val") in splits
+                other = train.replace("train", "test" if part == "val" else "val") in written
                 name = (
                     f"split{rest}"
                     if rest.isdigit()
                     else "_".join(filter(None, (rest, part if other or not rest else "")))
                 )
-                found[name] = (train, test)
+                found[name] = (written[train], written[test])
     return found
 
 
@@ -164,81 +359,32 @@ def _member(at: int) -> str:
     return f"annotations[{at}]"
 
 
-def _wrong(file: RawFile, found: str, expected: str) -> BadFileError:
-    return BadFileError(str(file), "wrong count", found, expected)
-
-
-def _content(path: Path, content: Any) -> tuple[dict[str, list[str]], list[Annotation]]:
-    """Splits and annotations."""
-    expected = "dict(split={name: [frame_dir, …]}, annotations=[{…}, …]) as PYSKL writes it"
-    splits = content.get("split") if isinstance(content, dict) else None
-    clips = content.get("annotations") if isinstance(content, dict) else None
+def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[Annotation]]:
+    """Splits and annotations; a list of annotations has no splits."""
+    expected = "dict(split={name: [frame_dir, …]}, annotations=[{…}, …]) as PYSKL writes it, or a list of annotations"
+    clips = content.get("annotations") if isinstance(content, dict) else content
+    splits = content.get("split", {}) if isinstance(content, dict) else {}
     if not isinstance(splits, dict) or not isinstance(clips, list):
-        raise BadFileError(path, "not data", "something else", expected)
+        keys = (
+            f" with the keys {', '.join(str(key)[:30] for key in list(content)[:12])}"
+            if isinstance(content, dict)
+            else ""
+        )
+        labels = "; the labels of ST-GCN's arrays are read with them, by prepare stgcn FOLDER"
+        hint = labels if isinstance(content, tuple) and len(content) == 2 else ""
+        raise BadFileError(path, "not data", f"a {type(content).__name__}{keys}", expected + hint)
     if not clips or not all(isinstance(clip, dict) for clip in clips):
         raise BadFileError(path, "empty" if not clips else "not data", "no clip or one that is no dictionary", expected)
     for name, names in splits.items():
-        if not isinstance(names, list) or not all(isinstance(text, str) for text in (name, *names)):
+        if not isinstance(names, list | tuple) or not all(isinstance(text, str) for text in (name, *names)):
             raise BadFileError(path, "not data", f"a split {str(name)[:40]!r} that is no list of names", expected)
     return splits, clips
 
 
-def _label(file: RawFile, annotation: Annotation) -> int:
-    label = annotation.get("label")
-    if type(label) is not int or not 0 <= label < MAX_CLASSES:
-        raise BadFileError(
-            str(file), "not a number", f"label {str(label)[:40]}", f"a class from 0 to {MAX_CLASSES - 1}"
-        )
-    return label
-
-
-def _image(annotation: Annotation) -> tuple[int, int] | None:
-    """Height and width of a clip's image in pixels, where they are known."""
-    image = annotation.get("img_shape")
-    if isinstance(image, tuple | list) and len(image) == 2 and all(type(size) is int and size > 0 for size in image):
-        return image[0], image[1]
-    return None
-
-
-def _array(file: RawFile, annotation: Annotation, name: str, last: tuple[int, ...]) -> Float32[np.ndarray, "..."]:
-    """An array of the annotation whose last axes are ``last``, as float32."""
-    stored = annotation.get(name)
-    expected = f"{name} of shape (bodies, frames, {', '.join(map(str, last))})"
-    if not isinstance(stored, PickledArray):
-        raise _wrong(file, f"no {name}", expected)
-    if len(stored.shape) != 2 + len(last) or stored.shape[2:] != last or 0 in stored.shape:
-        raise _wrong(file, f"shape {stored.shape}", expected)
-    array = stored.read(file.path)
-    with np.errstate(over="ignore", invalid="ignore"):
-        numbers = array.astype(np.float32)
-    if not np.isfinite(numbers).all():
-        raise BadFileError(str(file), "not a number", f"a value in {name} that is no finite float32", "numbers")
-    return numbers
-
-
-def _normalised(
-    file: RawFile, joints: Float32[np.ndarray, "m t v 2"], image: tuple[int, int] | None
-) -> Float32[np.ndarray, "m t v 2"]:
-    """Pixels as parts of half the image, from its centre."""
-    if image is None:
-        raise _wrong(file, "no img_shape", "the image's (height, width) in pixels, which 2D joints are normalised by")
-    half = np.array(image[::-1], dtype=np.float32) / 2  # (width, height)
-    return (joints - half) / half
-
-
-def _clip(file: RawFile, annotation: Annotation) -> Clip:
-    name, label = annotation.get("frame_dir"), _label(file, annotation)
-    if not isinstance(name, str) or len(name.splitlines()) != 1:
-        raise BadFileError(str(file), "bad name", f"frame_dir {str(name)[:40]!r}", "a name of one line")
-    match = NAME.fullmatch(name)
-    if match is None or int(match[5]) > len(ACTIONS):
-        return Clip(name, label)
-    setup, camera, performer, replication = (str(int(number)) for number in match.groups()[:4])
-    return Clip(name, label, subject=performer, camera=camera, setup=setup, replication=replication)
-
-
 def write_pyskl(out: Path, clips: SkeletonSet) -> None:
     """Write a prepared set as PYSKL's pickle, one clip in memory: plain containers and numpy arrays only.
+
+    Clips without a label are left out: the form has no place for them.
 
     Every benchmark becomes two splits (xsub_train, xsub_val). Joints in 2D are written in pixels of the images that the
     set was prepared from where all had one size, else of an image of 2 x 2 pixels, which PYSKL normalises to the same
@@ -257,7 +403,7 @@ def write_pyskl(out: Path, clips: SkeletonSet) -> None:
             splits[name] = [names[position] for position in positions]
     with replacing(out) as temporary, temporary.open("wb") as file:
         file.write(b"\x80\x03}" + _pickled("split") + _pickled(splits) + b"s" + _pickled("annotations") + b"]")
-        for position in range(len(clips)):
+        for position in np.flatnonzero(clips.labels != UNLABELLED).tolist():
             file.write(_pickled_annotation(clips, position, image) + b"a")  # append to the list
         file.write(b"s.")
 

@@ -43,24 +43,28 @@ class SkeletonFile:
         frames: (N,) for each tracked body-frame its frame, from 0.
         body_ids: (N,) its bodyID.
         joints: (N, V, C) its joints in metres, camera space; exactly ``float(text)``.
+        surplus_lines: Lines behind the last frame that the file declares. Nothing reads them, as in the published
+            scripts.
     """
 
     body_counts: Int64[np.ndarray, " t"]
     frames: Int64[np.ndarray, " n"]
     body_ids: UInt64[np.ndarray, " n"]
     joints: Float64[np.ndarray, "n v c"]
+    surplus_lines: int = 0
 
 
 def parse_skeleton(data: bytes, path: Path | str) -> SkeletonFile:
     """Read one ``.skeleton`` file.
 
     Args:
-        data: The whole file; lines end in LF or CRLF, blank lines may follow the last one.
+        data: The whole file; lines end in LF or CRLF.
         path: Where it came from, for messages.
 
     Raises:
-        BadFileError: If the file is empty, not text, ends early, has other counts than it declares, or has something
-            other than a number where a count, a bodyID or a coordinate should be.
+        BadFileError: If the file is empty, not text, ends early, has other counts than it declares (but for frames or
+            lines behind the last one declared, which are counted), or has something other than a number where a count,
+            a bodyID or a coordinate should be.
     """
     parsed = _parse_columns(data)
     return _LineReader(data, path).parse() if parsed is None else parsed
@@ -294,13 +298,10 @@ class _LineReader:
                 frames.append(frame)
                 body_ids.append(body_id)
                 joints.append(body)
-        if self.line < len(self.lines):
-            surplus = next(number for number, line in enumerate(self.lines[self.line :], self.line + 1) if line.strip())
-            self.line = surplus
-            raise self.fault("wrong count", "more lines", f"the end of the file after its {frame_count} frames")
         return SkeletonFile(
             np.array(body_counts, dtype=np.int64),
             np.array(frames, dtype=np.int64),
             np.array(body_ids, dtype=np.uint64),
             np.array(joints, dtype=np.float64).reshape(-1, JOINTS, 3),
+            sum(bool(line.strip()) for line in self.lines[self.line :]),
         )

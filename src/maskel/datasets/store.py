@@ -10,7 +10,7 @@ import json
 import tokenize
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -23,9 +23,20 @@ from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.errors import InputError
 from maskel.layouts import Layout, layout_named
-from maskel.sequence import CHANNELS, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence, move, num_coordinates
+from maskel.sequence import (
+    CHANNELS,
+    UNLABELLED,
+    XYZ,
+    Channels,
+    Clip,
+    SkeletonBatch,
+    SkeletonSequence,
+    move,
+    num_coordinates,
+)
 from maskel.transforms import ViewFrames, blend
 
+PARTS = tuple(field.name for field in fields(Split))
 _ROWS_AT_A_TIME = 65_536  # that are copied to a device: about 20 MB of NTU's
 
 
@@ -67,9 +78,9 @@ class SkeletonSet:
         frames: (N,) frames T of each clip.
         valid_frames: (N,) number of frames in which any body exists: the published valid length.
         bodies: (N,) bodies M of each clip, as recorded.
-        labels: (N,) class of each clip.
+        labels: (N,) class of each clip; `UNLABELLED` where it is not known.
         max_bodies: Most bodies of any clip.
-        benchmarks: For each benchmark its training and test clips, by position.
+        benchmarks: For each benchmark its training, test and unlabelled clips, by position.
         counts: For the clips to make which something was dropped, filled in or guessed, by position: phrase -> number.
     """
 
@@ -90,8 +101,8 @@ class SkeletonSet:
         _require(bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames")
         fits = (self.bodies <= files.MOST_BODIES) & (self.frames <= files.MOST_BODY_FRAMES // self.bodies)
         _require(bool(fits.all()), files.CLIPS, "a clip with more bodies or frames than a set may hold")
-        in_classes = bool((self.labels >= 0).all() and (self.labels < len(self.classes)).all())
-        _require(in_classes, files.CLIPS, f"a label outside 0 to {len(self.classes) - 1}")
+        in_classes = bool((self.labels >= UNLABELLED).all() and (self.labels < len(self.classes)).all())
+        _require(in_classes, files.CLIPS, f"a label outside {UNLABELLED} to {len(self.classes) - 1}")
         self._first_frames = _integers(self._columns["first_frame"])
         self._end_frames = _integers(self._columns["end_frame"])
         ordered = bool(((self._first_frames >= 0) & (self._first_frames <= self._end_frames)).all())
@@ -109,7 +120,7 @@ class SkeletonSet:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             self._table = torch.from_numpy(self._joints)  # the same memory, until `keep_on` replaces it
         self.counts = _read_counts(path / files.COUNTS, len(self)) if meta["version"] > 2 else {}
-        self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, len(self))
+        self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, self.labels)
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
             column.setflags(write=False)
 
@@ -148,7 +159,7 @@ class SkeletonSet:
 
         Args:
             benchmark: For example ``xsub``.
-            part: ``train`` or ``test``.
+            part: ``train`` or ``test``, or ``unlabelled``: what pre-training may see beside ``train``.
 
         Raises:
             InputError: If the set has no such benchmark or part.
@@ -156,9 +167,14 @@ class SkeletonSet:
         if benchmark not in self.benchmarks:
             known = ", ".join(self.benchmarks) or "none"
             raise InputError(f"{self.path} has no benchmark called {benchmark!r}; it has: {known}")
-        if part not in ("train", "test"):
-            raise InputError(f"benchmark {benchmark} has no part called {part!r}; it has: train, test")
+        if part not in PARTS:
+            raise InputError(f"benchmark {benchmark} has no part called {part!r}; it has: {', '.join(PARTS)}")
         return np.array(getattr(self.benchmarks[benchmark], part), dtype=np.int64)
+
+    def class_name(self, position: int) -> str:
+        """What the class of a clip is called, as it is shown; says so where the clip has no label."""
+        label = int(self.labels[position])
+        return "no label" if label == UNLABELLED else self.classes[label]
 
     def split_hash(self, benchmark: str, part: str) -> str:
         """16 hexadecimal digits that stand for the names and the order of a part's clips (SHA-256).
@@ -448,17 +464,21 @@ def _valid_frames(segments: Int64[np.ndarray, "s 4"], frames: Int64[np.ndarray, 
     return np.bincount(clip[order], weights=fresh, minlength=len(frames)).astype(np.int64)
 
 
-def _read_splits(path: Path, clips: int) -> dict[str, Split]:
+def _read_splits(path: Path, labels: Int64[np.ndarray, " n"]) -> dict[str, Split]:
     splits = {}
     for benchmark, parts in json.loads(path.read_bytes()).items():
-        _require(set(parts) == {"train", "test"}, path.name, f"other parts than train and test in {benchmark}")
+        known = {"train", "test"} <= set(parts) <= set(PARTS)
+        _require(known, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
         checked: dict[str, tuple[int, ...]] = {}
-        for part in ("train", "test"):
-            positions = np.array(parts[part])
+        for part, given in parts.items():
+            positions = np.array(given)
             fits = positions.ndim == 1 and (positions.size == 0 or positions.dtype == np.int64)
             _require(fits, path.name, f"something else than positions in {benchmark} {part}")
-            inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < clips
-            _require(bool(inside), path.name, f"a position outside 0 to {clips - 1} in {benchmark} {part}")
+            inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < len(labels)
+            _require(bool(inside), path.name, f"a position outside 0 to {len(labels) - 1} in {benchmark} {part}")
             checked[part] = tuple(positions.tolist())
+            has_label = labels[positions.astype(np.int64)] != UNLABELLED
+            told = (~has_label if part == "unlabelled" else has_label).all()
+            _require(bool(told), path.name, f"clips with and without a label mixed up in {benchmark} {part}")
         splits[benchmark] = Split(**checked)
     return splits

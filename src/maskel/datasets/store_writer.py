@@ -9,7 +9,8 @@ Only this module and `maskel.datasets.store`, which reads the folder, know its f
   of the lengths before it; storing it would allow the two to disagree.
 * ``clips.csv``: one line per clip: the fields of `maskel.sequence.Clip`, then bodies M and frames T.
 * ``counts.csv``: what was dropped, filled in or guessed to make a clip: its position, a phrase, a number.
-* ``splits.json``: for each benchmark the positions of its training and test clips, in the published order.
+* ``splits.json``: for each benchmark the positions of its training and test clips, in the published order, and of
+  the clips without a label (-1) that pre-training may see, where there are any.
 * ``meta.json``: format and version, layout, channels, class names, source with its options, counts.
 
 Equal clips give equal files, byte for byte.
@@ -32,7 +33,7 @@ import zlib
 from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, fields
+from dataclasses import asdict, astuple, fields
 from io import BufferedRandom, FileIO
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ from maskel import __version__
 from maskel.datasets.base import Split
 from maskel.errors import CutOffError, InputError
 from maskel.layouts import Layout
-from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
+from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 
 if sys.platform != "win32":
     import fcntl
@@ -52,7 +53,7 @@ if sys.platform != "win32":
 FORMAT = "maskel prepared set"
 VERSION = 3
 READABLE = (2, 3)
-"""Version 2 has no table of counts."""
+"""Version 2 has no table of counts, and clips without a label are of a class ``unlabelled``."""
 JOINTS, SEGMENTS, CLIPS, SPLITS, META = "joints.npy", "segments.npy", "clips.csv", "splits.json", "meta.json"
 COUNTS = "counts.csv"
 JOURNAL = "journal.jsonl"
@@ -85,7 +86,7 @@ class SetWriter:
     Args:
         out: Folder to write; must not exist.
         layout: Joint layout of every clip.
-        classes: Class names; label i is ``classes[i]``.
+        classes: Class names; label i is ``classes[i]``, and -1 is none.
         source: Name of the data set's source.
         options: The source's options, for the record; sets are written sorted, paths and the like as text.
         channels: What the C numbers of every joint are.
@@ -251,7 +252,8 @@ class SetWriter:
         exists = (joints != 0).any(axis=(2, 3))  # (M, T)
         if clip.name in self._names:
             raise InputError(
-                f"two raw files give a clip called {clip.name}; hand over each folder or archive of the data set once"
+                f"two raw files give a clip called {clip.name}; hand over each folder or archive of the data set once, "
+                "and of files that differ in their ending only one"
             )
         if not clip.name or len(clip.name.splitlines()) != 1:
             raise ValueError(f"clip {clip.name!r}: expected a name of one line")
@@ -262,7 +264,7 @@ class SetWriter:
             )
         if sequence.layout != self.layout:
             raise ValueError(f"clip {clip.name}: found layout {sequence.layout.name}, expected {self.layout.name}")
-        if not 0 <= clip.label < len(self.classes):
+        if not UNLABELLED <= clip.label < len(self.classes):
             raise ValueError(f"clip {clip.name}: found label {clip.label}, expected 0 to {len(self.classes) - 1}")
         if not exists.any():
             raise ValueError(f"clip {clip.name}: no body exists in any frame; a source leaves such a clip out")
@@ -326,7 +328,10 @@ class SetWriter:
             segments = np.array(self._segments, dtype=SEGMENTS_DTYPE).reshape(-1, 4)
             np.save(self._folder / SEGMENTS, segments, allow_pickle=False)
             self._write_clips()
-            splits = {name: {"train": split.train, "test": split.test} for name, split in benchmarks.items()}
+            splits = {
+                name: {part: chosen for part, chosen in asdict(split).items() if chosen or part != "unlabelled"}
+                for name, split in benchmarks.items()
+            }
             self._write_json(SPLITS, splits)
             self._write_json(META, self._meta(len(segments)))
             refuse_existing(self.out)

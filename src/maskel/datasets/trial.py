@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from maskel.datasets.base import RawFile, Source
 from maskel.errors import BadFileError, InputError
-from maskel.sequence import Clip
+from maskel.sequence import UNLABELLED, Clip
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Choice:
 
     Args:
         files: Raw files to read.
-        labels: For each class that is kept, by its label in the source, its label in the set.
+        labels: For each class that is kept, by its label in the source, its label in the set; also for `UNLABELLED`,
+            unless some classes were chosen.
         clips: Names of the clips that are kept; None for every clip of these classes.
     """
 
@@ -43,7 +44,7 @@ def choose(source: Source, files: list[RawFile], classes: Sequence[str], max_cli
     if max_clips is not None and max_clips < 1:
         raise InputError(f"found max_clips {max_clips}, expected at least 1")
     kept = sorted({_label(source, name) for name in classes}) or range(len(source.classes))
-    labels = {label: place for place, label in enumerate(kept)}
+    labels = {label: place for place, label in enumerate(kept)} | ({} if classes else {UNLABELLED: UNLABELLED})
     if not classes and max_clips is None:
         return Choice(files, labels)
     known: list[tuple[RawFile, Clip]] = []
@@ -78,7 +79,7 @@ def _spread(source: Source, clips: Sequence[Clip]) -> list[int]:
     """Positions of the clips in the order in which they take turns."""
     sides = [""] * len(clips)
     for split in source.benchmarks(clips).values():
-        training = set(split.train)
+        training = {*split.train, *split.unlabelled}
         sides = [side + ("train " if position in training else "test ") for position, side in enumerate(sides)]
     order = sorted(range(len(clips)), key=lambda position: hashlib.sha256(clips[position].name.encode()).digest())
     of_group: Counter[tuple[int, str]] = Counter()

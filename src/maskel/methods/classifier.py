@@ -4,23 +4,27 @@ Linear evaluation and fine-tuning as published with MAMP (arXiv 2308.07092, and 
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from maskel.datasets import ntu, pku_mmd
+from maskel.datasets.provenance import Provenance
+from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
 from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
+from maskel.methods.trained_on import TrainedOn, output_names, training_set
 from maskel.models.encoder import Encoder, build_encoder
 from maskel.models.heads import FinetuneHead, LinearHead
+from maskel.models.pooling import Pool
 from maskel.models.released import Release, build_released, read_release
 from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import drop_path_scales
@@ -30,10 +34,10 @@ from maskel.training.distributed import gather_rows, gather_rows_with_gradient
 from maskel.training.loading import FeatureBatch, SingleBody
 from maskel.transforms import test_view
 
+ClassWeights = Literal["none", "balanced"]
+"""How much clips of a class count in the loss: all alike, or those of rare classes more."""
 _FORMAT = "maskel classifier 1"
 CLASSIFIER = "classifier.safetensors"
-_RELEASED_CLASSES = {len(names): names for names in (ntu.ACTIONS[:60], ntu.ACTIONS, pku_mmd.ACTIONS)}
-"""Classes of the public code's data sets by their number, which is all that its checkpoints tell."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class Task:
         classes: Class names; label i is ``classes[i]``.
         num_bodies: Body slots M of a clip.
         single_body: What stands in the second slot of a clip with one body.
+        provenance: How the joints of the clips that it learned from were made; None where that is not known.
+        longest: Frames of the longest clip that it learned from; None where that is not known.
+        spare: How many of ``classes``, the last ones, stand for no class: the public code trains some data sets with
+            more outputs than they have classes. A clip for which one of these is highest is not right.
 
     Raises:
         InputError: If there is no class or no slot, or ``single_body`` is unknown.
@@ -52,6 +60,22 @@ class Task:
     classes: tuple[str, ...]
     num_bodies: int = 2
     single_body: SingleBody = "zero"
+    provenance: Provenance | None = None
+    longest: int | None = None
+    spare: int = 0
+
+    @classmethod
+    def of(cls, clips: SkeletonSet, train: Int64[np.ndarray, " n"], single_body: SingleBody) -> "Task":
+        """To tell the classes of a set apart, learning from its clips at the positions ``train``."""
+        longest = int(clips.valid_frames[train].max())
+        return cls(clips.classes, clips.max_bodies, single_body, Provenance.of(clips), longest)
+
+    @classmethod
+    def read(cls, about: Mapping[str, Any]) -> "Task":
+        """What `asdict` made of a task, after it stood in a file."""
+        made = about.get("provenance")
+        changes = {"classes": tuple(about["classes"]), "provenance": None if made is None else Provenance(**made)}
+        return cls(**{**about, **changes})
 
     def __post_init__(self) -> None:
         if not (self.classes and all(isinstance(name, str) for name in self.classes)):
@@ -60,6 +84,29 @@ class Task:
             raise InputError(f"classifier: found {self.num_bodies!r} body slots, expected 1 to 1000")
         if self.single_body not in get_args(SingleBody):
             raise InputError(f"classifier: found single_body {self.single_body!r}, expected zero or copy")
+        if not (self.longest is None or (type(self.longest) is int and self.longest >= 1)):
+            raise InputError(f"classifier: found a longest clip of {self.longest!r} frames, expected 1 or more")
+        if not (type(self.spare) is int and 0 <= self.spare < len(self.classes)):
+            raise InputError(f"classifier: found {self.spare!r} spare outputs of {len(self.classes)}")
+
+    @property
+    def real_classes(self) -> tuple[str, ...]:
+        """The classes without the spare outputs."""
+        return self.classes[: len(self.classes) - self.spare]
+
+
+def class_weights(labels: Int64[Tensor, " n"], classes: int, how: ClassWeights) -> Float32[Tensor, " classes"] | None:
+    """The weight of each class in the loss, (classes,), or None for 1.
+
+    ``balanced`` is N / (K·n) for a class with n of N clips, K being the classes that have any, so that every class
+    weighs alike in the sum. The loss of a batch is divided by the weights of its clips. A class without a clip has
+    weight 1.
+    """
+    if how == "none":
+        return None
+    counts = torch.bincount(labels, minlength=classes).double()
+    weights = len(labels) / ((counts > 0).sum() * counts)
+    return torch.where(counts > 0, weights, 1.0).float()
 
 
 class Classifier(Method):
@@ -71,12 +118,18 @@ class Classifier(Method):
         kind: Of head; the classifier's file names it.
         task: What it is asked.
         head: Features in, class scores out.
+        class_weights: (classes,) how much a clip of each class counts in the loss; None where all count alike.
     """
 
     kind: ClassVar[str]
     task: Task
     head: nn.Module
+    class_weights: Float32[Tensor, " classes"] | None
     whole_batch = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("class_weights", None, persistent=False)  # of training, no part of the classifier
 
     @property
     def options(self) -> dict[str, Any]:
@@ -112,20 +165,29 @@ class Classifier(Method):
 
 
 class LinearProbe(Classifier):
-    """Linear evaluation: a linear head on the mean of all tokens; the encoder stays frozen and in eval mode.
+    """Linear evaluation: a linear head on averaged tokens; the encoder stays frozen and in eval mode.
 
     Args:
         encoder: The encoder to evaluate.
         task: What to tell apart.
+        pool: What tokens are averaged over; the mean of all, as published, or parts of the body kept apart.
     """
 
     kind = "linear"
 
-    def __init__(self, encoder: Encoder, task: Task) -> None:
+    def __init__(self, encoder: Encoder, task: Task, pool: Pool = "mean") -> None:
         super().__init__()
+        if pool not in get_args(Pool):
+            raise InputError(f"pool: found {pool!r}, expected one of {', '.join(get_args(Pool))}")
         self.encoder = encoder.requires_grad_(False)
         self.task = task
-        self.head = LinearHead(encoder.config.dim, len(task.classes))
+        self.pool = pool
+        self.head = LinearHead(encoder.num_features(pool), len(task.classes))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What tokens are averaged over, where it is not all of them."""
+        return {} if self.pool == "mean" else {"pool": self.pool}
 
     def train(self, mode: bool = True) -> "LinearProbe":
         """Switch the head; the encoder stays in eval mode."""
@@ -135,14 +197,14 @@ class LinearProbe(Classifier):
 
     @torch.no_grad()
     def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Mean over time, joints and body slots: (B, D)."""
-        return self.encoder.pool(batch, absent_bodies=True)
+        """Mean over body slots, and over time and joints as far as ``pool`` says: (B, F)."""
+        return self.encoder.pool(batch, absent_bodies=True, pool=self.pool)
 
     def forward(self, batch: SkeletonBatch | FeatureBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Cross-entropy of the batch of all processes, so that BatchNorm sees the whole batch on each."""
+        """(Weighted) cross-entropy of the batch of all processes, so that BatchNorm sees the whole batch on each."""
         features = batch.features if isinstance(batch, FeatureBatch) else self.features(batch)
         labels = gather_rows(batch.labels)
-        loss = functional.cross_entropy(self.scores(gather_rows(features)), labels)
+        loss = functional.cross_entropy(self.scores(gather_rows(features)), labels, self.class_weights)
         return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
 
@@ -204,15 +266,15 @@ class FineTuned(Classifier):
 
     def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
         """Mean over time and bodies: (B, V'·D)."""
-        return self.encoder.pool(batch, absent_bodies=self.bodies == "all", per_joint=True)
+        return self.encoder.pool(batch, absent_bodies=self.bodies == "all", pool="joints")
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Smoothed cross-entropy of the batch of all processes, so that BatchNorm sees the whole batch on each."""
+        """Smoothed (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it on each."""
         random = self.drop_path or self.dropout
         features = self._random_features(batch, keys) if random else self.features(batch)
         labels = gather_rows(batch.labels)
         scores = self.scores(gather_rows_with_gradient(features))
-        loss = functional.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
+        loss = functional.cross_entropy(scores, labels, self.class_weights, label_smoothing=self.label_smoothing)
         return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
     def _random_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
@@ -224,7 +286,7 @@ class FineTuned(Classifier):
         if self.dropout:
             draws = uniform(rows, Purpose.DROPOUT, tokens[0].numel()).view_as(tokens)
             tokens = tokens * (draws >= self.dropout) / (1 - self.dropout)
-        pooled = self.encoder.over_time(tokens)
+        pooled = self.encoder.pooled(tokens, "joints")
         if not present:
             return pooled.unflatten(0, batch.present.shape).mean(1)
         features = pooled.new_zeros(batch.present.numel(), pooled.shape[1])
@@ -232,33 +294,44 @@ class FineTuned(Classifier):
         return features.unflatten(0, batch.present.shape).sum(1) / batch.present.sum(1, keepdim=True)
 
 
-CLASSIFIERS: dict[str, type[Classifier]] = {kind.kind: kind for kind in (FineTuned, LinearProbe)}
+CLASSIFIERS: dict[str, Callable[..., Classifier]] = {kind.kind: kind for kind in (FineTuned, LinearProbe)}
 """Name in a classifier's file -> class."""
 
 
-def load_classifier(path: Path | str, device: torch.device | str = "cpu") -> Classifier:
+def load_classifier(
+    path: Path | str,
+    device: torch.device | str = "cpu",
+    trained_on: TrainedOn | None = None,
+    clips: SkeletonSet | None = None,
+) -> Classifier:
     """The trained classifier of a run folder, its file, or a checkpoint of a public release, in eval mode.
 
-    A release's checkpoint has no class names: with 60 or 120 classes they are NTU RGB+D's actions, in order, with 51
-    PKU-MMD's, else numbers from 1. With 120 a single body is copied into the second slot, as published.
+    A release's checkpoint has no class names: those of the data set that it was trained on are used, in order. For NTU
+    RGB+D 120 a single body is copied into the second slot, as published. Outputs beyond the set's classes stand for no
+    class.
 
     Args:
         path: A run folder of ``maskel finetune`` or ``maskel linear``, its ``classifier.safetensors``, or a ``.pth``
             file of MAMP's or HA-CM's public code, after linear evaluation or fine-tuning.
         device: Where to put it.
+        trained_on: The data set of a ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``, ``pku2``, or
+            ``data`` for the classes of ``clips``.
+        clips: The set that it shall read; its source decides where nothing else does.
 
     Raises:
-        InputError: If there is no such file, or it is not a whole maskel classifier.
+        InputError: If there is no such file, it is not a whole maskel classifier, or nothing says its data set.
     """
     file = Path(path) / CLASSIFIER if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise InputError(f"{file}: no such classifier; expected a run folder of maskel finetune or linear, or its file")
     if is_torch_file(file):
-        return _from_release(read_release(file)).to(device)
+        return _from_release(read_release(file), trained_on, clips).to(device)
+    if trained_on is not None:
+        raise InputError(f"trained_on: {file} knows its classes; leave the option out, it is for released .pth files")
     return load_weights(file, "classifier", _FORMAT, _build).to(device)
 
 
-def _from_release(release: Release) -> Classifier:
+def _from_release(release: Release, trained_on: TrainedOn | None, clips: SkeletonSet | None) -> Classifier:
     about, _ = release.encoder
     options = {}
     if "head.fc1.weight" in release.weights:
@@ -266,9 +339,10 @@ def _from_release(release: Release) -> Classifier:
         options["head_dim"] = release.weight("head.fc1.weight", 2).shape[0]
     else:
         kind, last = LinearProbe.kind, "head.fc.1.weight"
-    count = release.weight(last, 2).shape[0]
-    names = _RELEASED_CLASSES.get(count) or tuple(str(number + 1) for number in range(count))
-    task = Task(names, single_body="copy" if count == 120 else "zero")
+    outputs = release.weight(last, 2).shape[0]
+    chosen = training_set(release, outputs, trained_on, clips)
+    names = output_names(chosen.classes, outputs)
+    task = Task(names, single_body=chosen.single_body, spare=outputs - len(chosen.classes))
 
     def build() -> Classifier:
         return CLASSIFIERS[kind](build_encoder(about), task, **options)
@@ -277,5 +351,4 @@ def _from_release(release: Release) -> Classifier:
 
 
 def _build(about: Mapping[str, Any]) -> Classifier:
-    task = Task(**about["task"] | {"classes": tuple(about["task"]["classes"])})
-    return CLASSIFIERS[about["head"]](build_encoder(about), task, **about["options"])
+    return CLASSIFIERS[about["head"]](build_encoder(about), Task.read(about["task"]), **about["options"])

@@ -82,6 +82,7 @@ class HACM(MaskedMethod):
     """
 
     logged: ClassVar[tuple[str, ...]] = ("reconstruction", "contrast")
+    decoder: Decoder
     _roots: Tensor
 
     def __init__(

@@ -11,7 +11,7 @@ from maskel.draws import Purpose, body_keys, uniform
 from maskel.losses import masked_mean_squared_error
 from maskel.masking.base import Masking, TokenMask
 from maskel.methods.base import Method, fold_bodies
-from maskel.models.decoder import Decoder, DecoderKind
+from maskel.models.decoder import Decoder, DecoderKind, QueryDecoder
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
 from maskel.sequence import SkeletonBatch
@@ -43,13 +43,18 @@ class MaskedMethod(Method):
 
     Attributes:
         decoder: What predicts it, thrown away after pre-training.
-        target: What is predicted.
+        target: What is predicted, or the part of it that pictures draw.
         bodies: Which bodies are trained on.
     """
 
-    decoder: Decoder
+    decoder: Decoder | QueryDecoder
     target: Target
     bodies: Bodies
+
+    @property
+    def standardised_within(self) -> str:
+        """Within what the target is standardised, in words; empty if it is not."""
+        return "token" if self.target.normalize else ""
 
     @abstractmethod
     def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
@@ -84,6 +89,8 @@ class MaskedModeling(MaskedMethod):
         bodies: ``all`` as published, or ``present`` to skip absent bodies.
         decoder: What masked tokens attend to.
     """
+
+    decoder: Decoder
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from maskel.configuration import read_recipe
 from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.masking import MotionAwareMasking
-from maskel.methods import HACM, METHODS, MaskedMethod, MaskedModeling
+from maskel.methods import AMR, HACM, METHODS, MaskedMethod, MaskedModeling
 from maskel.models.encoder import Encoder, build_encoder
 from maskel.models.released import (
     METHODS_BY_MODULE,
@@ -101,6 +101,8 @@ def save_release(model: Encoder | MaskedMethod, path: Path) -> None:
     """
     encoder = model if isinstance(model, Encoder) else model.encoder
     config = encoder.config
+    if isinstance(model, AMR):
+        raise InputError("AMR has no public code whose checkpoints could be written; its encoder alone can be")
     hacm = isinstance(model, HACM)
     kinds = [(joints, geometry, "ntu25", XYZ) for joints, geometry in (("all", "euclidean"), ("kept", "poincare"))]
     if (config.joints, config.geometry, encoder.layout.name, encoder.channels) not in kinds:

@@ -1,8 +1,8 @@
-"""The decoder of masked modelling; thrown away after pre-training."""
+"""The decoders of masked modelling; thrown away after pre-training."""
 
 from typing import Literal
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,14 +36,7 @@ class Decoder(nn.Module):
     def __init__(self, encoder: Encoder, dim: int, depth: int, kind: DecoderKind = "full") -> None:
         super().__init__()
         config = encoder.config
-        least = 1 if kind == "cross" else 0  # without a block nothing would look at the visible tokens
-        if not (1 <= dim <= LARGEST and least <= depth <= DEEPEST):
-            raise InputError(
-                f"decoder: found decoder_dim {dim} and decoder_depth {depth}, "
-                f"expected 1 to {LARGEST} and {least} to {DEEPEST}"
-            )
-        if dim % config.num_heads:
-            raise InputError(f"decoder: the {config.num_heads} heads do not divide decoder_dim {dim}")
+        _check_sizes(encoder, dim, depth, least=1 if kind == "cross" else 0)
         self.kind = kind
         self.embed = nn.Linear(config.dim, dim)
         self.transformer = Transformer(dim, depth, config.num_heads, config.mlp_ratio)
@@ -74,3 +67,59 @@ class Decoder(nn.Module):
         for block in self.transformer.blocks:
             masked = block(masked, context=visible)
         return masked
+
+
+class QueryDecoder(nn.Module):
+    """Predicts long spans of single joints by learned queries that attend to the visible tokens alone.
+
+    The decoder of AMR: cross-attention blocks only. There is one query for each span and each joint that the encoder
+    reads, seen or not, and queries do not see each other.
+
+    Args:
+        encoder: The encoder whose grid, heads and joints it serves.
+        dim: Width of the decoder; the encoder's heads must divide it.
+        depth: Cross-attention blocks, 1 or more.
+        spans: Spans of time Q.
+        values: Numbers that each query predicts.
+
+    Raises:
+        InputError: If the width or the depth is impossible, or the heads do not divide the width.
+    """
+
+    def __init__(self, encoder: Encoder, dim: int, depth: int, spans: int, values: int) -> None:
+        super().__init__()
+        config = encoder.config
+        _check_sizes(encoder, dim, depth, least=1)
+        self.embed = nn.Linear(config.dim, dim)
+        self.transformer = Transformer(dim, depth, config.num_heads, config.mlp_ratio)
+        self.predict = nn.Linear(dim, values)
+        self.apply(initialise)
+        self.time_embed = position_embedding(1, encoder.grid[0], 1, dim)
+        self.joint_embed = position_embedding(1, 1, encoder.grid[1], dim)
+        self.query_time = position_embedding(1, spans, 1, dim)
+        self.query_joint = position_embedding(1, 1, len(encoder.joints), dim)
+
+    def forward(self, visible: Float[Tensor, "b k d"], keep: Int64[Tensor, "b k"]) -> Float[Tensor, "b q values"]:
+        """Predictions of all queries, in the order span·R + joint.
+
+        Args:
+            visible: (B, K, D) the encoder's tokens.
+            keep: (B, K) their grid positions.
+        """
+        positions = (self.time_embed + self.joint_embed).flatten(1, 2)  # (1, N, D)
+        context = self.embed(visible) + functional.embedding(keep, positions[0])
+        queries = (self.query_time + self.query_joint).flatten(1, 2).expand(len(visible), -1, -1)
+        for block in self.transformer.blocks:
+            queries = block(queries, context=context)
+        return self.predict(self.transformer.norm(queries))
+
+
+def _check_sizes(encoder: Encoder, dim: int, depth: int, least: int) -> None:
+    """Refuse impossible sizes. ``least`` is 1 where only blocks look at the visible tokens."""
+    if not (1 <= dim <= LARGEST and least <= depth <= DEEPEST):
+        raise InputError(
+            f"decoder: found decoder_dim {dim} and decoder_depth {depth}, "
+            f"expected 1 to {LARGEST} and {least} to {DEEPEST}"
+        )
+    if dim % encoder.config.num_heads:
+        raise InputError(f"decoder: the {encoder.config.num_heads} heads do not divide decoder_dim {dim}")

@@ -15,6 +15,7 @@ from maskel.errors import InputError
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
+from maskel.models.pooling import THIRDS, Pool, pool_tokens, region_weights
 from maskel.models.released import build_released, read_release
 from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import Transformer, initialise, position_embedding
@@ -101,6 +102,7 @@ class Encoder(nn.Module):
     """
 
     _read: Tensor
+    _regions: Tensor
     adapted: str = ""
 
     def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), channels: Channels = XYZ) -> None:
@@ -117,6 +119,8 @@ class Encoder(nn.Module):
         self.grid = (config.window // config.patch_frames, len(read) // config.patch_joints)  # (T', V')
         self.joints = tuple(layout.joints[joint] for joint in read)
         self.register_buffer("_read", torch.tensor(read), persistent=False)
+        regions = region_weights(layout, tuple(read), config.patch_joints)
+        self.register_buffer("_regions", regions, persistent=False)
         self.transformer = Transformer(config.dim, config.depth, config.num_heads, config.mlp_ratio)
         self.transformer.apply(initialise)
         patch_values = config.patch_frames * config.patch_joints * len(channels)
@@ -187,13 +191,15 @@ class Encoder(nn.Module):
         self,
         joints: Float32[Tensor, "b m t v c"] | Float[np.ndarray, "b m t v c"],
         lengths: Int64[Tensor, " b"] | None = None,
-    ) -> Float32[Tensor, "b d"]:
+        pool: Pool = "mean",
+    ) -> Float32[Tensor, "b f"]:
         """One feature vector per clip: the mean of the normed tokens over time, joints and the bodies present.
 
         Args:
             joints: (B, M, T, V, C) in the unit and centred as the training data were; absent bodies all zero. Any
                 number of frames: the middle 95 % of the valid ones are resampled to the window, as in evaluation.
             lengths: (B,) valid frames of each clip, 1 to T; all T of them by default.
+            pool: Keep regions of the body, joints or thirds of the time apart, see `maskel.models.pooling.Pool`.
 
         Raises:
             InputError: If the shape is another, a length is not that of a clip, or a coordinate is not finite.
@@ -216,9 +222,9 @@ class Encoder(nn.Module):
         present = ((tensor != 0).flatten(3).any(3) & valid[:, None]).any(2)
         present[:, 0] |= ~present.any(1)  # a clip of zeros still has one feature vector
         clips = SkeletonBatch(tensor, lengths, present, blank, blank, self.channels)
-        return self.pool(test_view(clips, self.config.window), absent_bodies=False)
+        return self.pool(test_view(clips, self.config.window), absent_bodies=False, pool=pool)
 
-    def pool(self, batch: SkeletonBatch, absent_bodies: bool, per_joint: bool = False) -> Float32[Tensor, "b f"]:
+    def pool(self, batch: SkeletonBatch, absent_bodies: bool, pool: Pool = "mean") -> Float32[Tensor, "b f"]:
         """Mean of the normed tokens over time, joints and bodies, (B, D), from a view of the encoder's window.
 
         Absent bodies' tokens depend on the embeddings alone, so one zero body is encoded for all of them. A copy of the
@@ -228,13 +234,13 @@ class Encoder(nn.Module):
         Args:
             batch: Clips resampled to the window, joint positions (the stream is derived here).
             absent_bodies: Average over all M slots, as published, or over the bodies present.
-            per_joint: Keep the joints apart: (B, V'·D), as fine-tuning does.
+            pool: Keep regions, joints or thirds of the time apart; ``joints``, (B, V'·D), is what fine-tuning reads.
         """
         places = batch.present_bodies()
         bodies = batch.joints.flatten(0, 1).index_select(0, places)  # (R, T, V, C)
         rows = torch.cat((bodies, torch.zeros_like(bodies[:1])))
         tokens = self(self.stream(rows)).float()
-        features = self.over_time(tokens) if per_joint else tokens.mean(1)
+        features = self.pooled(tokens, pool)
         weights = batch.present.float()
         sums = features.new_zeros(weights.numel(), features.shape[1]).index_copy(0, places, features[:-1])
         sums = sums.unflatten(0, weights.shape)
@@ -244,9 +250,14 @@ class Encoder(nn.Module):
             weights += absent
         return sums.sum(1) / weights.sum(1, keepdim=True)
 
-    def over_time(self, tokens: Float[Tensor, "r n d"]) -> Float[Tensor, "r f"]:
-        """The mean of each joint's tokens over time, joint after joint: (R, V'·D)."""
-        return tokens.unflatten(1, self.grid).mean(1).flatten(1)
+    def pooled(self, tokens: Float[Tensor, "r n d"], pool: Pool) -> Float[Tensor, "r f"]:
+        """Each body's tokens averaged, see `maskel.models.pooling.Pool`."""
+        return pool_tokens(tokens, self.grid, pool, self._regions)
+
+    def num_features(self, pool: Pool) -> int:
+        """Values F of a feature vector."""
+        parts = {"mean": 1, "joints": self.grid[1], "regions": len(self._regions)}
+        return self.config.dim * parts.get(pool, THIRDS * len(self._regions))
 
     def layers(self) -> list[list[nn.Parameter]]:
         """All parameters by depth, as layer decay counts it: the embeddings, each block, the final norm."""

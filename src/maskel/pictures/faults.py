@@ -6,8 +6,11 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float32
 
-from maskel.datasets.checks import CHECKS, FINDING_HEADING, JUMP_METRES, Fault, Finding, Repeats, summarise
+from maskel.datasets.bodies import body_extents, body_sizes, columns_of
+from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, summarise
+from maskel.datasets.clip_checks import JUMP_METRES, JUMP_SIZES, Bearings
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents
+from maskel.datasets.faults import Fault
 from maskel.datasets.store import SkeletonSet
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
 from maskel.pictures.skeletons import FrontView, arrows, bones, shown_frames, skeleton
@@ -71,44 +74,46 @@ def _findings(data: SkeletonSet, findings: Sequence[Finding]) -> Markup:
 
 def _pictures(data: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
     parts: list[Markup] = []
+    bearings = Bearings.of(data)
     damaged = {fault.clip for finding in findings if finding.check == "not_finite" for fault in finding.faults}
     for finding in findings:
         shown = [fault for fault in finding.faults if fault.clip is not None][:count]
         if not shown:
             continue
         parts.append(element("h3", CHECKS[finding.check].title))
-        parts += [_figure(data, fault, {fault.clip, fault.other} & damaged != set()) for fault in shown]
+        parts += [_figure(data, fault, {fault.clip, fault.other} & damaged != set(), bearings) for fault in shown]
     if not parts:
         return paragraph("No clip to show." if count else "No clips were asked for.", class_="missing")
+    up = bearings.up
+    far = f"{JUMP_METRES:g} m" if bearings.metric else f"{JUMP_SIZES:g} of the body's size"
+    depth = ", depth dropped" if data.coordinates == 3 else ""
     how = (
-        "Seen from the front, x to the right and y up, depth dropped; all panels of a row share one place and scale. "
-        f"With joints: the body with the fault; bones only: the other bodies. Arrows: joints that moved more than "
-        f"{JUMP_METRES:g} m since the frame before."
+        f"Seen from the front, {up.across} to the right and {up} up ({up.why}){depth}; all panels of a row "
+        "share one place and scale. With joints: the body with the fault; bones only: the other bodies. Arrows: "
+        f"joints that moved more than {far} since the frame before."
     )
     return join((paragraph(how, class_="note"), *parts))
 
 
-def _figure(data: SkeletonSet, fault: Fault, damaged: bool) -> Markup:
+def _figure(data: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearings) -> Markup:
     assert fault.clip is not None
     clip = data.clips[fault.clip]
     rows = "" if fault.other is None else f" Above: {clip.name}; below: {data.clips[fault.other].name}."
-    caption = element("figcaption", f"{clip.name} ({data.classes[clip.label]}): {fault.about}.{rows}")
+    caption = element("figcaption", f"{clip.name} ({data.class_name(fault.clip)}): {fault.about}.{rows}")
     if damaged:
         return element("figure", paragraph("Not drawn: coordinates that are not finite.", class_="missing"), caption)
     shown = [fault.clip] if fault.other is None else [fault.clip, fault.other]
-    return element("figure", *(_row(data, position, fault) for position in shown), caption)
+    return element("figure", *(_row(data, position, fault, bearings) for position in shown), caption)
 
 
-def _row(data: SkeletonSet, position: int, fault: Fault) -> Markup:
+def _row(data: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
     """A few frames of a clip: those around the fault, or from all of it."""
-    joints = data.sequence(position).joints[..., : data.coordinates]  # (M, T, V, C)
-    if data.coordinates == 2:
-        joints = joints * np.array([1, -1], dtype=np.float32)  # images count y downwards
+    joints = bearings.up.turn(data.sequence(position).joints[..., : data.coordinates])  # (M, T, V, C)
     frames = shown_frames(joints.shape[1]).tolist()
     if fault.frame is not None:
         frames = list(range(max(0, fault.frame - _AROUND), min(joints.shape[1], fault.frame + _AROUND)))
     view = _view(joints[:, frames])
-    panels = [_panel(data, joints, frame, fault.body or 0, view) for frame in frames]
+    panels = [_panel(data, joints, frame, fault.body or 0, view, bearings.metric) for frame in frames]
     return element("div", *panels, class_="panels")
 
 
@@ -121,7 +126,14 @@ def _view(joints: Float32[np.ndarray, "m f v c"]) -> FrontView:
     return replace(FrontView.of(points), middle=float(x.min() + x.max()) / 2)
 
 
-def _panel(data: SkeletonSet, joints: Float32[np.ndarray, "m t v c"], frame: int, body: int, view: FrontView) -> Markup:
+def _panel(
+    data: SkeletonSet,
+    joints: Float32[np.ndarray, "m t v c"],
+    frame: int,
+    body: int,
+    view: FrontView,
+    metric: bool,
+) -> Markup:
     now, before = joints[:, frame], joints[:, max(frame - 1, 0)]
     marks = []
     for other in range(len(joints)):
@@ -129,8 +141,10 @@ def _panel(data: SkeletonSet, joints: Float32[np.ndarray, "m t v c"], frame: int
             continue
         if other != body:
             marks.append(bones(view.place(now[other], now[other]), data.layout))
-        moved = np.linalg.norm(now[other] - before[other], axis=1) > JUMP_METRES
-        if moved.any() and before[other].any() and data.coordinates == 3:
+        two = columns_of(np.stack((now[other], before[other])))
+        far = JUMP_METRES if metric else JUMP_SIZES * float(body_sizes(body_extents(two)).max())
+        moved = np.linalg.norm(now[other] - before[other], axis=1) > far
+        if moved.any() and before[other].any():
             start, end = (view.place(points[other][moved], points[other]) for points in (before, now))
             marks.append(arrows(start, end, "predicted"))
     every = range(len(data.layout))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from maskel.datasets.bodies import Up, upward
 from maskel.errors import InputError
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder
@@ -34,7 +35,7 @@ def _of_run(run: Run, count: int) -> Markup:
     chosen = choose_clips(clips, run.about("benchmark"), count)
     shown = [reconstruct_clip(method, clips, int(at), seed) for at in chosen]
     part = shown_part(clips, run.about("benchmark"))
-    return join((_how_to_read(method, part), *(_figure(method, one) for one in shown)))
+    return join((_how_to_read(method, part, upward(clips)), *(_figure(method, one) for one in shown)))
 
 
 def _positions_shown(method: MaskedMethod) -> bool:
@@ -42,15 +43,16 @@ def _positions_shown(method: MaskedMethod) -> bool:
     return method.encoder.config.stream == "joint"
 
 
-def _how_to_read(method: MaskedMethod, part: str) -> Markup:
+def _how_to_read(method: MaskedMethod, part: str, up: Up) -> Markup:
     config = method.encoder.config
     which = "Test clips" if part == "test" else "Training clips, as the benchmark tests none"
+    depth = ", depth dropped" if method.encoder.coordinates == 3 else ""
     sentences = [
         f"{which}, chosen by a fixed draw, of different classes where there are enough. Each is in the test view: "
         f"the middle 95 % of its frames, resampled to {config.window}. A token is {config.patch_frames} frames of "
         f"{config.patch_joints} joint{'s' if config.patch_joints > 1 else ''}.",
-        "Skeletons: seen from the front, x to the right and y up, depth dropped, each panel centred on the body. "
-        "Filled blue joints are visible to the encoder in this frame, hollow joints are masked.",
+        f"Skeletons: seen from the front, {up.across} to the right and {up} up ({up.why}){depth}, each panel centred "
+        "on the body. Filled blue joints are visible to the encoder in this frame, hollow joints are masked.",
     ]
     if config.joints != "all":
         left_out = len(method.encoder.layout) - len(method.encoder.joints)
@@ -69,11 +71,11 @@ def _how_to_read(method: MaskedMethod, part: str) -> Markup:
     else:
         sentences.append("Orange crosses: the predicted positions of masked joints, each tied to the true position.")
     sentences.append(_how_to_read_maps(method))
-    if method.target.normalize:
+    if within := method.standardised_within:
         sentences.append(
-            f"The method predicts the {what} standardised within each token. To draw it, that is undone with the "
-            f"token's true mean and standard deviation, which the method does not know: the overall size of what is "
-            f"drawn is given to it, its course within the token is its own."
+            f"The method predicts the {what} standardised within each {within}. To draw it, that is undone with the "
+            f"true mean and standard deviation there, which the method does not know: the overall size of what is "
+            f"drawn is given to it, its course within the {within} is its own."
         )
     return paragraph(" ".join(sentences), class_="note")
 

@@ -146,7 +146,7 @@ def masks_of_runs(runs: Sequence[Run], clips: int) -> Markup:
             parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
             continue
         position = int(choose_clips(data, run.about("benchmark"), 1)[0])
-        clip = f"{data.clips[position].name}, class {data.classes[data.labels[position]]}"
+        clip = f"{data.clips[position].name}, class {data.class_name(position)}"
         name = f"{run.config['method']} ({run.name})"
         one = count_hidden(name, method, data, position, _OF_A_REPORT, 0)
         found.setdefault((clip, *run.asked), []).append(one)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
+from maskel.datasets.bodies import upward
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
 from maskel.methods.masked import MaskedMethod
@@ -26,7 +27,7 @@ class ShownClip:
         class_name: Its class.
         body: Which body, from 1.
         bodies: Bodies of the clip.
-        joints: (T, V, C) positions of all joints; y upwards, in 2D as well.
+        joints: (T, V, C) positions of all joints as pictures draw them: to the right, up, depth.
         read: (R,) the joints that the method reads.
         hidden: (T', V') True where the token was masked.
         true: (T, R, C) the signal to predict: motion or positions of the stream.
@@ -49,8 +50,8 @@ class ShownClip:
 
 
 def shown_part(clips: SkeletonSet, benchmark: str) -> str:
-    """The part of a benchmark that pictures show: the test part, or the training part where nothing is tested."""
-    return "test" if len(clips.split(benchmark, "test")) else "train"
+    """The part of a benchmark that pictures show: the test part, else the training part, else clips without a label."""
+    return next((part for part in ("test", "train") if len(clips.split(benchmark, part))), "unlabelled")
 
 
 def choose_clips(clips: SkeletonSet, benchmark: str, count: int) -> Int64[np.ndarray, " n"]:
@@ -101,25 +102,20 @@ def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, se
     raw = to_patches(true, config.patch_frames, config.patch_joints).flatten(1, 2)
     everywhere = put_tokens(torch.full_like(raw, torch.nan), result.mask.masked, result.predicted.float())
     shape = (config.window, len(encoder.joints), encoder.coordinates)
-    clip = clips.clips[position]
+    clip, up = clips.clips[position], upward(clips)
     return ShownClip(
         clip=clip,
-        class_name=clips.classes[clip.label],
+        class_name=clips.class_name(position),
         body=body + 1,
         bodies=int(clips.bodies[position]),
-        joints=_upright(joints[0, ..., : encoder.coordinates]).numpy(),
+        joints=up.turn(joints[0, ..., : encoder.coordinates].numpy()),
         read=tuple(encoder.layout.index(joint) for joint in encoder.joints),
         hidden=result.mask.hidden[0].reshape(-1, shape[1] // config.patch_joints).numpy(),
-        true=_upright(true[0]).numpy(),
-        predicted=_upright(_from_patches(method.target.restore(everywhere, raw)[0], shape, config)).numpy(),
+        true=up.turn(true[0].numpy()),
+        predicted=up.turn(_from_patches(method.target.restore(everywhere, raw)[0], shape, config).numpy()),
         error=float((result.predicted - result.target).square().mean()),
         error_of_zero=float(result.target.square().mean()),
     )
-
-
-def _upright(points: Float32[Tensor, "t v c"]) -> Float32[Tensor, "t v c"]:
-    """Points in 2D are an image's, whose y points down; pictures draw y up."""
-    return points * points.new_tensor((1, -1)) if points.shape[-1] == 2 else points
 
 
 def _from_patches(

@@ -22,6 +22,8 @@ def shown_frames(window: int, panels: int = 6) -> Int64[np.ndarray, " n"]:
 class FrontView:
     """Seen from the front: x to the right, y up, depth dropped; one scale for all frames, same for x and y.
 
+    Points come as `maskel.datasets.bodies.Up.turn` gives them.
+
     Each panel is centred on the body's width, so that walking does not shrink it; heights stay comparable.
 
     Args:

@@ -238,7 +238,9 @@ def _hardware(run: Run) -> str:
 
 
 def _part(run: Run, part: str) -> str:
-    return f"{run.about('split', part, 'size')} clips, {run.about('split', part, 'hash')}"
+    text = f"{run.about('split', part, 'size')} clips, {run.about('split', part, 'hash')}"
+    more = run.about("clips", "unlabelled") if part == "train" and run.kind == "pretrain" else "0"
+    return text if more in ("0", "not recorded") else f"{text}, and {more} without a label"
 
 
 def per_class(runs: Sequence[Run]) -> Markup:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
 from maskel.models.encoder import Encoder
+from maskel.models.pooling import Pool
 from maskel.sequence import SkeletonBatch
 from maskel.training.distributed import World, gather_rows
 from maskel.training.loading import SingleBody
@@ -28,15 +29,16 @@ def extract(
     single_body: SingleBody,
     precision: Precision = "fp32",
     batch_size: int = CHUNK,
-) -> Float32[Tensor, "n d"]:
+    pool: Pool = "mean",
+) -> Float32[Tensor, "n f"]:
     """Features of the clips at ``positions`` in the test view, each exactly once, on every process.
 
-    The mean runs over all body slots, as published.
+    The mean runs over all body slots, as published, and over time and joints as far as ``pool`` says.
     """
     encoder.eval()
 
     def read(batch: SkeletonBatch) -> Tensor:
-        return encoder.pool(batch, absent_bodies=True)
+        return encoder.pool(batch, absent_bodies=True, pool=pool)
 
     window, bodies = encoder.config.window, data.max_bodies
     return read_clips(read, window, bodies, single_body, data, positions, world, precision, batch_size)

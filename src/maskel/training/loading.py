@@ -36,6 +36,20 @@ def part(data: SkeletonSet, benchmark: str, name: str) -> Int64[np.ndarray, " n"
     return positions
 
 
+def pretraining_part(data: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n"]:
+    """Positions of the clips that pre-training sees: the training part, and the clips without a label beside it.
+
+    Without such clips the order is the published one, else that of the set.
+
+    Raises:
+        InputError: If there is no such benchmark, or no clip.
+    """
+    unlabelled = data.split(benchmark, "unlabelled")
+    if not len(unlabelled):
+        return part(data, benchmark, "train")
+    return np.sort(np.concatenate((data.split(benchmark, "train"), unlabelled)))
+
+
 @dataclass(frozen=True)
 class FeatureBatch:
     """Features (B, D) of clips under a frozen encoder, and their labels (B,)."""
@@ -100,7 +114,7 @@ class ClipBatches(Batches):
         device: Where batches go.
 
     Raises:
-        InputError: If there are fewer clips than one batch.
+        InputError: If there are fewer clips than one batch, or the view asks more of the layout than it has.
     """
 
     def __init__(
@@ -115,6 +129,8 @@ class ClipBatches(Batches):
         device: torch.device,
     ) -> None:
         super().__init__(positions, batch_size, seed)
+        if view is not None:
+            view.require_fit(data.layout)
         self.data = data
         self.window = window
         self.view = view
@@ -122,13 +138,15 @@ class ClipBatches(Batches):
         self.device = device
 
     def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch:
-        """Read the frames of the view, move them to the device, turn them."""
+        """Read the frames of the view, move them to the device, turn and change them there."""
         lengths = torch.from_numpy(self.data.valid_frames[clips])
         keys = clip_keys(self.seed, epoch, torch.from_numpy(clips))
-        crop = centre_crop(lengths) if self.view is None else self.view.crop(lengths, keys)
-        frames = view_frames(*crop, self.window)
+        if self.view is None:
+            frames = view_frames(*centre_crop(lengths), self.window)
+        else:
+            frames = self.view.frames(lengths, keys, self.window)
         batch = self.data.gather(clips, self.data.max_bodies, self.single_body, frames).to(self.device)
-        return batch if self.view is None else self.view.turn(batch, move(keys, self.device))
+        return batch if self.view is None else self.view.change(batch, move(keys, self.device), self.data.layout)
 
 
 class FeatureBatches(Batches):

@@ -20,16 +20,12 @@ import numpy as np
 import torch
 
 import maskel
+from maskel.configuration import PROLONGED
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import read_json, read_text, read_yaml, refuse_unwritable, write_atomically, yaml_text
+from maskel.files import locked, read_json, read_text, read_yaml, refuse_unwritable, write_atomically, yaml_text
 from maskel.training.distributed import World, meet, tell
 from maskel.training.state import read_state, write_state
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: run folders are not locked there
-    fcntl = None  # type: ignore[assignment]
 
 command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=())
 """Arguments of the ``maskel`` command that runs; empty where maskel is used from Python."""
@@ -49,8 +45,20 @@ _ORIGIN = (
     *("kind", "seed", "data", "split", "labels", "from_scratch", "untrained", "encoder", "pretraining", "config"),
     "runs",
 )
+SCORES = "scores.npz"
+LABELS = "labels.csv"
+CLASSIFIER = "classifier.safetensors"
+_OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
+"""What a finished run leaves, the result first."""
 NOT_KEPT = ("out", "resume", "check")
 """Options that say where a run is and whether it begins, and nothing of what it does."""
+_ADDED: dict[str, Any] = {
+    "class_weights": "none",
+    "pool": "mean",
+    "trained_on": None,
+    "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
+}
+"""Options younger than runs that can be resumed, and their value then; with it they are left out of config.yaml."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class RunFolder:
                 out = _next_free(Path("runs"), kind)
             elif not out.exists():
                 out.mkdir(parents=True, exist_ok=True)
-            with _locked(out, out):  # of two processes that start at once, one finds the other's options
+            with locked(out, out):  # of two processes that start at once, one finds the other's options
                 refuse_taken(out)
                 write_atomically(out / CONFIG, yaml_text(dict(config)))
         except OSError as fault:
@@ -88,17 +96,55 @@ class RunFolder:
         return cls(out)
 
     @classmethod
-    def resume(cls, path: Path, config: Mapping[str, Any]) -> "RunFolder":
+    def resume(cls, path: Path, config: Mapping[str, Any], leads: bool = True) -> "RunFolder":
         """An earlier run's folder, to go on with; without a saved state it begins again.
 
+        With more epochs the run is prolonged: what it left when it was finished goes to the folder ``epochs-N`` in it,
+        and ``config.yaml`` says so under ``prolonged``.
+
+        Args:
+            path: The folder.
+            config: Options of this time.
+            leads: Whether this process writes.
+
         Raises:
-            InputError: If it is not a run folder, or was started with other options.
+            InputError: If it is not a run folder, was started with other options, or cannot be written.
         """
-        if not (path / CONFIG).is_file():
-            raise InputError(f"{path}: expected a run folder with {CONFIG}; there is nothing to resume")
         run = cls(path)
-        refuse_other_options(path, run.read_config(), config)
+        if not run.has_config:
+            raise InputError(f"{path}: expected a run folder with {CONFIG}; there is nothing to resume")
+        before = run.read_config()
+        epochs = [_epochs(options) for options in (before, config)]
+        longer = run.has_state and 0 < epochs[0] < epochs[1]
+        started = {**before, "training": {**before["training"], "epochs": epochs[1]}} if longer else before
+        refuse_other_options(path, started, config)
+        if longer and leads:
+            run._prolong(before, started, epochs)
         return run
+
+    def _prolong(self, before: Mapping[str, Any], started: Mapping[str, Any], epochs: list[int]) -> None:
+        tell(
+            f"{self.path} is prolonged from {epochs[0]} to {epochs[1]} epochs: what follows has the learning rates of "
+            f"{epochs[1]}, what was has those of {epochs[0]}, so the result differs from a run begun at that length"
+        )
+        try:
+            with self.in_use():
+                if self.finished:
+                    aside = self.path / f"epochs-{epochs[0]}"
+                    aside.mkdir(exist_ok=True)
+                    for name in filter(lambda name: (self.path / name).is_file(), (CONFIG, METRICS)):
+                        write_atomically(aside / name, (self.path / name).read_text(encoding="utf-8"))
+                    for name in filter(lambda name: (self.path / name).is_file(), _OUTCOME):
+                        (self.path / name).replace(aside / name)
+                config = {**started, PROLONGED: [*before.get(PROLONGED, []), epochs]}
+                write_atomically(self.path / CONFIG, yaml_text(config))
+        except OSError as fault:
+            raise InputError(f"{self.path} cannot be written ({fault.strerror or fault}); make room there") from fault
+
+    @property
+    def has_config(self) -> bool:
+        """Whether it is a run folder."""
+        return (self.path / CONFIG).is_file()
 
     @property
     def has_state(self) -> bool:
@@ -114,10 +160,10 @@ class RunFolder:
         Raises:
             InputError: If another process does so.
         """
-        if not (self.path / CONFIG).is_file():
+        if not self.has_config:
             yield
             return
-        with _locked(self.path, self.path / CONFIG):
+        with locked(self.path, self.path / CONFIG):
             for partial in self.path.glob(".*.partial"):
                 partial.unlink(missing_ok=True)
             yield
@@ -220,30 +266,6 @@ class RunFolder:
         return found
 
 
-@contextmanager
-def _locked(folder: Path, by: Path) -> Iterator[None]:
-    """Keep other processes out of a run folder, as far as the system can, by a lock on it or on a file in it.
-
-    Raises:
-        InputError: If another process does so.
-    """
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(by, os.O_RDONLY if by.is_dir() else os.O_RDWR)  # over a network only what can be written is locked
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as fault:
-        os.close(handle)
-        raise InputError(f"{folder} is in use by another process; wait for it, or stop it first") from fault
-    except OSError:  # a file system without locks
-        pass
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
 def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to go on with a run under other options than it was started with.
 
@@ -257,7 +279,7 @@ def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str
     """
     before, now = flat_options(before), flat_options(now)
     for name in (*now, *before):
-        if before.get(name) != now.get(name) and name != "data":  # the set may have moved
+        if before.get(name) != now.get(name) and name not in ("data", PROLONGED):  # the set may have moved
             raise InputError(
                 f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
                 f"options, or start a new run"
@@ -271,7 +293,33 @@ def options_of(command: Callable[..., object], given: Mapping[str, Any]) -> dict
         command: Its function.
         given: The value of every argument, by name; the function's own ``locals()`` before it changes one.
     """
-    return {name: plain(given[name]) for name in signature(command).parameters if name not in NOT_KEPT}
+    return as_then({name: plain(given[name]) for name in signature(command).parameters if name not in NOT_KEPT})
+
+
+def as_then(config: Mapping[str, Any], added: Mapping[str, Any] = _ADDED) -> dict[str, Any]:
+    """Options as every version has written them: without those that were added later, where they are off."""
+    kept = {}
+    for name, value in config.items():
+        if isinstance(value, dict) and isinstance(added.get(name), dict):
+            kept[name] = as_then(value, added[name])
+        elif name not in added or value != added[name]:
+            kept[name] = value
+    return kept
+
+
+def as_now(config: Mapping[str, Any], added: Mapping[str, Any] = _ADDED) -> dict[str, Any]:
+    """The inverse of `as_then`: options with those that were left out as they are off."""
+    kept = {name: value for name, value in added.items() if not isinstance(value, dict)} | dict(config)
+    for name in filter(lambda name: isinstance(added[name], dict) and isinstance(kept.get(name), dict), added):
+        kept[name] = as_now(kept[name], added[name])
+    return kept
+
+
+def _epochs(config: Mapping[str, Any]) -> int:
+    """A run's length by its options; 0 where they do not say it."""
+    training = config.get("training")
+    epochs = training.get("epochs") if isinstance(training, Mapping) else None
+    return epochs if type(epochs) is int else 0
 
 
 def plain(value: object) -> object:
@@ -282,10 +330,13 @@ def plain(value: object) -> object:
 
 
 def flat_options(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested options under the names they have on the command line."""
+    """Nested options under the names they have on the command line; tuples are lists, as YAML has them."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        flat |= flat_options(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        if isinstance(value, dict):
+            flat |= flat_options(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = list(value) if isinstance(value, tuple) else value
     return flat
 
 
@@ -323,7 +374,7 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
     if resume:
         if out is None:
             raise InputError("resume: expected the run folder to go on with")
-        return RunFolder.resume(out, config)
+        return RunFolder.resume(out, config, world.leads)
     meet()  # another process may not have looked yet whether the folder is free
     if not world.leads:  # only the leading process writes
         return RunFolder(out or Path())

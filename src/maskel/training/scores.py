@@ -44,10 +44,16 @@ class Scores:
     scores: Float32[np.ndarray, "n classes"]
 
     @classmethod
-    def of(cls, clips: SkeletonSet, positions: Int64[np.ndarray, " n"], scores: torch.Tensor) -> "Scores":
-        """The scores (N, classes) of the clips of a set at ``positions``."""
+    def of(
+        cls,
+        clips: SkeletonSet,
+        positions: Int64[np.ndarray, " n"],
+        scores: torch.Tensor,
+        classes: tuple[str, ...] | None = None,
+    ) -> "Scores":
+        """The scores (N, classes) of the clips of a set at ``positions``; ``classes`` are by default the set's."""
         names = tuple(clips.clips[position].name for position in positions.tolist())
-        return cls(names, clips.labels[positions], clips.classes, scores.float().cpu().numpy())
+        return cls(names, clips.labels[positions], classes or clips.classes, scores.float().cpu().numpy())
 
     @cached_property
     def hash(self) -> str:

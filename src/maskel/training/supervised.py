@@ -9,7 +9,7 @@ from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods.classifier import CLASSIFIER, Classifier
+from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, class_weights
 from maskel.models.adaptation import adapted
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.sequence import SkeletonBatch
@@ -58,6 +58,12 @@ def check_training(training: Training) -> None:
         raise InputError("training: a classifier normalises over the whole batch; accumulate must be 1")
     if training.batch_size < 2:
         raise InputError("training: batch normalisation needs a batch_size of 2 or more")
+
+
+def weigh(classifier: Classifier, labelled: Labelled, how: ClassWeights) -> None:
+    """Give the classifier's loss the weights of the classes among the training clips."""
+    labels = torch.tensor(labelled.clips.labels[labelled.train])
+    classifier.class_weights = class_weights(labels, len(labelled.clips.classes), how)
 
 
 def score_clips(

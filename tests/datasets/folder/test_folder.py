@@ -60,7 +60,7 @@ def test_a_table_says_more(tmp_path: Path) -> None:
     ]
     own.write(root / "labels.csv", own.table(rows, ";"))
     clips = prepared(root, test_subjects=["8"])
-    assert clips.classes == ("fall", "walk", "unlabelled")
+    assert clips.classes == ("fall", "walk")
     first = clips.clips[0]
     assert (first.name, first.label, first.subject, first.camera, first.setup, first.replication) == (
         *("a", 1, "7", "2"),
@@ -68,7 +68,8 @@ def test_a_table_says_more(tmp_path: Path) -> None:
     )
     assert names(clips, "xsub", "train") == {"a"}
     assert names(clips, "xsub", "test") == {"deep/er/and/deeper/b"}
-    assert names(clips, "all", "train") == {"a", "deep/er/and/deeper/b", "c"}
+    assert names(clips, "all", "train") == {"a", "deep/er/and/deeper/b"}
+    assert names(clips, "all", "unlabelled") == names(clips, "xsub", "unlabelled") == {"c"}
     assert names(clips, "all", "test") == set()
 
 
@@ -112,7 +113,8 @@ def refusal(root: Path, message: str, **options: object) -> None:
 
 def test_labels_and_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     root = write_clips(tmp_path / "own", *TWELVE)
-    refusal(root, "no clip is of subject 'zoe'; known: ann, bo, cy", test_subjects=["zoe"])
+    refusal(root, "no clip with a label is of subject 'zoe'; known: ann, bo, cy", test_subjects=["zoe"])
+    refusal(root, "give both", source_fps=30.0)
     refusal(root, "there are only 3 subjects", folds=4)
     refusal(root, "every clip is a test clip", test_subjects=["ann", "bo", "cy"])
     refusal(root, "cannot read the list", test_list=tmp_path / "none.txt")
@@ -127,12 +129,11 @@ def test_labels_and_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         ("label,subject\nwalk,1\n", "line 1: .*columns label, subject"),
         ("file,label,labels\n", "line 1: .*columns file, label, labels"),
         ("file,label\na\n", "line 2: .*found 1 fields"),
-        ("file,label\na,walk\na,walk\n", "line 3: .*found a twice"),
+        ("file,label\nwalk/ann/take1,x\nwalk/ann/take1.npy,x\n", "line 3: .*found walk/ann/take1.npy twice"),
         ("file,fps\na,fast\n", "line 2: not a number: found fps 'fast'"),
         ("file,fps\na,-3\n", "line 2: not a number: found fps '-3'"),
         (" \n", "empty"),
         ("file,label\n" + "".join(f"{name},x\n" for name in TWELVE) + "ghost,x\n", "names ghost, which is not a clip"),
-        ("file,label\n" + "".join(f"{name},unlabelled\n" for name in TWELVE), "a class is called unlabelled"),
     ):
         refusal(root, message, labels=own.write(tmp_path / "labels.csv", text))
     refusal(write_clips(tmp_path / "deep", "a/b/c/d"), "lies deeper than CLASS/SUBJECT/clip")
@@ -150,7 +151,6 @@ def test_labels_and_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         ({"fps": float("nan")}, "above 0"),
         ({"image_size": [640]}, "WIDTH HEIGHT"),
         ({"image_size": [640, 0]}, "WIDTH HEIGHT"),
-        ({"source_fps": 30.0}, "give both"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict, message: str) -> None:
@@ -318,7 +318,8 @@ def test_unlabelled_mediapipe_as_ntu_trains_an_encoder(tmp_path: Path, capsys: p
     assert cli.main(["prepare", "folder", str(tmp_path / "own"), *given]) == 0
     assert "invented: left_hand_tip" in " ".join(capsys.readouterr().out.replace("│", " ").split())
     clips = SkeletonSet.open(data)
-    assert (clips.layout, clips.classes) == (NTU25, ("unlabelled",))
+    assert (clips.layout, clips.classes) == (NTU25, ())
+    assert names(clips, "all", "unlabelled") == {"0", "1", "2", "3"}
     joints = clips.sequence(0).joints
     assert np.allclose(joints[0, 0, NTU25.index("spine_mid")], 0, atol=1e-6)
     original = own.read(tmp_path / "own" / "0.csv", "mediapipe33").joints

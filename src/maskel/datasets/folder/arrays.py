@@ -1,21 +1,26 @@
-"""Own recordings as arrays (T, V, C) or (M, T, V, C): ``.npy``, ``.npz``, or nested lists of JSON."""
+"""Own recordings as arrays: ``.npy``, ``.npz``, or nested lists of JSON."""
 
 import io
 import math
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from maskel.datasets.folder.axes import arrange, settle
 from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers, check_size, read_bytes
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
 ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
 """What the last axis of an array holds; ``s`` is the score. ``auto``: 2 numbers xy, 3 xyz, 4 xyzs."""
+MAX_HEADER = 2**14
+"""Bytes of the part of a ``.npy`` file that says shape and type; numpy itself accepts 10,000."""
 _AUTO: dict[int, ArrayChannels] = {2: "xy", 3: "xyz", 4: "xyzs"}
 
 
@@ -40,9 +45,8 @@ def read_npz(path: Path) -> np.ndarray:
             names = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
             name = "joints" if len(names) != 1 else next(iter(names))
             if name not in names:
-                raise BadFileError(
-                    path, "wrong count", f"arrays {', '.join(names) or 'none'}", "one, or one named joints"
-                )
+                expected = "one, or one named joints" + ("; prepare npz reads it" if "x_train" in names else "")
+                raise BadFileError(path, "wrong count", f"arrays {', '.join(names) or 'none'}", expected)
             size = archive.getinfo(names[name]).file_size
             if size > MAX_BYTES:
                 raise BadFileError(path, "wrong count", f"{size} bytes unpacked", f"at most {MAX_BYTES}")
@@ -56,19 +60,35 @@ def read_npz(path: Path) -> np.ndarray:
 
 def _parse_npy(path: Path, content: bytes) -> np.ndarray:
     stream = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read_header(stream)
-    except (ValueError, TypeError, EOFError, SyntaxError, tokenize.TokenError, RecursionError) as error:
-        raise BadFileError(path, "not text", f"no array ({error})", "numpy's .npy format") from error
-    if dtype.kind not in "fiu" or dtype.itemsize > 8:
-        raise BadFileError(path, "not a number", f"an array of {dtype}", "real numbers of at most 64 bits")
+    shape, fortran, dtype = read_npy_header(path, stream)
     start = stream.tell()
     if len(content) - start != math.prod(shape) * dtype.itemsize:
         found = f"{len(content) - start} bytes after the header"
         raise BadFileError(path, "truncated", found, f"those of shape {shape} and type {dtype}")
     return np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
+
+
+def read_npy_header(path: Path, stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether its first axis runs fastest, and type of the array that a stream of numpy's format holds.
+
+    Raises:
+        BadFileError: If it is no such header, or the array holds anything but real numbers.
+    """
+    start = stream.tell()
+    head = io.BytesIO(stream.read(MAX_HEADER))  # a longer one could claim 4 GB
+    try:
+        version = np.lib.format.read_magic(head)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read_header(head)
+    except (ValueError, TypeError, EOFError, SyntaxError, tokenize.TokenError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadFileError(path, "not text", f"no array ({reason})", "numpy's .npy format") from error
+    if dtype.kind not in "fiu" or dtype.itemsize > 8:
+        raise BadFileError(path, "not a number", f"an array of {dtype}", "real numbers of at most 64 bits")
+    if min(shape, default=0) < 0:
+        raise BadFileError(path, "not text", f"an array of shape {shape}", "numpy's .npy format")
+    stream.seek(start + head.tell())
+    return shape, fortran, dtype
 
 
 def parse_nested(path: Path, nested: list[Any]) -> np.ndarray:
@@ -97,6 +117,46 @@ def parse_nested(path: Path, nested: list[Any]) -> np.ndarray:
     except OverflowError as error:
         raise BadFileError(path, "not a number", "a whole number of hundreds of digits", "positions") from error
     return values.reshape(shape)
+
+
+def numbers_of(channels: ArrayChannels) -> Collection[int]:
+    """How many numbers a joint may have."""
+    return _AUTO if channels == "auto" else (len(channels),)
+
+
+def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels) -> tuple[str, ...]:
+    """The orders of axes, of arrays with M and without, that the ``.npy`` files of one set decide together.
+
+    Files that cannot be read decide nothing; they are reported when their turn comes.
+    """
+    shapes: dict[int, set[tuple[int, ...]]] = {3: set(), 4: set()}
+    for path in paths:
+        try:
+            with path.open("rb") as stream:
+                shape, _, _ = read_npy_header(path, stream)
+        except (BadFileError, OSError):
+            continue
+        if len(shape) in shapes:
+            shapes[len(shape)].add(shape)
+    found = (settle(sorted(some), len(layout), numbers_of(channels)) for some in shapes.values())
+    return tuple(orders[0] for orders in found if len(orders) == 1)
+
+
+def array_pose(
+    path: Path,
+    array: np.ndarray,
+    layout: Layout,
+    channels: ArrayChannels,
+    axes: str = "",
+    settled: Collection[str] = (),
+) -> Pose:
+    """An array whose axes may stand in any order (`arrange`) as a `Pose`.
+
+    Raises:
+        BadFileError: If no order fits or several do, or a number is out of range.
+    """
+    arranged, counts = arrange(path, array, layout, numbers_of(channels), axes, settled)
+    return replace(to_pose(path, arranged, layout, channels), counts=counts)
 
 
 def to_pose(path: Path, array: np.ndarray, layout: Layout, channels: ArrayChannels) -> Pose:

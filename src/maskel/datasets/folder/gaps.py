@@ -6,25 +6,28 @@ from jaxtyping import Bool, Float64
 from maskel.layouts import Layout
 
 MAX_GAP = 10
-"""Frames; a body that is missing for longer has left."""
+"""Frames; a body that is missing for longer has left, unless an option says otherwise."""
 
 
-def fill_gaps(values: Float64[np.ndarray, "m t v c"], layout: Layout) -> Float64[np.ndarray, "m t v c"]:
+def fill_gaps(
+    values: Float64[np.ndarray, "m t v c"], layout: Layout, max_gap: int = MAX_GAP
+) -> Float64[np.ndarray, "m t v c"]:
     """Missing joints, NaN, on the line between the frames around the gap, and where they are first or last seen beyond.
 
-    A body that is missing as a whole for more than `MAX_GAP` frames stays missing there, and so it does before its
+    A body that is missing as a whole for more than ``max_gap`` frames stays missing there, and so it does before its
     first and after its last frame. A joint that is never seen stands at the nearest joint of the tree that is.
 
     Args:
         values: (M, T, V, C) coordinates, or scores.
         layout: Whose tree says which joint is near.
+        max_gap: Longest absence of a body that is filled in, in frames; 0 for none.
     """
     filled = values.copy()
     for body, exists in zip(filled, body_exists(values), strict=True):
         frames = np.flatnonzero(exists)
         if not len(frames):
             continue
-        wanted = np.flatnonzero(_with_short_gaps(exists))
+        wanted = np.flatnonzero(_with_short_gaps(exists, max_gap))
         for joint in range(body.shape[1]):
             seen = np.flatnonzero(~np.isnan(body[:, joint]).any(-1))
             for channel in range(body.shape[2]) if len(seen) else ():
@@ -54,12 +57,13 @@ def body_exists(values: Float64[np.ndarray, "m t v c"]) -> Bool[np.ndarray, "m t
     return ~np.isnan(values).any(-1).all(-1)
 
 
-def _with_short_gaps(exists: Bool[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
-    """The frames in which a body exists, and those between two of them that are at most `MAX_GAP` + 1 apart."""
+def _with_short_gaps(exists: Bool[np.ndarray, " t"], max_gap: int) -> Bool[np.ndarray, " t"]:
+    """The frames in which a body exists, and those between two of them that are at most ``max_gap`` + 1 apart."""
     wanted = exists.copy()
     frames = np.flatnonzero(exists)
-    for first, last in zip(frames[:-1].tolist(), frames[1:].tolist(), strict=True):
-        wanted[first:last] |= last - first <= MAX_GAP + 1
+    short = np.diff(frames) <= max_gap + 1
+    for first, last in zip(frames[:-1][short].tolist(), frames[1:][short].tolist(), strict=True):
+        wanted[first:last] = True
     return wanted
 
 

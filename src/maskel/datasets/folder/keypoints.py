@@ -1,105 +1,200 @@
-"""JSON as pose detectors write it: OpenPose, COCO key points, MMPose and MediaPipe.
+"""JSON as pose detectors write it: OpenPose, COCO key points, AlphaPose, MMPose, Ultralytics and MediaPipe.
 
-* OpenPose: a folder with one file a frame, ``people[].pose_keypoints_2d`` = x, y, score of each joint in turn.
-* COCO: a list of persons (or ``annotations``), each with ``image_id`` and ``keypoints`` = x, y, score or visibility of
-  each joint in turn, as AlphaPose, Detectron2 and COCO's own files have it. Images in the order of the numbers in
-  their identifiers are the frames.
+* OpenPose: a folder with one file a frame, ``people[].pose_keypoints_2d`` = x, y, score of each joint in turn; or a
+  list of such frames; or, as AlphaPose writes it, an object with one for each image.
+* COCO: a list of persons (or ``annotations``, with ``images``), each with ``image_id`` and ``keypoints`` = x, y, score
+  or visibility of each joint in turn, as AlphaPose, Detectron2 and COCO's own files have it.
 * MMPose: a list of frames (or ``instance_info``), each with ``frame_id`` and ``instances``, of which each has
   ``keypoints`` = [x, y] and ``keypoint_scores``.
+* Ultralytics: a list of frames, each the list of persons of ``Results.to_json()``: ``keypoints`` with lists x, y.
 * MediaPipe: a list of frames (or ``frames``), each a list of landmarks with x, y, z and maybe ``visibility``, or an
   object that holds one under ``landmarks``, ``pose_landmarks`` or ``pose_world_landmarks``.
+
+What a frame is called says its number; see `frame_numbers`.
 """
 
-import re
-from collections.abc import Sequence
-from itertools import groupby
-from pathlib import Path, PurePath
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from maskel.datasets.folder.arrays import ArrayChannels, parse_nested, to_pose
+from maskel.datasets.folder.arrays import ArrayChannels, array_pose, parse_nested
+from maskel.datasets.folder.gaps import MAX_GAP
+from maskel.datasets.folder.landmarks import WORLD_OR_IMAGE, read_landmarks
+from maskel.datasets.folder.numbering import frame_numbers
 from maskel.datasets.folder.people import Person, join_people
-from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers, read_bytes
+from maskel.datasets.folder.persons import Wanted, is_person, read_person
+from maskel.datasets.folder.pose import MAX_BYTES, Pose, read_bytes
+from maskel.datasets.folder.units import FRACTIONS
 from maskel.datasets.json_file import parse_json
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
-FRAME_FILE = "*_keypoints.json"
-"""OpenPose's files of one frame; a folder that holds some is one clip."""
-WORLD = ("pose_world_landmarks", "poseWorldLandmarks", "world_landmarks", "worldLandmarks")
-IN_IMAGE = ("pose_landmarks", "poseLandmarks", "landmarks")
-SCORES = ("visibility", "score", "confidence")
-FORMS = "an array, MediaPipe's landmarks, OpenPose's people, COCO's or MMPose's key points"
+FRAME_ENDING = "_keypoints.json"
+"""Ending of OpenPose's files of one frame."""
+LARGEST_FRAME = 2**20
+"""Bytes of a file of one frame, at most."""
+PEOPLE = ("people", "instances", "persons", "bodies", "predictions")
+"""Keys of a frame that hold its people."""
+IMAGES = (
+    "image_id",
+    "image_name",
+    "file_name",
+    "filename",
+    "image",
+    "frame_id",
+    "frame_index",
+    "frame_number",
+    "frame",
+)
+"""Keys of a person that say its frame; the first that is there counts."""
+FRAMES = ("frame_id", "frame_index", "frame_number", "frame")
+"""Keys of a frame that hold its number."""
+FORMS = "an array, MediaPipe's landmarks, or people of OpenPose, COCO, AlphaPose, MMPose or Ultralytics"
+NEARLY = {
+    "pred_keypoints": "Detectron2's predictions; write them as COCO's results",
+    "smpl": "SMPL's parameters; write its joints as an array",
+    "poses": "SMPL's parameters; write its joints as an array",
+    "body_pose": "SMPL's parameters; write its joints as an array",
+    "hand_left_keypoints_2d": "OpenPose's hands",
+    "shapes": "an annotation of LabelMe",
+    "box": "Ultralytics' boxes; use a model for poses",
+    "bbox": "boxes without key points",
+}
+"""Keys of files that are not read, and what they are."""
 
 Frames = list[tuple[int, list[Person]]]
 
 
-def read_openpose(folder: Path, layout: Layout, bodies: int) -> Pose:
-    """The bodies of a folder of OpenPose's files, one a frame.
+def frame_folders(root: Path) -> set[Path]:
+    """The folders below ``root``, and maybe itself, that are one clip each, with a JSON file for each frame.
 
-    The numbers in the files' names are the frames' numbers.
+    OpenPose's are known by their names, others, where there are two or more, by what the first, the middle or the last
+    one holds.
+    """
+    files: dict[Path, list[Path]] = defaultdict(list)
+    for file in sorted(root.rglob("*")):
+        if file.suffix.lower() == ".json" and not file.name.startswith(".") and file.is_file():
+            files[file.parent].append(file)
+    return {
+        folder
+        for folder, inside in files.items()
+        if any(file.name.lower().endswith(FRAME_ENDING) for file in inside)
+        or (len(inside) > 1 and any(map(_is_frame, {inside[0], inside[len(inside) // 2], inside[-1]})))
+    }
+
+
+def read_frames(
+    folder: Path, layout: Layout, channels: ArrayChannels = "auto", in_image: bool = False, max_gap: int = MAX_GAP
+) -> Pose:
+    """The bodies of a folder with a JSON file for each frame, as OpenPose writes it.
+
+    If some are called ``*_keypoints.json`` they are the frames, else all are. What counts in their names says the
+    frames' numbers.
+
+    Args:
+        folder: The folder.
+        layout: Joints of the files.
+        channels: What the third of three numbers of a joint is, where the file does not say.
+        in_image: Take positions in the image, not those in the world, if there are both.
+        max_gap: Longest absence, in frames, after which a body is continued.
 
     Raises:
-        BadFileError: If a file is not OpenPose's, its joints are not those of the layout, or nobody is in any.
+        BadFileError: If a file is no frame, its joints are not those of the layout, or nobody is in any.
     """
-    files = sorted((_number(file, file.name.removesuffix("_keypoints.json")), file) for file in folder.glob(FRAME_FILE))
-    if sum(file.stat().st_size for _, file in files) > MAX_BYTES:
+    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".json" and file.name[0] != "."]
+    named = [file for file in files if file.name.lower().endswith(FRAME_ENDING)]
+    notes = {"JSON files beside the frames, not read": len(files) - len(named)} if named else {}
+    files = named or files
+    if sum(file.stat().st_size for file in files) > MAX_BYTES:
         raise BadFileError(
             folder, "wrong count", "too many bytes", f"at most {MAX_BYTES}; cut the recording into clips"
         )
+    wanted = Wanted(layout, channels, in_image)
     frames: Frames = []
-    for number, file in files:
-        if frames and frames[-1][0] == number:
-            raise BadFileError(file, "bad name", f"frame {number} twice", "one file a frame, of one recording")
+    for number, file in sorted(zip(frame_numbers(folder, [file.name for file in files]), files, strict=True)):
         document = parse_json(read_bytes(file), file)
-        if not isinstance(document, dict) or "people" not in document:
-            raise BadFileError(file, "not text", "JSON without people", "a file of OpenPose")
-        frames.append((number, _openpose_people(file, document, layout)))
-    return join_people(folder, frames, len(layout), 2, bodies)
+        people = _people_of(document)
+        if people is None:
+            expected = "one frame of OpenPose, as in the other files of the folder"
+            raise BadFileError(file, "not text", f"JSON without people: {_described(document)}", expected)
+        frames.append((number, _people(file, "the file", people, wanted)))
+    return _with_counts(_joined(folder, frames, layout, max_gap), notes)
 
 
-def read_keypoints(path: Path, layout: Layout, channels: ArrayChannels, bodies: int, in_image: bool) -> Pose:
+def read_keypoints(
+    path: Path,
+    layout: Layout,
+    channels: ArrayChannels = "auto",
+    in_image: bool = False,
+    max_gap: int = MAX_GAP,
+    axes: str = "",
+    settled: Sequence[str] = (),
+) -> Pose:
     """The bodies of a JSON file of any of the forms above, or of an array (``joints``, or the file itself).
 
     Args:
         path: The file.
         layout: Its joints.
         channels: What the last axis of an array holds.
-        bodies: Bodies to keep, where people have to be followed.
-        in_image: Of MediaPipe's landmarks take those in the image, not those in the world, if there are both.
+        in_image: Take positions in the image, not those in the world, if there are both.
+        max_gap: Longest absence, in frames, after which a body is continued.
+        axes: Order of an array's axes, as the user states it.
+        settled: The orders that other arrays of the set decided.
 
     Raises:
         BadFileError: If it is of no known form, or its joints are not those of the layout.
     """
-    document = parse_json(read_bytes(path), path)
+    document: Any = parse_json(read_bytes(path), path)
+    wanted = Wanted(layout, channels, in_image)
     if isinstance(document, dict):
-        for key in ("joints", "annotations", "instance_info", "frames"):
-            if key in document:
-                document = document[key]
-                break
+        if isinstance(document.get("annotations"), list):
+            return _joined(path, _coco_frames(path, document, wanted), layout, max_gap)
+        if images := _images(document):
+            numbers = frame_numbers(path, list(document))
+            frames = [
+                (number, _people(path, f"frame {number}", people, wanted))
+                for number, people in sorted(zip(numbers, images, strict=True), key=lambda frame: frame[0])
+            ]
+            return _joined(path, frames, layout, max_gap)
+        key = next((key for key in ("joints", "instance_info", "frames", "results") if key in document), None)
+        document = document[key] if key else [document] if _people_of(document) is not None else document
     if not isinstance(document, list) or not document:
-        raise BadFileError(path, "not text", "JSON of another form", FORMS)
+        raise BadFileError(path, "not text", f"JSON of another form: {_described(document)}", FORMS)
+    if all(isinstance(entry, str) for entry in document):
+        document = [parse_json(entry.encode(), path) for entry in document]  # Results.to_json() gives text
     if _is_array(document):
-        return to_pose(path, parse_nested(path, document), layout, channels)
+        return array_pose(path, parse_nested(path, document), layout, channels, axes, settled)
     first = next((entry for entry in document if entry), None)
-    coordinates = 2
-    if isinstance(first, dict) and "image_id" in first:
-        frames = _coco_frames(path, document, layout)
-    elif isinstance(first, dict) and "instances" in first:
-        frames = _mmpose_frames(path, document, layout)
-    elif isinstance(first, dict) and "people" in first:
-        frames = [(number, _openpose_people(path, entry, layout)) for number, entry in enumerate(document)]
+    if is_person(first):
+        frames = _coco_frames(path, {"annotations": document}, wanted)
+    elif isinstance(first, dict) and "image_id" in first and _people_of(first) is None:
+        raise BadFileError(path, "not a number", "a person without numbers in keypoints", FORMS)
+    elif _people_of(first) is not None or (isinstance(first, dict) and any(key in first for key in PEOPLE)):
+        frames = _listed_frames(path, document, wanted)
     else:
+        inner = first[0] if isinstance(first, list) else first
+        if isinstance(inner, dict) and not inner.keys() & {"x", "y", *WORLD_OR_IMAGE}:
+            raise BadFileError(path, "not text", f"JSON of another form: {_described(document)}", FORMS)
+        numbers = _numbers(path, document)
         frames = [
-            (number, [_landmarks(path, number, person, layout) for person in _people(path, number, entry, in_image)])
-            for number, entry in enumerate(document)
+            (number, read_landmarks(path, number, entry, layout, in_image))
+            for number, entry in zip(numbers, document, strict=True)
         ]
-        coordinates = 3
-    sizes = {person.shape[1] - 1 for _, people in frames for person in people}
+    return _joined(path, frames, layout, max_gap)
+
+
+def _joined(path: Path, frames: Frames, layout: Layout, max_gap: int) -> Pose:
+    sizes = {person.joints.shape[1] - 1 for _, people in frames for person in people}
     if len(sizes) > 1:
         raise BadFileError(path, "wrong count", "people in 2D and in 3D", "one of the two")
-    return join_people(path, frames, len(layout), next(iter(sizes), coordinates), bodies)
+    return join_people(path, frames, len(layout), next(iter(sizes), 2), max_gap, occlusion=layout in FRACTIONS)
+
+
+def _with_counts(pose: Pose, counts: dict[str, int]) -> Pose:
+    return replace(pose, counts={**pose.counts, **counts})
 
 
 def _is_array(document: list[Any]) -> bool:
@@ -109,109 +204,105 @@ def _is_array(document: list[Any]) -> bool:
     return isinstance(entry, int | float | str) or (entry is None and isinstance(document[0], list))
 
 
-def _number(path: Path, name: object) -> int:
-    """The last number in a name or identifier."""
-    digits = re.findall(r"\d{1,15}", PurePath(str(name)[-200:]).stem)
-    if not digits:
-        raise BadFileError(path, "bad name", f"a frame called {str(name)[:40]!r}", "a name with the frame's number")
-    return int(digits[-1])
+def _is_frame(file: Path) -> bool:
+    """Whether a file holds the people of one frame."""
+    try:
+        if file.stat().st_size > LARGEST_FRAME:
+            return False
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False  # it is reported when its turn comes
+    if isinstance(document, dict):
+        return _people_of(document) is not None
+    return bool(document) and _people_of(document) is not None
 
 
-def _openpose_people(path: Path, document: object, layout: Layout) -> list[Person]:
-    people = document.get("people") if isinstance(document, dict) else None
-    if not isinstance(people, list):
-        raise BadFileError(path, "not text", "a frame without people", "a list, empty where nobody is seen")
-    return [_flat_person(path, person, "pose_keypoints_2d", layout) for person in people]
+def _people_of(entry: object) -> list[Any] | None:
+    """The people of a frame; None if it is no frame. A list of persons who do not say their frame is one."""
+    if isinstance(entry, dict):
+        return next((entry[key] for key in PEOPLE if isinstance(entry.get(key), list)), None)
+    if isinstance(entry, list) and all(is_person(person) and not _image(person) for person in entry):
+        return entry
+    return None
 
 
-def _coco_frames(path: Path, document: Sequence[object], layout: Layout) -> Frames:
-    persons = []
-    for entry in document:
-        if not isinstance(entry, dict) or not isinstance(entry.get("image_id"), int | str):
-            raise BadFileError(path, "not text", "a person without image_id", "a list of COCO's key points")
-        persons.append((_number(path, entry["image_id"]), _flat_person(path, entry, "keypoints", layout)))
-    persons.sort(key=lambda person: person[0])
-    return [(frame, [person for _, person in group]) for frame, group in groupby(persons, key=lambda each: each[0])]
+def _images(document: dict[str, Any]) -> list[list[Any]]:
+    """The people of each image, if the document is an object with a frame for each image; else nothing."""
+    people = [_people_of(entry) for entry in document.values() if isinstance(entry, dict | list)]
+    found = [some for some in people if some is not None]
+    return found if len(found) == len(document) and any(found) else []
 
 
-def _mmpose_frames(path: Path, document: Sequence[object], layout: Layout) -> Frames:
+def _people(path: Path, where: str, people: Iterable[object], wanted: Wanted) -> list[Person]:
+    return [read_person(path, where, person, wanted) for person in people]
+
+
+def _image(person: object) -> str | None:
+    """The key that says a person's frame."""
+    if not isinstance(person, dict):
+        return None
+    return next((key for key in IMAGES if isinstance(person.get(key), int | str)), None)
+
+
+def _coco_frames(path: Path, document: dict[str, Any], wanted: Wanted) -> Frames:
+    """People who say which image they are in, and the images without people, where the file lists images."""
+    names: dict[str, str] = {}
+    for image in document.get("images") or ():
+        if isinstance(image, dict) and isinstance(image.get("id"), int | str):
+            says = next((key for key in (*FRAMES, "file_name") if isinstance(image.get(key), int | str)), "id")
+            names[str(image["id"])] = str(image[says])
+    people: dict[str, list[Person]] = {name: [] for name in names.values()}
+    if len(people) < len(names):
+        found = f"{len(names)} images of {len(people)} frames"
+        raise BadFileError(path, "wrong count", found, "those of one recording, each of another frame")
+    for place, entry in enumerate(document["annotations"]):
+        key = _image(entry)
+        if key is None:
+            found = f"a person {place} without image_id, one that says no frame: {_described(entry)}"
+            raise BadFileError(path, "not text", found, "the frame of each person, as COCO's key points have it")
+        image = str(entry[key])
+        people.setdefault(names.get(image, image), []).append(
+            read_person(path, f"image {image[-40:]}", entry, wanted, scored=True)
+        )
+    numbers = frame_numbers(path, list(people))
+    return sorted(zip(numbers, people.values(), strict=True), key=lambda frame: frame[0])
+
+
+def _listed_frames(path: Path, document: Sequence[Any], wanted: Wanted) -> Frames:
+    """Frames in order, each with its people and maybe its number."""
     frames: Frames = []
-    for number, entry in enumerate(document):
-        instances = entry.get("instances") if isinstance(entry, dict) else None
-        frame = entry.get("frame_id", number) if isinstance(entry, dict) else number
-        if not isinstance(instances, list) or type(frame) is not int or (frames and frame <= frames[-1][0]):
-            raise BadFileError(
-                path, "not text", f"entry {number} of another form", "frame_id, increasing, and instances"
-            )
-        people = []
-        for person in instances:
-            keypoints = person.get("keypoints") if isinstance(person, dict) else None
-            scores = person.get("keypoint_scores", [None] * len(layout)) if isinstance(person, dict) else None
-            if not isinstance(keypoints, list) or len(keypoints) != len(layout):
-                found = f"{len(keypoints)} joints" if isinstance(keypoints, list) else "a person without keypoints"
-                raise BadFileError(path, "wrong count", found, f"{len(layout)} (layout {layout.name})")
-            joints = parse_nested(path, keypoints)
-            if joints.ndim != 2 or joints.shape[1] not in (2, 3):
-                raise BadFileError(path, "wrong count", "key points of another form", "2 or 3 coordinates a joint")
-            if not isinstance(scores, list) or len(scores) != len(layout):
-                raise BadFileError(path, "wrong count", "other scores than joints", f"{len(layout)} keypoint_scores")
-            people.append(_checked(path, np.column_stack((joints, parse_nested(path, scores)))))
-        frames.append((frame, people))
+    for number, entry in zip(_numbers(path, document), document, strict=True):
+        people = _people_of(entry)
+        if people is None:
+            expected = "a list of people, empty where nobody is seen"
+            raise BadFileError(path, "not text", f"a frame without people ({number}): {_described(entry)}", expected)
+        frames.append((number, _people(path, f"frame {number}", people, wanted)))
     return frames
 
 
-def _flat_person(path: Path, person: object, key: str, layout: Layout) -> Person:
-    flat = person.get(key) if isinstance(person, dict) else None
-    if not isinstance(flat, list) or not all(type(value) in (int, float) for value in flat):
-        raise BadFileError(path, "not a number", f"a person without numbers in {key}", "x, y and score of each joint")
-    if len(flat) != 3 * len(layout):
-        found = f"{len(flat)} numbers in {key}, those of {len(flat) / 3:g} joints"
-        raise BadFileError(path, "wrong count", found, f"{3 * len(layout)} (layout {layout.name})")
-    return _checked(path, parse_nested(path, flat).reshape(-1, 3))
+def _numbers(path: Path, document: Sequence[Any]) -> list[int]:
+    """The numbers of frames that stand in order: as they say, or counted from 0."""
+    first = next((entry for entry in document if isinstance(entry, dict) and entry), {})
+    key = next((key for key in FRAMES if type(first.get(key)) is int), None)
+    if key is None:
+        return list(range(len(document)))
+    numbers: list[int] = []
+    for place, entry in enumerate(document):
+        number = entry.get(key) if isinstance(entry, dict) else None
+        if type(number) is not int or (numbers and number <= numbers[-1]):
+            found = f"{key} {str(number)[:20]} in entry {place}"
+            raise BadFileError(path, "not text", found, f"whole numbers in {key} that increase from frame to frame")
+        numbers.append(number)
+    return numbers
 
 
-def _people(path: Path, number: int, entry: object, in_image: bool) -> list[list[Any]]:
-    """The people of one of MediaPipe's frames, each a list of landmarks."""
-    if isinstance(entry, dict) and "landmark" not in entry:
-        keys = (*IN_IMAGE, *WORLD) if in_image else (*WORLD, *IN_IMAGE)
-        key = next((key for key in keys if key in entry), None)
-        if key is None and entry:
-            raise BadFileError(path, "not text", f"a frame {number} without any of {', '.join(keys)}", FORMS)
-        if in_image and key in WORLD:
-            found = f"landmarks in the world, in metres (frame {number})"
-            raise BadFileError(path, "not text", found, "landmarks in the image, as --image-size says; leave it out")
-        entry = entry[key] if key else None
-    if isinstance(entry, dict):
-        entry = entry.get("landmark")
-    if not entry:
-        return []
-    if not isinstance(entry, list):
-        raise BadFileError(path, "not text", f"a frame {number} of another form", FORMS)
-    if isinstance(entry[0], dict) and "landmark" not in entry[0]:
-        return [entry]
-    people = [person.get("landmark") if isinstance(person, dict) else person for person in entry]
-    lists = [person for person in people if isinstance(person, list)]
-    if len(lists) != len(people):
-        raise BadFileError(path, "not text", f"a frame {number} of another form", FORMS)
-    return lists
-
-
-def _landmarks(path: Path, number: int, landmarks: list[Any], layout: Layout) -> Person:
-    if len(landmarks) != len(layout):
-        found = f"{len(landmarks)} landmarks in frame {number}"
-        raise BadFileError(path, "wrong count", found, f"{len(layout)} (layout {layout.name})")
-    rows = []
-    for landmark in landmarks:
-        if not isinstance(landmark, dict) or not {"x", "y"} <= landmark.keys():
-            raise BadFileError(path, "not text", f"a landmark without x and y in frame {number}", FORMS)
-        score = next((landmark[key] for key in SCORES if key in landmark), None)
-        rows.append([landmark["x"], landmark["y"], *([landmark["z"]] if "z" in landmark else []), score])
-    return _checked(path, parse_nested(path, rows))
-
-
-def _checked(path: Path, person: Person) -> Person:
-    if person.ndim != 2:
-        raise BadFileError(path, "not a number", "a list in place of a coordinate", FORMS)
-    check_numbers(path, person)
-    person[(person[:, :-1] == 0).all(1), :-1] = np.nan  # how detectors write that a joint was not found
-    return person
+def _described(document: object) -> str:
+    """What stands in place of a known form, in words."""
+    if isinstance(document, list):
+        inner = next((entry for entry in document if entry), None)
+        return f"a list of {len(document)}" + (f", first {_described(inner)}" if inner is not None else "")
+    if not isinstance(document, dict):
+        return f"{type(document).__name__} {str(document)[:20]!r}" if document is not None else "nothing"
+    nearly = next((what for key, what in NEARLY.items() if key in document), "")
+    keys = ", ".join(str(key)[:20] for key in list(document)[:8]) or "nothing"
+    return f"an object with {keys}" + (f" ({nearly})" if nearly else "")

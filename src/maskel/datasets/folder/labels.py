@@ -1,28 +1,37 @@
 """What is known of each own recording: from a table, or from the folders it lies in."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from maskel.datasets.folder.tables import read_lines
+from maskel.datasets.folder.lines import read_lines
+from maskel.datasets.folder.names import NO_LABEL, Finder, clean, hint
+from maskel.datasets.folder.ranges import Range, read_moment
 from maskel.errors import BadFileError, InputError
 
 TABLE = "labels.csv"
 """The table that is read where none is named."""
+LOOSE = "files that the table writes otherwise (case, form or ending)"
+NOT_READ = "columns of the table not read: "
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a recording; texts are empty where nothing is.
+    """What is known of a clip; texts are empty where nothing is.
 
     Args:
-        name: Its path below the folder, without the file's ending.
+        name: Its path below the folder, without the file's ending; of several ranges of a file with their number.
         label: Name of its class.
         subject: Performer.
         camera: Camera or view.
         setup: Camera setup.
         replication: Which repetition.
         fps: Frames a second; None where unknown.
+        recording: The name of the file that it is a range of; empty where it is the whole of it.
+        range: Which range.
     """
 
     name: str
@@ -32,76 +41,184 @@ class Facts:
     setup: str = ""
     replication: str = ""
     fps: float | None = None
+    recording: str = ""
+    range: Range | None = None
 
 
-_COLUMNS = tuple(field.name for field in fields(Facts))[1:]
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "file": ("file", "filename", "file_name", "filepath", "path", "clip", "video", "recording"),
+    "label": ("label", "class", "class_name", "action", "activity", "category"),
+    "subject": (
+        "subject",
+        "subject_id",
+        "person",
+        "person_id",
+        "participant",
+        "participant_id",
+        "performer",
+        "actor",
+        "patient",
+    ),
+    "camera": ("camera", "view"),
+    "setup": ("setup",),
+    "replication": ("replication", "repetition", "trial"),
+    "fps": ("fps", "frame_rate", "framerate"),
+    "start": ("start",),
+    "end": ("end",),
+    "start_frame": ("start_frame", "first_frame"),
+    "end_frame": ("end_frame",),
+    "start_seconds": ("start_seconds", "start_s", "start_sec", "start_time"),
+    "end_seconds": ("end_seconds", "end_s", "end_sec", "end_time"),
+}
+"""Columns of the table, and what else they may be called."""
+_MEANING = {written: column for column, names in _COLUMNS.items() for written in names}
+_TEXTS = ("label", "subject", "camera", "setup", "replication")
 
 
-def facts_of(root: Path, clips: Sequence[Path], table: Path | None) -> list[Facts]:
-    """What is known of each of ``clips``, which lie below ``root``.
+def facts_of(
+    root: Path, clips: Sequence[Path], table: Path | None, strict: bool = True
+) -> tuple[list[tuple[Facts, ...]], Counter[str]]:
+    """What is known of each of ``clips``, which lie below ``root``, and what was passed over to know it.
 
     Without a table the folders say it: ``CLASS/clip`` and ``CLASS/SUBJECT/clip``; clips beside each other in ``root``
     have no label.
 
+    Args:
+        root: The folder.
+        clips: Files, or folders that are one clip.
+        table: The table of labels.
+        strict: Refuse clips of which nothing is known, and lines of the table without a clip.
+
+    Returns:
+        For each file its clips: one, or those that the table cuts it into; and phrases with numbers.
+
     Raises:
         InputError: If a clip lies deeper and there is no table, the table lacks a clip, or names one that is not there.
-        BadFileError: If the table has other columns or a line of another length.
+        BadFileError: If the table has other columns, or a line does not hold what it should.
     """
-    names = [clip.relative_to(root).as_posix() for clip in clips]
+    names = [clip.relative_to(root).as_posix() if clip != root else root.resolve().name for clip in clips]
     for name in names:
         if not name.isprintable():
             raise InputError(f"below {root} a file is called {name!r}; rename it: names go into tables as UTF-8 text")
+    stems = [name if clip.is_dir() else name.removesuffix(clip.suffix) for name, clip in zip(names, clips, strict=True)]
+    passed: Counter[str] = Counter()
     if table is None:
-        return [_from_folders(root, PurePosixPath(name)) for name in names]
-    known = _read_table(table)
-    found = [next((key for key in (name, _stem(name)) if key in known), None) for name in names]
-    if None in found:
-        raise InputError(
-            f"{table} has no line for {names[found.index(None)]}; add one (with an empty label, if it has none)"
-        )
-    if unknown := known.keys() - set(found):
-        raise InputError(f"{table} names {min(unknown)}, which is not a clip below {root}")
-    return [replace(known[key or ""], name=_stem(name)) for name, key in zip(names, found, strict=True)]
+        return [(_from_folders(root, stem, strict),) for stem in stems], passed
+    finder = Finder(names, stems)
+    lines, unread = _read_table(table)
+    found: dict[int, list[Facts]] = {}
+    for line, facts in lines:
+        place = finder.find(facts.name, f"{table}, line {line}")
+        if place is None:
+            if strict:
+                raise InputError(
+                    f"{table} names {facts.name}, which is not a clip below {root}; {hint(facts.name, stems)}"
+                )
+            continue
+        others = found.setdefault(place, [])
+        if any(facts.range is None or other.range is None or _same(facts, other) for other in others):
+            expected = "one line a clip, or a start and an end in each"
+            raise BadFileError(table, "wrong count", f"{facts.name} twice", expected, line=line)
+        others.append(facts)
+    passed.update({LOOSE: finder.loose} | {NOT_READ + (name or "(without a name)"): 1 for name in unread})
+    if strict and (without := [name for place, name in enumerate(names) if place not in found]):
+        raise InputError(f"{table} has no line for {without[0]}; add one (with an empty label, if it has none)")
+    return [_numbered(stem, found.get(place, [])) for place, stem in enumerate(stems)], +passed
 
 
-def _stem(name: str) -> str:
-    return name.removesuffix(PurePosixPath(name).suffix)
+def _same(facts: Facts, other: Facts) -> bool:
+    assert facts.range
+    assert other.range
+    return (facts.range.start, facts.range.end) == (other.range.start, other.range.end)
 
 
-def _from_folders(root: Path, name: PurePosixPath) -> Facts:
-    match name.parts:
+def _numbered(stem: str, lines: Sequence[Facts]) -> tuple[Facts, ...]:
+    """The clips of a file under names of their own."""
+    if not lines:
+        return (Facts(stem),)
+    if lines[0].range is None:
+        return (replace(lines[0], name=stem),)
+    return tuple(replace(facts, name=f"{stem}#{number}", recording=stem) for number, facts in enumerate(lines, start=1))
+
+
+def _label(text: str) -> str:
+    return "" if text.casefold() in NO_LABEL else text
+
+
+def _from_folders(root: Path, stem: str, strict: bool) -> Facts:
+    if not strict:
+        return Facts(stem)
+    match PurePosixPath(stem).parts:
         case [_]:
-            return Facts(_stem(str(name)))
+            return Facts(stem)
         case [label, _]:
-            return Facts(_stem(str(name)), label=label)
+            return Facts(stem, label=_label(clean(label)))
         case [label, subject, _]:
-            return Facts(_stem(str(name)), label=label, subject=subject)
+            return Facts(stem, label=_label(clean(label)), subject=clean(subject))
     raise InputError(
-        f"{root / name} lies deeper than CLASS/SUBJECT/clip; say with a table {root / TABLE} what each clip is"
+        f"{root / stem} lies deeper than CLASS/SUBJECT/clip; say with a table {root / TABLE} what each clip is"
     )
 
 
-def _read_table(path: Path) -> dict[str, Facts]:
-    """The lines of the table, by the clip's file."""
+def _read_table(path: Path) -> tuple[list[tuple[int, Facts]], list[str]]:
+    """The lines of the table with their numbers, and the columns that say nothing known."""
     if not path.is_file():
-        raise InputError(f"there is no table of labels {path}; expected columns file, {', '.join(_COLUMNS)}")
+        raise InputError(f"there is no table of labels {path}; expected columns {', '.join(_COLUMNS)}")
     (first, heading), *lines = read_lines(path)
-    heading = [name.lower() for name in heading]
-    unknown = set(heading) - {"file", *_COLUMNS}
-    if "file" not in heading or unknown or len(set(heading)) != len(heading):
-        found, expected = f"columns {', '.join(heading)[:80]}", f"file and some of {', '.join(_COLUMNS)}"
-        raise BadFileError(path, "wrong count", found, expected, line=first)
-    known: dict[str, Facts] = {}
+    meaning, unread = _columns(path, first, heading)
+    found = []
     for line, values in lines:
         if len(values) != len(heading):
             raise BadFileError(path, "wrong count", f"{len(values)} fields", f"{len(heading)}", line=line)
-        entry = dict(zip(heading, values, strict=True))
-        file = PurePosixPath(entry.pop("file").replace("\\", "/")).as_posix()
-        if file in known:
-            raise BadFileError(path, "wrong count", f"{file} twice", "one line a clip", line=line)
-        fps = _fps(path, line, entry.pop("fps", ""))
-        known[file] = Facts(file, **entry, fps=fps)
-    return known
+        entry = {column: values[place] for column, place in meaning.items()}
+        if not entry["file"]:
+            raise BadFileError(path, "empty", "no file", "the name of a file", line=line)
+        texts: dict[str, Any] = {name: clean(entry[name]) for name in _TEXTS if name in entry}
+        if "label" in texts:
+            texts["label"] = _label(texts["label"])
+        fps = _fps(path, line, entry.get("fps", ""))
+        file = PurePosixPath(entry["file"].replace("\\", "/")).as_posix()
+        found.append((line, Facts(file, **texts, fps=fps, range=_range(path, line, entry))))
+    return found, unread
+
+
+def _columns(path: Path, line: int, heading: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+    """Where each known column stands, and the names of the others."""
+    written = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in heading]
+    meaning: dict[str, int] = {}
+    for place, name in enumerate(written):
+        column = _MEANING.get(name, "")
+        if column in meaning:
+            found = f"columns {heading[meaning[column]]} and {heading[place]}, which both say the {column}"
+            raise BadFileError(path, "wrong count", found, "one of them", line=line)
+        if column:
+            meaning[column] = place
+    unread = [heading[place] for place, name in enumerate(written) if name not in _MEANING]
+    near = next((name for name in unread if "_" not in name and _misspelt(name.lower())), None)
+    several = [side for side in ("start", "end") if sum(column.startswith(side) for column in meaning) > 1]
+    if "file" not in meaning or near is not None or several:
+        why = f" ({near} is none of them)" if near is not None else " (each in one unit)" if several else ""
+        found, expected = f"columns {', '.join(heading)[:80]}", f"file and some of {', '.join([*_COLUMNS][1:])}{why}"
+        raise BadFileError(path, "wrong count", found, expected, line=line)
+    return meaning, unread
+
+
+def _misspelt(name: str) -> bool:
+    return bool(difflib.get_close_matches(name, _MEANING, 1, 0.75))
+
+
+def _range(path: Path, line: int, entry: Mapping[str, str]) -> Range | None:
+    """The part of the file that a line is about; None for the whole."""
+    moments = []
+    for side in ("start", "end"):
+        column = next((name for name in entry if name.startswith(side)), "")
+        try:
+            moments.append(read_moment(entry.get(column, ""), column.removeprefix(side).removeprefix("_")))
+        except ValueError as fault:
+            raise BadFileError(
+                path, "not a number", f"{column} {entry[column][:40]!r}", str(fault), line=line
+            ) from fault
+    return None if moments == [None, None] else Range(moments[0], moments[1], path, line)
 
 
 def _fps(path: Path, line: int, field: str) -> float | None:

@@ -1,88 +1,244 @@
-"""Joins the people that a detector found in each frame to bodies, by who is nearest to whom in the frame before."""
+"""Joins the people that a detector found in each frame to bodies, and keeps those that matter."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
-from maskel.datasets.folder.gaps import MAX_GAP
-from maskel.datasets.folder.pose import Pose, check_size
+from maskel.datasets.counts import BODIES, BODY_FRAMES, Counts
+from maskel.datasets.folder.frames import frame_step, steps_note
+from maskel.datasets.folder.gaps import MAX_GAP, body_exists
+from maskel.datasets.folder.missing import missing_joints
+from maskel.datasets.folder.pose import MAX_VALUES, Pose, check_size
+from maskel.datasets.folder.tracks import LINKED, Track, check_actor, in_order, link_again
 
-Person = Float64[np.ndarray, "v c"]
-"""One body in one frame: coordinates and, last, the score (NaN where unknown); NaN coordinates where missing."""
 NEAR = 0.5
 """Largest step from one frame to the next, as a share of the body's extent (the diagonal of its bounding box)."""
 MAX_PEOPLE = 32
 """Most people of a frame; further ones are not followed."""
+CROWD = f"people in a frame beyond {MAX_PEOPLE}"
+"""Counts people who were not followed."""
+JUMPS = "jumps of the only person by more than its size"
+"""Counts frames after which somebody else may be seen: with one person a frame all are taken for one body."""
+BAD_NAMES = "people in a frame whose track numbers jump between them"
+"""Counts people whose numbers were not believed; they are followed by position."""
 
 
-@dataclass
-class _Track:
-    frames: list[int] = field(default_factory=list)
-    people: list[Person] = field(default_factory=list)
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One body in one frame.
+
+    Args:
+        joints: Coordinates and, last, the score (NaN where unknown) of each joint.
+        name: What the tool calls the person in all frames, such as a track's number; empty where it does not say.
+    """
+
+    joints: Float64[np.ndarray, "v c"]
+    name: str = ""
+
+
+Frames = Sequence[tuple[int, Sequence[Person]]]
+"""For each frame its number and its people; numbers increase."""
 
 
 def join_people(
-    path: Path, frames: Sequence[tuple[int, Sequence[Person]]], joints: int, coordinates: int, bodies: int
+    path: Path, frames: Frames, joints: int, coordinates: int, max_gap: int = MAX_GAP, occlusion: bool = False
 ) -> Pose:
     """The bodies of a clip, those seen in most frames first.
 
-    If no frame has more than one person, it is one body. Otherwise the nearest pair of a body and a person is joined
-    first, then the next, as long as the step is shorter than `NEAR`; a person who is left starts a new body. A body
-    that was missing for more than `MAX_GAP` frames is not continued.
+    The step of the recording is found first: every fifth frame of a video has no gaps. People are followed by the
+    numbers that their tool gave them. Who has none is followed by position: the nearest pair of a body and a person is
+    joined first, then the next, as long as the step is shorter than `NEAR`; a person who is left starts a new body, and
+    a body that was missing for more than ``max_gap`` frames ends. If no frame has more than one person, it is one body.
+    What belongs together is linked then; see `link_again`.
 
     Args:
         path: Where the people come from, for messages.
-        frames: For each frame its number and its people; numbers increase.
+        frames: The people.
         joints: Joints V of the layout.
         coordinates: Coordinates D of a joint.
-        bodies: Bodies to keep, >= 1.
+        max_gap: Longest absence, in frames, after which a body is continued.
+        occlusion: The scores say whether a joint can be seen; see `missing_joints`.
 
     Raises:
         BadFileError: If nobody is in any frame, or there are too many frames.
     """
-    frames = [(frame, [person for person in people if not _is_empty(person)]) for frame, people in frames]
-    if max((len(people) for _, people in frames), default=0) <= 1:
-        seen = [(frame, people[0]) for frame, people in frames if people]
-        tracks = [_Track([frame for frame, _ in seen], [person for _, person in seen])] if seen else []
-    else:
-        tracks = _follow(frames)
-    tracks.sort(key=lambda track: -len(track.frames))
-    tracks = tracks[:bodies]
+    step = frame_step([number for number, _ in frames])
     start = frames[0][0] if frames else 0
-    length = frames[-1][0] - start + 1 if frames else 0
+    length = (frames[-1][0] - start) // step + 1 if frames else 0
+    present = _marked([((number - start) // step, people) for number, people in frames], occlusion)
+    named = [person.name for _, people in present for person in people if person.name]
+    if 2 * len(set(named)) > len(named):
+        present = _without_names(present)  # numbers of single key points, as COCO's annotations have them
+    counts: Counter[str] = Counter()
+    if step > 1:
+        counts[steps_note(step)] = length
+    if _jumping(present):
+        counts[BAD_NAMES] = sum(len(people) for _, people in present)
+        present = _without_names(present)
+    tracks = _by_name(present)
+    unnamed = [(frame, [person for person in people if not person.name]) for frame, people in present]
+    if max((len(people) for _, people in present), default=0) <= 1 and not tracks:
+        alone = [(frame, person) for frame, people in unnamed for person in people]
+        tracks = [_track(alone)] if alone else []
+        counts[JUMPS] = sum(_jumps(track) for track in tracks)
+    else:
+        counts[CROWD] = sum(max(len(people) - MAX_PEOPLE, 0) for _, people in unnamed)
+        tracks, linked = link_again([*tracks, *_follow(unnamed, max_gap)])
+        counts.update(linked)
+    tracks = in_order(tracks, "longest")
+    room = max(MAX_VALUES // max(length * joints * 4, 1), 1)  # as `check_size` allows
+    counts.update(_left_out(tracks[room:]))
+    tracks = tracks[:room]
     check_size(path, len(tracks), length, joints)
-    values = np.full((len(tracks), length, joints, coordinates + 1), np.nan)
-    for body, track in zip(values, tracks, strict=True):
-        body[np.array(track.frames) - start] = np.stack(track.people)
-    scores = values[..., -1]
-    return Pose(values[..., :-1], None if np.isnan(scores).all() else scores)
+    pose = _pose(tracks, (length, joints, coordinates + 1), counts)
+    pose = replace(pose, first_frame=start, step=step)
+    return replace(pose, scores=None) if pose.scores is None or np.isnan(pose.scores).all() else pose
 
 
-def _follow(frames: Sequence[tuple[int, Sequence[Person]]]) -> list[_Track]:
-    tracks: list[_Track] = []
-    open_tracks: list[_Track] = []
+def choose_bodies(path: Path, pose: Pose, bodies: int, actor: str, middle: np.ndarray | None = None) -> Pose:
+    """The bodies of a clip that matter, the main actor first.
+
+    Args:
+        path: Where they come from, for messages.
+        pose: All bodies; NaN where a joint is missing.
+        bodies: Bodies to keep, 1 or more.
+        actor: Who comes first: see `in_order`.
+        middle: The middle of the image, where it is known.
+
+    Raises:
+        BadFileError: If the actor is chosen by a name that nobody has.
+    """
+    values, exists = pose.joints, body_exists(pose.joints)
+    scores = np.full(values.shape[:-1], np.nan) if pose.scores is None else pose.scores
+    values = np.concatenate((values, scores[..., np.newaxis]), -1)
+    names = pose.names or [()] * len(values)
+    tracks = [
+        Track(np.flatnonzero(seen), body[seen], name)
+        for body, seen, name in zip(values, exists, names, strict=True)
+        if seen.any()
+    ]
+    check_actor(path, tracks, actor)
+    if len(tracks) < 2 and len(values) < 2:
+        return pose
+    total = Counter(pose.counts)
+    if LINKED not in pose.counts:  # else `join_people` has seen to it
+        linked, counts = link_again(tracks)
+        tracks = linked if counts[LINKED] else tracks  # the file's order stays
+        total.update(counts)
+    tracks = in_order(tracks, actor, middle)
+    total.update(_left_out(tracks[bodies:]))
+    chosen = _pose(tracks[:bodies], values.shape[1:], total)
+    chosen = replace(chosen, first_frame=pose.first_frame, step=pose.step)
+    return replace(chosen, scores=None) if pose.scores is None else chosen
+
+
+def _pose(tracks: Sequence[Track], shape: Sequence[int], counts: Counts) -> Pose:
+    """The tracks as arrays, at least one body, of ``shape`` (T, V, C) each."""
+    values = np.full((max(len(tracks), 1), *shape), np.nan)
+    for body, track in zip(values, tracks, strict=False):
+        body[track.frames] = track.people
+    names = tuple(track.names for track in tracks) if any(track.names for track in tracks) else ()
+    return Pose(values[..., :-1], values[..., -1], counts, names)
+
+
+def _left_out(tracks: Sequence[Track]) -> Counts:
+    return {BODIES: len(tracks), BODY_FRAMES: sum(len(track.frames) for track in tracks)}
+
+
+def _marked(frames: Frames, occlusion: bool) -> list[tuple[int, list[Person]]]:
+    """The people of each frame with NaN where a joint is missing; those without any joint are left out."""
+    everybody = [person for _, people in frames for person in people]
+    if not everybody:
+        return [(frame, []) for frame, _ in frames]
+    values = np.stack([person.joints for person in everybody])
+    values[missing_joints(values[np.newaxis, ..., :-1], values[np.newaxis, ..., -1], occlusion=occlusion)[0], :-1] = (
+        np.nan
+    )
+    seen = ~np.isnan(values[..., 0]).all(1)
+    entries = iter(zip(everybody, values, seen, strict=True))
+    marked: list[tuple[int, list[Person]]] = []
+    for frame, people in frames:
+        found = [next(entries) for _ in people]
+        marked.append((frame, [replace(person, joints=joints) for person, joints, there in found if there]))
+    return marked
+
+
+def _jumping(frames: Frames) -> bool:
+    """Whether the names of people are no names: twice in a frame, or changing from person to person."""
+    names = [{person.name for person in people if person.name} for _, people in frames]
+    if any(
+        len(some) < sum(bool(person.name) for person in people) for some, (_, people) in zip(names, frames, strict=True)
+    ):
+        return True
+    steps = jumps = 0
+    last: list[Person] = []
+    for _, people in frames:
+        people = [person for person in people if person.name]
+        if len(people) > 1 and last:
+            distances = _steps([person.joints for person in last], [person.joints for person in people])
+            places = {person.name: place for place, person in enumerate(people)}
+            for row, person in zip(distances, last, strict=True):
+                if person.name in places:
+                    steps += 1
+                    jumps += row[places[person.name]] > NEAR and row.min() < row[places[person.name]] / 2
+        last = people or last
+    return bool(jumps > max(0.1 * steps, 2))
+
+
+def _without_names(frames: Frames) -> list[tuple[int, list[Person]]]:
+    return [(frame, [replace(person, name="") for person in people]) for frame, people in frames]
+
+
+def _by_name(frames: Frames) -> list[Track]:
+    people: dict[str, list[tuple[int, Person]]] = defaultdict(list)
+    for frame, found in frames:
+        for person in found:
+            if person.name:
+                people[person.name].append((frame, person))
+    return [_track(seen) for seen in people.values()]
+
+
+def _track(seen: Sequence[tuple[int, Person]]) -> Track:
+    names = tuple(dict.fromkeys(person.name for _, person in seen if person.name))
+    return Track(np.array([frame for frame, _ in seen]), np.stack([person.joints for _, person in seen]), names)
+
+
+def _follow(frames: Frames, max_gap: int) -> list[Track]:
+    """Tracks of people without a name, by who is nearest to whom."""
+    tracks: list[list[tuple[int, Person]]] = []
+    open_tracks: list[list[tuple[int, Person]]] = []
     for frame, people in frames:
         waiting = list(people[:MAX_PEOPLE])
-        open_tracks = [track for track in open_tracks if frame - track.frames[-1] <= MAX_GAP + 1]
+        open_tracks = [track for track in open_tracks if frame - track[-1][0] <= max_gap + 1]
         taken: set[int] = set()
         moved: set[int] = set()
-        steps = _steps([track.people[-1] for track in open_tracks], waiting)
+        steps = _steps([track[-1][1].joints for track in open_tracks], [person.joints for person in waiting])
         for body, person in np.transpose(np.unravel_index(np.argsort(steps, axis=None, kind="stable"), steps.shape)):
             if steps[body, person] <= NEAR and body not in moved and person not in taken:
-                open_tracks[body].frames.append(frame)
-                open_tracks[body].people.append(waiting[person])
+                open_tracks[body].append((frame, waiting[person]))
                 moved.add(body)
                 taken.add(person)
-        fresh = [_Track([frame], [joints]) for person, joints in enumerate(waiting) if person not in taken]
+        fresh = [[(frame, person)] for place, person in enumerate(waiting) if place not in taken]
         tracks += fresh
         open_tracks += fresh
-    return tracks
+    return [_track(track) for track in tracks]
 
 
-def _steps(last: Sequence[Person], people: Sequence[Person]) -> Float64[np.ndarray, "k p"]:
+def _jumps(track: Track) -> int:
+    """Frames before which a body moves by more than its size."""
+    if len(track.frames) < 2:
+        return 0
+    return sum(
+        bool(_steps([before], [after])[0, 0] > 1)
+        for before, after in zip(track.people[:-1], track.people[1:], strict=True)
+    )
+
+
+def _steps(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> Float64[np.ndarray, "k p"]:
     """Mean distance of the joints that two have in common, as a share of the first one's extent."""
     if not last or not people:
         return np.zeros((len(last), len(people)))
@@ -94,7 +250,3 @@ def _steps(last: Sequence[Person], people: Sequence[Person]) -> Float64[np.ndarr
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.nansum(distances, -1) / common / extent
     return np.nan_to_num(steps, nan=np.inf, posinf=np.inf)
-
-
-def _is_empty(person: Person) -> bool:
-    return bool(np.isnan(person[:, :-1]).any(1).all())

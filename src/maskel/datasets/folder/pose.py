@@ -27,11 +27,18 @@ class Pose:
         joints: (M, T, V, D) coordinates in the file's unit and frame of reference; NaN where a joint is missing.
         scores: (M, T, V) how sure the detector was; None where the file does not say.
         counts: What the reader dropped, filled in or guessed.
+        names: For each body what the file calls it, such as the number of a track; several where tracks were linked.
+            Empty where the file has no names.
+        first_frame: Number of the first frame as the file counts; 0 where it does not.
+        step: By how much that number grows from frame to frame, 1 or more.
     """
 
     joints: Float64[np.ndarray, "m t v d"]
     scores: Float64[np.ndarray, "m t v"] | None = None
     counts: Counts = field(default_factory=dict)
+    names: tuple[tuple[str, ...], ...] = ()
+    first_frame: int = 0
+    step: int = 1
 
 
 def read_bytes(path: Path) -> bytes:

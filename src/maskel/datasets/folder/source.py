@@ -1,24 +1,30 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from maskel.datasets.base import RawFile, Source, Split
-from maskel.datasets.folder.arrays import ArrayChannels
-from maskel.datasets.folder.keypoints import FRAME_FILE
+from maskel.datasets.counts import Counts
+from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
+from maskel.datasets.folder.axes import parse_axes
+from maskel.datasets.folder.gaps import MAX_GAP
+from maskel.datasets.folder.keypoints import frame_folders
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of
+from maskel.datasets.folder.names import Finder, hint, meant, refuse_alike
 from maskel.datasets.folder.preparation import Preparation
+from maskel.datasets.folder.ranges import OUTSIDE, cut
 from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import layout_named
-from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
+from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 
-UNLABELLED = "unlabelled"
-"""Class of the clips without a label; it is the last one, and in no benchmark but ``all``."""
+EMPTY_RANGES = "ranges without a body"
+"""Ranges of the table in which nobody is seen: they are no clip."""
 SUFFIXES = (".npy", ".npz", ".csv", ".json")
 
 
@@ -26,10 +32,12 @@ class Folder(Source):
     """Own recordings: one file a clip (``.npy``, ``.npz``, ``.csv``, ``.json``), or one of OpenPose's folders.
 
     Arrays and tables are (T, V, C) or (M, T, V, C); exports of MediaPipe, OpenPose, COCO and MMPose are recognised.
-    Labels and subjects come from ``labels.csv`` or from the folders, CLASS/clip and CLASS/SUBJECT/clip.
+    Labels and subjects come from ``labels.csv`` or from the folders, CLASS/clip and CLASS/SUBJECT/clip. The table may
+    also cut a long file into ranges, a clip each.
 
     Benchmark ``all`` trains on every clip and tests on none: pre-training needs no more. ``xsub``, ``fold1`` …, and
-    ``listed`` are made on request.
+    ``listed`` are made on request. Clips without a label are for pre-training; a benchmark leaves out those of its test
+    subjects and of the recordings of its test clips.
 
     Args:
         layout: Name of the joint layout of the files.
@@ -39,13 +47,18 @@ class Folder(Source):
         seed: Of the draw of the folds, 0 or more.
         test_list: Benchmark ``listed``: test on the clips that this file names, one a line, train on the others.
         channels: What the last axis of an array, or of a table without heading, holds; s is the score.
+        axes: Order of an array's axes, from bodies M, frames T, joints V, numbers C: ``CTVM``; ``TMVC/VTC`` where those
+            of arrays with bodies and without differ. By default it is found.
         scores: Keep the detector's scores as a channel of the set.
         min_score: A joint of a lower score is missing.
-        missing: Missing joints (0, NaN, low score) are interpolated in time, or stay zero.
-        bodies: Bodies of a clip to keep where several people were detected: those in most frames; >= 1.
+        missing: Missing joints (0, NaN, (-1, -1), score 0 or low) are interpolated in time, or stay zero.
+        bodies: Bodies of a clip to keep where several people were detected; >= 1.
+        actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
+            (nearest to the middle), ``largest``, or what the files call a person, such as the number of a track.
+        max_gap: Longest absence of a body that is filled in, in frames as they were recorded; 0 or more.
         fps: Frames a second of the set; by default those of the files.
         source_fps: Frames a second of the files; a column ``fps`` of the table comes first.
-        scale: Factor from the files' unit to metres (0.001 for millimetres).
+        scale: Factor from the files' unit to metres (0.001 for millimetres); 1 takes bodies of every size.
         image_size: Width and height of the image: positions in it become -1 to 1 along its longer side.
         centre: Move the origin to the middle of the trunk in the first frame; by default in 3D only.
 
@@ -54,6 +67,7 @@ class Folder(Source):
     """
 
     name: ClassVar[str] = "folder"
+    choosing = ("labels", "test_subjects", "folds", "seed", "test_list")
 
     def __init__(
         self,
@@ -70,18 +84,22 @@ class Folder(Source):
         bodies: int = 2,
         fps: float | None = None,
         source_fps: float | None = None,
-        scale: float = 1.0,
+        scale: float | None = None,
         image_size: Sequence[int] = (),
         centre: bool | None = None,
+        max_gap: int = MAX_GAP,
+        actor: str = "longest",
+        axes: str = "",
     ) -> None:
+        if max_gap < 0 or not actor:
+            raise InputError("folder: expected --max-gap of 0 frames or more, and --actor with a name")
         if bodies < 1 or folds < 0 or folds == 1 or seed < 0:
             raise InputError("folder: expected bodies of 1 or more, folds of 2 or more, and a seed of 0 or more")
         if not all(0 < rate < 10_000 for rate in (fps, source_fps, scale) if rate is not None):
             raise InputError("folder: expected fps, source_fps and scale above 0")
         if len(image_size) not in (0, 2) or any(not 0 < side < 100_000 for side in image_size):
             raise InputError("folder: expected --image-size WIDTH HEIGHT in pixels")
-        if source_fps is not None and fps is None:
-            raise InputError("folder: --source-fps says what --fps is to be made from; give both")
+        orders = tuple(parse_axes(order) for order in axes.split("/")) if axes else ()
         self.layout = layout_named(layout)
         self.labels = labels
         self.test_subjects = tuple(test_subjects)
@@ -100,11 +118,18 @@ class Folder(Source):
             scale,
             tuple(image_size),
             centre,
+            max_gap,
+            actor,
+            orders[0] if len(orders) == 1 else "",
+            orders if len(orders) > 1 else (),
         )
         self.may_miss_joints = missing == "zero"
-        self._facts: dict[Path, Facts] = {}
-        self._labelled: frozenset[str] = frozenset()
+        self._facts: dict[Path, tuple[Facts, ...]] = {}
         self._tests: dict[str, frozenset[str]] = {}
+        self._held: dict[
+            str, frozenset[tuple[str, str]]
+        ] = {}  # of each benchmark the subjects and recordings that test
+        self._passed: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """The clips below ``roots``, by name; what is known of them is read as well.
@@ -114,60 +139,150 @@ class Folder(Source):
             BadFileError: If the table of labels is not what it should be.
         """
         files: list[RawFile] = []
+        self._passed.clear()
         for root in roots:
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; hand over the folder that holds the recordings")
             table = self.labels or (root / TABLE if (root / TABLE).is_file() else None)
-            clips = _clips_in(root, table)
+            clips, passed = _clips_in(root, (table, self.test_list))
+            self._passed.update(passed)
+            if root in clips:
+                raise InputError(f"the files in {root} are the frames of one clip; hand over the folder above it")
             if not clips:
                 raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
-            self._facts |= dict(zip(clips, facts_of(root, clips, table), strict=True))
+            facts, passed = facts_of(root, clips, table)
+            self._facts |= dict(zip(clips, facts, strict=True))
+            self._passed.update(passed)
             files += [RawFile(path, labels=table) for path in clips]
-        known = self._facts.values()
-        labels = sorted({facts.label for facts in known if facts.label})
-        if UNLABELLED in labels:
-            raise InputError(f"a class is called {UNLABELLED}; leave its label empty instead")
-        self.classes = (*labels, *([UNLABELLED] if any(not facts.label for facts in known) else []))
-        self._labelled = frozenset(facts.name for facts in known if facts.label)
+        known = [facts for several in self._facts.values() for facts in several]
+        refuse_alike("classes", (facts.label for facts in known))
+        refuse_alike("subjects", (facts.subject for facts in known))
+        rate_is_used = self.preparation.fps or any(facts.range and facts.range.in_seconds for facts in known)
+        if self.preparation.source_fps is not None and not rate_is_used:
+            raise InputError("folder: --source-fps says what --fps is to be made from; give both")
+        self.classes = tuple(sorted({facts.label for facts in known if facts.label}))
         self._tests = self._test_clips([facts for facts in known if facts.label])
+        self._held = {
+            name: frozenset(
+                about
+                for facts in known
+                if facts.name in test
+                for about in (("subject", facts.subject), ("recording", facts.recording))
+                if about[1]
+            )
+            for name, test in self._tests.items()
+        }
+        if not (self.preparation.axes or self.preparation.settled):
+            arrays = [path for path in self._facts if path.suffix.lower() == ".npy"]
+            found = settled_axes(arrays, self.layout, self.preparation.channels)
+            self.preparation = replace(self.preparation, settled=found)
         self.channels = self._find_channels()
         return list(dict.fromkeys(files))
 
-    def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """The clip of one file; none if no body is in any frame.
+    def find_new(self, roots: Sequence[Path], channels: Channels) -> list[RawFile]:
+        """Recordings to name the classes of: files, folders of them, or one of OpenPose's folders.
+
+        A folder's ``labels.csv`` is read for frame rates and ranges; it may lack files, and labels are not looked at.
 
         Raises:
-            BadFileError: If the file is not what it should be.
+            InputError: If a root does not exist, or holds no recording.
+            BadFileError: If a table of labels is not what it should be.
+        """
+        found: dict[Path, tuple[Facts, ...]] = {}
+        for root in roots:
+            if not root.exists():
+                raise InputError(f"{root} does not exist; expected a prepared set, recordings, or folders of them")
+            table = root / TABLE if (root / TABLE).is_file() else None
+            clips, passed = ([root], {}) if root.is_file() else _clips_in(root, (table,))
+            self._passed.update(passed)
+            if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
+                raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
+            alone = root.is_file() or clips == [root]  # a file, or the frames of one clip
+            facts, _ = facts_of(root.parent if alone else root, clips, table, strict=False)
+            found |= dict(zip(clips, facts, strict=True))
+        often = Counter(facts.name for several in found.values() for facts in several)
+        self._facts = {
+            path: tuple(
+                replace(facts, name=str(path) + facts.name[len(facts.recording) or len(facts.name) :])
+                if often[facts.name] > 1
+                else facts
+                for facts in several
+            )
+            for path, several in found.items()
+        }
+        self.classes, self.channels = (), channels
+        return [RawFile(path) for path in self._facts]
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """The clip of one file, or those that the table cuts it into; none if no body is in any frame.
+
+        Raises:
+            BadFileError: If the file is not what it should be, or a range does not lie in it.
         """
         path = file.path
         pose = self.preparation.read(path)
         if self.preparation.channels_of(pose) != self.channels:
             found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
             raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
-        joints, counts = self.preparation.apply(path, pose, self._facts[path].fps)
-        if not joints.any():
-            return []
-        return [SkeletonSequence(clip, joints, self.layout, counts) for clip in self.clips(file)]
+        sequences: list[SkeletonSequence] = []
+        count, seen = pose.joints.shape[1], np.zeros(pose.joints.shape[1], dtype=bool)
+        for facts, clip in zip(self._facts[path], self.clips(file), strict=True):
+            part = pose
+            if facts.range:
+                rate, numbers = facts.fps or self.preparation.source_fps, (pose.first_frame, pose.step)
+                first, end = facts.range.frames(path, count, rate, *numbers)
+                seen[first:end] = True
+                low, high = (pose.first_frame + place * pose.step for place in (first, end))
+                part, clip = cut(pose, first, end), replace(clip, first_frame=low, end_frame=high)
+            joints, counts = self.preparation.apply(path, part, facts.fps)
+            if joints.any():
+                sequences.append(SkeletonSequence(clip, joints, self.layout, counts))
+        if sequences and self._facts[path][0].range:  # what is of the whole recording is counted once
+            lost = {OUTSIDE: int((~seen).sum()), EMPTY_RANGES: len(self._facts[path]) - len(sequences)}
+            counts = dict(Counter(dict(sequences[0].counts)) + Counter(dict(pose.counts)) + Counter(lost))
+            sequences[0] = replace(sequences[0], counts=counts)
+        return sequences
 
     def clips(self, file: RawFile) -> list[Clip]:
-        """What table or folders say of a file's clip."""
-        facts = self._facts[file.path]
-        label = self.classes.index(facts.label or UNLABELLED)
-        return [Clip(facts.name, label, facts.subject, facts.camera, facts.setup, facts.replication)]
+        """What table or folders say of a file's clips."""
+        return [
+            Clip(
+                facts.name,
+                self.classes.index(facts.label) if facts.label in self.classes else UNLABELLED,
+                facts.subject,
+                facts.camera,
+                facts.setup,
+                facts.replication,
+                facts.recording,
+            )
+            for facts in self._facts[file.path]
+        ]
+
+    def notes(self) -> Counts:
+        """Files that are no clips, and what the table of labels says that was not read or found only by guessing."""
+        return dict(self._passed)
 
     def recorded(self) -> dict[str, object]:
         """The options as given; `channels` are those of arrays."""
         how = {field.name: getattr(self.preparation, field.name) for field in fields(self.preparation)}
+        how["axes"] = how["axes"] or "/".join(how.pop("settled"))  # what the arrays decided holds for new ones too
+        how.pop("settled", None)
         return super().recorded() | how | {"layout": self.layout.name}
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """``all``, and what was asked for; clips without a label are in ``all`` only."""
-        everything = tuple(range(len(clips)))
-        labelled = [i for i in everything if clips[i].name in self._labelled]
-        return {"all": Split(everything, ())} | {
+        """``all``, and what was asked for."""
+        everything = range(len(clips))
+        labelled = [i for i in everything if clips[i].label != UNLABELLED]
+        unlabelled = [i for i in everything if clips[i].label == UNLABELLED]
+        return {"all": Split(tuple(labelled), (), tuple(unlabelled))} | {
             name: Split(
                 tuple(i for i in labelled if clips[i].name not in test),
                 tuple(i for i in labelled if clips[i].name in test),
+                tuple(
+                    i
+                    for i in unlabelled
+                    if not {("subject", clips[i].subject), ("recording", clips[i].recording)} & self._held[name]
+                ),
             )
             for name, test in self._tests.items()
         }
@@ -175,7 +290,9 @@ class Folder(Source):
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """What ``all`` is for."""
         if benchmark != "all":
-            return ""
+            return "" if all(found) else "one of its parts is empty, so that nothing can be counted on it"
+        if self._tests:
+            return f"every clip, those that test in {', '.join(self._tests)} too: for pre-training alone"
         return "every clip, for pre-training (--benchmark all); --test-subjects, --folds or --test-list make others"
 
     def _test_clips(self, labelled: Sequence[Facts]) -> dict[str, frozenset[str]]:
@@ -188,11 +305,12 @@ class Folder(Source):
                 "columns label and subject of the table"
             )
         if self.test_subjects:
-            if unknown := set(self.test_subjects) - set(subjects):
+            found = {name: meant(name, subjects) for name in self.test_subjects}
+            if unknown := sorted(name for name, subject in found.items() if subject is None):
                 raise InputError(
-                    f"--test-subjects: no clip is of subject {min(unknown)!r}; known: {', '.join(subjects)}"
+                    f"--test-subjects: no clip with a label is of subject {unknown[0]!r}; {hint(unknown[0], subjects)}"
                 )
-            parts["xsub"] = self.test_subjects
+            parts["xsub"] = [subject for subject in found.values() if subject is not None]
         if self.folds:
             if self.folds > len(subjects):
                 raise InputError(f"--folds {self.folds}: there are only {len(subjects)} subjects")
@@ -215,14 +333,24 @@ class Folder(Source):
             lines = [line.strip() for line in self.test_list.read_text(encoding="utf-8-sig").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read the list of test clips {self.test_list}: {error}") from error
-        names = {facts.name for facts in labelled}
-        known = {str(name): name for name in names} | {f"{name}{suffix}": name for name in names for suffix in SUFFIXES}
+        by_name = {facts.name: facts for facts in labelled}
+        files = {path: several for path, several in self._facts.items() if any(facts.label for facts in several)}
+        stems = [facts[0].recording or facts[0].name for facts in files.values()]
+        clips = Finder(list(by_name), list(by_name))
+        recordings = Finder([f"{stem}{path.suffix}" for stem, path in zip(stems, files, strict=True)], stems)
+        chosen: set[str] = set()
         for number, line in enumerate(lines, start=1):
-            if line and line not in known:
-                raise InputError(
-                    f"{self.test_list}, line {number}: found {line!r}, expected the name of a labelled clip"
-                )
-        return frozenset(known[line] for line in lines if line)
+            where = f"{self.test_list}, line {number}"
+            if line and (place := clips.find(line, where)) is not None:
+                chosen.add(list(by_name)[place])
+            elif line and (place := recordings.find(line, where)) is not None:
+                chosen.update(facts.name for facts in [*files.values()][place] if facts.label)
+            elif line:
+                near = hint(line, list(by_name))
+                raise InputError(f"{where}: found {line!r}, expected the name of a labelled clip; {near}")
+        if not chosen:
+            raise InputError(f"{self.test_list} names no clip; benchmark listed would test on none")
+        return frozenset(chosen)
 
     def _find_channels(self) -> Channels:
         """The channels of the first file that can be read."""
@@ -234,10 +362,31 @@ class Folder(Source):
         return XYZ
 
 
-def _clips_in(root: Path, table: Path | None) -> list[Path]:
-    """Files and folders below ``root`` that are a clip each, by name."""
-    frames = {file.parent for file in root.rglob(FRAME_FILE)}
-    files = {path for path in root.rglob("*") if path.suffix in SUFFIXES and path.is_file()}
-    files = {path for path in files if path.parent not in frames and path.name != TABLE and path != table}
-    hidden = {path for path in frames | files if any(part.startswith(".") for part in path.relative_to(root).parts)}
-    return sorted((frames | files) - hidden)
+def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
+    """Files and folders below ``root`` that are a clip each, by name; and what else lies there, counted.
+
+    Args:
+        root: The folder.
+        known: Files that are no clips, and read elsewhere.
+    """
+    frames = frame_folders(root)
+    others = {path.name: path.resolve() for path in known if path}
+    passed: Counter[str] = Counter()
+    clips = {folder for folder in frames if not _hidden(folder, root)}
+    for path in root.rglob("*"):
+        if _hidden(path, root) or not path.is_file():
+            continue
+        if path.name in others and path.resolve() == others[path.name]:
+            continue
+        ending = path.suffix.lower()
+        if path.name.lower() == TABLE:
+            passed[f"tables of labels not read ({path.name} in {path.parent.name})"] += 1
+        elif ending not in SUFFIXES or (path.parent in frames and ending != ".json"):
+            passed[f"files not read ({ending or 'without ending'})"] += 1
+        elif path.parent not in frames:
+            clips.add(path)
+    return sorted(clips), passed
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)

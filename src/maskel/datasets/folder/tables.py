@@ -1,62 +1,41 @@
-"""Own recordings as text tables (``.csv``; comma, semicolon or tab between fields).
+"""Own recordings as text tables (``.csv``; comma, semicolon, tab or spaces between fields).
 
-* No heading: a line a frame, the joints in the layout's order, each with its channels: what ``reshape(T, -1)`` gives.
-* Wide: a line a frame, a column for each joint and channel: ``left_wrist_x``, ``x_15``, ``x16`` (numbers from 0 or 1).
-* Long: a line a frame and joint, with columns ``frame``, ``joint`` (name or number), ``x``, ``y``, maybe ``z``.
+* In order: a line a frame, the joints in the layout's order, each with its channels: what ``reshape(T, -1)`` gives.
+  There is no heading, or one of numbers.
+* Wide: a line a frame, a column for each joint and channel: ``left_wrist_x``, ``x_15``, ``x16`` (numbers from 0 or 1),
+  or a heading of several lines, as DeepLabCut and pandas write it.
+* Long: a line a frame and joint, with columns that say which (``frame``, ``joint``), ``x``, ``y``, maybe ``z``.
 
-Wide and long tables may have columns ``frame`` and ``person`` and scores (``visibility``, ``score`` or the like); other
-columns are not read. An empty field or ``nan`` is a missing joint.
+Other columns say which frame and whose a line is (`maskel.datasets.folder.rows`); what they are called is in
+`maskel.datasets.folder.columns`. Columns that are not read are counted; coordinates of a joint that the layout lacks
+are refused. An empty field, ``nan``, ``NA`` or the like is a missing joint.
 """
 
-import csv
-import io
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from maskel.datasets.folder.arrays import ArrayChannels, to_pose
-from maskel.datasets.folder.pose import Pose, check_numbers, check_size, read_bytes
+from maskel.datasets.folder.columns import (
+    CHANNELS,
+    COORDINATES,
+    JOINTS,
+    JointNames,
+    layouts_with,
+    listed,
+    squeeze,
+    unknown_joint,
+)
+from maskel.datasets.folder.headings import Table, is_missing, is_number, read_table
+from maskel.datasets.folder.pose import Pose, check_numbers
+from maskel.datasets.folder.rows import Rows, rows_of
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
-_FRAME = ("frame", "frame_id", "frame_number", "frame_index", "frame_num")
-_PERSON = ("person", "person_id", "body", "body_id", "track_id")
-_JOINT = ("joint", "joint_id", "joint_name", "landmark", "landmark_id", "landmark_name", "keypoint", "keypoint_id")
-_CHANNELS = {"x": "x", "y": "y", "z": "z"} | dict.fromkeys(
-    ("v", "vis", "visibility", "c", "conf", "confidence", "s", "score"), "score"
-)
-_CHANNEL = "|".join(sorted(_CHANNELS, key=len, reverse=True))
-_COLUMN = re.compile(rf"(?P<joint>.+?)[_. -](?P<channel>{_CHANNEL})|(?P<first>{_CHANNEL})[_. -]?(?P<second>\d+|.+)")
-
-Line = tuple[int, list[str]]
-"""A line's number and its fields."""
-
-
-def read_lines(path: Path) -> list[Line]:
-    """The lines of a table that hold anything, one at least.
-
-    Raises:
-        BadFileError: If the file is no table of UTF-8 text.
-    """
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = read_bytes(path)[: error.start].count(b"\n") + 1
-        raise BadFileError(path, "not text", "another encoding", "UTF-8 text", line=line) from error
-    heading = text.partition("\n")[0]
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=heading.count), strict=True)
-    try:
-        found = [
-            (lines.line_num, [field.strip() for field in fields]) for fields in lines if any(map(str.strip, fields))
-        ]
-    except csv.Error as error:
-        raise BadFileError(path, "not text", str(error), "a table", line=lines.line_num) from error
-    if not found:
-        raise BadFileError(path, "empty", "no line with anything in it", "a table")
-    return found
+_ORDER = (*COORDINATES, "score")
 
 
 def read_csv(path: Path, layout: Layout, channels: ArrayChannels) -> Pose:
@@ -65,168 +44,213 @@ def read_csv(path: Path, layout: Layout, channels: ArrayChannels) -> Pose:
     Args:
         path: The file.
         layout: Its joints.
-        channels: What the numbers of each joint are where there is no heading.
+        channels: What the numbers of each joint are where no column says so.
 
     Raises:
-        BadFileError: If columns, joints or frames are missing, or a field is no number.
+        BadFileError: If columns, joints or frames are missing or of no known meaning, or a field is no number.
     """
-    lines = read_lines(path)
-    number, heading = lines[0]
-    for line, fields in lines[1:]:
-        if len(fields) != len(heading):
-            expected = f"{len(heading)}, as in line {number}"
-            raise BadFileError(path, "wrong count", f"{len(fields)} fields", expected, line=line)
-    if all(_is_number(field) for field in heading):
-        return _plain(path, lines, layout, channels)
-    names = [re.sub(r"\s+", "_", name.lower()) for name in heading]
-    if len(lines) == 1:
-        raise BadFileError(path, "empty", "a heading only", "a line a frame")
-    if {"x", "y"} <= set(names):
-        return _long(path, names, lines[1:], layout)
-    return _wide(path, names, lines, layout)
+    table = read_table(path, layout)
+    if table.ordered:
+        return _in_order(path, table, layout, channels)
+    names = [column.name for column in table.columns]
+    if {"x", "y"} <= set(names) and any(name in JOINTS for name in names):
+        return _long(path, table, layout)
+    return _wide(path, table, layout)
 
 
-def _plain(path: Path, lines: Sequence[Line], layout: Layout, channels: ArrayChannels) -> Pose:
-    width = len(lines[0][1])
+def _in_order(path: Path, table: Table, layout: Layout, channels: ArrayChannels) -> Pose:
+    width = len(table.ordered)
     if width % len(layout):
-        found = f"{width} columns without a heading"
-        raise BadFileError(path, "wrong count", found, f"a multiple of {len(layout)} joints (layout {layout.name})")
-    values = np.array([[_to_float(path, line, field) for field in fields] for line, fields in lines])
-    return to_pose(path, values.reshape(len(lines), len(layout), -1), layout, channels)
+        expected = f"a multiple of {len(layout)} joints (layout {layout.name}); the first line begins "
+        expected += ", ".join(field[:20] for field in table.lines[0][1][:3])
+        raise BadFileError(path, "wrong count", f"{width} columns without a heading", expected)
+    taken = set(table.ordered)
+    others = [c for c in range(len(table.columns)) if c not in taken]
+    rows = rows_of(path, table, others)
+    values = _fill(path, table, rows, layout, {"": table.ordered})
+    pose = to_pose(path, values, layout, channels)
+    return replace(pose, counts=table.counts | rows.counts, names=rows.names(), first_frame=rows.start, step=rows.step)
 
 
-def _wide(path: Path, names: Sequence[str], lines: Sequence[Line], layout: Layout) -> Pose:
-    matches = [None if name in (*_FRAME, *_PERSON) else _COLUMN.fullmatch(name) for name in names]
-    joints = [match and (match["joint"] or match["second"]) for match in matches]
-    numbered = [int(number) for joint in joints if joint and (number := _joint_number(joint, layout)) is not None]
-    base = 0 if 0 in numbered else 1
-    columns: dict[tuple[int, str], int] = {}
-    for column, (match, joint) in enumerate(zip(matches, joints, strict=True)):
-        place = _joint_place(joint, layout, base) if joint else None
-        if match and place is not None:
-            key = (place, _CHANNELS[match["channel"] or match["first"]])
-            if key in columns:
-                found = f"two columns for {key[1]} of joint {layout.joints[place]}"
-                raise BadFileError(path, "wrong count", found, "one", line=lines[0][0])
-            columns[key] = column
-    used = [channel for channel in ("x", "y", "z", "score") if any(name == channel for _, name in columns)]
+def _wide(path: Path, table: Table, layout: Layout) -> Pose:
+    people, used = _joint_columns(path, table, layout)
+    taken = {column for columns in people.values() for column in columns}
+    others = [c for c in range(len(table.columns)) if c not in taken]
+    joints = JointNames(layout)
+    rows = rows_of(path, table, others, additional=[c for c in others if joints.begins(table.columns[c].name)])
+    if len(people) > 1 and rows.names():
+        found = "a line of the heading and a column that both tell people apart"
+        raise BadFileError(path, "wrong count", found, "one of them", line=table.heading)
+    values = _fill(path, table, rows, layout, people)
+    names = rows.names() or tuple((person,) for person in people if person)
+    return _pose(path, values, "score" in used, table, rows, names)
+
+
+def _joint_columns(path: Path, table: Table, layout: Layout) -> tuple[dict[str, list[int]], list[str]]:
+    """For each person in the heading the columns of all joints and channels in turn; and the channels.
+
+    Raises:
+        BadFileError: If a column is missing or there twice, or is one of a joint that the layout lacks.
+    """
+    joints = JointNames(layout)
+    parts = [
+        (squeeze(column.joint), column.channel) if column.channel else joints.split(column.name)
+        for column in table.columns
+    ]
+    base = 0 if any(part and joints.number(part[0]) == 0 for part in parts) else 1
+    found: dict[tuple[str, int, str], int] = {}
+    beyond: list[str] = []
+    for c, (column, part) in enumerate(zip(table.columns, parts, strict=True)):
+        place = _place(joints, part[0], base) if part else None
+        channel = CHANNELS.get(part[1]) if part else None
+        if part is None or place is None:
+            stray = unknown_joint(column.shown) is not None and any(is_number(fields[c]) for _, fields in table.lines)
+            if (part is not None and channel in COORDINATES) or (part is None and stray):
+                beyond.append(column.shown)
+        elif channel is not None:
+            key = (column.person, place, channel)
+            if key in found:
+                what = f"two columns for {channel} of joint {layout.joints[place]}"
+                raise BadFileError(path, "wrong count", what, "one", line=table.heading)
+            found[key] = c
+    used = [channel for channel in _ORDER if any(name == channel for _, _, name in found)]
     used = used if {"x", "y"} <= set(used) else ["x", "y"]
-    for place, joint in enumerate(layout.joints):
-        for channel in used:
-            if (place, channel) not in columns:
-                found = f"no column for {channel} of joint {joint} (layout {layout.name})"
-                raise BadFileError(path, "wrong count", found, f"one such as {joint}_{channel}", line=lines[0][0])
-    order = [columns[place, channel] for place in range(len(layout)) for channel in used]
-    frame, person = _column(names, _FRAME), _column(names, _PERSON)
-    if person is not None and frame is None:
-        raise BadFileError(path, "wrong count", "a column for persons but none for frames", "both", line=lines[0][0])
-    entries = [
-        (
-            line,
-            row if frame is None else _frame(path, line, fields[frame]),
-            "" if person is None else fields[person],
-            fields,
-        )
-        for row, (line, fields) in enumerate(lines[1:])
-    ]
-    bodies, start, shape = _extent(path, entries, layout)
-    values = np.full((*shape, len(layout), len(used)), np.nan)
-    seen: set[tuple[int, str]] = set()
-    for line, row, body, fields in entries:
-        if (row, body) in seen:
-            raise BadFileError(path, "wrong count", f"frame {row} twice", "one line a frame and person", line=line)
-        seen.add((row, body))
-        numbers = [_to_float(path, line, fields[column]) for column in order]
-        values[bodies[body], row - start] = np.reshape(numbers, (len(layout), len(used)))
-    return _pose(path, values, scored="score" in used)
+    people = list(dict.fromkeys(person for person, _, _ in found)) or [""]
+    _refuse_beyond(path, table, layout, beyond, bool(found))
+    for person in people:
+        for place, joint in enumerate(layout.joints):
+            for channel in used:
+                if (person, place, channel) not in found:
+                    whose = f" of {person[:40]}" if person else ""
+                    what = (
+                        f"no column for {channel} of joint {joint}{whose} (layout {layout.name}) among columns "
+                        f"{listed(column.shown for column in table.columns)}"
+                    )
+                    raise BadFileError(path, "wrong count", what, f"one such as {joint}_{channel}", line=table.heading)
+    order = {
+        person: [found[person, place, channel] for place in range(len(layout)) for channel in used] for person in people
+    }
+    return order, used
 
 
-def _long(path: Path, names: Sequence[str], lines: Sequence[Line], layout: Layout) -> Pose:
-    heading = lines[0][0] - 1
-    frame, joint, person = _column(names, _FRAME), _column(names, _JOINT), _column(names, _PERSON)
-    if frame is None or joint is None:
-        found = f"columns {', '.join(names)[:80]}"
-        raise BadFileError(path, "wrong count", found, "frame, joint, x and y among them", line=heading)
-    columns = {_CHANNELS[name]: column for column, name in enumerate(names) if name in _CHANNELS}
-    used = [channel for channel in ("x", "y", "z", "score") if channel in columns]
-    numbers = [int(field) for _, fields in lines if (field := fields[joint]).isdecimal() and len(field) < 5]
-    base = 0 if 0 in numbers else 1
-    entries = [
-        (line, _frame(path, line, fields[frame]), "" if person is None else fields[person], fields)
-        for line, fields in lines
-    ]
-    bodies, start, shape = _extent(path, entries, layout)
-    values = np.full((*shape, len(layout), len(used)), np.nan)
+def _refuse_beyond(path: Path, table: Table, layout: Layout, beyond: Sequence[str], any_known: bool) -> None:
+    """Refuses columns of joints that the layout lacks, beside some that it has."""
+    if not beyond or not any_known:
+        return
+    every = [column.shown for column in table.columns if JointNames(layout).split(column.name)]
+    other = [name for name in layouts_with([*every, *beyond]) if name != layout.name]
+    expected = f"its {len(layout)} joints and no others"
+    if other:
+        expected += f", or --layout {' or '.join(other)}, which has them"
+    found = f"columns {listed(beyond)}, which look like joints that layout {layout.name} lacks"
+    raise BadFileError(path, "wrong count", found, expected, line=table.heading)
+
+
+def _long(path: Path, table: Table, layout: Layout) -> Pose:
+    names = [column.name for column in table.columns]
+    columns: dict[str, int] = {}
+    for c, name in enumerate(names):
+        if channel := CHANNELS.get(name):
+            if channel in columns:
+                found = f"two columns for {channel} ({listed(table.columns[k].shown for k in (columns[channel], c))})"
+                raise BadFileError(path, "wrong count", found, "one", line=table.heading)
+            columns[channel] = c
+    used = [channel for channel in _ORDER if channel in columns]
+    named = [c for c, name in enumerate(names) if name in JOINTS]
+    places, joint = _joints_of_lines(path, table, layout, named)
+    others = [c for c in range(len(names)) if c not in {*columns.values(), joint}]
+    rows = rows_of(path, table, others, [layout.joints[place] for place in places])
+    bodies, length = rows.extent(path, layout)
+    values = np.full((len(bodies), length, len(layout), len(used)), np.nan)
     seen: set[tuple[int, str, int]] = set()
-    for line, number, body, fields in entries:
-        place = _joint_place(fields[joint].lower(), layout, base)
+    for (line, fields), frame, who, place in zip(table.lines, rows.frames, rows.people, places, strict=True):
+        if who is None:
+            continue
+        if (frame, who, place) in seen:
+            found = rows.twice(f"joint {layout.joints[place]} of frame {rows.number(frame)}")
+            raise BadFileError(path, "wrong count", found, "one line a joint, frame and person", line=line)
+        seen.add((frame, who, place))
+        values[bodies[who], frame, place] = [_to_float(path, line, fields[columns[name]]) for name in used]
+    return _pose(path, values, "score" in used, table, rows, rows.names())
+
+
+def _joints_of_lines(path: Path, table: Table, layout: Layout, named: Sequence[int]) -> tuple[list[int], int]:
+    """The joint of each line, and the column that says it: one of ``named``; names come before numbers.
+
+    Raises:
+        BadFileError: If a line is of no joint of the layout, or it is open whether numbers count from 0 or 1.
+    """
+    joints = JointNames(layout)
+    joint = next(
+        (c for c in named if any(joints.place(squeeze(fields[c])) is not None for _, fields in table.lines)), named[0]
+    )
+    called = [squeeze(fields[joint]) for _, fields in table.lines]
+    numbers = {number for name in called if (number := joints.number(name)) is not None}
+    if numbers and 0 not in numbers and len(layout) not in numbers:
+        found = f"joints numbered {min(numbers)} to {max(numbers)}, from 0 or from 1"
+        expected = f"joint 0, or joint {len(layout)}, in some line, so that one can tell"
+        if max(numbers) < len(layout):
+            raise BadFileError(path, "wrong count", found, expected, line=table.heading)
+    base = 0 if 0 in numbers else 1
+    places = []
+    for (line, fields), name in zip(table.lines, called, strict=True):
+        place = _place(joints, name, base)
         if place is None:
             expected = f"a joint of layout {layout.name}, by name or number"
             raise BadFileError(path, "wrong count", f"joint {fields[joint][:40]!r}", expected, line=line)
-        if (number, body, place) in seen:
-            found = f"joint {layout.joints[place]} of frame {number} twice"
-            raise BadFileError(path, "wrong count", found, "one line a joint, frame and person", line=line)
-        seen.add((number, body, place))
-        values[bodies[body], number - start, place] = [_to_float(path, line, fields[columns[name]]) for name in used]
-    return _pose(path, values, scored="score" in used)
+        places.append(place)
+    return places, joint
 
 
-def _pose(path: Path, values: np.ndarray, scored: bool) -> Pose:
-    check_numbers(path, values)
-    return Pose(values[..., :-1], values[..., -1]) if scored else Pose(values)
-
-
-def _extent(
-    path: Path, entries: Sequence[tuple[int, int, str, list[str]]], layout: Layout
-) -> tuple[dict[str, int], int, tuple[int, int]]:
-    """The place of each body, the first frame, and how many bodies and frames there are."""
-    bodies = {name: place for place, name in enumerate(dict.fromkeys(body for _, _, body, _ in entries))}
-    frames = [frame for _, frame, _, _ in entries]
-    start, length = min(frames), max(frames) - min(frames) + 1
-    check_size(path, len(bodies), length, len(layout))
-    return bodies, start, (len(bodies), length)
-
-
-def _column(names: Sequence[str], wanted: Sequence[str]) -> int | None:
-    return next((column for column, name in enumerate(names) if name in wanted), None)
-
-
-def _joint_number(joint: str, layout: Layout) -> str | None:
-    """The number in a joint's name such as ``15`` or ``landmark_15``; None where the layout knows the name."""
-    if _plain_name(joint) in layout.joints:
-        return None
-    match = re.fullmatch(r"(?:joint|landmark|keypoint|kp|pose)?_?(\d{1,4})", _plain_name(joint))
-    return match[1] if match else None
-
-
-def _joint_place(joint: str, layout: Layout, base: int) -> int | None:
+def _place(joints: JointNames, name: str, base: int) -> int | None:
     """The joint that a name or number stands for; None where it is none of the layout."""
-    if _plain_name(joint) in layout.joints:
-        return layout.index(_plain_name(joint))
-    number = _joint_number(joint, layout)
-    place = int(number) - base if number is not None else -1
-    return place if 0 <= place < len(layout) else None
+    place = joints.place(name)
+    if place is not None:
+        return place
+    number = joints.number(name)
+    return number - base if number is not None and 0 <= number - base < len(joints.layout) else None
 
 
-def _plain_name(joint: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", joint.lower()).strip("_")
+def _fill(path: Path, table: Table, rows: Rows, layout: Layout, people: Mapping[str, Sequence[int]]) -> np.ndarray:
+    """The numbers (M, T, V, C) of a table of a line a frame.
+
+    Args:
+        path: The file, for messages.
+        table: Its lines.
+        rows: What each line is.
+        layout: Its joints.
+        people: For each person in the heading the columns of all joints and channels in turn.
+    """
+    bodies, length = rows.extent(path, layout)
+    each = len(next(iter(people.values()))) // len(layout)
+    values = np.full((len(bodies) * len(people), length, len(layout), each), np.nan)
+    seen: set[tuple[int, str]] = set()
+    for (line, fields), frame, who in zip(table.lines, rows.frames, rows.people, strict=True):
+        if who is None:
+            continue
+        if (frame, who) in seen:
+            found = rows.twice(f"frame {rows.number(frame)}")
+            raise BadFileError(path, "wrong count", found, "one line a frame and person", line=line)
+        seen.add((frame, who))
+        for place, order in enumerate(people.values()):
+            numbers = [_to_float(path, line, fields[column]) for column in order]
+            values[bodies[who] * len(people) + place, frame] = np.reshape(numbers, (len(layout), each))
+    return values
 
 
-def _frame(path: Path, line: int, field: str) -> int:
-    if not re.fullmatch(r"\d{1,15}(\.0*)?", field):
-        raise BadFileError(path, "not a number", f"frame {field[:40]!r}", "a whole number", line=line)
-    return int(field.partition(".")[0])
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field or "nan")
-    except ValueError:
-        return False
-    return True
+def _pose(
+    path: Path, values: np.ndarray, scored: bool, table: Table, rows: Rows, names: tuple[tuple[str, ...], ...]
+) -> Pose:
+    check_numbers(path, values)
+    joints, scores = (values[..., :-1], values[..., -1]) if scored else (values, None)
+    return Pose(joints, scores, table.counts | rows.counts, names, rows.start, rows.step)
 
 
 def _to_float(path: Path, line: int, field: str) -> float:
-    if not _is_number(field):
-        raise BadFileError(path, "not a number", f"{field[:40]!r}", "a number, empty where missing", line=line)
-    return float(field) if field else math.nan
+    try:
+        if "_" not in field:
+            return float(field)
+    except ValueError:
+        if is_missing(field):
+            return math.nan
+    raise BadFileError(path, "not a number", f"{field[:40]!r}", "a number, empty where missing", line=line)

@@ -1,0 +1,187 @@
+"""How large the bodies of a prepared set are, and which way is up in it.
+
+A body's size is the diagonal of its bounding box. Both are found from a sample of the clips, so that large sets take
+no longer than small ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from maskel.datasets.store import SkeletonSet
+from maskel.layouts import LAYOUTS, Layout
+
+SMALLEST_METRES, LARGEST_METRES = 0.3, 3.0
+"""Sizes between which a body in metres lies."""
+
+_CLIPS, _FRAMES = 256, 16  # of a sample: evenly over the set, and evenly over each clip's body-frames
+_AXES = "xyz"
+
+
+def columns_of(joints: Float32[np.ndarray, "r v c"]) -> Float32[np.ndarray, "c v r"]:
+    """The joints with the longest axis last, in which sums and differences are many times faster."""
+    return np.ascontiguousarray(joints.transpose(2, 1, 0))
+
+
+def missing_joints(columns: Float32[np.ndarray, "c v r"], data: SkeletonSet) -> Bool[np.ndarray, "v r"] | None:
+    """Which joints of bodies that exist are missing, all zero; None where no joint is.
+
+    In 3D a joint at zero may be the origin, unless the set was prepared with missing joints left at zero.
+    """
+    if data.coordinates == 3 and data.options.get("missing") != "zero":
+        return None
+    missing: Bool[np.ndarray, "v r"] = np.logical_not(columns.any(axis=0))
+    return missing if missing.any() else None
+
+
+def body_extents(
+    columns: Float32[np.ndarray, "c v r"], missing: Bool[np.ndarray, "v r"] | None = None
+) -> Float32[np.ndarray, "c r"]:
+    """How far each body reaches along each axis, over the joints that are not missing."""
+    if missing is None:
+        return columns.max(axis=1) - columns.min(axis=1)
+    high, low = (np.where(missing, far, columns) for far in (np.float32(-np.inf), np.float32(np.inf)))
+    return np.where(missing.all(axis=0), np.float32(0), high.max(axis=1) - low.min(axis=1))
+
+
+def body_sizes(extents: Float32[np.ndarray, "c r"]) -> Float32[np.ndarray, " r"]:
+    """The diagonal of each body's bounding box."""
+    return np.sqrt(np.square(extents).sum(axis=0))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some body-frames of a set, evenly over its clips, all of them finite.
+
+    Args:
+        columns: (C, V, R) coordinates.
+        missing: (V, R) which joints are missing; None where none are.
+    """
+
+    columns: Float32[np.ndarray, "c v r"]
+    missing: Bool[np.ndarray, "v r"] | None
+
+    @classmethod
+    def of(cls, data: SkeletonSet) -> "Sample":
+        """The sample; always the same one of a set."""
+        clips = np.unique(np.linspace(0, len(data) - 1, _CLIPS).astype(np.int64)).tolist()
+        parts = []
+        for clip in clips:
+            joints = data.body_frames(clip, clip + 1).joints
+            parts.append(joints[np.unique(np.linspace(0, len(joints) - 1, _FRAMES).astype(np.int64))])
+        joints = np.concatenate(parts)
+        columns = columns_of(joints[np.isfinite(joints).all(axis=(1, 2))])
+        return cls(columns, missing_joints(columns, data))
+
+
+def usual_size(sample: Sample) -> float:
+    """The median size of a body, in the set's unit; 0 if no body is finite."""
+    with np.errstate(over="ignore"):  # damaged coordinates are another check's
+        sizes = body_sizes(body_extents(sample.columns, sample.missing))
+    return float(np.median(sizes)) if len(sizes) else 0.0
+
+
+@dataclass(frozen=True)
+class Up:
+    """Which way is up in a set.
+
+    Args:
+        axis: Which coordinate.
+        sign: 1 where it grows upwards, -1 where it grows downwards, as y does in images.
+        why: How this is known, in words.
+        doubt: Where the bodies of the set point another way than they should: what was found, in words.
+    """
+
+    axis: int
+    sign: int
+    why: str
+    doubt: str = ""
+
+    def __str__(self) -> str:
+        return _name(self.axis, self.sign)
+
+    @property
+    def across(self) -> str:
+        """Name of the coordinate that pictures draw from left to right."""
+        return _AXES[self._order[0]]
+
+    @property
+    def _order(self) -> list[int]:
+        return {0: [1, 0, 2], 1: [0, 1, 2], 2: [0, 2, 1]}[self.axis]
+
+    def turn(self, points: Float[np.ndarray, "*n c"]) -> Float[np.ndarray, "*n c"]:
+        """Points or motions as pictures draw them: to the right, up, and the coordinate that is left."""
+        turned = points[..., self._order[: points.shape[-1]]]
+        turned[..., 1] *= self.sign
+        return turned
+
+
+def upward(data: SkeletonSet, sample: Sample | None = None) -> Up:
+    """Which way is up: as the layout's tool or an image has it, else as heads and feet of the set's bodies say.
+
+    Where more than half of the bodies contradict that rule, they are believed and the rule is not: pictures show heads
+    above feet.
+
+    Args:
+        data: The set.
+        sample: Of its bodies; taken where it is not given.
+    """
+    shares = _pointing(sample or Sample.of(data), data)
+    best = max(shares, key=lambda way: shares[way], default=(1, 1))
+    share = shares.get(best, 0.0)
+    rule = _rule(data)
+    if rule is None:
+        if share > 0.5:
+            return Up(*best, f"a guess: heads are on this side of the feet in {share:.0%} of frames")
+        return Up(1, 1, "a guess: heads and feet do not tell")
+    axis, sign, why = rule
+    if best == (axis, sign) or share <= 0.5:
+        return Up(axis, sign, why)
+    doubt = f"{share:.0%} of heads point along {_name(*best)}, but expected {_name(axis, sign)} ({why})"
+    return Up(*best, "as heads and feet have it", doubt)
+
+
+def recorded_layout(data: SkeletonSet) -> Layout | None:
+    """The layout of the recordings, before ``--to-layout``; None where the set does not say."""
+    if not data.options.get("to_layout"):
+        return data.layout
+    return LAYOUTS.get(str(data.options.get("layout")))
+
+
+def _name(axis: int, sign: int) -> str:
+    return ("-" if sign < 0 else "") + _AXES[axis]
+
+
+def _rule(data: SkeletonSet) -> tuple[int, int, str] | None:
+    """What is known without a look at the bodies: axis, sign, and how."""
+    if data.coordinates == 2:
+        return 1, -1, "images count y downwards"
+    layout = recorded_layout(data)
+    if layout is None or not layout.up:
+        return None
+    return _AXES.index(layout.up[-1]), -1 if layout.up.startswith("-") else 1, f"as in {layout.name}"
+
+
+def head_over_feet(
+    columns: Float32[np.ndarray, "c v r"], missing: Bool[np.ndarray, "v r"] | None, layout: Layout
+) -> Float32[np.ndarray, "c r"]:
+    """From the middle of each body's feet to the middle of its head; not a number where all of either are missing."""
+    middles = []
+    for part in (layout.head, layout.feet):
+        points = columns[:, list(part)]
+        seen = np.ones(points.shape[1:], dtype=bool) if missing is None else ~missing[list(part)]
+        with np.errstate(invalid="ignore"):
+            middles.append(points.sum(axis=1, where=seen) / seen.sum(axis=0, dtype=np.float32))
+    return middles[0] - middles[1]
+
+
+def _pointing(sample: Sample, data: SkeletonSet) -> dict[tuple[int, int], float]:
+    """For each direction the share of bodies whose head is, seen from the feet, that way more than any other."""
+    along = head_over_feet(sample.columns, sample.missing, data.layout)
+    along = along[:, np.isfinite(along).all(axis=0) & along.any(axis=0)]
+    if not along.size:
+        return {}
+    axes = np.abs(along).argmax(axis=0)
+    signs = np.sign(np.take_along_axis(along, axes[np.newaxis], axis=0)[0])
+    return {(axis, sign): float(((axes == axis) & (signs == sign)).mean()) for axis in range(3) for sign in (1, -1)}

@@ -1,0 +1,395 @@
+"""The checks that look at joints: each looks for one kind of fault in some clips at a time.
+
+Thresholds are constants, with their units. Those in metres are for bodies in metres; elsewhere a body's own size takes
+the place of the metre, in every frame anew, so that who walks towards a camera does not count as growing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int64
+
+from maskel.datasets.bodies import (
+    LARGEST_METRES,
+    SMALLEST_METRES,
+    Sample,
+    Up,
+    body_extents,
+    body_sizes,
+    columns_of,
+    head_over_feet,
+    missing_joints,
+    upward,
+    usual_size,
+)
+from maskel.datasets.duplicates import NEAR_METRES, NEAR_SIZES
+from maskel.datasets.faults import Fault
+from maskel.datasets.store import BodyFrames, SkeletonSet
+
+FROZEN_FRAMES = 5
+"""Frames in a row with exactly the same coordinates from which on a body is frozen; a sensor's noise never repeats."""
+JUMP_METRES, JUMP_SIZES = 0.5, 0.3
+"""How far a joint may move from one frame to the next; 15 m/s at 30 frames a second."""
+BONE_CHANGE = 0.5
+"""How much a bone's length may change within a clip, as a share of its median; the change is from the 5th to the 95th
+percentile."""
+BONE_METRES, BONE_SIZES = 0.25, 0.2
+"""Changes of a bone's length up to this are noise: sensors guess joints that they do not see. Seen in an image, most
+bones are shorter than this, and those that turn towards the camera change by less."""
+SWAP_METRES, SWAP_SIZES = 0.2, 0.12
+"""Mean joint distance that two bodies travel in one frame from which on they may have changed places."""
+SWAP_RATIO = 3.0
+"""They have if they would have travelled so many times less with their places exchanged."""
+SMALLEST_IN_IMAGE, LARGEST_IN_IMAGE = 0.02, 4.0
+"""Sizes between which a body lies in 2D, in halves of the image."""
+FLAT_SHARE = 0.01
+"""A body that reaches along one axis less far than this share of its size is flat: its depth is none."""
+HEAD_DOWN = 0.25
+"""A body whose head is lower than its feet by this share of its size is upside down."""
+
+
+@dataclass(frozen=True)
+class Bearings:
+    """What holds for all bodies of a set.
+
+    Args:
+        metric: Whether they are in 3D, and as large as bodies in metres are.
+        size: The usual size of a body, in the set's unit.
+        up: Which way is up.
+    """
+
+    metric: bool
+    size: float
+    up: Up
+
+    @classmethod
+    def of(cls, data: SkeletonSet) -> "Bearings":
+        """Those of a set, from a sample of its clips."""
+        sample = Sample.of(data)
+        size = usual_size(sample)
+        metric = data.coordinates == 3 and SMALLEST_METRES <= size <= LARGEST_METRES
+        return cls(metric, size, upward(data, sample))
+
+    @property
+    def near(self) -> float:
+        """How near clips are that nearly equal each other, in the set's unit."""
+        return NEAR_METRES if self.metric else NEAR_SIZES * self.size
+
+    def distance(self, value: float) -> tuple[float, str]:
+        """A small distance in the checks' unit, and in words."""
+        if self.metric:
+            return value, f"{1000 * value:.2f} mm"
+        share = value / self.size if self.size else 0.0
+        return share, f"{100 * share:.3f} % of the body's size"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Some clips, as the checks look at them.
+
+    Args:
+        data: The set.
+        rows: All bodies of the clips in all frames in which they exist.
+        bearings: Of the set.
+        columns: (C, V, R) their coordinates, the longest axis last.
+        missing: (V, R) which joints are missing; None where none are.
+        extents: (C, R) how far each body reaches along each axis.
+        sizes: (R,) the size of each body, in the set's unit.
+    """
+
+    data: SkeletonSet
+    rows: BodyFrames
+    bearings: Bearings
+    columns: Float32[np.ndarray, "c v r"]
+    missing: Bool[np.ndarray, "v r"] | None
+    extents: Float32[np.ndarray, "c r"]
+    sizes: Float32[np.ndarray, " r"]
+
+    @classmethod
+    def of(cls, data: SkeletonSet, start: int, stop: int, bearings: Bearings) -> "Seen":
+        """The clips from position ``start`` to before ``stop``."""
+        rows = data.body_frames(start, stop)
+        columns = columns_of(rows.joints)
+        missing = missing_joints(columns, data)
+        extents = body_extents(columns, missing)
+        return cls(data, rows, bearings, columns, missing, extents, body_sizes(extents))
+
+    @cached_property
+    def units(self) -> Float32[np.ndarray, " r"]:
+        """What counts as 1 in each body: a metre, or its size."""
+        if self.bearings.metric:
+            return np.ones_like(self.sizes)
+        return np.where(self.sizes > 0, self.sizes, np.float32(np.inf))
+
+    @property
+    def unit(self) -> str:
+        """Name of that unit, behind a number."""
+        return "m" if self.bearings.metric else "body sizes"
+
+
+def limit(metres: float, sizes: float, seen: Seen | Bearings) -> float:
+    """The threshold that holds for a set, of one in metres and one in body sizes."""
+    bearings = seen.bearings if isinstance(seen, Seen) else seen
+    return metres if bearings.metric else sizes
+
+
+def _follows(rows: BodyFrames) -> Bool[np.ndarray, " p"]:
+    """For each row but the last whether the next one is the same body in the next frame."""
+    same = (np.diff(rows.clip) == 0) & (np.diff(rows.body) == 0)
+    return same & (np.diff(rows.frame) == 1)
+
+
+def _lengths(vectors: Float32[np.ndarray, "c v r"]) -> Float32[np.ndarray, "v r"]:
+    return np.sqrt(np.square(vectors).sum(axis=0))
+
+
+def _worst_of_each_clip(
+    rows: BodyFrames,
+    where: Int64[np.ndarray, " n"],
+    values: Float[np.ndarray, " n"],
+    about: Callable[[int], str],
+    frames: Int64[np.ndarray, " n"] | None = None,
+) -> list[Fault]:
+    """One fault for each clip with any.
+
+    Args:
+        rows: Some clips.
+        where: Rows with a fault.
+        values: How bad each is.
+        about: What the fault at a place in ``where`` is.
+        frames: In how many frames each is; by default one.
+    """
+    clips = rows.clip[where]
+    order = np.lexsort((-values, clips))
+    _, starts = np.unique(clips[order], return_index=True)
+    sizes = np.ones(len(where), dtype=np.int64) if frames is None else frames
+    sums = np.add.reduceat(sizes[order], starts) if len(order) else sizes
+    found = []
+    for place, count in zip(order[starts].tolist(), sums.tolist(), strict=True):
+        row = where[place]
+        found.append(
+            Fault(
+                about=about(place),
+                value=float(values[place]),
+                clip=int(rows.clip[row]),
+                body=int(rows.body[row]),
+                frame=int(rows.frame[row]),
+                frames=count,
+            )
+        )
+    return found
+
+
+def _not_finite(seen: Seen) -> list[Fault]:
+    rows = seen.rows
+    counts = (~np.isfinite(rows.joints)).sum(axis=(1, 2))
+    where = np.flatnonzero(counts)
+    told = counts[where]
+    return _worst_of_each_clip(rows, where, told.astype(np.float64), lambda at: f"{told[at]} coordinates not finite")
+
+
+def _absent(seen: Seen) -> list[Fault]:
+    rows = seen.rows
+    exists = rows.joints.any(axis=(1, 2))
+    clips, place = np.unique(rows.clip, return_inverse=True)
+    shown = np.unique((place << 32 | rows.frame)[exists])  # frames with a body, by clip
+    starts = np.searchsorted(shown >> 32, np.arange(len(clips)))
+    counts = np.diff(starts, append=len(shown))
+    found = []
+    for clip, start, count in zip(clips.tolist(), starts.tolist(), counts.tolist(), strict=True):
+        total = int(seen.data.frames[clip])
+        if count < total:
+            frames = shown[start : start + count] & (2**32 - 1)
+            late = np.flatnonzero(frames != np.arange(count))
+            first = int(late[0]) if len(late) else count
+            lacking = total - count
+            about = f"{lacking} of {total} frames have no body"
+            found.append(Fault(about, float(lacking), clip=clip, frame=first, frames=lacking))
+    return found
+
+
+def _frozen(seen: Seen) -> list[Fault]:
+    rows = seen.rows
+    same = _follows(rows) & (rows.joints[1:] == rows.joints[:-1]).all(axis=(1, 2))
+    edges = np.diff(np.pad(same, 1).astype(np.int8))
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    lengths = ends - starts + 1
+    long = lengths >= FROZEN_FRAMES
+    starts, lengths = starts[long], lengths[long]
+    return _worst_of_each_clip(
+        rows, starts, lengths.astype(np.float64), lambda at: f"{lengths[at]} equal frames in a row", lengths
+    )
+
+
+def _jumps(seen: Seen) -> list[Fault]:
+    rows = seen.rows
+    moved = _lengths(np.diff(seen.columns, axis=2))  # (V, R - 1)
+    if seen.missing is not None:
+        moved[seen.missing[:, 1:] | seen.missing[:, :-1]] = 0
+    farthest = moved.max(axis=0) / np.maximum(seen.units[1:], seen.units[:-1])
+    before = np.flatnonzero(_follows(rows) & (farthest > limit(JUMP_METRES, JUMP_SIZES, seen)))
+
+    def about(at: int) -> str:
+        joint = seen.data.layout.joints[int(moved[:, before[at]].argmax())]
+        return f"{joint} moves {farthest[before[at]]:.2f} {seen.unit} in one frame"
+
+    return _worst_of_each_clip(rows, before + 1, farthest[before], about)
+
+
+def _bones(seen: Seen) -> list[Fault]:
+    rows, layout = seen.rows, seen.data.layout
+    if not layout.edges:
+        return []
+    parents, joints = np.array(layout.edges).T
+    lengths = _lengths(seen.columns[:, joints] - seen.columns[:, parents]) / seen.units  # (bones, R)
+    changes = (np.diff(rows.clip) != 0) | (np.diff(rows.body) != 0)
+    starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
+    counts = np.diff(starts, append=len(rows.clip))
+    known = np.broadcast_to(counts, (len(lengths), len(counts)))  # (bones, bodies)
+    if seen.missing is not None:
+        unknown = seen.missing[joints] | seen.missing[parents]
+        lengths[unknown] = np.nan  # sorted behind all numbers
+        known = known - np.add.reduceat(unknown, starts, axis=1, dtype=np.int64)
+    ordered = _sorted_in_runs(lengths, counts)
+    low, usual, high = (  # (bones, bodies)
+        np.take_along_axis(ordered, starts + np.floor(share * np.maximum(known - 1, 0) + 0.5).astype(np.int64), axis=1)
+        for share in (0.05, 0.5, 0.95)
+    )
+    change = high - low
+    bad = (change > BONE_CHANGE * usual) & (change > limit(BONE_METRES, BONE_SIZES, seen))
+    worst = np.where(bad, change, 0.0)
+    bones = worst.argmax(axis=0)
+    bodies = np.flatnonzero(worst.max(axis=0))
+    where, frames = np.zeros_like(bodies), np.zeros_like(bodies)
+    for place, body in enumerate(bodies.tolist()):
+        bone, start = bones[body], starts[body]
+        off = np.nan_to_num(np.abs(lengths[bone, start : start + counts[body]] - usual[bone, body]))
+        where[place] = start + off.argmax()
+        frames[place] = np.count_nonzero(off > BONE_CHANGE / 2 * usual[bone, body])
+
+    def about(at: int) -> str:
+        body = bodies[at]
+        bone = bones[body]
+        ends = f"{layout.joints[parents[bone]]} to {layout.joints[joints[bone]]}"
+        span = f"{low[bone, body]:.2f} to {high[bone, body]:.2f} {seen.unit}"
+        return f"{ends} is {span} long, median {usual[bone, body]:.2f}"
+
+    return _worst_of_each_clip(rows, where, worst.max(axis=0)[bodies], about, frames)
+
+
+def _sorted_in_runs(values: Float32[np.ndarray, "n r"], counts: Int64[np.ndarray, " k"]) -> Float32[np.ndarray, "n r"]:
+    """Every row's runs of ``counts`` values sorted, each in its place; values are 0 or more."""
+    run = np.repeat(np.arange(len(counts), dtype=np.uint64), counts) << np.uint64(32)
+    keys = run | np.ascontiguousarray(values).view(np.uint32)  # floats from 0 on are ordered like their bits
+    keys.sort(axis=1)
+    return keys.astype(np.uint32).view(np.float32)
+
+
+def _swaps(seen: Seen) -> list[Fault]:
+    rows = seen.rows
+    follows = np.append(_follows(rows), False)
+    order = np.lexsort((rows.body, rows.frame, rows.clip))
+    where: list[Int64[np.ndarray, " n"]] = []
+    values: list[Float[np.ndarray, " n"]] = []
+    told: list[str] = []
+    for step in range(1, len(order)):  # bodies of one frame stand together
+        one, other = order[:-step], order[step:]
+        together = (rows.clip[one] == rows.clip[other]) & (rows.frame[one] == rows.frame[other])
+        if not together.any():
+            break
+        pairs = np.flatnonzero(together & follows[one] & follows[other])
+        one, other = one[pairs], other[pairs]
+        units = np.maximum(seen.units[one], seen.units[other])
+        kept = (_apart(seen, one, one + 1) + _apart(seen, other, other + 1)) / (2 * units)
+        swapped = (_apart(seen, one, other + 1) + _apart(seen, other, one + 1)) / (2 * units)
+        bad = np.flatnonzero((kept > limit(SWAP_METRES, SWAP_SIZES, seen)) & (kept > SWAP_RATIO * swapped))
+        where.append(one[bad] + 1)
+        values.append(kept[bad])
+        for at in bad:
+            bodies = f"bodies {rows.body[one[at]]} and {rows.body[other[at]]}"
+            told.append(f"{bodies} move {kept[at]:.2f} {seen.unit}, exchanged {swapped[at]:.2f}")
+    if not told:
+        return []
+    return _worst_of_each_clip(rows, np.concatenate(where), np.concatenate(values), told.__getitem__)
+
+
+def _apart(seen: Seen, one: Int64[np.ndarray, " n"], other: Int64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Mean joint distance of rows, over the joints that both have; 0 where there are none."""
+    distances = _lengths(seen.columns[:, :, one] - seen.columns[:, :, other])
+    if seen.missing is None:
+        return distances.mean(axis=0)
+    both = ~(seen.missing[:, one] | seen.missing[:, other])
+    return (distances * both).sum(axis=0) / np.maximum(both.sum(axis=0), 1)
+
+
+def _in_most_frames(
+    seen: Seen,
+    bad: Bool[np.ndarray, " r"],
+    values: Float[np.ndarray, " r"],
+    about: Callable[[int], str],
+) -> list[Fault]:
+    """A fault for each clip in more than half of whose body-frames something is wrong: the worst row.
+
+    Args:
+        seen: Some clips.
+        bad: Where it is wrong.
+        values: How bad it is.
+        about: What it is in a row.
+    """
+    if not bad.any():
+        return []
+    first = seen.rows.clip[0]
+    clips = seen.rows.clip - first
+    most = np.bincount(clips, weights=bad) * 2 > np.bincount(clips)
+    where = np.flatnonzero(bad & most[clips])
+    return _worst_of_each_clip(seen.rows, where, values[where], lambda at: about(int(where[at])))
+
+
+def _units(seen: Seen) -> list[Fault]:
+    image = seen.data.coordinates == 2
+    least, most = (SMALLEST_IN_IMAGE, LARGEST_IN_IMAGE) if image else (SMALLEST_METRES, LARGEST_METRES)
+    unit = "halves of the image" if image else "metres"
+    with np.errstate(divide="ignore"):
+        times = np.maximum(seen.sizes / most, least / seen.sizes)
+
+    def about(row: int) -> str:
+        return f"the body's size is {seen.sizes[row]:.3g}, not {least:g} to {most:g} {unit}"
+
+    return _in_most_frames(seen, times > 1, times, about)
+
+
+def _flat(seen: Seen) -> list[Fault]:
+    if seen.data.coordinates == 2:
+        return []
+    thin = seen.extents.min(axis=0)
+    axes = seen.extents.argmin(axis=0)
+    return _in_most_frames(
+        seen,
+        thin < FLAT_SHARE * seen.sizes,
+        1 - thin / np.where(seen.sizes > 0, seen.sizes, 1),
+        lambda row: f"{'xyz'[axes[row]]} spans {thin[row]:.3g} over the body, whose size is {seen.sizes[row]:.3g}",
+    )
+
+
+def _upside_down(seen: Seen) -> list[Fault]:
+    up = seen.bearings.up
+    above = up.sign * head_over_feet(seen.columns[[up.axis]], seen.missing, seen.data.layout)[0]
+    below = -above / np.where(seen.sizes > 0, seen.sizes, np.inf)
+    return _in_most_frames(
+        seen, below > HEAD_DOWN, below, lambda row: f"the head is {below[row]:.2f} body sizes below the feet"
+    )
+
+
+CLIP_CHECKS: dict[str, Callable[[Seen], list[Fault]]] = {
+    "not_finite": _not_finite,
+    "absent": _absent,
+    "units": _units,
+    "flat": _flat,
+    "upside_down": _upside_down,
+    "frozen": _frozen,
+    "jumps": _jumps,
+    "bones": _bones,
+    "swaps": _swaps,
+}

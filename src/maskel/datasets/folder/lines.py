@@ -1,0 +1,152 @@
+"""The lines of a text table: what stands between its fields, decimal commas, and remarks above it."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+from maskel.datasets.folder.pose import read_bytes
+from maskel.errors import BadFileError
+
+Line = tuple[int, list[str]]
+"""A line's number and its fields."""
+
+_SAMPLE = 20
+"""Lines that say what stands between the fields."""
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
+_WITH_SPACES = re.compile(r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?")
+_LEADING_ZERO = re.compile(r"(?:^|,)[ ]*(-0|-?0\d+)(?=,|\r?$)", re.MULTILINE)
+
+
+def read_lines(path: Path) -> list[Line]:
+    """The lines of a table that hold anything, one at least; comma, semicolon or tab between the fields.
+
+    Raises:
+        BadFileError: If the file is no table of UTF-8 text.
+    """
+    text = _read_text(path)
+    heading = text.partition("\n")[0]
+    return _split(path, text, max(",;\t", key=heading.count))
+
+
+def read_pose_lines(path: Path) -> tuple[list[Line], int]:
+    """As `read_lines`, for tables of joints: also spaces between the fields, decimal commas, and remarks after ``#``.
+
+    Returns:
+        The lines, and how many remarks above them were passed over.
+
+    Raises:
+        BadFileError: If the file is no table of UTF-8 text, or its commas may be decimal commas or not.
+    """
+    text = _read_text(path)
+    named = re.match(r'"?sep=([,;\t| ])"?\r?\n', text)  # what Excel writes and reads
+    if named:
+        text = "\n" + text[named.end() :]  # line numbers stay
+    sample = list(islice((line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"), _SAMPLE))
+    delimiter = named[1] if named else _delimiter(sample)
+    if delimiter == "," and "." not in text and (part := _after_a_decimal_comma(text, sample)):
+        found = f"fields such as {part}, as if their commas were decimal commas"
+        raise BadFileError(path, "not a number", found, "decimal points, or semicolons between the fields")
+    lines, remarks = _without_remarks(_split(path, text, delimiter))
+    if not lines:
+        raise BadFileError(path, "empty", "remarks only", "a table")
+    if "," in text and (delimiter != "," or '"' in text):  # "0,5","0,7"
+        lines = _decimal_points(path, lines)
+    return lines, remarks
+
+
+def _read_text(path: Path) -> str:
+    content = read_bytes(path)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise BadFileError(path, "not text", "another encoding", "UTF-8 text", line=line) from error
+
+
+def _split(path: Path, text: str, delimiter: str) -> list[Line]:
+    if delimiter == " ":
+        spaced = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
+        return [(number, fields) for number, fields in spaced if fields]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        found = [
+            (lines.line_num, [field.strip() for field in fields]) for fields in lines if any(map(str.strip, fields))
+        ]
+    except csv.Error as error:
+        raise BadFileError(path, "not text", str(error), "a table", line=lines.line_num) from error
+    if not found:
+        raise BadFileError(path, "empty", "no line with anything in it", "a table")
+    return found
+
+
+def _delimiter(sample: Sequence[str]) -> str:
+    """What stands between the fields: what every line has equally often; a comma may stand inside of numbers."""
+    if not sample:
+        return ","
+    tokens = sample[-1].split()
+    if len(tokens) > 1 and "," in sample[-1] and all(map(_WITH_SPACES.fullmatch, tokens)):
+        return " "  # 0,12 0,34
+    for delimiter in ";\t,":
+        if delimiter != "," and all(line.count(delimiter) == line.count("," + delimiter) for line in sample):
+            continue  # a comma and a tab
+        counts = {line.count(delimiter) for line in sample}
+        if len(counts) == 1 and 0 not in counts:
+            return delimiter
+    likely = max(",;\t", key=sample[0].count)
+    return likely if likely in sample[0] else " "
+
+
+def _after_a_decimal_comma(text: str, sample: Sequence[str]) -> str | None:
+    """A field that seems to be the digits behind a decimal comma, in a table with commas between its fields."""
+    if zero := _LEADING_ZERO.search(text):
+        return zero[1]
+    before = [field.strip() for line in sample for field in line.split(",")[::2]]
+    after = [field.strip() for line in sample for field in line.split(",")[1::2]]
+    alike = len(before) == len(after) and len(set(map(len, after))) == 1 and len(after[0]) > 1
+    digits = all(map(str.isdecimal, after)) and all(re.fullmatch(r"-?\d", field) for field in before)
+    return after[0] if alike and digits else None
+
+
+def _without_remarks(lines: list[Line]) -> tuple[list[Line], int]:
+    """Lines at the top that begin with # are remarks, but for the last one if it has a field for every column."""
+    above = next((place for place, (_, fields) in enumerate(lines) if not fields[0].startswith("#")), len(lines))
+    if above == 0 or above == len(lines):
+        return lines[above:], above
+    number, fields = lines[above - 1]
+    name = fields[0].lstrip("# ")
+    heading = [name, *fields[1:]] if name or fields[0] != "#" or len(fields) == len(lines[above][1]) else fields[1:]
+    if len(heading) == len(lines[above][1]):
+        return [(number, heading), *lines[above:]], above - 1
+    return lines[above:], above
+
+
+def _decimal_points(path: Path, lines: list[Line]) -> list[Line]:
+    """Lines with 0.5 for 0,5.
+
+    Raises:
+        BadFileError: If a comma may also separate thousands, or other numbers have a decimal point.
+    """
+    written = [field for _, fields in lines for field in fields if "," in field and _DECIMAL_COMMA.fullmatch(field)]
+    if not written:
+        return lines
+    if all(map(_THOUSANDS.fullmatch, written)):
+        found = f"numbers such as {written[0]}, whose comma may be a decimal comma or separate thousands"
+        raise BadFileError(path, "not a number", found, f"{written[0].replace(',', '.')} or {written[0]} without comma")
+    point = _first(
+        lambda field: re.fullmatch(r"[-+]?\d+\.\d+", field), (field for _, fields in lines for field in fields)
+    )
+    if point is not None:
+        found = f"both decimal commas ({written[0]}) and decimal points ({point})"
+        raise BadFileError(path, "not a number", found, "decimal points")
+    return [
+        (number, [field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field for field in fields])
+        for number, fields in lines
+    ]
+
+
+def _first(wanted: Callable[[str], object], fields: Iterable[str]) -> str | None:
+    return next((field for field in fields if wanted(field)), None)

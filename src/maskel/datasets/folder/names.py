@@ -1,0 +1,111 @@
+"""Names that people write by hand: which mean the same, and which of several was meant."""
+
+import difflib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from maskel.errors import InputError
+
+NO_LABEL = ("unlabelled", "unlabeled")
+"""What a folder or a label may be called instead of having none."""
+_VIDEOS, _POSES = "mp4 avi mov mkv webm m4v mpg mpeg wmv".split(), "csv tsv txt json npy npz pkl bvh c3d".split()
+_ENDING = re.compile(rf"\.({'|'.join(_VIDEOS + _POSES)})$", re.IGNORECASE)
+
+
+def clean(text: str) -> str:
+    """A name as it is kept: Unicode in its composed form (NFC), single blanks between words."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def likeness(text: str) -> str:
+    """Equal for names that differ in case, Unicode form, blanks, underscores, or leading zeros only."""
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("_", " ")
+    whole = re.sub(r"^(\d+)\.0+$", r"\1", " ".join(folded.split()))  # pandas writes 7 as 7.0 beside an empty field
+    return re.sub(r"(?<!\d)0+(?=\d)", "", whole)
+
+
+def refuse_alike(kind: str, names: Iterable[str]) -> None:
+    """Make sure that no two names differ in their writing only, as those of one class or person often do.
+
+    Args:
+        kind: What they name, in the plural.
+        names: Each as often as it is used; empty ones are none.
+
+    Raises:
+        InputError: If two do.
+    """
+    used = Counter(name for name in names if name)
+    first: dict[str, str] = {}
+    for name in used:
+        other = first.setdefault(likeness(name), name)
+        if other != name:
+            raise InputError(
+                f"{kind} {other!r} ({used[other]:,} clips) and {name!r} ({used[name]:,}) differ in case, blanks, "
+                f"leading zeros or Unicode form only; write one of them everywhere, or names that differ in more"
+            )
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """Which of the known names ``name`` is: the same one, or the only one that is alike; None if there is none."""
+    names = list(known)
+    if name in names:
+        return name
+    alike = [other for other in names if likeness(other) == likeness(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def hint(name: str, known: Sequence[str]) -> str:
+    """What to say of a name that is not known: the nearest one, or some that are."""
+    near = difflib.get_close_matches(name, known, 1)
+    more = ", …" if len(known) > 10 else ""
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known[:10])}{more}"
+
+
+class Finder:
+    """Finds clips by what a table or list calls them.
+
+    Case, Unicode form, slashes and a missing ending do not matter as long as one clip fits; nor does another ending,
+    as of the video that a pose file was made from.
+
+    Args:
+        names: Path of each clip below its folder, with its ending.
+        stems: The same without it.
+
+    Attributes:
+        loose: How many names were found that are written otherwise than the clip's.
+    """
+
+    def __init__(self, names: Sequence[str], stems: Sequence[str]) -> None:
+        self.loose = 0
+        composed, short = ([unicodedata.normalize("NFC", name) for name in some] for some in (names, stems))
+        self._levels: tuple[dict[str, set[int]], ...] = ({}, {})
+        for place, (name, stem) in enumerate(zip(composed, short, strict=True)):
+            for text in {name, stem}:
+                self._levels[0].setdefault(text, set()).add(place)
+                self._levels[1].setdefault(text.casefold(), set()).add(place)
+        self._names = names
+
+    def find(self, written: str, where: str) -> int | None:
+        """Which clip is meant, by its place; None if there is none.
+
+        Args:
+            written: The name as it is written.
+            where: The file and line that it is written in.
+
+        Raises:
+            InputError: If several fit.
+        """
+        name = unicodedata.normalize("NFC", PurePosixPath(written.replace("\\", "/")).as_posix())
+        stem = _ENDING.sub("", name)
+        for level, text in ((0, name), (1, name.casefold()), (1, stem.casefold())):
+            found = self._levels[level].get(text, set())
+            if len(found) > 1:
+                some = " and ".join(self._names[place] for place in sorted(found)[:3])
+                raise InputError(f"{where}: {written} may be {some}; write it as it is, with its ending")
+            if found:
+                self.loose += level
+                return min(found)
+        return None

@@ -1,0 +1,88 @@
+"""Which part of the names of frames counts them."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from maskel.errors import BadFileError
+
+MAX_NUMBER = 10**15
+"""Largest number of a frame."""
+
+
+def frame_numbers(path: Path, names: Sequence[str]) -> list[int]:
+    """The number of each frame, from the one part of the names that counts them.
+
+    All names must be alike but for their numbers. A number that is the same in all (``1080`` in ``frame_12_1080p``)
+    does not count; one that differs from frame to frame does. A slower one beside it, such as the minutes of a time
+    stamp, must never fall from one frame to the next.
+
+    Args:
+        path: Where the names come from, for messages.
+        names: One name a frame, with or without a suffix; each differs from the others.
+
+    Raises:
+        BadFileError: If no part counts the frames, or more than one does.
+    """
+    split = [re.split(r"(\d+)", _without_suffix(name)) for name in names]  # text, number, text, number, …, text
+    for name, parts in zip(names, split, strict=True):
+        if len(parts) == 1 or max(map(len, parts[1::2])) > len(str(MAX_NUMBER)):
+            raise BadFileError(
+                path, "bad name", f"a frame called {name[-40:]!r}", "a name with the frame's number in it"
+            )
+    _check_alike(path, names, split)
+    fields = [[int(parts[place]) for parts in split] for place in range(1, len(split[0]), 2)]
+    if len(names) == 1:
+        return fields[-1]
+    changing = [field for field in fields if len(set(field)) > 1]
+    counting = [field for field in changing if len(set(field)) == len(names)]
+    if not counting:
+        number, first, second = _twice(names, (changing or fields)[-1])
+        raise BadFileError(path, "bad name", f"frame {number} twice ({first}, {second})", "one recording in one folder")
+    frames = counting[0]
+    if any(_offset(frames, other) is None for other in counting[1:]):
+        found = f"names in which {len(counting)} numbers differ from frame to frame, such as {names[0][-60:]!r}"
+        raise BadFileError(path, "bad name", found, f"one such number; in this name {_listed(fields, counting)}")
+    order = sorted(range(len(names)), key=frames.__getitem__)
+    slower = [tuple(field[place] for field in changing if field not in counting) for place in order]
+    if slower != sorted(slower):
+        found = f"frames of several recordings, such as {names[order[0]][-40:]!r} and {names[order[-1]][-40:]!r}"
+        raise BadFileError(path, "bad name", found, "one recording, whose names differ in one number")
+    return frames
+
+
+def _without_suffix(name: str) -> str:
+    return re.sub(r"\.[A-Za-z]\w{0,4}$", "", name[-200:])  # "cam01.0001" has none
+
+
+def _check_alike(path: Path, names: Sequence[str], split: Sequence[Sequence[str]]) -> None:
+    first = split[0][::2]
+    other = next((place for place, parts in enumerate(split) if parts[::2] != first), None)
+    if other is None:
+        return
+    numbers = [int(parts[1]) for parts in split]
+    if all(len(parts) == 3 for parts in split) and len(set(numbers)) < len(numbers):
+        number, one, two = _twice(names, numbers)
+        raise BadFileError(path, "bad name", f"frame {number} twice ({one}, {two})", "one file a frame, one recording")
+    found = f"frames named {names[0][-40:]!r} and {names[other][-40:]!r}"
+    raise BadFileError(path, "bad name", found, "names of one recording, alike but for the frame's number")
+
+
+def _twice(names: Sequence[str], numbers: Sequence[int]) -> tuple[int, str, str]:
+    """A number that two names share, and the names."""
+    seen: dict[int, str] = {}
+    for name, number in zip(names, numbers, strict=True):
+        if number in seen:
+            return number, seen[number][-40:], name[-40:]
+        seen[number] = name
+    return numbers[0], names[0][-40:], names[-1][-40:]
+
+
+def _offset(one: Sequence[int], other: Sequence[int]) -> int | None:
+    """By how much two counts differ; None if that is not the same in all frames."""
+    differences = {b - a for a, b in zip(one, other, strict=True)}
+    return differences.pop() if len(differences) == 1 else None
+
+
+def _listed(fields: Sequence[Sequence[int]], counting: Sequence[Sequence[int]]) -> str:
+    return " and ".join(f"number {place} ({field[0]})" for place, field in enumerate(fields, 1) if field in counting)

@@ -1,0 +1,164 @@
+"""One person in one frame, as each pose tool writes it to JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskel.datasets.folder.arrays import ArrayChannels, parse_nested
+from maskel.datasets.folder.people import Person
+from maskel.datasets.folder.pose import check_numbers
+from maskel.errors import BadFileError
+from maskel.layouts import LAYOUTS, Layout
+
+NAMES = ("track_id", "tracking_id", "idx", "person_id", "instance_id", "id")
+"""Keys under which tools say who a person is over all frames; the first that is there counts."""
+FLAT_3D = "pose_keypoints_3d"
+FLAT = ("pose_keypoints_2d", "pose_keypoints", "joints")
+"""Keys of OpenPose, of its first versions, and of AlphaPose's form for it: x, y, score of each joint in turn."""
+KEYPOINTS = "keypoints"
+"""Key of COCO and the tools that follow it."""
+JOINTS = (KEYPOINTS, *FLAT, FLAT_3D)
+SCORES = ("keypoint_scores", "keypoints_scores", "scores")
+VISIBLE = ("visible", "visibility", "score", "confidence", "conf")
+OTHER_COUNTS = {
+    26: "Halpe's or BODY_26's joints",
+    21: "one hand's joints",
+    68: "a face's joints",
+    133: "COCO-WholeBody's joints",
+    136: "Halpe's whole body",
+    137: "OpenPose's whole body",
+    543: "MediaPipe Holistic's landmarks",
+    478: "MediaPipe's face",
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be read of a person.
+
+    Args:
+        layout: Joints.
+        channels: What the third of three numbers of a joint is, where the file does not say.
+        in_image: Of positions in the image and in the world take those in the image.
+    """
+
+    layout: Layout
+    channels: ArrayChannels
+    in_image: bool
+
+
+def is_person(entry: object) -> bool:
+    """Whether it is an object with joints in it."""
+    return isinstance(entry, dict) and any(key in entry for key in JOINTS)
+
+
+def read_person(path: Path, where: str, entry: object, wanted: Wanted, scored: bool = False) -> Person:
+    """The joints of one person.
+
+    Args:
+        path: The file, for messages.
+        where: Where in it, for messages.
+        entry: What stands there.
+        wanted: What to read.
+        scored: The last of three numbers of a joint is a score, as in COCO's form.
+
+    Raises:
+        BadFileError: If it has no joints, those of another layout, or no numbers.
+    """
+    if not isinstance(entry, dict):
+        raise BadFileError(path, "not text", f"no object in place of a person in {where}", "one with the joints")
+    key = next((key for key in _order(entry, wanted) if key in entry), KEYPOINTS if scored else FLAT[0])
+    values = entry.get(key)
+    if isinstance(values, dict):
+        joints = _of_columns(path, where, values, wanted)
+    elif isinstance(values, list) and values and all(isinstance(joint, list) for joint in values):
+        scores = next((entry[key] for key in SCORES if key in entry), None)
+        joints = _of_joints(path, where, values, scores, wanted, scored)
+    else:
+        joints = _of_numbers(path, where, key, values, wanted)
+    check_numbers(path, joints)
+    return Person(joints, _name(entry))
+
+
+def check_joints(path: Path, count: int, what: str, where: str, layout: Layout) -> None:
+    """Makes sure that a person has the layout's number of joints.
+
+    Raises:
+        BadFileError: If not; it says whose number it is.
+    """
+    if count != len(layout):
+        expected = f"{len(layout)} (layout {layout.name}){where}{_whose(count)}"
+        raise BadFileError(path, "wrong count", f"{count} {what}", expected)
+
+
+def _whose(count: int) -> str:
+    """Which tool or layout has that many joints, in words."""
+    layouts = " and ".join(name for name, layout in LAYOUTS.items() if len(layout) == count)
+    whose = OTHER_COUNTS.get(count) or (layouts and f"layout {layouts}")
+    return f"; {count} is the number of {whose}" if whose else ""
+
+
+def _order(entry: Mapping[str, Any], wanted: Wanted) -> Sequence[str]:
+    """Keys of joints, the wanted ones first; OpenPose writes an empty list for what it did not estimate."""
+    flat = (*FLAT, FLAT_3D) if wanted.in_image else (FLAT_3D, *FLAT)
+    return (KEYPOINTS, *sorted(flat, key=lambda key: not entry.get(key)))
+
+
+def _of_columns(path: Path, where: str, values: Mapping[str, Any], wanted: Wanted) -> np.ndarray:
+    """Ultralytics: a list of x, one of y, and maybe one of how visible each joint is."""
+    names = [name for name in ("x", "y", "z") if name in values]
+    visible = next((values[name] for name in VISIBLE if name in values), None)
+    if names[:2] != ["x", "y"] or not all(isinstance(values[name], list) for name in names):
+        found = f"joints with {', '.join(map(str, values))[:60] or 'nothing'} in {where}"
+        raise BadFileError(path, "not text", found, "lists x and y, as Ultralytics has them")
+    lists = [values[name] for name in names]
+    lists.append(visible if isinstance(visible, list) else [None] * len(lists[0]))
+    if len({len(each) for each in lists}) != 1:
+        raise BadFileError(path, "wrong count", f"lists of differing lengths in {where}", "one number a joint in each")
+    check_joints(path, len(lists[0]), "joints", f" in {where}", wanted.layout)
+    return parse_nested(path, lists).T.copy()
+
+
+def _of_joints(path: Path, where: str, values: list[Any], scores: object, wanted: Wanted, scored: bool) -> np.ndarray:
+    """MMPose and others: a list of two or three numbers for each joint, and maybe a list of scores."""
+    check_joints(path, len(values), "joints", f" in {where}", wanted.layout)
+    joints = parse_nested(path, values)
+    if joints.ndim != 2 or joints.shape[1] not in (2, 3):
+        raise BadFileError(path, "wrong count", f"key points of another form in {where}", "2 or 3 numbers a joint")
+    if scores is None:
+        if joints.shape[1] == 3 and (scored or wanted.channels == "xys"):
+            return joints
+        scores = [None] * len(values)
+    if not isinstance(scores, list) or len(scores) != len(values):
+        raise BadFileError(path, "wrong count", f"other scores than joints in {where}", "one score a joint")
+    return np.column_stack((joints, parse_nested(path, scores)))
+
+
+def _of_numbers(path: Path, where: str, key: str, values: object, wanted: Wanted) -> np.ndarray:
+    """COCO and OpenPose: x, y (z) and score of each joint in turn."""
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise BadFileError(
+            path, "not a number", f"a person without numbers in {key} ({where})", "x, y and score of each joint"
+        )
+    width = 4 if key == FLAT_3D else 3
+    if len(values) != width * len(wanted.layout):
+        found = f"{len(values)} numbers in {key} ({where}), those of {len(values) / width:g} joints"
+        whose = "" if len(values) % width else _whose(len(values) // width)
+        expected = f"{width * len(wanted.layout)} (layout {wanted.layout.name}){whose}"
+        raise BadFileError(path, "wrong count", found, expected)
+    return parse_nested(path, values).reshape(-1, width)
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    for key in NAMES:
+        name = entry.get(key)
+        if isinstance(name, list) and len(name) == 1:
+            name = name[0]
+        if isinstance(name, float) and name.is_integer():
+            name = int(name)
+        if isinstance(name, int | str) and not isinstance(name, bool) and name not in (-1, "", "-1"):
+            return str(name)[:40]
+    return ""

@@ -1,0 +1,122 @@
+"""Ranges of long recordings: where a clip starts and ends in its file, in frames or in seconds."""
+
+import math
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from maskel.datasets.folder.pose import Pose
+from maskel.errors import BadFileError
+
+OUTSIDE = "frames outside every range"
+"""Frames of a recording that none of its ranges in the table holds."""
+_CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):(\d{1,2}(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A place in a recording.
+
+    Args:
+        value: Number of a frame, as the file counts them, or seconds since frame 0; 0 or more.
+        seconds: Which of the two.
+    """
+
+    value: float
+    seconds: bool
+
+
+def read_moment(text: str, unit: str) -> Moment | None:
+    """What a field of the table says; None where it is empty.
+
+    Args:
+        text: The field.
+        unit: Of its column: ``frame``, ``seconds``, or empty where the field itself says it: whole numbers are frames,
+            seconds are written ``12.5s`` or ``1:02.5``.
+
+    Raises:
+        ValueError: If it is neither; the message says what was expected.
+    """
+    if not text:
+        return None
+    clock = _CLOCK.fullmatch(text)
+    if clock and unit != "frame":
+        hours, minutes, seconds = clock.groups(default="0")
+        return Moment(3600 * int(hours) + 60 * int(minutes) + float(seconds), seconds=True)
+    number = re.fullmatch(r"(\d{1,12})(\.\d+)?\s*(s|sec|seconds)?", text)
+    if number:
+        whole, fraction, said = number.groups()
+        if (said or unit == "seconds") and unit != "frame":
+            return Moment(float(whole + (fraction or "")), seconds=True)
+        if not said and (not fraction or (unit == "frame" and not float(fraction))):
+            return Moment(float(whole), seconds=False)
+    expected = {
+        "": "a frame as a whole number from 0, or seconds as 12.5s or 1:02.5",
+        "frame": "a frame as a whole number from 0",
+        "seconds": "seconds as 12.5 or 1:02.5",
+    }
+    raise ValueError(expected[unit])
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where a clip starts and ends in its file.
+
+    Args:
+        start: Its first frame; None for the file's.
+        end: The frame after its last; None for the end of the file.
+        table: The table that says so, for messages.
+        line: The line in it.
+    """
+
+    start: Moment | None
+    end: Moment | None
+    table: Path
+    line: int
+
+    @property
+    def in_seconds(self) -> bool:
+        """Whether a frame rate is needed to find it."""
+        return any(moment is not None and moment.seconds for moment in (self.start, self.end))
+
+    def frames(
+        self, path: Path, count: int, rate: float | None, first_number: int = 0, step: int = 1
+    ) -> tuple[int, int]:
+        """Its first frame and the one after its last, as positions in the file from 0.
+
+        Args:
+            path: The file.
+            count: How many frames it has.
+            rate: Its frames a second, where known.
+            first_number: Number of its first frame, as it counts them; the range refers to these numbers.
+            step: By how much they grow from frame to frame.
+
+        Raises:
+            BadFileError: If it is empty or outside the file, or is in seconds and there is no rate.
+        """
+        if self.in_seconds and rate is None:
+            expected = "--source-fps, or a column fps in the table, as start and end are in seconds"
+            raise BadFileError(self.table, "wrong count", f"no frame rate of {path}", expected, line=self.line)
+        numbers = [
+            None if moment is None else round(moment.value * rate) if moment.seconds and rate else int(moment.value)
+            for moment in (self.start, self.end)
+        ]
+        first, end = (
+            default if number is None else math.ceil((number - first_number) / step)
+            for number, default in zip(numbers, (0, count), strict=True)
+        )
+        if end == count + 1 and self.end is not None and self.end.seconds:
+            end = count  # the last frame lasts until the recording's end, and rounding may go beyond it
+        if not 0 <= first < end <= count:
+            low, high = (first_number + place * step for place in (first, end))
+            found = f"frames {low} up to {high}, the last not included, of {path}"
+            last = first_number + (count - 1) * step
+            expected = f"a part of its {count}, numbered from {first_number} to {last}"
+            raise BadFileError(self.table, "outside the recording", found, expected, line=self.line)
+        return first, end
+
+
+def cut(pose: Pose, first: int, end: int) -> Pose:
+    """The frames of a recording from ``first`` to before ``end``; counts of the whole recording are left out."""
+    scores = None if pose.scores is None else pose.scores[:, first:end]
+    return replace(pose, joints=pose.joints[:, first:end], scores=scores, counts={})

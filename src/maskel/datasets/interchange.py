@@ -1,0 +1,189 @@
+"""What the readers of other toolboxes' files share: classes and names of clips, and joints that are missing."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from maskel.datasets.counts import MISSING_JOINTS, Counts
+from maskel.datasets.folder.gaps import body_exists, fill_gaps
+from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
+from maskel.errors import BadFileError, InputError
+from maskel.layouts import Layout
+from maskel.sequence import Clip
+
+MAX_CLASSES = 10_000
+LARGEST = 100.0
+"""No body is 100 m from the origin: larger coordinates in 3D are in another unit."""
+SMALLEST = 0.05
+"""A body in metres that never spans as much along any axis is in another unit, or one point."""
+SUFFIX = re.compile(r"\.(mp4|avi|mkv|mov|webm|mpg|mpeg|wmv|flv|skeleton|npy|npz|pkl|json|csv|txt)$")
+"""Endings of the files that clips were made from."""
+
+Missing = Literal["interpolate", "zero"]
+
+
+def key_of(name: str) -> str:
+    """What two spellings of a clip's name share: not their case, Unicode form, folders or ending."""
+    return SUFFIX.sub("", unicodedata.normalize("NFC", name).casefold().replace("\\", "/").rpartition("/")[2])
+
+
+def clip_named(name: str, label: int) -> Clip:
+    """A clip, and what its name says of it if that is one of NTU RGB+D's."""
+    match = NAME.fullmatch(name)
+    if match is None or int(match[5]) > len(ACTIONS):
+        return Clip(name, label)
+    setup, camera, performer, replication = (str(int(number)) for number in match.groups()[:4])
+    return Clip(name, label, subject=performer, camera=camera, setup=setup, replication=replication)
+
+
+def numbered_classes(count: int) -> tuple[str, ...]:
+    """Names for classes that have none."""
+    return tuple(f"class_{label:03}" for label in range(count))
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a file whose labels are numbers.
+
+    Args:
+        labels: Of each clip, from 0.
+        names: Of the classes.
+        published: Published sizes of the benchmarks, where the set is NTU RGB+D.
+        empty: Classes without a clip, where they have only numbers.
+    """
+
+    labels: tuple[int, ...]
+    names: tuple[str, ...]
+    published: Mapping[str, tuple[int, int]]
+    empty: int
+
+
+def classes_of(path: Path, names: Sequence[str], labels: Sequence[int], first: int | None) -> Classes:
+    """The classes that a file's labels mean.
+
+    Args:
+        path: The file, for messages.
+        names: Of its clips; NTU RGB+D's say the class as well.
+        labels: As they stand in the file, all >= 0.
+        first: The label of the first class, 0 or 1, if the user says so.
+
+    Raises:
+        InputError: If labels may count from 0 or from 1, or contradict ``first`` or the names.
+    """
+    actions = [int(match[5]) if (match := NAME.fullmatch(name)) else 0 for name in names]
+    known = all(0 < action <= len(ACTIONS) for action in actions)
+    from_one = known and list(labels) == actions
+    if known and first is None and list(labels) == [action - 1 for action in actions]:
+        first = 0
+    if first is None and min(labels) == 1:
+        reason = "are the numbers in the clips' names, which count from 1" if from_one else "may count from 1"
+        choices = "--first-label 1" if from_one else "--first-label 1, or --first-label 0 if class 0 has no clip"
+        raise InputError(
+            f"{path}: labels run from 1 to {max(labels)}, and no clip has label 0: they {reason}; {choices}"
+        )
+    first = first or 0
+    if min(labels) < first:
+        raise InputError(f"{path}: a label is {min(labels)}, but --first-label says that they count from {first}")
+    shifted = tuple(label - first for label in labels)
+    count = max(shifted) + 1
+    if known and list(shifted) == [action - 1 for action in actions]:
+        source = NTU60 if count <= len(NTU60.classes) else NTU120
+        return Classes(shifted, source.classes, source.published, 0)
+    return Classes(shifted, numbered_classes(count), {}, count - len(set(shifted)))
+
+
+def label_of(where: str, label: Any) -> int:
+    """A label as a whole number, whatever kind of number or array of one number it is.
+
+    Raises:
+        BadFileError: If it is none, or beyond `MAX_CLASSES`.
+    """
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    if type(label) is not int or not 0 <= label < MAX_CLASSES:
+        raise BadFileError(where, "not a number", f"label {str(label)[:40]}", f"a class from 0 to {MAX_CLASSES - 1}")
+    return label
+
+
+def repeated(names: Sequence[str]) -> list[str]:
+    """The names that stand more than once, each once."""
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def with_gaps(
+    joints: Float64[np.ndarray, "m t v d"], scores: Float64[np.ndarray, "m t v"] | None, min_score: float = 0
+) -> Float64[np.ndarray, "m t v d"]:
+    """Coordinates, NaN where a joint is missing: all zero, NaN, or with a score of 0 or less, or below ``min_score``.
+
+    In 3D one joint that is always zero is the origin, as is the only one that is zero in the first frame. Scores that
+    are nowhere above 0 say nothing.
+    """
+    missing = np.isnan(joints).any(-1)
+    zero = (joints == 0).all(-1)  # (M, T, V)
+    for body_zero, body_missing in zip(zero, missing, strict=True) if joints.shape[-1] == 3 else ():
+        frames = np.flatnonzero(~(body_zero | body_missing).all(1))
+        if not len(frames):
+            continue
+        always = body_zero[frames].all(0)
+        if always.sum() == 1:
+            body_zero[np.ix_(frames, always)] = False
+        if body_zero[frames[0]].sum() == 1:
+            body_zero[frames[0]] = False
+    missing |= zero
+    if scores is not None and (scores > 0).any():
+        missing |= ~((scores > 0) & (scores >= min_score))
+    return np.where(missing[..., np.newaxis], np.nan, joints)
+
+
+def treated(
+    joints: Float64[np.ndarray, "m t v d"], layout: Layout, missing: Missing
+) -> tuple[Float64[np.ndarray, "m t v d"], Counts]:
+    """Missing joints, NaN, of bodies that exist: on the line between the frames around them, or zero.
+
+    Absent bodies, and frames without any, stay absent; they are zero.
+
+    Returns:
+        (M, T, V, D), and how many joints were missing.
+    """
+    exists = body_exists(joints)
+    gaps = np.isnan(joints).any(-1) & exists[..., np.newaxis]
+    if missing == "interpolate" and gaps.any():
+        joints = fill_gaps(joints, layout)
+    joints = np.where(exists[..., np.newaxis, np.newaxis], joints, 0)
+    return np.nan_to_num(joints), {MISSING_JOINTS: int(gaps.sum())}
+
+
+def check_metres(where: str, joints: np.ndarray, remedy: str) -> None:
+    """Makes sure that joints in 3D may be in metres.
+
+    Args:
+        where: Whose joints they are, for messages.
+        joints: (M, T, V, 3); NaN where a joint is missing.
+        remedy: What the user can do about another unit.
+
+    Raises:
+        BadFileError: If one is further than `LARGEST` from the origin, or the largest body is below `SMALLEST`.
+    """
+    largest = float(np.nanmax(np.abs(joints), initial=0))
+    sides = np.nan_to_num(joints, nan=-np.inf).max(2) - np.nan_to_num(joints, nan=np.inf).min(2)  # (M, T, 3)
+    extent = float(sides.max())  # of a frame without joints it is minus infinity
+    if largest <= LARGEST and extent >= SMALLEST:
+        return
+    found = (
+        f"a coordinate of {largest:.6g}" if largest > LARGEST else f"a body of at most {extent:.3g} from side to side"
+    )
+    expected = f"metres: bodies of {SMALLEST:g} or more, at most {LARGEST:g} from the origin; {remedy}"
+    raise BadFileError(where, "wrong unit", found, expected)
+
+
+def is_score(third: np.ndarray) -> bool:
+    """Whether numbers that should be z are all between 0 and 1, as scores are; zeros and NaN say nothing."""
+    numbers = third[np.isfinite(third) & (third != 0)]
+    return bool(numbers.size > 0 and numbers.min() > 0 and numbers.max() <= 1)

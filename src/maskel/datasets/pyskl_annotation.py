@@ -1,0 +1,187 @@
+"""One annotation of PYSKL's and MMAction2's pickles: key points, scores, image and frames, as people write them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from maskel.datasets.base import RawFile
+from maskel.datasets.counts import Counts
+from maskel.datasets.folder.arrays import parse_nested
+from maskel.datasets.folder.axes import LETTERS, arrange
+from maskel.datasets.pickled import PickledArray, one_number
+from maskel.errors import BadFileError
+from maskel.layouts import Layout
+
+Annotation = Mapping[str, Any]
+Image = tuple[int | float, int | float]
+"""Height and width in pixels."""
+OUTSIDE, FAR = 1.02, 2.0
+"""Beyond these parts of half an image, from its middle, a joint is outside of it, and so far that it is not of it."""
+NO_IMAGE = "clips without img_shape, read with original_shape"
+BEYOND = "frames beyond total_frames, left out"
+PROMISED = "frames that total_frames has and keypoint has not"
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """Key points of one clip as they stand in the file.
+
+    Args:
+        joints: (M, T, V, D).
+        scores: (M, T, V), where there are some.
+        counts: What was left out or guessed.
+    """
+
+    joints: Float64[np.ndarray, "m t v d"]
+    scores: Float64[np.ndarray, "m t v"] | None
+    counts: Counts
+
+
+def shape_of(annotation: Annotation) -> tuple[int, ...]:
+    """The shape of a clip's key points, which are not read for it; of nested lists that of the first ones."""
+    value = annotation.get("keypoint")
+    shape: list[int] = []
+    while isinstance(value, list | tuple) and value and len(shape) < 5:
+        shape.append(len(value))
+        value = value[0]
+    return (*shape, *value.shape) if isinstance(value, PickledArray) else tuple(shape)
+
+
+def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, numbers: int, scored: bool) -> Keypoints:
+    """Key points and scores of an annotation, as (M, T, V, …).
+
+    Args:
+        file: Where it stands, for messages.
+        annotation: The annotation.
+        layout: Its joints.
+        numbers: Numbers of a joint in ``keypoint``.
+        scored: The last of them is the score.
+
+    Raises:
+        BadFileError: If an array is missing, of another shape, or infinite somewhere.
+    """
+    raw = _array(file, annotation, "keypoint")
+    if raw.ndim not in (3, 4) or 0 in raw.shape or not {len(layout), numbers} <= set(raw.shape):
+        raise _other_shape(file, raw, layout, numbers)
+    scores = None if scored or annotation.get("keypoint_score") is None else _array(file, annotation, "keypoint_score")
+    both = raw
+    if scores is not None:
+        scores = scores[..., np.newaxis] if scores.ndim == raw.ndim - 1 else scores
+        if scores.shape != (*raw.shape[:-1], 1):
+            found = f"keypoint_score of shape {scores.shape}"
+            raise BadFileError(str(file), "wrong count", found, f"{raw.shape[:-1]}, as keypoint has")
+        both = np.concatenate((raw, scores), -1)
+    total = _total_frames(file, annotation)
+    counts: dict[str, int] = {}
+    if raw.shape[1:] != (total, len(layout), numbers):  # else total_frames says that the order is the usual one
+        try:
+            both, found_axes = arrange(file.path / file.member, both, layout, (both.shape[-1],), settled=(LETTERS,))
+        except BadFileError as error:
+            raise _other_shape(file, raw, layout, numbers) from error
+        counts |= found_axes
+    frames = both.shape[1]
+    if total is not None and total != frames:
+        counts |= {BEYOND: frames - total} if total < frames else {PROMISED: total - frames}
+        both = both[:, :total]
+    coordinates = numbers - scored
+    return Keypoints(both[..., :coordinates], both[..., -1] if both.shape[-1] > coordinates else None, counts)
+
+
+def _other_shape(file: RawFile, raw: np.ndarray, layout: Layout, numbers: int) -> BadFileError:
+    expected = f"keypoint of shape (bodies, frames, {len(layout)}, {numbers}) for layout {layout.name}"
+    return BadFileError(str(file), "wrong count", f"keypoint of shape {raw.shape}", expected)
+
+
+def _array(file: RawFile, annotation: Annotation, name: str) -> Float64[np.ndarray, "..."]:
+    stored = annotation.get(name)
+    if isinstance(stored, PickledArray):
+        array = stored.read(file.path)
+    elif isinstance(stored, list | tuple) and stored:
+        array = parse_nested(file.path / file.member, _as_lists(file, stored))
+    else:
+        keys = ", ".join(str(key)[:30] for key in list(annotation)[:12])
+        raise BadFileError(
+            str(file), "wrong count", f"no {name} in {keys or 'an empty annotation'}", f"an array {name}"
+        )
+    values = array.astype(np.float64)
+    with np.errstate(over="ignore"):
+        infinite = np.isinf(values.astype(np.float32))
+    if infinite.any():
+        raise BadFileError(str(file), "not a number", f"an infinite value in {name}", "numbers, NaN where missing")
+    return values
+
+
+def _as_lists(file: RawFile, value: Any, depth: int = 0) -> Any:
+    """Tuples and the arrays inside lists as lists."""
+    if isinstance(value, PickledArray):
+        return value.read(file.path).tolist()
+    if isinstance(value, list | tuple) and depth < 5:
+        return [_as_lists(file, entry, depth + 1) for entry in value]
+    return value
+
+
+def _total_frames(file: RawFile, annotation: Annotation) -> int | None:
+    total = one_number(file.path, annotation.get("total_frames"))
+    if total is None:
+        return None
+    if isinstance(total, bool) or not isinstance(total, int | float) or not total >= 1 or total != total // 1:
+        raise BadFileError(str(file), "not a number", f"total_frames {str(total)[:40]}", "a whole number from 1")
+    return int(total)
+
+
+def image_of(file: RawFile, annotation: Annotation) -> tuple[Image | None, Counts]:
+    """Height and width of a clip's image, from ``img_shape`` or else ``original_shape``, and a count of the latter."""
+    if image := _image(file, annotation.get("img_shape")):
+        return image, {}
+    image = _image(file, annotation.get("original_shape"))
+    return image, {NO_IMAGE: 1} if image else {}
+
+
+def _image(file: RawFile, value: Any) -> Image | None:
+    """(height, width) of whole or other numbers; a number of colours may follow."""
+    if isinstance(value, PickledArray) and len(value.shape) == 1 and value.shape[0] in (2, 3):
+        value = value.read(file.path).tolist()
+    if not isinstance(value, list | tuple) or len(value) not in (2, 3):
+        return None
+    sizes = [one_number(file.path, size) for size in value]
+    if any(isinstance(size, bool) or not isinstance(size, int | float) for size in sizes) or sizes[2:] not in (
+        [],
+        [1],
+        [3],
+        [4],
+    ):
+        return None
+    height, width = (int(size) if isfinite(size) and size == size // 1 else size for size in sizes[:2])
+    return (height, width) if 0 < height < 1e6 and 0 < width < 1e6 else None
+
+
+def normalised(joints: Float64[np.ndarray, "m t v 2"], image: Image) -> Float64[np.ndarray, "m t v 2"]:
+    """Pixels as parts of half the image, from its middle."""
+    half = np.array(image[::-1]) / 2  # (width, height)
+    result: np.ndarray = (joints - half) / half
+    return result
+
+
+def outside(joints: Float64[np.ndarray, "m t v 2"], image: Image, limit: float = OUTSIDE) -> int:
+    """How many joints lie outside of an image, or further from its middle than ``limit`` times its half."""
+    return int((np.abs(normalised(joints, image)) > limit).any(-1).sum())
+
+
+def check_pixels(file: RawFile, joints: Float64[np.ndarray, "m t v 2"], image: Image) -> None:
+    """Makes sure that joints, NaN where missing, may be pixels of their image.
+
+    Raises:
+        BadFileError: If they are fractions of it, or most of them lie far outside of it.
+    """
+    low, high = float(np.nanmin(joints)), float(np.nanmax(joints))
+    found = f"positions from {low:.4g} to {high:.4g} in an image of {image[0]:g} x {image[1]:g} (height, width)"
+    if max(abs(low), abs(high)) <= 2 and min(image) > 16:
+        expected = "pixels; --image-size 1 1 if they are fractions of the image, from 0 to 1"
+        raise BadFileError(str(file), "wrong unit", found, expected)
+    if 2 * outside(joints, image, FAR) > np.isfinite(joints).all(-1).sum():
+        expected = "most joints inside of it; --image-size WIDTH HEIGHT says another size"
+        raise BadFileError(str(file), "wrong unit", found, expected)

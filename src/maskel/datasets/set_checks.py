@@ -1,0 +1,151 @@
+"""The checks that need no joints: what the tables of a set say of clips, classes and benchmarks."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from jaxtyping import Int64
+
+from maskel.datasets.bodies import recorded_layout
+from maskel.datasets.clip_checks import Bearings
+from maskel.datasets.counts import BODIES, BODY_FRAMES, EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES
+from maskel.datasets.duplicates import Duplicates, leaks
+from maskel.datasets.faults import Fault
+from maskel.datasets.store import SkeletonSet
+from maskel.sequence import Clip
+
+SHORT_SHARE = 0.25
+"""Clips shorter than this share of the median length are short; clips of a single frame always are."""
+IMBALANCE = 5.0
+"""How many times more clips the largest class may have than the smallest."""
+FILLED_SHARE = 0.2
+"""Share of a clip's body-frames that may have been filled in between others."""
+MISSING_SHARE = 0.2
+"""Share of a clip's joints, over all its body-frames, that the recording may lack."""
+LEFT_OUT_SHARE = 0.2
+"""Share of a recording that may have been left out: its frames without a body, or body-frames of other people."""
+
+SAME_SIDE: dict[str, tuple[str, Callable[[Clip], str]]] = {
+    "xsub": ("subject", lambda clip: clip.subject),
+    "xview": ("camera", lambda clip: clip.camera),
+    "xset": ("setup", lambda clip: clip.setup),
+}
+"""Benchmarks that split at a number: none of it may stand on both sides."""
+TESTS_NONE = "all"
+"""The benchmark that is for pre-training: it tests nothing, and clips without a label may be all that it has."""
+
+
+def equal_clips(data: SkeletonSet, duplicates: Duplicates) -> Iterator[Fault]:
+    """Clips that equal an earlier one."""
+    for clip in np.flatnonzero(duplicates.first != np.arange(len(data))).tolist():
+        other = int(duplicates.first[clip])
+        yield Fault(f"equals {data.clips[other].name}{_label(data, clip, other)}", 0.0, clip=clip, other=other)
+
+
+def near_clips(data: SkeletonSet, duplicates: Duplicates, bearings: Bearings) -> Iterator[Fault]:
+    """Clips that nearly equal an earlier one."""
+    for (other, clip), distance in duplicates.near.items():
+        value, words = bearings.distance(distance)
+        yield Fault(f"{words} from {data.clips[other].name}{_label(data, clip, other)}", value, clip=clip, other=other)
+
+
+def _label(data: SkeletonSet, clip: int, other: int) -> str:
+    one, another = data.labels[clip], data.labels[other]
+    if one == another or min(one, another) < 0:
+        return ""
+    return f", but is of class {data.classes[one]}, not {data.classes[another]}"
+
+
+def leaking_clips(data: SkeletonSet, duplicates: Duplicates, bearings: Bearings) -> Iterator[Fault]:
+    """Test clips that stand in training too."""
+    for benchmark in data.benchmarks:
+        found = leaks(duplicates, data.split(benchmark, "train"), data.split(benchmark, "test"))
+        for clip, (other, distance) in found.items():
+            value, words = bearings.distance(distance)
+            how = f"{words} from" if distance else "equals"
+            about = f"{benchmark}: {how} {data.clips[other].name} of the training part"
+            yield Fault(about, value, clip=clip, other=other, benchmark=benchmark)
+
+
+def shared_origins(data: SkeletonSet) -> Iterator[Fault]:
+    """Subjects, cameras or setups on both sides of a benchmark that splits at them."""
+    for benchmark, (what, number) in SAME_SIDE.items():
+        if benchmark not in data.benchmarks:
+            continue
+        split = data.benchmarks[benchmark]
+        train, test = (Counter(number(data.clips[clip]) for clip in part) for part in (split.train, split.test))
+        for name in sorted((set(train) & set(test)) - {""}):
+            about = f"{benchmark}: {what} {name} has {train[name]} training and {test[name]} test clips"
+            yield Fault(about, float(min(train[name], test[name])), benchmark=benchmark)
+
+
+def short_clips(data: SkeletonSet) -> Iterator[Fault]:
+    """Clips much shorter than the others."""
+    usual = float(np.median(data.valid_frames))
+    for clip in np.flatnonzero((data.valid_frames < SHORT_SHARE * usual) | (data.valid_frames == 1)).tolist():
+        frames = int(data.valid_frames[clip])
+        yield Fault(f"{frames} of usually {usual:g} frames", float(frames), clip=clip)
+
+
+def unequal_classes(data: SkeletonSet) -> Iterator[Fault]:
+    """Classes without clips, or with far fewer than the largest; clips without a label count for none."""
+    counts = _class_counts(data, np.arange(len(data)))
+    if not counts.any():
+        return
+    most = int(counts.argmax())
+    for label in np.flatnonzero(counts[most] > IMBALANCE * counts).tolist():
+        about = f"{data.classes[label]} has {counts[label]} clips, {data.classes[most]} has {counts[most]}"
+        yield Fault(about, float(counts[most] - counts[label]))
+
+
+def empty_parts(data: SkeletonSet) -> Iterator[Fault]:
+    """Benchmarks that train or test on no clip, or test a class that they do not train."""
+    for benchmark in data.benchmarks:
+        parts = {part: data.split(benchmark, part) for part in ("train", "test")}
+        empty = [part for part, clips in parts.items() if not len(clips)]
+        size = sum(map(len, parts.values()))
+        pretrains = benchmark == TESTS_NONE and (
+            size > 0 or bool(getattr(data.benchmarks[benchmark], "unlabelled", ()))
+        )
+        for part in empty:
+            if (part == "train" and size) or not pretrains:
+                yield Fault(f"{benchmark}: the {part} part has no clip", float(size), benchmark=benchmark)
+        if empty:
+            continue
+        train, test = (_class_counts(data, clips) for clips in parts.values())
+        for label in np.flatnonzero((test > 0) & (train == 0)).tolist():
+            about = f"{benchmark}: {data.classes[label]} has {test[label]} test clips and no training clip"
+            yield Fault(about, float(test[label]), benchmark=benchmark)
+
+
+def _class_counts(data: SkeletonSet, clips: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
+    """Clips of each class."""
+    labels = data.labels[clips]
+    return np.bincount(labels[labels >= 0], minlength=len(data.classes))
+
+
+def counted_faults(data: SkeletonSet, body_frames: Int64[np.ndarray, " n"]) -> dict[str, list[Fault]]:
+    """Clips of which much was filled in, missing or left out when the set was prepared.
+
+    Args:
+        data: The set.
+        body_frames: Body-frames of each clip.
+    """
+    found: dict[str, list[Fault]] = {"filled": [], "missing": [], "left_out": []}
+    joints = len(recorded_layout(data) or data.layout)
+    for clip, counts in data.counts.items():
+        frames = int(data.frames[clip])
+        rows = round(int(body_frames[clip]) * (1 + counts.get(THINNED_FRAMES, 0) / frames))  # as they were recorded
+        filled, missing = counts.get(FILLED_FRAMES, 0), counts.get(MISSING_JOINTS, 0)
+        empty, others = counts.get(EMPTY_FRAMES, 0), counts.get(BODY_FRAMES, 0)
+        if filled > FILLED_SHARE * rows:
+            about = f"{filled} of {rows} body-frames are filled in"
+            found["filled"].append(Fault(about, filled / rows, clip=clip, frames=filled))
+        if missing > MISSING_SHARE * rows * joints:
+            share = missing / (rows * joints)
+            found["missing"].append(Fault(f"{missing} joints are missing, {share:.0%} of all", share, clip=clip))
+        share = max(empty / (frames + empty), others / (rows + others))
+        if share > LEFT_OUT_SHARE:
+            lost = [f"{what}: {counts[what]}" for what in (EMPTY_FRAMES, BODIES, BODY_FRAMES) if what in counts]
+            found["left_out"].append(Fault(f"{', '.join(lost)}; {frames} frames are kept", share, clip=clip))
+    return found

@@ -1,0 +1,384 @@
+"""The arrays of ST-GCN, 2s-AGCN, MS-G3D, SkeletonCLR, AimCLR and CMD: a ``.npy`` and a ``_label.pkl`` for each part.
+
+A folder holds one benchmark: ``train_data.npy`` (or ``train_data_joint.npy``, ``train_position.npy``, …) of shape
+(N, C, T, V, M) with ``train_label.pkl``, a pickle of the clips' names and of their labels, and the same for ``val`` or
+``test``. The arrays have gigabytes; they are mapped, and one clip is in memory at a time.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.counts import Counts
+from maskel.datasets.folder.arrays import read_npy_header
+from maskel.datasets.folder.axes import MAX_BODIES, settle
+from maskel.datasets.interchange import (
+    Missing,
+    check_metres,
+    classes_of,
+    clip_named,
+    is_score,
+    key_of,
+    label_of,
+    repeated,
+    treated,
+    with_gaps,
+)
+from maskel.datasets.npz import BENCHMARK, BENCHMARKS, MAX_CLIP_BYTES, MAX_CLIPS
+from maskel.datasets.pickled import PickledArray, one_number, read_pickle
+from maskel.errors import BadFileError, InputError
+from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, Layout, layout_named
+from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
+
+PARTS = ("train", "val", "test")
+PART = re.compile(r"(?:^|[_.-])(?:(train)(?:ing)?|(e?val)(?:id|idation)?|(test)(?:ing)?)(?=[_.-]|$)", re.IGNORECASE)
+NO_JOINTS = re.compile(r"bone|motion|vel|accel|label|num_frame|index|stat|mean|std", re.IGNORECASE)
+"""Arrays of the same folder that are not positions of joints."""
+CHANNELS: Mapping[str, int] = {"xy": 2, "xyz": 3, "xys": 3}
+FORMS: Mapping[tuple[int, int], tuple[Layout, str]] = {
+    (25, 3): (NTU25, "xyz"),
+    (20, 3): (KINECT20, "xyz"),
+    (18, 3): (OPENPOSE18, "xys"),  # Kinetics-Skeleton: x and y less 0.5 as fractions of the image, and the score
+    (18, 2): (OPENPOSE18, "xy"),
+    (17, 2): (COCO17, "xy"),
+}
+"""Layout and channels that V and C mean, when the user does not say."""
+LOOKED_AT = 32
+"""Clips of a file that are looked at to tell a score from z, and fractions of the image from another unit."""
+MOST_2D = 1.3
+"""Parts of half the image, from its middle, beyond which only a few joints are."""
+REPEATED = "frames that repeat the clip as padding"
+WHAT = "train_data.npy (or train_data_joint.npy, train_position.npy) and train_label.pkl, and the same for val or test"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One array and what belongs to its clips."""
+
+    data: Path
+    pickle: Path
+    names: tuple[str, ...]
+    labels: tuple[int, ...]
+    frames: tuple[int, ...]
+
+
+class StGcn(Source):
+    """A folder with the arrays of ST-GCN, 2s-AGCN, AimCLR or CMD; nothing in its pickles is ever run.
+
+    Frames of zeros at a clip's end are padding and are cut off, as are bodies of zeros behind the last real one, frames
+    beyond ``train_num_frame.npy``, and frames that repeat the clip from its start, with which 2s-AGCN pads. Joints in
+    3D are kept as they stand. Those in 2D are fractions of the image less 0.5, as in Kinetics-Skeleton; they become
+    parts of half the image.
+
+    Args:
+        layout: Joint layout; by default that of V and C (25 in 3D: ntu25, 18 with scores: openpose18, …).
+        channels: What the C numbers of a joint are; s is the score.
+        scores: Keep the scores as a third channel.
+        missing: Missing joints (0, NaN, score 0) are interpolated in time, or stay zero.
+        scale: Factor to metres; in 2D to halves of the image, by default 2.
+        benchmark: Name of the benchmark; by default what the folder's name says (xsub, NTU60_CS, …), else val or test.
+        first_label: Label of the first class, 0 or 1, where the file leaves it open.
+
+    Raises:
+        InputError: If there is no such layout, or options are out of range.
+    """
+
+    name: ClassVar[str] = "stgcn"
+
+    def __init__(
+        self,
+        layout: str = "",
+        channels: Literal["auto", "xy", "xyz", "xys"] = "auto",
+        scores: bool = False,
+        missing: Missing = "interpolate",
+        scale: float | None = None,
+        benchmark: str = "",
+        first_label: int | None = None,
+    ) -> None:
+        if first_label not in (None, 0, 1) or (scale is not None and not 0 < scale < 10_000):
+            raise InputError("stgcn: expected --first-label 0 or 1, and --scale above 0")
+        self.asked = layout_named(layout) if layout else None
+        self.read_as = channels
+        self.scores = scores
+        self.missing: Missing = missing
+        self.scale = scale
+        self.benchmark = benchmark
+        self.first_label = first_label
+        self.may_miss_joints = missing == "zero"
+        self.flat = self.scored = False
+        self.parts: dict[str, _Part] = {}
+        self.clip_facts: dict[str, tuple[Clip, ...]] = {}
+        self.found_notes: dict[str, int] = {}
+
+    def find(self, roots: Sequence[Path]) -> list[RawFile]:
+        """The clips of one benchmark: all of training, then all of validation and test.
+
+        Raises:
+            InputError: If there is not one array and one label file for each part.
+            BadFileError: If one of them is not what it should be, or they do not fit each other.
+        """
+        self.parts = {part: _read_part(data, label) for part, (data, label) in _files(roots).items()}
+        first = next(iter(self.parts.values()))
+        shapes = {part: _header(found.data)[0] for part, found in self.parts.items()}
+        self._form(first.data, shapes)
+        names = [name for part in self.parts.values() for name in part.names]
+        labels = [label for part in self.parts.values() for label in part.labels]
+        twice = repeated(names)
+        if twice:
+            names = [f"{part}_{clip:06}" for part, found in self.parts.items() for clip in range(len(found.names))]
+        classes = classes_of(first.pickle, names, labels, self.first_label)
+        self.classes, self.published = classes.names, classes.published
+        facts = iter([clip_named(name, label) for name, label in zip(names, classes.labels, strict=True)])
+        self.clip_facts = {part: tuple(next(facts) for _ in found.names) for part, found in self.parts.items()}
+        notes = {"names that repeat, replaced by numbers": len(twice), "classes without a clip": classes.empty}
+        used = {found.data for found in self.parts.values()}
+        unread = [path.name for path in sorted(first.data.parent.glob("*.npy")) if path not in used]
+        unread = [name for name in unread if "num_frame" not in name]
+        notes[f"arrays not read: {', '.join(unread[:6])}"] = len(unread)
+        self.found_notes = {what: number for what, number in notes.items() if number}
+        if not self.benchmark and (match := BENCHMARK.search(first.data.resolve().parent.name)):
+            self.benchmark = BENCHMARKS[match[1].lower()]
+        return [
+            RawFile(found.data, f"{part}[{clip}]", found.pickle)
+            for part, found in self.parts.items()
+            for clip in range(len(found.names))
+        ]
+
+    def _form(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Layout and channels, from the shapes and from what the numbers look like."""
+        _, count, frames, joints, bodies = shape = next(iter(shapes.values()))
+        if any((other[1], *other[3:]) != (count, joints, bodies) for other in shapes.values()):
+            listed = " and ".join(map(str, shapes.values()))
+            raise BadFileError(path, "wrong count", f"arrays of shape {listed}", "the same C, V and M in every part")
+        layout, channels = FORMS.get((joints, count), (None, ""))
+        layout = self.asked or layout
+        channels = channels if self.read_as == "auto" else self.read_as
+        if layout is None or not channels:
+            asks = "say what they are with --layout NAME and --channels xy, xyz or xys"
+            raise InputError(f"{path} has V = {joints} joints of C = {count} numbers (shape {shape}); {asks}")
+        if len(layout) != joints or CHANNELS[channels] != count or not 1 <= bodies <= min(MAX_BODIES, frames):
+            expected = f"(N, {CHANNELS[channels]}, T, {len(layout)}, M) for {channels} of layout {layout.name}"
+            raise BadFileError(
+                path, "wrong count", f"an array of shape {shape}", f"{expected}, at most {MAX_BODIES} bodies M"
+            )
+        if self.read_as == "auto" and settle([shape[1:]], len(layout), (2, 3)) == ["MTVC"]:
+            expected = "(N, C, T, V, M); --channels says so if these are its axes"
+            raise BadFileError(
+                path, "ambiguous", f"an array of shape {shape}, which looks like (N, M, T, V, C)", expected
+            )
+        self.layout = layout
+        self.flat = channels != "xyz"
+        self.scored = channels == "xys"
+        if self.scores and not self.scored:
+            raise InputError(f"{path} has no scores, as --scores needs them; its numbers are read as {channels}")
+        self.channels = (*XYZ[: 2 if self.flat else 3], *([SCORE] if self.scores else []))
+        self._check_numbers(path)
+
+    def _check_numbers(self, path: Path) -> None:
+        """Questions units and channels by what some of the clips look like."""
+        data, scale = _mapped(path), self.scale or 2
+        looked = [data[clip] for clip in np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))]  # views
+        likely = [is_score(clip[2]) for clip in looked if not self.flat and clip.any()]
+        if self.read_as == "auto" and likely and all(likely):
+            expected = "x, y, z; if it is a score, --channels xys and the --layout, else --channels xyz"
+            raise BadFileError(path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected)
+        if self.flat:
+            planes = [np.abs(clip[:2][np.isfinite(clip[:2]) & (clip[:2] != 0)]) * scale for clip in looked]
+            outside = sum(int((plane > MOST_2D).sum()) for plane in planes)
+            if outside > 0.02 * sum(plane.size for plane in planes):  # some joints lie outside of their image
+                largest = max(float(plane.max(initial=0)) for plane in planes) / scale
+                expected = (
+                    "fractions of the image less 0.5, from -0.5 to 0.5, as in Kinetics-Skeleton; --scale 1 if they "
+                    "reach from -1 to 1"
+                )
+                raise BadFileError(path, "wrong unit", f"positions up to {largest:.4g}", expected)
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """One clip; none if its joints are all zero.
+
+        Raises:
+            BadFileError: If a number is infinite or in another unit.
+        """
+        part, _, number = file.member.rstrip("]").partition("[")
+        clip = int(number)
+        values = _mapped(file.path)[clip].astype(np.float64).transpose(3, 1, 2, 0)  # (M, T, V, C)
+        if np.isinf(values).any():
+            raise BadFileError(str(file), "not a number", "a value that is infinite", "positions")
+        values, counts = _without_padding(values, self.parts[part].frames[clip : clip + 1])
+        if not values.size:
+            return []
+        joints, scores = (values[..., :2], values[..., 2]) if self.scored else (values, None)
+        joints = with_gaps(joints, scores) * (self.scale or (2 if self.flat else 1))
+        gaps = np.isnan(joints).any(-1)
+        if gaps.all():
+            return []
+        if not self.flat:
+            check_metres(str(file), joints, "--scale 0.001 for millimetres")
+        joints, missing = treated(joints, self.layout, self.missing)
+        if self.scores and scores is not None:
+            joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
+        return [
+            SkeletonSequence(self.clip_facts[part][clip], joints.astype(np.float32), self.layout, {**counts, **missing})
+        ]
+
+    def clips(self, file: RawFile) -> list[Clip]:
+        """What the label file says of a clip."""
+        part, _, number = file.member.rstrip("]").partition("[")
+        return [self.clip_facts[part][int(number)]]
+
+    def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
+        """The folder's benchmark; with both ``val`` and ``test`` one for each, without either ``all``."""
+        part_of = {clip.name: part for part, facts in self.clip_facts.items() for clip in facts}
+        found = {part: tuple(at for at, clip in enumerate(clips) if part_of[clip.name] == part) for part in self.parts}
+        tests = [part for part in found if part != "train"]
+        if not tests:
+            return {"all": Split(found["train"], ())}
+        names = {part: part if len(tests) > 1 or not self.benchmark else self.benchmark for part in tests}
+        return {names[part]: Split(found["train"], found[part]) for part in tests}
+
+    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
+        """What ``all`` is for."""
+        return "every clip, for pre-training; there is no part val or test" if benchmark == "all" else ""
+
+    def notes(self) -> Counts:
+        """Names and classes that are not as they should be."""
+        return self.found_notes
+
+    def recorded(self) -> dict[str, object]:
+        """The options, as far as they say how joints are made."""
+        names = ("scores", "missing", "scale", "benchmark", "first_label")
+        return {name: getattr(self, name) for name in names} | {"layout": self.layout.name, "channels": self.read_as}
+
+
+def _files(roots: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
+    """For each part its array and its labels."""
+    if len(roots) == 1 and roots[0].is_dir():
+        (root,) = roots
+        arrays = sorted(path for path in root.iterdir() if path.suffix.lower() == ".npy" and PART.search(path.stem))
+        if not arrays:
+            below = sorted({str(path.parent) for path in root.rglob("*.npy") if PART.search(path.stem)})
+            hint = f"; hand over one of {', '.join(below[:8])}" if below else ""
+            raise InputError(f"{root} holds none of these arrays; expected {WHAT}{hint}")
+    elif roots and all(root.is_file() and root.suffix.lower() == ".npy" for root in roots):
+        arrays = list(roots)
+    else:
+        raise InputError(f"found {', '.join(map(str, roots))}, expected a folder with {WHAT}, or its .npy files")
+    if unnamed := [path for path in arrays if not PART.search(path.stem)]:
+        raise InputError(f"{unnamed[0]}: the name says none of {', '.join(PARTS)}; expected {WHAT}")
+    found = {}
+    for part in PARTS:
+        own = [path for path in arrays if _part(path) == part]
+        joints = [path for path in own if not NO_JOINTS.search(path.stem)]
+        if len(joints) > 1:
+            raise InputError(
+                f"which holds the joints of {part}: {', '.join(map(str, joints))}? hand over one file a part"
+            )
+        if not joints and (other := [path for path in own if re.search("bone|motion|vel|accel", path.stem, re.I)]):
+            raise InputError(f"{other[0]} holds bones or motion, no positions of joints; expected {WHAT}")
+        if joints:
+            found[part] = (joints[0], _label_file(joints[0], part))
+    if "train" not in found:
+        raise InputError(f"found no array of the training part beside {arrays[0]}; expected {WHAT}")
+    return found
+
+
+def _part(path: Path) -> str:
+    """Which part a file's name says it belongs to; empty if none."""
+    match = PART.search(path.stem)
+    return next(part for part, spelled in zip(PARTS, match.groups(), strict=True) if spelled) if match else ""
+
+
+def _label_file(data: Path, part: str) -> Path:
+    pickles = (path for path in data.parent.iterdir() if path.suffix.lower() in (".pkl", ".pickle"))
+    labels = sorted(path for path in pickles if _part(path) == part and "label" in path.stem.lower())
+    if len(labels) != 1:
+        found = ", ".join(map(str, labels)) or "no label file"
+        raise InputError(f"found {found} for {data}, expected one {part}_label.pkl beside it")
+    return labels[0]
+
+
+def _read_part(data: Path, label: Path) -> _Part:
+    shape, _, _ = _header(data)
+    names, labels = _names_and_labels(label)
+    for what, count in (("names", len(names)), ("labels", len(labels))):
+        if count != shape[0]:
+            raise BadFileError(
+                label, "wrong count", f"{count} {what}", f"{shape[0]}, as {data.name} of shape {shape} has"
+            )
+    frames: tuple[int, ...] = ()
+    for lengths in sorted(path for path in data.parent.glob("*num_frame*.npy") if _part(path) == _part(data)):
+        counted = _mapped(lengths)
+        if counted.shape != shape[:1] or not ((counted >= 0) & (counted <= shape[2])).all():
+            raise BadFileError(
+                lengths, "wrong count", f"shape {counted.shape}", f"{shape[0]} numbers from 0 to {shape[2]}"
+            )
+        frames = tuple(int(length) for length in counted)
+    return _Part(data, label, names, labels, frames)
+
+
+def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """What a label file holds: (names, labels), each a list or an array."""
+    expected = "two lists, (names of the clips, their labels as numbers from 0)"
+    content = read_pickle(path)
+    if not isinstance(content, list | tuple) or len(content) != 2:
+        found = f"a {type(content).__name__}" + (f" of {len(content)}" if isinstance(content, list | tuple) else "")
+        raise BadFileError(path, "not data", found, expected)
+    names, labels = (part.read(path).tolist() if isinstance(part, PickledArray) else part for part in content)
+    if not isinstance(names, list | tuple) or not isinstance(labels, list | tuple):
+        raise BadFileError(path, "not data", f"{type(names).__name__} and {type(labels).__name__}", expected)
+    numbers = [label_of(str(path), one_number(path, label)) for label in labels]
+    texts = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names]
+    if any(len(name.splitlines()) != 1 or len(name) > 500 for name in texts):
+        raise BadFileError(path, "bad name", "a clip's name that is empty or of several lines", "names of one line")
+    ntu = [key_of(name).upper() for name in texts]
+    return tuple(
+        key if re.fullmatch(r"(?:[SCPRA]\d{3}){5}", key) else name for key, name in zip(ntu, texts, strict=True)
+    ), tuple(numbers)
+
+
+def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of an array of clips."""
+    with path.open("rb") as stream:
+        shape, fortran, dtype = read_npy_header(path, stream)
+    if len(shape) != 5 or 0 in shape:
+        raise BadFileError(path, "wrong count", f"an array of shape {shape}", "clips of shape (N, C, T, V, M)")
+    if shape[0] > MAX_CLIPS or prod(shape[1:]) * 8 > MAX_CLIP_BYTES:
+        expected = f"at most {MAX_CLIPS:,} clips of {MAX_CLIP_BYTES // 8:,} numbers"
+        raise BadFileError(path, "wrong count", f"an array of shape {shape}", expected)
+    return shape, fortran, dtype
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """The array of a file, read as it is used; what the header claims must be there."""
+    with path.open("rb") as stream:
+        shape, fortran, dtype = read_npy_header(path, stream)
+        start = stream.tell()
+    size, claimed = path.stat().st_size - start, prod(shape) * dtype.itemsize
+    if size != claimed:
+        raise BadFileError(path, "truncated", f"{size} bytes after the header", f"{claimed}, those of shape {shape}")
+    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+
+
+def _without_padding(
+    values: Float64[np.ndarray, "m t v c"], frames: Sequence[int]
+) -> tuple[Float64[np.ndarray, "k s v c"], Counts]:
+    """The clip without frames and bodies that only fill the array."""
+    for length in frames:
+        values = values[:, :length]
+    exists = (values != 0).any((2, 3))  # (M, T); NaN is not 0
+    if not exists.any():
+        return values[:0], {}
+    values = values[: int(np.flatnonzero(exists.any(1))[-1]) + 1, : int(np.flatnonzero(exists.any(0))[-1]) + 1]
+    length, first = values.shape[1], values[:, :1]
+    for period in range(2, length if (values != first).any() else 0):
+        again = values[:, period : period + 1]
+        if np.array_equal(again, first) and np.array_equal(values[:, period:], values[:, : length - period]):
+            return values[:, :period], {REPEATED: length - period}
+    return values, {}

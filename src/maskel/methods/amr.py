@@ -1,0 +1,168 @@
+"""AMR: masked prediction by learned queries over long spans, weighted by motion energy (after AMR, CVPR 2026).
+
+AMR's code is not public, and its paper leaves details open; docs/methods/amr.md lists which choices are its own, which
+are ours, and what is known of their effect.
+
+======================  ====================================  =========================
+paper                   here                                  where
+======================  ====================================  =========================
+random mask             ``RandomMasking``                     ``maskel.masking.random``
+learned queries, r = 6  ``QueryDecoder``, ``query_frames`` 24  ``maskel.models.decoder``
+motion-energy weights   ``energy_weights``                    ``maskel.losses``
+encoder                 ``Encoder``, as MAMP's                ``maskel.models.encoder``
+======================  ====================================  =========================
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from maskel.errors import InputError
+from maskel.losses import energy_weights
+from maskel.masking import RandomMasking
+from maskel.masking.base import TokenMask
+from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction
+from maskel.models.decoder import QueryDecoder
+from maskel.models.encoder import Encoder
+from maskel.models.patches import take_tokens, to_patches
+from maskel.sequence import SkeletonBatch
+from maskel.targets import JointTarget, MotionTarget, Target, moments
+
+QueryTarget = Literal["joints", "motion", "both"]
+"""What a query predicts: the joint's positions, their motion from frame to frame, or one after the other."""
+Standardised = Literal["query", "joint", "clip"]
+"""What a target is standardised over: the query's own span, all spans of its joint, or the whole body."""
+_AXES = {"query": (2, 4), "joint": (1, 2, 4), "clip": (1, 2, 3, 4)}
+"""Of a signal cut into spans, (R, Q, F, V, C)."""
+
+
+class AMR(MaskedMethod):
+    """Predict joints and motion of long spans from a few visible tokens; what moves counts more.
+
+    The encoder sees the tokens that a uniform mask leaves. One learned query for each joint and each span of
+    ``query_frames`` frames attends to them, and predicts the joint's whole span, whether parts of it were seen or not.
+
+    Args:
+        encoder: The encoder to pre-train.
+        ratio: Share of tokens to mask, in (0, 1).
+        query_frames: Frames that a query predicts; must divide the window. AMR: r = 6 patches of 4 frames.
+        target: ``joints``, ``motion``, or ``both``. AMR predicts joints; both is ours.
+        standardise: Standardise the target over each ``query``, over a ``joint``'s whole window, or the ``clip``.
+        energy: k of the loss's weights 1 / (1 + k·mean energy / energy), 0 or more; 0 weighs everything alike.
+        energy_windows: Frames of the windows in which energy is measured; each must divide the window.
+        decoder_dim: Width of the decoder.
+        decoder_depth: Cross-attention blocks of the decoder.
+        bodies: ``all`` trains on absent bodies too; ``present`` skips them.
+
+    Raises:
+        InputError: If an option is out of range, or spans or windows do not divide the encoder's window.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        ratio: float = 0.9,
+        query_frames: int = 24,
+        target: QueryTarget = "both",
+        standardise: Standardised = "query",
+        energy: float = 0.01,
+        energy_windows: Sequence[int] = (4, 8, 12),
+        decoder_dim: int = 256,
+        decoder_depth: int = 4,
+        bodies: Bodies = "all",
+    ) -> None:
+        super().__init__()
+        _check(encoder, query_frames, energy, energy_windows)
+        self.encoder = encoder
+        self.masking = RandomMasking(ratio)
+        self.masking.num_kept(encoder.num_tokens)  # a ratio that keeps nothing is refused before the first step
+        signals: dict[str, tuple[Target, ...]] = {
+            "joints": (JointTarget(False),),
+            "motion": (MotionTarget(1, False),),
+            "both": (JointTarget(False), MotionTarget(1, False)),
+        }
+        self.signals = signals[target]
+        self.target = self.signals[0]
+        self.query_frames = query_frames
+        self.standardise = standardise
+        self.energy = energy
+        self.energy_windows = tuple(energy_windows)
+        values = len(self.signals) * query_frames * encoder.coordinates
+        self.decoder = QueryDecoder(encoder, decoder_dim, decoder_depth, encoder.config.window // query_frames, values)
+        self.bodies = bodies
+
+    @property
+    def standardised_within(self) -> str:
+        """The span, joint or clip over which the target is standardised."""
+        return {"query": f"span of {self.query_frames} frames of a joint", "joint": "joint", "clip": "clip"}[
+            self.standardise
+        ]
+
+    def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
+        """Every token with the same probability."""
+        return self.masking(self.encoder.patches(joints), draws)
+
+    def reconstruct(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
+        """Mask, encode, predict; of all spans the masked tokens' part of the first signal, in its own units.
+
+        To draw it, the standardisation is undone with the true mean and spread, which the method does not know.
+        """
+        config, count = self.encoder.config, len(self.encoder.joints)
+        mask = self.mask(joints, draws)
+        visible = self.encoder(joints, mask.keep)
+        predicted = self._unfold(self.decoder(visible, mask.keep).float())[:, :, :, 0]
+        positions = self.encoder.positions(joints)
+        signal = self.target.signal(positions)
+        mean, spread = moments(self._spans(signal), _AXES[self.standardise])  # (R, Q, F, V, C)
+        drawn = (predicted * spread + mean).reshape(len(joints), config.window, count, -1)
+        patches = (
+            to_patches(values, config.patch_frames, config.patch_joints).flatten(1, 2) for values in (drawn, signal)
+        )
+        return Reconstruction(mask, visible, *(take_tokens(tokens, mask.masked) for tokens in patches))
+
+    def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
+        """Mean squared error of all queries of the batch's bodies, weighted by motion energy."""
+        joints, draws = self.see(batch, keys)
+        mask = self.mask(joints, draws)
+        predicted = self._unfold(self.decoder(self.encoder(joints, mask.keep), mask.keep).float())
+        errors = (predicted - self._targets(joints)).square()
+        if self.energy:
+            weights = energy_weights(self.encoder.positions(joints), self.energy_windows, self.energy)
+            errors = errors * self._spans(weights[..., None])[:, :, :, None]
+        loss = errors.mean()
+        return {"loss": loss, "weight": loss.new_full((), len(joints))}
+
+    def _spans(self, signal: Float32[Tensor, "r t v c"]) -> Float32[Tensor, "r q f v c"]:
+        """A signal cut into the spans that queries predict."""
+        return signal.unflatten(1, (-1, self.query_frames))
+
+    @torch.no_grad()
+    def _targets(self, joints: Float32[Tensor, "r t v channels"]) -> Float32[Tensor, "r q f s v c"]:
+        """Every signal S, standardised."""
+        found = []
+        for signal in self.signals:
+            spans = self._spans(signal.signal(self.encoder.positions(joints)))
+            mean, spread = moments(spans, _AXES[self.standardise])
+            found.append((spans - mean) / spread)
+        return torch.stack(found, 3)
+
+    def _unfold(self, predicted: Float[Tensor, "r queries values"]) -> Float[Tensor, "r q f s v c"]:
+        """Predictions in the order of the targets: span, frame, signal, joint, coordinate."""
+        sizes = (-1, len(self.encoder.joints), len(self.signals), self.query_frames, self.encoder.coordinates)
+        return predicted.view(len(predicted), *sizes).permute(0, 1, 4, 3, 2, 5)
+
+
+def _check(encoder: Encoder, query_frames: int, energy: float, windows: Sequence[int]) -> None:
+    window = encoder.config.window
+    for name, frames in (("query_frames", (query_frames,)), ("energy_windows", windows)):
+        if wrong := [length for length in frames if length < 1 or window % length]:
+            raise InputError(f"amr: found {name} {wrong[0]}, expected a number that divides the window of {window}")
+    if min((query_frames, *windows)) < 2 or not windows:
+        raise InputError(
+            "amr: found a span of one frame, or no energy_windows; expected 2 frames or more, and a window"
+        )
+    if not 0 <= energy < float("inf"):
+        raise InputError(f"amr: found energy {energy}, expected 0 or more")

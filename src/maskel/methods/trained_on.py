@@ -1,0 +1,117 @@
+"""Which data set a released classifier was trained on: its file says it, or the user does. Nothing is guessed.
+
+The number of outputs does not tell: the public configurations give NTU RGB+D 60 as many as 120, and PKU-MMD 60.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+from maskel.datasets.ntu import NTU60, NTU120
+from maskel.datasets.pku_mmd import PKU1, PKU2
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.models.released import Release
+from maskel.training.loading import SingleBody
+
+TrainedOn = Literal["ntu60", "ntu120", "pku1", "pku2", "data"]
+"""A data set of the public code, or ``data``: the set that the clips come from."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What the public code's training on a data set settles.
+
+    Args:
+        classes: Class names; output i is ``classes[i]``.
+        single_body: What stands in the second slot of a clip with one body.
+    """
+
+    classes: tuple[str, ...]
+    single_body: SingleBody = "zero"
+
+
+SETS = {
+    NTU60.name: TrainingSet(NTU60.classes),
+    NTU120.name: TrainingSet(NTU120.classes, "copy"),
+    PKU1.name: TrainingSet(PKU1.classes),
+    PKU2.name: TrainingSet(PKU2.classes),
+}
+_NTU, _PKU = r"ntu[ _-]?(?:rgb[ _+-]?d[ _-]*)?", r"pku(?:[ _-]?mmd)?[ _-]?(?:v|part|phase)?[ _-]?"
+_SPELLINGS = {
+    NTU60.name: re.compile(rf"{_NTU}60(?!\d)", re.IGNORECASE),
+    NTU120.name: re.compile(rf"{_NTU}120(?!\d)", re.IGNORECASE),
+    PKU1.name: re.compile(rf"{_PKU}(?:1(?!\d)|i(?![a-z\d]))", re.IGNORECASE),
+    PKU2.name: re.compile(rf"{_PKU}(?:2(?!\d)|ii(?![a-z\d]))", re.IGNORECASE),
+}
+"""How paths spell the sets: NTU60_XSub.npz, NTU120_CSet.npz, PKUv1_XSub.npz, pku_part2, PKU-MMD II."""
+
+
+def training_set(
+    release: Release, outputs: int, trained_on: TrainedOn | None = None, clips: SkeletonSet | None = None
+) -> TrainingSet:
+    """The set that a released classifier was trained on.
+
+    Args:
+        release: Its checkpoint.
+        outputs: How many scores it gives.
+        trained_on: The set by name, for a file that does not say it.
+        clips: The clips that it shall read; where neither says a set, their source or class names do.
+
+    Raises:
+        InputError: If nobody says the set, two say different ones, or it has more classes than there are outputs.
+    """
+    told, by = _told(release)
+    if told and trained_on not in (None, told):
+        raise InputError(
+            f"{release.path} was trained on {told}, as its {by} says, but trained_on is {trained_on}; leave that out"
+        )
+    name = told or trained_on or _source(clips)
+    if name == "data" and clips is not None:
+        chosen = TrainingSet(clips.classes)
+    elif name in SETS:
+        chosen = SETS[name]
+    else:
+        found = f"its data_path is {by!r}" if by else "it has no data_path"
+        raise InputError(
+            f"{release.path} does not say which data set its {outputs} outputs stand for ({found}); say it with "
+            f"--trained-on: {', '.join(SETS)}, or data for the classes of a prepared set given as --data"
+        )
+    if len(chosen.classes) > outputs:
+        another = "" if told else "; if it was trained on another set, say --trained-on"
+        raise InputError(
+            f"{release.path}: found {outputs} outputs, expected {len(chosen.classes)} or more for the classes of "
+            f"{name}{another}"
+        )
+    return chosen
+
+
+def _told(release: Release) -> tuple[str, str]:
+    """The set that the paths of the data in the file name, and the path; no set if they name none, or several."""
+    found = [release.told(f"{part}_feeder_args", "data_path") for part in ("train", "val")]
+    paths = [path for path in found if isinstance(path, str) and path]
+    for path in paths:
+        whole = path.replace("\\", "/")
+        for text in (PurePosixPath(whole).name, whole):  # the file's name says more than its folders
+            named = [name for name, spelling in _SPELLINGS.items() if spelling.search(text)]
+            if len(named) == 1:
+                return named[0], path
+            if named:
+                break
+    return "", paths[0] if paths else ""
+
+
+def _source(clips: SkeletonSet | None) -> str:
+    """The public code's set that clips come from, by their source or all their class names; empty if from none."""
+    if clips is None:
+        return ""
+    if clips.source in SETS:
+        return clips.source
+    return next((name for name, known in SETS.items() if known.classes == clips.classes), "")
+
+
+def output_names(classes: Sequence[str], outputs: int) -> tuple[str, ...]:
+    """A name for each output: the classes, and behind them those that stand for no class."""
+    return (*classes, *(f"no class (output {number + 1})" for number in range(len(classes), outputs)))

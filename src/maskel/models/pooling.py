@@ -1,0 +1,55 @@
+"""How the tokens of a body become one feature vector."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from maskel.errors import InputError
+from maskel.layouts import Layout
+
+Pool = Literal["mean", "regions", "joints", "regions_time"]
+"""What tokens are averaged over: all of them, as published (D); those of each region of the body (up to 5·D); each
+joint's over time (V'·D); or those of each region in each third of the time (up to 15·D)."""
+THIRDS = 3
+
+
+def pool_tokens(
+    tokens: Float[Tensor, "r n d"], grid: tuple[int, int], pool: Pool, regions: Float32[Tensor, "g vp"]
+) -> Float[Tensor, "r f"]:
+    """Average each body's tokens as ``pool`` says; regions follow each other, in each third of the time.
+
+    Args:
+        tokens: (R, T'·V', D) tokens of a whole grid, in token order.
+        grid: Patches in time T' and over joints V'.
+        pool: What is averaged.
+        regions: (G, V') the weight of each column of the grid in each region, as `region_weights` gives them.
+
+    Raises:
+        InputError: If time has fewer patches than thirds.
+    """
+    if pool == "mean":
+        return tokens.mean(1)
+    table = tokens.unflatten(1, grid)  # (R, T', V', D)
+    if pool == "joints":
+        return table.mean(1).flatten(1)
+    if pool == "regions":
+        return (regions @ table.mean(1)).flatten(1)
+    if grid[0] < THIRDS:
+        raise InputError(f"pool regions_time: found {grid[0]} patches in time, expected {THIRDS} or more")
+    parts = [part.mean(1) for part in table.tensor_split(THIRDS, 1)]
+    return (regions @ torch.stack(parts, 1)).flatten(1)
+
+
+def region_weights(layout: Layout, read: tuple[int, ...], patch_joints: int) -> Float32[Tensor, "g vp"]:
+    """The share of each column of the token grid in each region of the body; regions without a joint are left out.
+
+    Args:
+        layout: Whose regions.
+        read: (R,) joints that the encoder reads, in the order of the grid.
+        patch_joints: Joints of a column; a column with joints of several regions counts to each by its share.
+    """
+    columns = [read[start : start + patch_joints] for start in range(0, len(read), patch_joints)]
+    inside = [[len(set(column) & set(joints)) for column in columns] for joints in layout.regions.values()]
+    return torch.tensor([[count / sum(row) for count in row] for row in inside if any(row)])

@@ -1,0 +1,58 @@
+"""Defaults that fit the set: where it cannot fill a batch or a warm-up, these shrink, and one sentence says so.
+
+Learning rates stay as they are. On the published sets nothing shrinks.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from maskel.errors import InputError
+from maskel.training.distributed import tell
+from maskel.training.optim import Training
+from maskel.training.run import RunFolder
+
+_Training = TypeVar("_Training", bound=Training)
+_WARMUPS = 20
+"""Warm-ups that the epochs of the published recipes hold: 20 of 400, 5 of 100."""
+
+
+def fitted(training: _Training, clips: int, resumed: Path | None = None, least: int = 1) -> _Training:
+    """The recipe with a batch of all training clips where there are fewer than one batch, and a warm-up that ends.
+
+    Args:
+        training: The recipe.
+        clips: Training clips.
+        resumed: The run to go on with; what it was started with stays.
+        least: Clips that a batch must have.
+
+    Raises:
+        InputError: If there are fewer clips than that.
+    """
+    if clips < least:
+        raise InputError(f"found {clips} training clip, expected {least} or more: batch normalisation needs them")
+    changes: dict[str, Any] = {}
+    if clips < training.batch_size:
+        changes["batch_size"] = clips
+    if training.epochs <= training.warmup_epochs and not _started_so(training, resumed):
+        changes["warmup_epochs"] = training.epochs / _WARMUPS
+    return replace(training, **changes)
+
+
+def say_fitted(asked: Training, training: Training) -> None:
+    """Say how the recipe differs from the one that was asked for."""
+    if training.batch_size != asked.batch_size:
+        tell(f"training: batches of {training.batch_size}, all training clips, instead of {asked.batch_size}")
+    if training.warmup_epochs != asked.warmup_epochs:
+        tell(
+            f"training: {training.warmup_epochs:g} epochs of warm-up instead of {asked.warmup_epochs:g}, as there are "
+            f"{training.epochs} epochs in all"
+        )
+
+
+def _started_so(training: Training, resumed: Path | None) -> bool:
+    """Whether an earlier version started the run with this warm-up."""
+    if resumed is None or not RunFolder(resumed).has_config:
+        return False
+    before = RunFolder(resumed).read_config().get("training")
+    return isinstance(before, dict) and before.get("warmup_epochs") == training.warmup_epochs
