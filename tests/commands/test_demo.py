@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from maskel.cli import COMMANDS, main
 from maskel.commands.demo import demo
@@ -37,6 +38,25 @@ def test_the_demo_ends_with_a_table_and_a_page(tmp_path: Path, capsys: pytest.Ca
     text = page.read_text()
     assert "linear-untrained" in text
     assert "Masked clips" in text
+
+
+def test_every_step_computes_in_one_thread_and_afterwards_in_as_many_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    seen: list[int] = []
+
+    def fail(_: Sequence[str]) -> None:
+        seen.append(torch.get_num_threads())
+        raise InputError("enough")
+
+    monkeypatch.setitem(COMMANDS, "synthesize", (fail, ""))
+    try:
+        assert main(["demo", "--out", str(tmp_path / "demo")]) == 2
+        assert (seen, torch.get_num_threads()) == ([1], 3)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_step_that_is_stopped_or_fails_ends_the_demo(
