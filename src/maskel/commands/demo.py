@@ -12,11 +12,12 @@ from maskel.errors import InputError
 from maskel.training.engine import Stopped
 from maskel.training.run import RunFolder
 
+
 def demo(run_command: Callable[[Sequence[str]], object], out: Path = Path("demo-run"), seed: int = 0) -> Path:
     """Write raw recordings, prepare them, pre-train MAMP, evaluate, and draw the report.
 
     The data are synthetic: the accuracies mean nothing beyond that the pipeline learns. All steps run in one thread:
-    that is quick enough, gives every machine the same settings, and other programs do not make threads wait for each other.
+    that is quick enough, the same on every machine, and no thread waits for one that another program holds up.
 
     Args:
         run_command: Runs one ``maskel`` command line.
