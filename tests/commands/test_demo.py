@@ -16,6 +16,7 @@ SMALLER = {
     "pretrain": ["--training.epochs", "1", "--training.batch-size", "8", "--encoder.dim", "16"],
     "linear": ["--training.epochs", "1", "--training.batch-size", "8"],
     "knn": ["--k", "3"],
+    "baseline": [],
     "report": ["--clips", "1"],
 }
 
@@ -29,10 +30,11 @@ def test_the_demo_ends_with_a_table_and_a_page(tmp_path: Path, capsys: pytest.Ca
         assert main([*command, *SMALLER[command[0]]]) == 0
 
     page = demo(smaller, tmp_path / "demo", seed=3)
-    assert steps == ["synthesize", "prepare", "pretrain", "linear", "linear", "knn", "knn", "report"]
+    assert steps == ["synthesize", "prepare", "pretrain", "linear", "linear", "knn", "knn", "baseline", "report"]
     shown = capsys.readouterr().out
-    for words in ("performers never seen in training", "untrained", "nearest neighbour", "chance", "7.7 %", " / 13 "):
-        assert words in shown
+    words = ("performers never seen in training", "untrained", "nearest neighbour", "raw joints", "chance", "7.7 %")
+    for word in (*words, " / 13 "):
+        assert word in shown
     result = json.loads((tmp_path / "demo" / "linear" / "result.json").read_text())
     assert result["command"].startswith("maskel linear --config demo --encoder ")  # the step's own, not the demo's
     text = page.read_text()
