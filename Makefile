@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
-	OMP_WAIT_POLICY=$${OMP_WAIT_POLICY-passive} $(BIN)/maskel demo --out $(OUT) --seed $(SEED)
+	$(BIN)/maskel demo --out $(OUT) --seed $(SEED)
 
 test: .venv/installed lint  ## everything that CI checks
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from maskel.cli import COMMANDS, main
 from maskel.commands.demo import demo
@@ -15,6 +16,7 @@ SMALLER = {
     "pretrain": ["--training.epochs", "1", "--training.batch-size", "8", "--encoder.dim", "16"],
     "linear": ["--training.epochs", "1", "--training.batch-size", "8"],
     "knn": ["--k", "3"],
+    "baseline": [],
     "report": ["--clips", "1"],
 }
 
@@ -28,15 +30,35 @@ def test_the_demo_ends_with_a_table_and_a_page(tmp_path: Path, capsys: pytest.Ca
         assert main([*command, *SMALLER[command[0]]]) == 0
 
     page = demo(smaller, tmp_path / "demo", seed=3)
-    assert steps == ["synthesize", "prepare", "pretrain", "linear", "linear", "knn", "knn", "report"]
+    assert steps == ["synthesize", "prepare", "pretrain", "linear", "linear", "knn", "knn", "baseline", "report"]
     shown = capsys.readouterr().out
-    for words in ("performers never seen in training", "untrained", "nearest neighbour", "chance", "7.7 %", " / 13 "):
-        assert words in shown
+    words = ("performers never seen in training", "untrained", "nearest neighbour", "raw joints", "chance", "7.7 %")
+    for word in (*words, " / 13 "):
+        assert word in shown
     result = json.loads((tmp_path / "demo" / "linear" / "result.json").read_text())
     assert result["command"].startswith("maskel linear --config demo --encoder ")  # the step's own, not the demo's
     text = page.read_text()
     assert "linear-untrained" in text
     assert "Masked clips" in text
+
+
+def test_every_step_computes_in_one_thread_and_afterwards_in_as_many_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    seen: list[int] = []
+
+    def fail(_: Sequence[str]) -> None:
+        seen.append(torch.get_num_threads())
+        raise InputError("enough")
+
+    monkeypatch.setitem(COMMANDS, "synthesize", (fail, ""))
+    try:
+        assert main(["demo", "--out", str(tmp_path / "demo")]) == 2
+        assert (seen, torch.get_num_threads()) == ([1], 3)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_step_that_is_stopped_or_fails_ends_the_demo(

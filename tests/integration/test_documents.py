@@ -52,7 +52,7 @@ def test_the_readme_path_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert "linear-untrained" in page
     capsys.readouterr()
     exec(compile(python, "README.md", "exec"), {})
-    assert capsys.readouterr().out.startswith("torch.Size([1, 96])")
+    assert capsys.readouterr().out.startswith("torch.Size([1, 64])")
 
 
 def test_every_other_command_of_the_readme_parses(
