@@ -189,6 +189,12 @@ def _knn(arguments: Sequence[str]) -> None:
     _run_command("knn", knn, arguments)
 
 
+def _baseline(arguments: Sequence[str]) -> None:
+    from maskel.commands.baseline import baseline
+
+    _say_run(baseline(**_options("baseline", baseline, arguments)))
+
+
 def _evaluate(arguments: Sequence[str]) -> None:
     from maskel.commands.evaluate import evaluate
 
@@ -341,6 +347,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
     "finetune": (_finetune, "train encoder and head on labelled clips; some labels, another set, or from scratch"),
     "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
+    "baseline": (_baseline, "classify raw joints with scikit-learn: the yardstick for every encoder"),
     "export": (_export, "write a prepared set in a form that other code reads"),
     "reproduce": (_reproduce, "a method on a benchmark by every protocol, beside the published numbers"),
     "embed": (_embed, "write the features of clips to an npz file"),

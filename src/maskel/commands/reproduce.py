@@ -33,6 +33,7 @@ _STAGES: dict[str, tuple[str, ...]] = {
     "semi_1": ("finetune", "semi_1"),
     "semi_10": ("finetune", "semi_10"),
     "knn": ("knn",),
+    "baseline": ("baseline",),
 }
 """A command, and the recipes of the protocol."""
 _BATCH_SIZES = {
@@ -58,6 +59,8 @@ def reproduce(
     device: str = "auto",
 ) -> str:
     """Pre-train, then evaluate by linear probe, fine-tuning, 1 % and 10 % of the labels, and nearest neighbours.
+
+    Raw joints without an encoder (``maskel baseline``) stand beside them.
 
     Called again with the same options it skips what is finished and goes on with what was stopped. At the published
     size, 1 % and 10 % of the labels are run with five seeds each, as published. The table names batches that the
@@ -96,6 +99,10 @@ def reproduce(
     seeds = ",".join(str(seed + run) for run in range(_RUNS))
     notes = []
     for name, (command, *protocol) in _STAGES.items():
+        if command == "baseline":  # without an encoder, a recipe and a device
+            words = ["baseline", "--data", str(data), "--benchmark", split, "--seed", str(seed)]
+            _run_stage(run_command, words, out / name, world.leads)
+            continue
         recipes = [*([method] if command == "pretrain" else []), *shared, *protocol]
         words = [command, *(word for recipe in recipes for word in ("--config", recipe)), "--data", str(data)]
         words += ["--encoder", str(out / "pretrain")] if command != "pretrain" else []
@@ -168,6 +175,8 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
     measured = {name: (called, RunFolder(out / name).read_result()) for name, called in PROTOCOLS.items()}
     nearest = RunFolder(out / "knn").read_result()
     measured |= {"1-NN": ("1-NN", nearest), "vote": (f"{nearest['vote']['k']}-NN vote", nearest["vote"])}
+    raw = RunFolder(out / "baseline").read_result()
+    measured |= {"baseline": (f"raw joints, {raw['classifier']}", raw)}
     for name, (called, result) in measured.items():
         published = PUBLISHED.get((method, benchmark, name))
         known += [published] if published else []

@@ -245,7 +245,8 @@ def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _protocol(result: Mapping[str, Any], name: str = "") -> str:
     kind = str(result["kind"])
-    name = name or {"knn": "1-NN", "finetune": "fine-tune"}.get(kind, kind)
+    raw = f"raw joints, {result.get('classifier')}"
+    name = name or {"knn": "1-NN", "finetune": "fine-tune", "baseline": raw}.get(kind, kind)
     counted = {_protocol(one["trained"]) for one in result.get("runs", [result]) if one.get("trained")}
     name += f" of {counted.pop()}" if len(counted) == 1 else ""
     source = (result.get("pretraining") or {}).get("source")

@@ -15,15 +15,23 @@ from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder
 
 TRAINED = {"linear": "Linear evaluation", "finetune": "Fine-tuning"}
 """Kinds of run that train a classifier, and what the page calls them."""
-SCORED = (*TRAINED, "evaluate", "ensemble")
+SCORED = (*TRAINED, "baseline", "evaluate", "ensemble")
 """Kinds of run that leave one prediction for each clip."""
 
 _UNEQUAL = ("balanced_accuracy", "macro_f1")
 """What a result says of unequal classes, if its version did."""
-_TOLD = {"method": "pretrain", "k": "knn", "head_dim": "finetune", "classifier": "evaluate", "runs": "ensemble"}
+_TOLD = {
+    **{"method": "pretrain", "k": "knn", "head_dim": "finetune", "classifier": "evaluate", "runs": "ensemble"},
+    "align": "baseline",
+}
 """Kinds of run by an option that only they have; linear has none of these."""
-_NEEDED = {"pretrain": ("data",), "evaluate": ("data", "classifier"), "ensemble": ("runs", "weights")}
-_FOLDER = "expected a run folder of maskel pretrain, linear, finetune, knn, evaluate or ensemble"
+_NEEDED = {
+    "pretrain": ("data",),
+    "baseline": ("data",),
+    "evaluate": ("data", "classifier"),
+    "ensemble": ("runs", "weights"),
+}
+_FOLDER = "expected a run folder of maskel pretrain, linear, finetune, knn, baseline, evaluate or ensemble"
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ class Run:
     Args:
         name: How the page calls it: the folder's name, or its path where two folders share a name.
         folder: The folder.
-        kind: ``pretrain``, ``linear``, ``finetune``, ``knn``, ``evaluate`` or ``ensemble``.
+        kind: ``pretrain``, ``linear``, ``finetune``, ``knn``, ``baseline``, ``evaluate`` or ``ensemble``.
         config: Its options.
         result: What ``result.json`` holds; empty if the run is not finished.
         unfinished: Why there is no result, as part of a sentence about the run; empty if there is one.
@@ -250,6 +258,8 @@ def _answers(kind: str, result: Mapping[str, Any], config: Mapping[str, Any]) ->
         return ()
     if kind in TRAINED:
         return (Answers.read(kind + share_of_labels(config, result), result),)
+    if kind == "baseline":
+        return (Answers.read(f"raw joints, {result['classifier']}{share_of_labels(config, result)}", result),)
     if kind == "evaluate":
         return (Answers.read(f"evaluate, {result['head']} head", result),)
     if kind == "ensemble":

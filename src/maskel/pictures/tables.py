@@ -12,6 +12,7 @@ from maskel.pictures.runs import TRAINED, Answers, Count, Run
 _NONE = "No finished run that counts right answers was given."
 _WITHOUT = {
     "knn": {"epochs"},
+    "baseline": {"epochs"},
     "evaluate": {"seed", "epochs"},
     "ensemble": {"seed", "epochs", "minutes", "processes"},
 }
@@ -84,10 +85,29 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
                 "has no epochs.",
                 class_="note",
             ),
+            _against_raw_joints(group),
             means_of_seeds(group, runs),
             against_untrained(group, runs),
             *(_sum(run, runs) for run in ordered if run.summands),
         )
+    )
+
+
+def _against_raw_joints(group: Sequence[Run]) -> Markup:
+    """Whether a pre-trained encoder gets more right than raw joints do, in a sentence."""
+    raw = [run for run in group if run.kind == "baseline"]
+    learned = [
+        (run, one) for run in group if run.kind in (*TRAINED, "knn") and not run.untrained for one in run.answers
+    ]
+    if not raw or not learned:
+        return Markup()
+    yardstick = max(raw, key=lambda run: run.answers[0].count.correct)
+    best, answers = max(learned, key=lambda pair: pair[1].count.correct)
+    points = 100 * (answers.count.share - yardstick.answers[0].count.share)
+    verdict = "more than" if points > 0 else "no more than" if points == 0 else "fewer than"
+    return paragraph(
+        f"The best pre-trained one, {best.name} ({answers.way}), gets {verdict} raw joints without any encoder "
+        f"({yardstick.name}): {points:+.1f} points." + (" On these clips the raw joints win." if points < 0 else "")
     )
 
 
@@ -139,6 +159,8 @@ def _outlined(run: Run, runs: Sequence[Run]) -> bool:
 
 def _weights(run: Run, runs: Sequence[Run]) -> str:
     """Whose encoder, classifier or scores were asked."""
+    if run.kind == "baseline":
+        return "scikit-learn, without an encoder"
     if run.kind == "evaluate":
         return f"classifier of {_name_at(str(run.config['classifier']), runs)}"
     if run.kind == "ensemble":

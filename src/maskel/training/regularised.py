@@ -25,7 +25,8 @@ MAX_SVM_CLIPS = 10_000
 _NO_SCORE = -1e3
 """Score of a class without a training clip."""
 
-Folds = list[tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]]
+Folds = list[tuple[np.ndarray, np.ndarray]]
+"""Positions to fit on and positions held out, of each part."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def fit_logistic(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray,
     Features of more values than clips are turned into the space that the clips span; the answer is the same.
     """
     return _choose(
-        "logistic", C_LOGISTIC, lambda c: LogisticRegression(C=c, max_iter=300), True, features, labels, folds
+        "logistic", C_LOGISTIC, lambda c: LogisticRegression(C=c, max_iter=1000, tol=1e-6), True, features, labels, folds
     )
 
 
