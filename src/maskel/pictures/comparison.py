@@ -83,10 +83,10 @@ def _recipe(run: Run, runs: Sequence[Run]) -> str:
     """All that makes a run what it is, but its seed; of an encoder that was pre-trained also how."""
     options = {key: value for key, value in flat_options(dict(run.config)).items() if key not in _PLACES}
     if run.sizes is None and (earlier := _pretraining(run, runs)):
-        known = flat_options(dict(earlier))
-        options["encoder"] = {key: value for key, value in known.items() if key not in _PLACES}
+        known = {key: value for key, value in flat_options(dict(earlier)).items() if key not in _PLACES}
+        options |= {"encoder": ""} | {f"encoder.{key}": value for key, value in known.items()}
     ways = [answers.way for answers in run.answers]
-    return json.dumps([run.kind, ways, options, *_data(run).values()], sort_keys=True, default=str)
+    return repr([run.kind, ways, sorted(options.items()), _data(run)])
 
 
 def _pretraining(run: Run, runs: Sequence[Run]) -> Mapping[str, Any]:
