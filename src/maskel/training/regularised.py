@@ -84,8 +84,18 @@ def fit_logistic(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray,
     Features of more values than clips are turned into the space that the clips span; the answer is the same.
     """
     return _choose(
-        "logistic", C_LOGISTIC, lambda c: LogisticRegression(C=c, max_iter=1000, tol=1e-6), True, features, labels, folds
+        "logistic",
+        C_LOGISTIC,
+        lambda c: LogisticRegression(C=c, max_iter=1000, tol=1e-6),
+        True,
+        features,
+        labels,
+        folds,
     )
+
+
+def _logistic(strength: float) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=1000, tol=1e-6)
 
 
 def fit_svm(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds) -> Fitted:
