@@ -327,7 +327,7 @@ FAULTS = [
         "a range that is not in its recording",
         "prepare folder own --layout coco17 --out new",
         "maskel prepare: none of the 1 files gives a clip; 1 are bad, 0 left out; the first bad one: own/labels.csv, line 2: "
-        "outside the recording: found frames 0 up to 9, the last not included, of own/a.csv, expected a part of its 2",
+        "outside the recording: found frames 0 up to 9, the last not included, of own/a.csv, expected a part of its 2, numbered from 0 to 1",
         arrange=own_recordings("file,label,start,end\na,wave,0,9\n", "a"),
     ),
     Fault(
@@ -430,7 +430,7 @@ FAULTS = [
     Fault(
         "a report of what is no run",
         "report set",
-        "maskel report: set: expected a run folder of maskel pretrain, linear, finetune, knn, evaluate or ensemble; it has no config.yaml",
+        "maskel report: set: expected a run folder of maskel pretrain, linear, finetune, knn, baseline, evaluate or ensemble; it has no config.yaml",
     ),
     Fault(
         "a loss that is not finite",

@@ -73,8 +73,6 @@ def write_set(
 
 def encoder_for(name: str) -> EncoderConfig:
     """The encoder that a method needs."""
-    if name == "amr":
-        return replace(ENCODER, window=24)
     return replace(ENCODER, joints="kept", geometry="poincare") if name == "hacm" else ENCODER
 
 

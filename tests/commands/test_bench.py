@@ -39,7 +39,7 @@ def test_the_whole_run_is_a_clips_time_times_its_clips() -> None:
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [
-        ("--method=mump", "method: found 'mump', expected one of hacm, mae, mamp"),
+        ("--method=mump", "method: found 'mump', expected one of amr, hacm, mae, mamp"),
         ("--benchmark=pku1_xsub", "benchmark: found 'pku1_xsub', expected one of ntu60_xsub"),
         ("--clips=0", "clips: found 0, expected 1 or more"),
     ],

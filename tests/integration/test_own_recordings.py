@@ -41,7 +41,7 @@ def openpose_folder(folder: Path, seed: int) -> Path:
 
 
 def steps_of_the_readme() -> list[list[str]]:
-    (code,) = [code for note, code in blocks("README.md", "sh") if note.startswith("executed on recordings")]
+    (code,) = [code for note, code in blocks("README.md", "sh") if note.startswith("followed")]
     return [shlex.split(line, comments=True)[1:] for line in code.splitlines() if line.startswith("maskel")]
 
 

@@ -1,6 +1,8 @@
 """AMR against naive loops, and what its options change."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from maskel.errors import InputError
 from maskel.layouts import NTU25
 from maskel.losses import energy_weights
 from maskel.methods import AMR
+from maskel.methods.base import build_seeded
 from maskel.methods.released import save_release
 from maskel.models.encoder import Encoder
 from maskel.training.run import RunFolder
@@ -21,10 +24,9 @@ from maskel.training.run import RunFolder
 WINDOW = 24
 
 
-def amr(**options: object) -> AMR:
-    method = tiny.tiny_method("amr", **options)
-    assert isinstance(method, AMR)
-    return method
+def amr(window: int = WINDOW, **options: Any) -> AMR:
+    encoder = Encoder(NTU25, replace(tiny.ENCODER, window=window))
+    return build_seeded(lambda: AMR(encoder, **(tiny.OPTIONS | options)), 0)
 
 
 def naive_weights(body: Tensor, windows: tuple[int, ...], k: float) -> Tensor:
@@ -111,6 +113,14 @@ def test_what_is_drawn_is_the_query_in_the_units_of_the_joints() -> None:
 
 
 @pytest.mark.parametrize(
+    ("window", "spans", "energies"), [(120, 24, (4, 8, 12)), (60, 12, (4, 12)), (8, 8, (4, 8)), (14, 2, (14,))]
+)
+def test_spans_and_windows_fit_the_encoders_window(window: int, spans: int, energies: tuple[int, ...]) -> None:
+    method = AMR(Encoder(NTU25, replace(tiny.ENCODER, window=window, patch_frames=2)), decoder_dim=16)
+    assert (method.query_frames, method.energy_windows) == (spans, energies)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"query_frames": 7}, "found query_frames 7, expected a number that divides the window of 24"),
@@ -147,6 +157,6 @@ def test_a_release_of_it_does_not_exist(tmp_path: Path) -> None:
 
 
 def test_the_encoder_reads_bodies_in_2d_with_scores() -> None:
-    method = AMR(Encoder(NTU25, tiny.encoder_for("amr"), ("x", "y", "score")), decoder_dim=16)
+    method = AMR(Encoder(NTU25, replace(tiny.ENCODER, window=WINDOW), ("x", "y", "score")), decoder_dim=16)
     batch = tiny.random_batch(NTU25, window=WINDOW)
     assert method(batch, clip_keys(0, 0, batch.clips))["loss"].isfinite()

@@ -48,11 +48,13 @@ class AMR(MaskedMethod):
     Args:
         encoder: The encoder to pre-train.
         ratio: Share of tokens to mask, in (0, 1).
-        query_frames: Frames that a query predicts; must divide the window. AMR: r = 6 patches of 4 frames.
+        query_frames: Frames that a query predicts; must divide the window. By default a fifth of the window or the next
+            smaller divisor: 24 of 120 frames, AMR's r = 6 patches of 4.
         target: ``joints``, ``motion``, or ``both``. AMR predicts joints; both is ours.
         standardise: Standardise the target over each ``query``, over a ``joint``'s whole window, or the ``clip``.
         energy: k of the loss's weights 1 / (1 + k·mean energy / energy), 0 or more; 0 weighs everything alike.
-        energy_windows: Frames of the windows in which energy is measured; each must divide the window.
+        energy_windows: Frames of the windows in which energy is measured; each must divide the window. By default those
+            of 4, 8 and 12 that do.
         decoder_dim: Width of the decoder.
         decoder_depth: Cross-attention blocks of the decoder.
         bodies: ``all`` trains on absent bodies too; ``present`` skips them.
@@ -65,16 +67,21 @@ class AMR(MaskedMethod):
         self,
         encoder: Encoder,
         ratio: float = 0.9,
-        query_frames: int = 24,
+        query_frames: int | None = None,
         target: QueryTarget = "both",
         standardise: Standardised = "query",
         energy: float = 0.01,
-        energy_windows: Sequence[int] = (4, 8, 12),
+        energy_windows: Sequence[int] | None = None,
         decoder_dim: int = 256,
         decoder_depth: int = 4,
         bodies: Bodies = "all",
     ) -> None:
         super().__init__()
+        window = encoder.config.window
+        if query_frames is None:
+            query_frames = next((f for f in range(window // 5, 1, -1) if window % f == 0), window)
+        if energy_windows is None:
+            energy_windows = [length for length in (4, 8, 12) if window % length == 0] or [window]
         _check(encoder, query_frames, energy, energy_windows)
         self.encoder = encoder
         self.masking = RandomMasking(ratio)

@@ -61,7 +61,7 @@ def divide(labels: Int64[np.ndarray, " n"], groups: Sequence[str], seed: int) ->
         seed: Of the draw where clips are divided.
 
     Raises:
-        InputError: If there are too few clips, or one class only.
+        InputError: If there is one class only.
     """
     counts = np.bincount(labels)
     if np.count_nonzero(counts) < 2:
@@ -69,13 +69,15 @@ def divide(labels: Int64[np.ndarray, " n"], groups: Sequence[str], seed: int) ->
     subjects = len(set(groups))
     if subjects > 1 and all(groups):
         parts = GroupKFold(min(FOLDS, subjects)).split(labels, labels, groups)
-        return [(train, test) for train, test in parts if len(set(labels[train])) > 1], "held-out training subjects"
-    if len(labels) < 2 * FOLDS:
-        raise InputError(f"found {len(labels)} training clips, expected {2 * FOLDS} or more to choose a strength on")
+        if whole := [(train, test) for train, test in parts if len(set(labels[train])) > 1]:
+            return whole, "held-out training subjects"
+    most = int(counts.max())
+    if most < 2:
+        return [], "nothing: the training part has one clip of each class, so a middle strength is taken"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
-        parts = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(labels, labels))
-    return parts, "held-out training clips, as subjects are not known"
+        parts = list(StratifiedKFold(min(FOLDS, most), shuffle=True, random_state=seed).split(labels, labels))
+    return parts, "held-out training clips, as not two subjects or more are known"
 
 
 def fit_logistic(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds) -> Fitted:
@@ -121,6 +123,7 @@ def _choose(
                 scores = _fit(build(strength), known, labels[train], classes)
                 right[strength] += int((scores(asked).argmax(1) == labels[test]).sum())
         best = max(strengths, key=lambda strength: (right[strength], -strength))  # of equals the stronger penalty
+        best = best if folds else strengths[len(strengths) // 2]
         space = _Space(features, in_span)
         scores = _fit(build(best), space.place(features), labels, classes)
     held_out = sum(len(test) for _, test in folds)

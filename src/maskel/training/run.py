@@ -52,6 +52,8 @@ _OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
 """What a finished run leaves, the result first."""
 NOT_KEPT = ("out", "resume", "check")
 """Options that say where a run is and whether it begins, and nothing of what it does."""
+_UNBORN = f".{CONFIG}.*.partial"
+"""What a process leaves that is killed before its run has options: such a folder is as good as empty."""
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
     "pool": "mean",
@@ -90,6 +92,8 @@ class RunFolder:
                 out.mkdir(parents=True, exist_ok=True)
             with locked(out, out):  # of two processes that start at once, one finds the other's options
                 refuse_taken(out)
+                for partial in out.glob(_UNBORN):
+                    partial.unlink(missing_ok=True)
                 write_atomically(out / CONFIG, yaml_text(dict(config)))
         except OSError as fault:
             raise InputError(f"{out} cannot be written ({fault.strerror or fault}); choose another --out") from fault
@@ -357,7 +361,7 @@ def refuse_taken(out: Path | None) -> None:
     Raises:
         InputError: If it does, or cannot.
     """
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out is not None and out.exists() and (not out.is_dir() or any(not one.match(_UNBORN) for one in out.iterdir())):
         unfinished = (out / CONFIG).is_file() and not (out / RESULT).is_file()
         resumable = f", or go on with --resume {out}" if unfinished else ""
         raise InputError(f"{out} exists and is not empty; choose another --out{resumable}")

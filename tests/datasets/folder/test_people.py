@@ -202,7 +202,7 @@ def test_who_matters_is_chosen_in_every_form(write: Any, actor: str, tmp_path: P
 def test_a_person_of_an_array_who_returns_in_another_slot_is_one_body(tmp_path: Path) -> None:
     patient, bystander = at(400, 100), at(1500, 100, seed=1)
     slots = [gone(patient, 40, 100), bystander, gone(patient, 0, 60)]
-    sequence = own.read(write_array(tmp_path, slots), image_size=IMAGE)
+    sequence = own.read(write_array(tmp_path, slots), image_size=IMAGE, axes="MTVC")
     assert counted(sequence) == {LINKED: 1}
     assert np.allclose(sequence.joints[1, 60:], placed(patient)[60:], atol=1e-5)
 

@@ -47,8 +47,8 @@ class Folder(Source):
         seed: Of the draw of the folds, 0 or more.
         test_list: Benchmark ``listed``: test on the clips that this file names, one a line, train on the others.
         channels: What the last axis of an array, or of a table without heading, holds; s is the score.
-        axes: Order of an array's axes, from bodies M, frames T, joints V, numbers C: ``CTVM``; ``TMVC/VTC`` where those
-            of arrays with bodies and without differ. By default it is found.
+        axes: Order of an array's axes, from bodies M, frames T, joints V, numbers C: ``CTVM``; ``TMVC/VTC/``
+            where those of arrays with bodies and without differ. By default it is found.
         scores: Keep the detector's scores as a channel of the set.
         min_score: A joint of a lower score is missing.
         missing: Missing joints (0, NaN, (-1, -1), score 0 or low) are interpolated in time, or stay zero.
@@ -99,7 +99,8 @@ class Folder(Source):
             raise InputError("folder: expected fps, source_fps and scale above 0")
         if len(image_size) not in (0, 2) or any(not 0 < side < 100_000 for side in image_size):
             raise InputError("folder: expected --image-size WIDTH HEIGHT in pixels")
-        orders = tuple(parse_axes(order) for order in axes.split("/")) if axes else ()
+        orders = tuple(parse_axes(order) for order in axes.split("/") if order)
+        stated = bool(orders) and "/" not in axes
         self.layout = layout_named(layout)
         self.labels = labels
         self.test_subjects = tuple(test_subjects)
@@ -120,8 +121,8 @@ class Folder(Source):
             centre,
             max_gap,
             actor,
-            orders[0] if len(orders) == 1 else "",
-            orders if len(orders) > 1 else (),
+            orders[0] if stated else "",
+            () if stated else orders,
         )
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, tuple[Facts, ...]] = {}
@@ -265,8 +266,8 @@ class Folder(Source):
     def recorded(self) -> dict[str, object]:
         """The options as given; `channels` are those of arrays."""
         how = {field.name: getattr(self.preparation, field.name) for field in fields(self.preparation)}
-        how["axes"] = how["axes"] or "/".join(how.pop("settled"))  # what the arrays decided holds for new ones too
-        how.pop("settled", None)
+        settled = how.pop("settled")  # what the arrays decided holds for new ones too
+        how["axes"] = how["axes"] or "/".join((*settled, "")) * bool(settled)
         return super().recorded() | how | {"layout": self.layout.name}
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
