@@ -16,6 +16,7 @@ SMALLER = {
     "linear": ["--training.epochs=2", "--training.batch_size=8"],
     "finetune": ["--training.epochs=2", "--head_dim=4"],
     "knn": ["--k=2"],
+    "baseline": ["--frames=4"],
     "report": ["--clips=0"],
 }
 
@@ -54,7 +55,7 @@ def test_every_protocol_in_one_command_that_goes_on(
     commands.clear()
     code, text = run(*command)
     assert code == 0, text
-    assert stages(commands) == ["finetune", "semi_1", "semi_10", "knn", "report.html"]
+    assert stages(commands) == ["finetune", "semi_1", "semi_10", "knn", "baseline", "report.html"]
     assert (out / "pretrain" / "result.json").stat().st_mtime_ns == first
     assert RunFolder(out / "semi_10").read_config()["labels"] == 0.1
     assert RunFolder(out / "semi_10").read_result()["command"].startswith("maskel finetune --config ntu60_xsub")
@@ -99,7 +100,7 @@ def test_few_labels_are_run_five_times_as_published_and_batches_fit_the_clips(
     commands.clear()
     code, text = run(*command)
     assert code == 0, text
-    assert stages(commands) == ["semi_1", "semi_10", "knn", "report.html"]
+    assert stages(commands) == ["semi_1", "semi_10", "knn", "baseline", "report.html"]
     assert (out / "semi_1" / "seed-2" / "result.json").stat().st_mtime_ns == first
     several = RunFolder(out / "semi_1").read_result()
     counts, accuracy = [run["correct"] for run in several["seeds"]], several["accuracy"]
