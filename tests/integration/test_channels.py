@@ -37,7 +37,8 @@ def test_pretraining_linear_evaluation_and_neighbours(flat: Path, tmp_path: Path
     clips, encoder = SkeletonSet.open(flat), load_encoder(run.path)
     assert (encoder.channels, encoder.coordinates) == (clips.channels, 2)
     assert np.isfinite(run.read_result()["loss"])
-    assert load_method(run).decoder.predict.out_features == 4 * 2  # coordinates are predicted, scores are not
+    values = 2 * 8 * 2 if name == "amr" else 4 * 2  # joints and motion of 8 frames, or a patch
+    assert load_method(run).decoder.predict.out_features == values  # coordinates are predicted, scores are not
     probe = linear(run.path, flat, training=tiny.PROBE, device="cpu", out=tmp_path / "linear").read_result()
     neighbours = knn(run.path, flat, k=3, device="cpu", out=tmp_path / "knn").read_result()
     assert probe["seen"] == neighbours["seen"] == tiny.TEST
