@@ -117,6 +117,21 @@ def test_one_clip_of_each_class_leaves_nothing_to_choose_on() -> None:
 
 
 @pytest.mark.parametrize(
+    ("labels", "subjects"),
+    [([0, 0, 1], ["", "", ""]), ([0] * 9 + [1], [""] * 10), ([0, 0, 0, 1], ["a", "a", "a", "b"])],
+)
+def test_a_class_of_one_clip_is_never_all_that_is_held_out(labels: list[int], subjects: list[str]) -> None:
+    """A part that leaves one class to fit on is left out, not fitted."""
+    known = np.array(labels)
+    features = np.random.default_rng(0).normal(size=(len(known), 6))
+    folds, _ = divide(known, subjects, 0)
+    assert folds
+    assert all(len(set(known[train])) == 2 for train, _ in folds)
+    for fitted in (fit_logistic(features, known, folds), fit_svm(features, known, folds)):
+        assert fitted.scores(features).shape == (len(known), 2)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"frames": 0}, "frames: found 0"),

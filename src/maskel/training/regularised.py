@@ -1,7 +1,7 @@
 """Classifiers of fixed feature vectors, by scikit-learn, whose strength is chosen on held-out training subjects."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,16 +68,22 @@ def divide(labels: Int64[np.ndarray, " n"], groups: Sequence[str], seed: int) ->
         raise InputError("the training part has clips of one class only; there is nothing to tell apart")
     subjects = len(set(groups))
     if subjects > 1 and all(groups):
-        parts = GroupKFold(min(FOLDS, subjects)).split(labels, labels, groups)
-        if whole := [(train, test) for train, test in parts if len(set(labels[train])) > 1]:
-            return whole, "held-out training subjects"
+        by_subject = _of_two_classes(GroupKFold(min(FOLDS, subjects)).split(labels, labels, groups), labels)
+        if by_subject:
+            return by_subject, "held-out training subjects"
     most = int(counts.max())
     if most < 2:
         return [], "nothing: the training part has one clip of each class, so a middle strength is taken"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
-        parts = list(StratifiedKFold(min(FOLDS, most), shuffle=True, random_state=seed).split(labels, labels))
-    return parts, "held-out training clips, as not two subjects or more are known"
+        drawn = StratifiedKFold(min(FOLDS, most), shuffle=True, random_state=seed).split(labels, labels)
+        parts = _of_two_classes(drawn, labels)
+    return parts, "held-out training clips, as clips cannot be held out by subject"
+
+
+def _of_two_classes(parts: Iterable[tuple[np.ndarray, np.ndarray]], labels: Int64[np.ndarray, " n"]) -> Folds:
+    """Those parts that leave two classes or more to fit on: where a class has one clip, not every part does."""
+    return [(known, held_out) for known, held_out in parts if len(set(labels[known])) > 1]
 
 
 def fit_logistic(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds) -> Fitted:
@@ -94,10 +100,6 @@ def fit_logistic(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray,
         labels,
         folds,
     )
-
-
-def _logistic(strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=1000, tol=1e-6)
 
 
 def fit_svm(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds) -> Fitted:
