@@ -1,4 +1,4 @@
-"""The report's comparisons: seeds of equal runs together, and what pre-training adds to an untrained encoder."""
+"""The report's comparisons: seeds of equal runs together, what pre-training adds, and whether raw joints do as well."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from maskel.commands.results import spread
 from maskel.pictures.markup import Markup, element, join, table
-from maskel.pictures.runs import Run
+from maskel.pictures.runs import TRAINED, Run
 from maskel.training.run import flat_options
 
 _PLACES = {"data", "device", "seed"}
@@ -62,6 +62,41 @@ def against_untrained(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
                 for name, (_, differing) in baselines.items()
             ]
     return element("ul", *(element("li", line) for line in lines), class_="note") if lines else Markup()
+
+
+def against_raw_joints(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
+    """Whether pre-trained encoders get more right than raw joints that learned from the same labelled clips.
+
+    Args:
+        group: Runs that were counted on the same clips.
+        runs: All runs of the page.
+    """
+    joined = _joined(group, runs)
+    lines = []
+    for raw in (seeds for seeds in joined if seeds[0].kind == "baseline"):
+        learned = [
+            (mean(_accuracies(seeds, way)), seeds, way)
+            for seeds in joined
+            if seeds[0].kind in (*TRAINED, "knn") and not seeds[0].untrained
+            if set(map(_labelled, seeds)) == set(map(_labelled, raw))
+            for way in range(len(seeds[0].answers))
+        ]
+        if not learned:
+            continue
+        best, seeds, way = max(learned, key=lambda one: one[0])
+        yardstick = mean(_accuracies(raw, 0))
+        names, way_of = _names(seeds), seeds[0].answers[way].way
+        lines.append(
+            f"{'Raw joints win here' if best < yardstick else 'Raw joints do not win here'}: of what is pre-trained, "
+            f"{names} ({way_of}) gets most right, {best:.1f} %; {_names(raw)}, without any encoder, {yardstick:.1f} % "
+            f"({best - yardstick:+.1f} points)."
+        )
+    return element("ul", *(element("li", line) for line in lines), class_="note") if lines else Markup()
+
+
+def _labelled(run: Run) -> str:
+    """The hash of the clips whose labels a run used; nearest neighbours use those of the whole training part."""
+    return run.about("split", "train", "hash") if run.kind == "knn" else run.about("labels", "hash")
 
 
 def _joined(group: Sequence[Run], runs: Sequence[Run]) -> list[list[Run]]:

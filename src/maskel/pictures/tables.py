@@ -5,7 +5,7 @@ from pathlib import Path
 
 from maskel.intervals import interval
 from maskel.pictures.charts import Bar, bar_chart
-from maskel.pictures.comparison import against_untrained, means_of_seeds
+from maskel.pictures.comparison import against_raw_joints, against_untrained, means_of_seeds
 from maskel.pictures.markup import Markup, element, join, paragraph, table
 from maskel.pictures.runs import TRAINED, Answers, Count, Run
 
@@ -85,29 +85,11 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
                 "has no epochs.",
                 class_="note",
             ),
-            _against_raw_joints(group),
             means_of_seeds(group, runs),
+            against_raw_joints(group, runs),
             against_untrained(group, runs),
             *(_sum(run, runs) for run in ordered if run.summands),
         )
-    )
-
-
-def _against_raw_joints(group: Sequence[Run]) -> Markup:
-    """Whether a pre-trained encoder gets more right than raw joints do, in a sentence."""
-    raw = [run for run in group if run.kind == "baseline"]
-    learned = [
-        (run, one) for run in group if run.kind in (*TRAINED, "knn") and not run.untrained for one in run.answers
-    ]
-    if not raw or not learned:
-        return Markup()
-    yardstick = max(raw, key=lambda run: run.answers[0].count.correct)
-    best, answers = max(learned, key=lambda pair: pair[1].count.correct)
-    points = 100 * (answers.count.share - yardstick.answers[0].count.share)
-    verdict = "more than" if points > 0 else "no more than" if points == 0 else "fewer than"
-    return paragraph(
-        f"The best pre-trained one, {best.name} ({answers.way}), gets {verdict} raw joints without any encoder "
-        f"({yardstick.name}): {points:+.1f} points." + (" On these clips the raw joints win." if points < 0 else "")
     )
 
 
