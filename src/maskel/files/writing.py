@@ -1,0 +1,139 @@
+"""Writing files whole."""
+
+import csv
+import errno
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import yaml
+
+from maskel.errors import InputError
+
+
+def write_atomically(path: Path, content: bytes | str, previous: Path | None = None, flush: bool = True) -> None:
+    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never a part.
+
+    Args:
+        path: The file.
+        content: All of it.
+        previous: Where the old file goes instead of being replaced.
+        flush: As for `replacing`.
+    """
+    with replacing(path, previous, flush) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: Path, previous: Path | None = None, flush: bool = True) -> Iterator[Path]:
+    """A file to write in the ``with`` block; it becomes ``path`` at its end, and vanishes if the block fails.
+
+    The new file is on the disk before it takes the old one's name, so that a crash of the machine loses neither.
+
+    Args:
+        path: The file.
+        previous: Where the old file goes instead of being replaced.
+        flush: Wait for the disk; needless for thousands of files that can be made again.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield temporary
+        if flush:
+            _flush(temporary)
+        if previous is not None and path.exists():
+            path.replace(previous)
+        temporary.replace(path)
+        if flush and os.name == "posix":  # elsewhere a folder cannot be opened
+            _flush(path.parent)
+    except OSError as fault:
+        fault.filename = str(path)  # a full disk names no file, other faults the temporary one
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def as_output(path: Path, option: str = "--out") -> Iterator[None]:
+    """What fails in the ``with`` block is said to fail for a file that the user named.
+
+    Args:
+        path: The file.
+        option: What the user named it with.
+
+    Raises:
+        InputError: Instead of an `OSError`.
+    """
+    try:
+        yield
+    except OSError as fault:
+        raise InputError(f"{path} cannot be written ({fault.strerror or fault}); choose another {option}") from fault
+
+
+def refuse_unwritable(path: Path, option: str = "--out") -> None:
+    """Notice before the work that a file cannot be written after it. Nothing is made, no folder either.
+
+    Args:
+        path: The file; folders above it may be missing.
+        option: What the user named it with.
+
+    Raises:
+        InputError: If it is a folder, or the folder that it would be in, or be made in, takes no file.
+    """
+    with as_output(path, option):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        folder = next(above for above in path.absolute().parents if above.exists())
+        with TemporaryFile(dir=folder):
+            pass
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def require_suffix(path: Path, *endings: str) -> None:
+    """Refuse a file to write whose name ends otherwise than it must.
+
+    Raises:
+        InputError: If it does.
+    """
+    if path.suffix not in endings:
+        raise InputError(f"out: found {path}, expected a name that ends in {' or '.join(endings)}")
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Write rows as csv, lines ending in LF."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def json_text(content: Any, **how: Any) -> str:
+    """Write content as JSON, a line end behind it.
+
+    Args:
+        content: Plain containers, texts and numbers.
+        how: As for `json.dumps`.
+    """
+    return json.dumps(content, **how) + "\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML that `read_yaml` reads: an object that stands in two places is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def yaml_text(options: Any) -> str:
+    """Options as YAML, in their own order."""
+    return yaml.dump(options, Dumper=_Dumper, sort_keys=False)
