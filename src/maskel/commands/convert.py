@@ -5,6 +5,7 @@ from pathlib import Path
 
 from maskel.commands.pretrain import load_method
 from maskel.errors import InputError
+from maskel.files import refuse_unwritable
 from maskel.methods.released import save_release
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.models.released import Release, read_release
@@ -32,6 +33,7 @@ def convert(source: Path, out: Path) -> list[str]:
     ending = ".safetensors" if public else ".pth"
     if out.suffix != ending or not out.parent.is_dir():
         raise InputError(f"{out}: expected a file {ending} in a folder that exists, to convert {source} to")
+    refuse_unwritable(out)
     if public:
         release = read_release(source)
         encoder = load_encoder(source)

@@ -5,6 +5,9 @@ import errno
 import io
 import json
 import os
+import re
+import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +17,8 @@ from typing import Any
 import yaml
 
 from maskel.errors import InputError
+
+_MOST_LINKS = 40  # as on Linux
 
 
 def write_atomically(path: Path, content: bytes | str, previous: Path | None = None, flush: bool = True) -> None:
@@ -33,13 +38,27 @@ def write_atomically(path: Path, content: bytes | str, previous: Path | None = N
 def replacing(path: Path, previous: Path | None = None, flush: bool = True) -> Iterator[Path]:
     """A file to write in the ``with`` block; it becomes ``path`` at its end, and vanishes if the block fails.
 
-    The new file is on the disk before it takes the old one's name, so that a crash of the machine loses neither.
+    The new file is on the disk before it takes the old one's name, so that a crash of the machine loses neither. Of a
+    symbolic link the file that it names is replaced. What is written to ``/dev/stdout`` and the like goes there.
 
     Args:
         path: The file.
         previous: Where the old file goes instead of being replaced.
         flush: Wait for the disk; needless for thousands of files that can be made again.
+
+    Raises:
+        InputError: If ``path`` is a device, a pipe or a socket.
     """
+    if (stream := stream_of(path)) is not None:
+        with TemporaryFile() as file:
+            yield Path(f"/dev/fd/{file.fileno()}")
+            sys.stdout.flush()
+            file.seek(0)
+            with os.fdopen(os.dup(stream), "wb") as out:
+                shutil.copyfileobj(file, out)
+        return
+    _refuse_special(path)
+    path = path.resolve() if path.is_symlink() else path
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
@@ -82,14 +101,38 @@ def refuse_unwritable(path: Path, option: str = "--out") -> None:
         option: What the user named it with.
 
     Raises:
-        InputError: If it is a folder, or the folder that it would be in, or be made in, takes no file.
+        InputError: If it is a folder, a device, a pipe or a socket, or the folder that it would be in, or be made in,
+            takes no file.
     """
     with as_output(path, option):
+        if (stream := stream_of(path)) is not None:
+            os.fstat(stream)
+            return
+        _refuse_special(path, option)
+        path = path.resolve() if path.is_symlink() else path
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         folder = next(above for above in path.absolute().parents if above.exists())
         with TemporaryFile(dir=folder):
             pass
+
+
+def stream_of(path: Path) -> int | None:
+    """Return the open descriptor that ``/dev/stdout``, ``/dev/fd/3`` or a link to one of them stands for."""
+    name = os.path.abspath(path)  # noqa: PTH100 (links must stay)
+    for _ in range(_MOST_LINKS if os.name == "posix" else 0):
+        if match := re.fullmatch(rf"/(?:dev|proc/(?:self|thread-self|{os.getpid()}))/fd/(\d{{1,9}})", name):
+            return int(match[1])
+        if not os.path.islink(name):  # noqa: PTH114
+            break
+        name = os.path.normpath(os.path.join(os.path.dirname(name), os.readlink(name)))  # noqa: PTH115, PTH118, PTH120
+    return None
+
+
+def _refuse_special(path: Path, option: str = "--out") -> None:
+    """Refuse to write to a device, a pipe or a socket: replacing it would take it from the system."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is a device, a pipe or a socket, and no file; choose another {option}")
 
 
 def _flush(path: Path) -> None:
@@ -101,12 +144,12 @@ def _flush(path: Path) -> None:
 
 
 def require_suffix(path: Path, *endings: str) -> None:
-    """Refuse a file to write whose name ends otherwise than it must.
+    """Refuse a file to write whose name ends otherwise than it must; ``/dev/stdout`` and the like have no endings.
 
     Raises:
         InputError: If it does.
     """
-    if path.suffix not in endings:
+    if path.suffix not in endings and stream_of(path) is None:
         raise InputError(f"out: found {path}, expected a name that ends in {' or '.join(endings)}")
 
 
