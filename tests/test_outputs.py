@@ -1,6 +1,7 @@
 """Where outputs may go: a plain file, what a link names, standard output; never a device, a pipe or a socket."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -134,3 +135,22 @@ def test_what_fails_half_way_leaves_a_link_and_its_file(tmp_path: Path) -> None:
         temporary.write_bytes(tmp_path.read_bytes())
     assert (tmp_path / "link").read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("predict rec --classifier nowhere --out rec/a/answers.csv", "rec/a/answers.csv lies in rec"),
+        ("results rec --collect rec/collected", "rec/collected lies in rec.* another --collect"),
+        ("prepare folder rec --layout coco17 --out rec/set", "rec/set lies in rec"),
+    ],
+)
+def test_an_output_below_what_is_read_is_refused(
+    words: str, named: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rec/a").mkdir(parents=True)
+    code, text = run(*words.split())
+    assert code == 2
+    assert re.search(named, text), text
+    assert [path.name for path in Path("rec").rglob("*")] == ["a"]

@@ -21,6 +21,7 @@ from maskel.files import (
     damaged_as,
     json_text,
     one_line,
+    refuse_inside,
     refuse_unwritable,
     require_suffix,
     write_atomically,
@@ -82,6 +83,7 @@ def predict(
     if sets and (len(roots) > 1 or as_prepared or source_fps is not None):
         raise InputError(f"{sets[0]} is a prepared set; hand it over alone, without --as-prepared and --source-fps")
     refuse_unwritable(out)
+    refuse_inside(out, roots if not sets else ())
     known = SkeletonSet.open(sets[0]) if sets else None
     model = load_classifier(classifier, trained_on=trained_on, clips=known)
     world = distributed.start(device)

@@ -21,6 +21,7 @@ from maskel.datasets.reading import Reading, read_all
 from maskel.datasets.store_writer import SetWriter, refuse_existing
 from maskel.datasets.trial import Choice, choose
 from maskel.errors import BadFileError, CutOffError, InputError
+from maskel.files import refuse_inside
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.signals import handled, interrupt
 from maskel.training.engine import Stopped
@@ -127,8 +128,9 @@ def prepare(
         to_layout: Joint layout of the set, if not the source's own; the summary says what is invented and lost.
 
     Raises:
-        InputError: If ``out`` exists or cannot be written, nothing is found, no file gives a clip, a class, benchmark
-            or layout is unknown, the joints do not convert, or ``OUT.partial`` was begun with other options or files.
+        InputError: If ``out`` exists, lies in a root or cannot be written, nothing is found, no file gives a clip, a
+            class, benchmark or layout is unknown, the joints do not convert, or ``OUT.partial`` was begun with other
+            options or files.
         BadFileError: The first bad file, if ``strict``.
         Stopped: If Ctrl-C or SIGTERM stopped it after some file was read.
     """
@@ -136,6 +138,7 @@ def prepare(
     refuse_existing(out)
     if workers < 1:
         raise InputError(f"found {workers} workers, expected at least 1")
+    refuse_inside(out, roots)
     files = source.find(roots)
     if not files:
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")

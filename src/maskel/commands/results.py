@@ -11,7 +11,7 @@ from typing import Any
 from maskel.commands.pretrain import method_options
 from maskel.configuration import PROLONGED
 from maskel.errors import InputError
-from maskel.files import json_text, nested, refuse_unwritable, write_atomically
+from maskel.files import json_text, nested, refuse_inside, refuse_unwritable, write_atomically
 from maskel.intervals import interval
 from maskel.methods import METHODS
 from maskel.training.labelled import share_of_labels
@@ -127,6 +127,8 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
     """
     if out is not None:
         refuse_unwritable(out)
+    if collect is not None:
+        refuse_inside(collect, runs, "--collect")
     found = read_results(runs)
     text = tables([row for name, result in found.items() for row in measured(result, name)])
     try:

@@ -18,6 +18,7 @@ from maskel.files.reading import read_yaml as read_yaml
 from maskel.files.writing import as_output as as_output
 from maskel.files.writing import csv_text as csv_text
 from maskel.files.writing import json_text as json_text
+from maskel.files.writing import refuse_inside as refuse_inside
 from maskel.files.writing import refuse_unwritable as refuse_unwritable
 from maskel.files.writing import replacing as replacing
 from maskel.files.writing import require_suffix as require_suffix

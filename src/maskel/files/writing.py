@@ -117,6 +117,20 @@ def refuse_unwritable(path: Path, option: str = "--out") -> None:
             pass
 
 
+def refuse_inside(out: Path, inputs: Iterable[Path], option: str = "--out") -> None:
+    """Refuse an output that lies in a folder that is read with all below it: the next reading would find it.
+
+    Raises:
+        InputError: If it does.
+    """
+    place = out.resolve()
+    for folder in inputs:
+        if folder.is_dir() and place.is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{out} lies in {folder}, which is read with all that is below it; choose another {option}"
+            )
+
+
 def stream_of(path: Path) -> int | None:
     """Return the open descriptor that ``/dev/stdout``, ``/dev/fd/3`` or a link to one of them stands for."""
     name = os.path.abspath(path)  # noqa: PTH100 (links must stay)

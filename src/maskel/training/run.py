@@ -371,11 +371,7 @@ def refuse_taken(out: Path | None) -> None:
     Raises:
         InputError: If it does, or cannot.
     """
-    if (
-        out is not None
-        and out.exists()
-        and (not out.is_dir() or any(not any(map(one.match, _UNBORN)) for one in out.iterdir()))
-    ):
+    if out is not None and out.exists() and (not out.is_dir() or not all(map(_is_unborn, out.iterdir()))):
         unfinished = (out / CONFIG).is_file() and not (out / RESULT).is_file()
         resumable = f", or go on with --resume {out}" if unfinished else ""
         raise InputError(f"{out} exists and is not empty; choose another --out{resumable}")
