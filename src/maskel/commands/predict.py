@@ -1,14 +1,10 @@
 """``maskel predict``: classes and probabilities of new clips."""
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from tokenize import TokenError
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +16,17 @@ from maskel.datasets.reading import read_all
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import META, SEGMENTS, SetWriter
 from maskel.errors import BadFileError, InputError
-from maskel.files import as_output, refuse_unwritable, write_atomically
+from maskel.files import (
+    as_output,
+    csv_text,
+    damaged_as,
+    json_text,
+    one_line,
+    refuse_inside,
+    refuse_unwritable,
+    require_suffix,
+    write_atomically,
+)
 from maskel.methods.classifier import Classifier
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.training.classifiers import load_classifier
@@ -73,13 +79,13 @@ def predict(
     """
     if top_k < 1:
         raise InputError(f"top_k: found {top_k}, expected 1 or more")
-    if out.suffix not in (".csv", ".json"):
-        raise InputError(f"out: found {out}, expected a name that ends in .csv or .json")
+    require_suffix(out, ".csv", ".json")
     roots = [data] if isinstance(data, Path) else list(data)
     sets = [root for root in roots if (root / META).is_file() or (root / SEGMENTS).is_file()]
     if sets and (len(roots) > 1 or as_prepared or source_fps is not None):
         raise InputError(f"{sets[0]} is a prepared set; hand it over alone, without --as-prepared and --source-fps")
     refuse_unwritable(out)
+    refuse_inside(out, roots if not sets else ())
     known = SkeletonSet.open(sets[0]) if sets else None
     model = load_classifier(classifier, trained_on=trained_on, clips=known)
     world = distributed.start(device)
@@ -233,10 +239,8 @@ def _as_they_are(paths: Sequence[Path], model: Classifier, folder: Path) -> Skel
 def _read_joints(file: Path, model: Classifier) -> Float[np.ndarray, "m t v c"]:
     layout, channels = model.encoder.layout, model.encoder.channels
     expected = f"a .npy file of floats (T, {len(layout)}, {len(channels)}) or (M, T, {len(layout)}, {len(channels)})"
-    try:
+    with damaged_as(lambda fault: InputError(f"{file}: expected {expected} ({one_line(fault)})")):
         array = np.lib.format.open_memmap(file, mode="r")  # never unpickles
-    except (OSError, ValueError, TypeError, KeyError, EOFError, OverflowError, SyntaxError, TokenError) as fault:
-        raise InputError(f"{file}: expected {expected} ({fault})") from fault
     fits = array.ndim in (3, 4) and np.issubdtype(array.dtype, np.floating)
     if not fits or array.shape[-2:] != (len(layout), len(channels)):
         raise InputError(f"{file}: found {array.dtype} {array.shape}, expected {expected} of layout {layout.name}")
@@ -254,13 +258,10 @@ def _json(listed: dict[str, list[tuple[str, float]]]) -> str:
         {"name": name, "classes": [{"class": label, "probability": share} for label, share in best]}
         for name, best in listed.items()
     ]
-    return json.dumps(clips, indent=1, ensure_ascii=False) + "\n"
+    return json_text(clips, indent=1, ensure_ascii=False)
 
 
 def _csv(listed: dict[str, list[tuple[str, float]]]) -> str:
     places = range(1, len(next(iter(listed.values()))) + 1)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", *(f"{column}_{place}" for place in places for column in ("class", "probability"))])
-    writer.writerows([name, *(value for pair in best for value in pair)] for name, best in listed.items())
-    return text.getvalue()
+    heading = ["name", *(f"{column}_{place}" for place in places for column in ("class", "probability"))]
+    return csv_text([heading, *([name, *(value for pair in best for value in pair)] for name, best in listed.items())])

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,15 +14,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from maskel.commands.progress import progress_bar
-from maskel.commands.text import plain
+from maskel.console import plain, progress_bar
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.provenance import conversion_to
 from maskel.datasets.reading import Reading, read_all
 from maskel.datasets.store_writer import SetWriter, refuse_existing
 from maskel.datasets.trial import Choice, choose
 from maskel.errors import BadFileError, CutOffError, InputError, Stopped
+from maskel.files import refuse_inside
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
+from maskel.signals import handled, interrupt
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SHOWN_FAULTS = 10
@@ -127,8 +127,9 @@ def prepare(
         to_layout: Joint layout of the set, if not the source's own; the summary says what is invented and lost.
 
     Raises:
-        InputError: If ``out`` exists or cannot be written, nothing is found, no file gives a clip, a class, benchmark
-            or layout is unknown, the joints do not convert, or ``OUT.partial`` was begun with other options or files.
+        InputError: If ``out`` exists, lies in a root or cannot be written, nothing is found, no file gives a clip, a
+            class, benchmark or layout is unknown, the joints do not convert, or ``OUT.partial`` was begun with other
+            options or files.
         BadFileError: The first bad file, if ``strict``.
         Stopped: If Ctrl-C or SIGTERM stopped it after some file was read.
     """
@@ -136,6 +137,7 @@ def prepare(
     refuse_existing(out)
     if workers < 1:
         raise InputError(f"found {workers} workers, expected at least 1")
+    refuse_inside(out, roots)
     files = source.find(roots)
     if not files:
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")
@@ -158,7 +160,7 @@ def prepare(
     sizes = list(_file_sizes(choice.files))
     job = {"strict": strict, "files": _fingerprint(choice.files)}
     with (
-        _sigterm_as_ctrl_c(),
+        handled(interrupt, signal.SIGTERM),
         SetWriter(out, layout, kept_classes, source.name, options, source.channels, job=job) as writer,
         progress_bar("files  {task.fields[read]:.0f} MB  {task.fields[speed]:.1f} MB/s") as progress,
         _what_is_done_is_kept(writer, len(choice.files)),
@@ -210,23 +212,6 @@ def prepare(
         notes=dict(source.notes()),
         conversion=converted.describe() if converted else "",
     )
-
-
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Within, SIGTERM raises KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

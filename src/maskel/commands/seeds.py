@@ -8,6 +8,7 @@ from typing import Any
 
 from maskel import distributed
 from maskel.errors import InputError
+from maskel.files import nested
 from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, as_then, plain, refuse_other_options
 from maskel.training.seeds import seed_folders
 
@@ -69,7 +70,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     together: dict[str, Any] = {name: results[0][name] for name in _SHARED if name in results[0]}
     together["seeds"] = [{name: result[name] for name in _OF_EACH if name in result} for result in results]
     for keys in _OUTCOMES:
-        values = [value for result in results if (value := _under(result, keys)) is not None]
+        values = [value for result in results if (value := nested(result, *keys)) is not None]
         if len(values) == len(results):
             spread = stdev(values) if len(values) > 1 else None
             together[" ".join(keys)] = {"mean": mean(values), "std": spread}
@@ -102,10 +103,3 @@ def _open(out: Path | None, kind: str, config: Mapping[str, Any], leads: bool) -
     if not leads:
         return RunFolder(out or Path())
     return RunFolder.create(out, f"{kind}-seeds", config)
-
-
-def _under(result: Mapping[str, Any], keys: Sequence[str]) -> float | None:
-    value: Any = result
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value

@@ -1,8 +1,9 @@
 """What `maskel prepare` knows of a data set: where its files are, how one is read, and its benchmarks."""
 
 import inspect
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -44,6 +45,20 @@ class Split:
     train: tuple[int, ...]
     test: tuple[int, ...]
     unlabelled: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, trains: Iterable[bool], positions: Iterable[int] | None = None) -> "Split":
+        """Divide clips, in their order, into those that train and those that test.
+
+        Args:
+            trains: For each whether it trains.
+            positions: Their positions; 0, 1, 2, … by default.
+
+        >>> Split.of([True, False, True])
+        Split(train=(0, 2), test=(1,), unlabelled=())
+        """
+        pairs = list(zip(itertools.count() if positions is None else positions, trains, strict=False))
+        return cls(*(tuple(position for position, train in pairs if train is side) for side in (True, False)))
 
 
 class Source(ABC):

@@ -6,11 +6,9 @@ to 11 GB here, with ``mmap_mode`` too); this module reads and writes the members
 """
 
 import re
-import tokenize
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -24,6 +22,7 @@ from maskel.datasets.counts import Counts
 from maskel.datasets.interchange import MAX_CLASSES, check_metres, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
+from maskel.datasets.raw_file import bad_file, open_archive
 from maskel.errors import BadFileError, InputError
 from maskel.files import replacing
 from maskel.layouts import layout_named
@@ -229,22 +228,23 @@ class _Rows:
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
         with ExitStack() as opened:
-            with _reading(path, name):
-                self._archive = opened.enter_context(zipfile.ZipFile(path))
+            with bad_file(f"{path}/{name}", "an npz"):
+                self._archive = opened.enter_context(open_archive(path))
                 if f"{name}.npy" not in self._archive.namelist():
-                    raise KeyError(", ".join(self._archive.namelist()[:12]) or "nothing")
+                    found = f"no such array, but {', '.join(self._archive.namelist()[:12])[:200] or 'nothing'}"
+                    raise _wrong_count(path, name, found, "an npz with x_train, y_train, x_test and y_test")
                 self._member = self._archive.getinfo(f"{name}.npy")
                 if self._member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise ValueError("it is neither stored nor deflated")
                 self._stream = opened.enter_context(self._archive.open(self._member))
                 self._start()
-                found = self._member.file_size - self._stream.tell()
+                size = self._member.file_size - self._stream.tell()
             self._row_bytes = prod(self.shape[1:]) * self.dtype.itemsize
             if len(self) > MAX_CLIPS or self._row_bytes > MAX_CLIP_BYTES:
                 expected = f"at most {MAX_CLIPS:,} clips of {MAX_CLIP_BYTES:,} bytes"
                 raise _wrong_count(path, name, f"an array of shape {self.shape}", expected)
-            if found != (expected_bytes := len(self) * self._row_bytes):
-                raise _wrong_count(path, name, f"{found} bytes", f"{expected_bytes}, for shape {self.shape}")
+            if size != (expected_bytes := len(self) * self._row_bytes):
+                raise _wrong_count(path, name, f"{size} bytes", f"{expected_bytes}, for shape {self.shape}")
             opened.pop_all()
 
     def __enter__(self) -> "_Rows":
@@ -274,7 +274,7 @@ class _Rows:
         Raises:
             BadFileError: If the member is damaged.
         """
-        with _reading(self.path, self.name):
+        with bad_file(f"{self.path}/{self.name}", "an npz"):
             if first < self._next:
                 self._stream.close()
                 self._stream = self._archive.open(self._member)
@@ -292,27 +292,6 @@ class _Rows:
             raise EOFError("it ends early")
         self._next += rows
         return content
-
-
-# what a file that is none raises; the last two come from numpy's parser of headers
-_UNREADABLE = (OSError, ValueError, RuntimeError, OverflowError, TypeError, SyntaxError, tokenize.TokenError)
-
-
-@contextmanager
-def _reading(path: Path, name: str) -> Iterator[None]:
-    """Whatever a damaged or hostile archive makes zipfile, zlib and numpy raise is a bad file."""
-    where = f"{path}/{name}"
-    try:
-        yield
-    except KeyError as error:
-        expected = "an npz with x_train, y_train, x_test and y_test"
-        found = f"no such array, but {str(error.args[0])[:200]}"
-        raise BadFileError(where, "wrong count", found, expected) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise BadFileError(where, "truncated", f"a damaged archive ({error})", "an intact npz") from error
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadFileError(where, "unreadable", f"a file that cannot be read ({reason})", "an npz") from error
 
 
 def _open_rows(path: Path, name: str) -> _Rows:

@@ -10,6 +10,7 @@ from maskel.datasets import SOURCES
 from maskel.datasets.base import Source
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.files import damaged_as, one_line
 from maskel.layouts import LAYOUTS, layout_named
 
 
@@ -66,12 +67,9 @@ class Provenance:
         if self.source not in SOURCES or (unknown := sorted({*self.options, *others} - set(known))):
             what = f"an option {unknown[0]}" if self.source in SOURCES else "that source"
             raise InputError(f"its clips come from source {self.source}; this version of maskel has not {what}")
-        try:
+        what = f"the options {dict(self.options)} of source {self.source} do not fit it"
+        with damaged_as(lambda fault: InputError(f"{what}: {one_line(fault)}")):
             return SOURCES[self.source](**{**self.options, **others})
-        except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as fault:
-            raise InputError(
-                f"the options {dict(self.options)} of source {self.source} do not fit it: {fault}"
-            ) from fault
 
     def convert(self, source: Source) -> Conversion | None:
         """What takes the source's joints to the set's layout; call it after the source has found its files."""

@@ -33,7 +33,9 @@ from maskel.datasets.interchange import (
 )
 from maskel.datasets.npz import BENCHMARK, BENCHMARKS, MAX_CLIP_BYTES, MAX_CLIPS
 from maskel.datasets.pickled import PickledArray, one_number, read_pickle
+from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError, InputError
+from maskel.files import open_regular
 from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, Layout, layout_named
 from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
 
@@ -345,7 +347,7 @@ def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, order and type of an array of clips."""
-    with path.open("rb") as stream:
+    with bad_file(path, "numpy's .npy format"), open_regular(path) as stream:
         shape, fortran, dtype = read_npy_header(path, stream)
     if len(shape) != 5 or 0 in shape:
         raise BadFileError(path, "wrong count", f"an array of shape {shape}", "clips of shape (N, C, T, V, M)")
@@ -357,7 +359,7 @@ def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 def _mapped(path: Path) -> np.ndarray:
     """The array of a file, read as it is used; what the header claims must be there."""
-    with path.open("rb") as stream:
+    with bad_file(path, "numpy's .npy format"), open_regular(path) as stream:
         shape, fortran, dtype = read_npy_header(path, stream)
         start = stream.tell()
     size, claimed = path.stat().st_size - start, prod(shape) * dtype.itemsize

@@ -8,6 +8,7 @@ from typing import Any
 from maskel import distributed
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.files import damaged_as
 from maskel.methods import METHODS
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
@@ -40,15 +41,14 @@ def load_method(run: RunFolder) -> MaskedMethod:
         InputError: If the folder is not a pre-training run.
     """
     config = run.read_config()
-    try:
+    refusal = InputError(f"{run.path}: expected a pre-training run whose {STATE} fits its options")
+    with damaged_as(lambda _: refusal):
         kind, options = METHODS[config["method"]], config[config["method"]]
         encoder, weights = load_encoder(run.path), run.load_state()["method"]
         found = {name: (TYPES[tensor.dtype], list(tensor.shape)) for name, tensor in weights.items()}
         refuse_others(lambda: kind(encoder, **options), found)
         method = kind(encoder, **options)
         method.load_state_dict(weights)
-    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as fault:
-        raise InputError(f"{run.path}: expected a pre-training run whose {STATE} fits its options") from fault
     return method.eval()
 
 

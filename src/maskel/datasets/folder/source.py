@@ -20,6 +20,7 @@ from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, cut
 from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
+from maskel.files import read_text
 from maskel.layouts import layout_named
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 
@@ -331,8 +332,8 @@ class Folder(Source):
     def _listed(self, labelled: Sequence[Facts]) -> frozenset[str]:
         assert self.test_list is not None
         try:
-            lines = [line.strip() for line in self.test_list.read_text(encoding="utf-8-sig").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
+            lines = [line.strip() for line in read_text(self.test_list).removeprefix("\ufeff").splitlines()]
+        except (OSError, ValueError) as error:
             raise InputError(f"cannot read the list of test clips {self.test_list}: {error}") from error
         by_name = {facts.name: facts for facts in labelled}
         files = {path: several for path, several in self._facts.items() if any(facts.label for facts in several)}
@@ -358,7 +359,7 @@ class Folder(Source):
         for path in self._facts:
             try:
                 return self.preparation.channels_of(self.preparation.read(path))
-            except (BadFileError, OSError):
+            except BadFileError:
                 continue  # it is reported when its turn comes
         return XYZ
 
