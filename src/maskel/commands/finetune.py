@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from maskel import distributed
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
@@ -111,7 +112,7 @@ def finetune(
 
     def build() -> FineTuned:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
-        task = Task.of(clips, labelled.train, single_body)
+        task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
         return FineTuned(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
 
     classifier = build_seeded(build, seed)

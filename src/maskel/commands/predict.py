@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from maskel import distributed
 from maskel.commands.prepare import CORES, SHOWN_FAULTS
-from maskel.datasets.provenance import Provenance
+from maskel.datasets.provenance import build_source, conversion_to, describe, differences, provenance_of
 from maskel.datasets.reading import read_all
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import META, SEGMENTS, SetWriter
@@ -127,9 +127,9 @@ def _prepared(
             ".npy files in that set's unit and with its origin"
         )
     try:
-        source = made.build(**({} if source_fps is None else {"source_fps": source_fps}))
+        source = build_source(made, **({} if source_fps is None else {"source_fps": source_fps}))
         files = source.find_new(roots, encoder.channels)
-        converted = made.convert(source)
+        converted = conversion_to(source, made.to_layout)
     except BadFileError:
         raise
     except InputError as fault:
@@ -137,7 +137,7 @@ def _prepared(
             f"{classifier} learned from clips of maskel prepare {made.source} and takes what that takes: {fault}; or "
             "hand over a prepared set"
         ) from fault
-    distributed.tell(f"prepared as the clips that {classifier} learned from: {made.describe()}")
+    distributed.tell(f"prepared as the clips that {classifier} learned from: {describe(made)}")
     layout = converted.target if converted else source.layout
     if (layout, source.channels) != (encoder.layout, encoder.channels):
         raise InputError(
@@ -188,8 +188,8 @@ def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
 
 
 def _say_differences(classifier: Path, model: Classifier, clips: SkeletonSet) -> None:
-    made, here = model.task.provenance, Provenance.of(clips)
-    if made and here and (how := here.differences(made)):
+    made, here = model.task.provenance, provenance_of(clips)
+    if made and here and (how := differences(here, made)):
         distributed.tell(
             f"{clips.path} was prepared with {how}, as {classifier} learned from; its answers may be wrong where that "
             "changes unit, origin or frame rate"

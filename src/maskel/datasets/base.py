@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from maskel.datasets.counts import Counts
 from maskel.errors import BadFileError, InputError
@@ -152,3 +152,29 @@ class Source(ABC):
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Why a finished benchmark may have ``found`` (train, test) clips instead of the published number."""
         return ""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The source of a set's joints, with its options.
+
+    Args:
+        source: Its name.
+        options: Those that say how joints are made; of others, such as labels and splits, nothing depends on.
+        to_layout: The layout that the joints were converted to; None where they were not.
+
+    Raises:
+        InputError: If a name is no text, or the options are no mapping.
+    """
+
+    source: str
+    options: Mapping[str, Any]
+    to_layout: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.source, str) and isinstance(self.options, dict)):
+            raise InputError(
+                f"classifier: found clips of {self.source!r}, expected the name of a source and its options"
+            )
+        if not (self.to_layout is None or isinstance(self.to_layout, str)):
+            raise InputError(f"classifier: found to_layout {self.to_layout!r}, expected the name of a layout")
