@@ -12,7 +12,7 @@ from maskel.training import distributed, loading
 from maskel.training.precision import Precision, resolved
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
 from maskel.training.scores import Scores
-from maskel.training.supervised import require_fit, score_clips
+from maskel.training.supervised import require_fit, say_differences, score_clips
 
 
 def evaluate(
@@ -60,6 +60,7 @@ def evaluate(
             f"{clips.path} has {len(clips.classes)}, from {clips.classes[0]!r} on; expected the same classes"
         )
     world = distributed.start(device)
+    say_differences(classifier, model.task.provenance, clips)
     answers = score_clips(model.to(world.device), clips, positions, world, precision)
     scores = Scores.of(clips, positions, answers, model.task.classes)
     counted = scores.count(len(positions))

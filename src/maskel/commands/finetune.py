@@ -19,7 +19,7 @@ from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, SingleBody
 from maskel.training.optim import FinetuneTraining
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, score_clips, train_classifier, weigh
+from maskel.training.supervised import check_training, load_fitting, say_fitting, score_clips, train_classifier, weigh
 from maskel.transforms import TrainView
 
 
@@ -104,8 +104,8 @@ def finetune(
     config = options_of(finetune, locals())
     refuse_taken(None if resume else out)
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
-    if isinstance(given, Encoder) and given.adapted:
-        distributed.tell(given.adapted)
+    if isinstance(encoder, Path) and isinstance(given, Encoder):
+        say_fitting(encoder, given, clips)
 
     def build() -> FineTuned:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)

@@ -20,7 +20,7 @@ from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
 from maskel.training.optim import SGDTraining
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, train_classifier, weigh
+from maskel.training.supervised import check_training, load_fitting, say_fitting, train_classifier, weigh
 from maskel.transforms import TrainView
 
 
@@ -143,6 +143,5 @@ def load_frozen(path: Path, clips: SkeletonSet, window: int | None, untrained: b
     encoder = load_fitting(path, clips, window)
     if untrained:
         return build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed).eval()
-    if encoder.adapted:
-        distributed.tell(encoder.adapted)
+    say_fitting(path, encoder, clips)
     return encoder

@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Float
 
 from maskel.commands.prepare import CORES, SHOWN_FAULTS
-from maskel.datasets.provenance import Provenance
 from maskel.datasets.reading import read_all
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import META, SEGMENTS, SetWriter
@@ -25,7 +24,7 @@ from maskel.methods.trained_on import TrainedOn
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.training import distributed
 from maskel.training.precision import Precision
-from maskel.training.supervised import require_fit, score_clips
+from maskel.training.supervised import require_fit, say_differences, score_clips
 
 LONG = 4
 """A clip of more frames than this many times the longest training clip is hardly one action."""
@@ -85,7 +84,7 @@ def predict(
         if known:
             clips = known
             require_fit(classifier, model.encoder, clips)
-            _say_differences(classifier, model, clips)
+            say_differences(classifier, model.task.provenance, clips)
         elif as_prepared:
             clips = _as_they_are(roots, model, Path(folder) / "set")
         else:
@@ -177,15 +176,6 @@ def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
         clips_with.update(of_clip.keys())
     for what, number in sorted(total.items()):
         distributed.tell(f"{what}: {number:,}, in {clips_with[what]:,} clips")
-
-
-def _say_differences(classifier: Path, model: Classifier, clips: SkeletonSet) -> None:
-    made, here = model.task.provenance, Provenance.of(clips)
-    if made and here and (how := here.differences(made)):
-        distributed.tell(
-            f"{clips.path} was prepared with {how}, as {classifier} learned from; its answers may be wrong where that "
-            "changes unit, origin or frame rate"
-        )
 
 
 def _say_long(model: Classifier, clips: SkeletonSet) -> None:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import METRES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
 from maskel.datasets.interchange import MAX_CLASSES, check_metres, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
@@ -164,6 +164,10 @@ class Npz(Source):
         """How many classes have no clip: labels may have counted from 1."""
         empty = len(self.classes) - len({int(label) for labels in self.labels.values() for label in labels})
         return {"classes without a clip": empty} if empty else {}
+
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """The unit, which is checked; where origin and up are, the file does not say."""
+        return {"unit": METRES}
 
     def recorded(self) -> dict[str, object]:
         """What `maskel export npz` needs to write the file back."""

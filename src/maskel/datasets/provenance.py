@@ -33,10 +33,10 @@ class Provenance:
     def __post_init__(self) -> None:
         if not (isinstance(self.source, str) and isinstance(self.options, dict)):
             raise InputError(
-                f"classifier: found clips of {self.source!r}, expected the name of a source and its options"
+                f"provenance: found clips of {self.source!r}, expected the name of a source and its options"
             )
         if not (self.to_layout is None or isinstance(self.to_layout, str)):
-            raise InputError(f"classifier: found to_layout {self.to_layout!r}, expected the name of a layout")
+            raise InputError(f"provenance: found to_layout {self.to_layout!r}, expected the name of a layout")
 
     @classmethod
     def of(cls, clips: SkeletonSet) -> "Provenance | None":
@@ -85,16 +85,32 @@ class Provenance:
         words = [f"{name} {value}" for name, value in said.items() if name not in usual or value != usual[name]]
         return ", ".join([self.source, *words])
 
-    def differences(self, other: "Provenance") -> str:
-        """In which options two sets of one source differ, in words; empty where in none, or of two sources."""
-        if self.source != other.source:
-            return ""
-        try:
-            mine, others = (one.build().recorded() | {"to_layout": one.to_layout} for one in (self, other))
-        except InputError:
-            return ""
-        names = [name for name in mine if name not in SOURCES[self.source].choosing and mine[name] != others.get(name)]
-        return ", ".join(f"{name} {mine[name]} and not {others.get(name)}" for name in names)
+    def differences(self, other: "Provenance", coordinates: int) -> str:
+        """How two sets were made otherwise, in words; empty where they were not, or that is not known.
+
+        Sets of one source differ in its options; those of two in what both sources say of origin, unit and up.
+
+        Args:
+            other: How the other one was made.
+            coordinates: Coordinates of a joint in both, 2 or 3.
+        """
+        if self.source == other.source in SOURCES:
+            mine, others = self._said(), other._said()
+        else:
+            try:
+                mine, others = (dict[str, object](one.build().conventions(coordinates)) for one in (self, other))
+            except InputError:
+                return ""
+        names = [name for name in mine if name in others]
+        words = [f"{name} {mine[name]} and not {others[name]}" for name in names if mine[name] != others[name]]
+        return ", ".join(words)
+
+    def _said(self) -> dict[str, object]:
+        """Every option that says how joints are made, the default ones too."""
+        known, choosing = inspect.signature(SOURCES[self.source]).parameters, SOURCES[self.source].choosing
+        options = {name: self.options.get(name, known[name].default) for name in known if name not in choosing}
+        same = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+        return {**same, "to_layout": self.to_layout}
 
 
 def conversion_to(source: Source, to_layout: str | None) -> Conversion | None:

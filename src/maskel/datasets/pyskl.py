@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import AS_RECORDED, HALF_SIDES, IN_THE_IMAGE, METRES, RawFile, Source, Split, upwards
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.gaps import body_exists
 from maskel.datasets.interchange import (
@@ -271,6 +271,12 @@ class Pyskl(Source):
     def notes(self) -> Counts:
         """Names and classes that are not as they should be."""
         return self.found_notes
+
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """Joints in 3D as they were recorded, in 2D as parts of half the image."""
+        if coordinates == 2:
+            return {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"}
+        return {"origin": AS_RECORDED, "unit": METRES, **(upwards(self.asked) if self.asked else {})}
 
     def recorded(self) -> dict[str, object]:
         """The options, and the images' height and width where all clips share them."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float64
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import HALF_SIDES, IN_THE_IMAGE, METRES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import read_npy_header
 from maskel.datasets.folder.axes import MAX_BODIES, settle
@@ -91,6 +91,7 @@ class StGcn(Source):
     """
 
     name: ClassVar[str] = "stgcn"
+    choosing = ("benchmark",)
 
     def __init__(
         self,
@@ -250,6 +251,10 @@ class StGcn(Source):
     def notes(self) -> Counts:
         """Names and classes that are not as they should be."""
         return self.found_notes
+
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """Joints in 2D as parts of half the image; in 3D the unit, which is checked: origin and up differ by script."""
+        return {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"} if coordinates == 2 else {"unit": METRES}
 
     def recorded(self) -> dict[str, object]:
         """The options, as far as they say how joints are made."""

@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from maskel.datasets.provenance import Provenance
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, class_weights
 from maskel.models.adaptation import adapted
 from maskel.models.encoder import Encoder, load_encoder
 from maskel.sequence import SkeletonBatch
+from maskel.training import distributed
 from maskel.training.distributed import World
 from maskel.training.engine import fit
 from maskel.training.features import read_clips
@@ -33,6 +35,29 @@ def load_fitting(path: Path, clips: SkeletonSet, window: int | None) -> Encoder:
     encoder = adapted(load_encoder(path), clips.layout, window)
     require_fit(path, encoder, clips)
     return encoder
+
+
+def say_fitting(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
+    """Say what was done to run a pre-trained encoder on a set, and how that was made otherwise than its clips."""
+    if encoder.adapted:
+        distributed.tell(encoder.adapted)
+    say_differences(path, encoder.provenance, clips)
+
+
+def say_differences(path: Path, made: Provenance | None, clips: SkeletonSet) -> None:
+    """Say in one sentence how a set was made otherwise than the clips that its reader learned from.
+
+    Args:
+        path: The encoder or classifier that reads it.
+        made: How the clips were made that it learned from; None where that is not known.
+        clips: The set.
+    """
+    here = Provenance.of(clips)
+    if made and here and (how := here.differences(made, clips.coordinates)):
+        distributed.tell(
+            f"{clips.path} was prepared with {how}, as {path} learned from; its answers may be wrong where that "
+            "changes unit, origin or frame rate"
+        )
 
 
 def require_fit(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:

@@ -1,14 +1,24 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import (
+    AS_RECORDED,
+    HALF_LONGER,
+    IN_THE_IMAGE,
+    METRES,
+    ON_THE_BODY,
+    RawFile,
+    Source,
+    Split,
+    upwards,
+)
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
 from maskel.datasets.folder.axes import parse_axes
@@ -262,6 +272,15 @@ class Folder(Source):
     def notes(self) -> Counts:
         """Files that are no clips, and what the table of labels says that was not read or found only by guessing."""
         return dict(self._passed)
+
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """What the options settle; the unit of positions in 2D without an image is not known."""
+        how = self.preparation
+        flat = bool(how.image_size) or coordinates == 2
+        centred = coordinates == 3 if how.centre is None else how.centre
+        unit = {"unit": HALF_LONGER} if how.image_size else {} if flat else {"unit": METRES}
+        origin = ON_THE_BODY if centred else IN_THE_IMAGE if how.image_size else AS_RECORDED
+        return {"origin": origin, **unit, **({"up": "-y"} if flat else upwards(self.layout))}
 
     def recorded(self) -> dict[str, object]:
         """The options as given; `channels` are those of arrays."""
