@@ -24,10 +24,11 @@ from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
 from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.keypoints import frame_folders
-from maskel.datasets.folder.labels import TABLE, Facts, facts_of
+from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same
 from maskel.datasets.folder.names import Finder, hint, meant, refuse_alike
+from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import Preparation
-from maskel.datasets.folder.ranges import OUTSIDE, cut
+from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
 from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import layout_named
@@ -236,23 +237,42 @@ class Folder(Source):
             found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
             raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
         sequences: list[SkeletonSequence] = []
-        count, seen = pose.joints.shape[1], np.zeros(pose.joints.shape[1], dtype=bool)
-        for facts, clip in zip(self._facts[path], self.clips(file), strict=True):
+        spans = self._spans(path, pose)
+        for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
             part = pose
             if facts.range:
-                rate, numbers = facts.fps or self.preparation.source_fps, (pose.first_frame, pose.step)
-                first, end = facts.range.frames(path, count, rate, *numbers)
-                seen[first:end] = True
                 low, high = (pose.first_frame + place * pose.step for place in (first, end))
                 part, clip = cut(pose, first, end), replace(clip, first_frame=low, end_frame=high)
             joints, counts = self.preparation.apply(path, part, facts.fps)
+            shared = sum(first < other_end and start < end for start, other_end in spans) > 1
             if joints.any():
+                counts = {**counts, OVERLAPPING: int(shared)}
                 sequences.append(SkeletonSequence(clip, joints, self.layout, counts))
         if sequences and self._facts[path][0].range:  # what is of the whole recording is counted once
+            seen = np.zeros(pose.joints.shape[1], dtype=bool)
+            for first, end in spans:
+                seen[first:end] = True
             lost = {OUTSIDE: int((~seen).sum()), EMPTY_RANGES: len(self._facts[path]) - len(sequences)}
             counts = dict(Counter(dict(sequences[0].counts)) + Counter(dict(pose.counts)) + Counter(lost))
             sequences[0] = replace(sequences[0], counts=counts)
         return sequences
+
+    def _spans(self, path: Path, pose: Pose) -> list[tuple[int, int]]:
+        """First frame, and the one after the last, of each clip of a file.
+
+        Raises:
+            BadFileError: If a range does not lie in the file, or two are the same frames.
+        """
+        count, spans = pose.joints.shape[1], list[tuple[int, int]]()
+        for facts in self._facts[path]:
+            if facts.range is None:
+                return [(0, count)]
+            rate = facts.fps or self.preparation.source_fps
+            span = facts.range.frames(path, count, rate, pose.first_frame, pose.step)
+            if span in spans:
+                refuse_same(facts.range.table, facts, self._facts[path][spans.index(span)])
+            spans.append(span)
+        return spans
 
     def clips(self, file: RawFile) -> list[Clip]:
         """What table or folders say of a file's clips."""
