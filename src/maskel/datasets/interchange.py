@@ -13,6 +13,9 @@ from jaxtyping import Float64
 
 from maskel.datasets.counts import MISSING_JOINTS, Counts
 from maskel.datasets.folder.gaps import body_exists, fill_gaps
+from maskel.datasets.folder.people import choose_bodies
+from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.tracks import ACTORS
 from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
@@ -158,6 +161,49 @@ def treated(
         joints = fill_gaps(joints, layout)
     joints = np.where(exists[..., np.newaxis, np.newaxis], joints, 0)
     return np.nan_to_num(joints), {MISSING_JOINTS: int(gaps.sum())}
+
+
+def check_people(source: str, bodies: int, actor: str) -> None:
+    """Makes sure that options choose people of a form in which nobody has a name.
+
+    Raises:
+        InputError: If no body is to be kept, or the actor is chosen by a name.
+    """
+    if bodies < 1 or actor not in ("", *ACTORS):
+        raise InputError(
+            f"{source}: found --bodies {bodies} --actor {actor!r}, expected 1 body or more, and {', '.join(ACTORS)}"
+        )
+
+
+def main_bodies(
+    where: str,
+    joints: Float64[np.ndarray, "m t v d"],
+    scores: Float64[np.ndarray, "m t v"] | None,
+    bodies: int,
+    actor: str,
+    middle: Float64[np.ndarray, " d"] | None = None,
+) -> tuple[Float64[np.ndarray, "k t v d"], Float64[np.ndarray, "k t v"] | None, Counts]:
+    """The bodies of a clip that matter, as `maskel.datasets.folder.people.choose_bodies` finds them.
+
+    As long as nobody says who matters, a clip of no more than ``bodies`` keeps those that exist as they stand; of more
+    those in most frames are kept.
+
+    Args:
+        where: Whose they are, for messages.
+        joints: NaN where a joint is missing.
+        scores: Of each joint, where there are any.
+        bodies: Bodies to keep, 1 or more.
+        actor: Who comes first, one of `ACTORS`, or empty.
+        middle: The middle of the image, where it is known.
+
+    Returns:
+        Joints, scores, and who was left out or linked.
+    """
+    there = np.flatnonzero(body_exists(joints).any(1))
+    if not actor and len(there) <= bodies:
+        return joints[there], None if scores is None else scores[there], {}
+    chosen = choose_bodies(Path(where), Pose(joints, scores), bodies, actor or ACTORS[0], middle)
+    return chosen.joints, chosen.scores, chosen.counts
 
 
 def check_metres(where: str, joints: np.ndarray, remedy: str) -> None:

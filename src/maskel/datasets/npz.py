@@ -21,7 +21,7 @@ from jaxtyping import Float32, Int64
 
 from maskel.datasets.base import METRES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.interchange import MAX_CLASSES, check_metres, numbered_classes
+from maskel.datasets.interchange import MAX_CLASSES, check_metres, check_people, main_bodies, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.errors import BadFileError, InputError
@@ -52,18 +52,24 @@ class Npz(Source):
     Args:
         layout: Joint layout.
         benchmark: Name of the file's benchmark; by default what the file's name says (NTU60_XSub, NTU60_CS, …).
+        bodies: Bodies of a clip to keep, 1 or 2.
+        actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
+            (nearest to the middle), ``largest``; by default the file's order, and of one body the longest.
 
     Raises:
-        InputError: If there is no such layout.
+        InputError: If there is no such layout, or options are out of range.
     """
 
     name: ClassVar[str] = "npz"
     choosing = ("benchmark",)
     one_process: ClassVar[bool] = True
 
-    def __init__(self, layout: str = "ntu25", benchmark: str = "") -> None:
+    def __init__(self, layout: str = "ntu25", benchmark: str = "", bodies: int = BODIES, actor: str = "") -> None:
+        check_people("npz", bodies, actor)
         self.layout = layout_named(layout)
         self.benchmark = benchmark
+        self.bodies = bodies
+        self.actor = actor
         self.frames = 0
         self.single_body: Literal["zero", "copy"] = "zero"
         self.label_dtype = ""
@@ -153,7 +159,14 @@ class Npz(Source):
         joints = np.ascontiguousarray(joints[:, : len(exists) - int(exists[::-1].argmax())])
         alone = _equal_bits(*joints) if self.single_body == "copy" else not joints[1].any()
         known = Clip(f"{part}_{clip:06}", int(self.labels[part][clip]))
-        return [SkeletonSequence(known, joints[:1] if alone else joints, self.layout)]
+        counts: Counts = {}
+        if alone:
+            joints = joints[:1]
+        elif self.actor or self.bodies < BODIES:
+            values = np.where((joints != 0).any((2, 3), keepdims=True), joints, np.nan).astype(np.float64)
+            values, _, counts = main_bodies(str(file), values, None, self.bodies, self.actor)
+            joints = np.nan_to_num(values).astype(np.float32)
+        return [SkeletonSequence(known, joints, self.layout, counts)]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """The file's one benchmark."""
@@ -171,7 +184,8 @@ class Npz(Source):
 
     def recorded(self) -> dict[str, object]:
         """What `maskel export npz` needs to write the file back."""
-        return {name: getattr(self, name) for name in ("benchmark", "frames", "single_body", "label_dtype")}
+        names = ("benchmark", "frames", "single_body", "label_dtype", "bodies", "actor")
+        return {name: getattr(self, name) for name in names}
 
 
 def _frames(shape: tuple[int, ...]) -> int:

@@ -22,11 +22,13 @@ from maskel.datasets.folder.axes import MAX_BODIES, settle
 from maskel.datasets.interchange import (
     Missing,
     check_metres,
+    check_people,
     classes_of,
     clip_named,
     is_score,
     key_of,
     label_of,
+    main_bodies,
     repeated,
     treated,
     with_gaps,
@@ -85,6 +87,10 @@ class StGcn(Source):
         scale: Factor to metres; in 2D to halves of the image, by default 2.
         benchmark: Name of the benchmark; by default what the folder's name says (xsub, NTU60_CS, …), else val or test.
         first_label: Label of the first class, 0 or 1, where the file leaves it open.
+        bodies: Bodies of a clip to keep, 1 or more.
+        actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
+            (nearest to the middle), ``largest``; by default the file's order, and of more bodies than are kept the
+            longest.
 
     Raises:
         InputError: If there is no such layout, or options are out of range.
@@ -102,7 +108,10 @@ class StGcn(Source):
         scale: float | None = None,
         benchmark: str = "",
         first_label: int | None = None,
+        bodies: int = 2,
+        actor: str = "",
     ) -> None:
+        check_people("stgcn", bodies, actor)
         if first_label not in (None, 0, 1) or (scale is not None and not 0 < scale < 10_000):
             raise InputError("stgcn: expected --first-label 0 or 1, and --scale above 0")
         self.asked = layout_named(layout) if layout else None
@@ -112,6 +121,8 @@ class StGcn(Source):
         self.scale = scale
         self.benchmark = benchmark
         self.first_label = first_label
+        self.bodies = bodies
+        self.actor = actor
         self.may_miss_joints = missing == "zero"
         self.flat = self.scored = False
         self.parts: dict[str, _Part] = {}
@@ -217,16 +228,23 @@ class StGcn(Source):
             return []
         joints, scores = (values[..., :2], values[..., 2]) if self.scored else (values, None)
         joints = with_gaps(joints, scores) * (self.scale or (2 if self.flat else 1))
-        gaps = np.isnan(joints).any(-1)
-        if gaps.all():
+        if np.isnan(joints).any(-1).all():
             return []
         if not self.flat:
             check_metres(str(file), joints, "--scale 0.001 for millimetres")
+        middle = np.zeros(2) if self.flat else None
+        joints, scores, people = main_bodies(str(file), joints, scores, self.bodies, self.actor, middle)
+        gaps = np.isnan(joints).any(-1)
         joints, missing = treated(joints, self.layout, self.missing)
         if self.scores and scores is not None:
             joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
         return [
-            SkeletonSequence(self.clip_facts[part][clip], joints.astype(np.float32), self.layout, {**counts, **missing})
+            SkeletonSequence(
+                self.clip_facts[part][clip],
+                joints.astype(np.float32),
+                self.layout,
+                {**counts, **people, **missing},
+            )
         ]
 
     def clips(self, file: RawFile) -> list[Clip]:
@@ -258,7 +276,7 @@ class StGcn(Source):
 
     def recorded(self) -> dict[str, object]:
         """The options, as far as they say how joints are made."""
-        names = ("scores", "missing", "scale", "benchmark", "first_label")
+        names = ("scores", "missing", "scale", "benchmark", "first_label", "bodies", "actor")
         return {name: getattr(self, name) for name in names} | {"layout": self.layout.name, "channels": self.read_as}
 
 
