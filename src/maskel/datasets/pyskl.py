@@ -55,8 +55,8 @@ class Pyskl(Source):
     """A pickle in the form of PYSKL and MMAction2; nothing in it is ever run.
 
     Joints in 2D are in pixels; they become (x - w/2)/(w/2) and (y - h/2)/(h/2), as PYSKL normalises them, so that the
-    image spans [-1, 1] and y points down. Joints in 3D are kept as they stand. Bodies of zeros behind the last real
-    one are left out. Splits ``xsub_train`` and ``xsub_val`` become benchmark ``xsub``, ``train`` and ``val`` become
+    image spans [-1, 1] and y points down. Joints in 3D are kept as they stand. Bodies of zeros
+    are left out. Splits ``xsub_train`` and ``xsub_val`` become benchmark ``xsub``, ``train`` and ``val`` become
     ``val``, ``train1`` and ``test1`` become ``split1``; without any split to test on there is ``all``. Files
     that are only a list of annotations, as of older versions of MMAction2, are a split each: ``xsub_train.pkl``, ….
 

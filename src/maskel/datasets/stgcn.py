@@ -74,7 +74,7 @@ class _Part:
 class StGcn(Source):
     """A folder with the arrays of ST-GCN, 2s-AGCN, AimCLR or CMD; nothing in its pickles is ever run.
 
-    Frames of zeros at a clip's end are padding and are cut off, as are bodies of zeros behind the last real one, frames
+    Frames of zeros at a clip's end are padding and are cut off, as are bodies of zeros, frames
     beyond ``train_num_frame.npy``, and frames that repeat the clip from its start, with which 2s-AGCN pads. Joints in
     3D are kept as they stand. Those in 2D are fractions of the image less 0.5, as in Kinetics-Skeleton; they become
     parts of half the image.
