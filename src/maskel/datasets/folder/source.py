@@ -330,7 +330,7 @@ class Folder(Source):
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """What ``all`` is for."""
         if benchmark != "all":
-            return "" if all(found) else "one of its parts is empty, so that nothing can be counted on it"
+            return ""
         if self._tests:
             return f"every clip, those that test in {', '.join(self._tests)} too: for pre-training alone"
         return "every clip, for pre-training (--benchmark all); --test-subjects, --folds or --test-list make others"
