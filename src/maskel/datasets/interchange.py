@@ -26,6 +26,8 @@ LARGEST = 100.0
 """No body is 100 m from the origin: larger coordinates in 3D are in another unit."""
 SMALLEST = 0.05
 """A body in metres that never spans as much along any axis is in another unit, or one point."""
+LARGEST_BODY = 10.0
+"""Nor is a body, over the diagonal of its bounding box, in the median of its frames, that large in metres."""
 SUFFIX = re.compile(r"\.(mp4|avi|mkv|mov|webm|mpg|mpeg|wmv|flv|skeleton|npy|npz|pkl|json|csv|txt)$")
 """Endings of the files that clips were made from."""
 
@@ -215,17 +217,20 @@ def check_metres(where: str, joints: np.ndarray, remedy: str) -> None:
         remedy: What the user can do about another unit.
 
     Raises:
-        BadFileError: If one is further than `LARGEST` from the origin, or the largest body is below `SMALLEST`.
+        BadFileError: If one is further than `LARGEST` from the origin, the largest body is below `SMALLEST`, or the
+            usual one above `LARGEST_BODY`.
     """
     largest = float(np.nanmax(np.abs(joints), initial=0))
     sides = np.nan_to_num(joints, nan=-np.inf).max(2) - np.nan_to_num(joints, nan=np.inf).min(2)  # (M, T, 3)
     extent = float(sides.max())  # of a frame without joints it is minus infinity
-    if largest <= LARGEST and extent >= SMALLEST:
+    exists = ((np.nan_to_num(joints) != 0).any((2, 3))) & np.isfinite(sides).all(2)
+    usual = float(np.median(np.linalg.norm(sides[exists], axis=-1))) if exists.any() else 0.0
+    if largest <= LARGEST and extent >= SMALLEST and usual <= LARGEST_BODY:
         return
-    found = (
-        f"a coordinate of {largest:.6g}" if largest > LARGEST else f"a body of at most {extent:.3g} from side to side"
-    )
-    expected = f"metres: bodies of {SMALLEST:g} or more, at most {LARGEST:g} from the origin; {remedy}"
+    found = f"a body of at most {extent:.3g} from side to side"
+    if largest > LARGEST or usual > LARGEST_BODY:
+        found = f"a coordinate of {largest:.6g}" if largest > LARGEST else f"bodies of size {usual:.3g}"
+    expected = f"metres: bodies of {SMALLEST:g} to {LARGEST_BODY:g}, at most {LARGEST:g} from the origin; {remedy}"
     raise BadFileError(where, "wrong unit", found, expected)
 
 

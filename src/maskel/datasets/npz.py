@@ -21,7 +21,7 @@ from jaxtyping import Float32, Int64
 
 from maskel.datasets.base import METRES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.interchange import MAX_CLASSES, check_metres, check_people, main_bodies, numbered_classes
+from maskel.datasets.interchange import MAX_CLASSES, check_metres, check_people, is_score, main_bodies, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.errors import BadFileError, InputError
@@ -39,6 +39,8 @@ MAX_CLIPS = 1_000_000
 MAX_CLIP_BYTES = 64 * 2**20
 """Largest sizes read: NTU RGB+D 120 has 63,026 clips of 180 kB in one array."""
 LABELS_AT_ONCE = 1024
+LOOKED_AT = 32
+"""Clips of a file that are looked at to tell a score from z."""
 
 
 class Npz(Source):
@@ -98,6 +100,7 @@ class Npz(Source):
             self.label_dtype = arrays["y_train"].dtype.str
             self.labels = {part: _labels(path, arrays[f"y_{part}"]) for part in PARTS}
             self.single_body = self._single_body([arrays[f"x_{part}"] for part in PARTS])
+            self._question(arrays["x_train"])
         self.frames = _frames(arrays["x_train"].shape)
         self.classes, self.published = _about(path.stem, arrays["y_train"].shape[1])
         return [RawFile(path, f"x_{part}[{clip}]") for part in PARTS for clip in range(len(self.labels[part]))]
@@ -133,6 +136,14 @@ class Npz(Source):
                 if (first != 0).any() and _equal_bits(first, second):
                     return "copy"
         return "zero"
+
+    def _question(self, rows: "_Rows") -> None:
+        """Refuses a file with a score in the place of z, by its first clips."""
+        clips = [self._bodies(rows, clip)[..., 2] for clip in range(min(len(rows), LOOKED_AT))]
+        scores = [is_score(third) for third in clips if third.any()]
+        if scores and all(scores):
+            found = "a third number from 0 to 1 throughout, like a score"
+            raise BadFileError(f"{rows.path}/{rows.name}", "wrong unit", found, "x, y and z of each joint, in metres")
 
     def _bodies(self, rows: "_Rows", clip: int) -> Float32[np.ndarray, "2 t v 3"]:
         row = rows.read(clip, 1)[0]
