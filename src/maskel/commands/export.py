@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from maskel import distributed
 from maskel.datasets.npz import BODIES, write_npz
-from maskel.datasets.pyskl import write_pyskl
+from maskel.datasets.pyskl_writing import write_pyskl
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable, stream_of

@@ -20,7 +20,7 @@ from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches
 from maskel.training.optim import FinetuneTraining
-from maskel.training.pretrained import load_fitting
+from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
 from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
 from maskel.transforms import TrainView
@@ -107,8 +107,8 @@ def finetune(
     config = options_of(finetune, locals())
     refuse_taken(None if resume else out)
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
-    if isinstance(given, Encoder) and given.adapted:
-        distributed.tell(given.adapted)
+    if isinstance(encoder, Path) and isinstance(given, Encoder):
+        say_fitting(encoder, given, clips)
 
     def build() -> FineTuned:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from maskel import distributed
 from maskel.commands.prepare import CORES, SHOWN_FAULTS
-from maskel.datasets.provenance import build_source, conversion_to, describe, differences, provenance_of
+from maskel.datasets.provenance import build_source, conversion_to, describe
 from maskel.datasets.reading import read_all
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import META, SEGMENTS, SetWriter
@@ -31,7 +31,7 @@ from maskel.methods.classifier import Classifier
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.training.classifiers import load_classifier
 from maskel.training.precision import Precision
-from maskel.training.pretrained import require_fit
+from maskel.training.pretrained import require_fit, say_differences
 from maskel.training.supervised import score_clips
 from maskel.training.trained_on import TrainedOn
 
@@ -93,7 +93,7 @@ def predict(
         if known:
             clips = known
             require_fit(classifier, model.encoder, clips)
-            _say_differences(classifier, model, clips)
+            say_differences(classifier, model.task.provenance, clips)
         elif as_prepared:
             clips = _as_they_are(roots, model, Path(folder) / "set")
         else:
@@ -185,15 +185,6 @@ def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
         clips_with.update(of_clip.keys())
     for what, number in sorted(total.items()):
         distributed.tell(f"{what}: {number:,}, in {clips_with[what]:,} clips")
-
-
-def _say_differences(classifier: Path, model: Classifier, clips: SkeletonSet) -> None:
-    made, here = model.task.provenance, provenance_of(clips)
-    if made and here and (how := differences(here, made)):
-        distributed.tell(
-            f"{clips.path} was prepared with {how}, as {classifier} learned from; its answers may be wrong where that "
-            "changes unit, origin or frame rate"
-        )
 
 
 def _say_long(model: Classifier, clips: SkeletonSet) -> None:

@@ -13,6 +13,16 @@ from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
 from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
 
+ON_THE_BODY, AS_RECORDED, IN_THE_IMAGE = "on the body in its first frame", "as recorded", "in the middle of the image"
+"""Where the origin of a clip is."""
+METRES, HALF_SIDES, HALF_LONGER = "metres", "halves of the image's sides", "halves of the image's longer side"
+"""Units of coordinates."""
+
+
+def upwards(layout: Layout) -> Mapping[str, str]:
+    """Which way is up in a layout's recordings, as `Source.conventions` has it; nothing where it does not say."""
+    return {"up": layout.up} if layout.up else {}
+
 
 @dataclass(frozen=True)
 class RawFile:
@@ -145,6 +155,14 @@ class Source(ABC):
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """Origin, unit and upward direction of the joints, in words that sources share; without what is not known.
+
+        Args:
+            coordinates: 2 or 3.
+        """
+        return {"origin": ON_THE_BODY, "unit": METRES, **upwards(self.layout)}
+
     def notes(self) -> Counts:
         """What `find` passed over, as it is shown: phrase -> number, such as files that are of no known form."""
         return {}
@@ -174,7 +192,7 @@ class Provenance:
     def __post_init__(self) -> None:
         if not (isinstance(self.source, str) and isinstance(self.options, dict)):
             raise InputError(
-                f"classifier: found clips of {self.source!r}, expected the name of a source and its options"
+                f"provenance: found clips of {self.source!r}, expected the name of a source and its options"
             )
         if not (self.to_layout is None or isinstance(self.to_layout, str)):
-            raise InputError(f"classifier: found to_layout {self.to_layout!r}, expected the name of a layout")
+            raise InputError(f"provenance: found to_layout {self.to_layout!r}, expected the name of a layout")

@@ -55,16 +55,33 @@ def describe(made: Provenance) -> str:
     return ", ".join([made.source, *words])
 
 
-def differences(made: Provenance, other: Provenance) -> str:
-    """In which options two sets of one source differ, in words; empty where in none, or of two sources."""
-    if made.source != other.source:
-        return ""
-    try:
-        mine, others = (build_source(one).recorded() | {"to_layout": one.to_layout} for one in (made, other))
-    except InputError:
-        return ""
-    names = [name for name in mine if name not in SOURCES[made.source].choosing and mine[name] != others.get(name)]
-    return ", ".join(f"{name} {mine[name]} and not {others.get(name)}" for name in names)
+def differences(made: Provenance, other: Provenance, coordinates: int) -> str:
+    """How two sets were made otherwise, in words; empty where they were not, or that is not known.
+
+    Sets of one source differ in its options; those of two in what both sources say of origin, unit and up.
+
+    Args:
+        made: How the one was made.
+        other: How the other was made.
+        coordinates: Coordinates of a joint in both, 2 or 3.
+    """
+    if made.source == other.source in SOURCES:
+        mine, others = _said(made), _said(other)
+    else:
+        try:
+            mine, others = (dict[str, object](build_source(one).conventions(coordinates)) for one in (made, other))
+        except InputError:
+            return ""
+    names = [name for name in mine if name in others]
+    return ", ".join(f"{name} {mine[name]} and not {others[name]}" for name in names if mine[name] != others[name])
+
+
+def _said(made: Provenance) -> dict[str, object]:
+    """Every option that says how joints are made, the default ones too."""
+    known, choosing = inspect.signature(SOURCES[made.source]).parameters, SOURCES[made.source].choosing
+    options = {name: made.options.get(name, known[name].default) for name in known if name not in choosing}
+    same = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    return {**same, "to_layout": made.to_layout}
 
 
 def conversion_to(source: Source, to_layout: str | None) -> Conversion | None:
