@@ -156,7 +156,7 @@ def test_present_bodies_alone_are_trained_on(name: str) -> None:
 def test_the_loss_of_a_clip_does_not_depend_on_its_batch(name: str) -> None:
     batch, method = tiny.random_batch(NTU25, window=tiny.encoder_for(name).window), tiny.tiny_method(name)
     keys = clip_keys(1, 2, batch.clips)
-    entry = "reconstruction" if method.whole_batch else "loss"  # a contrast does depend on the others
+    entry = "reconstruction" if method.needs_whole_batch else "loss"  # a contrast does depend on the others
     whole = method(batch, keys)[entry]
     alone = []
     for clip in range(len(batch)):

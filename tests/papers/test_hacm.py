@@ -194,7 +194,7 @@ def test_the_loss_weighs_contrast_and_reconstruction() -> None:
         expected = of_contrast * found["contrast"] + of_reconstruction * found["reconstruction"]
         torch.testing.assert_close(found["loss"], expected)
         assert found["contrast"] > 0
-        assert method.whole_batch == (alpha != 0)
+        assert method.needs_whole_batch == (alpha != 0)
 
 
 def test_projections_are_saved_never_trained_and_take_no_gradient() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import ClassWeights, FineTuned, Task
+from maskel.methods.classifier import ClassWeights, FineTuneClassifier, Task
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.training import distributed
@@ -107,10 +107,10 @@ def finetune(
     if isinstance(given, Encoder) and given.adapted:
         distributed.tell(given.adapted)
 
-    def build() -> FineTuned:
+    def build() -> FineTuneClassifier:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
         task = Task.of(clips, labelled.train, single_body)
-        return FineTuned(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
+        return FineTuneClassifier(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
 
     classifier = build_seeded(build, seed)
     world = distributed.start(device)

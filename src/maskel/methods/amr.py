@@ -29,7 +29,7 @@ from maskel.models.decoder import QueryDecoder
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
 from maskel.sequence import SkeletonBatch
-from maskel.targets import JointTarget, MotionTarget, Target, moments
+from maskel.targets import TARGETS, moments
 
 QueryTarget = Literal["joints", "motion", "both"]
 """What a query predicts: the joint's positions, their motion from frame to frame, or one after the other."""
@@ -86,12 +86,9 @@ class AMR(MaskedMethod):
         self.encoder = encoder
         self.masking = RandomMasking(ratio)
         self.masking.num_kept(encoder.num_tokens)  # a ratio that keeps nothing is refused before the first step
-        signals: dict[str, tuple[Target, ...]] = {
-            "joints": (JointTarget(False),),
-            "motion": (MotionTarget(1, False),),
-            "both": (JointTarget(False), MotionTarget(1, False)),
-        }
-        self.signals = signals[target]
+        self.signals = [
+            TARGETS[name](normalize=False) for name in (("joints", "motion") if target == "both" else (target,))
+        ]
         self.target = self.signals[0]
         self.query_frames = query_frames
         self.standardise = standardise
@@ -132,7 +129,7 @@ class AMR(MaskedMethod):
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Mean squared error of all queries of the batch's bodies, weighted by motion energy."""
-        joints, draws = self.see(batch, keys)
+        joints, draws = self.masked_inputs(batch, keys)
         mask = self.mask(joints, draws)
         predicted = self._unfold(self.decoder(self.encoder(joints, mask.keep), mask.keep).float())
         errors = (predicted - self._targets(joints)).square()

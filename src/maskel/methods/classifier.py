@@ -125,7 +125,7 @@ class Classifier(Method):
     task: Task
     head: nn.Module
     class_weights: Float32[Tensor, " classes"] | None
-    whole_batch = True
+    needs_whole_batch = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ class LinearProbe(Classifier):
         return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
 
-class FineTuned(Classifier):
+class FineTuneClassifier(Classifier):
     """Fine-tuning: encoder and head are trained together.
 
     The head reads each joint's mean over time, (B, V'·D), the mean of it over bodies. In training, dropout acts on the
@@ -294,7 +294,7 @@ class FineTuned(Classifier):
         return features.unflatten(0, batch.present.shape).sum(1) / batch.present.sum(1, keepdim=True)
 
 
-CLASSIFIERS: dict[str, Callable[..., Classifier]] = {kind.kind: kind for kind in (FineTuned, LinearProbe)}
+CLASSIFIERS: dict[str, Callable[..., Classifier]] = {kind.kind: kind for kind in (FineTuneClassifier, LinearProbe)}
 """Name in a classifier's file -> class."""
 
 
@@ -335,7 +335,7 @@ def _from_release(release: Release, trained_on: TrainedOn | None, clips: Skeleto
     about, _ = release.encoder
     options = {}
     if "head.fc1.weight" in release.weights:
-        kind, last = FineTuned.kind, "head.fc2.weight"
+        kind, last = FineTuneClassifier.kind, "head.fc2.weight"
         options["head_dim"] = release.weight("head.fc1.weight", 2).shape[0]
     else:
         kind, last = LinearProbe.kind, "head.fc.1.weight"

@@ -129,7 +129,7 @@ class HACM(MaskedMethod):
         self.scrambled = layout == "scrambled"
         self.bodies = bodies
         self.cc_alpha, self.cc_inter, self.cc_rows, self.cc_reduction = cc_alpha, cc_inter, cc_rows, cc_reduction
-        self.whole_batch = cc_alpha != 0
+        self.needs_whole_batch = cc_alpha != 0
         self.register_buffer("_roots", torch.tensor(encoder.layout.group("roots")), persistent=False)
 
     @torch.no_grad()
@@ -187,7 +187,7 @@ class HACM(MaskedMethod):
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Mean squared error on the masked tokens, and contrast among the bodies of the whole batch."""
-        joints, draws = self.see(batch, keys)
+        joints, draws = self.masked_inputs(batch, keys)
         rows = self.contrasted(batch)
         result = self.reconstruct(joints, draws)
         reconstruction = masked_mean_squared_error(result.predicted, result.target)

@@ -11,8 +11,8 @@ from torch import Tensor
 from maskel.configuration import read_recipe
 from maskel.errors import InputError
 from maskel.files import write_atomically
-from maskel.masking import MotionAwareMasking
-from maskel.methods import AMR, HACM, METHODS, MaskedMethod, MaskedModeling
+from maskel.masking import MotionAwareMasking, RandomMasking
+from maskel.methods import HACM, METHODS, MaskedAutoencoder, MaskedMethod
 from maskel.models.encoder import Encoder, build_encoder
 from maskel.models.released import (
     METHODS_BY_MODULE,
@@ -25,7 +25,7 @@ from maskel.models.released import (
     to_convolution,
 )
 from maskel.sequence import XYZ
-from maskel.targets import MotionTarget
+from maskel.targets import JointTarget, MotionTarget
 
 _DECODER_TIMES = "decoder.time_embed"
 
@@ -47,7 +47,7 @@ def load_release(path: Path | str, method: str | None = None, **options: Any) ->
     """
     release = read_release(Path(path))
     name = method or release.method
-    if name is None or name not in METHODS or (name == "hacm") != release.is_hacm:
+    if name is None or name not in METHODS_BY_MODULE.values() or (name == "hacm") != release.is_hacm:
         raise InputError(
             f"{path}: found a checkpoint of {release.method or 'MAMP or MAE, it does not say which'}, and method "
             f"{method!r}; say method='mamp' or 'mae' for one that does not say it, else nothing"
@@ -101,9 +101,8 @@ def save_release(model: Encoder | MaskedMethod, path: Path) -> None:
     """
     encoder = model if isinstance(model, Encoder) else model.encoder
     config = encoder.config
-    if isinstance(model, AMR):
-        raise InputError("AMR has no public code whose checkpoints could be written; its encoder alone can be")
     hacm = isinstance(model, HACM)
+    arguments = _arguments(model, encoder)
     kinds = [(joints, geometry, "ntu25", XYZ) for joints, geometry in (("all", "euclidean"), ("kept", "poincare"))]
     if (config.joints, config.geometry, encoder.layout.name, encoder.channels) not in kinds:
         raise InputError(
@@ -125,7 +124,7 @@ def save_release(model: Encoder | MaskedMethod, path: Path) -> None:
     if hacm and "l1.weight" not in named:
         raise InputError("the public code masks by attention of frozen projections; this model has none")
     content = io.BytesIO()
-    torch.save({"model": named, "args": Namespace(**_arguments(model, encoder))}, content)
+    torch.save({"model": named, "args": Namespace(**arguments)}, content)
     write_atomically(path, content.getvalue())
 
 
@@ -150,7 +149,7 @@ def _arguments(model: Encoder | MaskedMethod, encoder: Encoder) -> dict[str, Any
     }
     if isinstance(model, Encoder):
         return arguments
-    name = next(name for name, kind in METHODS.items() if type(model) is kind)
+    name = _public_name(model)
     module = next(module for module, method in METHODS_BY_MODULE.items() if method == name)
     arguments["model"] = f"{module}.transformer.Transformer"
     sizes |= {
@@ -158,10 +157,29 @@ def _arguments(model: Encoder | MaskedMethod, encoder: Encoder) -> dict[str, Any
         "decoder_depth": len(model.decoder.transformer.blocks),
         "norm_skes_loss": model.target.normalize,
     }
-    if isinstance(model, MaskedModeling):
+    if isinstance(model, MaskedAutoencoder):
         arguments["mask_ratio"] = model.masking.ratio
         if isinstance(model.masking, MotionAwareMasking):
             arguments["motion_aware_tau"] = model.masking.tau
         if isinstance(model.target, MotionTarget):
             arguments["motion_stride"] = model.target.stride
     return arguments
+
+
+def _public_name(model: MaskedMethod) -> str:
+    """Name of the public code's method that masks and predicts as ``model`` does.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if isinstance(model, HACM):
+        return "hacm"
+    if isinstance(model, MaskedAutoencoder):
+        known = {"mamp": (MotionAwareMasking, MotionTarget), "mae": (RandomMasking, JointTarget)}
+        for name, parts in known.items():
+            if parts == (type(model.masking), type(model.target)):
+                return name
+    what = type(model).__name__
+    if isinstance(model, MaskedAutoencoder):
+        what += f" with {type(model.masking).__name__} and {type(model.target).__name__}"
+    raise InputError(f"{what} has no public code whose checkpoints could be written; its encoder alone can be")
