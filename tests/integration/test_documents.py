@@ -318,6 +318,7 @@ def test_the_layout_and_data_set_of_the_docs_are_whole(tmp_path: Path) -> None:
         for _, code in blocks(f"docs/extend/{page}.md", "python"):
             exec(compile(code, f"{page}.md", "exec"), names)
     assert names["STICK"].edges == ((0, 1), (1, 2), (1, 3), (1, 4))
+    assert (names["STICK"].mirror, names["STICK"].kept[0]) == (((3, 4),), "neck")
     assert names["made"].invented
     source = names["MySet"](test_cameras=["2"])
     with pytest.raises(maskel.errors.InputError, match=r"no \.npy file"):
