@@ -23,7 +23,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namesp
 from rich.console import Console
 
 import maskel
-from maskel.configuration import Options, data_recipes, merge_recipes
+from maskel.configuration import RENAMED, Options, data_recipes, merge_recipes
 from maskel.errors import InputError, TrainingError
 from maskel.intervals import interval
 from maskel.training import distributed
@@ -513,7 +513,8 @@ def _spell(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
     for position, argument in enumerate(arguments):
         if argument.startswith("--"):
             name, equals, value = argument.partition("=")
-            argument = f"--{name[2:].replace('-', '_')}{equals}{value}"
+            name = name[2:].replace("-", "_")
+            argument = f"--{RENAMED.get(name, name)}{equals}{value}"
             following = arguments[position + 1] if position + 1 < len(arguments) else "--"
             if argument in switches and following.lower() not in ("true", "false", "yes", "no"):
                 argument += "=true"

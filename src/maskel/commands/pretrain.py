@@ -1,7 +1,6 @@
 """``maskel pretrain``: learn an encoder from unlabelled clips."""
 
 from collections.abc import Mapping
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from jaxtyping import Int64
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods import METHODS
+from maskel.methods import METHODS, default_options
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
@@ -152,15 +151,14 @@ def load_method(run: RunFolder) -> MaskedMethod:
 
 
 def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A method's options with the defaults of its constructor.
+    """Return a method's options, those not given by default.
 
     Raises:
         InputError: If there is no such method or option.
     """
     if name not in METHODS:
         raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
-    known = {entry.name: entry.default for entry in signature(METHODS[name]).parameters.values()}
-    del known["encoder"]
+    known = default_options(name)
     if unknown := set(given) - set(known):
         raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(known)}")
     return known | dict(given)

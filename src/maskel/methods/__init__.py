@@ -1,5 +1,8 @@
 """Pre-training methods; the command line knows those in `METHODS`."""
 
+from inspect import signature
+from typing import Any
+
 from maskel.methods.amr import AMR
 from maskel.methods.base import Method
 from maskel.methods.hacm import HACM
@@ -14,6 +17,28 @@ METHODS: dict[str, type[MaskedMethod]] = {
     "mamp": MAMP,
     "masked": Masked,
 }
-"""Name on the command line and in recipes -> class; its constructor's arguments are the options."""
+"""Name on the command line and in recipes -> class; `default_options` lists its options."""
 
-__all__ = ["AMR", "HACM", "MAE", "MAMP", "METHODS", "Masked", "MaskedAutoencoder", "MaskedMethod", "Method"]
+
+def default_options(method: str) -> dict[str, Any]:
+    """Return a method's options with their defaults: the arguments of its constructor, and its switches."""
+    kind = METHODS[method]
+    arguments = {name: entry.default for name, entry in signature(kind).parameters.items() if name != "encoder"}
+    if kind.switches is not None:
+        del arguments["switches"]
+        arguments |= vars(kind.switches())
+    return arguments
+
+
+__all__ = [
+    "AMR",
+    "HACM",
+    "MAE",
+    "MAMP",
+    "METHODS",
+    "Masked",
+    "MaskedAutoencoder",
+    "MaskedMethod",
+    "Method",
+    "default_options",
+]

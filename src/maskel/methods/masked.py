@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
@@ -49,8 +49,10 @@ class MaskedMethod(Method):
         decoder: Predicts the target; thrown away after pre-training.
         target: Signal to predict, or the part of it that pictures draw.
         bodies: Bodies to train on.
+        switches: Dataclass whose fields the constructor takes as further keyword arguments; None for no such.
     """
 
+    switches: ClassVar[type[Any] | None] = None
     decoder: Decoder | QueryDecoder
     target: Target
     bodies: Bodies

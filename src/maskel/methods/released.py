@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskel.configuration import read_recipe
+from maskel.configuration import renamed
 from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.masking import MotionAwareMasking, RandomMasking
-from maskel.methods import HACM, METHODS, MaskedAutoencoder, MaskedMethod
+from maskel.methods import HACM, METHODS, MaskedAutoencoder, MaskedMethod, default_options
+from maskel.methods.hacm_variant import HACMVariant
 from maskel.models.encoder import Encoder, build_encoder
 from maskel.models.released import (
     METHODS_BY_MODULE,
@@ -31,19 +32,20 @@ _DECODER_TIMES = "decoder.time_embed"
 
 
 def load_release(path: Path | str, method: str | None = None, **options: Any) -> MaskedMethod:
-    """The method of a pre-training checkpoint of MAMP's or HA-CM's public code, decoder included, in eval mode.
+    """Load a whole method from a pre-training checkpoint of MAMP's or HA-CM's public code, in eval mode.
 
     Sizes follow from the shapes of the weights; mask ratio, τ, stride, heads and stream from the arguments in the file,
     where it has them, else they are the published ones. HA-CM computes as its public code does (recipe
-    ``hacm_released``); with ``layout="natural"`` its decoder's times are put in order.
+    ``hacm_released``); with ``token_order="natural"`` its decoder's times are put in order.
 
     Args:
         path: The ``.pth`` file.
         method: ``mamp`` or ``mae``, for a file without arguments: both have the same parameters.
-        options: Options of the method that shall be others than the file's or the release's.
+        options: Options of the method that replace those of the file or of the release.
 
     Raises:
-        InputError: If the file is none of these, holds no decoder, or does not say its method and neither do you.
+        InputError: If the file is none of these, holds no decoder, does not name its method and neither do you, or an
+            option is unknown.
     """
     release = read_release(Path(path))
     name = method or release.method
@@ -58,9 +60,12 @@ def load_release(path: Path | str, method: str | None = None, **options: Any) ->
     build_released(
         release.path, lambda: build_encoder(about), encoder
     )  # its sizes are right, so the decoder's are told
+    options = renamed({name: options})[name]
+    if unknown := set(options) - set(default_options(name)):
+        raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(default_options(name))}")
     known = _told(release, name) | options
     weights = dict(release.parameters)
-    if known.get("layout") == "natural":
+    if known.get("token_order") == "natural":
         weights[_DECODER_TIMES] = _in_order(release.weight("decoder_temp_embed", 4))
     return build_released(release.path, lambda: METHODS[name](build_encoder(about), **known), weights)
 
@@ -72,7 +77,7 @@ def _told(release: Release, name: str) -> dict[str, Any]:
         "decoder_depth": release.depth("decoder_blocks"),
     }
     if name == "hacm":  # its code ignores what it is told
-        return told | read_recipe("hacm_released", "pretrain")["hacm"]
+        return told | vars(HACMVariant.released())
     told |= {
         "ratio": release.option("", "mask_ratio", 0.9),
         "normalize_target": release.option("model_args", "norm_skes_loss", True),

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import maskel
-from maskel.configuration import PROLONGED
+from maskel.configuration import PROLONGED, renamed
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import locked, read_json, read_text, read_yaml, refuse_unwritable, write_atomically, yaml_text
@@ -267,7 +267,7 @@ class RunFolder:
             raise InputError(f"{self.path / name}: expected {expected} ({fault})") from fault
         if not isinstance(found, dict):
             raise InputError(f"{self.path / name}: expected {expected}")
-        return found
+        return dict(renamed(found))
 
 
 def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
