@@ -16,7 +16,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 class Method(nn.Module, ABC):
-    """A model with a loss. The training loop calls nothing else.
+    """Model with a loss. The training loop calls nothing else.
 
     Attributes:
         encoder: The network to train, kept for downstream tasks.

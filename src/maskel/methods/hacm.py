@@ -44,7 +44,7 @@ from maskel.targets import TARGETS
 from maskel.training.distributed import gather_rows_with_gradient
 
 Criteria = Literal["cross", "spatial", "temporal", "random"]
-"""``cross``: attention for even patches in time, hierarchy for odd ones; else the same criterion for both."""
+"""Criteria of the mask. ``cross``: attention for even patches in time, hierarchy for odd ones; else one for both."""
 
 
 class HACM(MaskedMethod):

@@ -57,39 +57,37 @@ def load_release(path: Path | str, method: str | None = None, **options: Any) ->
     if not release.has_decoder:
         raise InputError(f"{path}: found an encoder without a decoder; maskel.load_encoder reads it")
     about, encoder = release.encoder
-    build_released(
-        release.path, lambda: build_encoder(about), encoder
-    )  # its sizes are right, so the decoder's are told
+    build_released(release.path, lambda: build_encoder(about), encoder)  # its sizes are right, so the decoder's follow
     options = renamed({name: options})[name]
     if unknown := set(options) - set(default_options(name)):
         raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(default_options(name))}")
-    known = _told(release, name) | options
+    known = _given(release, name) | options
     weights = dict(release.parameters)
     if known.get("token_order") == "natural":
         weights[_DECODER_TIMES] = _in_order(release.weight("decoder_temp_embed", 4))
     return build_released(release.path, lambda: METHODS[name](build_encoder(about), **known), weights)
 
 
-def _told(release: Release, name: str) -> dict[str, Any]:
-    """The method's options, as far as the checkpoint's weights and arguments say them."""
-    told: dict[str, Any] = {
+def _given(release: Release, name: str) -> dict[str, Any]:
+    """Return the options of the method that the checkpoint's weights and arguments tell."""
+    given: dict[str, Any] = {
         "decoder_dim": release.weight("decoder_pred.weight", 2).shape[1],
         "decoder_depth": release.depth("decoder_blocks"),
     }
-    if name == "hacm":  # its code ignores what it is told
-        return told | vars(HACMVariant.released())
-    told |= {
+    if name == "hacm":  # its code ignores its arguments
+        return given | vars(HACMVariant.released())
+    given |= {
         "ratio": release.option("", "mask_ratio", 0.9),
         "normalize_target": release.option("model_args", "norm_skes_loss", True),
     }
     if name == "mamp":
-        told["tau"] = release.option("", "motion_aware_tau", 0.8)
-        told["motion_stride"] = release.option("", "motion_stride", 1)
-    return told
+        given["tau"] = release.option("", "motion_aware_tau", 0.8)
+        given["motion_stride"] = release.option("", "motion_stride", 1)
+    return given
 
 
 def _in_order(halves: Tensor) -> Tensor:
-    """Times of HA-CM's public code, the even ones first, as times."""
+    """Put the time embedding of HA-CM's public code, even times first, in the order of time."""
     even, odd = halves.tensor_split([(halves.shape[1] + 1) // 2], 1)
     ordered = torch.empty_like(halves)
     ordered[:, 0::2], ordered[:, 1::2] = even, odd
@@ -134,7 +132,7 @@ def save_release(model: Encoder | MaskedMethod, path: Path) -> None:
 
 
 def _arguments(model: Encoder | MaskedMethod, encoder: Encoder) -> dict[str, Any]:
-    """What the public code would have been told."""
+    """Return the arguments with which the public code would train the model."""
     config = encoder.config
     bone, motion = next(switches for switches, stream in STREAMS.items() if stream == config.stream)
     sizes: dict[str, Any] = {
@@ -172,7 +170,7 @@ def _arguments(model: Encoder | MaskedMethod, encoder: Encoder) -> dict[str, Any
 
 
 def _public_name(model: MaskedMethod) -> str:
-    """Name of the public code's method that masks and predicts as ``model`` does.
+    """Return the name of the public code's method that masks and predicts as ``model`` does.
 
     Raises:
         InputError: If there is none.

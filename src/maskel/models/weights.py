@@ -19,12 +19,12 @@ from maskel.files import write_atomically
 
 _Module = TypeVar("_Module", bound=nn.Module)
 TYPES = {torch.float32: "F32", torch.int64: "I64"}
-"""The types that weights have, as safetensors calls them."""
+"""Types of weights -> their names in safetensors."""
 _DAMAGE = (
     *(SafetensorError, InputError, OSError, ArithmeticError, AttributeError, LookupError, TypeError),
     *(ValueError, RuntimeError),  # also RecursionError
 )
-"""What reading a damaged file raises."""
+"""Exceptions that reading a damaged file raises."""
 
 
 def save_weights(path: Path, module: nn.Module, about: Mapping[str, Any]) -> None:
@@ -35,13 +35,13 @@ def save_weights(path: Path, module: nn.Module, about: Mapping[str, Any]) -> Non
 
 
 def load_weights(file: Path, what: str, known: str, build: Callable[[Any], _Module]) -> _Module:
-    """The module in a file of weights, in eval mode.
+    """Load the module in a file of weights, in eval mode.
 
     Args:
         file: The file.
-        what: What it holds, for messages: ``encoder``.
+        what: Its content, for messages: ``encoder``.
         known: The format to expect.
-        build: Makes the module from what was written about it; may raise whatever wrong values bring about.
+        build: Makes the module from its description; may raise whatever wrong values bring about.
 
     Raises:
         InputError: If it is not a whole file of this format.

@@ -1,4 +1,4 @@
-"""What a masked method predicts; the command line knows the targets in `TARGETS`."""
+"""Targets of masked modelling; the command line knows those in `TARGETS`."""
 
 from maskel.targets.base import Drawn, Target, moments, standardised
 from maskel.targets.joints import JointTarget
