@@ -15,7 +15,23 @@ WITH_RECIPES = ("pretrain", "linear", "knn", "finetune")
 PROLONGED = "prolonged"
 """No option: what a run's ``config.yaml`` says of epochs that were added to it, as pairs (before, after)."""
 
+RENAMED = {"hacm.layout": "hacm.token_order"}
+"""Options of methods that earlier versions called otherwise -> their name now."""
+
 Options = dict[str, Any]
+
+
+def renamed(value: Any, within: str = "") -> Any:
+    """Return options, or a result with options in it, with those of earlier versions under today's names."""
+    if isinstance(value, list):
+        return [renamed(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    named = {}
+    for name, entry in value.items():
+        now = RENAMED.get(f"{within}.{name}", f"{within}.{name}").rpartition(".")[2]
+        named[name if now in value else now] = renamed(entry, name)
+    return named
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -55,7 +71,7 @@ def read_recipe(name: str, command: str) -> Options:
     if not isinstance(own, dict):
         raise InputError(f"{path}: expected a mapping under {command!r}")
     merge(plain, own)
-    return plain
+    return dict(renamed(plain))
 
 
 def merge(into: Options, new: Options) -> None:

@@ -19,10 +19,12 @@ import maskel
 import tiny
 from maskel.cli import COMMANDS, main
 from maskel.commands.prepare import prepare
+from maskel.commands.pretrain import load_method
 from maskel.datasets import SOURCES
 from maskel.layouts import KINECT20
 from maskel.methods.base import Method
 from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.training.run import RunFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -240,10 +242,42 @@ def test_every_argument_that_a_page_names_exists() -> None:
     assert {"gather", "view"} <= set(checked)
 
 
-def test_the_method_of_the_docs_trains() -> None:
+def test_the_target_of_the_docs_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(maskel.targets, "TARGETS", before := dict(maskel.targets.TARGETS))
+    monkeypatch.setattr(maskel.methods.masked, "TARGETS", before)
+    names: dict = {}
+    (code,) = [code for note, code in blocks("docs/extend/target.md", "python") if note == "executed"]
+    exec(compile(code, "target.md", "exec"), names)
+    time = torch.arange(8.0)[None, :, None, None].expand(2, 8, 25, 3)
+    accelerated = names["AccelerationTarget"]().signal(time**2)
+    assert (accelerated[:, 1:-1] == 2).all()
+    assert not accelerated[:, [0, -1]].any()
+    tiny.write_set(Path("SET"))
+    (shell,) = [code for note, code in blocks("docs/extend/target.md", "sh") if note == "executed"]
+    (step,) = commands(shell)
+    sizes = ["window=8", "dim=16", "depth=1", "num_heads=2"]
+    small = [*(f"--encoder.{size}" for size in sizes), "--masked.decoder_dim=16", "--masked.decoder_depth=1"]
+    small += ["--training.epochs=1", "--training.batch_size=8", "--training.warmup_epochs=0", "--device=cpu"]
+    assert main([*step, *small]) == 0, capsys.readouterr().err
+    assert type(load_method(RunFolder(Path("RUN"))).target).__name__ == "AccelerationTarget"
+    assert main(["report", "RUN", "--out", "report.html"]) == 0
+    page = Path("report.html").read_text()
+    assert "The predictions of AccelerationTarget are not positions or motions of joints" in page
+    assert ">true target" in page
+    assert "true motion" not in page
+
+
+def test_the_method_of_the_docs_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maskel.masking, "MASKINGS", dict(maskel.masking.MASKINGS))
+    monkeypatch.setattr(maskel.methods.masked, "MASKINGS", maskel.masking.MASKINGS)
     names: dict = {}
     for _, code in blocks("docs/extend/method.md", "python"):
         exec(compile(code, "method.md", "exec"), names)
+    chosen = maskel.methods.Masked(Encoder(KINECT20), masking="whole_joints", decoder_depth=1)
+    assert isinstance(chosen.masking, names["JointMasking"])
     encoder = Encoder(KINECT20, EncoderConfig(window=8, dim=16, depth=1, num_heads=2))
     method = names["JointMAMP"](encoder, ratio=0.5, decoder_dim=16, decoder_depth=1)
     assert isinstance(method, Method)
@@ -284,6 +318,7 @@ def test_the_layout_and_data_set_of_the_docs_are_whole(tmp_path: Path) -> None:
         for _, code in blocks(f"docs/extend/{page}.md", "python"):
             exec(compile(code, f"{page}.md", "exec"), names)
     assert names["STICK"].edges == ((0, 1), (1, 2), (1, 3), (1, 4))
+    assert (names["STICK"].mirror, names["STICK"].kept[0]) == (((3, 4),), "neck")
     assert names["made"].invented
     source = names["MySet"](test_cameras=["2"])
     with pytest.raises(maskel.errors.InputError, match=r"no \.npy file"):

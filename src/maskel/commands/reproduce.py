@@ -66,7 +66,7 @@ def reproduce(
 
     Args:
         run_command: Runs one ``maskel`` command line.
-        method: ``mamp``, ``mae``, ``hacm`` or ``amr``.
+        method: ``mamp``, ``mae``, ``hacm``, ``amr`` or ``masked``.
         benchmark: The recipe of a benchmark, ``ntu60_xsub`` for example.
         data: The prepared set.
         out: A folder for all runs, the table ``results.md`` and the page ``report.html``.

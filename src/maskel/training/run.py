@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from maskel.configuration import PROLONGED
+from maskel.configuration import PROLONGED, renamed
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World, meet, tell
 from maskel.errors import InputError
@@ -273,7 +273,7 @@ class RunFolder:
             raise InputError(f"{self.path / name}: expected {expected} ({fault})") from fault
         if not isinstance(found, dict):
             raise InputError(f"{self.path / name}: expected {expected}")
-        return found
+        return dict(renamed(found))
 
 
 def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
