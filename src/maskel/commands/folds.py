@@ -106,7 +106,8 @@ def run_folds(
     for path in {path for name, path in encoders.items() if name not in begun or not begun[name].finished}:
         load_encoder(path)  # before the first fold is run, not after hours of others
     seen = {} if options.get("untrained") else {name: _trained_on(encoders[name], clips, name) for name in encoders}
-    _warn_of_seen(given, clips, seen)
+    if isinstance(given, Path):
+        _warn_of_seen(given, clips, seen)
     tested = np.concatenate([clips.split(name, "test") for name in names])
     if untested := int((clips.labels != UNLABELLED).sum()) - len(tested):
         distributed.tell(f"{untested:,} clips with a label test in no fold of {clips.path}, and are not counted")
@@ -170,7 +171,7 @@ def _trained_on(encoder: Path, clips: SkeletonSet, fold: str) -> int | None:
     return None
 
 
-def _warn_of_seen(encoder: Path | None, clips: SkeletonSet, seen: Mapping[str, int | None]) -> None:
+def _warn_of_seen(encoder: Path, clips: SkeletonSet, seen: Mapping[str, int | None]) -> None:
     unknown = [name for name, number in seen.items() if number is None]
     if met := sum(number for number in seen.values() if number):
         tested = sum(len(clips.split(name, "test")) for name in seen)
