@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import own
 import tiny
-from maskel.commands.folds import fold_folders, fold_names
+from maskel.commands.folds import fold_names
 from maskel.commands.prepare import prepare
 from maskel.datasets.base import Split
 from maskel.datasets.folder import Folder
@@ -20,6 +20,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
 from maskel.layouts import NTU25
+from maskel.training.folds import fold_folders
 from maskel.training.loading import pretraining_part
 from maskel.training.run import RunFolder
 

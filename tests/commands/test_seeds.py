@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from maskel.commands.seeds import seed_folders, summary
-from maskel.training.distributed import World
+from maskel.commands.seeds import summary
+from maskel.distributed import World
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
+from maskel.training.seeds import seed_folders
 
 SMALL = [
     *("--encoder.window=8", "--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2", "--device=cpu"),
@@ -132,7 +133,7 @@ def test_several_processes_must_be_told_the_folder(
     run: Run, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("maskel.training.distributed.start", lambda device: World(0, 2, torch.device("cpu")))
+    monkeypatch.setattr("maskel.distributed.start", lambda device: World(0, 2, torch.device("cpu")))
     assert "give --out" in shown(run, "pretrain", "--data", prepared, "--seeds=2", *SMALL, code=2)
     assert not list(tmp_path.iterdir())
 

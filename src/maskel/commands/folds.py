@@ -1,6 +1,5 @@
 """``--benchmark folds``: one command for every fold of a set, with right answers added up over the folds."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,20 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from maskel import distributed
 from maskel.commands.several import Go, go_on, kept, outcome_of, run_several
 from maskel.datasets.store import SkeletonSet, names_hash
 from maskel.errors import InputError
 from maskel.files import read_text, write_atomically
-from maskel.models.encoder import load_encoder
+from maskel.models.loading import load_encoder
 from maskel.sequence import UNLABELLED
-from maskel.training import distributed
-from maskel.training.features import add_up_counts
+from maskel.training.folds import FOLDS, fold_folders, folds_among
 from maskel.training.loading import part, pretraining_part
-from maskel.training.run import CONFIG, ENCODER, PREDICTIONS, RunFolder
+from maskel.training.metrics import add_up_counts
+from maskel.training.run import ENCODER, PREDICTIONS, RunFolder
 
-FOLDS = "folds"
-"""What ``--benchmark`` calls all folds of a set."""
-_FOLD = re.compile("fold[-_ ]?([0-9]+)", re.IGNORECASE)
 _SHARED = (
     *("kind", "method", "untrained", "from_scratch", "adapted", "chosen_on", "data", "seed", "epochs", "precision"),
     *("parameters", "processes"),
@@ -41,8 +38,7 @@ def fold_names(clips: SkeletonSet) -> list[str]:
     Raises:
         InputError: If the set has no two folds, a fold trains on nothing, or a clip tests in two of them.
     """
-    numbers = {name: int(found[1]) for name in clips.benchmarks if (found := _FOLD.fullmatch(name))}
-    names = sorted(numbers, key=lambda name: numbers[name])
+    names = folds_among(clips.benchmarks)
     empty = [name for name in names if not len(clips.split(name, "test"))]
     if empty and len(names) > len(empty):
         distributed.tell(f"{', '.join(empty)}: no test clip, so nothing is run")
@@ -128,15 +124,6 @@ def run_folds(
         return result | {"never_tested": untested}
 
     return run_several(kind, FOLDS, options, kept(config), runs, together)
-
-
-def fold_folders(path: Path) -> dict[str, Path]:
-    """The runs that ``--benchmark folds`` left in a folder, by fold; none for any other folder."""
-    found = {child.name: child for child in path.glob("*") if _FOLD.fullmatch(child.name)}
-    found = {name: child for name, child in found.items() if (child / CONFIG).is_file()}
-    if not found or not (path / CONFIG).is_file() or RunFolder(path).read_config().get("benchmark") != FOLDS:
-        return {}
-    return {name: found[name] for name in sorted(found, key=lambda name: int(re.sub("[^0-9]", "", name)))}
 
 
 def encoder_of_fold(encoder: Path, fold: str) -> Path:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from maskel import distributed
 from maskel.errors import InputError
-from maskel.training import distributed
 from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, as_then, plain, refuse_other_options
 
 Go = Callable[[Path, bool], object]
