@@ -136,6 +136,7 @@ def _outcome(
     methods: Mapping[str, type] = MappingProxyType({}),
 ) -> object:
     """Parse a run's options and run it; of ``methods`` the chosen one's own options go with them."""
+    from maskel.commands.folds import of_first_fold, of_folds, run_folds
     from maskel.commands.seeds import Seeds, run_seeds
 
     parser = _parser(name)
@@ -153,6 +154,7 @@ def _outcome(
     with TemporaryDirectory(prefix="maskel-check-") as scratch:
         found, resume = _parse(parser, name, arguments, resumable, Path(scratch))
         options = vars(found)
+        seeds = options.pop("seeds", None)
         config = dict(options)
         own = {method: vars(options.pop(method)) for method in methods}
         if methods:
@@ -160,11 +162,20 @@ def _outcome(
             config = {key: value for key, value in config.items() if key not in own} | {
                 found.method: options["options"]
             }
-        seeds = options.pop("seeds", None)
         if resume and seeds is not None:
             raise InputError("resume: several seeds go on by themselves; give their --out and leave --resume out")
-        if seeds is not None and not options["check"]:
-            return run_seeds(name, function, options, seeds, config)
+        folds = "seed" in parameters and of_folds(options["data"], options["benchmark"])
+        if resume and folds:
+            raise InputError("resume: folds go on by themselves; give their --out and leave --resume out")
+        if options.get("check"):
+            options |= of_first_fold(options) if folds else {}
+        elif seeds is not None or folds:
+            try:
+                if seeds is not None:
+                    return run_seeds(name, function, options, seeds, config)
+                return run_folds(name, function, options, config)
+            except Stopped as stop:
+                raise Stopped(f"{stop}; or with the same command, which then runs what is left") from stop
         return function(**options, **({"resume": resume} if resumable else {}))
 
 
@@ -188,8 +199,13 @@ def _knn(arguments: Sequence[str]) -> None:
 
 def _baseline(arguments: Sequence[str]) -> None:
     from maskel.commands.baseline import baseline
+    from maskel.commands.folds import of_folds, run_folds
 
-    _say_run(baseline(**_options("baseline", baseline, arguments)))
+    options = _options("baseline", baseline, arguments)
+    if of_folds(options["data"], options["benchmark"]):
+        _say_run(run_folds("baseline", baseline, options, options))
+    else:
+        _say_run(baseline(**options))
 
 
 def _evaluate(arguments: Sequence[str]) -> None:
@@ -559,6 +575,9 @@ def _out_of_memory(fault: Exception) -> bool:
 def _say_run(run: RunFolder) -> None:
     """What a run counted, where it did, and as the last line its folder."""
     result = run.read_result() if run.finished else {}
+    for fold in filter(lambda one: "correct" in one, result.get("folds", [])):
+        whose = f" ({fold['subjects'][0]})" if len(fold["subjects"]) == 1 else ""
+        _say(f"{fold['fold']}{whose}: {fold['correct']} of {fold['seen']} clips right ({fold['accuracy']:.1%})")
     for how, counted in {"": result, "by vote ": result.get("vote", {})}.items():
         if isinstance(counted.get("correct"), int):
             correct, seen = counted["correct"], counted["seen"]

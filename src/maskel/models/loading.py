@@ -34,7 +34,12 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
     """
     file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
     if not file.is_file():
-        raise InputError(f"{file}: no such encoder; expected a run folder, an encoder.safetensors or a .pth file")
+        below = sorted((*Path(path).glob("*/encoder.safetensors"), *Path(path).glob("*/*/encoder.safetensors")))
+        one = "".join(
+            f"; {path} holds several runs, of seeds or folds: ask for the same, or name one, {first.parent}"
+            for first in below[:1]
+        )
+        raise InputError(f"{file}: no such encoder; expected a run folder, an encoder.safetensors or a .pth file{one}")
     if is_torch_file(file):
         about, weights = read_release(file).encoder
         return build_released(file, lambda: build_encoder(about), weights).to(device)

@@ -1,6 +1,6 @@
 """Accuracy and the other counts of right answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -28,18 +28,37 @@ def count(
     """
     if len(labels) != expected:
         raise RuntimeError(f"counted {len(labels)} clips of a split of {expected}")
-    right = predicted == labels
-    seen = torch.bincount(labels, minlength=len(classes)).tolist()
-    correct = torch.bincount(labels[right], minlength=len(classes)).tolist()
-    named = torch.bincount(predicted, minlength=len(classes)).tolist()
+    size = len(classes)
+    seen, named = (torch.bincount(which, minlength=size).tolist() for which in (labels, predicted))
+    correct = torch.bincount(labels[predicted == labels], minlength=size).tolist()
+    return _counts(classes, list(zip(correct, seen, named, strict=True)))
+
+
+def add_up_counts(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What `count` gives of several parts together, from what it gave of each.
+
+    Args:
+        counts: One or more, of the same classes, and of parts that share no clip.
+    """
+    rows = [[(row["correct"], row["seen"], row["predicted"]) for row in counted["per_class"]] for counted in counts]
+    sums = [tuple(map(sum, zip(*of_class, strict=True))) for of_class in zip(*rows, strict=True)]
+    together = _counts([row["class"] for row in counts[0]["per_class"]], sums)
+    if all("top5" in counted for counted in counts):
+        together["top5"] = sum(counted["top5"] for counted in counts)
+    return together
+
+
+def _counts(classes: Sequence[str], counts: Sequence[tuple[int, ...]]) -> dict[str, Any]:
+    """The result of these right answers, clips seen and clips predicted, a class each."""
+    right, asked = sum(correct for correct, _, _ in counts), sum(seen for _, seen, _ in counts)
     return {
-        "correct": int(right.sum()),
-        "seen": len(labels),
-        "accuracy": int(right.sum()) / len(labels),
-        "balanced_accuracy": mean(c / s for c, s in zip(correct, seen, strict=True) if s),
-        "macro_f1": mean(2 * c / (s + n) for c, s, n in zip(correct, seen, named, strict=True) if s + n),
+        "correct": right,
+        "seen": asked,
+        "accuracy": right / asked,
+        "balanced_accuracy": mean(c / s for c, s, _ in counts if s),
+        "macro_f1": mean(2 * c / (s + n) for c, s, n in counts if s + n),
         "per_class": [
-            {"class": name, "correct": c, "seen": s, "accuracy": c / s if s else None}
-            for name, c, s in zip(classes, correct, seen, strict=True)
+            {"class": name, "correct": c, "seen": s, "predicted": n, "accuracy": c / s if s else None}
+            for name, (c, s, n) in zip(classes, counts, strict=True)
         ],
     }

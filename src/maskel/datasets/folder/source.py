@@ -25,7 +25,7 @@ from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.keypoints import frame_folders
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same
-from maskel.datasets.folder.names import Finder, hint, meant, refuse_alike
+from maskel.datasets.folder.names import Finder, hint, meant, numerically, refuse_alike
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
@@ -38,6 +38,7 @@ from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 EMPTY_RANGES = "ranges without a body"
 """Ranges of the table in which nobody is seen: they are no clip."""
 SUFFIXES = (".npy", ".npz", ".csv", ".json")
+_SHOWN = 5
 
 
 class Folder(Source):
@@ -55,7 +56,8 @@ class Folder(Source):
         layout: Name of the joint layout of the files.
         labels: Table of labels; by default ``labels.csv`` in the folder, if it is there.
         test_subjects: Benchmark ``xsub``: test on these subjects, train on the others.
-        folds: Benchmarks ``fold1`` to ``foldK``: test on each K-th part of the subjects in turn; 0 for none.
+        folds: Benchmarks ``fold1`` to ``foldK``: test on each K-th part of the subjects in turn; ``subjects`` for each
+            subject alone (leave one subject out), by name; 0 for none.
         seed: Of the draw of the folds, 0 or more.
         test_list: Benchmark ``listed``: test on the clips that this file names, one a line, train on the others.
         channels: What the last axis of an array, or of a table without heading, holds; s is the score.
@@ -86,7 +88,7 @@ class Folder(Source):
         layout: str,
         labels: Path | None = None,
         test_subjects: Sequence[str] = (),
-        folds: int = 0,
+        folds: int | str = 0,
         seed: int = 0,
         test_list: Path | None = None,
         channels: ArrayChannels = "auto",
@@ -105,8 +107,10 @@ class Folder(Source):
     ) -> None:
         if max_gap < 0 or not actor:
             raise InputError("folder: expected --max-gap of 0 frames or more, and --actor with a name")
-        if bodies < 1 or folds < 0 or folds == 1 or seed < 0:
-            raise InputError("folder: expected bodies of 1 or more, folds of 2 or more, and a seed of 0 or more")
+        if folds != "subjects" and (not isinstance(folds, int) or folds < 0 or folds == 1):
+            raise InputError(f"folder: found --folds {folds}, expected 2 or more, or subjects: a fold for each subject")
+        if bodies < 1 or seed < 0:
+            raise InputError("folder: expected bodies of 1 or more, and a seed of 0 or more")
         if not all(0 < rate < 10_000 for rate in (fps, source_fps, scale) if rate is not None):
             raise InputError("folder: expected fps, source_fps and scale above 0")
         if len(image_size) not in (0, 2) or any(not 0 < side < 100_000 for side in image_size):
@@ -139,6 +143,7 @@ class Folder(Source):
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, tuple[Facts, ...]] = {}
         self._tests: dict[str, frozenset[str]] = {}
+        self._tested: dict[str, tuple[str, ...]] = {}  # of each benchmark the subjects that were chosen to test
         self._held: dict[
             str, frozenset[tuple[str, str]]
         ] = {}  # of each benchmark the subjects and recordings that test
@@ -329,12 +334,18 @@ class Folder(Source):
         }
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """What ``all`` is for."""
+        """Who tests, and what ``all`` is for."""
         if benchmark != "all":
-            return ""
+            return self._say_who_tests(benchmark)
         if self._tests:
-            return f"every clip, those that test in {', '.join(self._tests)} too: for pre-training alone"
+            return f"every clip, those that test in {_listing(list(self._tests))} too: for pre-training alone"
         return "every clip, for pre-training (--benchmark all); --test-subjects, --folds or --test-list make others"
+
+    def _say_who_tests(self, benchmark: str) -> str:
+        subjects = self._tested.get(benchmark, ())
+        if not benchmark.startswith("fold") or not subjects:
+            return ""
+        return f"tests subject{'s' * (len(subjects) > 1)} {_listing(subjects)}"
 
     def _test_clips(self, labelled: Sequence[Facts]) -> dict[str, frozenset[str]]:
         """For each benchmark but ``all`` the names of its test clips."""
@@ -353,11 +364,8 @@ class Folder(Source):
                 )
             parts["xsub"] = [subject for subject in found.values() if subject is not None]
         if self.folds:
-            if self.folds > len(subjects):
-                raise InputError(f"--folds {self.folds}: there are only {len(subjects)} subjects")
-            order = epoch_order(self.seed, 0, np.arange(len(subjects)))
-            for fold in range(self.folds):
-                parts[f"fold{fold + 1}"] = [subjects[i] for i in order[fold :: self.folds]]
+            parts |= {f"fold{number}": part for number, part in enumerate(self._divide(subjects), 1)}
+        self._tested = {name: tuple(sorted(part, key=numerically)) for name, part in parts.items()}
         tests = {
             name: frozenset(facts.name for facts in labelled if facts.subject in part) for name, part in parts.items()
         }
@@ -367,6 +375,19 @@ class Folder(Source):
             if len(test) == len(labelled):
                 raise InputError(f"benchmark {name}: every clip is a test clip; leave some to train on")
         return tests
+
+    def _divide(self, subjects: Sequence[str]) -> list[list[str]]:
+        """Which of the subjects test in each fold."""
+        if len(subjects) == 1:
+            raise InputError(f"--folds: {subjects[0]} is the only subject; folds need two or more, one to train on")
+        if isinstance(self.folds, str):
+            return [[subject] for subject in sorted(subjects, key=numerically)]
+        if self.folds > len(subjects):
+            raise InputError(
+                f"--folds {self.folds}: there are only {len(subjects)} subjects; expected at most as many folds"
+            )
+        order = epoch_order(self.seed, 0, np.arange(len(subjects)))
+        return [[subjects[i] for i in order[fold :: self.folds]] for fold in range(self.folds)]
 
     def _listed(self, labelled: Sequence[Facts]) -> frozenset[str]:
         assert self.test_list is not None
@@ -427,6 +448,11 @@ def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], C
         elif path.parent not in frames:
             clips.add(path)
     return sorted(clips), passed
+
+
+def _listing(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _hidden(path: Path, root: Path) -> bool:
