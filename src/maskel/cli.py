@@ -11,10 +11,10 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import Any, get_args, get_origin
 
 import torch
@@ -26,6 +26,7 @@ import maskel
 from maskel.configuration import Options, data_recipes, merge_recipes
 from maskel.errors import InputError, TrainingError
 from maskel.intervals import interval
+from maskel.protocols import PROTOCOLS, function_of
 from maskel.training import distributed
 from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder, command_line
@@ -100,54 +101,34 @@ def _prepare(arguments: Sequence[str]) -> None:
     show(prepare(source, **vars(found)), Console(highlight=False))
 
 
-def _pretrain(arguments: Sequence[str]) -> None:
-    from maskel.commands.pretrain import pretrain
-    from maskel.methods import METHODS
-
-    _run_command("pretrain", pretrain, arguments, METHODS)
-
-
 def _bench(arguments: Sequence[str]) -> None:
     from maskel.commands.bench import bench, show
-    from maskel.commands.pretrain import pretrain
-    from maskel.methods import METHODS
 
-    def check(words: Sequence[str]) -> Any:
-        return _outcome("pretrain", pretrain, words, METHODS)
-
-    show(bench(check, **_options("bench", bench, arguments)), Console(highlight=False))
+    show(bench(partial(_outcome, "pretrain"), **_options("bench", bench, arguments)), Console(highlight=False))
 
 
-def _run_command(
-    name: str,
-    function: Callable[..., object],
-    arguments: Sequence[str],
-    methods: Mapping[str, type] = MappingProxyType({}),
-) -> None:
-    """Run a command and say what came of it."""
-    outcome = _outcome(name, function, arguments, methods)
+def _run(name: str, arguments: Sequence[str]) -> None:
+    """Run a command that leaves a run, and say what came of it."""
+    outcome = _outcome(name, arguments)
     if isinstance(outcome, RunFolder):
         _say_run(outcome)
     else:
         _say(outcome)
 
 
-def _outcome(
-    name: str,
-    function: Callable[..., object],
-    arguments: Sequence[str],
-    methods: Mapping[str, type] = MappingProxyType({}),
-) -> object:
-    """Parse a run's options and run it; of ``methods`` the chosen one's own options go with them."""
+def _outcome(name: str, arguments: Sequence[str]) -> Any:
+    """Parse a run's options and run it; of methods the chosen one's own options go with them."""
     from maskel.commands.seeds import Seeds, run_seeds
+    from maskel.methods import METHODS
 
-    parser = _parser(name)
+    function = function_of(name)
+    parser = _parser(name, description=f"{PROTOCOLS[name].title}: {PROTOCOLS[name].purpose}.")
     parameters = inspect.signature(function).parameters
-    resumable = "resume" in parameters
+    resumable, methods = "resume" in parameters, METHODS if "method" in parameters else {}
     parser.add_function_arguments(function, skip={"resume", "options"}, as_group=False)
     for method, its_class in methods.items():
         parser.add_class_arguments(its_class, method, skip={"encoder"}, instantiate=False)
-    if "seed" in parameters:
+    if {"seed", "device"} <= parameters.keys():
         parser.add_argument(
             "--seeds",
             type=Seeds | None,
@@ -166,39 +147,9 @@ def _outcome(
         seeds = options.pop("seeds", None)
         if resume and seeds is not None:
             raise InputError("resume: several seeds go on by themselves; give their --out and leave --resume out")
-        if seeds is not None and not options["check"]:
+        if seeds is not None and not options.get("check"):
             return run_seeds(name, function, options, seeds, config)
         return function(**options, **({"resume": resume} if resumable else {}))
-
-
-def _linear(arguments: Sequence[str]) -> None:
-    from maskel.commands.linear import linear
-
-    _run_command("linear", linear, arguments)
-
-
-def _finetune(arguments: Sequence[str]) -> None:
-    from maskel.commands.finetune import finetune
-
-    _run_command("finetune", finetune, arguments)
-
-
-def _knn(arguments: Sequence[str]) -> None:
-    from maskel.commands.knn import knn
-
-    _run_command("knn", knn, arguments)
-
-
-def _baseline(arguments: Sequence[str]) -> None:
-    from maskel.commands.baseline import baseline
-
-    _say_run(baseline(**_options("baseline", baseline, arguments)))
-
-
-def _evaluate(arguments: Sequence[str]) -> None:
-    from maskel.commands.evaluate import evaluate
-
-    _run_command("evaluate", evaluate, arguments)
 
 
 def _options(
@@ -342,18 +293,13 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "synthesize": (_synthesize, "write synthetic recordings in NTU's raw format"),
     "prepare": (_prepare, "turn raw recordings into a prepared set"),
     "inspect": (_inspect, "what is in a prepared set, and what is wrong with it"),
-    "pretrain": (_pretrain, "learn an encoder from unlabelled clips"),
+    **{name: (partial(_run, name), protocol.purpose) for name, protocol in PROTOCOLS.items()},
     "bench": (_bench, "how long pre-training would take on this machine, recipe by recipe"),
-    "linear": (_linear, "train a linear layer on a frozen encoder and count right answers"),
-    "finetune": (_finetune, "train encoder and head on labelled clips; some labels, another set, or from scratch"),
-    "knn": (_knn, "classify by nearest neighbours under a frozen encoder"),
-    "baseline": (_baseline, "classify raw joints with scikit-learn: the yardstick for every encoder"),
     "export": (_export, "write a prepared set in a form that other code reads"),
     "reproduce": (_reproduce, "a method on a benchmark by every protocol, beside the published numbers"),
     "embed": (_embed, "write the features of clips to an npz file"),
     "results": (_results, "runs as tables, the seeds of equal runs together"),
-    "evaluate": (_evaluate, "count a trained classifier's right answers on any part of a benchmark"),
-    "ensemble": (_ensemble, "add up the scores of several runs: joint, bone, motion"),
+    "ensemble": (_ensemble, PROTOCOLS["ensemble"].purpose),
     "predict": (_predict, "classes and probabilities of new clips"),
     "convert": (_convert, "turn a released checkpoint into an encoder, or a run into a released checkpoint"),
     "report": (_report, "show runs on one HTML page"),

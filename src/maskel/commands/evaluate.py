@@ -9,6 +9,7 @@ from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER, load_classifier
 from maskel.methods.trained_on import TrainedOn
 from maskel.training import distributed, loading
+from maskel.training.finished import Run
 from maskel.training.precision import Precision, resolved
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
 from maskel.training.scores import Scores
@@ -87,4 +88,4 @@ def evaluate(
 def _origin(classifier: Path) -> dict[str, Any]:
     """What the classifier's run says of it; nothing where it is a file that came without its run."""
     run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
-    return run.read_origin() if run.finished else {}
+    return Run.of(run.read_result()).origin if run.finished else {}
