@@ -5,12 +5,12 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable, write_atomically
-from maskel.intervals import interval
+from maskel.intervals import interval, spread
 from maskel.training.finished import Answers, Count, Run
 from maskel.training.run import RESULT, RunFolder
 
@@ -280,8 +280,3 @@ def _seeds(group: Sequence[Measured]) -> str:
 def _minutes(group: Sequence[Measured]) -> str:
     known = [row.run.result["minutes"] for row in group if "minutes" in row.run.result]
     return f"{mean(known):.2g}" if known and mean(known) < 10 else f"{mean(known):.0f}" if known else "–"
-
-
-def spread(values: Sequence[float], digits: int) -> str:
-    """The mean, and behind ± the standard deviation (n - 1) where there are two values or more."""
-    return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")

@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from maskel.commands.pretrain import load_method, method_options
-from maskel.commands.seeds import seed_folders
 from maskel.configuration import PROLONGED
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
@@ -16,7 +14,9 @@ from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
 from maskel.protocols import PROTOCOLS, Protocol
 from maskel.training.labelled import share_of_labels
+from maskel.training.pretrained import load_method, method_options
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder, as_now, flat_options
+from maskel.training.seeds import seed_folders
 
 _BEFORE = {
     **{"method": "pretrain", "k": "knn", "head_dim": "finetune", "classifier": "evaluate", "runs": "ensemble"},
