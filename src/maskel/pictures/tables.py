@@ -106,7 +106,7 @@ def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], 
 
 def _sum(run: Run, runs: Sequence[Run]) -> Markup:
     """What an ensemble adds up, and what each part of it gets right alone."""
-    rows = [(_name_at(one.path, runs), f"{one.weight:g}", _nowrap(one.count)) for one in run.summands]
+    rows = [(_name_at(one.path, runs), f"{one.weight:g}", _nowrap(one.alone)) for one in run.summands]
     return join((element("h4", f"{run.name} adds up"), table(("run", "weight", "alone: correct / seen"), rows)))
 
 

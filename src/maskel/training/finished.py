@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from maskel.configuration import PROLONGED
 from maskel.datasets.store import SkeletonSet
@@ -101,19 +101,12 @@ class Answers:
         )
 
 
-@dataclass(frozen=True)
-class Summand:
-    """A run whose scores an ensemble adds up.
-
-    Args:
-        path: Its folder, as it was given.
-        weight: Of its scores.
-        count: What it gets right alone.
-    """
+class Summand(NamedTuple):
+    """A run whose scores an ensemble adds up: its folder as given, its weight, and what it gets right alone."""
 
     path: str
     weight: float
-    count: Count
+    alone: Count
 
 
 @dataclass(frozen=True)
@@ -189,16 +182,11 @@ class Run:
 
     def value(self, *keys: str) -> Any:
         """The result's entry under ``keys``, and where it says nothing that of the run whose classifier it used."""
-        value: Any = self._with_origin
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        return value
+        return _under(self._with_origin, keys)
 
     def about(self, *keys: str) -> str:
         """The result's entry under ``keys`` as text; ``not recorded`` where it says nothing."""
-        value: Any = self.result
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
+        value = _under(self.result, keys)
         if isinstance(value, float):
             return f"{value:.3g}" if value < 100 else f"{value:.0f}"
         return "not recorded" if value is None or value == "" else str(value)
@@ -213,16 +201,13 @@ class Run:
         """Its counts: of a nearest-neighbour run two, 1-NN and the vote; of pre-training none; else one."""
         if not self.result:
             return ()
-        keys = [key for key in self.protocol.rows if not key or key in self.result]
-        names = self.protocol.rows | self.protocol.ways
-        return tuple(Answers.read(self._named(names[key], key) + self.variant, key, self._counts(key)) for key in keys)
+        names = {key: name for key, name in self.protocol.rows.items() if not key or key in self.result}
+        ways = {key: self._filled(self.protocol.ways.get(key, name), key) + self.variant for key, name in names.items()}
+        return tuple(Answers.read(way, key, self.result[key] if key else self.result) for key, way in ways.items())
 
-    def _counts(self, key: str) -> Mapping[str, Any]:
-        return self.result[key] if key else self.result
-
-    def _named(self, name: str, key: str) -> str:
-        """A name of the table of protocols with what the counts hold in its gaps."""
-        return name.format_map(defaultdict(lambda: None, self._counts(key)))
+    def _filled(self, name: str, key: str) -> str:
+        """A name of the table of protocols, its gaps filled with what the counts hold."""
+        return name.format_map(defaultdict(lambda: None, self.result[key] if key else self.result))
 
     @property
     def best_epoch(self) -> tuple[int, Count] | None:
@@ -303,9 +288,9 @@ class Run:
             key: The entry of ``result.json`` that holds its counts; empty for the result itself.
         """
         if self.pretrains:
-            return "pre-training"
+            return self.protocol.title.lower()
         made_of = {one.row() for one in self._trained(self.result.get("runs", [self.result]))}
-        name = self._named(self.protocol.rows[key], key)
+        name = self._filled(self.protocol.rows[key], key)
         name += f" of {made_of.pop()}" if len(made_of) == 1 else ""
         name += "" if self.part == "test" else f" on the {self.part} part"
         source = (self.result.get("pretraining") or {}).get("source")
@@ -317,8 +302,14 @@ class Run:
         """What made the encoder, and of which stream; of an ensemble those of every run."""
         if trained := self._trained(self.value("runs") or []):
             return " + ".join(one.method for one in trained)
+        method = self.value("method") or self.value("pretraining", "method")
+        if self.value("from_scratch"):
+            method = "from scratch"
+        elif self.value("untrained"):
+            method = f"untrained ({method})" if method else "untrained"
+        method = method or Path(str(self.value("encoder") or "–")).name
         stream = self._encoder.get("stream", "joint")
-        return self._method + ("" if stream == "joint" else f" ({stream})")
+        return method + ("" if stream == "joint" else f" ({stream})")
 
     @property
     def size(self) -> str:
@@ -368,14 +359,11 @@ class Run:
         sizes = self._pretraining.get("encoder")
         return sizes if isinstance(sizes, Mapping) else {}
 
-    @property
-    def _method(self) -> str:
-        method = self.value("method") or self.value("pretraining", "method")
-        if self.value("from_scratch"):
-            return "from scratch"
-        if self.value("untrained"):
-            return f"untrained ({method})" if method else "untrained"
-        return method or Path(str(self.value("encoder") or "–")).name
+
+def _under(value: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -393,19 +381,17 @@ def open_runs(paths: Sequence[Path]) -> list[Run]:
     Raises:
         InputError: If a folder is not a run folder.
     """
-    folders: dict[Path, Path] = {}
-    for path in paths:
-        folders |= {seed.resolve(): seed for seed in seed_folders(path).values() or [path]}
-    names = [_name(path) for path in folders]
+    folders = {folder.resolve(): folder for path in paths for folder in _members(path)}
+    names = [f"{path.parent.name}/{path.name}" if path in _members(path.parent) else path.name for path in folders]
     return [
         Run.open(path, name if names.count(name) == 1 else str(path))
         for path, name in zip(folders.values(), names, strict=True)
     ]
 
 
-def _name(path: Path) -> str:
-    """A folder's own name; that of the folder above it too where it is one of several seeds."""
-    return f"{path.parent.name}/{path.name}" if path in seed_folders(path.parent).values() else path.name
+def _members(path: Path) -> list[Path]:
+    """The runs that a folder stands for: those of its seeds, where there are some, or itself."""
+    return list(seed_folders(path).values()) or [path]
 
 
 def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
