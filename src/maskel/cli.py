@@ -507,7 +507,8 @@ def _out_of_memory(fault: Exception) -> bool:
 def _say_run(run: RunFolder) -> None:
     """What a run counted, where it did, and as the last line its folder."""
     result = run.read_result() if run.finished else {}
-    for how, counted in {"": result, "by vote ": result.get("vote", {})}.items():
+    for key in PROTOCOLS[result["kind"]].rows if result else ():
+        how, counted = (f"by {key} ", result.get(key, {})) if key else ("", result)
         if isinstance(counted.get("correct"), int):
             correct, seen = counted["correct"], counted["seen"]
             sure = f", 95 % interval {interval(correct, seen)}"

@@ -82,9 +82,8 @@ def reproduce(
     for command, protocol in PROTOCOLS.items():
         options = signature(function_of(command)).parameters
         for name, stage in protocol.stages.items():
-            recipes = (
-                [*([method] if command == "pretrain" else []), *shared, *stage.recipes] if protocol.recipes else []
-            )
+            recipes = [*shared, *stage.recipes] if protocol.recipes else []
+            recipes = [method, *recipes] if command == "pretrain" else recipes
             words = [command, *(word for recipe in recipes for word in ("--config", recipe)), "--data", str(data)]
             words += [] if protocol.recipes else ["--benchmark", split]
             words += ["--encoder", str(out / "pretrain")] if "encoder" in protocol.needs else []
@@ -158,6 +157,8 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
     rows, known = [], []
     for name, stage in STAGES.items():
         seeds = open_runs([out / name])
+        for run in seeds:
+            run.require_finished()
         for way, answers in enumerate(seeds[0].answers):
             published = None if answers.key else PUBLISHED.get((method, benchmark, name))
             known += [published] if published else []

@@ -135,8 +135,7 @@ def confusions(runs: Sequence[Run]) -> Markup:
 
 
 def _confusion(run: Run) -> Markup:
-    if not run.answers:
-        raise InputError(f"{run.name}: {run.unfinished}")
+    run.require_finished()
     classes = run.answers[0].classes
     counts = read_confusion(run.folder.path / PREDICTIONS, classes)
     when = ", at the last epoch" if run.protocol.trains else ""

@@ -268,6 +268,15 @@ class Run:
         threads = self.about("hardware", "threads")
         return f"{self.about('hardware', 'device')}, {threads} thread{'' if threads == '1' else 's'}"
 
+    def require_finished(self) -> None:
+        """Refuse a run without a result.
+
+        Raises:
+            InputError: If there is none, or it is not one of its command.
+        """
+        if self.unfinished:
+            raise InputError(f"{self.name}: {self.unfinished}")
+
     def metrics(self) -> list[Row]:
         """Every epoch's line.
 
@@ -400,8 +409,7 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     Raises:
         InputError: If the run is not finished, or the set is no longer what it was.
     """
-    if run.unfinished:
-        raise InputError(f"{run.name}: {run.unfinished}")
+    run.require_finished()
     clips = SkeletonSet.open(Path(str(run.config["data"])))
     if clips.split_hash(run.about("benchmark"), "test") != run.about("split", "test", "hash"):
         raise InputError(f"{clips.path} now holds other test clips than the run was told of")
