@@ -5,9 +5,13 @@ import functools
 import importlib
 import inspect
 import io
+import os
 import pkgutil
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
@@ -286,6 +290,58 @@ def test_the_method_of_the_docs_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = result.mask.hidden.view(3, 2, 20)
     assert torch.equal(hidden[:, 0], hidden[:, 1])  # whole joints, as the text says
     assert torch.isfinite(result.predicted).all()
+
+
+PROTOCOL = """
+import sys
+from maskel.cli import main
+encoder, data = sys.argv[1:]
+given = ["class_mean", "--encoder", encoder, "--data", data, "--device=cpu"]
+main(["--help"])
+try:
+    main(["class_mean", "--help"])
+except SystemExit:
+    pass
+codes = [
+    main([*given, "--config", "recipe.yaml", "--out", "means"]),
+    main(["class_mean", "--config", "means/config.yaml", "--out", "again"]),
+    main([*given, "--untrained", "--seeds=2", "--out", "untrained"]),
+    main(["ensemble", "means", "untrained/seed-0", "--out", "sum"]),
+    main(["results", "means", "untrained"]),
+    main(["report", "means", "untrained"]),
+    main(["class_mean", "--resume", "means"]),
+]
+print(codes)
+"""
+
+
+def test_the_protocol_of_the_docs_is_one_file_and_one_line(
+    pretrained: RunFolder, prepared: Path, tmp_path: Path
+) -> None:
+    code, line = (code for _, code in blocks("docs/extend/protocol.md", "python"))
+    package = tmp_path / "src" / "maskel"
+    shutil.copytree(ROOT / "src" / "maskel", package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "commands" / "class_mean.py").write_text(code)
+    table = (package / "protocols.py").read_text()
+    (package / "protocols.py").write_text(table.replace("\n}\n", f"\n{line}}}\n", 1))
+    (tmp_path / "recipe.yaml").write_text("benchmark: xview\nclass_mean: {benchmark: xsub, seed: 3}\n")
+    words = [sys.executable, "-c", PROTOCOL, str(pretrained.path), str(prepared)]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(package.parent)}, capture_output=True, text=True
+    )
+    assert "[0, 0, 0, 0, 0, 0, 2]" in done.stdout, done
+    assert "classify by the nearest class mean" in done.stderr
+    assert "by default the next free one under" in done.stdout
+    config = (tmp_path / "means" / "config.yaml").read_bytes()
+    assert config == (tmp_path / "again" / "config.yaml").read_bytes()
+    assert {b"command: class_mean", b"seed: 3"} <= set(config.splitlines())
+    result = RunFolder(tmp_path / "means").read_result()
+    counted = f"{result['correct']} of {result['seen']}"
+    assert f"| class mean | mamp | 2 x 16, 8 frames, 3 epochs | – | 3 | {counted} |" in done.stdout
+    assert "| class mean | untrained (mamp) | 2 x 16, 8 frames | – | 0, 1 |" in done.stdout
+    page = (tmp_path / "report.html").read_text()
+    assert "class mean: means, pre-trained, get" in page or "class mean: means, pre-trained, gets" in page
+    assert "means (class_mean)" in page[page.index("Confusions") :]
 
 
 def test_the_commands_of_the_protocols_parse(

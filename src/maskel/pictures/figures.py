@@ -12,15 +12,15 @@ from maskel.pictures import skeletons
 from maskel.pictures.charts import token_map
 from maskel.pictures.markup import Markup, element, join, paragraph
 from maskel.pictures.reconstructions import ShownClip, choose_clips, per_token, reconstruct_clip, shown_part
-from maskel.pictures.runs import Run, open_pretrained
 from maskel.targets import Drawn, MotionTarget
+from maskel.training.finished import Run, open_pretrained
 
 
 def reconstructions(runs: Sequence[Run], clips: int) -> Markup:
     """A few test clips through each pre-trained method."""
     parts: list[Markup] = []
     for run in runs:
-        if run.kind == "pretrain" and clips:
+        if run.pretrains and clips:
             parts.append(element("h3", f"{run.config['method']} ({run.name})"))
             try:
                 parts.append(_of_run(run, clips))
