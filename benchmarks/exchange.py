@@ -19,13 +19,13 @@ from torch import nn
 import comparison
 import training_step
 from comparison import Variant, Work
+from maskel import distributed
 from maskel.draws import clip_keys
 from maskel.errors import TrainingError
 from maskel.layouts import NTU25
 from maskel.methods import MAMP
 from maskel.methods.base import build_seeded
 from maskel.models.encoder import Encoder
-from maskel.training import distributed
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from torch.nn import functional
 import comparison
 import plain
 from comparison import Variant, Work
+from maskel import distributed
 from maskel.draws import clip_keys
 from maskel.layouts import NTU25
 from maskel.methods.base import build_seeded
 from maskel.methods.classifier import FineTuned, Task
 from maskel.models.encoder import Encoder
-from maskel.training import distributed
 from training_step import CLIPS, SINGLE_BODY_SHARE, clips
 
 CLASSES = tuple(f"class {number}" for number in range(60))

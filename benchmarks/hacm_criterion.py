@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from maskel import distributed
 from maskel.draws import clip_keys
 from maskel.geometry import exp_map
 from maskel.layouts import NTU25
@@ -22,7 +23,6 @@ from maskel.methods import HACM
 from maskel.methods.base import build_seeded
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SkeletonBatch
-from maskel.training import distributed
 
 
 def clips(count: int) -> SkeletonBatch:

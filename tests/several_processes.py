@@ -12,15 +12,14 @@ import numpy as np
 import torch
 
 import tiny
-from maskel import cli
+from maskel import cli, distributed
 from maskel.commands.evaluate import evaluate
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
-from maskel.errors import TrainingError
+from maskel.errors import Stopped, TrainingError
 from maskel.methods import METHODS, Method
-from maskel.training import distributed
-from maskel.training.engine import Stopped, fit
+from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, MicroBatches
 from maskel.training.optim import SGDTraining
 from maskel.training.run import RunFolder

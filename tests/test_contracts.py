@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from maskel.commands.pretrain import load_method
 from maskel.draws import clip_keys
 from maskel.errors import InputError
 from maskel.layouts import LAYOUTS, NTU25, Layout, layout_named
@@ -20,6 +19,7 @@ from maskel.methods.base import Method
 from maskel.models.encoder import Encoder
 from maskel.models.patches import to_patches
 from maskel.targets import Target
+from maskel.training.pretrained import load_method
 from maskel.training.run import RunFolder
 
 

@@ -19,13 +19,13 @@ from maskel.commands.pretrain import pretrain
 from maskel.datasets.base import Split
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
+from maskel.distributed import World
 from maskel.layouts import NTU25, Layout
 from maskel.methods import METHODS, MaskedMethod
 from maskel.methods.base import build_seeded
 from maskel.methods.classifier import CLASSIFIERS, Classifier, Task
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence
-from maskel.training.distributed import World
 from maskel.training.loading import MicroBatches
 from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
 from maskel.training.run import RunFolder

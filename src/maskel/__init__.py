@@ -1,12 +1,12 @@
 """maskel: masked skeletons. Self-supervised learning on human skeleton sequences."""
 
-__version__ = "0.1.0"
-
 from maskel.datasets.store import SkeletonSet
 from maskel.methods import AMR, HACM, MAE, MAMP
-from maskel.methods.classifier import load_classifier
 from maskel.methods.released import load_release
-from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
+from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.models.loading import load_encoder
+from maskel.training.classifiers import load_classifier
+from maskel.version import __version__
 
 __all__ = [
     "AMR",
@@ -16,6 +16,7 @@ __all__ = [
     "Encoder",
     "EncoderConfig",
     "SkeletonSet",
+    "__version__",
     "load_classifier",
     "load_encoder",
     "load_release",

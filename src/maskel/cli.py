@@ -22,13 +22,12 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace  # type: ignore[attr-defined]
 from rich.console import Console
 
-import maskel
+from maskel import distributed
 from maskel.configuration import Options, data_recipes, merge_recipes
-from maskel.errors import InputError, TrainingError
+from maskel.errors import InputError, Stopped, TrainingError
 from maskel.intervals import interval
-from maskel.training import distributed
-from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder, command_line
+from maskel.version import __version__
 
 OUT_OF_MEMORY = (
     "out of memory; take a smaller training.batch_size or a smaller model, or cut the batch with training.accumulate"
@@ -378,7 +377,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _console.print(f"  {name:<12}{purpose}")
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        Console(highlight=False).print(maskel.__version__)
+        Console(highlight=False).print(__version__)
         return 0
     name = arguments[0]
     if name not in COMMANDS:
@@ -406,7 +405,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _out_of_memory(fault):
             return _complain(name, OUT_OF_MEMORY, 1)
         traceback.print_exc()
-        what = f"{type(fault).__name__} in {maskel.__name__} {maskel.__version__}"
+        what = f"{type(fault).__name__} in maskel {__version__}"
         return _complain(
             name, f"{what}: a fault of the program, not of yours; please report it with the lines above", 1
         )

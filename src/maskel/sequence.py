@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ CHANNELS: tuple[Channels, ...] = (XYZ, ("x", "y"), (*XYZ, SCORE), ("x", "y", SCO
 
 UNLABELLED = -1
 """Label of a clip whose class is not known; it is of no class."""
+
+SingleBody = Literal["zero", "copy"]
+"""What stands in the second slot of a clip with one body: zeros, or a copy (NTU-120 as published)."""
 
 
 def num_coordinates(channels: Channels) -> int:
@@ -143,3 +147,12 @@ class SkeletonBatch:
     def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
         """The same clips with other joints, every frame of them valid (what a resampled view is)."""
         return replace(self, joints=joints, lengths=torch.full_like(self.lengths, joints.shape[2]))
+
+
+@dataclass(frozen=True)
+class FeatureBatch:
+    """Features (B, D) of clips under a frozen encoder, and their labels (B,)."""
+
+    features: Float32[Tensor, "b d"]
+    labels: Int64[Tensor, " b"]
+    clips: Int64[Tensor, " b"]

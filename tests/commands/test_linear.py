@@ -9,12 +9,15 @@ import torch
 import tiny
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
-from maskel.errors import InputError
+from maskel.errors import InputError, Stopped
 from maskel.layouts import NTU25
-from maskel.methods.classifier import ClassWeights, LinearProbe, Task, load_classifier
-from maskel.models.encoder import Encoder, load_encoder
-from maskel.training.engine import Outcome, Stopped, fit
-from maskel.training.features import count, extract
+from maskel.methods.classifier import ClassWeights, LinearProbe, Task
+from maskel.models.encoder import Encoder
+from maskel.models.loading import load_encoder
+from maskel.training.classifiers import load_classifier
+from maskel.training.engine import Outcome, fit
+from maskel.training.features import extract
+from maskel.training.metrics import count
 from maskel.training.run import RunFolder
 from maskel.transforms import test_view
 

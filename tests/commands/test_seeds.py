@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from maskel.commands.seeds import seed_folders, summary
-from maskel.training.distributed import World
+from maskel.commands.seeds import summary
+from maskel.distributed import World
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
+from maskel.training.seeds import seed_folders
 
 SMALL = [
     *("--encoder.window=8", "--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2", "--device=cpu"),

@@ -10,7 +10,6 @@ from torch import Tensor
 
 import tiny
 from maskel.cli import main
-from maskel.commands.pretrain import load_method
 from maskel.draws import clip_keys
 from maskel.errors import InputError
 from maskel.layouts import NTU25
@@ -19,6 +18,7 @@ from maskel.methods import AMR
 from maskel.methods.base import build_seeded
 from maskel.methods.released import save_release
 from maskel.models.encoder import Encoder
+from maskel.training.pretrained import load_method
 from maskel.training.run import RunFolder
 
 WINDOW = 24

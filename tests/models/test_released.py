@@ -17,7 +17,8 @@ from maskel.losses import masked_mean_squared_error
 from maskel.methods import HACM, MAE, MAMP
 from maskel.methods.base import build_seeded
 from maskel.methods.released import load_release, save_release
-from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
+from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.models.loading import load_encoder
 from maskel.models.released import our_name, read_release, released_name
 from maskel.models.torch_file import TorchFile
 from maskel.sequence import SkeletonBatch

@@ -16,7 +16,6 @@ from maskel.commands.ensemble import ensemble
 from maskel.commands.evaluate import evaluate
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
-from maskel.commands.pretrain import load_method
 from maskel.commands.report import report
 from maskel.commands.view import masks
 from maskel.datasets.base import Split
@@ -35,6 +34,7 @@ from maskel.pictures.report import read_confusion
 from maskel.pictures.skeletons import shown_frames
 from maskel.sequence import XYZ
 from maskel.targets import JointTarget, MotionTarget
+from maskel.training.pretrained import load_method
 from maskel.training.run import METRICS, PREDICTIONS, RESULT, RunFolder
 
 CLASSES = ("<script>alert(1)</script>", 'wave & "clap"', "kick")

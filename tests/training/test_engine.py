@@ -17,17 +17,17 @@ from safetensors.torch import load_file
 from torch.overrides import TorchFunctionMode
 
 import tiny
-from maskel.commands.pretrain import load_method
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
-from maskel.errors import InputError, TrainingError
+from maskel.errors import InputError, Stopped, TrainingError
 from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
-from maskel.models.encoder import load_encoder
-from maskel.training.engine import Stopped, fit
+from maskel.models.loading import load_encoder
+from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches
 from maskel.training.optim import AdamWTraining, SGDTraining
 from maskel.training.precision import Precision
+from maskel.training.pretrained import load_method
 from maskel.training.run import CONFIG, ENCODER, METRICS, RunFolder
 from maskel.transforms import TrainView
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch import distributed as processes
 
 import tiny
+from maskel import distributed
 from maskel.datasets.store import SkeletonSet
+from maskel.distributed import GradientExchange
 from maskel.methods import METHODS
-from maskel.training import distributed
-from maskel.training.distributed import GradientExchange
 from maskel.training.run import RunFolder
 from several_processes import one_step
 

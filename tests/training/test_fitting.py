@@ -9,10 +9,9 @@ import pytest
 
 import tiny
 from maskel.commands.linear import linear
-from maskel.errors import InputError
+from maskel.errors import InputError, Stopped
 from maskel.files import read_yaml, yaml_text
-from maskel.models.encoder import load_encoder
-from maskel.training.engine import Stopped
+from maskel.models.loading import load_encoder
 from maskel.training.fitting import fitted
 from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
 from maskel.training.run import CONFIG, METRICS, RESULT, STATE, RunFolder

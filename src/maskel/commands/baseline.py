@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
+from maskel import distributed
 from maskel.conversion import trunk_middle
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.layouts import Layout
-from maskel.training import distributed
 from maskel.training.labelled import choose_labelled
 from maskel.training.regularised import MAX_SVM_CLIPS, Fitted, divide, fit_logistic, fit_svm
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from maskel import distributed
 from maskel.datasets import SOURCES
 from maskel.datasets.stand_in import write_stand_in
 from maskel.errors import InputError
 from maskel.methods import METHODS
 from maskel.published import BENCHMARKS
-from maskel.training import distributed
 from maskel.training.check import Check, duration
 from maskel.training.precision import resolved
 

@@ -8,8 +8,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from maskel.errors import InputError
-from maskel.training.engine import Stopped
+from maskel.errors import InputError, Stopped
 from maskel.training.run import RunFolder
 
 

@@ -8,16 +8,17 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from maskel.commands.linear import load_frozen
+from maskel import distributed
 from maskel.datasets.npz import write_rows
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import as_output, refuse_unwritable, replacing
 from maskel.models.pooling import Pool
-from maskel.training import distributed, loading
+from maskel.sequence import SingleBody
+from maskel.training import loading
 from maskel.training.features import extract
-from maskel.training.loading import SingleBody
 from maskel.training.precision import Precision
+from maskel.training.pretrained import load_frozen
 
 _CLIPS_IN_MEMORY = 4096
 

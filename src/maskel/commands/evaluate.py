@@ -4,15 +4,18 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
+from maskel import distributed
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods.classifier import CLASSIFIER, load_classifier
-from maskel.methods.trained_on import TrainedOn
-from maskel.training import distributed, loading
+from maskel.methods.classifier import CLASSIFIER
+from maskel.training import loading
+from maskel.training.classifiers import load_classifier
 from maskel.training.precision import Precision, resolved
+from maskel.training.pretrained import require_fit
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
 from maskel.training.scores import Scores
-from maskel.training.supervised import require_fit, score_clips
+from maskel.training.supervised import score_clips
+from maskel.training.trained_on import TrainedOn
 
 
 def evaluate(

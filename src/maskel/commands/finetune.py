@@ -6,20 +6,22 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from maskel import distributed
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
 from maskel.methods.classifier import ClassWeights, FineTuned, Task
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
-from maskel.training import distributed
+from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
-from maskel.training.loading import ClipBatches, SingleBody
+from maskel.training.loading import ClipBatches
 from maskel.training.optim import FinetuneTraining
+from maskel.training.pretrained import load_fitting
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, score_clips, train_classifier, weigh
+from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
 from maskel.transforms import TrainView
 
 

@@ -11,9 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-import maskel
 from maskel.commands.progress import progress_bar
-from maskel.commands.report import write_page
 from maskel.commands.text import plain
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, count_repeats, examine, summarise
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
@@ -22,6 +20,8 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable
 from maskel.pictures.faults import faults_page
+from maskel.pictures.markup import write_page
+from maskel.version import __version__
 
 FORMAT = "maskel inspection"
 VERSION = 2
@@ -103,7 +103,7 @@ def as_json(found: Inspection) -> str:
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "maskel": maskel.__version__,
+        "maskel": __version__,
         "set": str(data.path),
         "source": data.source,
         "options": data.options,

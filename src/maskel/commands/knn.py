@@ -9,15 +9,17 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from maskel.commands.linear import load_frozen
+from maskel import distributed
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.models.pooling import Pool
-from maskel.training import distributed
+from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
-from maskel.training.features import count, extract
-from maskel.training.loading import SingleBody, part
+from maskel.training.features import extract
+from maskel.training.loading import part
+from maskel.training.metrics import count
 from maskel.training.precision import Precision, resolved
+from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken, write_predictions
 
 

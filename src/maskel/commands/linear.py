@@ -6,21 +6,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskel import distributed
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
 from maskel.methods.classifier import ClassWeights, LinearProbe, Task
-from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
-from maskel.training import distributed
+from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
 from maskel.training.features import CHUNK, extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
-from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
+from maskel.training.loading import ClipBatches, FeatureBatches
 from maskel.training.optim import SGDTraining
+from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, train_classifier, weigh
+from maskel.training.supervised import check_training, train_classifier, weigh
 from maskel.transforms import TrainView
 
 
@@ -132,17 +133,3 @@ def linear(
         resume,
         {"kind": "linear", "encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed},
     )
-
-
-def load_frozen(path: Path, clips: SkeletonSet, window: int | None, untrained: bool, seed: int) -> Encoder:
-    """The encoder to evaluate, adapted to the set's layout and the window, or one of its sizes with random weights.
-
-    Raises:
-        InputError: If its channels are not the set's, or it cannot be adapted.
-    """
-    encoder = load_fitting(path, clips, window)
-    if untrained:
-        return build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed).eval()
-    if encoder.adapted:
-        distributed.tell(encoder.adapted)
-    return encoder

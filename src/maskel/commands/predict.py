@@ -13,6 +13,7 @@ from tokenize import TokenError
 import numpy as np
 from jaxtyping import Float
 
+from maskel import distributed
 from maskel.commands.prepare import CORES, SHOWN_FAULTS
 from maskel.datasets.provenance import Provenance
 from maskel.datasets.reading import read_all
@@ -20,12 +21,13 @@ from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import META, SEGMENTS, SetWriter
 from maskel.errors import BadFileError, InputError
 from maskel.files import as_output, refuse_unwritable, write_atomically
-from maskel.methods.classifier import Classifier, load_classifier
-from maskel.methods.trained_on import TrainedOn
+from maskel.methods.classifier import Classifier
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
-from maskel.training import distributed
+from maskel.training.classifiers import load_classifier
 from maskel.training.precision import Precision
-from maskel.training.supervised import require_fit, score_clips
+from maskel.training.pretrained import require_fit
+from maskel.training.supervised import score_clips
+from maskel.training.trained_on import TrainedOn
 
 LONG = 4
 """A clip of more frames than this many times the longest training clip is hardly one action."""

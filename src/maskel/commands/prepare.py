@@ -22,9 +22,8 @@ from maskel.datasets.provenance import conversion_to
 from maskel.datasets.reading import Reading, read_all
 from maskel.datasets.store_writer import SetWriter, refuse_existing
 from maskel.datasets.trial import Choice, choose
-from maskel.errors import BadFileError, CutOffError, InputError
+from maskel.errors import BadFileError, CutOffError, InputError, Stopped
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
-from maskel.training.engine import Stopped
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SHOWN_FAULTS = 10

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from maskel.errors import InputError
-from maskel.files import as_output, refuse_unwritable, write_atomically
+from maskel.files import refuse_unwritable
+from maskel.pictures.markup import write_page
 from maskel.pictures.report import render
 from maskel.pictures.runs import read_runs
 
@@ -31,20 +32,3 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
         raise InputError(f"clips: found {clips}, expected 0 or more")
     refuse_unwritable(out)
     return write_page(render(read_runs(runs), clips), out)
-
-
-def write_page(page: str, out: Path, option: str = "--out") -> Path:
-    """Write a whole page.
-
-    Args:
-        page: Its text.
-        out: The file.
-        option: What the user gave the file with.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    with as_output(out, option):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, page.encode(errors="backslashreplace"))
-    return out

@@ -8,20 +8,19 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from maskel.commands.results import markdown_table, spread
-from maskel.commands.seeds import seed_folders
+from maskel import distributed
+from maskel.commands.results import markdown_table
 from maskel.configuration import Options, data_recipes, merge, read_recipe, shipped_recipes
 from maskel.datasets import SOURCES
 from maskel.datasets.store import SkeletonSet
-from maskel.errors import InputError
+from maskel.errors import InputError, Stopped
 from maskel.files import write_atomically
-from maskel.intervals import interval
+from maskel.intervals import interval, spread
 from maskel.methods import METHODS
 from maskel.published import PROTOCOLS, PUBLISHED
-from maskel.training import distributed
-from maskel.training.engine import Stopped
 from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
 from maskel.training.run import CONFIG, RunFolder, refuse_other_options
+from maskel.training.seeds import seed_folders
 
 Scale = Literal["published", "small"]
 """``published``; or ``small``, the size of that recipe for a few epochs, to try everything out."""

@@ -5,16 +5,16 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-from maskel.commands.pretrain import method_options
 from maskel.configuration import PROLONGED
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable, write_atomically
-from maskel.intervals import interval
+from maskel.intervals import interval, spread
 from maskel.methods import METHODS
 from maskel.training.labelled import share_of_labels
+from maskel.training.pretrained import method_options
 from maskel.training.run import RESULT, RunFolder, as_now, flat_options
 
 _NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list", "classifier", "runs"}
@@ -388,8 +388,3 @@ def _seeds(group: Sequence[Measured]) -> str:
 def _minutes(group: Sequence[Measured]) -> str:
     known = [row.result["minutes"] for row in group if "minutes" in row.result]
     return f"{mean(known):.2g}" if known and mean(known) < 10 else f"{mean(known):.0f}" if known else "–"
-
-
-def spread(values: Sequence[float], digits: int) -> str:
-    """The mean, and behind ± the standard deviation (n - 1) where there are two values or more."""
-    return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")

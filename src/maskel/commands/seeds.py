@@ -6,9 +6,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from maskel import distributed
 from maskel.errors import InputError
-from maskel.training import distributed
 from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, as_then, plain, refuse_other_options
+from maskel.training.seeds import seed_folders
 
 Seeds = int | list[int]
 """A number N for seeds 0 to N - 1, or the seeds themselves."""
@@ -73,12 +74,6 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             spread = stdev(values) if len(values) > 1 else None
             together[" ".join(keys)] = {"mean": mean(values), "std": spread}
     return together
-
-
-def seed_folders(path: Path) -> dict[int, Path]:
-    """The runs that ``--seeds`` left in a folder, by seed; none for any other folder."""
-    found = {child.name.removeprefix("seed-"): child for child in path.glob("seed-*") if (child / CONFIG).is_file()}
-    return {int(seed): found[seed] for seed in sorted(filter(str.isdigit, found), key=int)}
 
 
 def encoder_of_seed(encoder: Path, seed: int) -> Path:

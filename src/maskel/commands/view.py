@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from maskel.commands.pretrain import load_method
-from maskel.commands.report import write_page
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable
-from maskel.pictures.markup import element, page
+from maskel.pictures.markup import element, page, write_page
 from maskel.pictures.masks import count_hidden, mask_maps
 from maskel.pictures.runs import read_runs
+from maskel.training.pretrained import load_method
 
 
 def masks(

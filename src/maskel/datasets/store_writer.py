@@ -41,11 +41,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from maskel import __version__
 from maskel.datasets.base import Split
 from maskel.errors import CutOffError, InputError
 from maskel.layouts import Layout
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
+from maskel.version import __version__
 
 if sys.platform != "win32":
     import fcntl

@@ -17,26 +17,22 @@ from torch.nn import functional
 
 from maskel.datasets.provenance import Provenance
 from maskel.datasets.store import SkeletonSet
+from maskel.distributed import gather_rows, gather_rows_with_gradient
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
 from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
-from maskel.methods.trained_on import TrainedOn, output_names, training_set
-from maskel.models.encoder import Encoder, build_encoder
+from maskel.models.encoder import Encoder
 from maskel.models.heads import FinetuneHead, LinearHead
 from maskel.models.pooling import Pool
-from maskel.models.released import Release, build_released, read_release
-from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import drop_path_scales
-from maskel.models.weights import load_weights, save_weights
-from maskel.sequence import SkeletonBatch
-from maskel.training.distributed import gather_rows, gather_rows_with_gradient
-from maskel.training.loading import FeatureBatch, SingleBody
+from maskel.models.weights import save_weights
+from maskel.sequence import FeatureBatch, SingleBody, SkeletonBatch
 from maskel.transforms import test_view
 
 ClassWeights = Literal["none", "balanced"]
 """How much clips of a class count in the loss: all alike, or those of rare classes more."""
-_FORMAT = "maskel classifier 1"
+FORMAT = "maskel classifier 1"
 CLASSIFIER = "classifier.safetensors"
 
 
@@ -161,7 +157,7 @@ class Classifier(Method):
     def save(self, path: Path) -> None:
         """Write weights, classes, layout and all else that classifying needs to one ``.safetensors`` file."""
         about = {"head": self.kind, "task": asdict(self.task), "options": self.options}
-        save_weights(path, self, {"format": _FORMAT, **self.encoder.about(), **about})
+        save_weights(path, self, {"format": FORMAT, **self.encoder.about(), **about})
 
 
 class LinearProbe(Classifier):
@@ -296,59 +292,3 @@ class FineTuned(Classifier):
 
 CLASSIFIERS: dict[str, Callable[..., Classifier]] = {kind.kind: kind for kind in (FineTuned, LinearProbe)}
 """Name in a classifier's file -> class."""
-
-
-def load_classifier(
-    path: Path | str,
-    device: torch.device | str = "cpu",
-    trained_on: TrainedOn | None = None,
-    clips: SkeletonSet | None = None,
-) -> Classifier:
-    """The trained classifier of a run folder, its file, or a checkpoint of a public release, in eval mode.
-
-    A release's checkpoint has no class names: those of the data set that it was trained on are used, in order. For NTU
-    RGB+D 120 a single body is copied into the second slot, as published. Outputs beyond the set's classes stand for no
-    class.
-
-    Args:
-        path: A run folder of ``maskel finetune`` or ``maskel linear``, its ``classifier.safetensors``, or a ``.pth``
-            file of MAMP's or HA-CM's public code, after linear evaluation or fine-tuning.
-        device: Where to put it.
-        trained_on: The data set of a ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``, ``pku2``, or
-            ``data`` for the classes of ``clips``.
-        clips: The set that it shall read; its source decides where nothing else does.
-
-    Raises:
-        InputError: If there is no such file, it is not a whole maskel classifier, or nothing says its data set.
-    """
-    file = Path(path) / CLASSIFIER if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise InputError(f"{file}: no such classifier; expected a run folder of maskel finetune or linear, or its file")
-    if is_torch_file(file):
-        return _from_release(read_release(file), trained_on, clips).to(device)
-    if trained_on is not None:
-        raise InputError(f"trained_on: {file} knows its classes; leave the option out, it is for released .pth files")
-    return load_weights(file, "classifier", _FORMAT, _build).to(device)
-
-
-def _from_release(release: Release, trained_on: TrainedOn | None, clips: SkeletonSet | None) -> Classifier:
-    about, _ = release.encoder
-    options = {}
-    if "head.fc1.weight" in release.weights:
-        kind, last = FineTuned.kind, "head.fc2.weight"
-        options["head_dim"] = release.weight("head.fc1.weight", 2).shape[0]
-    else:
-        kind, last = LinearProbe.kind, "head.fc.1.weight"
-    outputs = release.weight(last, 2).shape[0]
-    chosen = training_set(release, outputs, trained_on, clips)
-    names = output_names(chosen.classes, outputs)
-    task = Task(names, single_body=chosen.single_body, spare=outputs - len(chosen.classes))
-
-    def build() -> Classifier:
-        return CLASSIFIERS[kind](build_encoder(about), task, **options)
-
-    return build_released(release.path, build, release.parameters)
-
-
-def _build(about: Mapping[str, Any]) -> Classifier:
-    return CLASSIFIERS[about["head"]](build_encoder(about), Task.read(about["task"]), **about["options"])

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
+from maskel.distributed import gather_rows_with_gradient
 from maskel.errors import InputError
 from maskel.losses import Reduction, cross_contrast, masked_mean_squared_error
 from maskel.masking.base import TokenMask
@@ -44,7 +45,6 @@ from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
 from maskel.sequence import SkeletonBatch
 from maskel.targets import HyperbolicMotionTarget, MotionTarget
-from maskel.training.distributed import gather_rows_with_gradient
 
 Criteria = Literal["cross", "spatial", "temporal", "random"]
 """``cross``: attention for even patches in time, hierarchy for odd ones; else the same criterion for both."""

@@ -16,14 +16,12 @@ from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
 from maskel.models.pooling import THIRDS, Pool, pool_tokens, region_weights
-from maskel.models.released import build_released, read_release
-from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import Transformer, initialise, position_embedding
-from maskel.models.weights import load_weights, save_weights
+from maskel.models.weights import save_weights
 from maskel.sequence import CHANNELS, SCORE, XYZ, Channels, SkeletonBatch, num_coordinates
 from maskel.transforms import Stream, test_view, to_stream
 
-_FORMAT = "maskel encoder 1"
+FORMAT = "maskel encoder 1"
 LARGEST, DEEPEST = 65_536, 1_000
 """Bounds of a model's sizes and of its depth: what lies above is a slip, or not meant well."""
 
@@ -271,7 +269,7 @@ class Encoder(nn.Module):
 
     def save(self, path: Path) -> None:
         """Write weights and everything needed to rebuild the encoder to one ``.safetensors`` file."""
-        save_weights(path, self, {"format": _FORMAT, **self.about()})
+        save_weights(path, self, {"format": FORMAT, **self.about()})
 
 
 def build_encoder(about: Mapping[str, Any]) -> Encoder:
@@ -280,23 +278,3 @@ def build_encoder(about: Mapping[str, Any]) -> Encoder:
     if channels not in CHANNELS:
         raise ValueError(f"channels {channels}")
     return Encoder(layout_named(about["layout"]), EncoderConfig(**about["config"]), channels)
-
-
-def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
-    """The encoder of a run folder, an ``encoder.safetensors`` file or a checkpoint of a public release, in eval mode.
-
-    Args:
-        path: A run folder of ``maskel pretrain``, or the file itself; ``.pth`` files of MAMP's and HA-CM's public code
-            are read as `maskel.models.released` describes.
-        device: Where to put it.
-
-    Raises:
-        InputError: If there is no such file, or it is not a whole encoder.
-    """
-    file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise InputError(f"{file}: no such encoder; expected a run folder, an encoder.safetensors or a .pth file")
-    if is_torch_file(file):
-        about, weights = read_release(file).encoder
-        return build_released(file, lambda: build_encoder(about), weights).to(device)
-    return load_weights(file, "encoder", _FORMAT, build_encoder).to(device)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from maskel.commands.results import spread
+from maskel.intervals import spread
 from maskel.pictures.markup import Markup, element, join, table
 from maskel.pictures.runs import TRAINED, Run
 from maskel.training.run import flat_options

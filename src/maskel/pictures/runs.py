@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskel.commands.pretrain import load_method
-from maskel.commands.seeds import seed_folders
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.masked import MaskedMethod
 from maskel.training.labelled import share_of_labels
+from maskel.training.pretrained import load_method
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder
+from maskel.training.seeds import seed_folders
 
 TRAINED = {"linear": "Linear evaluation", "finetune": "Fine-tuning"}
 """Kinds of run that train a classifier, and what the page calls them."""

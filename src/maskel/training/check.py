@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Int64
 from torch import nn
 
+from maskel.distributed import World
 from maskel.methods.base import Method
-from maskel.training.distributed import World
 from maskel.training.engine import try_steps
 from maskel.training.loading import Batches
 from maskel.training.optim import Training

@@ -20,18 +20,14 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from maskel.errors import InputError, TrainingError
+from maskel.distributed import GradientExchange, World, add_up, tell
+from maskel.errors import InputError, Stopped, TrainingError
 from maskel.methods.base import Method
-from maskel.training.distributed import GradientExchange, World, add_up, tell
 from maskel.training.loading import Batches, MicroBatches
 from maskel.training.optim import Training
 from maskel.training.precision import autocast, multiplies_bf16
 from maskel.training.progress import Progress
 from maskel.training.run import Row, RunFolder
-
-
-class Stopped(Exception):
-    """The user stopped the run; its state is saved."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from maskel.distributed import tell
 from maskel.errors import InputError
-from maskel.training.distributed import tell
 from maskel.training.optim import Training
 from maskel.training.run import RunFolder
 

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 
-import maskel
 from maskel.configuration import PROLONGED
 from maskel.datasets.store import SkeletonSet
+from maskel.distributed import World, meet, tell
 from maskel.errors import InputError
 from maskel.files import locked, read_json, read_text, read_yaml, refuse_unwritable, write_atomically, yaml_text
-from maskel.training.distributed import World, meet, tell
 from maskel.training.state import read_state, write_state
+from maskel.version import __version__
 
 command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=())
 """Arguments of the ``maskel`` command that runs; empty where maskel is used from Python."""
@@ -399,7 +399,7 @@ def provenance() -> dict[str, Any]:
     device = torch.cuda.get_device_name() if torch.cuda.is_initialized() else _processor()  # a GPU only if it was used
     return {
         "versions": {
-            "maskel": maskel.__version__,
+            "maskel": __version__,
             "commit": _commit(),
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -420,7 +420,7 @@ def _processor() -> str:
 
 def _commit() -> str:
     """The checkout's commit, where maskel runs from one; empty otherwise."""
-    here = Path(maskel.__file__).parent
+    here = Path(__file__).parent
     try:
         found = subprocess.run(
             ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],

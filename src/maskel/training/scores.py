@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int64
 from maskel.datasets.store import SkeletonSet, names_hash
 from maskel.errors import InputError
 from maskel.files import write_atomically
-from maskel.training.features import count
+from maskel.training.metrics import count
 from maskel.training.run import RunFolder, write_predictions
 
 SCORES = "scores.npz"

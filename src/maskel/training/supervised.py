@@ -1,19 +1,16 @@
 """Training a classifier and counting its right answers: what linear evaluation and fine-tuning have in common."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
+from maskel.distributed import World
 from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, class_weights
-from maskel.models.adaptation import adapted
-from maskel.models.encoder import Encoder, load_encoder
 from maskel.sequence import SkeletonBatch
-from maskel.training.distributed import World
 from maskel.training.engine import fit
 from maskel.training.features import read_clips
 from maskel.training.labelled import Labelled, Positions
@@ -22,30 +19,6 @@ from maskel.training.optim import Training
 from maskel.training.precision import Precision, resolved
 from maskel.training.run import Row, RunFolder, describe
 from maskel.training.scores import Scores
-
-
-def load_fitting(path: Path, clips: SkeletonSet, window: int | None) -> Encoder:
-    """The encoder at ``path``, adapted to the set's joint layout and to the window.
-
-    Raises:
-        InputError: If there is none, its channels are not the set's, or it cannot be adapted.
-    """
-    encoder = adapted(load_encoder(path), clips.layout, window)
-    require_fit(path, encoder, clips)
-    return encoder
-
-
-def require_fit(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
-    """Refuse a set that an encoder cannot read.
-
-    Raises:
-        InputError: If its layout or channels are not the set's.
-    """
-    if (encoder.layout.name, encoder.channels) != (clips.layout.name, clips.channels):
-        raise InputError(
-            f"{path} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {clips.path} holds "
-            f"{clips.layout.name} ({', '.join(clips.channels)}); expected a set of the same layout and channels"
-        )
 
 
 def check_training(training: Training) -> None:

@@ -14,7 +14,7 @@ from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.models.released import Release
-from maskel.training.loading import SingleBody
+from maskel.sequence import SingleBody
 
 TrainedOn = Literal["ntu60", "ntu120", "pku1", "pku2", "data"]
 """A data set of the public code, or ``data``: the set that the clips come from."""
