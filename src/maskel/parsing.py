@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import json
-from argparse import SUPPRESS, Action
+from argparse import SUPPRESS, Action, HelpFormatter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ class Formatter(DefaultHelpFormatter):
 
     def _format_action_invocation(self, action: Action) -> str:
         if not action.option_strings:
-            return action.dest.upper()
+            return action.dest.upper() + (" ..." if action.nargs == "+" else "")
         option = next((name for name in action.option_strings if name.startswith("--")), action.option_strings[0])
         return f"{dashed(option)} {_value_of(action)}".rstrip()
 
@@ -47,7 +47,12 @@ class Formatter(DefaultHelpFormatter):
         if action.required and action.option_strings:
             return f"{text} (required)"
         default = action.default
-        if default is None or default is False or default == SUPPRESS or isinstance(default, (dict, Namespace, list)):
+        if (
+            default is None
+            or default is False
+            or default == SUPPRESS
+            or isinstance(default, (dict, Namespace, list, tuple))
+        ):
             return text
         return f"{text} [{str(default).lower() if default is True else default}]"
 
@@ -78,7 +83,7 @@ class Parser(ArgumentParser):
         near = ends if len(ends) == 1 else difflib.get_close_matches(word, options, 1)
         return dashed(near[0]) if near else ""
 
-    def format_help(self, **others: Any) -> str:
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """Format one line of usage with what is required, then a line or two for each option."""
         for action in self._actions:
             if action.dest == "print_config":
@@ -88,7 +93,7 @@ class Parser(ArgumentParser):
         needed = [action for action in self._actions if action.required or not action.option_strings]
         words = [self.formatter_class(self.prog)._format_action_invocation(action) for action in needed]
         self.usage = " ".join([self.prog, *words, "[OPTIONS]"])
-        return super().format_help(**others)
+        return super().format_help(formatter)
 
     def read(self, words: Sequence[str]) -> Namespace:
         """Parse words as people type them."""
@@ -116,13 +121,20 @@ def parser_of(
     skipped: set[str | int] = {*skip, several, *one.split()}
     for name, argument in types.items():
         if name not in skipped and get_origin(argument.annotation) is Sequence:  # words after one option
-            add_option(parser, argument, meaning[name])
+            _add_option(parser, argument, meaning[name])
             skipped.add(name)
     parser.add_function_arguments(function, skip=skipped, as_group=False)
     return parser
 
 
-def add_option(parser: Parser, argument: inspect.Parameter, meaning: str | None) -> None:
+def add_arguments(parser: Parser, function: Callable[..., object]) -> None:
+    """Add the arguments of a further function as options."""
+    meaning = meanings(function)
+    for argument in inspect.signature(function).parameters.values():
+        _add_option(parser, argument, meaning.get(argument.name))
+
+
+def _add_option(parser: Parser, argument: inspect.Parameter, meaning: str | None) -> None:
     """Add an argument of a function as an option; a sequence takes several words."""
     several = get_origin(argument.annotation) is Sequence
     how: Options = (

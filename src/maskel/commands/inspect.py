@@ -2,8 +2,9 @@
 
 import json as json_text
 import math
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -162,8 +163,12 @@ def _fault(fault: Fault, data: SkeletonSet) -> dict[str, Any]:
     }
 
 
-def show(found: Inspection, console: Console) -> None:
+def show(found: Inspection, options: Mapping[str, Any]) -> None:
     """Prints what is in the set, its benchmarks' sizes, and for each check how much was found and the worst."""
+    if options["json"] == STANDARD_OUTPUT:
+        sys.stdout.write(as_json(found))
+        return
+    console = Console(highlight=False)
     speed = found.contents.clips / max(found.seconds, 1e-9)
     about = [*found.contents.rows(), ("checked in", f"{found.seconds:,.1f} s, {speed:,.0f} clips/s")]
     _print(console, ("", ""), about, title=f"prepared set {found.data.path}")

@@ -378,8 +378,9 @@ def _sizes(split: Split) -> tuple[int, int]:
     return len(split.train), len(split.test)
 
 
-def show(summary: PrepareSummary, console: Console) -> None:
+def show(summary: PrepareSummary, options: Mapping[str, Any]) -> None:
     """Prints what was read and written, each benchmark's sizes beside the published ones, and the first bad files."""
+    console = Console(highlight=False)
     table = Table(title=f"prepared set {summary.out}", show_header=False, title_justify="left")
     megabytes, raw = summary.size / 1e6, summary.raw_size / 1e6
     labelled = f", {summary.unlabelled:,} of them without a label" if summary.unlabelled else ""

@@ -1,7 +1,7 @@
 """``maskel reproduce``: a method on a benchmark by every protocol, beside the published numbers."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from maskel import distributed
+from maskel.commands import COMMANDS
 from maskel.commands.results import markdown_table
 from maskel.configuration import Options, data_recipes, merge, read_recipe, shipped_recipes
 from maskel.datasets import SOURCES
@@ -48,7 +49,6 @@ TABLE, REPORT = "results.md", "report.html"
 
 
 def reproduce(
-    run_command: Callable[[Sequence[str]], object],
     method: str,
     benchmark: str,
     data: Path,
@@ -66,7 +66,6 @@ def reproduce(
     clips did not fill.
 
     Args:
-        run_command: Runs one ``maskel`` command line.
         method: ``mamp``, ``mae``, ``hacm`` or ``amr``.
         benchmark: The recipe of a benchmark, ``ntu60_xsub`` for example.
         data: The prepared set.
@@ -100,14 +99,14 @@ def reproduce(
     for name, (command, *protocol) in _STAGES.items():
         if command == "baseline":  # without an encoder, a recipe and a device
             words = ["baseline", "--data", str(data), "--benchmark", split, "--seed", str(seed)]
-            _run_stage(run_command, words, out / name, world.leads)
+            _run_stage(words, out / name, world.leads)
             continue
         recipes = [*([method] if command == "pretrain" else []), *shared, *protocol]
         words = [command, *(word for recipe in recipes for word in ("--config", recipe)), "--data", str(data)]
         words += ["--encoder", str(out / "pretrain")] if command != "pretrain" else []
         several = name in _FEW_LABELS and scale == "published"
         words += ["--seeds", f"[{seeds}]"] if several else ["--seed", str(seed)]
-        _run_stage(run_command, [*words, "--device", device], out / name, world.leads)
+        _run_stage([*words, "--device", device], out / name, world.leads)
         if command in _BATCH_SIZES:
             batch, filled = _batch_size(command, recipes), _filled(out / name)
             if filled < batch:
@@ -115,7 +114,7 @@ def reproduce(
     table = _table(method, benchmark, scale, sizes, notes, out)
     if world.leads:
         write_atomically(out / TABLE, table)
-        run_command(["report", *(str(out / name) for name in _STAGES), "--out", str(out / REPORT)])
+        COMMANDS["report"]("report", [*(str(out / name) for name in _STAGES), "--out", str(out / REPORT)])
     return table
 
 
@@ -144,7 +143,7 @@ def _open(out: Path, config: dict[str, object], leads: bool) -> None:
     distributed.meet()
 
 
-def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str], folder: Path, leads: bool) -> None:
+def _run_stage(words: list[str], folder: Path, leads: bool) -> None:
     run = RunFolder(folder)
     console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not leads)
     if run.finished:
@@ -159,7 +158,7 @@ def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str],
     words = [*words, where, str(folder)]
     console.print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
     try:
-        run_command(words)
+        COMMANDS[words[0]](words[0], words[1:])
     except Stopped as stop:
         raise Stopped(f"{stop}; or with the same maskel reproduce command, which then runs what is left") from stop
     distributed.meet()
