@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any
 
 from maskel.errors import InputError
-from maskel.files import json_text, nested, refuse_inside, refuse_unwritable, write_atomically
+from maskel.files import json_text, refuse_inside, refuse_unwritable, write_atomically
 from maskel.intervals import interval, spread
 from maskel.training.finished import Answers, Count, Run
 from maskel.training.run import RESULT, RunFolder
