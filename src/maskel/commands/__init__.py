@@ -84,7 +84,7 @@ class RunCommand(Command):
         parser = run_parser(name, function, methods, more, **several)
         with TemporaryDirectory(prefix="maskel-check-") as scratch:
             found = read_run_options(parser, name, words, methods, Path(scratch) / "set")
-            if found.idle:
+            if found.idle and found.options["method"] in methods:
                 tell(f"{', '.join(found.idle)}: without effect, since the method is {found.options['method']}")
             if found.options.get("data") == Path(scratch) / "set":
                 from maskel.datasets.stand_in import write_for_check
