@@ -20,10 +20,10 @@ from typing import Any, get_args, get_origin
 import torch
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace  # type: ignore[attr-defined]
-from rich.console import Console
 
 from maskel import distributed
 from maskel.configuration import Options, data_recipes, merge_recipes
+from maskel.console import say, shown, standard_error, standard_output
 from maskel.errors import InputError, Stopped, TrainingError
 from maskel.intervals import interval
 from maskel.training.run import CONFIG, RunFolder, command_line
@@ -32,8 +32,6 @@ from maskel.version import __version__
 OUT_OF_MEMORY = (
     "out of memory; take a smaller training.batch_size or a smaller model, or cut the batch with training.accumulate"
 )
-
-_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class _Parser(ArgumentParser):
@@ -96,7 +94,7 @@ def _prepare(arguments: Sequence[str]) -> None:
         parser.add_argument(f"--{option.name}", help=meaning.get(option.name), **how)
     found = parser.parse_args(_spell(arguments[1:], parser))
     source = SOURCES[name](**{option: found.pop(option) for option in own})
-    show(prepare(source, **vars(found)), Console(highlight=False))
+    show(prepare(source, **vars(found)), standard_output())
 
 
 def _pretrain(arguments: Sequence[str]) -> None:
@@ -114,7 +112,7 @@ def _bench(arguments: Sequence[str]) -> None:
     def check(words: Sequence[str]) -> Any:
         return _outcome("pretrain", pretrain, words, METHODS)
 
-    show(bench(check, **_options("bench", bench, arguments)), Console(highlight=False))
+    show(bench(check, **_options("bench", bench, arguments)), standard_output())
 
 
 def _run_command(
@@ -246,7 +244,7 @@ def _inspect(arguments: Sequence[str]) -> None:
     if options["json"] == STANDARD_OUTPUT:
         sys.stdout.write(as_json(found))
     else:
-        show(found, Console(highlight=False))
+        show(found, standard_output())
 
 
 def _report(arguments: Sequence[str]) -> None:
@@ -388,18 +386,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
-        _console.print("usage: maskel COMMAND [OPTIONS]; maskel COMMAND --help lists a command's options\n")
+        standard_error().print("usage: maskel COMMAND [OPTIONS]; maskel COMMAND --help lists a command's options\n")
         for name, (_, purpose) in COMMANDS.items():
-            _console.print(f"  {name:<12}{purpose}")
+            standard_error().print(f"  {name:<12}{purpose}")
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        Console(highlight=False).print(__version__)
+        say(__version__)
         return 0
     name = arguments[0]
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
-        _console.print(f"maskel: no command is called {name!r}; {hint}", markup=False)
+        standard_error().print(f"maskel: no command is called {name!r}; {hint}", markup=False)
         return 2
     typed = command_line.set(tuple(arguments))
     try:
@@ -564,8 +562,7 @@ def _sentence(fault: Exception, command: str) -> str:
 
 def _complain(command: str, sentence: object, code: int) -> int:
     """One line on stderr; returns the exit code. Names come from anywhere, so nothing in it moves the cursor."""
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(sentence))
-    _console.print(f"maskel {command}: {shown}", markup=False)
+    standard_error().print(f"maskel {command}: {shown(sentence)}", markup=False)
     return code
 
 
@@ -593,4 +590,4 @@ def _say_run(run: RunFolder) -> None:
 
 def _say(text: object) -> None:
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
-        Console(highlight=False, soft_wrap=True).print(str(text), markup=False)
+        say(text)

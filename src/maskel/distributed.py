@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
-from rich.console import Console
 from torch import Tensor, distributed, nn
 
+from maskel.console import tell as tell
 from maskel.errors import InputError, TrainingError
 
 PATIENCE = timedelta(minutes=10)
@@ -120,12 +120,6 @@ def finish(together: bool) -> None:
     if together:
         meet()
     distributed.destroy_process_group()
-
-
-def tell(sentence: object) -> None:
-    """One line on stderr; of several processes the leading one speaks."""
-    if os.environ.get("RANK", "0") == "0":
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"maskel: {sentence}", markup=False)
 
 
 @contextmanager

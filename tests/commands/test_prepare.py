@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import json
@@ -12,7 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -28,8 +29,10 @@ from maskel.datasets.nw_ucla import NwUcla
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.errors import BadFileError, InputError, Stopped
+from maskel.files import LOCK, locks
 from maskel.layouts import KINECT20, NTU25
 from maskel.sequence import Clip, SkeletonSequence
+from maskel.training.run import RunFolder
 
 
 def raw_file(folder: Path, action: int, subject: int, view: int, seed: int) -> Path:
@@ -186,7 +189,7 @@ def test_nothing_found_is_refused(tmp_path: Path) -> None:
             return []
 
     with pytest.raises(InputError, match="found no file of nw_ucla"):
-        prepare(Nothing(), [tmp_path], tmp_path / "set")
+        prepare(Nothing(), [tmp_path / "raw"], tmp_path / "set")
 
 
 def test_what_exists_is_refused_before_anything_is_read(tmp_path: Path) -> None:
@@ -458,6 +461,45 @@ def test_another_job_does_not_go_on(interrupted: Path, tmp_path: Path) -> None:
         prepare(NwUcla(), [raw], out, workers=1)
     assert len(before) == 3
     assert (partial / "set" / "joints.npy").is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX's call is replaced")
+def test_a_file_system_without_locks_is_named_once(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def without(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", without)
+    monkeypatch.setattr(locks, "_told", [])
+    for name in ("one", "two"):
+        assert prepare(NwUcla(), [raw], tmp_path / name, workers=1).clips == 24
+    RunFolder.create(tmp_path / "run", "pretrain", {})
+    said = capsys.readouterr().err
+    assert said.count("has no locks") == said.count("\n") == 1, said
+    assert {path.name for path in tmp_path.iterdir()} == {"raw", "one", "two", "run"}
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.yaml"]
+
+
+@pytest.mark.parametrize("out", ["raw/set", "raw/deep/set", "link/set", "raw/../raw/set"])
+def test_a_set_is_not_written_below_what_it_is_read_from(raw: Path, tmp_path: Path, out: str) -> None:
+    (tmp_path / "link").symlink_to(raw)
+    before = sorted(raw.rglob("*"))
+    with pytest.raises(InputError, match=r"lies in .*raw, which is read with all that is below it; choose another"):
+        prepare(NwUcla(), [raw], tmp_path / out, workers=1)
+    assert sorted(raw.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a killed process leaves its lock's file behind elsewhere")
+def test_what_a_kill_leaves_before_the_first_file_is_taken_over(raw: Path, tmp_path: Path) -> None:
+    for left in ([], [LOCK]):
+        partial = tmp_path / "set.partial"
+        partial.mkdir()
+        for name in left:
+            (partial / name).touch()
+        assert prepare(NwUcla(), [raw], tmp_path / "set", workers=1).clips == 24
+        assert not partial.exists()
+        shutil.rmtree(tmp_path / "set")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files are locked on POSIX only")

@@ -288,10 +288,11 @@ def test_the_layout_and_data_set_of_the_docs_are_whole(tmp_path: Path) -> None:
     source = names["MySet"](test_cameras=["2"])
     with pytest.raises(maskel.errors.InputError, match=r"no \.npy file"):
         source.find([ROOT / "docs"])
+    (tmp_path / "raw").mkdir()
     for number in range(1, 5):
-        np.save(tmp_path / f"walk_s{number:02}_c{number}.npy", np.arange(6 * 75).reshape(6, 25, 3) + number)
-    np.save(tmp_path / "walk_s05_c1.npy", np.zeros(3))
-    summary = prepare(source, [tmp_path], tmp_path / "set", workers=1)
+        np.save(tmp_path / "raw" / f"walk_s{number:02}_c{number}.npy", np.arange(6 * 75).reshape(6, 25, 3) + number)
+    np.save(tmp_path / "raw" / "walk_s05_c1.npy", np.zeros(3))
+    summary = prepare(source, [tmp_path / "raw"], tmp_path / "set", workers=1)
     assert summary.faults == {"wrong count": 1}
     benchmarks = maskel.SkeletonSet.open(tmp_path / "set").benchmarks
     assert benchmarks["xsub"].train == (0, 2)

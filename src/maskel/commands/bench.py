@@ -11,6 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from maskel import distributed
+from maskel.console import standard_error
 from maskel.datasets import SOURCES
 from maskel.datasets.stand_in import write_stand_in
 from maskel.errors import InputError
@@ -93,7 +94,7 @@ def bench(
     ]
     timings = []
     with TemporaryDirectory(prefix="maskel-bench-") as scratch:
-        for name, recipe, bodies in track(tried, "timing", console=Console(stderr=True), transient=True):
+        for name, recipe, bodies in track(tried, "timing", console=standard_error(), transient=True):
             source, _, split = recipe.rpartition("_")
             data = Path(scratch) / source
             if not data.exists():

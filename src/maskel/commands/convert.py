@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from maskel.errors import InputError
+from maskel.files import refuse_unwritable
 from maskel.methods.released import save_release
 from maskel.models.encoder import Encoder
 from maskel.models.loading import load_encoder
@@ -33,6 +34,7 @@ def convert(source: Path, out: Path) -> list[str]:
     ending = ".safetensors" if public else ".pth"
     if out.suffix != ending or not out.parent.is_dir():
         raise InputError(f"{out}: expected a file {ending} in a folder that exists, to convert {source} to")
+    refuse_unwritable(out)
     if public:
         release = read_release(source)
         encoder = load_encoder(source)

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from maskel.console import standard_error, standard_output
 from maskel.errors import InputError, Stopped
 from maskel.training.run import RunFolder
 
@@ -44,7 +44,7 @@ def demo(run_command: Callable[[Sequence[str]], object], out: Path = Path("demo-
         ["baseline", "--data", prepared, *draw, "--out", str(out / "baseline")],
         ["report", run, *(str(out / name) for name in (*evaluations, "baseline")), "--out", report],
     ]
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = standard_error()
     with _one_thread():
         for step in steps:
             console.print(f"\n$ maskel {' '.join(step)}", style="bold", markup=False)
@@ -52,7 +52,7 @@ def demo(run_command: Callable[[Sequence[str]], object], out: Path = Path("demo-
                 run_command(step)
             except Stopped as stop:
                 raise Stopped(f"its step `maskel {step[0]}` {stop}") from stop
-    Console(highlight=False).print(_table(out))
+    standard_output().print(_table(out))
     return Path(report)
 
 

@@ -12,7 +12,7 @@ from maskel import distributed
 from maskel.datasets.npz import write_rows
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import as_output, refuse_unwritable, replacing
+from maskel.files import as_output, refuse_unwritable, replacing, require_suffix
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
 from maskel.training import loading
@@ -62,8 +62,7 @@ def embed(
     """
     if (benchmark is None) != (part is None):
         raise InputError("embed: benchmark and part go together; give both, or neither for all clips")
-    if out.suffix != ".npz":
-        raise InputError(f"out: found {out}, expected a name that ends in .npz")
+    require_suffix(out, ".npz")
     refuse_unwritable(out)
     clips = SkeletonSet.open(data)
     positions = np.arange(len(clips)) if benchmark is None else loading.part(clips, benchmark, str(part))

@@ -11,7 +11,7 @@ from maskel.methods.classifier import CLASSIFIER
 from maskel.training import loading
 from maskel.training.classifiers import load_classifier
 from maskel.training.precision import Precision, resolved
-from maskel.training.pretrained import require_fit
+from maskel.training.pretrained import require_fit, say_differences
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
 from maskel.training.scores import Scores
 from maskel.training.supervised import score_clips
@@ -63,6 +63,7 @@ def evaluate(
             f"{clips.path} has {len(clips.classes)}, from {clips.classes[0]!r} on; expected the same classes"
         )
     world = distributed.start(device)
+    say_differences(classifier, model.task.provenance, clips)
     answers = score_clips(model.to(world.device), clips, positions, world, precision)
     scores = Scores.of(clips, positions, answers, model.task.classes)
     counted = scores.count(len(positions))

@@ -9,10 +9,10 @@ from jaxtyping import Float32
 
 from maskel import distributed
 from maskel.datasets.npz import BODIES, write_npz
-from maskel.datasets.pyskl import write_pyskl
+from maskel.datasets.pyskl_writing import write_pyskl
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import refuse_unwritable
+from maskel.files import refuse_unwritable, stream_of
 from maskel.sequence import UNLABELLED, XYZ
 
 PUBLISHED_FRAMES = 300
@@ -92,7 +92,7 @@ def _say_left_out(clips: int) -> None:
 
 def _open(data: Path, out: Path) -> SkeletonSet:
     clips = SkeletonSet.open(data)
-    if out.exists():
+    if out.exists() and stream_of(out) is None:
         raise InputError(f"{out} exists already; remove it or choose another name")
     refuse_unwritable(out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from maskel import distributed
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
@@ -19,7 +20,7 @@ from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches
 from maskel.training.optim import FinetuneTraining
-from maskel.training.pretrained import load_fitting
+from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
 from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
 from maskel.transforms import TrainView
@@ -106,12 +107,12 @@ def finetune(
     config = options_of(finetune, locals())
     refuse_taken(None if resume else out)
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
-    if isinstance(given, Encoder) and given.adapted:
-        distributed.tell(given.adapted)
+    if isinstance(encoder, Path) and isinstance(given, Encoder):
+        say_fitting(encoder, given, clips)
 
     def build() -> FineTuned:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
-        task = Task.of(clips, labelled.train, single_body)
+        task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
         return FineTuned(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
 
     classifier = build_seeded(build, seed)

@@ -1,6 +1,5 @@
 """``maskel inspect``: what is in a prepared set, and what is wrong with it."""
 
-import json as json_text
 import math
 import time
 from collections.abc import Sequence
@@ -11,14 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from maskel.commands.progress import progress_bar
-from maskel.commands.text import plain
+from maskel.console import plain, progress_bar
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, count_repeats, examine, summarise
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
 from maskel.datasets.faults import Fault
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import refuse_unwritable
+from maskel.files import json_text, refuse_unwritable
 from maskel.pictures.faults import faults_page
 from maskel.pictures.markup import write_page
 from maskel.version import __version__
@@ -146,7 +144,7 @@ def as_json(found: Inspection) -> str:
             for finding in found.findings
         ],
     }
-    return json_text.dumps(document, indent=1) + "\n"
+    return json_text(document, indent=1)
 
 
 def _fault(fault: Fault, data: SkeletonSet) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from maskel import distributed
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
@@ -101,7 +102,7 @@ def linear(
     world = distributed.start(device)
     if resident:
         clips.keep_on(world.device)
-    task = Task.of(clips, labelled.train, single_body)
+    task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
     probe = build_seeded(lambda: LinearProbe(frozen, task, pool), seed)
     weigh(probe, labelled, class_weights)
     probe.to(world.device)

@@ -1,31 +1,37 @@
 """``maskel predict``: classes and probabilities of new clips."""
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from tokenize import TokenError
 
 import numpy as np
 from jaxtyping import Float
 
 from maskel import distributed
 from maskel.commands.prepare import CORES, SHOWN_FAULTS
-from maskel.datasets.provenance import Provenance
+from maskel.datasets.provenance import build_source, conversion_to, describe
 from maskel.datasets.reading import read_all
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import META, SEGMENTS, SetWriter
 from maskel.errors import BadFileError, InputError
-from maskel.files import as_output, refuse_unwritable, write_atomically
+from maskel.files import (
+    as_output,
+    csv_text,
+    damaged_as,
+    json_text,
+    one_line,
+    refuse_inside,
+    refuse_unwritable,
+    require_suffix,
+    write_atomically,
+)
 from maskel.methods.classifier import Classifier
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.training.classifiers import load_classifier
 from maskel.training.precision import Precision
-from maskel.training.pretrained import require_fit
+from maskel.training.pretrained import require_fit, say_differences
 from maskel.training.supervised import score_clips
 from maskel.training.trained_on import TrainedOn
 
@@ -73,13 +79,13 @@ def predict(
     """
     if top_k < 1:
         raise InputError(f"top_k: found {top_k}, expected 1 or more")
-    if out.suffix not in (".csv", ".json"):
-        raise InputError(f"out: found {out}, expected a name that ends in .csv or .json")
+    require_suffix(out, ".csv", ".json")
     roots = [data] if isinstance(data, Path) else list(data)
     sets = [root for root in roots if (root / META).is_file() or (root / SEGMENTS).is_file()]
     if sets and (len(roots) > 1 or as_prepared or source_fps is not None):
         raise InputError(f"{sets[0]} is a prepared set; hand it over alone, without --as-prepared and --source-fps")
     refuse_unwritable(out)
+    refuse_inside(out, roots if not sets else ())
     known = SkeletonSet.open(sets[0]) if sets else None
     model = load_classifier(classifier, trained_on=trained_on, clips=known)
     world = distributed.start(device)
@@ -87,7 +93,7 @@ def predict(
         if known:
             clips = known
             require_fit(classifier, model.encoder, clips)
-            _say_differences(classifier, model, clips)
+            say_differences(classifier, model.task.provenance, clips)
         elif as_prepared:
             clips = _as_they_are(roots, model, Path(folder) / "set")
         else:
@@ -121,9 +127,9 @@ def _prepared(
             ".npy files in that set's unit and with its origin"
         )
     try:
-        source = made.build(**({} if source_fps is None else {"source_fps": source_fps}))
+        source = build_source(made, **({} if source_fps is None else {"source_fps": source_fps}))
         files = source.find_new(roots, encoder.channels)
-        converted = made.convert(source)
+        converted = conversion_to(source, made.to_layout)
     except BadFileError:
         raise
     except InputError as fault:
@@ -131,7 +137,7 @@ def _prepared(
             f"{classifier} learned from clips of maskel prepare {made.source} and takes what that takes: {fault}; or "
             "hand over a prepared set"
         ) from fault
-    distributed.tell(f"prepared as the clips that {classifier} learned from: {made.describe()}")
+    distributed.tell(f"prepared as the clips that {classifier} learned from: {describe(made)}")
     layout = converted.target if converted else source.layout
     if (layout, source.channels) != (encoder.layout, encoder.channels):
         raise InputError(
@@ -181,15 +187,6 @@ def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
         distributed.tell(f"{what}: {number:,}, in {clips_with[what]:,} clips")
 
 
-def _say_differences(classifier: Path, model: Classifier, clips: SkeletonSet) -> None:
-    made, here = model.task.provenance, Provenance.of(clips)
-    if made and here and (how := here.differences(made)):
-        distributed.tell(
-            f"{clips.path} was prepared with {how}, as {classifier} learned from; its answers may be wrong where that "
-            "changes unit, origin or frame rate"
-        )
-
-
 def _say_long(model: Classifier, clips: SkeletonSet) -> None:
     """Warn of recordings that are too long to be one action."""
     if model.task.longest is None:
@@ -233,10 +230,8 @@ def _as_they_are(paths: Sequence[Path], model: Classifier, folder: Path) -> Skel
 def _read_joints(file: Path, model: Classifier) -> Float[np.ndarray, "m t v c"]:
     layout, channels = model.encoder.layout, model.encoder.channels
     expected = f"a .npy file of floats (T, {len(layout)}, {len(channels)}) or (M, T, {len(layout)}, {len(channels)})"
-    try:
+    with damaged_as(lambda fault: InputError(f"{file}: expected {expected} ({one_line(fault)})")):
         array = np.lib.format.open_memmap(file, mode="r")  # never unpickles
-    except (OSError, ValueError, TypeError, KeyError, EOFError, OverflowError, SyntaxError, TokenError) as fault:
-        raise InputError(f"{file}: expected {expected} ({fault})") from fault
     fits = array.ndim in (3, 4) and np.issubdtype(array.dtype, np.floating)
     if not fits or array.shape[-2:] != (len(layout), len(channels)):
         raise InputError(f"{file}: found {array.dtype} {array.shape}, expected {expected} of layout {layout.name}")
@@ -254,13 +249,10 @@ def _json(listed: dict[str, list[tuple[str, float]]]) -> str:
         {"name": name, "classes": [{"class": label, "probability": share} for label, share in best]}
         for name, best in listed.items()
     ]
-    return json.dumps(clips, indent=1, ensure_ascii=False) + "\n"
+    return json_text(clips, indent=1, ensure_ascii=False)
 
 
 def _csv(listed: dict[str, list[tuple[str, float]]]) -> str:
     places = range(1, len(next(iter(listed.values()))) + 1)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", *(f"{column}_{place}" for place in places for column in ("class", "probability"))])
-    writer.writerows([name, *(value for pair in best for value in pair)] for name, best in listed.items())
-    return text.getvalue()
+    heading = ["name", *(f"{column}_{place}" for place in places for column in ("class", "probability"))]
+    return csv_text([heading, *([name, *(value for pair in best for value in pair)] for name, best in listed.items())])

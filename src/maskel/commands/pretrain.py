@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskel import distributed
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods import METHODS
@@ -79,6 +80,7 @@ def pretrain(
     model = _build(method, clips, encoder, options, seed)
     if model.whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
+    model.encoder.provenance = provenance_of(clips)
     world = distributed.start(device)
     if resident:
         clips.keep_on(world.device)

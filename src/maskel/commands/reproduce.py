@@ -6,11 +6,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
 
-from rich.console import Console
-
 from maskel import distributed
 from maskel.commands.results import markdown_table
 from maskel.configuration import Options, data_recipes, merge, read_recipe, shipped_recipes
+from maskel.console import standard_error
 from maskel.datasets import SOURCES
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError, Stopped
@@ -146,7 +145,7 @@ def _open(out: Path, config: dict[str, object], leads: bool) -> None:
 
 def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str], folder: Path, leads: bool) -> None:
     run = RunFolder(folder)
-    console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not leads)
+    console = standard_error(quiet=not leads)
     if run.finished:
         console.print(f"{folder} is finished", markup=False)
         return

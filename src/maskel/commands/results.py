@@ -10,7 +10,7 @@ from typing import Any
 
 from maskel.configuration import PROLONGED
 from maskel.errors import InputError
-from maskel.files import refuse_unwritable, write_atomically
+from maskel.files import json_text, nested, refuse_inside, refuse_unwritable, write_atomically
 from maskel.intervals import interval, spread
 from maskel.methods import METHODS
 from maskel.training.labelled import share_of_labels
@@ -42,10 +42,7 @@ class Measured:
 
     def about(self, *keys: str) -> Any:
         """What the result holds under ``keys``; None where it holds nothing."""
-        value: Any = self.result
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        return value
+        return nested(self.result, *keys)
 
     @property
     def where(self) -> tuple[str, ...]:
@@ -130,13 +127,15 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
     """
     if out is not None:
         refuse_unwritable(out)
+    if collect is not None:
+        refuse_inside(collect, runs, "--collect")
     found = read_results(runs)
     text = tables([row for name, result in found.items() for row in measured(result, name)])
     try:
         if collect is not None:
             for name, result in found.items():
                 (collect / name).mkdir(parents=True, exist_ok=True)
-                write_atomically(collect / name / RESULT, json.dumps(without_paths(result), indent=1) + "\n")
+                write_atomically(collect / name / RESULT, json_text(without_paths(result), indent=1))
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(out, text)

@@ -9,6 +9,7 @@ from typing import Any
 from maskel.commands.folds import of_folds, run_folds
 from maskel.commands.several import Go, go_on, kept, outcome_of, run_several
 from maskel.errors import InputError
+from maskel.files import nested
 from maskel.training.run import RunFolder
 from maskel.training.seeds import seed_folders
 
@@ -71,7 +72,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     together: dict[str, Any] = {name: results[0][name] for name in _SHARED if name in results[0]}
     together["seeds"] = [outcome_of(result) for result in results]
     for keys in _OUTCOMES:
-        values = [value for result in results if (value := _under(result, keys)) is not None]
+        values = [value for result in results if (value := nested(result, *keys)) is not None]
         if len(values) == len(results):
             spread = stdev(values) if len(values) > 1 else None
             together[" ".join(keys)] = {"mean": mean(values), "std": spread}
@@ -91,10 +92,3 @@ def encoder_of_seed(encoder: Path, seed: int) -> Path:
             f"{encoder} holds the encoders of seeds {known}, and none of seed {seed}; choose other --seeds"
         )
     return folders.get(seed, encoder)
-
-
-def _under(result: Mapping[str, Any], keys: Sequence[str]) -> float | None:
-    value: Any = result
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value

@@ -1,16 +1,27 @@
 """What `maskel prepare` knows of a data set: where its files are, how one is read, and its benchmarks."""
 
 import inspect
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from maskel.datasets.counts import Counts
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
 from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
+
+ON_THE_BODY, AS_RECORDED, IN_THE_IMAGE = "on the body in its first frame", "as recorded", "in the middle of the image"
+"""Where the origin of a clip is."""
+METRES, HALF_SIDES, HALF_LONGER = "metres", "halves of the image's sides", "halves of the image's longer side"
+"""Units of coordinates."""
+
+
+def upwards(layout: Layout) -> Mapping[str, str]:
+    """Which way is up in a layout's recordings, as `Source.conventions` has it; nothing where it does not say."""
+    return {"up": layout.up} if layout.up else {}
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,20 @@ class Split:
     train: tuple[int, ...]
     test: tuple[int, ...]
     unlabelled: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, trains: Iterable[bool], positions: Iterable[int] | None = None) -> "Split":
+        """Divide clips, in their order, into those that train and those that test.
+
+        Args:
+            trains: For each whether it trains.
+            positions: Their positions; 0, 1, 2, … by default.
+
+        >>> Split.of([True, False, True])
+        Split(train=(0, 2), test=(1,), unlabelled=())
+        """
+        pairs = list(zip(itertools.count() if positions is None else positions, trains, strict=False))
+        return cls(*(tuple(position for position, train in pairs if train is side) for side in (True, False)))
 
 
 class Source(ABC):
@@ -130,6 +155,14 @@ class Source(ABC):
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """Origin, unit and upward direction of the joints, in words that sources share; without what is not known.
+
+        Args:
+            coordinates: 2 or 3.
+        """
+        return {"origin": ON_THE_BODY, "unit": METRES, **upwards(self.layout)}
+
     def notes(self) -> Counts:
         """What `find` passed over, as it is shown: phrase -> number, such as files that are of no known form."""
         return {}
@@ -137,3 +170,29 @@ class Source(ABC):
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Why a finished benchmark may have ``found`` (train, test) clips instead of the published number."""
         return ""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The source of a set's joints, with its options.
+
+    Args:
+        source: Its name.
+        options: Those that say how joints are made; of others, such as labels and splits, nothing depends on.
+        to_layout: The layout that the joints were converted to; None where they were not.
+
+    Raises:
+        InputError: If a name is no text, or the options are no mapping.
+    """
+
+    source: str
+    options: Mapping[str, Any]
+    to_layout: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.source, str) and isinstance(self.options, dict)):
+            raise InputError(
+                f"provenance: found clips of {self.source!r}, expected the name of a source and its options"
+            )
+        if not (self.to_layout is None or isinstance(self.to_layout, str)):
+            raise InputError(f"provenance: found to_layout {self.to_layout!r}, expected the name of a layout")

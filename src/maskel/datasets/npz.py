@@ -6,11 +6,9 @@ to 11 GB here, with ``mmap_mode`` too); this module reads and writes the members
 """
 
 import re
-import tokenize
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -19,11 +17,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import METRES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.interchange import MAX_CLASSES, check_metres, numbered_classes
+from maskel.datasets.interchange import MAX_CLASSES, check_metres, check_people, is_score, main_bodies, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
+from maskel.datasets.raw_file import bad_file, open_archive
 from maskel.errors import BadFileError, InputError
 from maskel.files import replacing
 from maskel.layouts import layout_named
@@ -39,6 +38,8 @@ MAX_CLIPS = 1_000_000
 MAX_CLIP_BYTES = 64 * 2**20
 """Largest sizes read: NTU RGB+D 120 has 63,026 clips of 180 kB in one array."""
 LABELS_AT_ONCE = 1024
+LOOKED_AT = 32
+"""Clips of a file that are looked at to tell a score from z."""
 
 
 class Npz(Source):
@@ -52,18 +53,24 @@ class Npz(Source):
     Args:
         layout: Joint layout.
         benchmark: Name of the file's benchmark; by default what the file's name says (NTU60_XSub, NTU60_CS, …).
+        bodies: Bodies of a clip to keep, 1 or 2.
+        actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
+            (nearest to the middle), ``largest``; by default the file's order, and of one body the longest.
 
     Raises:
-        InputError: If there is no such layout.
+        InputError: If there is no such layout, or options are out of range.
     """
 
     name: ClassVar[str] = "npz"
     choosing = ("benchmark",)
     one_process: ClassVar[bool] = True
 
-    def __init__(self, layout: str = "ntu25", benchmark: str = "") -> None:
+    def __init__(self, layout: str = "ntu25", benchmark: str = "", bodies: int = BODIES, actor: str = "") -> None:
+        check_people("npz", bodies, actor)
         self.layout = layout_named(layout)
         self.benchmark = benchmark
+        self.bodies = bodies
+        self.actor = actor
         self.frames = 0
         self.single_body: Literal["zero", "copy"] = "zero"
         self.label_dtype = ""
@@ -92,6 +99,7 @@ class Npz(Source):
             self.label_dtype = arrays["y_train"].dtype.str
             self.labels = {part: _labels(path, arrays[f"y_{part}"]) for part in PARTS}
             self.single_body = self._single_body([arrays[f"x_{part}"] for part in PARTS])
+            self._question(arrays["x_train"])
         self.frames = _frames(arrays["x_train"].shape)
         self.classes, self.published = _about(path.stem, arrays["y_train"].shape[1])
         return [RawFile(path, f"x_{part}[{clip}]") for part in PARTS for clip in range(len(self.labels[part]))]
@@ -128,6 +136,14 @@ class Npz(Source):
                     return "copy"
         return "zero"
 
+    def _question(self, rows: "_Rows") -> None:
+        """Refuses a file with a score in the place of z, by its first clips."""
+        clips = [self._bodies(rows, clip)[..., 2] for clip in range(min(len(rows), LOOKED_AT))]
+        scores = [is_score(third) for third in clips if third.any()]
+        if scores and all(scores):
+            found = "a third number from 0 to 1 throughout, like a score"
+            raise BadFileError(f"{rows.path}/{rows.name}", "wrong unit", found, "x, y and z of each joint, in metres")
+
     def _bodies(self, rows: "_Rows", clip: int) -> Float32[np.ndarray, "2 t v 3"]:
         row = rows.read(clip, 1)[0]
         if row.ndim == 4:  # (3, T, V, M)
@@ -153,7 +169,14 @@ class Npz(Source):
         joints = np.ascontiguousarray(joints[:, : len(exists) - int(exists[::-1].argmax())])
         alone = _equal_bits(*joints) if self.single_body == "copy" else not joints[1].any()
         known = Clip(f"{part}_{clip:06}", int(self.labels[part][clip]))
-        return [SkeletonSequence(known, joints[:1] if alone else joints, self.layout)]
+        counts: Counts = {}
+        if alone:
+            joints = joints[:1]
+        elif self.actor or self.bodies < BODIES:
+            values = np.where((joints != 0).any((2, 3), keepdims=True), joints, np.nan).astype(np.float64)
+            values, _, counts = main_bodies(str(file), values, None, self.bodies, self.actor)
+            joints = np.nan_to_num(values).astype(np.float32)
+        return [SkeletonSequence(known, joints, self.layout, counts)]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """The file's one benchmark."""
@@ -165,9 +188,14 @@ class Npz(Source):
         empty = len(self.classes) - len({int(label) for labels in self.labels.values() for label in labels})
         return {"classes without a clip": empty} if empty else {}
 
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """The unit, which is checked; where origin and up are, the file does not say."""
+        return {"unit": METRES}
+
     def recorded(self) -> dict[str, object]:
         """What `maskel export npz` needs to write the file back."""
-        return {name: getattr(self, name) for name in ("benchmark", "frames", "single_body", "label_dtype")}
+        names = ("benchmark", "frames", "single_body", "label_dtype", "bodies", "actor")
+        return {name: getattr(self, name) for name in names}
 
 
 def _frames(shape: tuple[int, ...]) -> int:
@@ -229,22 +257,23 @@ class _Rows:
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
         with ExitStack() as opened:
-            with _reading(path, name):
-                self._archive = opened.enter_context(zipfile.ZipFile(path))
+            with bad_file(f"{path}/{name}", "an npz"):
+                self._archive = opened.enter_context(open_archive(path))
                 if f"{name}.npy" not in self._archive.namelist():
-                    raise KeyError(", ".join(self._archive.namelist()[:12]) or "nothing")
+                    found = f"no such array, but {', '.join(self._archive.namelist()[:12])[:200] or 'nothing'}"
+                    raise _wrong_count(path, name, found, "an npz with x_train, y_train, x_test and y_test")
                 self._member = self._archive.getinfo(f"{name}.npy")
                 if self._member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise ValueError("it is neither stored nor deflated")
                 self._stream = opened.enter_context(self._archive.open(self._member))
                 self._start()
-                found = self._member.file_size - self._stream.tell()
+                size = self._member.file_size - self._stream.tell()
             self._row_bytes = prod(self.shape[1:]) * self.dtype.itemsize
             if len(self) > MAX_CLIPS or self._row_bytes > MAX_CLIP_BYTES:
                 expected = f"at most {MAX_CLIPS:,} clips of {MAX_CLIP_BYTES:,} bytes"
                 raise _wrong_count(path, name, f"an array of shape {self.shape}", expected)
-            if found != (expected_bytes := len(self) * self._row_bytes):
-                raise _wrong_count(path, name, f"{found} bytes", f"{expected_bytes}, for shape {self.shape}")
+            if size != (expected_bytes := len(self) * self._row_bytes):
+                raise _wrong_count(path, name, f"{size} bytes", f"{expected_bytes}, for shape {self.shape}")
             opened.pop_all()
 
     def __enter__(self) -> "_Rows":
@@ -274,7 +303,7 @@ class _Rows:
         Raises:
             BadFileError: If the member is damaged.
         """
-        with _reading(self.path, self.name):
+        with bad_file(f"{self.path}/{self.name}", "an npz"):
             if first < self._next:
                 self._stream.close()
                 self._stream = self._archive.open(self._member)
@@ -292,27 +321,6 @@ class _Rows:
             raise EOFError("it ends early")
         self._next += rows
         return content
-
-
-# what a file that is none raises; the last two come from numpy's parser of headers
-_UNREADABLE = (OSError, ValueError, RuntimeError, OverflowError, TypeError, SyntaxError, tokenize.TokenError)
-
-
-@contextmanager
-def _reading(path: Path, name: str) -> Iterator[None]:
-    """Whatever a damaged or hostile archive makes zipfile, zlib and numpy raise is a bad file."""
-    where = f"{path}/{name}"
-    try:
-        yield
-    except KeyError as error:
-        expected = "an npz with x_train, y_train, x_test and y_test"
-        found = f"no such array, but {str(error.args[0])[:200]}"
-        raise BadFileError(where, "wrong count", found, expected) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise BadFileError(where, "truncated", f"a damaged archive ({error})", "an intact npz") from error
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadFileError(where, "unreadable", f"a file that cannot be read ({reason})", "an npz") from error
 
 
 def _open_rows(path: Path, name: str) -> _Rows:

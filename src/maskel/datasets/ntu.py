@@ -17,10 +17,15 @@ from jaxtyping import Float32
 
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.ntu_bodies import TrackedBody, select_bodies
+from maskel.datasets.raw_file import read_raw
 from maskel.datasets.skeleton_file import SkeletonFile, parse_skeleton
 from maskel.errors import BadFileError, InputError
+from maskel.files import one_line, read_bounded
 from maskel.layouts import NTU25, Layout
 from maskel.sequence import Clip, SkeletonSequence
+
+MAX_BYTES = 64 * 2**20
+"""Largest file that is read; the largest published one has 5 MB."""
 
 SUFFIX = ".skeleton"
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
@@ -115,7 +120,7 @@ class NTU(Source):
         """
         if not (clips := self.clips(file)):
             return []
-        recording = parse_skeleton(_content(file.path), file.path)
+        recording = parse_skeleton(read_raw(file.path, MAX_BYTES, "a frame count in line 1"), file.path)
         bodies = _bodies(recording)
         if not bodies:
             return []
@@ -205,10 +210,10 @@ class NTU120(NTU):
 def _listed(path: Path) -> set[str]:
     """The recordings that a missing list names."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
+        lines = read_bounded(path).decode(errors="replace").splitlines()
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"cannot read the list of missing skeletons {path}: {error.strerror or error}; it is a text file"
+            f"cannot read the list of missing skeletons {path}: {one_line(error)}; it is a text file"
         ) from error
     names = {line.strip().removesuffix(SUFFIX) for line in lines}
     recordings = {name for name in names if NAME.fullmatch(name)}
@@ -231,14 +236,6 @@ def _clip(path: Path) -> Clip:
         raise BadFileError(path, "bad name", path.name, expected)
     setup, camera, performer, replication, _ = (str(int(number)) for number in match.groups())
     return Clip(path.stem, action - 1, subject=performer, camera=camera, setup=setup, replication=replication)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        found = f"a file that cannot be read ({error.strerror or error})"
-        raise BadFileError(path, "not text", found, "a readable file") from error
 
 
 def _bodies(recording: SkeletonFile) -> list[TrackedBody]:
@@ -272,8 +269,4 @@ def centre(joints: Float32[np.ndarray, "m t v c"], absent_stay_zero: bool = True
 def _split(clips: Sequence[Clip], number: Callable[[Clip], str], training: frozenset[int]) -> Split:
     """Training and test clips by the number that a benchmark splits at, in its order and then by name."""
     ordered = sorted(range(len(clips)), key=lambda position: (int(number(clips[position])), clips[position].name))
-    trains = [int(number(clips[position])) in training for position in ordered]
-    return Split(
-        tuple(position for position, train in zip(ordered, trains, strict=True) if train),
-        tuple(position for position, train in zip(ordered, trains, strict=True) if not train),
-    )
+    return Split.of((int(number(clips[position])) in training for position in ordered), ordered)

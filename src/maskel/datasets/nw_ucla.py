@@ -8,7 +8,6 @@ import itertools
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +17,9 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from maskel.datasets.base import RawFile, Source, Split
-from maskel.datasets.json_file import parse_json
+from maskel.datasets.raw_file import bad_file, open_archive, parse_json, read_member, read_raw
 from maskel.errors import BadFileError, InputError
+from maskel.files import damaged_as, one_line
 from maskel.layouts import KINECT20, Layout
 from maskel.sequence import Clip, SkeletonSequence
 
@@ -94,8 +94,8 @@ class NwUcla(Source):
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """``xsub``: odd against even subjects. ``xview``: views 1 and 2 against view 3."""
         return {
-            "xsub": _split([int(clip.subject) % 2 == 1 for clip in clips]),
-            "xview": _split([clip.camera != "3" for clip in clips]),
+            "xsub": Split.of(int(clip.subject) % 2 == 1 for clip in clips),
+            "xview": Split.of(clip.camera != "3" for clip in clips),
         }
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
@@ -117,11 +117,9 @@ def _files_in(root: Path) -> list[RawFile]:
         return [RawFile(path) for path in root.rglob("*.json") if NAME.fullmatch(path.name)]
     if not root.exists():
         raise InputError(f"{root} does not exist; hand over the folder all_sqe or all_sqe.zip")
-    try:
-        with zipfile.ZipFile(root) as archive:
-            files = [RawFile(root, member) for member in archive.namelist()]
-    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
-        raise InputError(f"{root} is neither a folder nor a zip archive that can be read ({error})") from error
+    what = f"{root} is neither a folder nor a zip archive that can be read"
+    with damaged_as(lambda fault: InputError(f"{what} ({one_line(fault)})")), open_archive(root) as archive:
+        files = [RawFile(root, member) for member in archive.namelist()]
     return [file for file in files if NAME.fullmatch(_base_name(file))]
 
 
@@ -139,28 +137,17 @@ def _clip(file: RawFile) -> Clip:
 @lru_cache(maxsize=1)
 def _archive(path: Path, modified: int) -> zipfile.ZipFile:
     """The open archive; reading its directory for each of its members would be slow. ``modified`` tells versions."""
-    return zipfile.ZipFile(path)
+    return open_archive(path)
 
 
 def _content(file: RawFile) -> bytes:
     """The bytes of a file or member, at most `MAX_BYTES`."""
-    try:
-        status = file.path.stat()
-        size = status.st_size
-        if file.member:
-            archive = _archive(file.path, status.st_mtime_ns)
-            size = archive.getinfo(file.member).file_size
-        if size > MAX_BYTES:
-            raise BadFileError(str(file), "wrong count", f"{size} bytes", f"at most {MAX_BYTES}")
-        with archive.open(file.member) if file.member else file.path.open("rb") as stream:
-            content = stream.read(MAX_BYTES)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise BadFileError(str(file), "truncated", f"a damaged archive ({error})", "an intact one") from error
-    except (OSError, KeyError, RuntimeError, NotImplementedError) as error:  # the last two: encrypted, unknown method
-        raise BadFileError(str(file), "not text", f"a file that cannot be read ({error})", "a readable file") from error
-    if not content.strip():
-        raise BadFileError(str(file), "empty", "nothing", "JSON with skeletons and label")
-    return content
+    expected = "JSON with skeletons and label"
+    if not file.member:
+        return read_raw(file.path, MAX_BYTES, expected)
+    with bad_file(str(file), "a readable archive"):
+        archive = _archive(file.path, file.path.stat().st_mtime_ns)
+        return read_member(archive, file.member, str(file), MAX_BYTES, expected)
 
 
 def _joints(file: RawFile, content: bytes, label: int) -> Float64[np.ndarray, "t v c"]:
@@ -201,8 +188,3 @@ def _centre(joints: Float64[np.ndarray, "t v c"], origin: int) -> Float32[np.nda
     centred[~exists] = 0
     with np.errstate(over="ignore", invalid="ignore"):
         return centred.astype(np.float32)
-
-
-def _split(trains: Sequence[bool]) -> Split:
-    train = tuple(position for position, trains_on in enumerate(trains) if trains_on)
-    return Split(train, tuple(position for position, trains_on in enumerate(trains) if not trains_on))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskel.errors import BadFileError
+from maskel.files import DAMAGE, one_line, open_regular
 from maskel.pickles import MAX_BYTES, Allowed, Function, InFile, Refused, interpret
 
 MAX_VALUES = 20_000_000
@@ -91,7 +92,7 @@ class PickledArray:
     def _read(self, path: Path) -> np.ndarray:
         content = self.check()._content
         if isinstance(content, InFile):
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 file.seek(content.start)
                 raw = file.read(content.size)
             content = raw.decode().encode("latin-1") if content.as_text else raw
@@ -108,14 +109,13 @@ def read_pickle(path: Path) -> Any:
     """
     allowed = Allowed(_NAMES, _STATES, most_values=MAX_VALUES, in_memory=IN_MEMORY)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return interpret(file, path.stat().st_size, allowed)
     except Refused as refused:
         expected = "containers, numbers, texts and arrays of numbers; nothing else is loaded"
         raise BadFileError(path, "not data", str(refused), expected) from refused
-    except ValueError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadFileError(path, "truncated", f"a damaged pickle ({reason})", "a whole pickle") from error
+    except DAMAGE as error:
+        raise BadFileError(path, "truncated", f"a damaged pickle ({one_line(error)})", "a whole pickle") from error
 
 
 def one_number(path: Path, value: Any) -> Any:

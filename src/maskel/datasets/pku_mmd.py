@@ -13,10 +13,12 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import AS_RECORDED, ON_THE_BODY, RawFile, Source, Split
 from maskel.datasets.ntu import centre
+from maskel.datasets.raw_file import read_raw
 from maskel.datasets.skeleton_file import COORDINATE_LIMIT, decode_decimals
 from maskel.errors import BadFileError, InputError
+from maskel.files import open_regular
 from maskel.layouts import NTU25, Layout
 from maskel.sequence import Clip, SkeletonSequence
 
@@ -67,6 +69,10 @@ class PkuMmd(Source):
         self.center = center
         self._training: dict[str, frozenset[str]] = {}
         self._absent: dict[str, int] = {}  # how many training recordings of a benchmark were not found
+
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """As published, clips stay where they were recorded."""
+        return {**super().conventions(coordinates), "origin": ON_THE_BODY if self.center else AS_RECORDED}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """The skeleton files below ``roots`` with their label files, by name; reads the split files found there too.
@@ -145,11 +151,7 @@ class PkuMmd(Source):
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """A recording trains if the split file says so; every other one tests, those marked as validation too."""
         return {
-            name: Split(
-                tuple(position for position, clip in enumerate(clips) if clip.recording in training),
-                tuple(position for position, clip in enumerate(clips) if clip.recording not in training),
-            )
-            for name, training in self._training.items()
+            name: Split.of(clip.recording in training for clip in clips) for name, training in self._training.items()
         }
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
@@ -216,23 +218,15 @@ def _holds_labels(root: Path, path: Path) -> bool:
             if word in folder.lower():
                 return word == "label"
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return len(file.read(HEAD).strip().partition(b"\n")[0]) < LONGEST_LABEL_LINE
-    except OSError:
+    except (OSError, ValueError):
         return False  # reading it reports the fault
 
 
 def _content(path: Path, most: int) -> bytes:
     """The bytes of a text file, at most ``most``; ASCII, and not empty."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)
-    except OSError as error:
-        found = f"a file that cannot be read ({error.strerror or error})"
-        raise BadFileError(path, "not text", found, "a readable file") from error
-    if len(data) > most:
-        raise BadFileError(path, "wrong count", f"more than {most} bytes", f"at most {most}")
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = read_raw(path, most, "text").removeprefix(b"\xef\xbb\xbf")
     if damage := re.search(rb"[^\t\n\r -\x7e]", data):
         line = data.count(b"\n", 0, damage.start()) + 1
         raise BadFileError(path, "not text", f"byte {data[damage.start()]:#04x}", "ASCII text", line)

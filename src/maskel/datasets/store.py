@@ -4,10 +4,7 @@ What stands in which file of the folder is described in `maskel.datasets.store_w
 nothing of the joints; processes that open the same set share its pages.
 """
 
-import csv
 import hashlib
-import json
-import tokenize
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -23,6 +20,7 @@ from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.datasets.batches import ClipRows
 from maskel.errors import InputError
+from maskel.files import damaged_as, one_line, read_json, read_rows
 from maskel.layouts import Layout, layout_named
 from maskel.sequence import (
     CHANNELS,
@@ -147,10 +145,9 @@ class SkeletonSet:
         if not (folder / files.META).is_file():
             what = "does not exist" if not folder.exists() else f"is not a prepared set (it has no {files.META})"
             raise InputError(f"{path} {what}; write one with `maskel prepare`")
-        try:
+        what = f"{path} cannot be read as a prepared set"
+        with damaged_as(lambda fault: InputError(f"{what} ({one_line(fault)}); prepare it again"), (InputError,)):
             return cls(folder)
-        except (*_DAMAGE, InputError) as error:
-            raise InputError(f"{path} cannot be read as a prepared set ({error}); prepare it again") from error
 
     def __reduce__(self) -> tuple[Callable[[Path], "SkeletonSet"], tuple[Path]]:
         return SkeletonSet.open, (self.path.absolute(),)
@@ -279,13 +276,6 @@ class SkeletonSet:
             ) from fault
 
 
-# what reading a damaged folder raises: this module's own checks are ValueErrors, the rest comes from the parsers
-_DAMAGE = (
-    *(OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, EOFError),
-    *(csv.Error, SyntaxError, tokenize.TokenError),  # the last two: numpy's parser of .npy headers
-)
-
-
 def _refuse_clip(path: Path, names: Sequence[str], position: int) -> NoReturn:
     """Checked where clips are read: opening a set does not look at the joints."""
     raise InputError(f"{path}: clip {names[position]} holds a coordinate that is not finite; prepare the set again")
@@ -297,7 +287,7 @@ def _require(holds: bool, name: str, found: str) -> None:
 
 
 def _read_meta(path: Path) -> dict[str, Any]:
-    meta = json.loads(path.read_bytes())
+    meta = read_json(path)
     _require(isinstance(meta, dict) and meta.get("format") == files.FORMAT, path.name, "another format")
     version = meta.get("version")
     known = " or ".join(map(str, files.READABLE))
@@ -313,8 +303,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
 
 def _read_clips(path: Path, clips: int) -> dict[str, tuple[str, ...]]:
     """The columns of the table of clips, as text."""
-    with path.open(encoding="utf-8", newline="") as file:
-        heading, *lines = csv.reader(file, strict=True)
+    heading, *lines = read_rows(path)
     _require(tuple(heading) == files.CLIP_COLUMNS, path.name, "other columns")
     _require(len(lines) == clips, path.name, f"{len(lines)} clips, expected {clips}")
     columns = dict(zip(heading, zip(*lines, strict=True), strict=True))
@@ -325,8 +314,7 @@ def _read_clips(path: Path, clips: int) -> dict[str, tuple[str, ...]]:
 def _read_counts(path: Path, clips: int) -> dict[int, dict[str, int]]:
     """The table of counts: clip -> phrase -> number."""
     found: dict[int, dict[str, int]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        heading, *lines = csv.reader(file, strict=True)
+    heading, *lines = read_rows(path)
     _require(tuple(heading) == files.COUNT_COLUMNS, path.name, "other columns")
     for clip, what, number in lines:
         _require(0 <= int(clip) < clips, path.name, f"a clip outside 0 to {clips - 1}")
@@ -375,7 +363,7 @@ def _valid_frames(segments: Int64[np.ndarray, "s 4"], frames: Int64[np.ndarray, 
 
 def _read_splits(path: Path, labels: Int64[np.ndarray, " n"]) -> dict[str, Split]:
     splits = {}
-    for benchmark, parts in json.loads(path.read_bytes()).items():
+    for benchmark, parts in read_json(path).items():
         known = {"train", "test"} <= set(parts) <= set(PARTS)
         _require(known, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
         checked: dict[str, tuple[int, ...]] = {}

@@ -22,7 +22,6 @@ system before their line. So a line that is whole and agrees with the joints can
 and all after it, are done again.
 """
 
-import csv
 import errno
 import json
 import os
@@ -32,7 +31,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, astuple, fields
 from io import BufferedRandom, FileIO
 from pathlib import Path
@@ -43,12 +42,10 @@ from jaxtyping import Bool, Int64
 
 from maskel.datasets.base import Split
 from maskel.errors import CutOffError, InputError
+from maskel.files import LOCK, csv_text, json_text, locked
 from maskel.layouts import Layout
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 from maskel.version import __version__
-
-if sys.platform != "win32":
-    import fcntl
 
 FORMAT = "maskel prepared set"
 VERSION = 3
@@ -57,6 +54,7 @@ READABLE = (2, 3)
 JOINTS, SEGMENTS, CLIPS, SPLITS, META = "joints.npy", "segments.npy", "clips.csv", "splits.json", "meta.json"
 COUNTS = "counts.csv"
 JOURNAL = "journal.jsonl"
+IN_USE = "another process is writing {}; wait for it or stop it"
 CLIP_FIELDS = tuple(field.name for field in fields(Clip))
 CLIP_COLUMNS = (*CLIP_FIELDS, "bodies", "frames")
 COUNT_COLUMNS = ("clip", "what", "number")
@@ -136,15 +134,18 @@ class SetWriter:
         self._folder = self.partial / "set"
         self._file: BufferedRandom
         self._journal: FileIO | None = None
+        self._lock = ExitStack()
 
     def __enter__(self) -> "SetWriter":
         refuse_existing(self.out)
         with self._writing():
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            if self.job is not None and self.partial.exists() and not (self.partial / JOURNAL).is_file():
+            if self.job is not None and self.partial.exists() and not self._is_ours():
                 raise InputError(f"{self.partial} is in the way and is no unfinished set; move or remove it")
             self.partial.mkdir(exist_ok=self.job is not None)
             try:
+                if self.job is not None:
+                    self._lock.enter_context(locked(self.partial, IN_USE))
                 lines = self._open_journal()
                 self._folder.mkdir(exist_ok=True)
                 joints = self._folder / JOINTS
@@ -157,6 +158,7 @@ class SetWriter:
                     self._journal.close()
                 if self.job is None:
                     self._remove()
+                self._lock.close()
                 raise
         return self
 
@@ -171,22 +173,24 @@ class SetWriter:
                 self._remove()
             if self._journal:
                 self._journal.close()
+            self._lock.close()
+
+    def _is_ours(self) -> bool:
+        """Whether the folder holds an unfinished set, or what is left of one that was killed before it began."""
+        return (self.partial / JOURNAL).is_file() or {path.name for path in self.partial.iterdir()} <= {LOCK}
 
     def _remove(self) -> None:
-        if self._journal and sys.platform == "win32":  # no open file can be removed there, and none is locked
-            self._journal.close()
+        if sys.platform == "win32":  # no open file can be removed there
+            if self._journal:
+                self._journal.close()
+            self._lock.close()
         shutil.rmtree(self.partial, ignore_errors=True)  # after `finish` there is no folder of this name
 
     def _open_journal(self) -> list[bytes]:
-        """Locks the job's journal and returns its whole lines after the first; none for a job that just begins."""
+        """Opens the job's journal and returns its whole lines after the first; none for a job that just begins."""
         if self.job is None:
             return []
         self._journal = (self.partial / JOURNAL).open("a+b", buffering=0)
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise InputError(f"another process is writing {self.partial}; wait for it or stop it") from error
         job = _plain_json({**self._meta(0), "counts": None, **self.job})
         self._journal.seek(0)
         first, *lines = self._journal.read().splitlines(keepends=True) or [b""]
@@ -348,18 +352,14 @@ class SetWriter:
             raise AssertionError("the header of joints.npy has changed its length")
 
     def _write_clips(self) -> None:
-        with (self._folder / CLIPS).open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(CLIP_COLUMNS)
-            table.writerows((*astuple(clip), *size) for clip, size in zip(self.clips, self.sizes, strict=True))
-        with (self._folder / COUNTS).open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(COUNT_COLUMNS)
-            table.writerows((clip, *count) for clip, counts in enumerate(self._counts) for count in counts.items())
+        clips = ((*astuple(clip), *size) for clip, size in zip(self.clips, self.sizes, strict=True))
+        counts = ((clip, *count) for clip, counts in enumerate(self._counts) for count in counts.items())
+        (self._folder / CLIPS).write_bytes(csv_text([CLIP_COLUMNS, *clips]).encode())
+        (self._folder / COUNTS).write_bytes(csv_text([COUNT_COLUMNS, *counts]).encode())
 
     def _write_json(self, name: str, content: Mapping[str, object]) -> None:
-        text = json.dumps(content, default=_plain, separators=(",", ":") if name == SPLITS else None)
-        (self._folder / name).write_text(text + "\n", encoding="utf-8")
+        text = json_text(content, default=_plain, separators=(",", ":") if name == SPLITS else None)
+        (self._folder / name).write_bytes(text.encode())
 
     def _meta(self, segments: int) -> dict[str, object]:
         return {
@@ -376,7 +376,7 @@ class SetWriter:
 
 
 def _plain_json(content: object) -> bytes:
-    return json.dumps(content, default=_plain, separators=(",", ":")).encode() + b"\n"
+    return json_text(content, default=_plain, separators=(",", ":")).encode()
 
 
 def _differences(one: bytes, other: bytes) -> str:

@@ -15,7 +15,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from maskel.datasets.provenance import Provenance
+from maskel.datasets.base import Provenance
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import gather_rows, gather_rows_with_gradient
 from maskel.draws import Purpose, body_keys, uniform
@@ -61,10 +61,16 @@ class Task:
     spare: int = 0
 
     @classmethod
-    def of(cls, clips: SkeletonSet, train: Int64[np.ndarray, " n"], single_body: SingleBody) -> "Task":
+    def of(
+        cls,
+        clips: SkeletonSet,
+        train: Int64[np.ndarray, " n"],
+        single_body: SingleBody,
+        provenance: Provenance | None,
+    ) -> "Task":
         """To tell the classes of a set apart, learning from its clips at the positions ``train``."""
         longest = int(clips.valid_frames[train].max())
-        return cls(clips.classes, clips.max_bodies, single_body, Provenance.of(clips), longest)
+        return cls(clips.classes, clips.max_bodies, single_body, provenance, longest)
 
     @classmethod
     def read(cls, about: Mapping[str, Any]) -> "Task":

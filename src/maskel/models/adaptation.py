@@ -47,6 +47,7 @@ def adapted(encoder: Encoder, layout: Layout, window: int | None = None) -> Enco
         said.append(f"time embedding resized from {encoder.grid[0]} to {new.grid[0]} patches")
     new.load_state_dict(weights)
     new.adapted = "; ".join(said)
+    new.provenance = encoder.provenance
     return new.to(encoder.time_embed.device).train(encoder.training)
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from maskel.datasets.base import Provenance
 from maskel.errors import InputError
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
@@ -93,6 +94,7 @@ class Encoder(nn.Module):
         coordinates: How many of the channels are coordinates.
         grid: Patches in time T' and over joints V'.
         joints: Names of the joints read, in the order of the grid.
+        provenance: How the joints of the clips that it learned from were made; None where that is not known.
         adapted: What `maskel.models.adaptation` did to run it on another layout or window; empty if it did nothing.
 
     Raises:
@@ -101,6 +103,7 @@ class Encoder(nn.Module):
 
     _read: Tensor
     _regions: Tensor
+    provenance: Provenance | None = None
     adapted: str = ""
 
     def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), channels: Channels = XYZ) -> None:
@@ -269,7 +272,8 @@ class Encoder(nn.Module):
 
     def save(self, path: Path) -> None:
         """Write weights and everything needed to rebuild the encoder to one ``.safetensors`` file."""
-        save_weights(path, self, {"format": FORMAT, **self.about()})
+        made = {} if self.provenance is None else {"provenance": asdict(self.provenance)}
+        save_weights(path, self, {"format": FORMAT, **self.about(), **made})
 
 
 def build_encoder(about: Mapping[str, Any]) -> Encoder:
@@ -277,4 +281,7 @@ def build_encoder(about: Mapping[str, Any]) -> Encoder:
     channels = tuple(about.get("channels", XYZ))
     if channels not in CHANNELS:
         raise ValueError(f"channels {channels}")
-    return Encoder(layout_named(about["layout"]), EncoderConfig(**about["config"]), channels)
+    encoder = Encoder(layout_named(about["layout"]), EncoderConfig(**about["config"]), channels)
+    made = about.get("provenance")
+    encoder.provenance = None if made is None else Provenance(**made)
+    return encoder

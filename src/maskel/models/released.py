@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from maskel.errors import InputError
+from maskel.files import damaged_as, one_line
 from maskel.models.torch_file import TorchFile
 from maskel.models.weights import TYPES, refuse_others
 
@@ -277,14 +278,11 @@ def build_released(path: Path, build: Callable[[], _Module], weights: Mapping[st
     Raises:
         InputError: If sizes do not fit each other, or a weight is missing, not known, of another shape, or not finite.
     """
-    try:
+    what = f"{path}: not a whole checkpoint of a public release"
+    with damaged_as(lambda fault: InputError(f"{what} ({one_line(fault)})"), (InputError,)):
         if wrong := sorted(name for name, weight in weights.items() if not weight.isfinite().all()):
             raise ValueError(f"{wrong[0]} is not finite")
         refuse_others(build, {name: (TYPES.get(w.dtype, "?"), list(w.shape)) for name, w in weights.items()})
-    except (InputError, TypeError, ValueError, RuntimeError, OverflowError) as fault:
-        raise InputError(
-            f"{path}: not a whole checkpoint of a public release ({str(fault).splitlines()[0]})"
-        ) from fault
     module = build()
     module.load_state_dict(weights)
     return module.eval()

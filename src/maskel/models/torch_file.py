@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from maskel.errors import InputError
+from maskel.files import damaged_as, one_line
 from maskel.pickles import Allowed, Function, interpret
 
 _MAX_PICKLE = 4 * 2**20
@@ -38,20 +39,6 @@ _DTYPES = {
         "Bool": torch.bool,
     }.items()
 }
-
-_DAMAGE = (
-    zipfile.BadZipFile,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What Python raises on bytes that are no whole archive or no whole pickle."""
 
 
 class _Storage(NamedTuple):
@@ -112,7 +99,7 @@ class TorchFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with damaged_as(self._refusal):
             if not zipfile.is_zipfile(path):
                 raise ValueError("it is no archive; a file from PyTorch before 1.6 must be saved anew by a later one")
             with zipfile.ZipFile(path) as archive:
@@ -132,8 +119,6 @@ class TorchFile:
             if not text.startswith(_PROTOCOL):
                 raise ValueError("its pickle is not of protocol 2, which torch.save writes")
             self.content = interpret(BytesIO(text), len(text), _ALLOWED)
-        except _DAMAGE as fault:
-            raise self._refusal(fault) from fault
 
     def tensors(self, claims: Mapping[Any, Any]) -> dict[str, Tensor]:
         """The tensors that the dictionary ``claims`` of the content stands for.
@@ -141,12 +126,9 @@ class TorchFile:
         Raises:
             InputError: If it holds anything else, a tensor does not fill its part of the file, or the file is damaged.
         """
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                read: set[str] = set()
-                return {name: self._tensor(archive, name, claim, read) for name, claim in claims.items()}
-        except _DAMAGE as fault:
-            raise self._refusal(fault) from fault
+        with damaged_as(self._refusal), zipfile.ZipFile(self.path) as archive:
+            read: set[str] = set()
+            return {name: self._tensor(archive, name, claim, read) for name, claim in claims.items()}
 
     def _require_plain(self, archive: zipfile.ZipFile) -> None:
         if len(self._entries) != len(archive.infolist()):
@@ -187,8 +169,8 @@ class TorchFile:
         return torch.frombuffer(bytearray(archive.read(entry)), dtype=dtype).view(claim.shape)
 
     def _refusal(self, fault: Exception) -> InputError:
-        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
-        return InputError(f"{self.path}: not a whole file of torch.save with tensors and plain values only ({reason})")
+        what = "not a whole file of torch.save with tensors and plain values only"
+        return InputError(f"{self.path}: {what} ({one_line(fault)})")
 
 
 def is_torch_file(path: Path) -> bool:

@@ -10,21 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from maskel.errors import InputError
-from maskel.files import write_atomically
+from maskel.files import damaged_as, one_line, open_tensors, write_atomically
 
 _Module = TypeVar("_Module", bound=nn.Module)
 TYPES = {torch.float32: "F32", torch.int64: "I64"}
 """The types that weights have, as safetensors calls them."""
-_DAMAGE = (
-    *(SafetensorError, InputError, OSError, ArithmeticError, AttributeError, LookupError, TypeError),
-    *(ValueError, RuntimeError),  # also RecursionError
-)
-"""What reading a damaged file raises."""
 
 
 def save_weights(path: Path, module: nn.Module, about: Mapping[str, Any]) -> None:
@@ -46,9 +40,9 @@ def load_weights(file: Path, what: str, known: str, build: Callable[[Any], _Modu
     Raises:
         InputError: If it is not a whole file of this format.
     """
-    try:
-        with safe_open(file, framework="pt") as stored:
-            about = json.loads((stored.metadata() or {}).get("maskel", "{}"))
+    refusal = f"{file}: not a whole maskel {what}"
+    with damaged_as(lambda fault: InputError(f"{refusal} ({one_line(fault)}); train or copy it again"), (InputError,)):
+        with open_tensors(file) as (stored, about):
             if about.get("format") != known:
                 raise ValueError(f"no {what} of this version, {known}; found {about.get('format')!r}")
             names = list(stored.keys())
@@ -61,9 +55,6 @@ def load_weights(file: Path, what: str, known: str, build: Callable[[Any], _Modu
             module.load_state_dict({name: stored.get_tensor(name) for name in names})
         if not all(bool(weight.isfinite().all()) for weight in module.state_dict().values()):
             raise ValueError("a weight is not finite")
-    except _DAMAGE as fault:
-        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
-        raise InputError(f"{file}: not a whole maskel {what} ({reason}); train or copy it again") from fault
     return module.eval()
 
 

@@ -126,7 +126,8 @@ def _panels(method: MaskedMethod, shown: ShownClip) -> tuple[list[Markup], str]:
     joints = shown.joints[frames]
     masked = np.repeat(np.repeat(shown.hidden, config.patch_frames, 0), config.patch_joints, 1)[frames]
     view = skeletons.FrontView.of(joints)
-    gain = skeletons.arrow_gain(shown.true[frames], joints)
+    known = np.where(np.isnan(joints[:, list(shown.read)]), np.nan, shown.true[frames])
+    gain = skeletons.arrow_gain(known, joints)
     panels = []
     for frame, body, hidden in zip(frames, joints, masked, strict=True):
         marks: list[Markup] = []

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskel.errors import InputError
-from maskel.files import read_text
+from maskel.files import damaged_as, read_text
 from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, line_chart
 from maskel.pictures.figures import reconstructions
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
@@ -162,11 +162,9 @@ def read_confusion(path: Path, classes: Sequence[str]) -> Int64[np.ndarray, "k k
         raise InputError(f"{len(classes)} classes are too many for a picture; {MOST_CLASSES} fit")
     index = {name: label for label, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    try:
+    if not path.is_file():
+        raise InputError(f"{path.parent.name} has no {path.name}")
+    with damaged_as(lambda fault: InputError(f"{path} is not a table of this run's classes ({fault!r})")):
         for row in csv.DictReader(io.StringIO(read_text(path), newline="")):
             counts[index[row["class"]], index[row["predicted"]]] += 1
-    except FileNotFoundError as fault:
-        raise InputError(f"{path.parent.name} has no {path.name}") from fault
-    except (OSError, ValueError, KeyError, csv.Error) as fault:
-        raise InputError(f"{path} is not a table of this run's classes ({fault!r})") from fault
     return counts

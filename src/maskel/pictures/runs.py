@@ -7,6 +7,7 @@ from typing import Any
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.files import nested
 from maskel.methods.masked import MaskedMethod
 from maskel.training.labelled import share_of_labels
 from maskel.training.pretrained import load_method
@@ -168,9 +169,7 @@ class Run:
 
     def about(self, *keys: str) -> str:
         """What the result says under ``keys``, as text; ``not recorded`` where it says nothing."""
-        value: Any = self.result
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
+        value = nested(self.result, *keys)
         if isinstance(value, float):
             return f"{value:.3g}" if value < 100 else f"{value:.0f}"
         return "not recorded" if value is None or value == "" else str(value)

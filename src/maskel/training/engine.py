@@ -22,7 +22,9 @@ from torch import Tensor, nn
 
 from maskel.distributed import GradientExchange, World, add_up, tell
 from maskel.errors import InputError, Stopped, TrainingError
+from maskel.files import damaged_as
 from maskel.methods.base import Method
+from maskel.signals import handled
 from maskel.training.loading import Batches, MicroBatches
 from maskel.training.optim import Training
 from maskel.training.precision import autocast, multiplies_bf16
@@ -289,7 +291,8 @@ def _restore(
     run: RunFolder, method: Method, optimizer: torch.optim.Optimizer, world: World, data_hash: str, last_step: int
 ) -> _State:
     saved = run.load_state(world.device)
-    try:
+    refusal = InputError(f"{run.path}: the saved state does not fit this model; start the run again")
+    with damaged_as(lambda _: refusal):
         state = _State(**{name: saved[name] for name in ("step", "rows", "totals", "seconds", "data_hash")})
         numbers = (*state.totals.values(), state.seconds, *(value for row in state.rows for value in row.values()))
         if type(state.step) is not int or not 0 <= state.step <= last_step:
@@ -300,8 +303,6 @@ def _restore(
         if set(missing) - _frozen(method) or unexpected:
             raise ValueError("other weights")
         _restore_optimizer(optimizer, saved["optimizer"]["state"], begun=state.step > 0)
-    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as fault:
-        raise InputError(f"{run.path}: the saved state does not fit this model; start the run again") from fault
     if state.data_hash != data_hash:
         raise InputError(f"{run.path} was started with other training clips; resume with the set it was started with")
     return state
@@ -360,18 +361,11 @@ def _deterministic(wish: bool) -> Iterator[None]:
 def _stop_signals() -> Iterator[threading.Event]:
     """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once."""
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
 
     def ask(number: int, frame: FrameType | None) -> None:
         if event.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         event.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled(ask, signal.SIGINT, signal.SIGTERM):
         yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

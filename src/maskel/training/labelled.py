@@ -14,7 +14,7 @@ from jaxtyping import Int64
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, clip_keys, uniform
 from maskel.errors import InputError
-from maskel.files import write_atomically
+from maskel.files import csv_text, damaged_as, one_line, read_text, write_atomically
 from maskel.training.loading import part
 
 LABELS = "labels.csv"
@@ -64,13 +64,9 @@ class Labelled:
         """Write ``labels.csv``, name and class of every clip whose label is used, unless it is the whole part."""
         if self.whole:
             return
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["name", "class"])
-        for position in self.labelled.tolist():
-            clip = self.clips.clips[position]
-            writer.writerow([clip.name, self.clips.classes[clip.label]])
-        write_atomically(folder / LABELS, text.getvalue())
+        chosen = (self.clips.clips[position] for position in self.labelled.tolist())
+        rows = ((clip.name, self.clips.classes[clip.label]) for clip in chosen)
+        write_atomically(folder / LABELS, csv_text([("name", "class"), *rows]))
 
 
 def choose_labelled(
@@ -160,12 +156,10 @@ def read_label_list(file: Path, clips: SkeletonSet, positions: Positions) -> Pos
     Raises:
         InputError: If it is no such table, or names a clip that is not among ``positions``.
     """
-    try:
-        with file.open(newline="", encoding="utf-8") as table:
-            rows = csv.DictReader(table, strict=True)
-            names = [(rows.line_num, row["name"]) for row in rows]
-    except (OSError, ValueError, KeyError, csv.Error) as fault:
-        raise InputError(f"{file}: expected a table of clips with a column name, as {LABELS} is ({fault})") from fault
+    what = f"{file}: expected a table of clips with a column name, as {LABELS} is"
+    with damaged_as(lambda fault: InputError(f"{what} ({one_line(fault)})")):
+        rows = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
+        names = [(rows.line_num, row["name"]) for row in rows]
     known = {clips.clips[position].name for position in positions.tolist()}
     for line, name in names:
         if name not in known:

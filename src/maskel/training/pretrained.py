@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from maskel import distributed
+from maskel.datasets.base import Provenance
+from maskel.datasets.provenance import differences, provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.files import damaged_as
 from maskel.methods import METHODS
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
@@ -40,15 +43,14 @@ def load_method(run: RunFolder) -> MaskedMethod:
         InputError: If the folder is not a pre-training run.
     """
     config = run.read_config()
-    try:
+    refusal = InputError(f"{run.path}: expected a pre-training run whose {STATE} fits its options")
+    with damaged_as(lambda _: refusal):
         kind, options = METHODS[config["method"]], config[config["method"]]
         encoder, weights = load_encoder(run.path), run.load_state()["method"]
         found = {name: (TYPES[tensor.dtype], list(tensor.shape)) for name, tensor in weights.items()}
         refuse_others(lambda: kind(encoder, **options), found)
         method = kind(encoder, **options)
         method.load_state_dict(weights)
-    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as fault:
-        raise InputError(f"{run.path}: expected a pre-training run whose {STATE} fits its options") from fault
     return method.eval()
 
 
@@ -61,8 +63,7 @@ def load_frozen(path: Path, clips: SkeletonSet, window: int | None, untrained: b
     encoder = load_fitting(path, clips, window)
     if untrained:
         return build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed).eval()
-    if encoder.adapted:
-        distributed.tell(encoder.adapted)
+    say_fitting(path, encoder, clips)
     return encoder
 
 
@@ -75,6 +76,29 @@ def load_fitting(path: Path, clips: SkeletonSet, window: int | None) -> Encoder:
     encoder = adapted(load_encoder(path), clips.layout, window)
     require_fit(path, encoder, clips)
     return encoder
+
+
+def say_fitting(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
+    """Say what was done to run a pre-trained encoder on a set, and how that was made otherwise than its clips."""
+    if encoder.adapted:
+        distributed.tell(encoder.adapted)
+    say_differences(path, encoder.provenance, clips)
+
+
+def say_differences(path: Path, made: Provenance | None, clips: SkeletonSet) -> None:
+    """Say in one sentence how a set was made otherwise than the clips that its reader learned from.
+
+    Args:
+        path: The encoder or classifier that reads it.
+        made: How the clips were made that it learned from; None where that is not known.
+        clips: The set.
+    """
+    here = provenance_of(clips)
+    if made and here and (how := differences(here, made, clips.coordinates)):
+        distributed.tell(
+            f"{clips.path} was prepared with {how}, as {path} learned from; its answers may be wrong where that "
+            "changes unit, origin or frame rate"
+        )
 
 
 def require_fit(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:

@@ -3,10 +3,10 @@
 import time
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from maskel.console import standard_error
 from maskel.training.run import Row
 
 _LINES = 20  # without a terminal: about so many lines a run, so that logs stay bounded
@@ -22,7 +22,7 @@ class Progress:
     """
 
     def __init__(self, steps: int, done: int, show: bool) -> None:
-        self.console = Console(stderr=True, soft_wrap=True)
+        self.console = standard_error()
         self.show = show
         self.bar = Bar(
             TextColumn("step"),
@@ -64,6 +64,4 @@ class Progress:
             return
         if (epoch + 1) % max(epochs // _LINES, 1) == 0 or epoch + 1 == epochs:
             numbers = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "step"))
-            self.console.print(
-                f"epoch {epoch + 1}/{epochs}  {numbers}  {self.clips_per_second:.0f} clips/s", highlight=False
-            )
+            self.console.print(f"epoch {epoch + 1}/{epochs}  {numbers}  {self.clips_per_second:.0f} clips/s")

@@ -1,8 +1,5 @@
 """The run folder: config.yaml, metrics.csv, the saved state, result.json, and what the run leaves for others."""
 
-import csv
-import io
-import json
 import os
 import platform
 import shlex
@@ -23,7 +20,21 @@ from maskel.configuration import PROLONGED
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World, meet, tell
 from maskel.errors import InputError
-from maskel.files import locked, read_json, read_text, read_yaml, refuse_unwritable, write_atomically, yaml_text
+from maskel.files import (
+    LOCK,
+    csv_text,
+    damaged_as,
+    json_text,
+    locked,
+    one_line,
+    read_json,
+    read_rows,
+    read_text,
+    read_yaml,
+    refuse_unwritable,
+    write_atomically,
+    yaml_text,
+)
 from maskel.training.state import read_state, write_state
 from maskel.version import __version__
 
@@ -52,7 +63,7 @@ _OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
 """What a finished run leaves, the result first."""
 NOT_KEPT = ("out", "resume", "check")
 """Options that say where a run is and whether it begins, and nothing of what it does."""
-_UNBORN = f".{CONFIG}.*.partial"
+_UNBORN = (f".{CONFIG}.*.partial", LOCK)
 """What a process leaves that is killed before its run has options: such a folder is as good as empty."""
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
@@ -90,9 +101,9 @@ class RunFolder:
                 out = _next_free(Path("runs"), kind)
             elif not out.exists():
                 out.mkdir(parents=True, exist_ok=True)
-            with locked(out, out):  # of two processes that start at once, one finds the other's options
+            with locked(out):  # of two processes that start at once, one finds the other's options
                 refuse_taken(out)
-                for partial in out.glob(_UNBORN):
+                for partial in out.glob(_UNBORN[0]):
                     partial.unlink(missing_ok=True)
                 write_atomically(out / CONFIG, yaml_text(dict(config)))
         except OSError as fault:
@@ -137,7 +148,7 @@ class RunFolder:
                     aside = self.path / f"epochs-{epochs[0]}"
                     aside.mkdir(exist_ok=True)
                     for name in filter(lambda name: (self.path / name).is_file(), (CONFIG, METRICS)):
-                        write_atomically(aside / name, (self.path / name).read_text(encoding="utf-8"))
+                        write_atomically(aside / name, read_text(self.path / name))
                     for name in filter(lambda name: (self.path / name).is_file(), _OUTCOME):
                         (self.path / name).replace(aside / name)
                 config = {**started, PROLONGED: [*before.get(PROLONGED, []), epochs]}
@@ -167,7 +178,7 @@ class RunFolder:
         if not self.has_config:
             yield
             return
-        with locked(self.path, self.path / CONFIG):
+        with locked(self.path):
             for partial in self.path.glob(".*.partial"):
                 partial.unlink(missing_ok=True)
             yield
@@ -181,11 +192,8 @@ class RunFolder:
         """Write every epoch's line anew, so that a resumed run leaves no line twice."""
         if not rows:
             return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_atomically(self.path / METRICS, text.getvalue())
+        lines = ([row[name] for name in rows[0]] for row in rows)
+        write_atomically(self.path / METRICS, csv_text([list(rows[0]), *lines]))
 
     def read_metrics(self) -> list[Row]:
         """Every epoch's line.
@@ -193,11 +201,10 @@ class RunFolder:
         Raises:
             InputError: If the file is missing or not a table of numbers.
         """
-        try:
-            table = csv.DictReader(io.StringIO(read_text(self.path / METRICS), newline=""))
-            return [{name: float(value) for name, value in row.items()} for row in table]
-        except (OSError, ValueError, TypeError, csv.Error) as fault:
-            raise InputError(f"{self.path / METRICS}: expected a table of numbers ({fault})") from fault
+        file = self.path / METRICS
+        with damaged_as(lambda fault: InputError(f"{file}: expected a table of numbers ({one_line(fault)})")):
+            heading, *rows = read_rows(file)
+            return [{name: float(value) for name, value in zip(heading, row, strict=True)} for row in rows]
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Save everything a run needs to go on; the state before it is kept."""
@@ -228,9 +235,8 @@ class RunFolder:
         """
         config = self.read_config()
         about = {"pretraining": _pretraining(Path(config["encoder"]))} if isinstance(config.get("encoder"), str) else {}
-        write_atomically(
-            self.path / RESULT, json.dumps({**result, **about, "config": config, **provenance()}, indent=1) + "\n"
-        )
+        whole = {**result, **about, "config": config, **provenance()}
+        write_atomically(self.path / RESULT, json_text(whole, indent=1))
         (self.path / PREVIOUS).unlink(missing_ok=True)
 
     def read_result(self) -> dict[str, Any]:
@@ -355,13 +361,17 @@ def _next_free(runs: Path, kind: str) -> Path:
     return path
 
 
+def _is_unborn(file: Path) -> bool:
+    return any(map(file.match, _UNBORN))
+
+
 def refuse_taken(out: Path | None) -> None:
     """Refuse a run folder that holds something already, or cannot be written.
 
     Raises:
         InputError: If it does, or cannot.
     """
-    if out is not None and out.exists() and (not out.is_dir() or any(not one.match(_UNBORN) for one in out.iterdir())):
+    if out is not None and out.exists() and (not out.is_dir() or not all(map(_is_unborn, out.iterdir()))):
         unfinished = (out / CONFIG).is_file() and not (out / RESULT).is_file()
         resumable = f", or go on with --resume {out}" if unfinished else ""
         raise InputError(f"{out} exists and is not empty; choose another --out{resumable}")
@@ -449,10 +459,5 @@ def write_predictions(
     run: RunFolder, names: Sequence[str], labels: Sequence[int], predicted: Sequence[int], classes: Sequence[str]
 ) -> None:
     """Write ``predictions.csv``: name, true and predicted class of every clip counted."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "class", "predicted"])
-    writer.writerows(
-        (name, classes[label], classes[answer]) for name, label, answer in zip(names, labels, predicted, strict=True)
-    )
-    write_atomically(run.path / PREDICTIONS, text.getvalue())
+    rows = ((name, classes[true], classes[guess]) for name, true, guess in zip(names, labels, predicted, strict=True))
+    write_atomically(run.path / PREDICTIONS, csv_text([("name", "class", "predicted"), *rows]))

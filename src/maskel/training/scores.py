@@ -1,9 +1,7 @@
 """The scores of every clip that was asked, and the counts that follow from them."""
 
 import io
-import tokenize
 import zipfile
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,18 +13,13 @@ from jaxtyping import Float32, Int64
 
 from maskel.datasets.store import SkeletonSet, names_hash
 from maskel.errors import InputError
-from maskel.files import write_atomically
+from maskel.files import damaged_as, one_line, write_atomically
 from maskel.training.metrics import count
 from maskel.training.run import RunFolder, write_predictions
 
 SCORES = "scores.npz"
 TOP = 5
 """A clip is right among the first this many classes."""
-# all that zipfile and numpy raise for a file that is none; the last line comes from numpy's parser of headers
-_DAMAGE = (
-    *(OSError, ValueError, LookupError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),
-    *(AttributeError, TypeError, OverflowError, SyntaxError, tokenize.TokenError),
-)
 
 
 @dataclass(frozen=True)
@@ -99,7 +92,7 @@ class Scores:
             seed = next((other.parent for other in sorted(run.glob(f"*/{SCORES}"))), None)
             one = f"; name one of its runs, like {seed}" if seed else ""
             raise InputError(f"{file}: no such scores; maskel linear, finetune, evaluate and ensemble leave them{one}")
-        try:
+        with damaged_as(lambda fault: InputError(f"{file}: not the scores of a run ({one_line(fault)}); run it again")):
             with zipfile.ZipFile(file) as archive:  # packed members could unpack to any size
                 if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                     raise ValueError("compressed arrays")
@@ -115,6 +108,4 @@ class Scores:
                 raise ValueError("arrays of other types or shapes")
             if not (np.isfinite(scores).all() and 0 <= labels.min() <= labels.max() < len(classes)):
                 raise ValueError("a score that is not finite, or a class that does not exist")
-        except _DAMAGE as fault:
-            raise InputError(f"{file}: not the scores of a run ({fault}); run it again") from fault
         return cls(tuple(names.tolist()), labels, tuple(classes.tolist()), scores)

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from maskel.errors import InputError
-from maskel.files import write_atomically
+from maskel.files import DAMAGE, damaged_as, open_tensors, write_atomically
 
 _FORMAT = "maskel state 2"
 _TENSOR = "tensor"  # {"tensor": name} stands for a tensor in the JSON
@@ -59,23 +58,23 @@ def read_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
     Raises:
         InputError: If there is none, or it is not whole or of another version.
     """
-    try:
-        with safe_open(path, framework="pt") as stored:
-            about = json.loads((stored.metadata() or {}).get("maskel", "{}"))
-            if about.get("format") != _FORMAT:
-                raise InputError(f"{path}: not a saved state of this version ({_FORMAT})")
-            text = about["state"]
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no iterator)
-            if about["checksum"] != _checksum(text, tensors):
-                raise InputError(f"{path}: not a whole saved state (its checksum is wrong)")
+    what = f"{path}: not a whole saved state"
+    with (
+        damaged_as(lambda fault: InputError(f"{what} ({type(fault).__name__})")),
+        open_tensors(path) as (stored, about),
+    ):
+        if about.get("format") != _FORMAT:
+            raise InputError(f"{path}: not a saved state of this version ({_FORMAT})")
+        text = about["state"]
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (no iterator)
+        if about["checksum"] != _checksum(text, tensors):
+            raise InputError(f"{what} (its checksum is wrong)")
 
-            def whole(value: dict[str, Any]) -> Any:
-                # copied: what was read is the file's own pages
-                return tensors[value[_TENSOR]].to(device, copy=True) if value.keys() == {_TENSOR} else value
+        def whole(value: dict[str, Any]) -> Any:
+            # copied: what was read is the file's own pages
+            return tensors[value[_TENSOR]].to(device, copy=True) if value.keys() == {_TENSOR} else value
 
-            state = json.loads(text, object_hook=whole)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
-        raise InputError(f"{path}: not a whole saved state ({type(fault).__name__})") from fault
+        state = json.loads(text, object_hook=whole)
     if not isinstance(state, dict):
         raise InputError(f"{path}: not a whole saved state")
     return state
@@ -91,7 +90,7 @@ def _checksum(text: str, tensors: Mapping[str, Tensor]) -> int:
 def _is_complete(path: Path) -> bool:
     """Whether no part of a state is missing; its values are not looked at."""
     try:
-        with safe_open(path, framework="pt"):
+        with open_tensors(path):
             return True
-    except (OSError, SafetensorError):
+    except DAMAGE:
         return False

@@ -2,9 +2,7 @@
 
 import io
 import math
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,9 @@ import numpy as np
 
 from maskel.datasets.folder.axes import arrange, settle
 from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers, check_size, read_bytes
+from maskel.datasets.raw_file import bad_file, read_member
 from maskel.errors import BadFileError
+from maskel.files import DAMAGE, one_line, open_regular
 from maskel.layouts import Layout
 
 ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
@@ -40,22 +40,13 @@ def read_npz(path: Path) -> np.ndarray:
         BadFileError: If there is no such array, or the archive is damaged or larger unpacked than may be read.
     """
     content = read_bytes(path)
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-            name = "joints" if len(names) != 1 else next(iter(names))
-            if name not in names:
-                expected = "one, or one named joints" + ("; prepare npz reads it" if "x_train" in names else "")
-                raise BadFileError(path, "wrong count", f"arrays {', '.join(names) or 'none'}", expected)
-            size = archive.getinfo(names[name]).file_size
-            if size > MAX_BYTES:
-                raise BadFileError(path, "wrong count", f"{size} bytes unpacked", f"at most {MAX_BYTES}")
-            with archive.open(names[name]) as stream:
-                return _parse_npy(path, stream.read(MAX_BYTES))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise BadFileError(path, "truncated", f"a damaged archive ({error})", "an intact .npz") from error
-    except (RuntimeError, NotImplementedError) as error:  # encrypted, packed in an unknown way
-        raise BadFileError(path, "not text", f"an archive that cannot be read ({error})", "numpy's .npz") from error
+    with bad_file(path, "numpy's .npz"), zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+        name = "joints" if len(names) != 1 else next(iter(names))
+        if name not in names:
+            expected = "one, or one named joints" + ("; prepare npz reads it" if "x_train" in names else "")
+            raise BadFileError(path, "wrong count", f"arrays {', '.join(names) or 'none'}", expected)
+        return _parse_npy(path, read_member(archive, names[name], path, MAX_BYTES, "joints"))
 
 
 def _parse_npy(path: Path, content: bytes) -> np.ndarray:
@@ -68,7 +59,7 @@ def _parse_npy(path: Path, content: bytes) -> np.ndarray:
     return np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
 
 
-def read_npy_header(path: Path, stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def read_npy_header(path: Path, stream: io.BufferedReader | io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether its first axis runs fastest, and type of the array that a stream of numpy's format holds.
 
     Raises:
@@ -80,9 +71,8 @@ def read_npy_header(path: Path, stream: io.BufferedIOBase) -> tuple[tuple[int, .
         version = np.lib.format.read_magic(head)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read_header(head)
-    except (ValueError, TypeError, EOFError, SyntaxError, tokenize.TokenError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadFileError(path, "not text", f"no array ({reason})", "numpy's .npy format") from error
+    except DAMAGE as error:
+        raise BadFileError(path, "not text", f"no array ({one_line(error)})", "numpy's .npy format") from error
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         raise BadFileError(path, "not a number", f"an array of {dtype}", "real numbers of at most 64 bits")
     if min(shape, default=0) < 0:
@@ -132,9 +122,9 @@ def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels)
     shapes: dict[int, set[tuple[int, ...]]] = {3: set(), 4: set()}
     for path in paths:
         try:
-            with path.open("rb") as stream:
+            with open_regular(path) as stream:
                 shape, _, _ = read_npy_header(path, stream)
-        except (BadFileError, OSError):
+        except (BadFileError, OSError, ValueError):
             continue
         if len(shape) in shapes:
             shapes[len(shape)].add(shape)

@@ -13,13 +13,13 @@
 What a frame is called says its number; see `frame_numbers`.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from maskel import files
 from maskel.datasets.folder.arrays import ArrayChannels, array_pose, parse_nested
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.landmarks import WORLD_OR_IMAGE, read_landmarks
@@ -28,7 +28,7 @@ from maskel.datasets.folder.people import Person, join_people
 from maskel.datasets.folder.persons import Wanted, is_person, read_person
 from maskel.datasets.folder.pose import MAX_BYTES, Pose, read_bytes
 from maskel.datasets.folder.units import FRACTIONS
-from maskel.datasets.json_file import parse_json
+from maskel.datasets.raw_file import parse_json
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
@@ -207,10 +207,8 @@ def _is_array(document: list[Any]) -> bool:
 def _is_frame(file: Path) -> bool:
     """Whether a file holds the people of one frame."""
     try:
-        if file.stat().st_size > LARGEST_FRAME:
-            return False
-        document = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        document = files.parse_json(files.read_bounded(file, LARGEST_FRAME))
+    except (OSError, ValueError):
         return False  # it is reported when its turn comes
     if isinstance(document, dict):
         return _people_of(document) is not None

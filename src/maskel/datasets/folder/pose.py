@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.counts import Counts
+from maskel.datasets.raw_file import read_raw
 from maskel.errors import BadFileError
 
 MAX_BYTES = 64 * 2**20
@@ -45,16 +46,9 @@ def read_bytes(path: Path) -> bytes:
     """The content of a file.
 
     Raises:
-        BadFileError: If it is empty or larger than `MAX_BYTES`.
+        BadFileError: If it cannot be read, is empty or larger than `MAX_BYTES`.
     """
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise BadFileError(path, "wrong count", f"{size} bytes", f"at most {MAX_BYTES}; cut the recording into clips")
-    with path.open("rb") as stream:
-        content = stream.read(MAX_BYTES)
-    if not content.strip():
-        raise BadFileError(path, "empty", "nothing", "joints")
-    return content
+    return read_raw(path, MAX_BYTES, "joints", "; cut the recording into clips")
 
 
 def check_size(path: Path, bodies: int, frames: int, joints: int) -> None:

@@ -1,25 +1,37 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import (
+    AS_RECORDED,
+    HALF_LONGER,
+    IN_THE_IMAGE,
+    METRES,
+    ON_THE_BODY,
+    RawFile,
+    Source,
+    Split,
+    upwards,
+)
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
 from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.keypoints import frame_folders
-from maskel.datasets.folder.labels import TABLE, Facts, facts_of
+from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same
 from maskel.datasets.folder.names import Finder, hint, meant, numerically, refuse_alike
+from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import Preparation
-from maskel.datasets.folder.ranges import OUTSIDE, cut
+from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
 from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
+from maskel.files import read_text
 from maskel.layouts import layout_named
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 
@@ -231,23 +243,42 @@ class Folder(Source):
             found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
             raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
         sequences: list[SkeletonSequence] = []
-        count, seen = pose.joints.shape[1], np.zeros(pose.joints.shape[1], dtype=bool)
-        for facts, clip in zip(self._facts[path], self.clips(file), strict=True):
+        spans = self._spans(path, pose)
+        for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
             part = pose
             if facts.range:
-                rate, numbers = facts.fps or self.preparation.source_fps, (pose.first_frame, pose.step)
-                first, end = facts.range.frames(path, count, rate, *numbers)
-                seen[first:end] = True
                 low, high = (pose.first_frame + place * pose.step for place in (first, end))
                 part, clip = cut(pose, first, end), replace(clip, first_frame=low, end_frame=high)
             joints, counts = self.preparation.apply(path, part, facts.fps)
+            shared = sum(first < other_end and start < end for start, other_end in spans) > 1
             if joints.any():
+                counts = {**counts, OVERLAPPING: int(shared)}
                 sequences.append(SkeletonSequence(clip, joints, self.layout, counts))
         if sequences and self._facts[path][0].range:  # what is of the whole recording is counted once
+            seen = np.zeros(pose.joints.shape[1], dtype=bool)
+            for first, end in spans:
+                seen[first:end] = True
             lost = {OUTSIDE: int((~seen).sum()), EMPTY_RANGES: len(self._facts[path]) - len(sequences)}
             counts = dict(Counter(dict(sequences[0].counts)) + Counter(dict(pose.counts)) + Counter(lost))
             sequences[0] = replace(sequences[0], counts=counts)
         return sequences
+
+    def _spans(self, path: Path, pose: Pose) -> list[tuple[int, int]]:
+        """First frame, and the one after the last, of each clip of a file.
+
+        Raises:
+            BadFileError: If a range does not lie in the file, or two are the same frames.
+        """
+        count, spans = pose.joints.shape[1], list[tuple[int, int]]()
+        for facts in self._facts[path]:
+            if facts.range is None:
+                return [(0, count)]
+            rate = facts.fps or self.preparation.source_fps
+            span = facts.range.frames(path, count, rate, pose.first_frame, pose.step)
+            if span in spans:
+                refuse_same(facts.range.table, facts, self._facts[path][spans.index(span)])
+            spans.append(span)
+        return spans
 
     def clips(self, file: RawFile) -> list[Clip]:
         """What table or folders say of a file's clips."""
@@ -267,6 +298,15 @@ class Folder(Source):
     def notes(self) -> Counts:
         """Files that are no clips, and what the table of labels says that was not read or found only by guessing."""
         return dict(self._passed)
+
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """What the options settle; the unit of positions in 2D without an image is not known."""
+        how = self.preparation
+        flat = bool(how.image_size) or coordinates == 2
+        centred = coordinates == 3 if how.centre is None else how.centre
+        unit = {"unit": HALF_LONGER} if how.image_size else {} if flat else {"unit": METRES}
+        origin = ON_THE_BODY if centred else IN_THE_IMAGE if how.image_size else AS_RECORDED
+        return {"origin": origin, **unit, **({"up": "-y"} if flat else upwards(self.layout))}
 
     def recorded(self) -> dict[str, object]:
         """The options as given; `channels` are those of arrays."""
@@ -296,8 +336,7 @@ class Folder(Source):
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Who tests, and what ``all`` is for."""
         if benchmark != "all":
-            empty = "" if all(found) else "one of its parts is empty, so that nothing can be counted on it"
-            return "; ".join(filter(None, (self._say_who_tests(benchmark), empty)))
+            return self._say_who_tests(benchmark)
         if self._tests:
             return f"every clip, those that test in {_listing(list(self._tests))} too: for pre-training alone"
         return "every clip, for pre-training (--benchmark all); --test-subjects, --folds or --test-list make others"
@@ -353,8 +392,8 @@ class Folder(Source):
     def _listed(self, labelled: Sequence[Facts]) -> frozenset[str]:
         assert self.test_list is not None
         try:
-            lines = [line.strip() for line in self.test_list.read_text(encoding="utf-8-sig").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
+            lines = [line.strip() for line in read_text(self.test_list).removeprefix("\ufeff").splitlines()]
+        except (OSError, ValueError) as error:
             raise InputError(f"cannot read the list of test clips {self.test_list}: {error}") from error
         by_name = {facts.name: facts for facts in labelled}
         files = {path: several for path, several in self._facts.items() if any(facts.label for facts in several)}
@@ -380,7 +419,7 @@ class Folder(Source):
         for path in self._facts:
             try:
                 return self.preparation.channels_of(self.preparation.read(path))
-            except (BadFileError, OSError):
+            except BadFileError:
                 continue  # it is reported when its turn comes
         return XYZ
 

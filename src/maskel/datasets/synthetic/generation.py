@@ -16,6 +16,7 @@ from maskel.datasets.synthetic.motion import Motion
 from maskel.datasets.synthetic.recording import SETUPS, SHORTEST_CLIP, film, record
 from maskel.datasets.synthetic.writing import write_skeleton_file
 from maskel.errors import InputError
+from maskel.files import as_output
 
 MOST = 999
 """Most performers, replications or cameras: file names have three digits for each."""
@@ -121,7 +122,8 @@ def synthesize(
         raise InputError(f"found {workers} workers and seed {seed}, expected at least 1 worker and a seed from 0")
     if not SHORTEST_CLIP <= frames[0] <= frames[1]:
         raise InputError(f"frames: found {frames}, expected shortest and longest clip from {SHORTEST_CLIP} frames on")
-    out.mkdir(parents=True, exist_ok=True)
+    with as_output(out):
+        out.mkdir(parents=True, exist_ok=True)
     numbers = product(range(1, len(CLASSES) + 1), range(1, performers + 1), range(1, replications + 1))
     performances = [Performance(seed, *which, frames) for which in numbers]
     write = partial(Performance.write, out=out, cameras=cameras)

@@ -1,0 +1,106 @@
+"""Reads one raw file of unknown origin."""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from maskel import files
+from maskel.errors import BadFileError
+
+
+@contextmanager
+def bad_file(path: Path | str, expected: str) -> Iterator[None]:
+    """Turn whatever a damaged file raises in the block into a `BadFileError`; one that is raised there passes.
+
+    Args:
+        path: The file, for messages.
+        expected: What should stand there.
+    """
+
+    def refusal(fault: Exception) -> BadFileError:
+        if isinstance(fault, (zipfile.BadZipFile, zlib.error, EOFError)):
+            return BadFileError(path, "truncated", f"damaged content ({files.one_line(fault)})", f"{expected}, intact")
+        return BadFileError(path, "unreadable", f"a file that cannot be read ({files.one_line(fault)})", expected)
+
+    with files.damaged_as(refusal):
+        yield
+
+
+def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
+    """Read a raw file.
+
+    Args:
+        path: The file.
+        most: Largest size in bytes.
+        expected: What should stand there, for messages.
+        advice: What to do about a larger one.
+
+    Raises:
+        BadFileError: If it cannot be read, is larger, no regular file, or blank.
+    """
+    with bad_file(path, "a readable file"):
+        try:
+            content = files.read_bounded(path, most)
+        except files.TooLargeError as fault:
+            raise BadFileError(path, "wrong count", f"more than {most} bytes", f"at most {most}{advice}") from fault
+    if not content.strip():
+        raise BadFileError(path, "empty", "nothing", expected)
+    return content
+
+
+def open_archive(path: Path) -> zipfile.ZipFile:
+    """Open a zip archive that may come from anyone.
+
+    Raises:
+        Exception: One of `maskel.files.DAMAGE`, if it is none.
+    """
+    with files.open_regular(path):
+        pass
+    return zipfile.ZipFile(path)
+
+
+def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int, expected: str) -> bytes:
+    """Read a member of an archive, which is not unpacked beyond ``most`` bytes whatever it claims.
+
+    Args:
+        archive: The archive.
+        name: Of the member.
+        path: Where it is, for messages.
+        most: Largest size in bytes, unpacked.
+        expected: What should stand there, for messages.
+
+    Raises:
+        BadFileError: If it is larger, or blank.
+        Exception: One of `maskel.files.DAMAGE`, if it is damaged.
+    """
+    size = archive.getinfo(name).file_size
+    if size > most:
+        raise BadFileError(path, "wrong count", f"{size} bytes unpacked", f"at most {most}")
+    with archive.open(name) as stream:
+        content = stream.read(most)
+    if not content.strip():
+        raise BadFileError(path, "empty", "nothing", expected)
+    return content
+
+
+def parse_json(content: bytes, path: Path | str) -> Any:
+    """Parse a JSON file.
+
+    Args:
+        content: The whole file, UTF-8.
+        path: Where it came from, for messages.
+
+    Raises:
+        BadFileError: If it is not JSON, or nested too deeply.
+    """
+    try:
+        return files.parse_json(content)
+    except json.JSONDecodeError as error:
+        kind = "truncated" if error.pos >= len(error.doc.rstrip()) else "not text"
+        raise BadFileError(path, kind, error.msg, "JSON", line=error.lineno) from error
+    except ValueError as error:  # another encoding, a number of thousands of digits, deep nesting
+        raise BadFileError(path, "not text", str(error), "JSON") from error

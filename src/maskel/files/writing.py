@@ -1,0 +1,196 @@
+"""Writing files whole."""
+
+import csv
+import errno
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import yaml
+
+from maskel.errors import InputError
+
+_MOST_LINKS = 40  # as on Linux
+
+
+def write_atomically(path: Path, content: bytes | str, previous: Path | None = None, flush: bool = True) -> None:
+    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never a part.
+
+    Args:
+        path: The file.
+        content: All of it.
+        previous: Where the old file goes instead of being replaced.
+        flush: As for `replacing`.
+    """
+    with replacing(path, previous, flush) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: Path, previous: Path | None = None, flush: bool = True) -> Iterator[Path]:
+    """A file to write in the ``with`` block; it becomes ``path`` at its end, and vanishes if the block fails.
+
+    The new file is on the disk before it takes the old one's name, so that a crash of the machine loses neither. Of a
+    symbolic link the file that it names is replaced. What is written to ``/dev/stdout`` and the like goes there.
+
+    Args:
+        path: The file.
+        previous: Where the old file goes instead of being replaced.
+        flush: Wait for the disk; needless for thousands of files that can be made again.
+
+    Raises:
+        InputError: If ``path`` is a device, a pipe or a socket.
+    """
+    if (stream := stream_of(path)) is not None:
+        with TemporaryFile() as file:
+            yield Path(f"/dev/fd/{file.fileno()}")
+            sys.stdout.flush()
+            file.seek(0)
+            with os.fdopen(os.dup(stream), "wb") as out:
+                shutil.copyfileobj(file, out)
+        return
+    _refuse_special(path)
+    path = path.resolve() if path.is_symlink() else path
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield temporary
+        if flush:
+            _flush(temporary)
+        if previous is not None and path.exists():
+            path.replace(previous)
+        temporary.replace(path)
+        if flush and os.name == "posix":  # elsewhere a folder cannot be opened
+            _flush(path.parent)
+    except OSError as fault:
+        fault.filename = str(path)  # a full disk names no file, other faults the temporary one
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def as_output(path: Path, option: str = "--out") -> Iterator[None]:
+    """What fails in the ``with`` block is said to fail for a file that the user named.
+
+    Args:
+        path: The file.
+        option: What the user named it with.
+
+    Raises:
+        InputError: Instead of an `OSError`.
+    """
+    try:
+        yield
+    except OSError as fault:
+        raise InputError(f"{path} cannot be written ({fault.strerror or fault}); choose another {option}") from fault
+
+
+def refuse_unwritable(path: Path, option: str = "--out") -> None:
+    """Notice before the work that a file cannot be written after it. Nothing is made, no folder either.
+
+    Args:
+        path: The file; folders above it may be missing.
+        option: What the user named it with.
+
+    Raises:
+        InputError: If it is a folder, a device, a pipe or a socket, or the folder that it would be in, or be made in,
+            takes no file.
+    """
+    with as_output(path, option):
+        if (stream := stream_of(path)) is not None:
+            os.fstat(stream)
+            return
+        _refuse_special(path, option)
+        path = path.resolve() if path.is_symlink() else path
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        folder = next(above for above in path.absolute().parents if above.exists())
+        with TemporaryFile(dir=folder):
+            pass
+
+
+def refuse_inside(out: Path, inputs: Iterable[Path], option: str = "--out") -> None:
+    """Refuse an output that lies in a folder that is read with all below it: the next reading would find it.
+
+    Raises:
+        InputError: If it does.
+    """
+    place = out.resolve()
+    for folder in inputs:
+        if folder.is_dir() and place.is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{out} lies in {folder}, which is read with all that is below it; choose another {option}"
+            )
+
+
+def stream_of(path: Path) -> int | None:
+    """Return the open descriptor that ``/dev/stdout``, ``/dev/fd/3`` or a link to one of them stands for."""
+    name = os.path.abspath(path)  # noqa: PTH100 (links must stay)
+    for _ in range(_MOST_LINKS if os.name == "posix" else 0):
+        if match := re.fullmatch(rf"/(?:dev|proc/(?:self|thread-self|{os.getpid()}))/fd/(\d{{1,9}})", name):
+            return int(match[1])
+        if not os.path.islink(name):  # noqa: PTH114
+            break
+        name = os.path.normpath(os.path.join(os.path.dirname(name), os.readlink(name)))  # noqa: PTH115, PTH118, PTH120
+    return None
+
+
+def _refuse_special(path: Path, option: str = "--out") -> None:
+    """Refuse to write to a device, a pipe or a socket: replacing it would take it from the system."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is a device, a pipe or a socket, and no file; choose another {option}")
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def require_suffix(path: Path, *endings: str) -> None:
+    """Refuse a file to write whose name ends otherwise than it must; ``/dev/stdout`` and the like have no endings.
+
+    Raises:
+        InputError: If it does.
+    """
+    if path.suffix not in endings and stream_of(path) is None:
+        raise InputError(f"out: found {path}, expected a name that ends in {' or '.join(endings)}")
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Write rows as csv, lines ending in LF."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def json_text(content: Any, **how: Any) -> str:
+    """Write content as JSON, a line end behind it.
+
+    Args:
+        content: Plain containers, texts and numbers.
+        how: As for `json.dumps`.
+    """
+    return json.dumps(content, **how) + "\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML that `read_yaml` reads: an object that stands in two places is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def yaml_text(options: Any) -> str:
+    """Options as YAML, in their own order."""
+    return yaml.dump(options, Dumper=_Dumper, sort_keys=False)

@@ -1,0 +1,31 @@
+"""Signals that ask a command to stop."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def handled(by: Callable[[int, FrameType | None], object], *signals: signal.Signals) -> Iterator[None]:
+    """Handle signals by a function in the block, and as before after it; outside the main thread nothing changes.
+
+    Args:
+        by: The function; see `signal.signal`.
+        signals: Which.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, by) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Handle a signal as Python handles Ctrl-C."""
+    raise KeyboardInterrupt
