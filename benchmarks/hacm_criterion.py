@@ -61,7 +61,7 @@ def main() -> None:
     method = build_seeded(lambda: HACM(Encoder(NTU25, config)), 0)
     optimizer = torch.optim.AdamW(method.parameters(), fused=True)
     batch = clips(options.clips)
-    joints, draws = method.see(batch, clip_keys(0, 0, batch.clips))
+    joints, draws = method.masked_inputs(batch, clip_keys(0, 0, batch.clips))
     tokens = method.encoder.embed(method.encoder.patches(joints)).unflatten(1, method.encoder.grid)[:, 1::2]
     roots = method.embed(joints)[1][:, 1::2]
     hierarchy = {name: JointHierarchy(name) for name in ("poincare", "factor4")}

@@ -52,8 +52,8 @@ from maskel.layouts import COCO17
 from maskel.methods.released import load_release
 from maskel.models.loading import load_encoder
 from maskel.pictures.report import render
-from maskel.pictures.runs import read_runs
 from maskel.training.classifiers import load_classifier
+from maskel.training.finished import open_runs
 from maskel.training.labelled import read_label_list
 from maskel.training.loading import part
 from maskel.training.pretrained import load_method
@@ -247,7 +247,7 @@ def use_encoder(file: Path) -> None:
 
 
 def use_report(file: Path) -> None:
-    page = render(read_runs([file.parent, file.parents[1] / "linear", file.parents[1] / "run"]), 0)
+    page = render(open_runs([file.parent, file.parents[1] / "linear", file.parents[1] / "run"]), 0)
     assert "<script" not in page.lower(), "a name became an element"
     page.encode(errors="backslashreplace")
 

@@ -160,7 +160,7 @@ def test_a_layout_without_left_and_right_cannot_be_mirrored(prepared: Path) -> N
     with pytest.raises(InputError, match="need the joint layout"):
         TrainView(mirror=True).apply(some_clips(), torch.arange(16), 8)
     with pytest.raises(InputError, match="layout bare has no pairs of left and right joints"):
-        TrainView(mirror=True).require_fit(replace(NTU25, name="bare", mirror=()))
+        TrainView(mirror=True).require_fit(Layout("bare", ("hip", "head"), (-1, 0)))
 
 
 def test_batches_of_a_set_are_changed(tiny_set: Any) -> None:

@@ -22,7 +22,7 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from maskel import distributed
-from maskel.configuration import Options, data_recipes, merge_recipes
+from maskel.configuration import RENAMED, Options, data_recipes, merge_recipes
 from maskel.console import say, shown, standard_error, standard_output
 from maskel.errors import InputError, Stopped, TrainingError
 from maskel.intervals import interval
@@ -526,7 +526,8 @@ def _spell(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
     for position, argument in enumerate(arguments):
         if argument.startswith("--"):
             name, equals, value = argument.partition("=")
-            argument = f"--{name[2:].replace('-', '_')}{equals}{value}"
+            name = name[2:].replace("-", "_")
+            argument = f"--{RENAMED.get(name, name)}{equals}{value}"
             following = arguments[position + 1] if position + 1 < len(arguments) else "--"
             if argument in switches and following.lower() not in ("true", "false", "yes", "no"):
                 argument += "=true"

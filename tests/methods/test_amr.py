@@ -65,7 +65,7 @@ def test_the_loss_equals_a_naive_loop(target: str, standardise: str) -> None:
     method = amr(target=target, standardise=standardise, query_frames=8, energy=0.5, energy_windows=(4, 12))
     batch = tiny.random_batch(NTU25, clips=2, window=WINDOW)
     keys = clip_keys(0, 0, batch.clips)
-    joints, draws = method.see(batch, keys)
+    joints, draws = method.masked_inputs(batch, keys)
     mask = method.mask(joints, draws)
     out = method.decoder(method.encoder(joints, mask.keep), mask.keep)
     total, count = 0.0, 0

@@ -24,7 +24,7 @@ from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
 from maskel.layouts import COCO17, H36M17, KINECT20, MEDIAPIPE33, Layout
 from maskel.methods import METHODS
-from maskel.methods.masked import MaskedModeling
+from maskel.methods.masked import MaskedAutoencoder
 from maskel.models.encoder import Encoder
 from maskel.pictures.charts import Line, confusion_matrix, line_chart
 from maskel.pictures.markup import Markup, element
@@ -261,14 +261,14 @@ def test_a_benchmark_that_tests_nothing_shows_training_clips(folder: Path, tmp_p
 @pytest.mark.parametrize("name", ["mamp", "mae"])
 def test_a_perfect_prediction_is_drawn_as_the_truth(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     method, data = load_method(RunFolder(folder / name)), SkeletonSet.open(folder / "set")
-    honest = MaskedModeling.reconstruct
+    honest = MaskedAutoencoder.reconstruct
 
     def perfect(*arguments: Any) -> Any:
         result = honest(*arguments)
         return replace(result, predicted=result.target)
 
     before = reconstruct_clip(method, data, 13, 0)
-    monkeypatch.setattr(MaskedModeling, "reconstruct", perfect)
+    monkeypatch.setattr(MaskedAutoencoder, "reconstruct", perfect)
     shown = reconstruct_clip(method, data, 13, 0)
     config = method.encoder.config
     masked = np.repeat(np.repeat(shown.hidden, config.patch_frames, 0), config.patch_joints, 1)

@@ -196,7 +196,7 @@ def test_micro_batches_change_nothing_but_rounding(
         out = tmp_path / str(accumulate)
         out.mkdir()
         method = tiny.tiny_method(name, bodies=bodies, **options)
-        assert not method.whole_batch
+        assert not method.needs_whole_batch
         found[accumulate] = one_gradient(tiny_set, out, accumulate, method)
         assert RunFolder(out).read_metrics()[0]["loss"] == pytest.approx(
             RunFolder(tmp_path / "1").read_metrics()[0]["loss"], rel=1e-6

@@ -102,7 +102,7 @@ def test_a_finished_run_is_prolonged_and_says_so(
         "prolonged": [[3, 5]],
     }
     before = RunFolder(folder.path / "epochs-3")
-    assert before.read_config() == config
+    assert read_yaml(before.path / CONFIG) == config
     assert before.read_result()["epochs"] == 3
     assert before.read_metrics() == rows
     tiny.assert_identical(dict(load_encoder(before.path).state_dict()), dict(short))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from maskel.errors import InputError
+from maskel.training.finished import Run
 from maskel.training.run import RunFolder, refuse_taken
 from maskel.training.scores import Scores
 
@@ -49,12 +50,12 @@ def ensemble(
             )
         if not np.array_equal(other.labels, first.labels):
             raise InputError(f"{run} and {runs[0]} disagree on the classes of the clips; expected runs on one set")
-    about = RunFolder(runs[0]).read_result()
     added = np.zeros(first.scores.shape)
     for weight, one in zip(weights, found, strict=True):
         added += weight * _as(scores, one)
     total = Scores(first.names, first.labels, first.classes, added.astype(np.float32))
-    origins = [RunFolder(run).read_origin() for run in runs]
+    results = [RunFolder(run).read_result() for run in runs]
+    about, origins = results[0], [Run.of(result).origin for result in results]
     seeds = {origin.get("seed") for origin in origins}
     config = {"runs": [str(run) for run in runs], "weights": weights, "scores": scores}
     folder = RunFolder.create(out, "ensemble", config)

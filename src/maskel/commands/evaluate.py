@@ -10,6 +10,7 @@ from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER
 from maskel.training import loading
 from maskel.training.classifiers import load_classifier
+from maskel.training.finished import Run
 from maskel.training.precision import Precision, resolved
 from maskel.training.pretrained import require_fit, say_differences
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
@@ -91,4 +92,4 @@ def evaluate(
 def _origin(classifier: Path) -> dict[str, Any]:
     """What the classifier's run says of it; nothing where it is a file that came without its run."""
     run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
-    return run.read_origin() if run.finished else {}
+    return Run.of(run.read_result()).origin if run.finished else {}

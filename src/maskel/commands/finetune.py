@@ -11,7 +11,7 @@ from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import ClassWeights, FineTuned, Task
+from maskel.methods.classifier import ClassWeights, FineTuneClassifier, Task
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SingleBody
@@ -110,10 +110,10 @@ def finetune(
     if isinstance(encoder, Path) and isinstance(given, Encoder):
         say_fitting(encoder, given, clips)
 
-    def build() -> FineTuned:
+    def build() -> FineTuneClassifier:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
         task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
-        return FineTuned(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
+        return FineTuneClassifier(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
 
     classifier = build_seeded(build, seed)
     world = distributed.start(device)

@@ -78,7 +78,7 @@ def pretrain(
     kept = options_of(pretrain, locals())
     config = {method if name == "options" else name: value for name, value in kept.items()}
     model = _build(method, clips, encoder, options, seed)
-    if model.whole_batch and training.accumulate != 1:
+    if model.needs_whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
     model.encoder.provenance = provenance_of(clips)
     world = distributed.start(device)

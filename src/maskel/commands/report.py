@@ -6,7 +6,7 @@ from maskel.errors import InputError
 from maskel.files import refuse_unwritable
 from maskel.pictures.markup import write_page
 from maskel.pictures.report import render
-from maskel.pictures.runs import read_runs
+from maskel.training.finished import open_runs
 
 
 def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) -> Path:
@@ -15,8 +15,7 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
     What a run does not provide is named on the page and does not stop the report. Equal run folders give equal pages.
 
     Args:
-        runs: Run folders of pretrain, linear, finetune, knn, evaluate and ensemble, in any mix and order; a folder of
-            several seeds stands for its runs.
+        runs: Run folders of any command, in any mix and order; a folder of several seeds stands for its runs.
         out: The HTML file; an earlier one is replaced.
         clips: Test clips to draw with each pre-trained method, 0 or more.
 
@@ -31,4 +30,4 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
     if clips < 0:
         raise InputError(f"clips: found {clips}, expected 0 or more")
     refuse_unwritable(out)
-    return write_page(render(read_runs(runs), clips), out)
+    return write_page(render(open_runs(runs), clips), out)

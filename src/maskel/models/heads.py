@@ -1,4 +1,4 @@
-"""Heads of the two published protocols: features in, class scores out."""
+"""Heads of the two published protocols, which map features to class scores."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from maskel.models.transformer import initialise
 
 
 class LinearHead(nn.Module):
-    """Linear evaluation's: BatchNorm without affine parameters, then a linear layer.
+    """Head of linear evaluation: BatchNorm without affine parameters, then a linear layer.
 
     Args:
         values: Values of a feature vector.
@@ -23,12 +23,12 @@ class LinearHead(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b classes"]:
-        """Class scores."""
+        """Compute class scores."""
         return self.linear(self.norm(features))
 
 
 class FinetuneHead(nn.Module):
-    """Fine-tuning's: linear, BatchNorm, ReLU, linear.
+    """Head of fine-tuning: linear, BatchNorm, ReLU, linear.
 
     Args:
         values: Values of a feature vector, V'·D.
@@ -44,5 +44,5 @@ class FinetuneHead(nn.Module):
         self.apply(initialise)
 
     def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b classes"]:
-        """Class scores."""
+        """Compute class scores."""
         return self.fc2(functional.relu(self.bn(self.fc1(features))))

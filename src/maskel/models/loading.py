@@ -12,7 +12,7 @@ from maskel.models.weights import load_weights
 
 
 def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
-    """The encoder of a run folder, an ``encoder.safetensors`` file or a checkpoint of a public release, in eval mode.
+    """Load an encoder from a run folder, an ``encoder.safetensors`` file or a released checkpoint, in eval mode.
 
     Args:
         path: A run folder of ``maskel pretrain``, or the file itself; ``.pth`` files of MAMP's and HA-CM's public code
@@ -21,6 +21,16 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
 
     Raises:
         InputError: If there is no such file, or it is not a whole encoder.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from maskel import Encoder, EncoderConfig, load_encoder
+        >>> from maskel.layouts import NTU25
+        >>> with TemporaryDirectory() as folder:
+        ...     Encoder(NTU25, EncoderConfig(dim=32, depth=1, num_heads=4)).save(Path(folder) / "encoder.safetensors")
+        ...     load_encoder(folder).config.dim
+        32
     """
     file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
     if not file.is_file():

@@ -8,7 +8,7 @@ import torch
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods.classifier import CLASSIFIER, CLASSIFIERS, FORMAT, Classifier, FineTuned, LinearProbe, Task
+from maskel.methods.classifier import CLASSIFIER, CLASSIFIERS, FORMAT, Classifier, FineTuneClassifier, LinearProbe, Task
 from maskel.models.encoder import build_encoder
 from maskel.models.released import Release, build_released, read_release
 from maskel.models.torch_file import is_torch_file
@@ -53,7 +53,7 @@ def _from_release(release: Release, trained_on: TrainedOn | None, clips: Skeleto
     about, _ = release.encoder
     options = {}
     if "head.fc1.weight" in release.weights:
-        kind, last = FineTuned.kind, "head.fc2.weight"
+        kind, last = FineTuneClassifier.kind, "head.fc2.weight"
         options["head_dim"] = release.weight("head.fc1.weight", 2).shape[0]
     else:
         kind, last = LinearProbe.kind, "head.fc.1.weight"

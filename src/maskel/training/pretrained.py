@@ -1,7 +1,6 @@
 """What commands start from: the encoder or the whole method of an earlier run, fitted to the set that they read."""
 
 from collections.abc import Mapping
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from maskel.datasets.provenance import differences, provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import damaged_as
-from maskel.methods import METHODS
+from maskel.methods import METHODS, default_options
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
 from maskel.models.adaptation import adapted
@@ -22,15 +21,14 @@ from maskel.training.run import STATE, RunFolder
 
 
 def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A method's options with the defaults of its constructor.
+    """Return a method's options, those not given by default.
 
     Raises:
         InputError: If there is no such method or option.
     """
     if name not in METHODS:
         raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
-    known = {entry.name: entry.default for entry in signature(METHODS[name]).parameters.values()}
-    del known["encoder"]
+    known = default_options(name)
     if unknown := set(given) - set(known):
         raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(known)}")
     return known | dict(given)

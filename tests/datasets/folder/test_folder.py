@@ -17,7 +17,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import COCO17, MEDIAPIPE33, NTU25
 
-HIPS_AND_SHOULDERS = [COCO17.index(joint) for joint in COCO17.groups["roots"]]
+HIPS_AND_SHOULDERS = [COCO17.index(joint) for joint in COCO17.roots]
 
 
 def write_clips(root: Path, *names: str) -> Path:

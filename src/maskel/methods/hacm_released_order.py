@@ -40,9 +40,9 @@ class _Parts(Protocol):
 def masks(
     method: _Parts, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]
 ) -> tuple[TokenMask, TokenMask]:
-    """The mask in our token numbers, and in decoder slots.
+    """Draw the mask, in our token numbers and in decoder slots.
 
-    In both, ``keep`` is what is visible and ``masked`` what the loss is on; as released, the two overlap.
+    In both, ``keep`` holds the visible tokens and ``masked`` those of the loss; as released, the two overlap.
 
     Args:
         method: The method.
