@@ -115,7 +115,7 @@ class Fold(NamedTuple):
 
     name: str
     subjects: tuple[str, ...]
-    count: Count
+    counted: Count
 
 
 @dataclass(frozen=True)
@@ -235,22 +235,19 @@ class Run:
     @property
     def folds(self) -> tuple[Fold, ...]:
         """Of a run of all folds what each counted; pre-training counts nothing."""
+        told = self.result.get(FOLDS, [])
+        counts = [Count(int(one.get("correct", 0)), int(one.get("seen", 0))) for one in told]
         return tuple(
-            Fold(
-                str(one["fold"]),
-                tuple(map(str, one["subjects"])),
-                Count(int(one.get("correct", 0)), int(one.get("seen", 0))),
-            )
-            for one in self.result.get(FOLDS, [])
+            Fold(str(one["fold"]), tuple(map(str, one["subjects"])), count)
+            for one, count in zip(told, counts, strict=True)
         )
 
     def part_size(self, part: str) -> str:
-        """Clips of a part of the benchmark, as text; of all folds those of each, but of test clips the sum."""
+        """Clips of a part of the benchmark, as text; of all folds each one's, but the sum of test clips."""
         sizes = self.value("split", part, "sizes")
         if part == "test" or not isinstance(sizes, list) or not sizes:
             return self.about("split", part, "size")
-        each = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
-        return f"{each} in each of {len(sizes)} folds"
+        return f"{len(sizes)} x {min(sizes)}" + (f" to {max(sizes)}" if max(sizes) > min(sizes) else "")
 
     @property
     def origin(self) -> dict[str, Any]:
