@@ -22,8 +22,9 @@ def standard_error(quiet: bool = False) -> Console:
 
 
 def say(text: object) -> None:
-    """Print lines on stdout as they are, none of them wrapped."""
-    Console(highlight=False, soft_wrap=True).print(str(text), markup=False)
+    """Print lines on stdout as they are, none of them wrapped; of several processes the leading one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        Console(highlight=False, soft_wrap=True).print(str(text), markup=False)
 
 
 def tell(sentence: object) -> None:

@@ -39,6 +39,7 @@ class Protocol:
         recipes: Whether its options fit the recipes of benchmarks.
         needs: Options that each of its runs has.
         lacks: Entries of ``result.json`` that its runs do not have, so that reports do not miss them.
+        several: The argument that takes all words of the command line without a dash.
         without_encoder: What reports say in place of an encoder.
         stages: Its runs in ``maskel reproduce``, by folder.
     """
@@ -52,6 +53,7 @@ class Protocol:
     recipes: bool = True
     needs: tuple[str, ...] = ("encoder", "data")
     lacks: tuple[str, ...] = ()
+    several: str = ""
     without_encoder: str = ""
     stages: Mapping[str, Stage] = field(default_factory=dict)
 
@@ -120,6 +122,7 @@ PROTOCOLS: dict[str, Protocol] = {
         scores=True,
         recipes=False,
         needs=("runs", "weights"),
+        several="runs",
         lacks=("seed", "minutes", "processes"),
     ),
 }

@@ -1,8 +1,9 @@
 """``maskel inspect``: what is in a prepared set, and what is wrong with it."""
 
 import math
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from maskel.console import plain, progress_bar
+from maskel.console import plain, progress_bar, standard_output
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, count_repeats, examine, summarise
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
 from maskel.datasets.faults import Fault
@@ -160,8 +161,12 @@ def _fault(fault: Fault, data: SkeletonSet) -> dict[str, Any]:
     }
 
 
-def show(found: Inspection, console: Console) -> None:
+def show(found: Inspection, options: Mapping[str, Any]) -> None:
     """Prints what is in the set, its benchmarks' sizes, and for each check how much was found and the worst."""
+    if options["json"] == STANDARD_OUTPUT:
+        sys.stdout.write(as_json(found))
+        return
+    console = standard_output()
     speed = found.contents.clips / max(found.seconds, 1e-9)
     about = [*found.contents.rows(), ("checked in", f"{found.seconds:,.1f} s, {speed:,.0f} clips/s")]
     _print(console, ("", ""), about, title=f"prepared set {found.data.path}")

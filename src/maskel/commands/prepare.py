@@ -11,11 +11,10 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from maskel.commands.benchmark_sizes import BenchmarkSummary, benchmark_summaries, refuse_emptied
-from maskel.console import plain, progress_bar
+from maskel.console import plain, progress_bar, standard_output
 from maskel.datasets.base import RawFile, Source
 from maskel.datasets.provenance import conversion_to
 from maskel.datasets.reading import Reading, read_all
@@ -316,8 +315,9 @@ def _fingerprint(files: Sequence[RawFile]) -> str:
     return content.hexdigest()
 
 
-def show(summary: PrepareSummary, console: Console) -> None:
+def show(summary: PrepareSummary, options: Mapping[str, Any]) -> None:
     """Prints what was read and written, each benchmark's sizes beside the published ones, and the first bad files."""
+    console = standard_output()
     table = Table(title=f"prepared set {summary.out}", show_header=False, title_justify="left")
     megabytes, raw = summary.size / 1e6, summary.raw_size / 1e6
     labelled = f", {summary.unlabelled:,} of them without a label" if summary.unlabelled else ""

@@ -1,13 +1,14 @@
 """``maskel reproduce``: a method on a benchmark by every protocol, beside the published numbers."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 from statistics import mean
 from typing import Literal
 
 from maskel import distributed
+from maskel.commands import COMMANDS
 from maskel.commands.results import markdown_table
 from maskel.configuration import Options, data_recipes, merge, read_recipe, shipped_recipes
 from maskel.console import standard_error
@@ -30,7 +31,6 @@ TABLE, REPORT = "results.md", "report.html"
 
 
 def reproduce(
-    run_command: Callable[[Sequence[str]], object],
     method: str,
     benchmark: str,
     data: Path,
@@ -48,7 +48,6 @@ def reproduce(
     clips did not fill.
 
     Args:
-        run_command: Runs one ``maskel`` command line.
         method: ``mamp``, ``mae``, ``hacm``, ``amr`` or ``masked``.
         benchmark: The recipe of a benchmark, ``ntu60_xsub`` for example.
         data: The prepared set.
@@ -90,7 +89,7 @@ def reproduce(
             seeds = ",".join(str(seed + run) for run in range(stage.runs))
             words += ["--seeds", f"[{seeds}]"] if several else ["--seed", str(seed)]
             words += ["--device", device] if "device" in options else []
-            _run_stage(run_command, words, out / name, world.leads)
+            _run_stage(words, out / name, world.leads)
             if protocol.trains:
                 default = options["training"].default.batch_size
                 batch, filled = _batch_size(command, recipes, default), _filled(out / name)
@@ -99,7 +98,7 @@ def reproduce(
     table = _table(method, benchmark, scale, sizes, notes, out)
     if world.leads:
         write_atomically(out / TABLE, table)
-        run_command(["report", *(str(out / name) for name in STAGES), "--out", str(out / REPORT)])
+        COMMANDS["report"]("report", [*(str(out / name) for name in STAGES), "--out", str(out / REPORT)])
     return table
 
 
@@ -127,7 +126,7 @@ def _open(out: Path, config: dict[str, object], leads: bool) -> None:
     distributed.meet()
 
 
-def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str], folder: Path, leads: bool) -> None:
+def _run_stage(words: list[str], folder: Path, leads: bool) -> None:
     run = RunFolder(folder)
     console = standard_error(quiet=not leads)
     if run.finished:
@@ -142,7 +141,7 @@ def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str],
     words = [*words, where, str(folder)]
     console.print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
     try:
-        run_command(words)
+        COMMANDS[words[0]](words[0], words[1:])
     except Stopped as stop:
         raise Stopped(f"{stop}; or with the same maskel reproduce command, which then runs what is left") from stop
     distributed.meet()

@@ -48,3 +48,7 @@ def masks(
         page(f"maskel view masks: {clip}", element("h1", "How often each token is hidden"), mask_maps(about, found)),
         out,
     )
+
+
+PICTURES = {"masks": masks}
+"""Every picture, by its name on the command line."""

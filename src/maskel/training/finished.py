@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from maskel.configuration import PROLONGED
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.intervals import interval
 from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
 from maskel.protocols import PROTOCOLS, Protocol
@@ -467,3 +468,22 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     if not isinstance(seed, int):
         raise InputError(f"{run.name} does not say its seed")
     return method, clips, seed
+
+
+def lines(folder: RunFolder) -> list[str]:
+    """Return the lines that a command prints of its run: right answers, and as the last one the folder."""
+    result = folder.read_result() if folder.finished else {}
+    shown = []
+    for fold in filter(lambda one: "correct" in one, result.get("folds", [])):
+        whose = f" ({fold['subjects'][0]})" if len(fold["subjects"]) == 1 else ""
+        shown.append(f"{fold['fold']}{whose}: {fold['correct']} of {fold['seen']} clips right ({fold['accuracy']:.1%})")
+    for key in PROTOCOLS[result["kind"]].rows if result else ():
+        how, counted = (f"by {key} ", result.get(key, {})) if key else ("", result)
+        if isinstance(counted.get("correct"), int):
+            correct, seen = counted["correct"], counted["seen"]
+            sure = f"95 % interval {interval(correct, seen)}"
+            shown.append(f"{correct} of {seen} clips right {how}({counted['accuracy']:.1%}, {sure})")
+    if isinstance(several := result.get("accuracy"), dict):
+        spread = "" if several["std"] is None else f" ± {several['std']:.1%}"
+        shown.append(f"mean over {len(result['seeds'])} seeds: {several['mean']:.1%}{spread}")
+    return [*shown, str(folder.path)]

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import asdict, dataclass, is_dataclass
 from inspect import signature
 from pathlib import Path
@@ -35,11 +34,9 @@ from maskel.files import (
     write_atomically,
     yaml_text,
 )
+from maskel.invocation import command_line
 from maskel.training.state import read_state, write_state
 from maskel.version import __version__
-
-command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=())
-"""Arguments of the ``maskel`` command that runs; empty where maskel is used from Python."""
 
 Row = dict[str, float | int]
 """One epoch's line of metrics.csv."""
