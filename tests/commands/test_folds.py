@@ -257,6 +257,39 @@ def test_seeds_and_folds_together(run: Run, data: Path, tmp_path: Path) -> None:
     assert "holds several runs, of seeds or folds" in text
 
 
+def test_tables_and_reports_show_one_line_and_what_each_fold_counted(
+    run: Run, data: Path, encoders: Path, tmp_path: Path
+) -> None:
+    seen_all, probed = tmp_path / "all", tmp_path / "linear"
+    shown(run, "pretrain", "--data", data, "--benchmark", "all", "--out", seen_all, *SMALL)
+    options = ["linear", "--data", data, "--benchmark", "folds", *PROBE]
+    shown(run, *options, "--encoder", encoders, "--out", probed)
+    shown(run, *options, "--encoder", seen_all, "--out", tmp_path / "other")
+    result = RunFolder(probed).read_result()
+    text = shown(run, "results", encoders, probed)
+    (line,) = [line for line in text.splitlines() if line.startswith("| linear |")]
+    assert f" {result['correct']} of 24 |" in line
+    assert "**generated, folds**: training clips 3 x 12 to 18 (" in text
+    assert text.count("**generated") == 1
+    (line,) = [line for line in text.splitlines() if line.startswith("| mamp |")]
+    assert f"{RunFolder(encoders).read_result()['loss']:.4f}" in line
+    single = RunFolder(probed / "fold2").read_result()
+    assert f"{single['correct']} of {single['seen']}" in shown(run, "results", probed / "fold2")
+    page = tmp_path / "page.html"
+    shown(run, "report", encoders, probed, probed / "fold2", tmp_path / "other", "--out", page)
+    text = page.read_text()
+    assert "linear adds up its folds" in text
+    assert text.count(f"{result['correct']} / 24 = ") >= 2
+    assert "linear/fold2" in text
+    assert text.count("pre-trained on 24 of these clips, without labels") == 1
+    assert f"name one, {encoders / 'fold1'}" in text  # for its curves and reconstructions
+    (probed / "result.json").unlink()  # unfinished: its folds speak for themselves
+    assert {f"generated, {fold}" for fold in FOLDS} == {
+        line.split("**")[1] for line in shown(run, "results", probed).splitlines() if line.startswith("**")
+    }
+    shutil.rmtree(probed)
+
+
 def test_a_check_is_of_the_first_fold(run: Run, data: Path, encoders: Path, tmp_path: Path) -> None:
     out = tmp_path / "linear"
     options = ["--data", data, "--benchmark", "folds", "--encoder", encoders, "--out", out, *PROBE]

@@ -5,6 +5,7 @@ import functools
 import importlib
 import inspect
 import io
+import json
 import os
 import pkgutil
 import re
@@ -20,14 +21,15 @@ import pytest
 import torch
 
 import maskel
+import own
 import tiny
 from maskel.cli import COMMANDS, main
 from maskel.commands.prepare import prepare
-from maskel.commands.pretrain import load_method
 from maskel.datasets import SOURCES
 from maskel.layouts import KINECT20
 from maskel.methods.base import Method
 from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.training.pretrained import load_method
 from maskel.training.run import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -366,6 +368,22 @@ def test_the_classifier_of_the_docs_answers(
     (python,) = [code for note, code in blocks("docs/protocols.md", "python") if note.startswith("executed")]
     exec(compile(python, "protocols.md", "exec"), {})
     assert re.fullmatch(r"\[('(wave|clap|kick)'(, )?){4}\]\n", capsys.readouterr().out)
+
+
+def test_the_folds_of_the_docs_add_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(f"{label}/{who}/{take}" for label in ("sit", "wave") for who in "abc" for take in "12"):
+        own.write_array(Path("recordings", f"{name}.npy"), own.motion(frames=8, seed=seed))
+    (shell,) = [code for note, code in blocks("docs/protocols.md", "sh") if note.startswith("executed")]
+    small = ["--training.epochs=1", "--training.batch_size=4", "--device=cpu"]
+    for step in commands(shell):
+        more = small if step[0] in ("pretrain", "linear") else []
+        assert main([*step, *more]) == 0, (step, capsys.readouterr().err)
+    counted = json.loads(Path("own-linear/result.json").read_text())
+    assert [fold["subjects"] for fold in counted["folds"]] == [["a"], ["b"], ["c"]]
+    assert (counted["seen"], counted["test_clips_in_pretraining"]) == (12, 0)
 
 
 def test_the_layout_and_data_set_of_the_docs_are_whole(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from maskel.errors import InputError
 from maskel.files import read_text, write_atomically
 from maskel.models.loading import load_encoder
 from maskel.sequence import UNLABELLED
-from maskel.training.folds import FOLDS, fold_folders, folds_among
+from maskel.training.folds import FOLDS, SEEN, fold_folders, folds_among
 from maskel.training.loading import part, pretraining_part
 from maskel.training.metrics import add_up_counts
 from maskel.training.run import ENCODER, PREDICTIONS, RunFolder
@@ -207,7 +207,7 @@ def _add_up(
             | {key: value for key, value in outcome_of(result).items() if key != "seed"}
             | ({"vote": {key: vote[key] for key in ("k", "correct", "seen", "accuracy")}} if vote else {})
             | ({"classifier": result["classifier"]} if "classifier" in result else {})
-            | ({"test_clips_in_pretraining": seen[name]} if seen else {})
+            | ({SEEN: seen[name]} if seen else {})
         )
     if "correct" in first:
         together |= add_up_counts(list(results.values()))
@@ -217,7 +217,7 @@ def _add_up(
         together["loss"] = mean(one["loss"] for one in results.values())
     if seen:
         known = [number for number in seen.values() if number is not None]
-        together["test_clips_in_pretraining"] = sum(known) if len(known) == len(seen) else None
+        together[SEEN] = sum(known) if len(known) == len(seen) else None
     return together | {"minutes": sum(one["minutes"] for one in results.values())}
 
 

@@ -12,6 +12,7 @@ from maskel.errors import InputError
 from maskel.files import json_text, refuse_inside, refuse_unwritable, write_atomically
 from maskel.intervals import interval, spread
 from maskel.training.finished import Answers, Count, Run
+from maskel.training.folds import FOLDS, folds_among
 from maskel.training.run import RESULT, RunFolder
 
 _COUNTED = "protocol,encoder,blocks x width,options,seeds,right answers,accuracy (%),best epoch (%),minutes".split(",")
@@ -54,7 +55,8 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
     Runs are equal where every option but seed, device and places agrees, those of the encoder's pre-training included.
 
     Args:
-        runs: Run folders, folders of several seeds, or folders with such folders below them.
+        runs: Run folders, folders of several seeds or folds, or folders with such folders below them. Folds stand as
+            one line, with their answers added up.
         out: A file to write the tables to as well; an earlier one is replaced.
         collect: A folder to copy each run's ``result.json`` to, without the paths of this machine and without the
             classes' counts.
@@ -87,6 +89,8 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
 def read_results(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
     """The results of single runs at and below some folders, by the folder's place among those asked for.
 
+    A finished run of all folds stands for its folds.
+
     Raises:
         InputError: If a folder has none, a file is not the result of a run, or two runs share a name.
     """
@@ -95,11 +99,11 @@ def read_results(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
         files = sorted(path.rglob(RESULT))
         if not files:
             raise InputError(f"{path}: no {RESULT} in it or below it; name folders of finished runs")
+        read = {file.parent: RunFolder(file.parent).read_result() for file in files}
         for file in files:
-            name, result = (
-                file.parent.resolve().relative_to(path.resolve().parent),
-                RunFolder(file.parent).read_result(),
-            )
+            if FOLDS in read.get(file.parent.parent, {}) and folds_among([file.parent.name]):
+                continue  # one of the folds that the run above adds up
+            name, result = file.parent.resolve().relative_to(path.resolve().parent), read[file.parent]
             if name in found:
                 raise InputError(f"{file.parent}: another run is called {name} too; rename one of the two")
             if "kind" not in result or "data" not in result:
@@ -165,9 +169,7 @@ def _grouped(rows: Iterable[Measured], key: Callable[[Measured], Any]) -> dict[A
 
 def _tables_of(rows: Sequence[Measured]) -> str:
     first = rows[0].run
-    sizes = [
-        f"{first.about('split', part, 'size')} ({first.about('split', part, 'hash')})" for part in ("train", "test")
-    ]
+    sizes = [f"{first.part_size(part)} ({first.about('split', part, 'hash')})" for part in ("train", "test")]
     data, benchmark = first.about("data", "source"), first.about("benchmark")
     lines = [f"**{data}, {benchmark}**: training clips {sizes[0]}, test clips {sizes[1]}.", ""]
     same = _grouped(rows, lambda row: (row.protocol, row.run.method, _as_json(row.run.options)))

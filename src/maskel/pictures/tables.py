@@ -8,6 +8,7 @@ from maskel.pictures.charts import Bar, bar_chart
 from maskel.pictures.comparison import against_raw_joints, against_untrained, means_of_seeds
 from maskel.pictures.markup import Markup, element, join, paragraph, table
 from maskel.training.finished import Answers, Count, Run
+from maskel.training.folds import SEEN
 
 _NONE = "No finished run that counts right answers was given."
 
@@ -24,7 +25,7 @@ def same_test(runs: Sequence[Run]) -> list[list[Run]]:
 def counted_on(group: Sequence[Run]) -> str:
     """What a group was counted on."""
     run = group[0]
-    size, part = run.about("split", run.part, "size"), "training" if run.part == "train" else run.part
+    size, part = run.part_size(run.part), "training" if run.part == "train" else run.part
     return f"{run.about('data', 'source')}, {run.about('benchmark')}: {size} {part} clips"
 
 
@@ -82,6 +83,7 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
             against_raw_joints(group, runs),
             against_untrained(group, runs),
             *(_sum(run, runs) for run in ordered if run.summands),
+            *(_of_folds(run) for run in ordered if run.folds),
         )
     )
 
@@ -108,6 +110,23 @@ def _sum(run: Run, runs: Sequence[Run]) -> Markup:
     """What an ensemble adds up, and what each part of it gets right alone."""
     rows = [(_name_at(one.path, runs), f"{one.weight:g}", _nowrap(one.alone)) for one in run.summands]
     return join((element("h4", f"{run.name} adds up"), table(("run", "weight", "alone: correct / seen"), rows)))
+
+
+def _of_folds(run: Run) -> Markup:
+    """What each fold gets right, and whose clips tested in it."""
+    rows = [(fold.name, ", ".join(fold.subjects) or "–", _nowrap(fold.counted)) for fold in run.folds]
+    whole = table(("fold", "test subjects", "correct / seen"), rows)
+    few = element("details", element("summary", f"{len(rows)} folds"), whole) if len(rows) > 10 else whole
+    notes = []
+    if untested := run.value("never_tested"):
+        notes.append(f"{untested} clips with a label test in no fold.")
+    if (seen := run.result.get(SEEN, 0)) != 0:
+        known = "Nothing tells which clips its encoder was pre-trained on; these may be among them, without labels."
+        notes.append(
+            known if seen is None else f"Its encoder was pre-trained on {seen} of these clips, without labels."
+        )
+    told = [paragraph(" ".join(notes), class_="note")] if notes else []
+    return join((element("h4", f"{run.name} adds up its folds"), few, *told))
 
 
 def _run_at(path: str, runs: Sequence[Run]) -> Run | None:
@@ -224,7 +243,7 @@ def _release(run: Run) -> str:
 
 
 def _part(run: Run, part: str) -> str:
-    text = f"{run.about('split', part, 'size')} clips, {run.about('split', part, 'hash')}"
+    text = f"{run.part_size(part)} clips, {run.about('split', part, 'hash')}"
     more = run.about("clips", "unlabelled") if part == "train" and run.pretrains else "0"
     return text if more in ("0", "not recorded") else f"{text}, and {more} without a label"
 

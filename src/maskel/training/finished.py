@@ -14,6 +14,7 @@ from maskel.intervals import interval
 from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
 from maskel.protocols import PROTOCOLS, Protocol
+from maskel.training.folds import FOLDS, fold_folders
 from maskel.training.labelled import share_of_labels
 from maskel.training.pretrained import load_method, method_options
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder, as_now, flat_options
@@ -110,9 +111,17 @@ class Summand(NamedTuple):
     alone: Count
 
 
+class Fold(NamedTuple):
+    """One fold of a run of all folds: its name, the subjects who test in it, and what it gets right."""
+
+    name: str
+    subjects: tuple[str, ...]
+    counted: Count
+
+
 @dataclass(frozen=True)
 class Run:
-    """One run of a command.
+    """One run of a command; one of all folds (``--benchmark folds``) counts the answers of its folds together.
 
     Args:
         name: What tables and pages call it: the folder's name, or its path where two folders share a name.
@@ -156,7 +165,7 @@ class Run:
                 raise ValueError(f"it is of kind {run.result['kind']!r}")
             if any(not answers.classes for answers in run.answers):
                 raise KeyError("per_class")
-            if run.answers and PROTOCOLS[kind].trains and run.best_epoch is None:
+            if run.answers and PROTOCOLS[kind].trains and run.best_epoch is None and not run.folds:
                 raise KeyError("best_epoch")
             _ = run.summands
             return run
@@ -225,6 +234,23 @@ class Run:
         )
 
     @property
+    def folds(self) -> tuple[Fold, ...]:
+        """Of a run of all folds what each counted; pre-training counts nothing."""
+        told = self.result.get(FOLDS, [])
+        counts = [Count(int(one.get("correct", 0)), int(one.get("seen", 0))) for one in told]
+        return tuple(
+            Fold(str(one["fold"]), tuple(map(str, one["subjects"])), count)
+            for one, count in zip(told, counts, strict=True)
+        )
+
+    def part_size(self, part: str) -> str:
+        """Clips of a part of the benchmark, as text; of all folds each one's, but the sum of test clips."""
+        sizes = self.value("split", part, "sizes")
+        if part == "test" or not isinstance(sizes, list) or not sizes:
+            return self.about("split", part, "size")
+        return f"{len(sizes)} x {min(sizes)}" + (f" to {max(sizes)}" if max(sizes) > min(sizes) else "")
+
+    @property
     def origin(self) -> dict[str, Any]:
         """What its classifier is; results of evaluations and ensembles repeat it."""
         trained = self.result.get("trained")
@@ -278,12 +304,27 @@ class Run:
         if self.unfinished:
             raise InputError(f"{self.name}: {self.unfinished}")
 
+    def require_one_fold(self, lacks: str) -> None:
+        """Refuse a run of all folds where only one of them has what is wanted.
+
+        Args:
+            lacks: What the run of all folds does not have, as part of a sentence about it.
+
+        Raises:
+            InputError: If it is one.
+        """
+        if self.folds:
+            raise InputError(
+                f"{self.name} {lacks}, but its folds do; name one, {self.folder.path / self.folds[0].name}"
+            )
+
     def metrics(self) -> list[Row]:
         """Every epoch's line.
 
         Raises:
             InputError: If there is none, or the table cannot be read.
         """
+        self.require_one_fold(f"has no {METRICS}")
         if not (self.folder.path / METRICS).is_file():
             raise InputError(f"{self.name} has no {METRICS}")
         rows = self.folder.read_metrics()
@@ -386,13 +427,13 @@ def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def open_runs(paths: Sequence[Path]) -> list[Run]:
-    """The runs in these folders, each once; a folder of several seeds stands for its runs.
+    """The runs in these folders, each once; a folder of several seeds stands for its runs, one of folds for their sum.
 
     Raises:
         InputError: If a folder is not a run folder.
     """
     folders = {folder.resolve(): folder for path in paths for folder in _members(path)}
-    names = [f"{path.parent.name}/{path.name}" if path in _members(path.parent) else path.name for path in folders]
+    names = [f"{path.parent.name}/{path.name}" if _is_member(path) else path.name for path in folders]
     return [
         Run.open(path, name if names.count(name) == 1 else str(path))
         for path, name in zip(folders.values(), names, strict=True)
@@ -404,6 +445,11 @@ def _members(path: Path) -> list[Path]:
     return list(seed_folders(path).values()) or [path]
 
 
+def _is_member(path: Path) -> bool:
+    """Whether a folder is one of several seeds or folds, so that its own name says little."""
+    return path in (*seed_folders(path.parent).values(), *fold_folders(path.parent).values())
+
+
 def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     """The method of a pre-training run, the set it learned from, and its seed.
 
@@ -411,6 +457,7 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
         InputError: If the run is not finished, or the set is no longer what it was.
     """
     run.require_finished()
+    run.require_one_fold("has no encoder of its own")
     clips = SkeletonSet.open(Path(str(run.config["data"])))
     if clips.split_hash(run.about("benchmark"), "test") != run.about("split", "test", "hash"):
         raise InputError(f"{clips.path} now holds other test clips than the run was told of")

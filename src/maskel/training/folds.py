@@ -8,6 +8,8 @@ from maskel.training.run import CONFIG, RunFolder
 
 FOLDS = "folds"
 """What ``--benchmark`` calls all folds of a set."""
+SEEN = "test_clips_in_pretraining"
+"""Entry of ``result.json``: how many test clips the encoder was pre-trained on; null where nothing tells."""
 _FOLD = re.compile("fold[-_ ]?([0-9]+)", re.IGNORECASE)
 
 
