@@ -139,7 +139,7 @@ class Npz(Source):
 
     def _question(self, rows: "_Rows") -> None:
         """Refuses a file with a score in the place of z, by its first clips."""
-        clips = [self._bodies(rows, clip)[..., 2] for clip in range(min(len(rows), LOOKED_AT))]
+        clips = (self._bodies(rows, clip)[..., 2] for clip in range(min(len(rows), LOOKED_AT)))
         scores = [is_score(third) for third in clips if third.any()]
         if scores and all(scores):
             found = "a third number from 0 to 1 throughout, like a score"
