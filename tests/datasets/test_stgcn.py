@@ -264,7 +264,7 @@ def test_fractions_that_were_not_moved_to_the_middle_are_refused(tmp_path: Path)
     folder = write(tmp_path / "kinetics", train=data, val=data)
     with pytest.raises(BadFileError, match="positions of which none is negative, expected fractions of the image less"):
         StGcn().find([folder])
-    assert len(StGcn(scale=1).find([folder])) == 2 * len(data)
+    assert len(StGcn(scale=1.0).find([folder])) == 2 * len(data)
 
 
 FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
