@@ -138,8 +138,9 @@ class Npz(Source):
 
     def _question(self, rows: "_Rows") -> None:
         """Refuses a file with a score in the place of z, by its first clips."""
-        clips = [self._bodies(rows, clip)[..., 2] for clip in range(min(len(rows), LOOKED_AT))]
-        scores = [is_score(third) for third in clips if third.any()]
+        clips = (self._bodies(rows, clip)[..., 2] for clip in range(min(len(rows), LOOKED_AT)))
+        with np.errstate(invalid="ignore"):  # a NaN is reported when its clip is read
+            scores = [is_score(third) for third in clips if third.any()]
         if scores and all(scores):
             found = "a third number from 0 to 1 throughout, like a score"
             raise BadFileError(f"{rows.path}/{rows.name}", "wrong unit", found, "x, y and z of each joint, in metres")

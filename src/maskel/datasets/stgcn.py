@@ -204,11 +204,11 @@ class StGcn(Source):
             expected = "x, y, z; if it is a score, --channels xys and the --layout, else --channels xyz"
             raise BadFileError(path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected)
         if self.flat and self.scale is None:
-            least = min((float(np.nanmin(clip[:2], initial=0)) for clip in looked), default=0.0)
-            if least >= 0 and any(clip[:2].any() for clip in looked):
-                expected = (
-                    "fractions of the image less 0.5, from -0.5 to 0.5; subtract 0.5, or say --scale 1 for x, y >= 0"
-                )
+            with np.errstate(invalid="ignore"):  # a NaN is reported when its clip is read
+                negative = any((clip[:2] < 0).any() for clip in looked)
+                somewhere = any((clip[:2] > 0).any() for clip in looked)
+            if somewhere and not negative:
+                expected = "fractions of the image less 0.5, from -0.5 to 0.5; --scale 1 takes them as they stand"
                 raise BadFileError(path, "wrong unit", "positions of which none is negative", expected)
         if self.flat:
             planes = [np.abs(clip[:2][np.isfinite(clip[:2]) & (clip[:2] != 0)]) * scale for clip in looked]

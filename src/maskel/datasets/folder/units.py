@@ -143,12 +143,12 @@ def refuse_flat(path: Path | str, values: Float64[np.ndarray, "m t v c"]) -> Non
     if not len(whole):
         return
     reach = np.median(np.nanmax(whole, 1) - np.nanmin(whole, 1), axis=0)
-    least = int(reach.argmin())
-    if reach[least] < FLAT * reach.max():
-        axes = "xyz"[: len(reach)]
-        found = " and ".join(f"{axis} over {side:.3g}" for axis, side in zip(axes, reach, strict=True))
-        remedy = "; --channels xyz takes z as it stands, without it the clip is in 2D" if least == 2 else ""
-        expected = f"one unit for {', '.join(axes)}: {axes[least]} is in another one, or empty{remedy}"
+    axes = "xyz"[: len(reach)]
+    small = [axis for axis, side in zip(axes, reach, strict=True) if side < FLAT * reach.max()]
+    if small:
+        found = ", ".join(f"{axis} over {side:.3g}" for axis, side in zip(axes, reach, strict=True))
+        remedy = "; --channels xyz takes z as it stands, without z the clip is in 2D" if small == ["z"] else ""
+        expected = f"one unit for {', '.join(axes)}, but {' and '.join(small)} seems to be in another, or empty{remedy}"
         raise BadFileError(path, "wrong unit", f"bodies that reach {found}", expected)
 
 
