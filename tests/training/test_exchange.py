@@ -20,7 +20,7 @@ from several_processes import one_step
 
 @pytest.fixture
 def exchanged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Number of values in each exchange of gradients, in order; sums of what is logged, and of a loss, are left alone."""
+    """Number of values in each exchange of gradients, in order; other sums are left alone."""
     sizes: list[int] = []
 
     def hooked(tensor: Tensor) -> None:

@@ -351,7 +351,7 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[str, dict
 
 
 def _remembered(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
-    """What an optimiser of this kind remembers of a parameter, and whether it is a number for each weight."""
+    """Names of the optimiser's per-parameter state, and whether each has the parameter's shape."""
     weight = nn.Parameter(torch.zeros(1))
     weight.grad = torch.zeros(1)
     known = signature(type(optimizer)).parameters
