@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from maskel.commands.results import markdown_table, results
-from maskel.published import BENCHMARKS, PROTOCOLS, PUBLISHED
+from maskel.published import BENCHMARKS, PROTOCOLS, published
 
 BLOCK = re.compile(r"(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
 
@@ -18,10 +18,7 @@ def published_table() -> str:
     """Published accuracies of every method on every benchmark."""
     heading = ("method, data", *(f"{name}, %" for name in PROTOCOLS.values()))
     rows = [
-        (
-            f"`{method}`, `{benchmark}`",
-            *(str(PUBLISHED.get((method, benchmark, protocol), "none published")) for protocol in PROTOCOLS),
-        )
+        (f"`{method}`, `{benchmark}`", *(published(method, benchmark, protocol) for protocol in PROTOCOLS))
         for method in ("mamp", "mae", "hacm")
         for benchmark in BENCHMARKS
     ]

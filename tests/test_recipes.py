@@ -10,7 +10,7 @@ import pytest
 
 from maskel.cli import COMMANDS
 from maskel.configuration import RECIPES, shipped_recipes
-from maskel.published import BENCHMARKS, PROTOCOLS, PUBLISHED
+from maskel.published import BENCHMARKS, PROTOCOLS, PUBLISHED, published
 
 Run = Callable[..., tuple[int, str]]
 
@@ -141,7 +141,7 @@ def test_hacm_as_released_on_ntu60(merged: Callable[..., dict[str, Any]]) -> Non
     ],
 )
 def test_published_accuracies(method: str, data: str, protocol: str, expected: str) -> None:
-    assert str(PUBLISHED.get((method, data, protocol), "none published")) == expected
+    assert published(method, data, protocol) == expected
 
 
 def test_published_accuracies_are_of_recipes_that_exist() -> None:

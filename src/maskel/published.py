@@ -69,3 +69,8 @@ PUBLISHED: dict[tuple[str, str, str], Published] = {
     **_row("hacm", "linear", _LIST, 86.3, 91.2, 78.9, 80.2, None, 50.9),
 }
 """Accuracy by method, benchmark's recipe and protocol. What is not here: none published, or none was found."""
+
+
+def published(method: str, benchmark: str, protocol: str) -> str:
+    """A published accuracy as text; ``none published`` where there is none."""
+    return str(PUBLISHED.get((method, benchmark, protocol), "none published"))
