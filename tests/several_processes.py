@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -77,13 +76,13 @@ def not_finite(data: Path, out: Path, world: distributed.World) -> str:
 def uneven_gradients(world: distributed.World) -> list[torch.Tensor]:
     """Summed gradients of three weights, where the last process lacks one and only that process has another.
 
-    Between them lies another exchange, of as many numbers: the order of exchanges is not the same everywhere.
+    Between them lies another exchange, of as many numbers, in the backward pass itself.
     """
     gathered, rare, early = (torch.nn.Parameter(torch.ones(rows, 3)) for rows in (1, 1, world.size))
     last = world.rank == world.size - 1
-    with closing(distributed.GradientExchange([gathered, rare, early])) as exchange, exchange.exchange():
-        loss = distributed.gather_rows_with_gradient(gathered).sum() * (1 + world.rank)
-        (loss + rare.sum() if last else loss + early.sum()).backward()
+    loss = distributed.gather_rows_with_gradient(gathered).sum() * (1 + world.rank)
+    (loss + rare.sum() if last else loss + early.sum()).backward()
+    distributed.sum_gradients([gathered, rare, early])
     return [weight.grad for weight in (gathered, rare, early) if weight.grad is not None]
 
 
@@ -101,7 +100,6 @@ def few_clips(out: Path) -> Path:
 def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
     """All runs, below ``out``; returns what only this process knows."""
     world = distributed.start("cpu")
-    distributed.PART = 4096  # else the gradients of so small a model are exchanged at once
     prepared = SkeletonSet.open(data)
     for name in METHODS:
         for bodies in ("all", "present"):

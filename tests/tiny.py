@@ -29,6 +29,7 @@ from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonBatch, SkeletonS
 from maskel.training.loading import MicroBatches
 from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
 from maskel.training.run import RunFolder
+from maskel.transforms import TrainView, read_frames
 
 CLASSES = ("wave", "clap", "kick")
 TRAIN, TEST = 16, 8
@@ -109,6 +110,12 @@ def random_batch(layout: Layout, clips: int = 4, window: int = ENCODER.window, s
     numbers = torch.arange(clips)
     joints = joints * present[:, :, None, None, None]
     return SkeletonBatch(joints, torch.full((clips,), window), present, numbers % len(CLASSES), numbers)
+
+
+def seen(view: TrainView, batch: SkeletonBatch, keys: Tensor, window: int, layout: Layout = NTU25) -> SkeletonBatch:
+    """A batch of whole clips through the training view that the clips' keys draw, ``window`` frames long."""
+    frames = view.frames(batch.lengths, keys, window)
+    return view.change(batch.with_joints(read_frames(batch.joints, frames)), keys, layout)
 
 
 def state_of(run: RunFolder) -> dict[str, Any]:

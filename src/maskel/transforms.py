@@ -276,16 +276,10 @@ class TrainView:
         matrices = rotation_matrices(angles)[:, :count, :count]
         return replace(batch, joints=rotate(batch.joints, matrices))
 
-    def change(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], layout: Layout | None) -> SkeletonBatch:
-        """What the clips' ``keys`` draw for the frames of a view: mirrored, turned, noisy, without some joints.
-
-        Raises:
-            InputError: If joints are mirrored, dropped or noisy, and there is no layout.
-        """
+    def change(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], layout: Layout) -> SkeletonBatch:
+        """What the clips' ``keys`` draw for the frames of a view: mirrored, turned, noisy, without some joints."""
         if not (self.mirror or self.noise or self.joint_dropout):
             return self.turn(batch, keys)
-        if layout is None:
-            raise InputError("view: mirror, noise and joint_dropout need the joint layout")
         joints, scored = batch.joints, SCORE in batch.channels
         if self.mirror:
             joints = augmentation.mirror(joints, layout, augmentation.half(keys))
@@ -296,17 +290,6 @@ class TrainView:
             dropped = uniform(keys, Purpose.JOINT_DROPOUT, len(layout)) < self.joint_dropout
             joints = augmentation.drop_joints(joints, layout, dropped, scored)
         return replace(batch, joints=joints)
-
-    def apply(
-        self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], window: int, layout: Layout | None = None
-    ) -> SkeletonBatch:
-        """The view of ``batch`` that the clips' ``keys`` draw, ``window`` frames long.
-
-        Raises:
-            InputError: If joints are mirrored, dropped or noisy, and there is no layout.
-        """
-        frames = self.frames(batch.lengths, keys, window)
-        return self.change(batch.with_joints(read_frames(batch.joints, frames)), keys, layout)
 
 
 def test_view(batch: SkeletonBatch, window: int) -> SkeletonBatch:

@@ -61,7 +61,7 @@ class Scores:
         return self.scores.argmax(1)
 
     def count(self, expected: int) -> dict[str, Any]:
-        """As `maskel.training.features.count`; of more than five classes also ``top5``.
+        """As `maskel.training.metrics.count`; of more than five classes also ``top5``.
 
         ``top5`` is the number of clips whose class is among those of the five highest scores. ``expected`` is the
         number of clips that should have been asked.
