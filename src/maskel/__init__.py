@@ -3,7 +3,7 @@
 __version__ = "0.1.0"
 
 from maskel.datasets.store import SkeletonSet
-from maskel.methods import AMR, HACM, MAE, MAMP
+from maskel.methods import AMR, HACM, MAE, MAMP, Masked
 from maskel.methods.classifier import load_classifier
 from maskel.methods.released import load_release
 from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
@@ -15,6 +15,7 @@ __all__ = [
     "MAMP",
     "Encoder",
     "EncoderConfig",
+    "Masked",
     "SkeletonSet",
     "load_classifier",
     "load_encoder",
