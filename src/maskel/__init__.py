@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from maskel.commands.results import results
     from maskel.datasets.store import SkeletonSet
     from maskel.datasets.synthetic import synthesize
-    from maskel.methods import AMR, HACM, MAE, MAMP
+    from maskel.methods import AMR, HACM, MAE, MAMP, Masked
     from maskel.methods.released import load_release
     from maskel.models.encoder import Encoder, EncoderConfig
     from maskel.models.loading import load_encoder
@@ -50,6 +50,7 @@ _MODULES = {
     "HACM": "methods",
     "MAE": "methods",
     "MAMP": "methods",
+    "Masked": "methods",
     "load_release": "methods.released",
     "Encoder": "models.encoder",
     "EncoderConfig": "models.encoder",
@@ -65,6 +66,7 @@ __all__ = [
     "MAMP",
     "Encoder",
     "EncoderConfig",
+    "Masked",
     "SkeletonSet",
     "__version__",
     "baseline",

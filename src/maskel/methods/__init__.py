@@ -6,6 +6,7 @@ from typing import Any
 from maskel.methods.amr import AMR
 from maskel.methods.base import Method
 from maskel.methods.hacm import HACM
+from maskel.methods.hacm_variant import HACMVariant
 from maskel.methods.mae import MAE
 from maskel.methods.mamp import MAMP
 from maskel.methods.masked import Masked, MaskedAutoencoder, MaskedMethod
@@ -36,6 +37,7 @@ __all__ = [
     "MAE",
     "MAMP",
     "METHODS",
+    "HACMVariant",
     "Masked",
     "MaskedAutoencoder",
     "MaskedMethod",

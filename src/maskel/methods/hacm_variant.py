@@ -34,7 +34,7 @@ class HACMVariant:
         InputError: If ``root_weight`` or ``cc_alpha`` is out of range.
 
     Example:
-        >>> from maskel.methods.hacm_variant import HACMVariant
+        >>> from maskel.methods import HACMVariant
         >>> HACMVariant().distance, HACMVariant.released().distance
         ('poincare', 'factor4')
     """

@@ -189,9 +189,8 @@ class Masked(MaskedAutoencoder):
         InputError: If a name is unknown, an option is out of range, or one does nothing for the parts chosen.
 
     Example:
-        >>> from maskel import Encoder, EncoderConfig
+        >>> from maskel import Encoder, EncoderConfig, Masked
         >>> from maskel.layouts import NTU25
-        >>> from maskel.methods import Masked
         >>> encoder = Encoder(NTU25, EncoderConfig(window=16, dim=32, depth=1, num_heads=4))
         >>> method = Masked(encoder, masking="motion_aware", target="joints", tau=0.75)
         >>> type(method.masking).__name__, type(method.target).__name__
@@ -212,35 +211,36 @@ class Masked(MaskedAutoencoder):
         decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
-        hides = _part("masking", masking, MASKINGS, {"ratio": ratio}, tau=("tau", tau))
-        predicts = _part(
-            "target", target, TARGETS, {"normalize": normalize_target}, motion_stride=("stride", motion_stride)
-        )
+        hides = _part("masking", masking, MASKINGS, {"tau": ("tau", tau)}, ratio=ratio)
+        stride = {"motion_stride": ("stride", motion_stride)}
+        predicts = _part("target", target, TARGETS, stride, normalize=normalize_target)
         super().__init__(encoder, hides, predicts, decoder_dim, decoder_depth, bodies, decoder)
 
 
 def _part(
-    what: str, name: str, known: Mapping[str, type[_Part]], shared: Mapping[str, Any], **own: tuple[str, Any]
+    what: str, name: str, known: Mapping[str, type[_Part]], own: Mapping[str, tuple[str, Any]], **arguments: Any
 ) -> _Part:
-    """Make the part called ``name``; of the options that only some parts have, those that are given.
+    """Make the part called ``name``.
 
     Args:
         what: ``masking`` or ``target``, for messages.
         name: Its name.
         known: All parts.
-        shared: Arguments that every part takes.
-        own: Option -> the argument that it is for some parts, and its value or None.
+        own: Options that only some parts have -> the part's argument and its value, None where it is not given.
+        arguments: Arguments that every part has.
 
     Raises:
-        InputError: If there is no such part, or it has no such option.
+        InputError: If there is no such part, or it does not have an option that is given.
     """
     if name not in known:
         raise InputError(f"{what}: found {name!r}, expected one of {', '.join(known)}")
-    given = {option: (argument, value) for option, (argument, value) in own.items() if value is not None}
-    for option, (argument, _) in given.items():
+    for option, (argument, value) in own.items():
+        if value is None:
+            continue
         having = [other for other, kind in known.items() if argument in signature(kind).parameters]
         if name not in having:
             raise InputError(
                 f"{option}: does nothing with {what} {name}; leave it out, or choose {what} {' or '.join(having)}"
             )
-    return known[name](**shared, **dict(given.values()))
+        arguments[argument] = value
+    return known[name](**arguments)
