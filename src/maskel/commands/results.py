@@ -14,7 +14,7 @@ from maskel.errors import InputError
 from maskel.files import refuse_unwritable, write_atomically
 from maskel.intervals import interval
 from maskel.methods import METHODS
-from maskel.training.labelled import share_of_labels
+from maskel.training.labelled import named_probe, share_of_labels
 from maskel.training.run import RESULT, RunFolder, as_now, flat_options
 
 _NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list", "classifier", "runs"}
@@ -253,7 +253,7 @@ def _protocol(result: Mapping[str, Any], name: str = "") -> str:
     moved = f", from {source}" if source not in (None, result["data"].get("source")) else ""
     part = result.get("part", "test")
     name += "" if part == "test" else f" on the {part} part"
-    return name + share_of_labels(result.get("config", {}), result) + moved
+    return name + named_probe(result.get("config", {})) + share_of_labels(result.get("config", {}), result) + moved
 
 
 def _grouped(rows: Iterable[Measured], key: Callable[[Measured], Any]) -> dict[Any, list[Measured]]:

@@ -10,7 +10,7 @@ from maskel.commands.seeds import seed_folders
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.masked import MaskedMethod
-from maskel.training.labelled import share_of_labels
+from maskel.training.labelled import named_probe, share_of_labels
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder
 
 TRAINED = {"linear": "Linear evaluation", "finetune": "Fine-tuning"}
@@ -140,6 +140,11 @@ class Run:
     summands: tuple[Summand, ...] = ()
 
     @property
+    def has_epochs(self) -> bool:
+        """Whether a classifier was trained epoch by epoch, and not fitted at once."""
+        return self.kind in TRAINED and not named_probe(self.config)
+
+    @property
     def untrained(self) -> bool:
         """Whether an encoder with random weights was evaluated, or fine-tuned: training from scratch."""
         return bool(self.config.get("untrained")) or (self.kind == "finetune" and self.sizes is not None)
@@ -257,7 +262,7 @@ def _answers(kind: str, result: Mapping[str, Any], config: Mapping[str, Any]) ->
     if kind == "pretrain":
         return ()
     if kind in TRAINED:
-        return (Answers.read(kind + share_of_labels(config, result), result),)
+        return (Answers.read(kind + named_probe(config) + share_of_labels(config, result), result),)
     if kind == "baseline":
         return (Answers.read(f"raw joints, {result['classifier']}{share_of_labels(config, result)}", result),)
     if kind == "evaluate":
@@ -269,7 +274,7 @@ def _answers(kind: str, result: Mapping[str, Any], config: Mapping[str, Any]) ->
 
 
 def _best_epoch(kind: str, result: Mapping[str, Any]) -> tuple[int, Count] | None:
-    if kind not in TRAINED:
+    if kind not in TRAINED or named_probe(result["config"]):
         return None
     best = result["best_epoch"]
     return int(best["epoch"]), Count(int(best["correct"]), int(result["seen"]))
