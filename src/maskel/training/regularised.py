@@ -257,7 +257,7 @@ class _KernelFit:
         return scores
 
 
-def _of_each_class(found: Float64[np.ndarray, "k *_"]) -> Float64[np.ndarray, "k *_"]:
+def _of_each_class(found: Float64[np.ndarray, "given *_"]) -> Float64[np.ndarray, "k *_"]:
     """A row for each class; of two classes scikit-learn gives one, whose sigmoid is the second one's probability."""
     return found if len(found) > 1 else np.concatenate((-found / 2, found / 2))
 
