@@ -176,6 +176,7 @@ class LinearProbe(Classifier):
     """
 
     kind = "linear"
+    head: LinearHead
 
     def __init__(self, encoder: Encoder, task: Task, pool: Pool = "mean") -> None:
         super().__init__()

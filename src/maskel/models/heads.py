@@ -1,6 +1,7 @@
 """Heads of the two published protocols, which map features to class scores."""
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +26,27 @@ class LinearHead(nn.Module):
     def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b classes"]:
         """Compute class scores."""
         return self.linear(self.norm(features))
+
+    @torch.no_grad()
+    def take(
+        self,
+        mean: Float64[Tensor, " f"],
+        spread: Float64[Tensor, " f"],
+        weight: Float64[Tensor, "classes f"],
+        bias: Float64[Tensor, " classes"],
+    ) -> None:
+        """Score as ``weight`` and ``bias`` do on features standardised by ``mean`` and ``spread``.
+
+        Args:
+            mean: (F,)
+            spread: (F,) standard deviations above 0.
+            weight: (K, F) of the standardised features.
+            bias: (K,)
+        """
+        variance = spread.square()
+        self.norm.load_state_dict(self.norm.state_dict() | {"running_mean": mean, "running_var": variance})
+        self.linear.weight.copy_(weight * ((variance + self.norm.eps).sqrt() / spread))  # undoes what eps changes
+        self.linear.bias.copy_(bias)
 
 
 class FinetuneHead(nn.Module):

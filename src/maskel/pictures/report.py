@@ -57,8 +57,8 @@ def curves(runs: Sequence[Run]) -> Markup:
     for kind, protocol in PROTOCOLS.items():
         if not (protocol.trains and protocol.rows):
             continue
-        groups = [[run for run in group if run.kind == kind] for group in same_test(runs)]
-        groups += [[run] for run in runs if run.kind == kind and not run.answers]
+        groups = [[run for run in group if run.kind == kind and run.has_epochs] for group in same_test(runs)]
+        groups += [[run] for run in runs if run.kind == kind and run.has_epochs and not run.answers]
         for group in groups:
             for few in (group[start : start + MOST_LINES] for start in range(0, len(group), MOST_LINES)):
                 name = counted_on(few) if few[0].answers else f"{few[0].name}, not finished"
@@ -138,7 +138,7 @@ def _confusion(run: Run) -> Markup:
     run.require_finished()
     classes = run.answers[0].classes
     counts = read_confusion(run.folder.path / PREDICTIONS, classes)
-    when = ", at the last epoch" if run.protocol.trains else ""
+    when = ", at the last epoch" if run.has_epochs else ""
     caption = (
         f"Rows: true class; columns: predicted class{when}. The stronger a cell, the larger its share of its row. "
         f"{int(np.trace(counts))} of {int(counts.sum())} clips lie on the diagonal."

@@ -222,7 +222,7 @@ def _provenance(finished: Sequence[Run], runs: Sequence[Run]) -> list[tuple[obje
 
 def _lacks(run: Run, name: str) -> bool:
     """Whether runs of its kind have no such record, so that nobody misses it."""
-    return name in run.protocol.lacks or (name == "epochs" and not run.protocol.trains)
+    return name in run.protocol.lacks or (name == "epochs" and not run.has_epochs)
 
 
 def _method(run: Run, runs: Sequence[Run]) -> str:

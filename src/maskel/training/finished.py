@@ -15,7 +15,7 @@ from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
 from maskel.protocols import PROTOCOLS, Protocol
 from maskel.training.folds import FOLDS, fold_folders
-from maskel.training.labelled import share_of_labels
+from maskel.training.labelled import named_probe, share_of_labels
 from maskel.training.pretrained import load_method, method_options
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder, as_now, flat_options
 from maskel.training.seeds import seed_folders
@@ -165,7 +165,7 @@ class Run:
                 raise ValueError(f"it is of kind {run.result['kind']!r}")
             if any(not answers.classes for answers in run.answers):
                 raise KeyError("per_class")
-            if run.answers and PROTOCOLS[kind].trains and run.best_epoch is None and not run.folds:
+            if run.answers and run.has_epochs and run.best_epoch is None and not run.folds:
                 raise KeyError("best_epoch")
             _ = run.summands
             return run
@@ -203,8 +203,13 @@ class Run:
 
     @property
     def variant(self) -> str:
-        """What tells runs of one protocol apart in its name: ``, 1 % of the labels``; empty for the protocol itself."""
-        return share_of_labels(self.config, self.result)
+        """Name of the probe and share of the labels, as in ``, 1 % of the labels``; empty for the protocol itself."""
+        return named_probe(self.config) + share_of_labels(self.config, self.result)
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether it was trained epoch by epoch, and not fitted at once."""
+        return self.protocol.trains and not named_probe(self.config)
 
     @cached_property
     def answers(self) -> tuple[Answers, ...]:
@@ -222,7 +227,7 @@ class Run:
     @property
     def best_epoch(self) -> tuple[int, Count] | None:
         """Of a trained classifier the epoch with most right answers on the test part, and those."""
-        best = self.result.get("best_epoch") if self.protocol.trains else None
+        best = self.result.get("best_epoch") if self.has_epochs else None
         return None if best is None else (int(best["epoch"]), Count(int(best["correct"]), int(self.result["seen"])))
 
     @property

@@ -61,6 +61,7 @@ _UNBORN = (f".{CONFIG}.*.partial", LOCK)
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
     "pool": "mean",
+    "probe": "sgd",
     "trained_on": None,
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }

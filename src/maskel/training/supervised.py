@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
@@ -12,7 +13,7 @@ from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, class_weights
 from maskel.sequence import SkeletonBatch
 from maskel.training.engine import fit
-from maskel.training.features import read_clips
+from maskel.training.features import CHUNK, read_clips
 from maskel.training.labelled import Labelled, Positions
 from maskel.training.loading import Batches
 from maskel.training.optim import Training
@@ -58,6 +59,13 @@ def score_clips(
     return read_clips(read, window, task.num_bodies, task.single_body, clips, positions, world, precision)
 
 
+@torch.no_grad()
+def score_features(classifier: Classifier, features: Float32[Tensor, "n f"]) -> Float32[Tensor, "n classes"]:
+    """Class scores of features in eval mode, as many at a time as `score_clips` reads: the same to the last bit."""
+    classifier.eval()
+    return torch.cat([classifier.scores(rows) for rows in features.split(CHUNK)])
+
+
 def train_classifier(
     classifier: Classifier,
     batches: Batches,
@@ -88,7 +96,7 @@ def train_classifier(
     Raises:
         TrainingError: If a loss is not finite.
     """
-    clips, benchmark = labelled.clips, labelled.benchmark
+    clips = labelled.clips
 
     def scores_of(part: str) -> Scores:
         classifier.eval()
@@ -116,29 +124,48 @@ def train_classifier(
     )
     scores = scores_of("test")
     if world.leads:
-        labelled.write(run.path)
-        classifier.save(run.path / CLASSIFIER)
-        scores.write(run)
         best = {"best_epoch": _epoch(max(outcome.rows, key=lambda row: row["accuracy"]))}
         if "validation" in labelled.asked:
             best["best_validation_epoch"] = _epoch(max(outcome.rows, key=lambda row: row["validation_accuracy"]))
-        run.write_result(
-            {
-                **result,
-                **describe(clips, benchmark),
-                **labelled.describe(),
-                **scores.count(len(labelled.test)),
-                "last_epoch": _epoch(outcome.rows[-1]),
-                **best,
-                "epochs": training.epochs,
-                "precision": resolved(training.precision, world.device),
-                "steps": training.epochs * batches.steps_per_epoch,
-                "parameters": sum(weight.numel() for weight in classifier.parameters()),
-                "minutes": outcome.minutes,
-                "processes": world.size,
-            }
-        )
+        more = {
+            "last_epoch": _epoch(outcome.rows[-1]),
+            **best,
+            "epochs": training.epochs,
+            "precision": resolved(training.precision, world.device),
+            "steps": training.epochs * batches.steps_per_epoch,
+            "parameters": sum(weight.numel() for weight in classifier.parameters()),
+            "minutes": outcome.minutes,
+            "processes": world.size,
+        }
+        leave(run, classifier, labelled, scores, result, more)
     return run
+
+
+def leave(
+    run: RunFolder,
+    classifier: Classifier,
+    labelled: Labelled,
+    scores: Scores,
+    about: Mapping[str, Any],
+    more: Mapping[str, Any],
+) -> None:
+    """Write what a trained classifier's run leaves.
+
+    Args:
+        run: Where.
+        classifier: Trained.
+        labelled: Its training clips.
+        scores: Of the test part.
+        about: What ``result.json`` says first: what was run.
+        more: What it says last: how training went.
+    """
+    labelled.write(run.path)
+    classifier.save(run.path / CLASSIFIER)
+    scores.write(run)
+    counted = scores.count(len(labelled.test))
+    run.write_result(
+        {**about, **describe(labelled.clips, labelled.benchmark), **labelled.describe(), **counted, **more}
+    )
 
 
 def _epoch(row: Row) -> dict[str, float | int]:
