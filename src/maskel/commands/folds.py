@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from maskel import distributed
-from maskel.commands.several import Go, go_on, kept, outcome_of, run_several
+from maskel.commands.several import Go, given_encoder, go_on, kept, outcome_of, run_several
 from maskel.datasets.store import SkeletonSet, names_hash
 from maskel.errors import InputError
 from maskel.files import read_text, write_atomically
 from maskel.models.loading import load_encoder
 from maskel.sequence import UNLABELLED
 from maskel.training.folds import FOLDS, SEEN, fold_folders, folds_among
-from maskel.training.loading import part, pretraining_part
+from maskel.training.loading import part
 from maskel.training.metrics import add_up_counts
-from maskel.training.run import ENCODER, PREDICTIONS, RunFolder
+from maskel.training.pretrained import names_of_pretraining
+from maskel.training.run import PREDICTIONS, RunFolder
 
 _SHARED = (
     *("kind", "method", "untrained", "from_scratch", "adapted", "chosen_on", "data", "seed", "epochs", "precision"),
@@ -65,10 +66,8 @@ def of_first_fold(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the fold that stands for all where a run is only checked; a line says so."""
     names = fold_names(SkeletonSet.open(options["data"]))
     distributed.tell(f"{names[0]} is checked, the first of {len(names)} folds")
-    encoder = options.get("encoder")
-    return {"benchmark": names[0]} | (
-        {"encoder": encoder_of_fold(encoder, names[0])} if isinstance(encoder, Path) else {}
-    )
+    which, encoder = given_encoder(options)
+    return {"benchmark": names[0]} | ({} if encoder is None else {which: encoder_of_fold(encoder, names[0])})
 
 
 def run_folds(
@@ -94,22 +93,22 @@ def run_folds(
     names = fold_names(clips)
     if options.get("label_list") is not None:
         raise InputError("label_list: a clip that trains in one fold tests in another; give --labels instead")
-    given = options.get("encoder")  # pretrain and training from scratch have sizes of that name
-    encoders = {name: encoder_of_fold(given, name) for name in names} if isinstance(given, Path) else {}
+    which, given = given_encoder(options)
+    encoders = {name: encoder_of_fold(given, name) for name in names} if given is not None else {}
     begun = {} if options["out"] is None else {name: RunFolder(options["out"] / name) for name in names}
     for name, run in begun.items():
         _refuse_other_clips(run, clips, name)
     for path in {path for name, path in encoders.items() if name not in begun or not begun[name].finished}:
         load_encoder(path)  # before the first fold is run, not after hours of others
     seen = {} if options.get("untrained") else {name: _trained_on(encoders[name], clips, name) for name in encoders}
-    if isinstance(given, Path):
+    if given is not None:
         _warn_of_seen(given, clips, seen)
     tested = np.concatenate([clips.split(name, "test") for name in names])
     if untested := int((clips.labels != UNLABELLED).sum()) - len(tested):
         distributed.tell(f"{untested:,} clips with a label test in no fold of {clips.path}, and are not counted")
     runs: dict[str, Go] = {}
     for name in names:
-        own = {"benchmark": name} | ({"encoder": encoders[name]} if encoders else {})
+        own = {"benchmark": name} | ({which: encoders[name]} if encoders else {})
         runs[name] = partial(go_on, command, {**options, **own})
 
     def together(folder: RunFolder, done: Mapping[str, RunFolder]) -> Mapping[str, Any]:
@@ -139,23 +138,10 @@ def encoder_of_fold(encoder: Path, fold: str) -> Path:
 
 
 def _trained_on(encoder: Path, clips: SkeletonSet, fold: str) -> int | None:
-    """How many of a fold's test clips an encoder was pre-trained on, by their names; None where nothing tells.
-
-    The run says benchmark and hash of its clips; their names are those of a set that still has the same.
-    """
-    asked = {clips.clips[position].name for position in clips.split(fold, "test").tolist()}
-    run = RunFolder(encoder.parent if encoder.name == ENCODER else encoder)
-    try:
-        result = run.read_result()
-        benchmark = result["benchmark"]
-        about = result.get("clips") or result["split"]["train"]  # versions before unlabelled clips had no `clips`
-        for known in (clips, SkeletonSet.open(result["data"]["path"])):
-            if benchmark in known.benchmarks and about["hash"] == known.names_hash(pretraining_part(known, benchmark)):
-                seen = pretraining_part(known, benchmark).tolist()
-                return len(asked.intersection(known.clips[position].name for position in seen))
-    except (InputError, KeyError, TypeError):
-        return None
-    return None
+    """How many of a fold's test clips an encoder was pre-trained on, by their names; None where nothing tells."""
+    names = names_of_pretraining(encoder, clips)
+    tested = clips.split(fold, "test").tolist()
+    return None if names is None else sum(clips.clips[position].name in names for position in tested)
 
 
 def _warn_of_seen(encoder: Path, clips: SkeletonSet, seen: Mapping[str, int | None]) -> None:

@@ -13,7 +13,6 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods import METHODS
 from maskel.methods.base import build_seeded
-from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
@@ -22,8 +21,8 @@ from maskel.training.fitting import fitted, say_fitted
 from maskel.training.loading import ClipBatches, pretraining_part
 from maskel.training.optim import AdamWConfig
 from maskel.training.precision import resolved
-from maskel.training.pretrained import method_options
-from maskel.training.run import ENCODER, RunFolder, describe, open_run, options_of
+from maskel.training.pretrained import method_options, start_from
+from maskel.training.run import ENCODER, RunFolder, describe, open_run, options_of, pretraining_of
 from maskel.transforms import TrainView
 
 
@@ -33,6 +32,7 @@ def pretrain(
     benchmark: str = "xsub",
     options: Mapping[str, Any] | None = None,
     encoder: EncoderConfig = EncoderConfig(),
+    init: Path | None = None,
     view: TrainView = TrainView(),
     single_body: SingleBody = "zero",
     training: AdamWConfig = AdamWConfig(),
@@ -53,6 +53,9 @@ def pretrain(
         benchmark: Whose training part to learn from.
         options: The method's own options, by name of its constructor's arguments.
         encoder: Sizes of the encoder.
+        init: An encoder to go on from instead of random weights: a pre-training run folder, an
+            ``encoder.safetensors`` file or a released ``.pth`` checkpoint, mapped to the set's joint layout. Its sizes
+            are taken, not those of ``encoder``.
         view: The random view of each clip.
         single_body: What stands in the second slot of a clip with one body.
         training: The recipe.
@@ -74,10 +77,14 @@ def pretrain(
     clips = SkeletonSet.open(data)
     positions = pretraining_part(clips, benchmark)
     _say_what_is_seen(clips, benchmark, positions)
+    start = None if init is None else start_from(init, clips, encoder, benchmark)
+    encoder = encoder if start is None else start.config
     recipe, training = training, fitted(training, len(positions), out if resume else None)
     kept = options_of(pretrain, locals())
     config = {method if name == "options" else name: value for name, value in kept.items()}
-    model = _build(method, clips, encoder, options, seed)
+    model = build_seeded(
+        lambda: METHODS[method](start or Encoder(clips.layout, encoder, clips.channels), **options), seed
+    )
     if model.needs_whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
     model.encoder.provenance = provenance_of(clips)
@@ -106,6 +113,7 @@ def pretrain(
             {
                 "kind": "pretrain",
                 "method": method,
+                **({} if init is None else {"init": {"encoder": str(init), "pretraining": pretraining_of(init)}}),
                 **describe(clips, benchmark),
                 "clips": {
                     "labelled": len(clips.split(benchmark, "train")),
@@ -132,7 +140,3 @@ def _say_what_is_seen(clips: SkeletonSet, benchmark: str, positions: Int64[np.nd
     ]
     if seen and not len(clips.split(benchmark, "test")):
         distributed.tell(f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there")
-
-
-def _build(name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int) -> MaskedMethod:
-    return build_seeded(lambda: METHODS[name](Encoder(clips.layout, config, clips.channels), **options), seed)

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from maskel.commands.folds import of_folds, run_folds
-from maskel.commands.several import Go, go_on, kept, outcome_of, run_several
+from maskel.commands.several import Go, given_encoder, go_on, kept, outcome_of, run_several
 from maskel.errors import InputError
 from maskel.files import nested
 from maskel.training.run import RunFolder
@@ -46,8 +46,8 @@ def run_seeds(
     folds = of_folds(options["data"], options["benchmark"])
     runs: dict[str, Go] = {}
     for seed in numbers:
-        encoder = options.get("encoder")  # pretrain has sizes of that name
-        own = {"seed": seed} | ({"encoder": encoder_of_seed(encoder, seed)} if isinstance(encoder, Path) else {})
+        which, encoder = given_encoder(options)
+        own = {"seed": seed} | ({} if encoder is None else {which: encoder_of_seed(encoder, seed)})
         runs[f"seed-{seed}"] = (
             _all_folds(kind, command, {**options, **own}, {**config, **own})
             if folds

@@ -77,6 +77,15 @@ def go_on(command: Callable[..., object], options: Mapping[str, Any], path: Path
     command(**{**options, "out": path}, **({"resume": True} if resume else {}))
 
 
+def given_encoder(options: Mapping[str, Any]) -> tuple[str, Path | None]:
+    """The option that names an encoder to evaluate or go on from, and the encoder; None where there is none.
+
+    Of pre-training and of training from scratch ``encoder`` holds sizes.
+    """
+    name = "encoder" if isinstance(options.get("encoder"), Path) else "init"
+    return name, options.get(name)
+
+
 def kept(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
     """Options as the ``config.yaml`` of several runs holds them; ``without`` names those that differ between them."""
     return as_then({name: plain(value) for name, value in config.items() if name not in (*without, *NOT_KEPT)})

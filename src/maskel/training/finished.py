@@ -18,7 +18,7 @@ from maskel.training.folds import FOLDS, fold_folders
 from maskel.training.labelled import named_probe, share_of_labels
 from maskel.training.pretrained import load_method, method_options
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder, as_now, flat_options
-from maskel.training.seeds import seed_folders
+from maskel.training.seeds import of_all_seeds, seed_folders
 
 _BEFORE = {
     **{"method": "pretrain", "k": "knn", "head_dim": "finetune", "classifier": "evaluate", "runs": "ensemble"},
@@ -425,6 +425,8 @@ def _under(value: Any, keys: Sequence[str]) -> Any:
 def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in options that did not exist when the run was made; it did as they do by default."""
     config = {PROLONGED: [], **as_now(config)}
+    if config["init"] is not None:  # seeds of one recipe go on from encoders of their own
+        config["init"] = str(of_all_seeds(Path(config["init"])))
     method = config.get("method")
     if method not in METHODS:
         return config

@@ -1,6 +1,7 @@
 """What commands start from: the encoder or the whole method of an earlier run, fitted to the set that they read."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from maskel.methods import METHODS, default_options
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
 from maskel.models.adaptation import adapted
-from maskel.models.encoder import Encoder
+from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.loading import load_encoder
 from maskel.models.weights import TYPES, refuse_others
-from maskel.training.run import STATE, RunFolder
+from maskel.training.loading import pretraining_part
+from maskel.training.run import ENCODER, STATE, RunFolder
 
 
 def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +76,60 @@ def load_fitting(path: Path, clips: SkeletonSet, window: int | None) -> Encoder:
     encoder = adapted(load_encoder(path), clips.layout, window)
     require_fit(path, encoder, clips)
     return encoder
+
+
+def start_from(path: Path, clips: SkeletonSet, sizes: EncoderConfig, benchmark: str) -> Encoder:
+    """The encoder to go on pre-training, adapted to the set's layout; says what differs from what was expected of it.
+
+    Args:
+        path: The encoder.
+        clips: The set.
+        sizes: Those given in the options; a line names the ones that are not the encoder's.
+        benchmark: Whose test clips the encoder should not have seen.
+
+    Raises:
+        InputError: If there is none, its channels are not the set's, or it cannot be adapted.
+    """
+    encoder = load_fitting(path, clips, None)
+    say_fitting(path, encoder, clips)
+    given, usual, own = asdict(sizes), asdict(EncoderConfig()), asdict(encoder.config)
+    if idle := [f"{name} {value}" for name, value in given.items() if value not in (usual[name], own[name])]:
+        distributed.tell(f"the encoder's sizes are those of {path}: {', '.join(idle)} of the options does nothing")
+    test = {clips.clips[position].name for position in clips.split(benchmark, "test").tolist()}
+    if met := len(test & (names_of_pretraining(path, clips) or set())):
+        distributed.tell(f"{path} was pre-trained on {met:,} of the {len(test):,} test clips, without their labels")
+    return encoder
+
+
+def names_of_pretraining(encoder: Path, near: SkeletonSet) -> set[str] | None:
+    """Names of all clips that an encoder was pre-trained on, and the encoder that it went on from; None if not known.
+
+    A run says the benchmark and the hash of its clips; their names are those of a set that still has the same.
+
+    Args:
+        encoder: A run folder or the file in it.
+        near: A set that may be the one, if that of the run's path is not.
+    """
+    run = RunFolder(encoder.parent if encoder.name == ENCODER else encoder)
+    try:
+        result = run.read_result()
+        about = result.get("clips") or result["split"]["train"]  # versions before unlabelled clips had no `clips`
+        names = _names(near, result["benchmark"], about["hash"])
+        if names is None:
+            names = _names(SkeletonSet.open(result["data"]["path"]), result["benchmark"], about["hash"])
+        earlier = names_of_pretraining(Path(result["init"]["encoder"]), near) if result.get("init") else set()
+    except (InputError, KeyError, TypeError):
+        return None
+    return None if names is None or earlier is None else names | earlier
+
+
+def _names(clips: SkeletonSet, benchmark: str, known: str) -> set[str] | None:
+    """Names of a benchmark's clips to pre-train on, if they are those of a hash."""
+    if benchmark not in clips.benchmarks:
+        return None
+    positions = pretraining_part(clips, benchmark)
+    same = clips.names_hash(positions) == known
+    return {clips.clips[position].name for position in positions.tolist()} if same else None
 
 
 def say_fitting(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:

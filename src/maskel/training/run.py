@@ -60,6 +60,7 @@ _UNBORN = (f".{CONFIG}.*.partial", LOCK)
 """What a process leaves that is killed before its run has options: such a folder is as good as empty."""
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
+    "init": None,
     "pool": "mean",
     "probe": "sgd",
     "trained_on": None,
@@ -227,7 +228,9 @@ class RunFolder:
         One saved state is enough from here on.
         """
         config = self.read_config()
-        about = {"pretraining": _pretraining(Path(config["encoder"]))} if isinstance(config.get("encoder"), str) else {}
+        about = (
+            {"pretraining": pretraining_of(Path(config["encoder"]))} if isinstance(config.get("encoder"), str) else {}
+        )
         whole = {**result, **about, "config": config, **provenance()}
         write_atomically(self.path / RESULT, json_text(whole, indent=1))
         (self.path / PREVIOUS).unlink(missing_ok=True)
@@ -393,8 +396,8 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
     return RunFolder.create(out, kind, config)
 
 
-def _pretraining(encoder: Path) -> dict[str, Any] | None:
-    """What pre-trained an encoder: method, data and options; None where no run folder says so."""
+def pretraining_of(encoder: Path) -> dict[str, Any] | None:
+    """Return what pre-trained an encoder: method, data and options; None where no run folder says so."""
     run = RunFolder(encoder.parent if encoder.is_file() else encoder)
     if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
         return None
