@@ -29,6 +29,9 @@ class Purpose(IntEnum):
     SPEED = 8
     JOINT_DROPOUT = 9
     NOISE = 10
+    CLASSES = 11
+    SHOTS = 12
+    PICTURES = 13
 
 
 def _shift_right(bits: Tensor, count: int) -> Tensor:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from math import sqrt
 from statistics import mean, stdev
 
-_Z = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
+Z = 1.959964
+"""Standard deviations within which 95 % of a normal distribution lie."""
 
 
 def wilson(correct: int, seen: int) -> tuple[float, float]:
@@ -19,15 +20,16 @@ def wilson(correct: int, seen: int) -> tuple[float, float]:
     Returns:
         Lower and upper end, in [0, 1].
     """
-    share, spread = correct / seen, _Z**2 / seen
+    share, spread = correct / seen, Z**2 / seen
     middle = (share + spread / 2) / (1 + spread)
-    half = _Z * sqrt(share * (1 - share) / seen + spread / seen / 4) / (1 + spread)
+    half = Z * sqrt(share * (1 - share) / seen + spread / seen / 4) / (1 + spread)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def interval(correct: int, seen: int) -> str:
-    """The same in percent, as ``61.2 to 78.9``."""
-    low, high = wilson(correct, seen)
+def interval(correct: int, seen: int, half: float | None = None) -> str:
+    """The same in percent, as ``61.2 to 78.9``; ``half`` the width to each side, where that is known otherwise."""
+    low, high = wilson(correct, seen) if half is None else (correct / seen - half, correct / seen + half)
+    low, high = max(0.0, low), min(1.0, high)
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 

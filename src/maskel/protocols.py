@@ -94,6 +94,16 @@ PROTOCOLS: dict[str, Protocol] = {
         {"": "1-NN", "vote": "{k}-NN vote"},
         stages={"knn": Stage()},
     ),
+    "fewshot": Protocol(
+        "Few examples",
+        "classify by a few examples of each class under a frozen encoder, in drawn episodes",
+        {"": "{ways}-way {shots}-shot"},
+    ),
+    "retrieval": Protocol(
+        "Retrieval",
+        "rank clips by their likeness under a frozen encoder: recall and mean average precision",
+        {"": "recall@1", "wider": "recall@{k}"},
+    ),
     "baseline": Protocol(
         "Raw joints",
         "classify raw joints with scikit-learn: the yardstick for every encoder",

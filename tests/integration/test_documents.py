@@ -29,6 +29,7 @@ from maskel.datasets import SOURCES
 from maskel.layouts import KINECT20
 from maskel.methods.base import Method
 from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.protocols import PROTOCOLS
 from maskel.training.pretrained import load_method
 from maskel.training.run import RunFolder
 
@@ -352,7 +353,7 @@ def test_the_commands_of_the_protocols_parse(
     monkeypatch.chdir(tmp_path)
     shown = re.findall(r"`maskel ([^`]+)`", (ROOT / "docs/protocols.md").read_text())
     steps = [shlex.split(step) for step in shown if "--" in step]
-    assert {step[0] for step in steps} == {"baseline", "linear", "knn", "finetune", "evaluate", "ensemble", "predict"}
+    assert {step[0] for step in steps} == {*PROTOCOLS, "predict"}
     for step in steps:
         assert main(step) == 2
         complaint = capsys.readouterr().err
@@ -368,6 +369,24 @@ def test_the_classifier_of_the_docs_answers(
     (python,) = [code for note, code in blocks("docs/protocols.md", "python") if note.startswith("executed")]
     exec(compile(python, "protocols.md", "exec"), {})
     assert re.fullmatch(r"\[('(wave|clap|kick)'(, )?){4}\]\n", capsys.readouterr().out)
+
+
+def test_the_commands_with_few_examples_run(
+    pretrained: RunFolder,
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("encoder").symlink_to(pretrained.path)
+    Path("set").symlink_to(prepared)
+    (shell,) = [
+        code for note, code in blocks("docs/protocols.md", "sh") if note == "run by the tests" and "fewshot" in code
+    ]
+    for step in commands(shell):
+        assert main(step) == 0, (step, capsys.readouterr().err)
+    assert Path("found/neighbours.html").is_file()
 
 
 def test_the_folds_of_the_docs_add_up(

@@ -48,7 +48,7 @@ def benchmark_summaries(
         duplicates: Clips that were dropped because an earlier one has the same joints.
         trial: The set was limited to some classes or clips.
     """
-    dropped = source.benchmarks(duplicates) if duplicates else {}
+    dropped = source.all_benchmarks(duplicates) if duplicates else {}
     summaries = {}
     for name, split in splits.items():
         found = _sizes(split)
@@ -56,7 +56,7 @@ def benchmark_summaries(
         notes = [
             "" if trial else source.explain(name, found),
             *_about_parts(name, split),
-            *_about_labels(classes, clips, split),
+            *_about_labels(classes, clips, split, exemplars=name in source.exemplars),
         ]
         duplicated = _sizes(dropped[name]) if name in dropped else (0, 0)
         note = "; ".join(filter(None, notes))
@@ -87,7 +87,7 @@ def refuse_emptied(source: Source, choice: Choice, splits: Mapping[str, Split], 
         except (BadFileError, OSError):
             continue  # nothing is known of it
         planned += [clip for clip in clips if clip.label in choice.labels and choice.keeps(clip)]
-    intended = source.benchmarks(planned)
+    intended = source.all_benchmarks(planned)
     for name, split in splits.items():
         for part in ("train", "test"):
             lost = len(getattr(intended[name], part))
@@ -107,11 +107,11 @@ def _about_parts(name: str, split: Split) -> Iterator[str]:
         yield "no clip tests, so that nothing can be counted on it"
 
 
-def _about_labels(classes: Sequence[str], clips: Sequence[Clip], split: Split) -> Iterator[str]:
-    """What labels and subjects that are not there mean for a benchmark."""
+def _about_labels(classes: Sequence[str], clips: Sequence[Clip], split: Split, exemplars: bool) -> Iterator[str]:
+    """What labels and subjects that are not there mean for a benchmark, which may test classes by ``exemplars``."""
     learnt = {clips[position].label for position in split.train}
     tested = Counter(clips[position].label for position in split.test)
-    if split.train and (unknown := sorted(tested.keys() - learnt)):
+    if split.train and not exemplars and (unknown := sorted(tested.keys() - learnt)):
         names = [f"{classes[label]} ({tested[label]:,} clips)" for label in unknown]
         more = f" and {len(names) - 5:,} more classes" if len(names) > 5 else ""
         yield f"tested, but without a training clip: {', '.join(names[:5])}{more}"

@@ -14,7 +14,9 @@ from maskel.datasets.store import SkeletonSet, names_hash
 from maskel.errors import InputError
 from maskel.files import read_text, write_atomically
 from maskel.models.loading import load_encoder
+from maskel.protocols import PROTOCOLS
 from maskel.sequence import UNLABELLED
+from maskel.training.finished import HALF_INTERVAL, PRECISION
 from maskel.training.folds import FOLDS, SEEN, fold_folders, folds_among
 from maskel.training.loading import part
 from maskel.training.metrics import add_up_counts
@@ -23,7 +25,7 @@ from maskel.training.run import PREDICTIONS, RunFolder
 
 _SHARED = (
     *("kind", "method", "untrained", "from_scratch", "adapted", "chosen_on", "data", "seed", "epochs", "precision"),
-    *("parameters", "processes"),
+    *("parameters", "processes", "ways", "shots", "queries"),
 )
 """What the result of all folds repeats where every fold says the same."""
 
@@ -113,10 +115,14 @@ def run_folds(
 
     def together(folder: RunFolder, done: Mapping[str, RunFolder]) -> Mapping[str, Any]:
         result = _add_up(clips, {name: run.read_result() for name, run in done.items()}, seen)
-        if "vote" in result:
-            result["vote"] = {"k": options["k"]} | result["vote"]
-        if "correct" in result:
-            tables = [read_text(run.path / PREDICTIONS).splitlines(keepends=True) for run in done.values()]
+        for key in filter(None, PROTOCOLS[kind].rows):
+            result[key] = {"k": options["k"]} | result[key]
+        tables = [
+            read_text(run.path / PREDICTIONS).splitlines(keepends=True)
+            for run in done.values()
+            if (run.path / PREDICTIONS).is_file()
+        ]
+        if tables:  # drawn episodes leave none
             write_atomically(
                 folder.path / PREDICTIONS, "".join([tables[0][0], *(row for rows in tables for row in rows[1:])])
             )
@@ -185,26 +191,40 @@ def _add_up(
     if "labels" in first:
         together["labels"] = {"hash": names_hash([one["labels"]["hash"] for one in results.values()])}
     together[FOLDS] = []
+    counts = [key for key in PROTOCOLS[first["kind"]].rows if key in first]
     for name, result in results.items():
         owners = {clips.clips[position].subject for position in clips.split(name, "test").tolist()} - {""}
-        vote = result.get("vote", {})
         together[FOLDS].append(
             {"fold": name, "subjects": sorted(owners), "train": result["split"]["train"]["size"]}
             | {key: value for key, value in outcome_of(result).items() if key != "seed"}
-            | ({"vote": {key: vote[key] for key in ("k", "correct", "seen", "accuracy")}} if vote else {})
+            | {key: {one: result[key][one] for one in ("k", "correct", "seen", "accuracy")} for key in counts}
             | ({"classifier": result["classifier"]} if "classifier" in result else {})
             | ({SEEN: seen[name]} if seen else {})
         )
     if "correct" in first:
         together |= add_up_counts(list(results.values()))
-    if "vote" in first:
-        together["vote"] = add_up_counts([one["vote"] for one in results.values()])
+        together |= _added_up_shares(list(results.values()))
+    for key in counts:
+        together[key] = add_up_counts([one[key] for one in results.values()])
     if "loss" in first:
         together["loss"] = mean(one["loss"] for one in results.values())
     if seen:
         known = [number for number in seen.values() if number is not None]
         together[SEEN] = sum(known) if len(known) == len(seen) else None
     return together | {"minutes": sum(one["minutes"] for one in results.values())}
+
+
+def _added_up_shares(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Precision, and the interval of drawn episodes, of all folds together: each fold weighs as its clips do."""
+    shares = [one["seen"] / sum(other["seen"] for other in results) for one in results]
+    added: dict[str, Any] = {}
+    if PRECISION in results[0]:
+        added[PRECISION] = sum(share * one[PRECISION] for share, one in zip(shares, results, strict=True))
+    if HALF_INTERVAL in results[0]:
+        halves = (share * one[HALF_INTERVAL] for share, one in zip(shares, results, strict=True))
+        added |= {HALF_INTERVAL: sum(half**2 for half in halves) ** 0.5}
+        added["episodes"] = sum(one["episodes"] for one in results)
+    return added
 
 
 def _split(clips: SkeletonSet, names: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
 from maskel.training.features import extract
-from maskel.training.loading import part
+from maskel.training.loading import known_part, part
 from maskel.training.metrics import count
 from maskel.training.precision import Precision, resolved
 from maskel.training.pretrained import load_frozen
@@ -45,7 +45,8 @@ def knn(
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        benchmark: Whose training part is searched and whose test part is counted.
+        benchmark: Whose training part is searched (of one-shot benchmarks the exemplars) and whose test part is
+            counted.
         window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
         pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
@@ -66,7 +67,7 @@ def knn(
     """
     started = time.perf_counter()
     clips = SkeletonSet.open(data)
-    train, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
+    train, test = known_part(clips, benchmark), part(clips, benchmark, "test")
     refuse_taken(out)
     if k < 1:
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")

@@ -10,7 +10,7 @@ from typing import Any
 
 from maskel.errors import InputError
 from maskel.files import json_text, refuse_inside, refuse_unwritable, write_atomically
-from maskel.intervals import interval, spread
+from maskel.intervals import spread
 from maskel.training.finished import Answers, Count, Run
 from maskel.training.folds import FOLDS, folds_among
 from maskel.training.run import RESULT, RunFolder
@@ -243,13 +243,15 @@ def _more_columns(groups: Sequence[Sequence[Measured]]) -> dict[str, Callable[[S
     columns: dict[str, Callable[[Sequence[Measured]], str]] = {}
     if any(len(group) == 1 for group in groups):  # several seeds have a standard deviation instead
         columns["95 % interval (%)"] = lambda group: (
-            interval(group[0].count.correct, group[0].count.seen) if len(group) == 1 else "–"
+            group[0].answers.interval if len(group) == 1 and group[0].answers else "–"
         )
     if any(one.balanced is not None and abs(one.balanced - one.count.share) > 1e-9 for one in answered):
         columns["balanced accuracy (%)"] = mean_of(lambda answers: answers.balanced)
         columns["macro-F1 (%)"] = mean_of(lambda answers: answers.macro_f1)
     if any(one.top5 for one in answered):
         columns["top-5 (%)"] = mean_of(lambda answers: answers.top5.share if answers.top5 else None)
+    if any(one.precision is not None for one in answered):
+        columns["mAP (%)"] = mean_of(lambda answers: answers.precision)
     return columns
 
 

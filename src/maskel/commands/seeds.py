@@ -16,7 +16,10 @@ from maskel.training.seeds import seed_folders
 Seeds = int | list[int]
 """A number N for seeds 0 to N - 1, or the seeds themselves."""
 
-_OUTCOMES = (("loss",), ("accuracy",), ("best_epoch", "accuracy"), ("vote", "accuracy"))
+_OUTCOMES = (
+    *(("loss",), ("accuracy",), ("best_epoch", "accuracy"), ("vote", "accuracy"), ("wider", "accuracy")),
+    ("mean_average_precision",),
+)
 _SHARED = ("kind", "method", "untrained", "data", "benchmark", "split")
 
 

@@ -14,3 +14,8 @@ SOURCES: dict[str, type[Source]] = {
     source.name: source for source in (NTU60, NTU120, PKU1, PKU2, NwUcla, Folder, Npz, Pyskl, StGcn, Synthetic)
 }
 """Every source by its name on the command line."""
+
+
+def exemplar_names(source: str, benchmark: str) -> frozenset[str]:
+    """Names of the clips that stand for the classes of a one-shot benchmark; none for every other benchmark."""
+    return SOURCES[source].exemplars.get(benchmark, frozenset()) if source in SOURCES else frozenset()

@@ -88,6 +88,8 @@ class Source(ABC):
     channels: Channels = XYZ
     published: Mapping[str, tuple[int, int]] = {}
     """Published sizes (train, test) of each benchmark, to compare a finished set with."""
+    exemplars: ClassVar[Mapping[str, frozenset[str]]] = {}
+    """Of benchmarks that test classes of which nothing trains: names of the clips that stand for these classes."""
     one_process: ClassVar[bool] = False
     """All clips stand in one file that is read front to back; more processes would only read it again."""
     choosing: ClassVar[tuple[str, ...]] = ()
@@ -149,6 +151,10 @@ class Source(ABC):
     @abstractmethod
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """For each benchmark of this data set which of ``clips`` are training and test clips."""
+
+    def all_benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
+        """`benchmarks`, and those that test classes by `exemplars`."""
+        return self.benchmarks(clips)
 
     def recorded(self) -> dict[str, object]:
         """What the set records as its source's options: the constructor's arguments, as far as they are kept."""

@@ -63,6 +63,11 @@ NTU120_PERFORMERS = NTU60_PERFORMERS.union(
 TRAINING_CAMERAS = frozenset((2, 3))
 TRAINING_SETUPS = frozenset(range(2, 33, 2))
 
+NOVEL_ACTIONS = range(1, 121, 6)
+"""Actions of NTU RGB+D 120's one-shot benchmark: A1, A7, ..., A115; the other 100 are for learning."""
+EXEMPLARS = frozenset(f"S{1 if action <= 60 else 18:03}C003P008R001A{action:03}" for action in NOVEL_ACTIONS)
+"""The one clip of each of these actions that may be known."""
+
 LEAVING_OUT_532 = {"xsub": (63_026, 50_922), "xset": (54_471, 59_477)}
 """Sizes of NTU RGB+D 120 in papers that leave out three recordings fewer than the official lists."""
 
@@ -143,7 +148,7 @@ class NTU(Source):
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Why sizes differ from the published ones."""
-        if found == self.published[benchmark]:
+        if benchmark not in self.published or found == self.published[benchmark]:
             return ""
         if not self.missing:
             return (
@@ -180,7 +185,8 @@ class NTU60(NTU):
 class NTU120(NTU):
     """NTU RGB+D 120: actions A001 to A120, setups 1 to 32, 106 performers, three cameras.
 
-    Benchmarks: ``xsub`` trains on 53 performers; ``xset`` trains on even setups and tests on odd ones.
+    Benchmarks: ``xsub`` trains on 53 performers; ``xset`` trains on even setups and tests on odd ones; ``oneshot``
+    trains on 100 actions and tests all clips of the other 20, but for one exemplar of each.
 
     Args:
         missing: The official lists of recordings with missing skeletons, 535 of this set, from
@@ -200,9 +206,18 @@ class NTU120(NTU):
         "xset": (attrgetter("setup"), TRAINING_SETUPS),
     }
 
+    exemplars: ClassVar[Mapping[str, frozenset[str]]] = {"oneshot": EXEMPLARS}
+
+    def all_benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
+        """Each benchmark's clips; those of ``oneshot`` by name, without the exemplars."""
+        ordered = sorted(range(len(clips)), key=lambda position: clips[position].name)
+        tested = [position for position in ordered if clips[position].name not in EXEMPLARS]
+        trains = (_action(clips[position].name) not in NOVEL_ACTIONS for position in tested)
+        return self.benchmarks(clips) | {"oneshot": Split.of(trains, tested)}
+
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Why sizes differ from the published ones; some papers leave out three recordings fewer."""
-        if found == LEAVING_OUT_532[benchmark]:
+        if found == LEAVING_OUT_532.get(benchmark):
             return "these are the sizes of papers that leave out 532 recordings; the official lists name 535"
         return super().explain(benchmark, found)
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from maskel.intervals import interval
 from maskel.pictures.charts import Bar, bar_chart
 from maskel.pictures.comparison import against_raw_joints, against_untrained, means_of_seeds
 from maskel.pictures.markup import Markup, element, join, paragraph, table
@@ -26,7 +25,8 @@ def counted_on(group: Sequence[Run]) -> str:
     """What a group was counted on."""
     run = group[0]
     size, part = run.part_size(run.part), "training" if run.part == "train" else run.part
-    return f"{run.about('data', 'source')}, {run.about('benchmark')}: {size} {part} clips"
+    few = f", {run.ways} classes at a time" if run.ways else ""
+    return f"{run.about('data', 'source')}, {run.about('benchmark')}: {size} {part} clips{few}"
 
 
 def results(runs: Sequence[Run]) -> Markup:
@@ -48,6 +48,7 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
     classes, per_class = answered[0][1].classes, answered[0][1].per_class
     most = max(range(len(classes)), key=lambda label: per_class[label].seen)
     largest = Count(per_class[most].seen, answered[0][1].count.seen)
+    ways, largest_named = group[0].ways, f"{classes[most]}, {largest}"
     told = [(answers.way, _weights(run, runs), str(answers.count)) for run, answers in answered]
     bars = [
         Bar(f"{way}, {weights} ({run.name})", count, answers.count.share, _outlined(run, runs))
@@ -62,14 +63,14 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
         )
         for (run, answers), (way, weights, count) in zip(answered, told, strict=True)
     ]
-    chance = Count(1, len(classes))
+    chance = Count(1, ways or len(classes))
     return join(
         (
-            bar_chart(bars, chance.share, largest.share),
+            bar_chart(bars, chance.share, chance.share if ways else largest.share),
             paragraph(
                 f"Outlined: the encoder with random weights, or from scratch; filled: everything else. Solid mark: "
-                f"chance, {chance} (one of {len(classes)} classes). Dashed mark: always naming the largest class of "
-                f"these clips, {classes[most]}, {largest}.",
+                f"chance, {chance} (one of {ways or len(classes)} classes)."
+                + ("" if ways else f" Dashed mark: always naming the largest class of these clips, {largest_named}."),
                 class_="note",
             ),
             table(("run", "evaluation", "of", "result: correct / seen", *more, "best epoch on the test part"), rows),
@@ -94,15 +95,17 @@ def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], 
     def percent(share: float | None) -> str:
         return "–" if share is None else f"{100 * share:.1f} %"
 
-    def sure(count: Count) -> str:  # a run from someone else may say anything
-        return f"{interval(count.correct, count.seen)} %" if 0 <= count.correct <= count.seen != 0 else "–"
+    def sure(answers: Answers) -> Markup:
+        return _nowrap("–" if answers.interval == "–" else f"{answers.interval} %")
 
-    columns: dict[str, Callable[[Answers], object]] = {"95 % interval": lambda answers: _nowrap(sure(answers.count))}
+    columns: dict[str, Callable[[Answers], object]] = {"95 % interval": sure}
     if any(answers.unequal and answers.balanced is not None for answers in answered):
         columns["balanced accuracy"] = lambda answers: percent(answers.balanced)
         columns["macro-F1"] = lambda answers: percent(answers.macro_f1)
     if any(answers.top5 for answers in answered):
         columns["among the first five"] = lambda answers: _nowrap(answers.top5 or "–")
+    if any(answers.precision is not None for answers in answered):
+        columns["mAP"] = lambda answers: percent(answers.precision)
     return columns
 
 

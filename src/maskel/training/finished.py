@@ -20,6 +20,8 @@ from maskel.training.pretrained import load_method, method_options
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder, as_now, flat_options
 from maskel.training.seeds import of_all_seeds, seed_folders
 
+PRECISION, HALF_INTERVAL = "mean_average_precision", "half_interval"
+"""Entries of ``result.json`` that only some protocols have."""
 _BEFORE = {
     **{"method": "pretrain", "k": "knn", "head_dim": "finetune", "classifier": "evaluate", "runs": "ensemble"},
     "align": "baseline",
@@ -67,6 +69,9 @@ class Answers:
         balanced: Mean recall of the classes that occur; None where the run did not count so.
         macro_f1: Mean F1 of the classes that occur or are predicted; None likewise.
         top5: Clips whose class is among those of the five highest scores; None likewise, and where classes are few.
+        precision: Mean average precision of a retrieval; None for everything else.
+        half_interval: Half the width of the accuracy's 95 % interval, where it is one over drawn episodes; None where
+            it is Wilson's.
     """
 
     way: str
@@ -77,6 +82,14 @@ class Answers:
     balanced: float | None
     macro_f1: float | None
     top5: Count | None
+    precision: float | None = None
+    half_interval: float | None = None
+
+    @property
+    def interval(self) -> str:
+        """The 95 % interval of the accuracy, in percent; a dash where the counts make no sense."""
+        correct, seen = self.count.correct, self.count.seen
+        return interval(correct, seen, self.half_interval) if 0 <= correct <= seen != 0 else "–"
 
     @property
     def unequal(self) -> bool:
@@ -100,6 +113,7 @@ class Answers:
             balanced,
             macro_f1,
             Count(int(counted["top5"]), seen) if "top5" in counted else None,
+            *(float(counted[name]) if name in counted else None for name in (PRECISION, HALF_INTERVAL)),
         )
 
 
@@ -286,8 +300,15 @@ class Run:
 
     @property
     def counted_on(self) -> tuple[str, ...]:
-        """Data set, benchmark, part and hash of the part: counts compare only where these agree."""
-        return self.about("data", "source"), self.about("benchmark"), self.part, self.about("split", self.part, "hash")
+        """Data set, benchmark, part and its hash, classes of an episode: counts compare only where these agree."""
+        part = (self.part, self.about("split", self.part, "hash"))
+        return self.about("data", "source"), self.about("benchmark"), *part, str(self.ways or "")
+
+    @property
+    def ways(self) -> int | None:
+        """Classes that each answer was chosen from, where those are not all classes of the set."""
+        ways = self.result.get("ways")
+        return ways if type(ways) is int and ways > 0 else None
 
     @property
     def test_clips(self) -> tuple[str, ...]:
@@ -485,11 +506,15 @@ def lines(folder: RunFolder) -> list[str]:
         whose = f" ({fold['subjects'][0]})" if len(fold["subjects"]) == 1 else ""
         shown.append(f"{fold['fold']}{whose}: {fold['correct']} of {fold['seen']} clips right ({fold['accuracy']:.1%})")
     for key in PROTOCOLS[result["kind"]].rows if result else ():
-        how, counted = (f"by {key} ", result.get(key, {})) if key else ("", result)
+        how, counted = (f"by {key.replace('_', ' ')} ", result.get(key, {})) if key else ("", result)
         if isinstance(counted.get("correct"), int):
-            correct, seen = counted["correct"], counted["seen"]
-            sure = f"95 % interval {interval(correct, seen)}"
-            shown.append(f"{correct} of {seen} clips right {how}({counted['accuracy']:.1%}, {sure})")
+            answers = Answers.read("", key, counted)
+            what = f"queries of {counted['episodes']} episodes" if "episodes" in counted else "clips"
+            sure = f"95 % interval {answers.interval}"
+            count = f"{answers.count.correct} of {answers.count.seen}"
+            shown.append(f"{count} {what} right {how}({counted['accuracy']:.1%}, {sure})")
+            if answers.precision is not None:
+                shown.append(f"mean average precision {answers.precision:.1%}")
     if isinstance(several := result.get("accuracy"), dict):
         spread = "" if several["std"] is None else f" ± {several['std']:.1%}"
         shown.append(f"mean over {len(result['seeds'])} seeds: {several['mean']:.1%}{spread}")

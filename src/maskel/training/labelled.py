@@ -95,6 +95,11 @@ def choose_labelled(
         InputError: If a part is empty, a share out of range, the list does not fit, or no subject can be held out.
     """
     whole, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
+    if not np.isin(clips.labels[test], clips.labels[whole]).any():
+        raise InputError(
+            f"benchmark {benchmark} of {clips.path} tests classes of which no clip trains, so that a classifier cannot "
+            "know them; choose another benchmark, or count with maskel fewshot or knn where it has exemplars"
+        )
     if not 0 < labels <= 1:
         raise InputError(f"labels: found {labels}, expected a share above 0, at most 1")
     if not 0 <= validation < 1:

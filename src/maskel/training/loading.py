@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from maskel.datasets import exemplar_names
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.draws import clip_keys, epoch_order
@@ -29,6 +30,22 @@ def part(data: SkeletonSet, benchmark: str, name: str) -> Int64[np.ndarray, " n"
             "data set"
         )
     return positions
+
+
+def known_part(data: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n"]:
+    """Positions of the clips that test clips are compared with: the training part, or one-shot exemplars.
+
+    Raises:
+        InputError: If there is no such benchmark or clip, or a tested class has no exemplar.
+    """
+    names = exemplar_names(data.source, benchmark)
+    if not names:
+        return part(data, benchmark, "train")
+    known = np.array([at for at, clip in enumerate(data.clips) if clip.name in names], dtype=np.int64)
+    if lacking := sorted(set(data.labels[part(data, benchmark, "test")]) - set(data.labels[known])):
+        classes = ", ".join(data.classes[label] for label in lacking)
+        raise InputError(f"{data.path}: {benchmark} lacks the exemplars of {classes}; prepare all of the data set")
+    return known
 
 
 def pretraining_part(data: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n"]:

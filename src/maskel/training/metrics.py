@@ -45,6 +45,8 @@ def add_up_counts(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     together = _counts([row["class"] for row in counts[0]["per_class"]], sums)
     if all("top5" in counted for counted in counts):
         together["top5"] = sum(counted["top5"] for counted in counts)
+    if not all("macro_f1" in counted for counted in counts):
+        together.pop("macro_f1")
     return together
 
 

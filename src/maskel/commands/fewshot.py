@@ -1,0 +1,252 @@
+"""``maskel fewshot``: classes known by a few clips each, under a frozen encoder; nothing is trained."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from maskel import distributed
+from maskel.datasets import exemplar_names
+from maskel.datasets.store import SkeletonSet
+from maskel.draws import Purpose, clip_keys, uniform
+from maskel.errors import InputError
+from maskel.intervals import Z
+from maskel.models.pooling import Pool
+from maskel.sequence import SingleBody
+from maskel.training.check import Check, check_run
+from maskel.training.features import extract
+from maskel.training.finished import HALF_INTERVAL
+from maskel.training.loading import known_part, part
+from maskel.training.metrics import count
+from maskel.training.precision import Precision, resolved
+from maskel.training.pretrained import load_frozen
+from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken, write_predictions
+
+WAYS, SHOTS, QUERIES, EPISODES = 5, 1, 15, 600
+"""What an episode has by default, and how many there are; the numbers of the few-shot literature."""
+Positions = Int64[np.ndarray, " _"]
+
+
+def fewshot(
+    encoder: Path,
+    data: Path,
+    benchmark: str = "xsub",
+    window: int | None = None,
+    pool: Pool = "mean",
+    ways: int | None = None,
+    shots: int | None = None,
+    queries: int | None = None,
+    episodes: int | None = None,
+    untrained: bool = False,
+    single_body: SingleBody = "zero",
+    precision: Precision = "fp32",
+    seed: int = 0,
+    device: str = "auto",
+    out: Path | None = None,
+    check: bool = False,
+) -> RunFolder | Check:
+    """Classify clips of a few classes that are known by a few clips each, in many drawn episodes.
+
+    An episode draws classes, and of each some training clips (shots) and some test clips (queries). A query gets the
+    class whose shots' mean feature is nearest, by the cosine; features are normalised before they are averaged. The
+    result is the mean accuracy of all episodes with its 95 % interval.
+
+    A benchmark with exemplars, as NTU RGB+D 120's ``oneshot``, is one episode: the exemplars are the shots, and every
+    test clip is a query once.
+
+    Args:
+        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        data: A prepared set; an encoder of another joint layout is mapped to the set's.
+        benchmark: Whose training part shots come from, and whose test part queries.
+        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
+        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
+        ways: Classes of an episode, 2 or more; 5 by default.
+        shots: Training clips of each class, 1 or more; 1 by default.
+        queries: Test clips of each class, 1 or more; 15 by default, or as many as every class has.
+        episodes: How many, 2 or more; 600 by default.
+        untrained: Use the encoder with random weights instead.
+        single_body: What stands in the second slot of a clip with one body.
+        precision: Of the encoder.
+        seed: Of the episodes (and of the weights, when untrained).
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        out: The run folder; by default the next free one under ``runs``.
+        check: Only build everything, read a few clips and say what the run would take; nothing is written.
+
+    Returns:
+        The run folder, with ``result.json``; with exemplars also ``predictions.csv``; or what the check found.
+
+    Raises:
+        InputError: If data, options and encoder do not fit each other.
+    """
+    started = time.perf_counter()
+    clips = SkeletonSet.open(data)
+    train, test = known_part(clips, benchmark), part(clips, benchmark, "test")
+    refuse_taken(out)
+    drawn: Episodes | None = None
+    if not exemplar_names(clips.source, benchmark):
+        drawn = Episodes.of(clips, train, test, ways, shots, queries, episodes, seed)
+        ways, shots, queries, episodes = drawn.ways, drawn.shots, drawn.queries, drawn.number
+    elif (ways, shots, queries, episodes) != (None,) * 4:
+        raise InputError(
+            f"benchmark {benchmark} has exemplars of its own and is one episode; leave out ways, shots, queries and "
+            "episodes"
+        )
+    frozen = load_frozen(encoder, clips, window, untrained, seed)
+    config = options_of(fewshot, locals())
+    world = distributed.start(device)
+    frozen.to(world.device)
+
+    def read(positions: Positions) -> Float32[Tensor, "n d"]:
+        return extract(frozen, clips, positions, world, single_body, precision, pool=pool)
+
+    if check:
+        return check_run(frozen, world, read=read, clips=np.concatenate((train, test)))
+    features = torch.zeros(len(clips), frozen.num_features(pool), dtype=torch.float64, device=world.device)
+    for positions in (train, test):
+        features[torch.from_numpy(positions)] = functional.normalize(read(positions).double())
+    labels = torch.tensor(clips.labels, device=world.device)
+    answers, asked, right = [], [], []
+    for episode in range(drawn.number if drawn else 1):
+        known, query = map(torch.from_numpy, drawn.draw(episode) if drawn else (train, test))
+        answers.append(nearest_class(features, labels, known, query))
+        asked.append(labels[query])
+        right.append(float((answers[-1] == asked[-1]).double().mean()))
+    run = open_run(out, "fewshot", config, False, world)
+    if world.leads:
+        if drawn:
+            about: dict[str, Any] = {"ways": ways, "shots": shots, "queries": queries, "episodes": episodes}
+            about |= {HALF_INTERVAL: Z * stdev(right) / len(right) ** 0.5}
+        else:
+            about = {"ways": len(set(clips.labels[train].tolist())), "shots": 1}
+            names = [clips.clips[position].name for position in test.tolist()]
+            write_predictions(run, names, clips.labels[test].tolist(), answers[0].tolist(), clips.classes)
+        counted = count(torch.cat(answers), torch.cat(asked), clips.classes, sum(map(len, asked)))
+        assert abs(mean(right) - counted["accuracy"]) < 1e-9  # all episodes have equally many queries
+        run.write_result(
+            {
+                "kind": "fewshot",
+                "encoder": str(encoder),
+                "untrained": untrained,
+                "adapted": frozen.adapted,
+                **describe(clips, benchmark),
+                "seed": seed,
+                **about,
+                **counted,
+                "precision": resolved(precision, world.device),
+                "minutes": (time.perf_counter() - started) / 60,
+                "processes": world.size,
+            }
+        )
+    return run
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Drawn episodes, each a function of seed and number.
+
+    Args:
+        clips: The set.
+        train: Clips that shots come from.
+        test: Clips that queries come from.
+        classes: Classes to draw from.
+        ways: Classes of an episode.
+        shots: Training clips of each.
+        queries: Test clips of each.
+        number: Number of episodes.
+        seed: The run's seed.
+    """
+
+    clips: SkeletonSet
+    train: Positions
+    test: Positions
+    classes: Int64[np.ndarray, " k"]
+    ways: int
+    shots: int
+    queries: int
+    number: int
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        clips: SkeletonSet,
+        train: Positions,
+        test: Positions,
+        ways: int | None,
+        shots: int | None,
+        queries: int | None,
+        number: int | None,
+        seed: int,
+    ) -> "Episodes":
+        """Episodes of a set, with default sizes where they are None; arguments as above.
+
+        By default every class has as many queries as that with fewest test clips, at most `QUERIES`. A class with too
+        few clips is left out, and a line says so.
+
+        Raises:
+            InputError: If a number is out of range, or the set has too few classes or clips.
+        """
+        ways, shots = WAYS if ways is None else ways, SHOTS if shots is None else shots
+        number, least = EPISODES if number is None else number, 1 if queries is None else queries
+        for name, value, smallest in (
+            *(("ways", ways, 2), ("shots", shots, 1), ("queries", least, 1), ("episodes", number, 2)),
+        ):
+            if value < smallest:
+                raise InputError(f"{name}: found {value}, expected {smallest} or more")
+        known, asked = (np.bincount(clips.labels[some], minlength=len(clips.classes)) for some in (train, test))
+        enough = (known >= shots) & (asked >= least)
+        classes = np.flatnonzero(enough)
+        if len(classes) < ways:
+            raise InputError(
+                f"ways: found {ways}, but {clips.path} has {len(classes)} classes with {shots} training clips and "
+                f"{least} test clips or more; ask for fewer ways, shots or queries"
+            )
+        if lacking := np.flatnonzero((known + asked > 0) & ~enough).tolist():
+            names = ", ".join(clips.classes[label] for label in lacking)
+            distributed.tell(f"no episode has {names}: too few clips for {shots} shots and {least} queries")
+        if queries is None:
+            queries = min(QUERIES, int(asked[classes].min()))
+            if queries < QUERIES:
+                distributed.tell(f"queries: {queries} of each class instead of {QUERIES}, as the smallest has no more")
+        return cls(clips, train, test, classes, ways, shots, queries, number, seed)
+
+    def draw(self, episode: int) -> tuple[Positions, Positions]:
+        """Shots and queries of one episode, class by class."""
+        chosen = self._first(self.classes, self.ways, Purpose.CLASSES, episode).tolist()
+        known, asked = (
+            [self._first(part[self.clips.labels[part] == label], size, Purpose.SHOTS, episode) for label in chosen]
+            for part, size in ((self.train, self.shots), (self.test, self.queries))
+        )
+        return np.concatenate(known), np.concatenate(asked)
+
+    def _first(self, candidates: Positions, size: int, what: Purpose, episode: int) -> Positions:
+        """Those with the smallest draws."""
+        draws = uniform(clip_keys(self.seed, episode, torch.from_numpy(candidates)), what, 1)[:, 0].numpy()
+        return np.asarray(candidates[np.argsort(draws, kind="stable")[:size]])
+
+
+def nearest_class(
+    features: Float64[Tensor, "n d"],
+    labels: Int64[Tensor, " n"],
+    known: Int64[Tensor, " s"],
+    asked: Int64[Tensor, " q"],
+) -> Int64[Tensor, " q"]:
+    """Class whose known clips' mean is nearest to each asked clip, by the cosine; of equal ones the first.
+
+    Args:
+        features: (N, D) of all clips, of length 1.
+        labels: (N,) classes.
+        known: (S,) positions of clips whose classes are known.
+        asked: (Q,) positions of clips to classify.
+    """
+    classes, which = labels[known].unique(return_inverse=True)
+    sums = features.new_zeros(len(classes), features.shape[1]).index_add(0, which, features[known])
+    return classes[(features[asked] @ functional.normalize(sums).T).argmax(1)]

@@ -1,0 +1,202 @@
+"""``maskel retrieval``: clips of a class found by their likeness under a frozen encoder; nothing is trained."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from maskel import distributed
+from maskel.datasets.store import SkeletonSet
+from maskel.draws import Purpose, clip_keys, uniform
+from maskel.errors import InputError
+from maskel.files import write_atomically
+from maskel.models.pooling import Pool
+from maskel.pictures.neighbours import Query, neighbours_page
+from maskel.sequence import SingleBody
+from maskel.training.check import Check, check_run
+from maskel.training.features import extract
+from maskel.training.finished import PRECISION
+from maskel.training.loading import known_part, part
+from maskel.training.metrics import count
+from maskel.training.precision import Precision, resolved
+from maskel.training.pretrained import load_frozen
+from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken, write_predictions
+
+Gallery = Literal["train", "test"]
+"""Clips that are searched: the training part, or all other test clips (leave one out)."""
+PAGE = "neighbours.html"
+_ROWS = 256  # queries whose rankings are in memory at once
+
+
+def retrieval(
+    encoder: Path,
+    data: Path,
+    benchmark: str = "xsub",
+    window: int | None = None,
+    pool: Pool = "mean",
+    gallery: Gallery = "train",
+    k: int = 5,
+    clips: int = 8,
+    untrained: bool = False,
+    single_body: SingleBody = "zero",
+    precision: Precision = "fp32",
+    seed: int = 0,
+    device: str = "auto",
+    out: Path | None = None,
+    check: bool = False,
+) -> RunFolder | Check:
+    """Rank the gallery by the cosine of features to each test clip, and measure how early clips of its class come.
+
+    Recall@k is the share of test clips with a clip of their class among the ``k`` nearest; 1 and ``k`` are reported.
+    Mean average precision looks at the whole ranking: at each clip of the class the share of right clips so far is
+    taken, these are averaged for a test clip, and then over all of them. A test clip of whose class the gallery has
+    none counts as 0 in both.
+
+    Args:
+        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        data: A prepared set; an encoder of another joint layout is mapped to the set's.
+        benchmark: Whose training part is searched (of one-shot benchmarks the exemplars) and whose test part asks.
+        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
+        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
+        gallery: Clips to search: the ``train`` part, or all other clips of the ``test`` part (leave one out).
+        k: Nearest clips of the second recall, 1 or more; all of the gallery where there are fewer.
+        clips: Test clips to draw with their ``k`` nearest on the page, 0 or more; ``seed`` chooses them.
+        untrained: Use the encoder with random weights instead.
+        single_body: What stands in the second slot of a clip with one body.
+        precision: Of the encoder.
+        seed: Of the clips on the page (and of the weights, when untrained).
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        out: The run folder; by default the next free one under ``runs``.
+        check: Only build everything, read a few clips and say what the run would take; nothing is written.
+
+    Returns:
+        The run folder, with ``result.json``, the nearest clips' classes in ``predictions.csv``, and
+        ``neighbours.html``; or what the check found.
+
+    Raises:
+        InputError: If data, options and encoder do not fit each other.
+    """
+    started = time.perf_counter()
+    skeletons = SkeletonSet.open(data)
+    test = part(skeletons, benchmark, "test")
+    searched = known_part(skeletons, benchmark) if gallery == "train" else test
+    refuse_taken(out)
+    if k < 1 or clips < 0:
+        raise InputError(f"found k {k} and clips {clips}, expected k of 1 or more and clips of 0 or more")
+    size = len(searched) - (gallery == "test")
+    if size < 1:
+        raise InputError(f"gallery: the test part of {benchmark} has one clip, and no other to find")
+    if size < k:
+        distributed.tell(f"k: the {size} clips there are, instead of {k}")
+    k = min(k, size)
+    frozen = load_frozen(encoder, skeletons, window, untrained, seed)
+    config = options_of(retrieval, locals())
+    world = distributed.start(device)
+    frozen.to(world.device)
+
+    def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
+        return extract(frozen, skeletons, positions, world, single_body, precision, pool=pool)
+
+    if check:
+        return check_run(frozen, world, read=read, clips=np.concatenate((searched, test)))
+    asked = read(test)
+    known = asked if gallery == "test" else read(searched)
+    labels = torch.tensor(skeletons.labels, device=world.device)
+    found = rank(known, labels[searched], asked, labels[test], k, leave_out=gallery == "test")
+    absent = int((~torch.isin(labels[test], labels[searched])).sum())
+    if absent:
+        distributed.tell(f"{absent} test clips are of a class that no clip of the gallery has; they count as not found")
+    run = open_run(out, "retrieval", config, False, world)
+    if world.leads:
+        names, nearest = [skeletons.clips[position].name for position in test.tolist()], labels[searched][found.nearest]
+        write_predictions(run, names, skeletons.labels[test].tolist(), nearest[:, 0].tolist(), skeletons.classes)
+        write_atomically(run.path / PAGE, neighbours_page(skeletons, _shown(test, searched, found, clips, seed)))
+        wider = torch.where((nearest == labels[test][:, None]).any(1), labels[test], nearest[:, 0])
+        counted = count(wider, labels[test], skeletons.classes, len(test))
+        counted.pop("macro_f1")  # of one right answer among several there is none
+        run.write_result(
+            {
+                "kind": "retrieval",
+                "encoder": str(encoder),
+                "untrained": untrained,
+                "adapted": frozen.adapted,
+                **describe(skeletons, benchmark),
+                "seed": seed,
+                "gallery": {"part": gallery, "size": size, "without_their_class": absent},
+                **count(nearest[:, 0], labels[test], skeletons.classes, len(test)),
+                PRECISION: float(found.precision.mean()),
+                "wider": {"k": k, **counted},
+                "precision": resolved(precision, world.device),
+                "minutes": (time.perf_counter() - started) / 60,
+                "processes": world.size,
+            }
+        )
+    return run
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What Q queries find in a gallery.
+
+    Args:
+        nearest: (Q, k) places in the gallery, the nearest first; of equal ones that which stands first there.
+        cosines: (Q, k) of these.
+        precision: (Q,) average precision over the whole gallery.
+    """
+
+    nearest: Int64[Tensor, "q k"]
+    cosines: Float64[Tensor, "q k"]
+    precision: Float64[Tensor, " q"]
+
+
+def rank(
+    known: Float32[Tensor, "n d"],
+    labels: Int64[Tensor, " n"],
+    asked: Float32[Tensor, "q d"],
+    right: Int64[Tensor, " q"],
+    k: int,
+    leave_out: bool = False,
+) -> Ranking:
+    """Rank a gallery by the cosine to each query.
+
+    Args:
+        known: (N, D) features of the gallery.
+        labels: (N,) its classes.
+        asked: (Q, D) features of the queries.
+        right: (Q,) their classes.
+        k: Nearest to name, at most N, or N - 1 with ``leave_out``.
+        leave_out: The queries are the gallery, and none finds itself.
+    """
+    known, asked = functional.normalize(known.double()), functional.normalize(asked.double())
+
+    def parts() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for start in range(0, len(asked), _ROWS):
+            cosines = asked[start : start + _ROWS] @ known.T
+            if leave_out:
+                cosines[torch.arange(len(cosines)), torch.arange(start, start + len(cosines))] = -torch.inf
+            cosines, order = cosines.sort(dim=1, descending=True, stable=True)
+            if leave_out:
+                cosines, order = cosines[:, :-1], order[:, :-1]
+            hits = (labels[order] == right[start : start + _ROWS, None]).double()
+            shares = hits.cumsum(1) / torch.arange(1, hits.shape[1] + 1, device=hits.device)
+            yield order[:, :k], cosines[:, :k], (shares * hits).sum(1) / hits.sum(1).clamp(min=1)
+
+    return Ranking(*(torch.cat(column) for column in zip(*parts(), strict=True)))
+
+
+def _shown(
+    test: Int64[np.ndarray, " q"], searched: Int64[np.ndarray, " n"], found: Ranking, number: int, seed: int
+) -> list[Query]:
+    """Queries for the page: those whose draws are smallest, in the order of the test part."""
+    draws = uniform(clip_keys(seed, 0, torch.from_numpy(test)), Purpose.PICTURES, 1)[:, 0].numpy()
+    chosen = np.sort(np.argsort(draws, kind="stable")[:number]).tolist()
+    nearest, cosines = found.nearest.cpu().numpy(), found.cosines.tolist()
+    return [Query(int(test[row]), tuple(searched[nearest[row]].tolist()), tuple(cosines[row])) for row in chosen]

@@ -1,0 +1,73 @@
+"""The page of ``maskel retrieval``: test clips beside the clips that are most like them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskel.datasets.bodies import Up, upward, without_missing
+from maskel.datasets.store import SkeletonSet
+from maskel.pictures.markup import Markup, element, page, paragraph
+from maskel.pictures.skeletons import FrontView, shown_frames, skeleton
+
+_PANELS = 3  # of each clip: early, in the middle, late
+
+
+@dataclass(frozen=True)
+class Query:
+    """A test clip and what was found for it.
+
+    Args:
+        clip: Its position in the set.
+        nearest: Positions of the clips found, the nearest first.
+        cosines: Their cosines to it.
+    """
+
+    clip: int
+    nearest: tuple[int, ...]
+    cosines: tuple[float, ...]
+
+
+def neighbours_page(clips: SkeletonSet, queries: Sequence[Query]) -> str:
+    """The page.
+
+    Args:
+        clips: The set.
+        queries: In the order in which they are shown.
+    """
+    up = upward(clips)
+    how = (
+        f"Each test clip is followed by the clips most like it, by the cosine of their features. Three moments of each "
+        f"clip's first body, seen from the front: {up.across} to the right and {up} up ({up.why}). Which test clips "
+        f"are shown was drawn by the run's seed."
+    )
+    shown = [_query(clips, query, up) for query in queries] or [paragraph("No clips were asked for.", class_="missing")]
+    return page(
+        f"maskel retrieval: {clips.path.name}",
+        element("h1", "Test clips and their nearest neighbours"),
+        paragraph(how, class_="note"),
+        *shown,
+    )
+
+
+def _query(clips: SkeletonSet, query: Query, up: Up) -> Markup:
+    right = [clips.labels[other] == clips.labels[query.clip] for other in query.nearest]
+    heading = f"{clips.class_name(query.clip)}: {sum(right)} of {len(right)} right"
+    found = zip(query.nearest, query.cosines, right, strict=True)
+    drawn = [_drawn(clips, query.clip, f"test clip {clips.clips[query.clip].name}", up)]
+    for number, (position, cosine, hit) in enumerate(found, 1):
+        told = f"{number}. {'right' if hit else 'WRONG'}: {clips.class_name(position)}, cosine {cosine:.3f}"
+        drawn.append(_drawn(clips, position, f"{told} ({clips.clips[position].name})", up))
+    return element("section", element("h2", heading), *drawn)
+
+
+def _drawn(clips: SkeletonSet, position: int, caption: str, up: Up) -> Markup:
+    """A few moments of a clip's first body that has frames, on one scale."""
+    joints = clips.sequence(position).joints[..., : clips.coordinates]
+    body = up.turn(without_missing(joints, clips))[int(joints.any(axis=(1, 2, 3)).argmax())]  # (T, V, C)
+    there = np.flatnonzero(body.any(axis=(1, 2)))
+    frames = there[shown_frames(len(there), _PANELS)]
+    view, every = FrontView.of(body[frames]), range(len(clips.layout))
+    hidden = np.zeros(len(clips.layout), dtype=bool)
+    panels = [skeleton(f"frame {frame}", body[frame], every, hidden, clips.layout, view) for frame in frames.tolist()]
+    return element("figure", element("div", *panels, class_="panels"), element("figcaption", caption))
