@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     CLASSES = 11
     SHOTS = 12
     PICTURES = 13
+    SHARES = 14
 
 
 def _shift_right(bits: Tensor, count: int) -> Tensor:

@@ -119,7 +119,7 @@ def parser_of(
         parser.add_argument(name, type=types[name].annotation, help=meaning[name])
     skipped: set[str | int] = {*skip, several, *one.split()}
     for name, argument in types.items():
-        if name not in skipped and get_origin(argument.annotation) is Sequence:  # words after one option
+        if name not in skipped and _several(argument.annotation):  # words after one option
             _add_option(parser, argument, meaning[name])
             skipped.add(name)
     parser.add_function_arguments(function, skip=skipped, as_group=False)
@@ -135,12 +135,16 @@ def add_arguments(parser: Parser, function: Callable[..., object]) -> None:
 
 def _add_option(parser: Parser, argument: inspect.Parameter, meaning: str | None) -> None:
     """Add an argument of a function as an option; a sequence takes several words."""
-    several = get_origin(argument.annotation) is Sequence
-    how: Options = (
-        {"type": get_args(argument.annotation)[0], "nargs": "+"} if several else {"type": argument.annotation}
-    )
+    several = _several(argument.annotation)
+    how: Options = {"type": get_args(several)[0], "nargs": "+"} if several else {"type": argument.annotation}
     how |= {"required": True} if argument.default is argument.empty else {"default": argument.default}
     parser.add_argument(f"--{argument.name}", help=meaning, **how)
+
+
+def _several(annotation: Any) -> Any:
+    """Return the sequence that an option's type is or may be, so that it takes several words; None where it is none."""
+    kinds = (annotation,) if get_origin(annotation) is Sequence else get_args(annotation)
+    return next((kind for kind in kinds if get_origin(kind) is Sequence), None)
 
 
 def run_parser(
@@ -216,6 +220,9 @@ def read_run_options(
         merged["out"] = str(resume)
     if stand_in and "--check=true" in rest and "data" not in merged and not any(w.startswith("--data") for w in rest):
         merged["data"] = str(stand_in)
+    several = any(action.dest == "data" and action.nargs == "+" for action in parser._actions)
+    if several and isinstance(merged.get("data"), str):
+        merged["data"] = [merged["data"]]
     found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
     found.pop("config", None)
     found.pop("resume", None)
@@ -224,6 +231,8 @@ def read_run_options(
         options = vars(parser.instantiate(found))
     except ValueError as fault:  # of an option with several types
         raise InputError(str(fault)) from fault
+    if several and len(options["data"]) == 1:  # as recipes and runs of every version have it
+        options["data"] = options["data"][0]
     config = dict(options)
     idle: tuple[str, ...] = ()
     if methods:

@@ -102,6 +102,19 @@ def move(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
+class SkeletonPart:
+    """Clips of a batch that have the same joints.
+
+    Args:
+        rows: (P,) clips of the batch.
+        joints: Joints of the layout that they have, by index; what stands in the place of others is not theirs.
+    """
+
+    rows: Int64[Tensor, " p"]
+    joints: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class SkeletonBatch:
     """B clips of at most T frames and M bodies.
 
@@ -113,6 +126,7 @@ class SkeletonBatch:
         clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
         channels: What the C numbers of a joint are.
         bodies: (R,) places among all B·M of the bodies present, where they are known; see `present_bodies`.
+        parts: Where clips come from sets that lack joints: which clips have which; empty where all have all.
     """
 
     joints: Float32[Tensor, "b m t v c"]
@@ -122,6 +136,7 @@ class SkeletonBatch:
     clips: Int64[Tensor, " b"]
     channels: Channels = XYZ
     bodies: Int64[Tensor, " r"] | None = None
+    parts: tuple[SkeletonPart, ...] = ()
 
     def __len__(self) -> int:
         """Number of clips B."""
@@ -138,7 +153,14 @@ class SkeletonBatch:
             move(self.clips, to),
             self.channels,
             None if self.bodies is None else move(self.bodies, to),
+            tuple(SkeletonPart(move(part.rows, to), part.joints) for part in self.parts),
         )
+
+    def take(self, rows: Int64[Tensor, " p"]) -> "SkeletonBatch":
+        """Some of the clips."""
+        joints, lengths, present = (each.index_select(0, rows) for each in (self.joints, self.lengths, self.present))
+        labels, clips = (each.index_select(0, rows) for each in (self.labels, self.clips))
+        return SkeletonBatch(joints, lengths, present, labels, clips, self.channels)
 
     def present_bodies(self) -> Int64[Tensor, " r"]:
         """Places among all B·M of the bodies present; to find them on a GPU is to wait for it, so sets give them."""

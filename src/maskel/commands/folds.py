@@ -30,8 +30,16 @@ _SHARED = (
 """What the result of all folds repeats where every fold says the same."""
 
 
-def of_folds(data: Path, benchmark: str) -> bool:
-    """Whether a benchmark stands for all folds of a set; a set may have a benchmark of that name itself."""
+def of_folds(data: Path | Sequence[Path], benchmark: str) -> bool:
+    """Whether a benchmark stands for all folds of a set; a set may have a benchmark of that name itself.
+
+    Raises:
+        InputError: If it stands for all folds of several sets.
+    """
+    if not isinstance(data, Path):
+        if FOLDS in benchmark.split(","):
+            raise InputError("benchmark folds: takes one set at a time; of several sets name one benchmark of each")
+        return False
     return benchmark == FOLDS and FOLDS not in SkeletonSet.open(data).benchmarks
 
 

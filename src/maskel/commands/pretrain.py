@@ -1,15 +1,10 @@
 """``maskel pretrain``: learn an encoder from unlabelled clips."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Int64
-
 from maskel import distributed
-from maskel.datasets.provenance import provenance_of
-from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods import METHODS
 from maskel.methods.base import build_seeded
@@ -18,21 +13,23 @@ from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
 from maskel.training.fitting import fitted, say_fitted
-from maskel.training.loading import ClipBatches, pretraining_part
 from maskel.training.optim import AdamWConfig
 from maskel.training.precision import resolved
 from maskel.training.pretrained import method_options, start_from
-from maskel.training.run import ENCODER, RunFolder, describe, open_run, options_of, pretraining_of
+from maskel.training.run import ENCODER, RunFolder, open_run, options_of, pretraining_of
+from maskel.training.sets import PretrainingSets, Shares
 from maskel.transforms import TrainView
 
 
 def pretrain(
-    data: Path,
+    data: Path | Sequence[Path],
     method: str = "mamp",
     benchmark: str = "xsub",
     options: Mapping[str, Any] | None = None,
     encoder: EncoderConfig = EncoderConfig(),
     init: Path | None = None,
+    to_layout: str | None = None,
+    shares: Shares = "size",
     view: TrainView = TrainView(),
     single_body: SingleBody = "zero",
     training: AdamWConfig = AdamWConfig(),
@@ -48,14 +45,19 @@ def pretrain(
     Labels are not looked at, and no clip of a test subject is seen, but by the benchmark ``all``.
 
     Args:
-        data: A prepared set.
+        data: A prepared set, or several to learn from at once: their joints are matched by name, and a joint that a
+            set lacks is masked in its clips.
         method: Name of the method.
-        benchmark: Whose training part to learn from.
+        benchmark: Whose training part to learn from; of several sets one name for all, or one for each with commas
+            between them.
         options: The method's own options, by name of its constructor's arguments.
         encoder: Sizes of the encoder.
         init: An encoder to go on from instead of random weights: a pre-training run folder, an
             ``encoder.safetensors`` file or a released ``.pth`` checkpoint, mapped to the set's joint layout. Its sizes
             are taken, not those of ``encoder``.
+        to_layout: The joint layout that clips are mapped to; that of the first set by default.
+        shares: Clips of each of several sets in an epoch, which has as many as all together: as many as it has
+            (``size``, one pass over all), in proportion to the square root of that (``sqrt``), or ``equal``.
         view: The random view of each clip.
         single_body: What stands in the second slot of a clip with one body.
         training: The recipe.
@@ -74,12 +76,11 @@ def pretrain(
         TrainingError: If a loss is not finite.
     """
     options = method_options(method, options or {})
-    clips = SkeletonSet.open(data)
-    positions = pretraining_part(clips, benchmark)
-    _say_what_is_seen(clips, benchmark, positions)
-    start = None if init is None else start_from(init, clips, encoder, benchmark)
+    learned = PretrainingSets.open(data, benchmark, to_layout, shares)
+    clips = learned.clips
+    start = None if init is None else start_from(init, learned, encoder)
     encoder = encoder if start is None else start.config
-    recipe, training = training, fitted(training, len(positions), out if resume else None)
+    recipe, training = training, fitted(training, learned.size, out if resume else None)
     kept = options_of(pretrain, locals())
     config = {method if name == "options" else name: value for name, value in kept.items()}
     model = build_seeded(
@@ -87,12 +88,13 @@ def pretrain(
     )
     if model.needs_whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
-    model.encoder.provenance = provenance_of(clips)
+    learned.require_joints(method, model, view)
+    model.encoder.provenance = learned.provenance
     world = distributed.start(device)
     if resident:
         clips.keep_on(world.device)
     model.to(world.device)
-    batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
+    batches = learned.batches(training.batch_size, seed, encoder.window, view, single_body, world.device)
     say_fitted(recipe, training)
     if check:
         return check_run(model, world, training, batches)
@@ -104,8 +106,8 @@ def pretrain(
         run,
         world,
         resume=resume,
-        data_hash=clips.names_hash(positions),
-        name_clips=lambda some: [clips.clips[int(clip)].name for clip in some],
+        data_hash=learned.hash,
+        name_clips=learned.name_clips,
     )
     if world.leads:
         model.encoder.save(run.path / ENCODER)
@@ -114,12 +116,7 @@ def pretrain(
                 "kind": "pretrain",
                 "method": method,
                 **({} if init is None else {"init": {"encoder": str(init), "pretraining": pretraining_of(init)}}),
-                **describe(clips, benchmark),
-                "clips": {
-                    "labelled": len(clips.split(benchmark, "train")),
-                    "unlabelled": len(clips.split(benchmark, "unlabelled")),
-                    "hash": clips.names_hash(positions),
-                },
+                **learned.describe(),
                 "seed": seed,
                 "epochs": training.epochs,
                 "precision": resolved(training.precision, world.device),
@@ -131,12 +128,3 @@ def pretrain(
             }
         )
     return run
-
-
-def _say_what_is_seen(clips: SkeletonSet, benchmark: str, positions: Int64[np.ndarray, " n"]) -> None:
-    """Say which benchmarks' test clips are trained on: a right answer on them is then not one on unseen clips."""
-    seen = [
-        name for name in clips.benchmarks if name != benchmark and np.isin(clips.split(name, "test"), positions).any()
-    ]
-    if seen and not len(clips.split(benchmark, "test")):
-        distributed.tell(f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there")

@@ -1,6 +1,7 @@
 """Masks as sets of keep-indices on the token grid. A masking strategy only scores tokens."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -98,3 +99,28 @@ class Masking(nn.Module, ABC):
         order = torch.argsort(self.score(patches) + gumbel(draws), dim=1)
         kept = self.num_kept(order.shape[1])
         return TokenMask(order[:, :kept], order[:, kept:])
+
+
+def mask_columns(
+    masking: Masking, patches: Float32[Tensor, "b t v p"], draws: Float32[Tensor, "b n"], columns: Sequence[int]
+) -> TokenMask:
+    """Draw a mask among the tokens of some columns of the grid; those of others are neither visible nor masked.
+
+    Args:
+        masking: The strategy; it sees the patches of these columns alone.
+        patches: (B, T', V', P) the joints cut into patches.
+        draws: (B, N) draws on [0, 1), one per token of the whole grid.
+        columns: Columns v of the grid, in order.
+
+    Example:
+        >>> import torch
+        >>> from maskel.masking import RandomMasking
+        >>> from maskel.masking.base import mask_columns
+        >>> mask = mask_columns(RandomMasking(0.5), torch.zeros(1, 2, 3, 12), torch.rand(1, 6), [0, 2])
+        >>> sorted(torch.cat((mask.keep, mask.masked), 1)[0].tolist())  # token t'·3 + v; column 1 is not there
+        [0, 2, 3, 5]
+    """
+    chosen = torch.tensor(columns, device=patches.device)
+    tokens = (torch.arange(patches.shape[1], device=patches.device)[:, None] * patches.shape[2] + chosen).flatten()
+    mask = masking(patches.index_select(2, chosen), draws.index_select(1, tokens))
+    return TokenMask(tokens[mask.keep], tokens[mask.masked])

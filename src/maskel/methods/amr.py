@@ -13,7 +13,7 @@ encoder                 ``Encoder``, as MAMP's                ``maskel.models.en
 ======================  ====================================  =========================
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import torch
@@ -23,8 +23,8 @@ from torch import Tensor
 from maskel.errors import InputError
 from maskel.losses import energy_weights
 from maskel.masking import RandomMasking
-from maskel.masking.base import TokenMask
-from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction
+from maskel.masking.base import TokenMask, mask_columns
+from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction, mean_of_parts
 from maskel.models.decoder import QueryDecoder
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
@@ -69,6 +69,8 @@ class AMR(MaskedMethod):
         >>> method.query_frames, method.energy_windows  # both divide the window of 24 frames
         (4, (4, 8, 12))
     """
+
+    may_lack_joints = True
 
     def __init__(
         self,
@@ -136,12 +138,26 @@ class AMR(MaskedMethod):
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Compute the mean squared error of all queries of the batch's bodies, weighted by motion energy."""
+        return mean_of_parts(batch, keys, self._loss)
+
+    def _loss(
+        self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None
+    ) -> dict[str, Tensor]:
+        """Compute loss and weight of clips that have the joints ``there``; others have no query in the loss."""
         joints, draws = self.masked_inputs(batch, keys)
-        mask = self.mask(joints, draws)
+        positions = self.encoder.positions(joints)
+        mask = (
+            self.mask(joints, draws)
+            if there is None
+            else mask_columns(self.masking, self.encoder.patches(joints), draws, self.encoder.columns(there))
+        )
         predicted = self._unfold(self.decoder(self.encoder(joints, mask.keep), mask.keep).float())
-        errors = (predicted - self._targets(joints)).square()
+        if there is not None:
+            known = torch.tensor(self.encoder.columns(there, patch_joints=1), device=joints.device)
+            predicted, positions = predicted.index_select(4, known), positions.index_select(2, known)
+        errors = (predicted - self._targets(positions)).square()
         if self.energy:
-            weights = energy_weights(self.encoder.positions(joints), self.energy_windows, self.energy)
+            weights = energy_weights(positions, self.energy_windows, self.energy)
             errors = errors * self._spans(weights[..., None])[:, :, :, None]
         loss = errors.mean()
         return {"loss": loss, "weight": loss.new_full((), len(joints))}
@@ -151,11 +167,11 @@ class AMR(MaskedMethod):
         return signal.unflatten(1, (-1, self.query_frames))
 
     @torch.no_grad()
-    def _targets(self, joints: Float32[Tensor, "r t v channels"]) -> Float32[Tensor, "r q f s v c"]:
-        """Compute every signal S, standardised."""
+    def _targets(self, positions: Float32[Tensor, "r t v c"]) -> Float32[Tensor, "r q f s v c"]:
+        """Compute every signal S of the joints read, standardised."""
         found = []
         for signal in self.signals:
-            spans = self._spans(signal.signal(self.encoder.positions(joints)))
+            spans = self._spans(signal.signal(positions))
             mean, spread = moments(spans, _AXES[self.standardise])
             found.append((spans - mean) / spread)
         return torch.stack(found, 3)

@@ -1,11 +1,12 @@
 """Masked modelling: hide most tokens, encode the rest, predict what was hidden."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, ClassVar, Literal, TypeVar
 
+import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
 from maskel.losses import masked_mean_squared_error
 from maskel.masking import MASKINGS, Masking, TokenMask
+from maskel.masking.base import mask_columns
 from maskel.methods.base import Method, fold_bodies
 from maskel.models.decoder import Decoder, DecoderKind, QueryDecoder
 from maskel.models.encoder import Encoder
@@ -49,6 +51,7 @@ class MaskedMethod(Method):
         decoder: Predicts the target; thrown away after pre-training.
         target: Signal to predict, or the part of it that pictures draw.
         bodies: Bodies to train on.
+        may_lack_joints: Whether `forward` leaves out joints that clips lack (`SkeletonBatch.parts`).
         switches: Dataclass whose fields the constructor takes as further keyword arguments; None for no such.
     """
 
@@ -56,6 +59,7 @@ class MaskedMethod(Method):
     decoder: Decoder | QueryDecoder
     target: Target
     bodies: Bodies
+    may_lack_joints: ClassVar[bool] = False
 
     @property
     def standardised_within(self) -> str:
@@ -86,6 +90,25 @@ class MaskedMethod(Method):
         """
         joints, rows = fold_bodies(batch, body_keys(keys, batch.joints.shape[1]), self.bodies == "present")
         return self.encoder.stream(joints), uniform(rows, Purpose.MASK, self.encoder.num_tokens)
+
+
+def mean_of_parts(
+    batch: SkeletonBatch,
+    keys: Int64[Tensor, " b"],
+    loss: Callable[[SkeletonBatch, Int64[Tensor, " b"], tuple[int, ...] | None], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    """Compute a loss for the clips of each part of a batch, and the mean by their weights.
+
+    Args:
+        batch: Clips.
+        keys: (B,) one per clip.
+        loss: Computes loss and weight of clips that all have the same joints, given as well; None for all joints.
+    """
+    if not batch.parts:
+        return loss(batch, keys, None)
+    found = [loss(batch.take(part.rows), keys[part.rows], part.joints) for part in batch.parts]
+    weight = torch.stack([one["weight"] for one in found]).sum()
+    return {"loss": torch.stack([one["loss"] * one["weight"] for one in found]).sum() / weight, "weight": weight}
 
 
 class MaskedAutoencoder(MaskedMethod):
@@ -119,6 +142,7 @@ class MaskedAutoencoder(MaskedMethod):
     """
 
     decoder: Decoder
+    may_lack_joints = True
 
     def __init__(
         self,
@@ -144,16 +168,34 @@ class MaskedAutoencoder(MaskedMethod):
         self.target = target
         self.bodies = bodies
 
-    def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
-        """Choose the tokens to hide by the masking strategy, which sees patches of positions, without scores."""
+    def mask(
+        self,
+        joints: Float32[Tensor, "r t v c"],
+        draws: Float32[Tensor, "r n"],
+        there: Collection[int] | None = None,
+    ) -> TokenMask:
+        """Choose the tokens to hide by the masking strategy, which sees patches of positions, without scores.
+
+        Args:
+            joints: (R, T, V, C) a body each, in the encoder's stream.
+            draws: (R, N) one per token.
+            there: Joints that the bodies have; tokens of others are neither visible nor masked. All by default.
+        """
         config = self.encoder.config
         patches = to_patches(self.encoder.positions(joints), config.patch_frames, config.patch_joints)
-        return self.masking(patches, draws)
+        if there is None:
+            return self.masking(patches, draws)
+        return mask_columns(self.masking, patches, draws, self.encoder.columns(there))
 
-    def reconstruct(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
-        """Mask, encode, decode."""
+    def reconstruct(
+        self,
+        joints: Float32[Tensor, "r t v c"],
+        draws: Float32[Tensor, "r n"],
+        there: Collection[int] | None = None,
+    ) -> Reconstruction:
+        """Mask, encode, decode; arguments as for `mask`."""
         config = self.encoder.config
-        mask = self.mask(joints, draws)
+        mask = self.mask(joints, draws, there)
         visible = self.encoder(joints, mask.keep)
         predicted = self.decoder(visible, mask)
         target = self.target(self.encoder.positions(joints), config.patch_frames, config.patch_joints)
@@ -161,10 +203,14 @@ class MaskedAutoencoder(MaskedMethod):
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Compute the mean squared error on the masked tokens of the batch's bodies."""
-        joints, draws = self.masked_inputs(batch, keys)
-        result = self.reconstruct(joints, draws)
-        loss = masked_mean_squared_error(result.predicted, result.target)
-        return {"loss": loss, "weight": loss.new_full((), len(joints))}
+
+        def loss(batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None) -> dict[str, Tensor]:
+            joints, draws = self.masked_inputs(batch, keys)
+            result = self.reconstruct(joints, draws, there)
+            loss = masked_mean_squared_error(result.predicted, result.target)
+            return {"loss": loss, "weight": loss.new_full((), len(joints))}
+
+        return mean_of_parts(batch, keys, loss)
 
 
 class Masked(MaskedAutoencoder):

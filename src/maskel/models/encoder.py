@@ -1,6 +1,6 @@
 """Encoder: patches of a skeleton sequence in, one feature per token out. Downstream tasks keep it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -150,6 +150,19 @@ class Encoder(nn.Module):
     def num_tokens(self) -> int:
         """Number of tokens N = T'·V' of one body."""
         return self.grid[0] * self.grid[1]
+
+    def columns(self, there: Collection[int], patch_joints: int | None = None) -> tuple[int, ...]:
+        """Find the columns of the token grid that are made of these joints of the layout alone.
+
+        Args:
+            there: Joints that clips have. In a bone's column the joint at which the bone starts must be there too.
+            patch_joints: Joints of a column, if others than the encoder's.
+        """
+        bones = self.config.stream in ("bone", "bone_motion")
+        starts = self.layout.neighbours if bones else range(len(self.layout))
+        known = [joint in there and starts[joint] in there for joint in self._read.tolist()]
+        size = patch_joints or self.config.patch_joints
+        return tuple(place for place in range(len(known) // size) if all(known[place * size : (place + 1) * size]))
 
     def select(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t r c"]:
         """Select the joints that the encoder reads, of all joints of the layout."""

@@ -486,10 +486,12 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     """
     run.require_finished()
     run.require_one_fold("has no encoder of its own")
-    clips = SkeletonSet.open(Path(str(run.config["data"])))
-    if clips.split_hash(run.about("benchmark"), "test") != run.about("split", "test", "hash"):
-        raise InputError(f"{clips.path} now holds other test clips than the run was told of")
     method = load_method(run.folder)
+    learned = run.result.get("sets", [run.result])
+    about = next((one for one in learned if one["data"]["layout"] == method.encoder.layout.name), learned[0])
+    clips = SkeletonSet.open(Path(str(about["data"]["path"] if "sets" in run.result else run.config["data"])))
+    if clips.split_hash(about["benchmark"], "test") != about["split"]["test"]["hash"]:
+        raise InputError(f"{clips.path} now holds other test clips than the run was told of")
     if (method.encoder.layout.name, method.encoder.channels) != (clips.layout.name, clips.channels):
         raise InputError(f"{clips.path} now holds another joint layout or other channels than the run was told of")
     seed = run.config.get("seed")

@@ -95,8 +95,12 @@ class Batches(ABC):
     def step_clips(self, epoch: int, step: int) -> Int64[np.ndarray, " b"]:
         """Positions of all clips of a step, over all processes."""
         if self._order[0] != epoch:
-            self._order = (epoch, epoch_order(self.seed, epoch, self.positions))
+            self._order = (epoch, epoch_order(self.seed, epoch, self.epoch_clips(epoch)))
         return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
+
+    def epoch_clips(self, epoch: int) -> Int64[np.ndarray, " n"]:
+        """Clips of an epoch, as many as in every other, before they are put in order."""
+        return self.positions
 
     @abstractmethod
     def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch | FeatureBatch:

@@ -1,12 +1,13 @@
 """What commands start from: the encoder or the whole method of an earlier run, fitted to the set that they read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from maskel import distributed
 from maskel.datasets.base import Provenance
+from maskel.datasets.joined import JoinedSets
 from maskel.datasets.provenance import differences, provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
@@ -20,6 +21,7 @@ from maskel.models.loading import load_encoder
 from maskel.models.weights import TYPES, refuse_others
 from maskel.training.loading import pretraining_part
 from maskel.training.run import ENCODER, STATE, RunFolder
+from maskel.training.sets import PretrainingSets
 
 
 def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def load_frozen(path: Path, clips: SkeletonSet, window: int | None, untrained: b
     return encoder
 
 
-def load_fitting(path: Path, clips: SkeletonSet, window: int | None) -> Encoder:
+def load_fitting(path: Path, clips: SkeletonSet | JoinedSets, window: int | None) -> Encoder:
     """The encoder at ``path``, adapted to the set's joint layout and to the window.
 
     Raises:
@@ -78,58 +80,69 @@ def load_fitting(path: Path, clips: SkeletonSet, window: int | None) -> Encoder:
     return encoder
 
 
-def start_from(path: Path, clips: SkeletonSet, sizes: EncoderConfig, benchmark: str) -> Encoder:
-    """The encoder to go on pre-training, adapted to the set's layout; says what differs from what was expected of it.
+def start_from(path: Path, learned: PretrainingSets, sizes: EncoderConfig) -> Encoder:
+    """The encoder to go on pre-training, adapted to the sets' layout; says what differs from what was expected of it.
 
     Args:
         path: The encoder.
-        clips: The set.
+        learned: The sets, whose test clips the encoder should not have seen.
         sizes: Those given in the options; a line names the ones that are not the encoder's.
-        benchmark: Whose test clips the encoder should not have seen.
 
     Raises:
         InputError: If there is none, its channels are not the set's, or it cannot be adapted.
     """
-    encoder = load_fitting(path, clips, None)
-    say_fitting(path, encoder, clips)
+    encoder = load_fitting(path, learned.clips, None)
+    if encoder.adapted:
+        distributed.tell(encoder.adapted)
     given, usual, own = asdict(sizes), asdict(EncoderConfig()), asdict(encoder.config)
     if idle := [f"{name} {value}" for name, value in given.items() if value not in (usual[name], own[name])]:
         distributed.tell(f"the encoder's sizes are those of {path}: {', '.join(idle)} of the options does nothing")
-    test = {clips.clips[position].name for position in clips.split(benchmark, "test").tolist()}
-    if met := len(test & (names_of_pretraining(path, clips) or set())):
-        distributed.tell(f"{path} was pre-trained on {met:,} of the {len(test):,} test clips, without their labels")
+    seen = names_of_pretraining(path, *learned.sets) or set()
+    for clips, benchmark in zip(learned.sets, learned.names, strict=True):
+        say_differences(path, encoder.provenance, clips)
+        test = {clips.clips[position].name for position in clips.split(benchmark, "test").tolist()}
+        if met := len(test & seen):
+            distributed.tell(
+                f"{path} was pre-trained on {met:,} of the {len(test):,} test clips of {clips.path}, without their "
+                "labels"
+            )
     return encoder
 
 
-def names_of_pretraining(encoder: Path, near: SkeletonSet) -> set[str] | None:
+def names_of_pretraining(encoder: Path, *near: SkeletonSet) -> set[str] | None:
     """Names of all clips that an encoder was pre-trained on, and the encoder that it went on from; None if not known.
 
     A run says the benchmark and the hash of its clips; their names are those of a set that still has the same.
 
     Args:
         encoder: A run folder or the file in it.
-        near: A set that may be the one, if that of the run's path is not.
+        near: Sets that may be the one, if that of the run's path is not.
     """
     run = RunFolder(encoder.parent if encoder.name == ENCODER else encoder)
     try:
         result = run.read_result()
-        about = result.get("clips") or result["split"]["train"]  # versions before unlabelled clips had no `clips`
-        names = _names(near, result["benchmark"], about["hash"])
-        if names is None:
-            names = _names(SkeletonSet.open(result["data"]["path"]), result["benchmark"], about["hash"])
-        earlier = names_of_pretraining(Path(result["init"]["encoder"]), near) if result.get("init") else set()
+        names: set[str] = set()
+        for one in result.get("sets", [result]):
+            found = _names(one, near)
+            if found is None:
+                return None
+            names |= found
+        earlier = names_of_pretraining(Path(result["init"]["encoder"]), *near) if result.get("init") else set()
     except (InputError, KeyError, TypeError):
         return None
-    return None if names is None or earlier is None else names | earlier
+    return None if earlier is None else names | earlier
 
 
-def _names(clips: SkeletonSet, benchmark: str, known: str) -> set[str] | None:
-    """Names of a benchmark's clips to pre-train on, if they are those of a hash."""
-    if benchmark not in clips.benchmarks:
-        return None
-    positions = pretraining_part(clips, benchmark)
-    same = clips.names_hash(positions) == known
-    return {clips.clips[position].name for position in positions.tolist()} if same else None
+def _names(about: Mapping[str, Any], near: Sequence[SkeletonSet]) -> set[str] | None:
+    """Names of the clips that a result says were trained on, from the set that has them; None where none does."""
+    benchmark = about["benchmark"]
+    known = about.get("clips") or about["split"]["train"]  # versions before unlabelled clips had no `clips`
+    for clips in (*near, SkeletonSet.open(about["data"]["path"])):
+        if benchmark in clips.benchmarks:
+            positions = pretraining_part(clips, benchmark)
+            if clips.names_hash(positions) == known["hash"]:
+                return {clips.clips[position].name for position in positions.tolist()}
+    return None
 
 
 def say_fitting(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
@@ -155,7 +168,7 @@ def say_differences(path: Path, made: Provenance | None, clips: SkeletonSet) -> 
         )
 
 
-def require_fit(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
+def require_fit(path: Path, encoder: Encoder, clips: SkeletonSet | JoinedSets) -> None:
     """Refuse a set that an encoder cannot read.
 
     Raises:

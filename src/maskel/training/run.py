@@ -61,6 +61,8 @@ _UNBORN = (f".{CONFIG}.*.partial", LOCK)
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
     "init": None,
+    "to_layout": None,
+    "shares": "size",
     "pool": "mean",
     "probe": "sgd",
     "trained_on": None,
@@ -337,6 +339,8 @@ def plain(value: object) -> object:
     """An option as YAML holds it."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
+    if isinstance(value, (list, tuple)) and any(isinstance(entry, Path) for entry in value):
+        return [str(entry) for entry in value]
     return str(value) if isinstance(value, Path) else value
 
 

@@ -1,0 +1,308 @@
+"""Pre-training on several sets at once: which clips each epoch sees, and what the result says of the sets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from maskel import distributed
+from maskel.datasets.base import Provenance
+from maskel.datasets.joined import JoinedSets
+from maskel.datasets.provenance import differences, provenance_of
+from maskel.datasets.store import SkeletonSet, names_hash
+from maskel.draws import Purpose, clip_keys, uniform
+from maskel.errors import InputError
+from maskel.layouts import Layout
+from maskel.masking import Masking
+from maskel.methods.masked import MaskedMethod
+from maskel.sequence import UNLABELLED, SingleBody, SkeletonBatch, move
+from maskel.training.loading import Batches, ClipBatches, pretraining_part
+from maskel.training.run import describe
+from maskel.transforms import TrainView
+
+Shares = Literal["size", "sqrt", "equal"]
+"""Clips of each set in an epoch: as many as it has, in proportion to the root of that, or equally many of all."""
+Positions = Int64[np.ndarray, " _"]
+
+
+@dataclass(frozen=True)
+class PretrainingSets:
+    """What pre-training learns from: one set as it is, or several joined.
+
+    Args:
+        clips: The set, or the sets as one.
+        sets: The sets.
+        names: Name of the benchmark of each.
+        parts: For each set the positions in it of the clips to learn from: its training part, and clips without a label
+            beside it.
+        shares: Clips of each set in an epoch.
+    """
+
+    clips: SkeletonSet | JoinedSets
+    sets: tuple[SkeletonSet, ...]
+    names: tuple[str, ...]
+    parts: tuple[Positions, ...]
+    shares: Shares
+
+    @classmethod
+    def open(
+        cls, data: Path | Sequence[Path], benchmark: str, to_layout: str | None = None, shares: Shares = "size"
+    ) -> "PretrainingSets":
+        """The sets in some folders; says how they differ, and what is seen of test clips.
+
+        A clip that tests in another of the sets (one of the same name, frames and bodies) is left out, and a line
+        counts such clips.
+
+        Raises:
+            InputError: If a set cannot be read, they cannot be joined, or one has no such benchmark or clip.
+        """
+        paths = [data] if isinstance(data, Path) else list(data)
+        if len(paths) == 1 and shares != "size":
+            raise InputError(f"shares: found {shares} for one set; it says how several are mixed, so leave it out")
+        clips: SkeletonSet | JoinedSets
+        sets: tuple[SkeletonSet, ...]
+        names: tuple[str, ...]
+        if len(paths) == 1 and to_layout is None:
+            clips = SkeletonSet.open(paths[0])
+            sets, names = (clips,), (benchmark,)
+        else:
+            clips = JoinedSets(paths, benchmark, to_layout)
+            sets, names = clips.sets, clips.names
+        parts = [pretraining_part(one, name) for one, name in zip(sets, names, strict=True)]
+        _leave_out_tests(sets, names, parts)
+        for one, name, part in zip(sets, names, parts, strict=True):
+            _say_what_is_seen(one, name, part)
+        _say_differing(sets)
+        return cls(clips, sets, names, tuple(parts), shares)
+
+    @property
+    def size(self) -> int:
+        """Clips to learn from, of all sets."""
+        return sum(map(len, self.parts))
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits that stand for these clips."""
+        each = [one.names_hash(part) for one, part in zip(self.sets, self.parts, strict=True)]
+        return each[0] if isinstance(self.clips, SkeletonSet) else names_hash(each)
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """How the first set was made, where it has the common layout; None where it has not."""
+        return provenance_of(self.sets[0]) if self.sets[0].layout == self.clips.layout else None
+
+    def batches(
+        self,
+        batch_size: int,
+        seed: int,
+        window: int,
+        view: TrainView,
+        single_body: SingleBody,
+        device: torch.device,
+    ) -> Batches:
+        """Batches of a run; see `ClipBatches` and `SetBatches`."""
+        if isinstance(self.clips, SkeletonSet):
+            return ClipBatches(self.clips, self.parts[0], batch_size, seed, window, view, single_body, device)
+        return SetBatches(self.clips, self.parts, self.shares, batch_size, seed, window, view, single_body, device)
+
+    def name_clips(self, clips: Positions) -> list[str]:
+        """Names of clips at positions as batches have them."""
+        return [self.clips.clips[int(clip) % len(self.clips)].name for clip in clips]
+
+    def require_joints(self, name: str, method: MaskedMethod, view: TrainView) -> None:
+        """Refuse sets that lack joints which a method needs, and name those that are masked.
+
+        Args:
+            name: The method's.
+            method: Built for the common layout.
+            view: The random view.
+
+        Raises:
+            InputError: If the method cannot leave joints out, or too few are left of a set.
+        """
+        if isinstance(self.clips, SkeletonSet):
+            return
+        layout = self.clips.layout
+        for one, has in zip(self.sets, self.clips.there, strict=True):
+            there = joints_seen(layout, has, view)
+            lacking = [joint for place, joint in enumerate(layout.joints) if place not in there]
+            if not lacking:
+                continue
+            if not method.may_lack_joints:
+                raise InputError(
+                    f"{one.path} lacks {', '.join(lacking)} of layout {layout.name}, and {name} needs all joints; "
+                    "choose a --to-layout whose joints all sets have, or another method"
+                )
+            columns = method.encoder.columns(there)
+            if not columns:
+                raise InputError(f"{one.path} has no whole token of layout {layout.name}; leave it out")
+            masking = getattr(method, "masking", None)
+            if isinstance(masking, Masking):
+                masking.num_kept(method.encoder.grid[0] * len(columns))
+            distributed.tell(
+                f"{one.path} ({one.layout.name}) lacks {len(lacking)} of {len(layout)} joints of {layout.name}, which "
+                f"are masked in its clips: {', '.join(lacking)}"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """What a result says of its data, as `maskel.training.run.describe` does; of several sets also of each."""
+        each = []
+        for one, name, part in zip(self.sets, self.names, self.parts, strict=True):
+            unlabelled = int((one.labels[part] == UNLABELLED).sum())
+            clips = {"labelled": len(part) - unlabelled, "unlabelled": unlabelled, "hash": one.names_hash(part)}
+            each.append({**describe(one, name), "clips": clips})
+        if isinstance(self.clips, SkeletonSet):
+            return each[0]
+        sizes = {part: sum(one["split"][part]["size"] for one in each) for part in ("train", "test")}
+        hashes = {part: names_hash([one["split"][part]["hash"] for one in each]) for part in sizes}
+        return {
+            "data": {
+                "path": self.clips.path,
+                "source": " + ".join(dict.fromkeys(one.source for one in self.sets)),
+                "options": {},
+                "layout": self.clips.layout.name,
+            },
+            "benchmark": self.names[0] if len(set(self.names)) == 1 else ",".join(self.names),
+            "split": {part: {"size": sizes[part], "hash": hashes[part]} for part in sizes},
+            "clips": {name: sum(one["clips"][name] for one in each) for name in ("labelled", "unlabelled")}
+            | {"hash": self.hash},
+            "shares": self.shares,
+            "sets": each,
+        }
+
+
+def _leave_out_tests(sets: Sequence[SkeletonSet], names: Sequence[str], parts: list[Positions]) -> None:
+    """Leave out of each part what tests in another set, and say how many clips that are.
+
+    Raises:
+        InputError: If nothing is left of a set.
+    """
+
+    def known(one: SkeletonSet, positions: Positions) -> list[tuple[str, int, int]]:
+        return [(one.clips[at].name, int(one.frames[at]), int(one.bodies[at])) for at in positions.tolist()]
+
+    if len(sets) == 1:
+        return
+    tested = [set(known(one, one.split(name, "test"))) for one, name in zip(sets, names, strict=True)]
+    for number, one in enumerate(sets):
+        elsewhere = set().union(*tested[:number], *tested[number + 1 :])
+        stays = np.array([clip not in elsewhere for clip in known(one, parts[number])])
+        if stays.all():
+            continue
+        if not stays.any():
+            raise InputError(f"{one.path}: all of its training clips test in another of the sets; leave it out")
+        out = int((~stays).sum())
+        distributed.tell(f"{out:,} training clips of {one.path} test in another of the sets, and are left out")
+        parts[number] = parts[number][stays]
+
+
+def _say_what_is_seen(clips: SkeletonSet, benchmark: str, positions: Positions) -> None:
+    """Say which benchmarks' test clips are trained on: a right answer on them is then not one on unseen clips."""
+    seen = [
+        name for name in clips.benchmarks if name != benchmark and np.isin(clips.split(name, "test"), positions).any()
+    ]
+    if seen and not len(clips.split(benchmark, "test")):
+        distributed.tell(f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there")
+
+
+def _say_differing(sets: Sequence[SkeletonSet]) -> None:
+    """Say how sets were made otherwise than the first."""
+    first = provenance_of(sets[0])
+    for other in sets[1:]:
+        made = provenance_of(other)
+        if first and made and (how := differences(made, first, other.coordinates)):
+            distributed.tell(
+                f"{other.path} was prepared with {how}, as {sets[0].path} was; learning from both may be of little use "
+                "where that changes unit, origin or frame rate"
+            )
+
+
+class SetBatches(Batches):
+    """Clips of several sets through the training view.
+
+    A clip may come several times in an epoch, where its set is small: its n-th time, from 0, is at position
+    n·N + i, which decides its draws, so that no two times are alike.
+
+    Args:
+        data: The sets.
+        parts: For each set the positions of its training clips in it.
+        shares: Clips of each set in an epoch; all epochs have as many as the parts together.
+        batch_size: Clips per step, over all processes.
+        seed: The run's seed.
+        window: Frames of the view.
+        view: The random view.
+        single_body: What stands in the second slot of a clip with one body.
+        device: Where batches go.
+
+    Raises:
+        InputError: If there are fewer clips than one batch, or the view asks more of the layout than it has.
+    """
+
+    def __init__(
+        self,
+        data: JoinedSets,
+        parts: Sequence[Positions],
+        shares: Shares,
+        batch_size: int,
+        seed: int,
+        window: int,
+        view: TrainView,
+        single_body: SingleBody,
+        device: torch.device,
+    ) -> None:
+        super().__init__(data.among_all(parts), batch_size, seed)
+        view.require_fit(data.layout)
+        self.data = data
+        sizes = [len(part) for part in parts]
+        self.counts = clips_of_epoch(sizes, shares)
+        self.window = window
+        self.view = view
+        self.single_body = single_body
+        self.device = device
+        self.seen = [joints_seen(data.layout, there, view) for there in data.there]
+        self._parts = np.split(self.positions, np.cumsum(sizes)[:-1])
+
+    def epoch_clips(self, epoch: int) -> Positions:
+        """Of each set all clips as often as they fit, and as many more as are missing, drawn for the epoch."""
+        chosen = []
+        for part, count in zip(self._parts, self.counts, strict=True):
+            times, rest = divmod(count, len(part))
+            chosen += [part + time * len(self.data) for time in range(times)]
+            if rest:
+                draws = uniform(clip_keys(self.seed, epoch, torch.from_numpy(part)), Purpose.SHARES, 1)[:, 0].numpy()
+                chosen.append(np.sort(part[np.argsort(draws, kind="stable")[:rest]]) + times * len(self.data))
+        return np.concatenate(chosen)
+
+    def load(self, epoch: int, clips: Positions) -> SkeletonBatch:
+        """Read the frames of the view, move them to the device, turn and change them there."""
+        places = clips % len(self.data)
+        keys = clip_keys(self.seed, epoch, torch.from_numpy(clips))
+        frames = self.view.frames(torch.from_numpy(self.data.valid_frames[places]), keys, self.window)
+        batch = self.data.gather(places, self.single_body, frames, self.seen)
+        batch = replace(batch, clips=torch.from_numpy(clips.copy())).to(self.device)
+        return self.view.change(batch, move(keys, self.device), self.data.layout)
+
+
+def clips_of_epoch(sizes: Sequence[int], shares: Shares) -> list[int]:
+    """Divide an epoch of as many clips as all sets have among them; each gets one or more.
+
+    Example:
+        >>> from maskel.training.sets import clips_of_epoch
+        >>> [clips_of_epoch([900, 100], shares) for shares in ("size", "sqrt", "equal")]
+        [[900, 100], [750, 250], [500, 500]]
+    """
+    weights = np.array(sizes, dtype=np.float64) ** {"size": 1.0, "sqrt": 0.5, "equal": 0.0}[shares]
+    exact = weights / weights.sum() * sum(sizes)
+    ends = np.rint(np.cumsum(exact)).astype(np.int64)  # of the sum, so that nothing is lost
+    counts: list[int] = np.maximum(np.diff(ends, prepend=0), 1).tolist()
+    return counts
+
+
+def joints_seen(layout: Layout, there: tuple[int, ...], view: TrainView) -> tuple[int, ...]:
+    """The joints of a set that training may see; where clips are mirrored, both of a pair or none."""
+    pairs = dict(layout.mirror) | {other: one for one, other in layout.mirror} if view.mirror else {}
+    return tuple(joint for joint in there if pairs.get(joint, joint) in there)
