@@ -17,6 +17,7 @@ from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import Stopped, TrainingError
+from maskel.layouts import KINECT20
 from maskel.methods import METHODS, Method
 from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, MicroBatches
@@ -108,6 +109,8 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
     for bodies in ("all", "present"):
         one_step(tiny.tiny_classifier("finetune", bodies=bodies), 1, prepared, out / f"finetune-{bodies}", world)
     tiny.tiny_pretrain(data, out / "pretrain")
+    lacking = tiny.write_set(out / f"kinect20-{world.rank}", KINECT20)
+    tiny.tiny_pretrain([data, lacking], out / "joined", shares="sqrt")
     told = stopped_and_resumed(data, out / "stopped", world)
     fault = not_finite(data, out / "not-finite", world)
     for augment in (True, False):

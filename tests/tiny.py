@@ -4,7 +4,7 @@ import csv
 import itertools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def encoder_for(name: str) -> EncoderConfig:
     return replace(ENCODER, joints="kept", geometry="poincare") if name == "hacm" else ENCODER
 
 
-def tiny_pretrain(data: Path, out: Path, **changes: Any) -> RunFolder:
+def tiny_pretrain(data: Path | Sequence[Path], out: Path, **changes: Any) -> RunFolder:
     """One tiny pre-training run on the CPU."""
     encoder = encoder_for(changes.get("method", "mamp"))
     given: dict[str, Any] = {"options": OPTIONS, "encoder": encoder, "training": TRAINING, "device": "cpu"}

@@ -389,6 +389,22 @@ def test_the_commands_with_few_examples_run(
     assert Path("found/neighbours.html").is_file()
 
 
+def test_the_commands_with_several_sets_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.write_set(Path("set"))
+    tiny.write_set(Path("kinect"), KINECT20)
+    (shell,) = [
+        code for note, code in blocks("docs/protocols.md", "sh") if note == "run by the tests" and "pretrain" in code
+    ]
+    small = ["--encoder.window=8", "--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2", "--device=cpu"]
+    small += ["--mamp.decoder_dim=16", "--mamp.decoder_depth=1", "--training.epochs=1", "--training.batch_size=4"]
+    for step in commands(shell):
+        assert main([*step, *small]) == 0, (step, capsys.readouterr().err)
+    assert [one["data"]["layout"] for one in RunFolder(Path("both")).read_result()["sets"]] == ["ntu25", "kinect20"]
+
+
 def test_the_folds_of_the_docs_add_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
