@@ -203,3 +203,58 @@ def test_options_that_do_not_fit_are_refused(
     with pytest.raises(InputError, match=message):
         tiny.tiny_finetune(prepared, tmp_path / "run", **changes)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_encoder_keeps_its_weights_in_the_first_epochs(
+    prepared: Path, pretrained: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = load_encoder(pretrained.path).state_dict()
+
+    def encoder_after(epochs: int, out: str) -> dict[str, torch.Tensor]:
+        training = replace(tiny.FINETUNE, save_epochs=1)
+        with monkeypatch.context() as patched:
+            tiny.as_steps_begin(patched, lambda step: tiny.ctrl_c_if(step == 3 * epochs))  # three steps an epoch
+            with pytest.raises(Stopped):
+                tiny.tiny_finetune(prepared, tmp_path / out, pretrained.path, freeze_epochs=2, training=training)
+        state = RunFolder(tmp_path / out).load_state()["method"]
+        return {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
+
+    kept = encoder_after(2, "run")
+    tiny.assert_identical(dict(sorted(kept.items())), dict(sorted(before.items())))
+    heads = [RunFolder(tmp_path / "run").load_state()["method"]["head.fc2.weight"]]
+    run = tiny.tiny_finetune(prepared, tmp_path / "run", pretrained.path, freeze_epochs=2, resume=True)
+    whole = tiny.tiny_finetune(prepared, tmp_path / "whole", pretrained.path, freeze_epochs=2)
+    tiny.assert_identical(tiny.state_of(run), tiny.state_of(whole))
+    after = whole.load_state()["method"]
+    for name, value in before.items():
+        assert not torch.equal(after[f"encoder.{name}"], value), name
+    assert not torch.equal(after["head.fc2.weight"], heads[0])
+
+
+def test_a_linear_head_is_that_of_linear_evaluation(prepared: Path, pretrained: RunFolder, tmp_path: Path) -> None:
+    run = tiny.tiny_finetune(prepared, tmp_path / "run", pretrained.path, head="linear", head_dim=2048)
+    classifier = load_classifier(run.path)
+    assert [name for name, _ in classifier.head.named_parameters()] == ["linear.weight", "linear.bias"]
+    assert classifier.head.linear.weight.shape == (len(tiny.CLASSES), 25 * tiny.ENCODER.dim)
+    again = evaluate(run.path, prepared, device="cpu", out=tmp_path / "again")
+    assert np.array_equal(Scores.read(run.path).scores, Scores.read(again.path).scores)
+    published = tiny.tiny_finetune(prepared, tmp_path / "published", pretrained.path)
+    assert not {"head", "freeze_epochs"} & published.read_config().keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"freeze_epochs": 3}, "freeze_epochs: found 3, expected 0 to 2, fewer than all epochs"),
+        ({"freeze_epochs": -1}, "freeze_epochs: found -1"),
+        ({"freeze_epochs": 1, "encoder": tiny.ENCODER}, "expected 0, as there is no encoder to keep"),
+        ({"head": "linear"}, "head_dim: does nothing with --head linear"),
+    ],
+)
+def test_a_start_or_head_that_does_nothing_is_refused(
+    changes: dict[str, Any], message: str, prepared: Path, pretrained: RunFolder, tmp_path: Path
+) -> None:
+    encoder = changes.pop("encoder", pretrained.path)
+    with pytest.raises(InputError, match=message):
+        tiny.tiny_finetune(prepared, tmp_path / "run", encoder, **changes)
+    assert not (tmp_path / "run").exists()

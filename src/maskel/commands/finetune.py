@@ -11,7 +11,7 @@ from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import ClassWeights, FineTuneClassifier, Task
+from maskel.methods.classifier import ClassWeights, FineTuneClassifier, HeadKind, Task
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SingleBody
@@ -25,6 +25,8 @@ from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
 from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
 from maskel.transforms import TrainView
 
+_HEAD_DIM = 2048
+
 
 def finetune(
     data: Path,
@@ -37,7 +39,9 @@ def finetune(
     validation: float = 0.0,
     class_weights: ClassWeights = "none",
     bodies: Bodies = "all",
-    head_dim: int = 2048,
+    freeze_epochs: int = 0,
+    head: HeadKind = "mlp",
+    head_dim: int = _HEAD_DIM,
     drop_path: float = 0.3,
     dropout: float = 0.3,
     label_smoothing: float = 0.1,
@@ -71,7 +75,10 @@ def finetune(
         class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
             N training clips and K classes; ``none``, as published, has all clips count alike.
         bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` skips these.
-        head_dim: Width of the head between its two layers, 1 or more.
+        freeze_epochs: Epochs at the start in which the head alone learns and the encoder keeps its weights; 0, as
+            published, for none.
+        head: ``mlp`` as published, or ``linear``: BatchNorm and one linear layer, for few labels.
+        head_dim: Width of the ``mlp`` head between its two layers, 1 or more.
         drop_path: Share of branches that stochastic depth drops in the last block, in [0, 1).
         dropout: Share of the token values dropped before the head, in [0, 1).
         label_smoothing: Share of each label that is spread over all classes, in [0, 1].
@@ -97,6 +104,13 @@ def finetune(
     scratch = isinstance(encoder, EncoderConfig)
     if scratch and window is not None:
         raise InputError("window: there is no pre-trained encoder to resize; say --encoder.window instead")
+    if not 0 <= freeze_epochs < training.epochs or (scratch and freeze_epochs):
+        wanted = (
+            "0, as there is no encoder to keep" if scratch else f"0 to {training.epochs - 1}, fewer than all epochs"
+        )
+        raise InputError(f"freeze_epochs: found {freeze_epochs}, expected {wanted}")
+    if head == "linear" and head_dim != _HEAD_DIM:
+        raise InputError("head_dim: does nothing with --head linear; leave it out, or choose --head mlp")
     if scratch:
         distributed.tell("no pre-trained --encoder: this trains from scratch")
     if training.layer_decay is None:
@@ -113,7 +127,9 @@ def finetune(
     def build() -> FineTuneClassifier:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
         task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
-        return FineTuneClassifier(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
+        made = FineTuneClassifier(start, task, bodies, head_dim, drop_path, dropout, label_smoothing, head)
+        made.freeze_epochs = freeze_epochs
+        return made
 
     classifier = build_seeded(build, seed)
     world = distributed.start(device)

@@ -21,12 +21,14 @@ class Method(nn.Module, ABC):
     Attributes:
         encoder: The network to train, kept for downstream tasks.
         logged: Names of further values that `forward` returns besides ``loss`` and ``weight``.
+        freeze_epochs: Number of epochs at the start in which fine-tuning leaves the encoder's weights as they are.
         needs_whole_batch: The loss compares the clips of a batch, of all processes, with each other, so micro-batches
             would change it.
     """
 
     encoder: Encoder
     logged: ClassVar[tuple[str, ...]] = ()
+    freeze_epochs: int = 0
     needs_whole_batch: bool = False
 
     @abstractmethod

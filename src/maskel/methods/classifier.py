@@ -32,6 +32,8 @@ from maskel.transforms import test_view
 
 ClassWeights = Literal["none", "balanced"]
 """Weights of the classes in the loss: equal for all clips, or larger for clips of rare classes."""
+HeadKind = Literal["mlp", "linear"]
+"""Head of fine-tuning: two layers, as published, or the one of linear evaluation, with far fewer weights."""
 FORMAT = "maskel classifier 1"
 CLASSIFIER = "classifier.safetensors"
 
@@ -222,10 +224,11 @@ class FineTuneClassifier(Classifier):
         task: Class names and body slots.
         bodies: ``all`` averages over all slots, absent bodies encoded like the others, as published; ``present`` over
             the bodies that were recorded.
-        head_dim: Width of the head between its two layers.
+        head_dim: Width of the ``mlp`` head between its two layers.
         drop_path: Share of branches that stochastic depth drops in the last block, in [0, 1).
         dropout: Share of the token values dropped before the head, in [0, 1).
         label_smoothing: Share of each label that is spread over all classes, in [0, 1].
+        head: ``mlp`` as published, or ``linear``: that of linear evaluation.
 
     Raises:
         InputError: If an option is outside its range.
@@ -242,8 +245,11 @@ class FineTuneClassifier(Classifier):
         drop_path: float = 0.3,
         dropout: float = 0.3,
         label_smoothing: float = 0.1,
+        head: HeadKind = "mlp",
     ) -> None:
         super().__init__()
+        if head not in get_args(HeadKind):
+            raise InputError(f"head: found {head!r}, expected mlp or linear")
         if bodies not in get_args(Bodies):
             raise InputError(f"bodies: found {bodies!r}, expected all or present")
         if head_dim < 1:
@@ -260,12 +266,15 @@ class FineTuneClassifier(Classifier):
         self.drop_path = drop_path
         self.dropout = dropout
         self.label_smoothing = label_smoothing
-        self.head = FinetuneHead(encoder.grid[1] * encoder.config.dim, head_dim, len(task.classes))
+        self.head_kind = head
+        values, classes = encoder.num_features("joints"), len(task.classes)
+        self.head = LinearHead(values, classes) if head == "linear" else FinetuneHead(values, head_dim, classes)
 
     @property
     def options(self) -> dict[str, Any]:
-        """Bodies to average over, and the head's width."""
-        return {"bodies": self.bodies, "head_dim": self.head_dim}
+        """Bodies to average over, the head's width, and its kind where it is not the published one."""
+        linear = {"head": "linear"} if self.head_kind == "linear" else {}
+        return {"bodies": self.bodies, "head_dim": self.head_dim, **linear}
 
     def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
         """Average over time and bodies: (B, V'·D)."""

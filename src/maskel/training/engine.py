@@ -131,7 +131,7 @@ def fit(
             epoch, step = divmod(state.step, steps)
             clips = batches.step_clips(epoch, step)
             rate = training.learning_rate(epoch + step / steps)
-            sums, finite = take(rate)
+            sums, finite = take(rate, epoch)
             if not finite:
                 whole = all(bool(value.isfinite().all()) for value in method.state_dict().values())
                 if whole:
@@ -223,11 +223,12 @@ class _Steps:
         self._world = world
         self._seen = MicroBatches(batches, world, training.accumulate, steps)
 
-    def take(self, rate: float) -> tuple[dict[str, float], bool]:
+    def take(self, rate: float, epoch: int = 0) -> tuple[dict[str, float], bool]:
         """Take the next step.
 
         Args:
             rate: Learning rate.
+            epoch: The step's, from 0; weights whose group begins later stay as they are.
 
         Returns:
             The weighted sums, over all processes, of what is logged; and True if loss and gradient were finite. If they
@@ -236,7 +237,7 @@ class _Steps:
         sums, size = self._mean_gradient()
         finite = math.isfinite(sums["loss"]) and math.isfinite(size)
         if finite:
-            self._update(size, rate)
+            self._update(size, rate, epoch)
         return sums, finite
 
     def _mean_gradient(self) -> tuple[dict[str, float], float]:
@@ -264,12 +265,13 @@ class _Steps:
         *found, length = torch.cat((sums, size.double()[None])).tolist()
         return dict(zip(self._names, found, strict=True)), length
 
-    def _update(self, size: float, rate: float) -> None:
+    def _update(self, size: float, rate: float, epoch: int) -> None:
         """Change the weights by the gradient of norm ``size`` that is there."""
         if 0 < self._training.clip_grad < size:
             torch._foreach_mul_(self._gradients(), self._training.clip_grad / size)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate * group.get("scale", 1.0)  # layer decay
+            begun = epoch >= group.get("from_epoch", 0)
+            group["lr"] = rate * group.get("scale", 1.0) if begun else 0.0  # layer decay
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
 

@@ -148,5 +148,11 @@ class FinetuneConfig(AdamWConfig):
         decay = 1.0 if self.layer_decay is None else self.layer_decay
         groups: list[dict[str, object]] = []
         for below, layer in enumerate(reversed(layers)):
-            groups += [group | {"scale": decay**below} for group in self.groups(layer)]
+            if not method.freeze_epochs:
+                groups += [group | {"scale": decay**below} for group in self.groups(layer)]
+                continue
+            for begin, of_encoder in ((0, False), (method.freeze_epochs, True)):
+                own = [parameter for parameter in layer if (id(parameter) in inside) == of_encoder]
+                begins = {"scale": decay**below, "from_epoch": begin}
+                groups += [group | begins for group in self.groups(own) if group["params"]]
         return AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), fused=True)

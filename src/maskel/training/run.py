@@ -60,6 +60,8 @@ _UNBORN = (f".{CONFIG}.*.partial", LOCK)
 """What a process leaves that is killed before its run has options: such a folder is as good as empty."""
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
+    "freeze_epochs": 0,
+    "head": "mlp",
     "init": None,
     "to_layout": None,
     "shares": "size",
