@@ -156,6 +156,7 @@ def test_tables_folds_seeds_and_reports_know_it(run: Run, pretrained: RunFolder,
     expected = sum(part["mean_average_precision"] * part["seen"] for part in parts) / 18
     assert together["mean_average_precision"] == pytest.approx(expected)
     assert f"mean average precision {expected:.1%}" in text
+    assert f"{together['wider']['correct']} of 18 clips right by recall@3 (" in text
     code, text = run("results", out)
     assert "| recall@1 | mamp |" in text
     assert "| recall@3 | mamp |" in text

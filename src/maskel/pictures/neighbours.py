@@ -54,11 +54,12 @@ def _query(clips: SkeletonSet, query: Query, up: Up) -> Markup:
     right = [clips.labels[other] == clips.labels[query.clip] for other in query.nearest]
     heading = f"{clips.class_name(query.clip)}: {sum(right)} of {len(right)} right"
     found = zip(query.nearest, query.cosines, right, strict=True)
-    drawn = [_drawn(clips, query.clip, f"test clip {clips.clips[query.clip].name}", up)]
+    drawn = []
     for number, (position, cosine, hit) in enumerate(found, 1):
         told = f"{number}. {'right' if hit else 'WRONG'}: {clips.class_name(position)}, cosine {cosine:.3f}"
         drawn.append(_drawn(clips, position, f"{told} ({clips.clips[position].name})", up))
-    return element("section", element("h2", heading), *drawn)
+    asked = _drawn(clips, query.clip, f"test clip {clips.clips[query.clip].name}", up)
+    return element("section", element("h2", heading), asked, element("div", *drawn, class_="charts"))
 
 
 def _drawn(clips: SkeletonSet, position: int, caption: str, up: Up) -> Markup:

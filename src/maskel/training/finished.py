@@ -507,8 +507,9 @@ def lines(folder: RunFolder) -> list[str]:
     for fold in filter(lambda one: "correct" in one, result.get("folds", [])):
         whose = f" ({fold['subjects'][0]})" if len(fold["subjects"]) == 1 else ""
         shown.append(f"{fold['fold']}{whose}: {fold['correct']} of {fold['seen']} clips right ({fold['accuracy']:.1%})")
-    for key in PROTOCOLS[result["kind"]].rows if result else ():
-        how, counted = (f"by {key.replace('_', ' ')} ", result.get(key, {})) if key else ("", result)
+    for key, name in PROTOCOLS[result["kind"]].rows.items() if result else ():
+        counted = result.get(key, {}) if key else result
+        how = f"by {name.format_map(defaultdict(str, counted)).rpartition(' ')[2]} " if key else ""
         if isinstance(counted.get("correct"), int):
             answers = Answers.read("", key, counted)
             what = f"queries of {counted['episodes']} episodes" if "episodes" in counted else "clips"
