@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 
 from maskel.conversion import conversion
-from maskel.datasets.store import SkeletonSet, names_hash
+from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.layouts import Layout, layout_named
 from maskel.sequence import Channels, Clip, SingleBody, SkeletonBatch, SkeletonPart
@@ -62,7 +62,6 @@ class JoinedSets:
                 )
         self.layout: Layout = first.layout if to_layout is None else layout_named(to_layout)
         self.channels: Channels = first.channels
-        self.coordinates = first.coordinates
         self.path = ", ".join(str(one.path) for one in self.sets)
         self.max_bodies = max(one.max_bodies for one in self.sets)
         self.valid_frames = np.concatenate([one.valid_frames for one in self.sets])
@@ -80,18 +79,9 @@ class JoinedSets:
         """Name, label and origin of each clip."""
         return tuple(clip for one in self.sets for clip in one.clips)
 
-    def split(self, benchmark: str, part: str) -> Int64[np.ndarray, " n"]:
-        """Positions of the clips of one part of each set's own benchmark; which these are is known already."""
-        parts = [one.split(name, part) for one, name in zip(self.sets, self.names, strict=True)]
-        return self.among_all(parts)
-
     def among_all(self, parts: Sequence[Int64[np.ndarray, " _"]]) -> Int64[np.ndarray, " n"]:
         """Positions among all clips of positions in each set."""
         return np.concatenate([start + part for start, part in zip(self._starts, parts, strict=False)])
-
-    def names_hash(self, positions: Int64[np.ndarray, " n"]) -> str:
-        """16 hexadecimal digits that stand for the names and the order of clips."""
-        return names_hash([self.clips[position].name for position in positions.tolist()])
 
     def keep_on(self, device: torch.device) -> None:
         """Copy all joints to ``device``, see `SkeletonSet.keep_on`."""
