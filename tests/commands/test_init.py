@@ -81,7 +81,8 @@ def test_clips_of_the_earlier_run_count_as_seen(
     earlier = tiny.tiny_pretrain(everything, tmp_path / "earlier", training=NO_STEP)
     capsys.readouterr()
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", init=earlier.path, training=NO_STEP)
-    assert f"{earlier.path} was pre-trained on 8 of the 8 test clips, without their labels" in capsys.readouterr().err
+    told = f"{earlier.path} was pre-trained on 8 of the 8 test clips of {prepared}, without their labels"
+    assert told in capsys.readouterr().err
     assert names_of_pretraining(run.path, tiny_set) == {clip.name for clip in tiny_set.clips}
     tiny.tiny_pretrain(prepared, tmp_path / "same", init=pretrained.path, training=NO_STEP)
     assert "test clips" not in capsys.readouterr().err
