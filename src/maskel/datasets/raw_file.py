@@ -1,4 +1,4 @@
-"""Reads one raw file of unknown origin."""
+"""Reader for one raw file of unknown origin."""
 
 import json
 import zipfile
@@ -14,11 +14,11 @@ from maskel.errors import BadFileError
 
 @contextmanager
 def bad_file(path: Path | str, expected: str) -> Iterator[None]:
-    """Turn whatever a damaged file raises in the block into a `BadFileError`; one that is raised there passes.
+    """Turn every exception of a damaged file in the block into a `BadFileError`.
 
     Args:
         path: The file, for messages.
-        expected: What should stand there.
+        expected: The expected content, for messages.
     """
 
     def refusal(fault: Exception) -> BadFileError:
@@ -36,8 +36,8 @@ def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
     Args:
         path: The file.
         most: Largest size in bytes.
-        expected: What should stand there, for messages.
-        advice: What to do about a larger one.
+        expected: The expected content, for messages.
+        advice: Advice for a larger file, for messages.
 
     Raises:
         BadFileError: If it cannot be read, is larger, no regular file, or blank.
@@ -53,10 +53,10 @@ def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
 
 
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """Open a zip archive that may come from anyone.
+    """Open a zip archive of unknown origin.
 
     Raises:
-        Exception: One of `maskel.files.DAMAGE`, if it is none.
+        Exception: One of `maskel.files.DAMAGE`, if it is no zip archive.
     """
     with files.open_regular(path):
         pass
@@ -64,14 +64,14 @@ def open_archive(path: Path) -> zipfile.ZipFile:
 
 
 def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int, expected: str) -> bytes:
-    """Read a member of an archive, which is not unpacked beyond ``most`` bytes whatever it claims.
+    """Read a member of an archive; never unpacks more than ``most`` bytes, whatever size the archive claims.
 
     Args:
         archive: The archive.
-        name: Of the member.
-        path: Where it is, for messages.
+        name: Name of the member.
+        path: The member's place, for messages.
         most: Largest size in bytes, unpacked.
-        expected: What should stand there, for messages.
+        expected: The expected content, for messages.
 
     Raises:
         BadFileError: If it is larger, or blank.
@@ -92,7 +92,7 @@ def parse_json(content: bytes, path: Path | str) -> Any:
 
     Args:
         content: The whole file, UTF-8.
-        path: Where it came from, for messages.
+        path: The file, for messages.
 
     Raises:
         BadFileError: If it is not JSON, or nested too deeply.
