@@ -93,7 +93,7 @@ class Source(ABC):
     choosing: ClassVar[tuple[str, ...]] = ()
     """Options that choose clips, labels and splits, but do not change how joints are made."""
     may_miss_joints: bool = False
-    """Whether single joints may be missing, all zero, in a body that exists; such a set's layout is not converted."""
+    """True if single joints of an existing body may be missing (all zero); the layout is then not converted."""
 
     @abstractmethod
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
