@@ -1,6 +1,6 @@
-"""The command line that runs, for the results that name it."""
+"""The current command line, for results that record it."""
 
 from contextvars import ContextVar
 
 command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=())
-"""Arguments of the ``maskel`` command that runs; empty where maskel is used from Python."""
+"""Arguments of the running ``maskel`` command; empty if maskel is used from Python."""
