@@ -134,9 +134,8 @@ def _exchange() -> Iterator[None]:
 def meet() -> None:
     """Wait for all processes, so that files written by one are ready for the others."""
     if distributed.is_initialized():
-        on = (
-            [torch.cuda.current_device()] if distributed.get_backend() == "nccl" else None
-        )  # else NCCL guesses the device
+        # without `device_ids` NCCL guesses the device
+        on = [torch.cuda.current_device()] if distributed.get_backend() == "nccl" else None
         with _exchange():
             distributed.barrier(device_ids=on)
 

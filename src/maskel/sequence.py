@@ -23,7 +23,7 @@ UNLABELLED = -1
 """Label of a clip whose class is not known; it belongs to no class."""
 
 SingleBody = Literal["zero", "copy"]
-"""How to fill the second body slot of a single-person clip: zeros, or a copy (NTU-120 as published)."""
+"""Content of the second body slot of a single-person clip: zeros, or a copy (NTU-120 as published)."""
 
 
 def num_coordinates(channels: Channels) -> int:

@@ -179,8 +179,8 @@ def to_stream(
         joints: (..., T, V, C) positions.
         stream: Name of the stream.
         layout: The layout with the bones.
-        scored: The last channel is a score. It is never subtracted: a bone's score is the mean of its two joints' scores,
-            a motion's score that of its two frames (0 in the last frame, which has no motion), as in PYSKL.
+        scored: The last channel is a score. It is never subtracted: a bone's score is the mean of its two joints'
+            scores, a motion's score that of its two frames (0 in the last frame, which has no motion), as in PYSKL.
     """
     if stream in ("bone", "bone_motion"):
         bones = joint_to_bone(joints, layout)

@@ -508,7 +508,7 @@ def test_counts_on_other_clips_are_not_compared(copies: Path, tmp_path: Path) ->
     change(copies / "linear", split=split | {"test": {"size": 8, "hash": "0" * 16}})
     text = Elements(page_of(copies, tmp_path)).text
     assert "cannot be compared, so they are in separate tables" in text
-    assert "linear: no linear run with the untrained encoder was given" in text
+    assert "linear: there is no linear run with the untrained encoder" in text
 
 
 def test_runs_of_one_name_are_told_apart_and_a_run_given_twice_is_shown_once(copies: Path, tmp_path: Path) -> None:
