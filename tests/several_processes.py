@@ -20,7 +20,7 @@ from maskel.errors import Stopped, TrainingError
 from maskel.methods import METHODS, Method
 from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, MicroBatches
-from maskel.training.optim import SGDTraining
+from maskel.training.optim import SGDConfig
 from maskel.training.run import RunFolder
 from maskel.transforms import TrainView
 
@@ -29,7 +29,7 @@ def one_step(method: Method, accumulate: int, data: SkeletonSet, out: Path, worl
     """One step of plain SGD at rate 1 over 7 clips: the weights then hold the gradient."""
     positions = data.split("xsub", "train")[:7]
     batches = ClipBatches(data, positions, 7, 0, tiny.ENCODER.window, TrainView(), "zero", world.device)
-    training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
+    training = SGDConfig(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
     out.mkdir(parents=True, exist_ok=True)
     fit(method, batches, training, RunFolder(out), world, data_hash="", name_clips=lambda clips: [])
 

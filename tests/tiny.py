@@ -27,7 +27,7 @@ from maskel.methods.classifier import CLASSIFIERS, Classifier, Task
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence
 from maskel.training.loading import MicroBatches
-from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
+from maskel.training.optim import AdamWConfig, FinetuneConfig, SGDConfig
 from maskel.training.run import RunFolder
 from maskel.transforms import TrainView, read_frames
 
@@ -35,9 +35,9 @@ CLASSES = ("wave", "clap", "kick")
 TRAIN, TEST = 16, 8
 ENCODER = EncoderConfig(window=8, dim=16, depth=2, num_heads=2, mlp_ratio=2.0)
 OPTIONS: dict[str, Any] = {"ratio": 0.8, "decoder_dim": 16, "decoder_depth": 1}
-TRAINING = AdamWTraining(epochs=3, batch_size=5, warmup_epochs=1.0)
-FINETUNE = FinetuneTraining(epochs=3, batch_size=5, warmup_epochs=1.0)
-PROBE = SGDTraining(epochs=4, batch_size=8)
+TRAINING = AdamWConfig(epochs=3, batch_size=5, warmup_epochs=1.0)
+FINETUNE = FinetuneConfig(epochs=3, batch_size=5, warmup_epochs=1.0)
+PROBE = SGDConfig(epochs=4, batch_size=8)
 ALONE = World(0, 1, torch.device("cpu"))
 
 

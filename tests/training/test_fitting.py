@@ -13,7 +13,7 @@ from maskel.errors import InputError, Stopped
 from maskel.files import read_yaml, yaml_text
 from maskel.models.loading import load_encoder
 from maskel.training.fitting import fitted
-from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
+from maskel.training.optim import AdamWConfig, FinetuneConfig, SGDConfig
 from maskel.training.run import CONFIG, METRICS, RESULT, STATE, RunFolder
 
 LONGER = replace(tiny.TRAINING, epochs=5)
@@ -22,12 +22,12 @@ METHOD = "--mamp.ratio=0.8 --mamp.decoder_dim=16 --mamp.decoder_depth=1"
 
 
 def test_published_recipes_on_published_sets_are_as_they_were() -> None:
-    for recipe, clips in ((AdamWTraining(), 37_646), (SGDTraining(), 37_646), (FinetuneTraining(), 376)):
+    for recipe, clips in ((AdamWConfig(), 37_646), (SGDConfig(), 37_646), (FinetuneConfig(), 376)):
         assert fitted(recipe, clips) == recipe
 
 
 def test_batches_and_warm_up_shrink_and_rates_do_not() -> None:
-    recipe = AdamWTraining(epochs=10)
+    recipe = AdamWConfig(epochs=10)
     assert fitted(recipe, 100) == replace(recipe, batch_size=100, warmup_epochs=0.5)
     assert fitted(replace(recipe, epochs=21), 128) == replace(recipe, epochs=21)
     with pytest.raises(InputError, match="found 1 training clip, expected 2 or more"):

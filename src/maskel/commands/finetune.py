@@ -19,7 +19,7 @@ from maskel.training.check import Check, check_run
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches
-from maskel.training.optim import FinetuneTraining
+from maskel.training.optim import FinetuneConfig
 from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
 from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
@@ -43,7 +43,7 @@ def finetune(
     label_smoothing: float = 0.1,
     view: TrainView = TrainView(),
     single_body: SingleBody = "zero",
-    training: FinetuneTraining = FinetuneTraining(),
+    training: FinetuneConfig = FinetuneConfig(),
     seed: int = 0,
     device: str = "auto",
     resident: bool = False,

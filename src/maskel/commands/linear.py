@@ -22,7 +22,7 @@ from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
 from maskel.training.loading import ClipBatches, FeatureBatches
-from maskel.training.optim import SGDTraining
+from maskel.training.optim import SGDConfig
 from maskel.training.precision import resolved
 from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, flat_options, open_run, options_of, plain, refuse_taken
@@ -37,7 +37,7 @@ _PUBLISHED: dict[str, Any] = {
     "cache_features": False,
     "validation": 0.0,
     "view": TrainView(),
-    "training": SGDTraining(),
+    "training": SGDConfig(),
 }
 """Options that act on the published probe alone, and their defaults."""
 
@@ -59,7 +59,7 @@ def linear(
     untrained: bool = False,
     view: TrainView = TrainView(),
     single_body: SingleBody = "zero",
-    training: SGDTraining = SGDTraining(),
+    training: SGDConfig = SGDConfig(),
     seed: int = 0,
     device: str = "auto",
     resident: bool = False,

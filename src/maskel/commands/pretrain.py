@@ -20,7 +20,7 @@ from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.loading import ClipBatches, pretraining_part
-from maskel.training.optim import AdamWTraining
+from maskel.training.optim import AdamWConfig
 from maskel.training.precision import resolved
 from maskel.training.pretrained import method_options
 from maskel.training.run import ENCODER, RunFolder, describe, open_run, options_of
@@ -35,7 +35,7 @@ def pretrain(
     encoder: EncoderConfig = EncoderConfig(),
     view: TrainView = TrainView(),
     single_body: SingleBody = "zero",
-    training: AdamWTraining = AdamWTraining(),
+    training: AdamWConfig = AdamWConfig(),
     seed: int = 0,
     device: str = "auto",
     resident: bool = False,

@@ -26,7 +26,7 @@ from maskel.files import damaged_as
 from maskel.methods.base import Method
 from maskel.signals import handled
 from maskel.training.loading import Batches, MicroBatches
-from maskel.training.optim import Training
+from maskel.training.optim import TrainingConfig
 from maskel.training.precision import autocast, multiplies_bf16
 from maskel.training.progress import Progress
 from maskel.training.run import Row, RunFolder
@@ -59,7 +59,7 @@ class _State:
 def fit(
     method: Method,
     batches: Batches,
-    training: Training,
+    training: TrainingConfig,
     run: RunFolder,
     world: World,
     *,
@@ -157,7 +157,7 @@ def fit(
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
 
 
-def try_steps(method: Method, batches: Batches, training: Training, world: World, steps: int) -> list[float]:
+def try_steps(method: Method, batches: Batches, training: TrainingConfig, world: World, steps: int) -> list[float]:
     """Seconds that each of the first ``steps`` steps takes; nothing is saved, and the weights change.
 
     Raises:
@@ -210,7 +210,7 @@ class _Steps:
         method: Method,
         optimizer: torch.optim.Optimizer,
         batches: Batches,
-        training: Training,
+        training: TrainingConfig,
         world: World,
         steps: range,
     ) -> None:
@@ -277,7 +277,7 @@ class _Steps:
         return [parameter.grad for parameter in self._trained if parameter.grad is not None]
 
 
-def _advise(training: Training, world: World) -> None:
+def _advise(training: TrainingConfig, world: World) -> None:
     """Say what is allowed and hardly meant."""
     if training.precision == "bf16" and not multiplies_bf16(world.device):
         tell("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")

@@ -16,13 +16,13 @@ from maskel.training.engine import fit
 from maskel.training.features import CHUNK, read_clips
 from maskel.training.labelled import Labelled, Positions
 from maskel.training.loading import Batches
-from maskel.training.optim import Training
+from maskel.training.optim import TrainingConfig
 from maskel.training.precision import Precision, resolved
 from maskel.training.run import Row, RunFolder, describe
 from maskel.training.scores import Scores
 
 
-def check_training(training: Training) -> None:
+def check_training(training: TrainingConfig) -> None:
     """Refuse batches that BatchNorm cannot normalise.
 
     Raises:
@@ -71,7 +71,7 @@ def train_classifier(
     batches: Batches,
     labelled: Labelled,
     ask: Callable[[str], Tensor],
-    training: Training,
+    training: TrainingConfig,
     run: RunFolder,
     world: World,
     resume: bool,

@@ -24,7 +24,7 @@ from maskel.errors import BadFileError, InputError
 from maskel.layouts import COCO17
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.training.loading import pretraining_part
-from maskel.training.optim import AdamWTraining
+from maskel.training.optim import AdamWConfig
 
 
 def recordings(root: Path, *names: str, frames: int = 12) -> Path:
@@ -67,7 +67,7 @@ def test_pretraining_sees_unlabelled_clips_but_none_of_a_test_subject(tmp_path: 
 
 def test_a_run_says_how_many_clips_had_no_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clips, _ = set_of(recordings(tmp_path / "own", *"abcdefg"), MIXED, test_subjects=["bo"])
-    training = AdamWTraining(epochs=1, batch_size=4, warmup_epochs=0.0)
+    training = AdamWConfig(epochs=1, batch_size=4, warmup_epochs=0.0)
     run = tiny.tiny_pretrain(clips.path, tmp_path / "run", training=training)
     found = run.read_result()["clips"]
     assert (found["labelled"], found["unlabelled"]) == (2, 2)
