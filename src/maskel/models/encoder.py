@@ -292,6 +292,11 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
 
     Raises:
         InputError: If there is no such file, or it is not a whole encoder.
+
+    Examples:
+        >>> encoder = load_encoder("run")
+        >>> encoder.encode(np.zeros((2, 1, 40, 25, 3))).shape  # two clips of one body, 40 frames
+        torch.Size([2, 16])
     """
     file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
     if not file.is_file():
