@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from maskel.commands.pretrain import load_method
 from maskel.datasets.store import SkeletonSet
 from maskel.models.encoder import Encoder
 from maskel.pictures import skeletons
 from maskel.pictures.markup import Markup, element, join, svg, text
 from maskel.pictures.reconstructions import ShownClip, choose_clips, reconstruct_clip
+from maskel.training.pretrained import load_method
 from maskel.training.run import RunFolder
 
 IMAGES = Path(__file__).resolve().parent / "images"

@@ -63,3 +63,8 @@ def test_the_example_runs(
     result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=shown.append)
     assert result.attempted > 0
     assert result.failed == 0, "".join(shown)
+
+
+def test_every_public_name_has_an_example() -> None:
+    shown = {name for _, name, _ in EXAMPLES}
+    assert set(maskel.__all__) - shown == {"__version__"}

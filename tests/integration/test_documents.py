@@ -23,11 +23,11 @@ import maskel
 import tiny
 from maskel.cli import COMMANDS, main
 from maskel.commands.prepare import prepare
-from maskel.commands.pretrain import load_method
 from maskel.datasets import SOURCES
 from maskel.layouts import KINECT20
 from maskel.methods.base import Method
 from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.training.pretrained import load_method
 from maskel.training.run import RunFolder
 
 ROOT = Path(__file__).parents[2]

@@ -1,10 +1,10 @@
 """The commands: one file each, and one row of `COMMANDS`. A command's options are its function's arguments."""
 
-import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature  # not the module: the command of that name would take its place
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,7 +73,7 @@ class RunCommand(Command):
         from maskel.parsing import read_run_options, run_parser
 
         function = imported(self.function)
-        parameters = inspect.signature(function).parameters
+        parameters = signature(function).parameters
         methods = imported("methods:METHODS") if "method" in parameters else {}
         again = "run seeds 0 to N - 1, or those of a list such as [0,3], into OUT/seed-0, ...; again: goes on"
         more = {"seeds": (Seeds | None, again)} if {"seed", "device"} <= parameters.keys() else {}
@@ -141,7 +141,7 @@ class PrepareCommand(KindsCommand):
         parser = parser_of(name, prepare, skip=["source"], several=self.several)
         add_arguments(parser, function)
         options = vars(parser.read(words))
-        source = function(**{option: options.pop(option) for option in inspect.signature(function).parameters})
+        source = function(**{option: options.pop(option) for option in signature(function).parameters})
         return prepare(source, **options), options
 
 
@@ -230,7 +230,7 @@ def _run(name: str, function: Callable[..., object], found: "RunOptions") -> obj
     from maskel.commands.folds import of_first_fold, of_folds, run_folds
     from maskel.commands.seeds import run_seeds
 
-    options, parameters = dict(found.options), inspect.signature(function).parameters
+    options, parameters = dict(found.options), signature(function).parameters
     seeds = options.pop("seeds", None)
     config = {name: value for name, value in found.config.items() if name != "seeds"}
     folds = {"seed", "benchmark"} <= parameters.keys() and of_folds(options["data"], options["benchmark"])
@@ -253,7 +253,7 @@ def _chosen(methods: Mapping[str, type], words: Sequence[str]) -> Mapping[str, t
     """Return the method whose options help lists: that of ``--method``, of a recipe's name, or the first."""
     from maskel.configuration import read_recipe
 
-    method = inspect.signature(imported("commands.pretrain:pretrain")).parameters["method"].default
+    method = signature(imported("commands.pretrain:pretrain")).parameters["method"].default
     for word, value in pairwise([*words, ""]):
         name, equals, attached = word.partition("=")
         if name == "--config":

@@ -87,6 +87,11 @@ def linear(
     Raises:
         InputError: If data, options and encoder do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> run = linear(Path("run"), Path("set"), training=SGDTraining(epochs=2, batch_size=8), out=Path("linear"))
+        >>> run.read_result()["seen"]
+        13
     """
     if cache_features and augment:
         raise InputError("cache_features: the random view changes every epoch; add --augment false")
