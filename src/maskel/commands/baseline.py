@@ -58,6 +58,11 @@ def baseline(
 
     Raises:
         InputError: If data and options do not fit each other.
+
+    Examples:
+        >>> result = baseline(Path("set"), out=Path("baseline")).read_result()
+        >>> result["classifier"] in ("svm", "logistic"), result["seen"]
+        (True, 13)
     """
     started = time.perf_counter()
     config = options_of(baseline, locals())

@@ -32,6 +32,10 @@ def ensemble(
 
     Raises:
         InputError: If the runs were counted on different clips, or the weights do not fit, or ``out`` is taken.
+
+    Examples:
+        >>> ensemble([Path("classifier"), Path("classifier")], out=Path("together")).read_result()["seen"]
+        13
     """
     if len(runs) < 2:
         raise InputError(f"ensemble: found {len(runs)} run, expected two or more")

@@ -49,6 +49,10 @@ def evaluate(
 
     Raises:
         InputError: If data and classifier do not fit each other.
+
+    Examples:
+        >>> evaluate(Path("classifier"), Path("set"), out=Path("evaluated")).read_result()["seen"]
+        13
     """
     started = time.perf_counter()
     config = options_of(evaluate, locals())
