@@ -37,7 +37,7 @@ def steps(demo: Path) -> list[list[str]]:
     return [
         ["demo", "--out", str(demo)],
         [*mae_step, "--out", mae],
-        [*mae_step, "--mae.normalize_target", "false", "--out", plain],
+        [*mae_step, "--mae.normalize-target", "false", "--out", plain],
         ["report", mamp, mae, *evaluated, "--clips", "1", "--out", str(demo / "pictures.html")],
         ["view", "masks", mae, mamp, "--data", data, *clip, "--out", str(demo / "masks.html")],
         ["inspect", data, "--clips", "1", "--page", str(demo / "found.html")],
