@@ -7,6 +7,7 @@ from argparse import SUPPRESS, Action, HelpFormatter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import get_terminal_size
 from types import MappingProxyType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
@@ -34,7 +35,8 @@ class Formatter(DefaultHelpFormatter):
     """Help that a person reads: options as they are typed, their meaning, the default; no types."""
 
     def __init__(self, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **{**options, "max_help_position": 28})
+        width = get_terminal_size((100, 24)).columns - 2
+        super().__init__(*given, **{"width": width, **options, "max_help_position": 31})
 
     def _format_action_invocation(self, action: Action) -> str:
         if not action.option_strings:
@@ -323,7 +325,7 @@ def _value_of(action: Action) -> str:
     """Return a word for the value of an option: its choices, N for a number, nothing for a switch that is off."""
     kind = getattr(action, "_typehint", None) or action.type
     kinds = get_args(kind) or (kind,)
-    if action.nargs == 0 or (_is_switch(action) and action.default is False):
+    if action.nargs == 0 or action.dest == "print_config" or (_is_switch(action) and action.default is False):
         return ""
     if _is_switch(action):
         return "{true,false}"

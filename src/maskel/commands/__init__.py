@@ -112,7 +112,11 @@ class KindsCommand(Command):
         kinds: Mapping[str, Callable[..., object]] = imported(self.kinds)
         known = ", ".join(sorted(kinds))
         if not words or words[0] in ("-h", "--help"):
-            usage = f"usage: maskel {name} {self.word.upper()} ...; maskel {name} {min(kinds)} --help lists the options"
+            kind = min(kinds) if len(kinds) == 1 else self.word.upper()
+            words = f"{self.several[:-1].upper()} ..." if self.several else self.one.upper()
+            usage = (
+                f"usage: maskel {name} {kind} {words} [OPTIONS]; maskel {name} {min(kinds)} --help lists the options"
+            )
             say(f"{usage}\n{self.purpose[0].upper()}{self.purpose[1:]}. Known {_are(kinds)} {known}.")
             sys.exit(0)
         kind = words[0]
