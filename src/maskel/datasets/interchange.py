@@ -15,6 +15,7 @@ from maskel.datasets.counts import MISSING_JOINTS, Counts
 from maskel.datasets.folder.gaps import body_exists, fill_gaps
 from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
 from maskel.errors import BadFileError, InputError
+from maskel.files import described
 from maskel.layouts import Layout
 from maskel.sequence import Clip
 
@@ -108,7 +109,7 @@ def label_of(where: str, label: Any) -> int:
     if isinstance(label, float) and label.is_integer():
         label = int(label)
     if type(label) is not int or not 0 <= label < MAX_CLASSES:
-        raise BadFileError(where, "not a number", f"label {str(label)[:40]}", f"a class from 0 to {MAX_CLASSES - 1}")
+        raise BadFileError(where, "not a number", f"label {described(label)}", f"a class from 0 to {MAX_CLASSES - 1}")
     return label
 
 

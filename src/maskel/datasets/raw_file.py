@@ -52,17 +52,6 @@ def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
     return content
 
 
-def open_archive(path: Path) -> zipfile.ZipFile:
-    """Open a zip archive that may come from anyone.
-
-    Raises:
-        Exception: One of `maskel.files.DAMAGE`, if it is none.
-    """
-    with files.open_regular(path):
-        pass
-    return zipfile.ZipFile(path)
-
-
 def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int, expected: str) -> bytes:
     """Read a member of an archive, which is not unpacked beyond ``most`` bytes whatever it claims.
 
@@ -102,5 +91,7 @@ def parse_json(content: bytes, path: Path | str) -> Any:
     except json.JSONDecodeError as error:
         kind = "truncated" if error.pos >= len(error.doc.rstrip()) else "not text"
         raise BadFileError(path, kind, error.msg, "JSON", line=error.lineno) from error
+    except files.TooLargeError as error:
+        raise BadFileError(path, "wrong count", str(error), "fewer; cut the recording into clips") from error
     except ValueError as error:  # another encoding, a number of thousands of digits, deep nesting
         raise BadFileError(path, "not text", str(error), "JSON") from error
