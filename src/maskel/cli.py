@@ -23,9 +23,10 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namesp
 
 import maskel
 from maskel.configuration import Options, data_recipes, merge_recipes
-from maskel.console import say, shown, standard_error, standard_output
+from maskel.console import say, standard_error, standard_output
 from maskel.errors import InputError, TrainingError
 from maskel.intervals import interval
+from maskel.text import shown
 from maskel.training import distributed
 from maskel.training.engine import Stopped
 from maskel.training.run import CONFIG, RunFolder, command_line

@@ -89,7 +89,7 @@ def test_names_are_no_markup_and_move_no_cursor(tmp_path: Path) -> None:
     planted = Planted()
     planted.labels = [0] * 9 + [1]
     text = shown(inspect(planted.write(tmp_path / "set", classes=HOSTILE).path))
-    assert "[red]clap\ufffd[31m has 1 clips, <script>alert(1)</script> has 9" in text
+    assert r"[red]clap\x1b[31m has 1 clips, <script>alert(1)</script> has 9" in text
     assert "\x1b" not in text
 
 

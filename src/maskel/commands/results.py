@@ -14,6 +14,7 @@ from maskel.errors import InputError
 from maskel.files import json_text, nested, refuse_inside, refuse_unwritable, write_atomically
 from maskel.intervals import interval
 from maskel.methods import METHODS
+from maskel.text import shown
 from maskel.training.labelled import share_of_labels
 from maskel.training.run import RESULT, RunFolder, as_now, flat_options
 
@@ -267,7 +268,8 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     sizes = [
         f"{first.about('split', part, 'size')} ({first.about('split', part, 'hash')})" for part in ("train", "test")
     ]
-    lines = [f"**{first.where[0]}, {first.where[1]}**: training clips {sizes[0]}, test clips {sizes[1]}.", ""]
+    about = f"**{first.where[0]}, {first.where[1]}**: training clips {sizes[0]}, test clips {sizes[1]}."
+    lines = [_cell(about), ""]
     same = _grouped(rows, lambda row: (row.protocol, row.method, json.dumps(row.options, sort_keys=True, default=str)))
     groups = [sorted(group, key=lambda row: row.result.get("seed", 0)) for group in same.values()]
     counted = [group for group in groups if group[0].correct is not None]
@@ -284,18 +286,22 @@ def _tables_of(rows: Sequence[Measured]) -> str:
         {f"maskel {row.about('versions', 'maskel')}, PyTorch {row.about('versions', 'torch')}" for row in rows}
     )
     lines += [
-        f"Measured on {'; '.join(machines)}; {'; '.join(versions)}. Commands, of the first seed each:",
+        _cell(f"Measured on {'; '.join(machines)}; {'; '.join(versions)}.") + " Commands, of the first seed each:",
         "",
         "```sh",
     ]
-    lines += dict.fromkeys(str(group[0].about("command")) for group in groups)
+    lines += dict.fromkeys(shown(group[0].about("command")).replace("```", "'''") for group in groups)
     return "\n".join([*lines, "```", ""])
 
 
 def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table; a bar within a cell becomes a slash."""
-    lines = (f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in (heading, *rows))
+    lines = (f"| {' | '.join(map(_cell, cells))} |" for cells in (heading, *rows))
     return [next(lines), "|" + "---|" * len(heading), *lines]
+
+
+def _cell(text: str) -> str:
+    return shown(text).replace("|", "/").replace("<", "&lt;")
 
 
 def _trained_cells(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) -> tuple[str, ...]:

@@ -260,6 +260,7 @@ class _Rows:
     def _start(self) -> None:
         """Reads the header at the member's start; numpy parses it without running anything."""
         self._next = 0
+        assert isinstance(self._stream, zipfile.ZipExtFile)
         self.shape, fortran, dtype = npy_header(self._stream)
         if dtype.kind not in "fiub" or dtype.itemsize > 8 or fortran or min(self.shape, default=-1) < 0:
             order = "Fortran" if fortran else "C"

@@ -4,6 +4,7 @@ Wang, Nie, Xia, Wu, Zhu: Cross-view Action Modeling, Learning and Recognition, C
 JSON skeletons ``aAA_sSS_eEE_vVV.json`` that Shift-GCN and CTR-GCN link to, in a folder or as ``all_sqe.zip``.
 """
 
+import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -154,7 +155,8 @@ def _joints(file: RawFile, content: bytes, label: int) -> Float64[np.ndarray, "t
     if not isinstance(document, dict) or not {"skeletons", "label"} <= document.keys():
         raise BadFileError(str(file), "not text", "JSON of another form", "an object with skeletons and label")
     if type(document["label"]) is not int or document["label"] != label + 1:
-        found = f"label {described(document['label'])}"
+        given = document["label"]
+        found = f"label {described(given) if isinstance(given, list | dict) else json.dumps(given)[:40]}"
         raise BadFileError(str(file), "bad name", found, f"label {label + 1}, as the file's name says")
     return _array(file, document["skeletons"])
 

@@ -248,7 +248,7 @@ class Pyskl(Source):
         at = self.place[file]
         name = self.annotations[at].get("frame_dir")
         if not isinstance(name, str) or len(name.splitlines()) != 1:
-            raise BadFileError(str(file), "bad name", f"frame_dir {described(name)}", "a name of one line")
+            raise BadFileError(str(file), "bad name", f"frame_dir {described(name)!r}", "a name of one line")
         return [clip_named(name, self.labels[at])]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
@@ -381,7 +381,7 @@ def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[A
         raise BadFileError(path, "empty" if not clips else "not data", "no clip or one that is no dictionary", expected)
     for name, names in splits.items():
         if not isinstance(names, list | tuple) or not all(isinstance(text, str) for text in (name, *names)):
-            raise BadFileError(path, "not data", f"a split {described(name)} that is no list of names", expected)
+            raise BadFileError(path, "not data", f"a split {described(name)!r} that is no list of names", expected)
     return splits, clips
 
 

@@ -52,7 +52,9 @@ def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
     return content
 
 
-def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int, expected: str) -> bytes:
+def read_member(
+    archive: zipfile.ZipFile, name: str, path: Path | str, most: int, expected: str, unit: str = "bytes"
+) -> bytes:
     """Read a member of an archive, which is not unpacked beyond ``most`` bytes whatever it claims.
 
     Args:
@@ -61,6 +63,7 @@ def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int
         path: Where it is, for messages.
         most: Largest size in bytes, unpacked.
         expected: What should stand there, for messages.
+        unit: Of its size, for messages.
 
     Raises:
         BadFileError: If it is larger, or blank.
@@ -68,7 +71,7 @@ def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int
     """
     size = archive.getinfo(name).file_size
     if size > most:
-        raise BadFileError(path, "wrong count", f"{size} bytes unpacked", f"at most {most}")
+        raise BadFileError(path, "wrong count", f"{size} {unit}", f"at most {most}")
     with archive.open(name) as stream:
         content = stream.read(most)
     if not content.strip():
@@ -93,5 +96,7 @@ def parse_json(content: bytes, path: Path | str) -> Any:
         raise BadFileError(path, kind, error.msg, "JSON", line=error.lineno) from error
     except files.TooLargeError as error:
         raise BadFileError(path, "wrong count", str(error), "fewer; cut the recording into clips") from error
+    except files.HugeNumberError as error:
+        raise BadFileError(path, "not a number", str(error), "numbers of at most 64 bits") from error
     except ValueError as error:  # another encoding, a number of thousands of digits, deep nesting
         raise BadFileError(path, "not text", str(error), "JSON") from error

@@ -3,6 +3,7 @@
 from maskel.files.locks import LOCK as LOCK
 from maskel.files.locks import locked as locked
 from maskel.files.reading import DAMAGE as DAMAGE
+from maskel.files.reading import HugeNumberError as HugeNumberError
 from maskel.files.reading import TooLargeError as TooLargeError
 from maskel.files.reading import damaged_as as damaged_as
 from maskel.files.reading import described as described

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import yaml
@@ -62,6 +62,10 @@ def one_line(fault: Exception, most: int = 200) -> str:
     return " ".join(str(fault).split())[:most] or type(fault).__name__
 
 
+class HugeNumberError(ValueError):
+    """A whole number has more than 64 bits."""
+
+
 class TooLargeError(ValueError):
     """A file is larger than anything that is read of its kind."""
 
@@ -99,9 +103,12 @@ def read_bounded(path: Path, most: int = MOST_BYTES) -> bytes:
         ValueError: If it is no regular file.
     """
     with open_regular(path) as file:
-        content = b"" if os.fstat(file.fileno()).st_size > most else file.read(most + 1)
-        if len(content) > most or os.fstat(file.fileno()).st_size > most:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
             raise TooLargeError(f"it is larger than {most:,} bytes")
+        content = file.read(size + 1)  # not ``most``: for so much memory would be taken at once
+        if len(content) > size:
+            raise ValueError("it grows while it is read")
     return content
 
 
@@ -126,7 +133,8 @@ def read_rows(path: Path) -> Iterator[list[str]]:
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > MOST_TABLE_BYTES:
             raise TooLargeError(f"it is larger than {MOST_TABLE_BYTES:,} bytes")
-        yield from csv.reader(io.TextIOWrapper(file, "utf-8", newline=""), strict=True)
+        with io.TextIOWrapper(file, "utf-8", newline="") as text:
+            yield from csv.reader(text, strict=True)
 
 
 def parse_json(content: bytes | str) -> Any:
@@ -146,7 +154,7 @@ def parse_json(content: bytes | str) -> Any:
     try:
         value = json.loads(text)
     except RecursionError as fault:
-        raise ValueError("it is nested too deeply") from fault
+        raise ValueError(f"it is nested too deeply ({fault})") from fault
     if _ODD.search(text):
         plain_values(value, finite=False)
     return value
@@ -178,7 +186,7 @@ def plain_values(value: Any, finite: bool = True) -> Any:
         elif isinstance(entry, list | tuple):
             waiting += entry
         elif isinstance(entry, int) and entry.bit_length() > 64:
-            raise ValueError("a whole number of more than 64 bits")
+            raise HugeNumberError("a whole number of more than 64 bits")
         elif finite and isinstance(entry, float) and not math.isfinite(entry):
             raise ValueError(f"{entry}, where a number is expected")
     return value
@@ -187,7 +195,7 @@ def plain_values(value: Any, finite: bool = True) -> Any:
 def described(value: object) -> str:
     """Describe a stranger's value in a few words, whatever it is: its text may never end."""
     if isinstance(value, str | bytes):
-        return repr(value[:40])
+        return str(value[:40])
     if isinstance(value, bool | float) or value is None:
         return str(value)
     if isinstance(value, int):
@@ -232,7 +240,7 @@ def open_archive(source: Path | io.BytesIO) -> zipfile.ZipFile:
     return zipfile.ZipFile(source)
 
 
-def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def npy_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read shape, whether the first axis runs fastest, and type of an array in numpy's format; the content follows.
 
     Raises:

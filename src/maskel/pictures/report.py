@@ -16,6 +16,7 @@ from maskel.pictures.markup import Markup, element, join, page, paragraph, table
 from maskel.pictures.masks import masks_of_runs
 from maskel.pictures.runs import SCORED, TRAINED, Run
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
+from maskel.text import shown
 from maskel.training.run import PREDICTIONS
 
 MOST_CLASSES = 1_000
@@ -160,7 +161,7 @@ def read_confusion(path: Path, classes: Sequence[str]) -> Int64[np.ndarray, "k k
     """
     if len(classes) > MOST_CLASSES:
         raise InputError(f"{len(classes)} classes are too many for a picture; {MOST_CLASSES} fit")
-    index = {name: label for label, name in enumerate(classes)}
+    index = {shown(name): label for label, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     if not path.is_file():
         raise InputError(f"{path.parent.name} has no {path.name}")

@@ -43,7 +43,7 @@ def read_npz(path: Path) -> np.ndarray:
         if name not in names:
             expected = "one, or one named joints" + ("; prepare npz reads it" if "x_train" in names else "")
             raise BadFileError(path, "wrong count", f"arrays {', '.join(names) or 'none'}", expected)
-        return _parse_npy(path, read_member(archive, names[name], path, MAX_BYTES, "joints"))
+        return _parse_npy(path, read_member(archive, names[name], path, MAX_BYTES, "joints", "bytes unpacked"))
 
 
 def _parse_npy(path: Path, content: bytes) -> np.ndarray:
