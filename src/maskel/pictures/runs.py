@@ -277,6 +277,8 @@ def _best_epoch(kind: str, result: Mapping[str, Any]) -> tuple[int, Count] | Non
 def _summands(kind: str, result: Mapping[str, Any]) -> tuple[Summand, ...]:
     if kind != "ensemble":
         return ()
+    if any(not one["weight"] >= 0 for one in result["runs"]):
+        raise ValueError("a weight below 0")
     return tuple(
         Summand(str(one["run"]), float(one["weight"]), Count(int(one["correct"]), int(one["seen"])))
         for one in result["runs"]
