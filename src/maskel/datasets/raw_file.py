@@ -23,7 +23,9 @@ def bad_file(path: Path | str, expected: str) -> Iterator[None]:
 
     def refusal(fault: Exception) -> BadFileError:
         if isinstance(fault, (zipfile.BadZipFile, zlib.error, EOFError)):
-            return BadFileError(path, "truncated", f"damaged content ({files.one_line(fault)})", f"{expected}, intact")
+            return BadFileError(
+                path, "truncated", f"a damaged archive ({files.one_line(fault)})", f"{expected}, intact"
+            )
         return BadFileError(path, "unreadable", f"a file that cannot be read ({files.one_line(fault)})", expected)
 
     with files.damaged_as(refusal):
