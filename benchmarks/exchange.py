@@ -2,7 +2,7 @@
 
     python benchmarks/exchange.py [--device cpu]
 
-The plain way sums them in one exchange after the backward pass. ``none`` does not sum them: what an exchange costs.
+``none`` does not sum them: what the exchange costs.
 Over gloo and the loopback device; each process has one thread. The step is the quickest there is, so that the exchange
 weighs most in it.
 """
@@ -10,34 +10,22 @@ weighs most in it.
 import atexit
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 
 import torch
-from torch import nn
 
 import comparison
 import training_step
 from comparison import Variant, Work
+from maskel import distributed
 from maskel.draws import clip_keys
 from maskel.errors import TrainingError
 from maskel.layouts import NTU25
 from maskel.methods import MAMP
 from maskel.methods.base import build_seeded
 from maskel.models.encoder import Encoder
-from maskel.training import distributed
 
 
-@contextmanager
-def exchange_after(parameters: list[nn.Parameter]) -> Iterator[None]:
-    """All gradients in one tensor, when all are there."""
-    yield
-    flat = distributed.add_up(torch.cat([each.grad.flatten() for each in parameters if each.grad is not None]))
-    for parameter, own in zip(parameters, flat.split([each.numel() for each in parameters]), strict=True):
-        parameter.grad = own.view_as(parameter)
-
-
-def step_of_two(way: str) -> Variant:
+def step_of_two(sums: bool) -> Variant:
     """A step of this process and of one like it."""
 
     def build(device: torch.device) -> Work:
@@ -53,13 +41,12 @@ def step_of_two(way: str) -> Variant:
         optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)
         batch = training_step.clips().to(device)
         keys = clip_keys(0, 0, batch.clips)
-        during = distributed.GradientExchange(parameters)
-        ways = {"after": lambda: exchange_after(parameters), "during": during.exchange, "none": nullcontext}
 
         def step() -> float:
             loss = method(batch, keys)["loss"]
-            with ways[way]():
-                loss.backward()
+            loss.backward()
+            if sums:
+                distributed.sum_gradients(parameters)
             size = torch.stack(torch._foreach_norm([p.grad for p in parameters if p.grad is not None])).norm().item()
             optimizer.step()
             optimizer.zero_grad()
@@ -75,10 +62,10 @@ def step_of_two(way: str) -> Variant:
         atexit.register(distributed.finish, together=False)
         return step
 
-    return Variant(build, agrees=None if way == "none" else 1e-5)
+    return Variant(build, agrees=1e-5 if sums else None)
 
 
-VARIANTS = {way: step_of_two(way) for way in ("after", "during", "none")}
+VARIANTS = {"summed": step_of_two(True), "none": step_of_two(False)}
 
 if __name__ == "__main__":
     title = f"MAMP pre-training step in two processes, {training_step.CLIPS} clips each"

@@ -13,23 +13,23 @@ from torch.nn import functional
 import comparison
 import plain
 from comparison import Variant, Work
+from maskel import distributed
 from maskel.draws import clip_keys
 from maskel.layouts import NTU25
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import FineTuned, Task
+from maskel.methods.classifier import FineTuneClassifier, Task
 from maskel.models.encoder import Encoder
-from maskel.training import distributed
 from training_step import CLIPS, SINGLE_BODY_SHARE, clips
 
 CLASSES = tuple(f"class {number}" for number in range(60))
 
 
-def classifier(device: torch.device, random: float, present: bool) -> FineTuned:
+def classifier(device: torch.device, random: float, present: bool) -> FineTuneClassifier:
     """The published model; ``random`` is its drop path and dropout."""
 
-    def build() -> FineTuned:
+    def build() -> FineTuneClassifier:
         bodies = "present" if present else "all"
-        return FineTuned(Encoder(NTU25), Task(CLASSES), bodies, drop_path=random, dropout=random)
+        return FineTuneClassifier(Encoder(NTU25), Task(CLASSES), bodies, drop_path=random, dropout=random)
 
     return build_seeded(build, 0).to(device).train()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from maskel import distributed
 from maskel.draws import clip_keys
 from maskel.geometry import exp_map
 from maskel.layouts import NTU25
@@ -22,7 +23,6 @@ from maskel.methods import HACM
 from maskel.methods.base import build_seeded
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SkeletonBatch
-from maskel.training import distributed
 
 
 def clips(count: int) -> SkeletonBatch:
@@ -61,7 +61,7 @@ def main() -> None:
     method = build_seeded(lambda: HACM(Encoder(NTU25, config)), 0)
     optimizer = torch.optim.AdamW(method.parameters(), fused=True)
     batch = clips(options.clips)
-    joints, draws = method.see(batch, clip_keys(0, 0, batch.clips))
+    joints, draws = method.masked_inputs(batch, clip_keys(0, 0, batch.clips))
     tokens = method.encoder.embed(method.encoder.patches(joints)).unflatten(1, method.encoder.grid)[:, 1::2]
     roots = method.embed(joints)[1][:, 1::2]
     hierarchy = {name: JointHierarchy(name) for name in ("poincare", "factor4")}

@@ -12,10 +12,10 @@ import torch
 import comparison
 import plain
 from comparison import Variant, Work
+from maskel import distributed
 from maskel.layouts import NTU25
 from maskel.methods.base import build_seeded
 from maskel.models.encoder import Encoder
-from maskel.training import distributed
 from training_step import CLIPS, SINGLE_BODY_SHARE, clips
 
 

@@ -17,12 +17,12 @@ from torch.utils.data import DataLoader, Dataset
 import comparison
 import plain
 from comparison import Variant, Work
+from maskel import distributed
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.draws import Purpose, clip_keys, uniform
 from maskel.layouts import NTU25
 from maskel.sequence import Clip, SkeletonSequence
-from maskel.training import distributed
 from maskel.training.loading import ClipBatches
 from maskel.transforms import TrainView
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import tiny
 from maskel.training.loading import ClipBatches
-from maskel.training.optim import AdamWTraining
+from maskel.training.optim import AdamWConfig
 
 
 def reading() -> tuple[float, int]:
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--method", default="mamp")
     given = parser.parse_args()
-    training = AdamWTraining(epochs=given.steps // 4, batch_size=4, warmup_epochs=1.0, save_epochs=5, save_steps=10)
+    training = AdamWConfig(epochs=given.steps // 4, batch_size=4, warmup_epochs=1.0, save_epochs=5, save_steps=10)
     found: list[tuple[float, int]] = []
     load = ClipBatches.load
     steps = 0

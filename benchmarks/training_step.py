@@ -10,6 +10,7 @@ import torch
 import comparison
 import plain
 from comparison import Variant, Work
+from maskel import distributed
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
 from maskel.layouts import NTU25
 from maskel.methods import AMR, MAMP
@@ -17,7 +18,6 @@ from maskel.methods.base import build_seeded
 from maskel.models.decoder import DecoderKind
 from maskel.models.encoder import Encoder
 from maskel.sequence import SkeletonBatch
-from maskel.training import distributed
 
 CLIPS = 4
 SINGLE_BODY_SHARE = 0.75

@@ -9,16 +9,18 @@ import sys
 from pathlib import Path
 
 from maskel.commands.results import markdown_table, results
-from maskel.published import BENCHMARKS, PROTOCOLS, published
+from maskel.protocols import STAGES
+from maskel.published import BENCHMARKS, PUBLISHED, published
 
 BLOCK = re.compile(r"(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
 
 
 def published_table() -> str:
     """Published accuracies of every method on every benchmark."""
-    heading = ("method, data", *(f"{name}, %" for name in PROTOCOLS.values()))
+    protocols = [name for name in STAGES if any(protocol == name for _, _, protocol in PUBLISHED)]
+    heading = ("method, data", *(f"{STAGES[name].title}, %" for name in protocols))
     rows = [
-        (f"`{method}`, `{benchmark}`", *(published(method, benchmark, protocol) for protocol in PROTOCOLS))
+        (f"`{method}`, `{benchmark}`", *(published(method, benchmark, protocol) for protocol in protocols))
         for method in ("mamp", "mae", "hacm")
         for benchmark in BENCHMARKS
     ]

@@ -9,8 +9,8 @@ import torch
 
 import tiny
 from maskel import cli
-from maskel.configuration import WITH_RECIPES
 from maskel.datasets.store import SkeletonSet
+from maskel.protocols import PROTOCOLS
 from maskel.training.run import RunFolder
 
 
@@ -72,6 +72,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         call.__annotations__ = real.__annotations__
         monkeypatch.setattr(f"{module}.{name}", call)
 
-    for name in WITH_RECIPES:
+    for name in (name for name, protocol in PROTOCOLS.items() if protocol.recipes):
         stand_in(f"maskel.commands.{name}", name)
     return found

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from maskel.datasets.store import SkeletonSet
-from maskel.models.encoder import load_encoder
+from maskel.models.loading import load_encoder
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
 from released import write_classifier

@@ -39,7 +39,6 @@ import tiny
 from maskel import cli
 from maskel.commands.export import export_npz, export_pyskl
 from maskel.commands.linear import linear
-from maskel.commands.pretrain import load_method
 from maskel.datasets.base import RawFile, Source
 from maskel.datasets.folder import Folder
 from maskel.datasets.npz import Npz
@@ -53,13 +52,14 @@ from maskel.datasets.store import SkeletonSet
 from maskel.datasets.synthetic import synthesize
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import COCO17
-from maskel.methods.classifier import load_classifier
 from maskel.methods.released import load_release
-from maskel.models.encoder import load_encoder
+from maskel.models.loading import load_encoder
 from maskel.pictures.report import render
-from maskel.pictures.runs import read_runs
+from maskel.training.classifiers import load_classifier
+from maskel.training.finished import open_runs
 from maskel.training.labelled import read_label_list
 from maskel.training.loading import part
+from maskel.training.pretrained import load_method
 from maskel.training.scores import Scores
 from maskel.training.state import read_state
 from released import write_checkpoint, write_classifier
@@ -250,7 +250,7 @@ def use_encoder(file: Path) -> None:
 
 
 def use_report(file: Path) -> None:
-    page = render(read_runs([file.parent, file.parents[1] / "linear", file.parents[1] / "run"]), 0)
+    page = render(open_runs([file.parent, file.parents[1] / "linear", file.parents[1] / "run"]), 0)
     assert "<script" not in page.lower(), "a name became an element"
     page.encode(errors="backslashreplace")
 

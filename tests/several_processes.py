@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,16 @@ import numpy as np
 import torch
 
 import tiny
-from maskel import cli
+from maskel import cli, distributed
 from maskel.commands.evaluate import evaluate
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
-from maskel.errors import TrainingError
+from maskel.errors import Stopped, TrainingError
 from maskel.methods import METHODS, Method
-from maskel.training import distributed
-from maskel.training.engine import Stopped, fit
+from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches, MicroBatches
-from maskel.training.optim import SGDTraining
+from maskel.training.optim import SGDConfig
 from maskel.training.run import RunFolder
 from maskel.transforms import TrainView
 
@@ -31,7 +29,7 @@ def one_step(method: Method, accumulate: int, data: SkeletonSet, out: Path, worl
     """One step of plain SGD at rate 1 over 7 clips: the weights then hold the gradient."""
     positions = data.split("xsub", "train")[:7]
     batches = ClipBatches(data, positions, 7, 0, tiny.ENCODER.window, TrainView(), "zero", world.device)
-    training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
+    training = SGDConfig(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
     out.mkdir(parents=True, exist_ok=True)
     fit(method, batches, training, RunFolder(out), world, data_hash="", name_clips=lambda clips: [])
 
@@ -78,13 +76,13 @@ def not_finite(data: Path, out: Path, world: distributed.World) -> str:
 def uneven_gradients(world: distributed.World) -> list[torch.Tensor]:
     """Summed gradients of three weights, where the last process lacks one and only that process has another.
 
-    Between them lies another exchange, of as many numbers: the order of exchanges is not the same everywhere.
+    Between them lies another exchange, of as many numbers, in the backward pass itself.
     """
     gathered, rare, early = (torch.nn.Parameter(torch.ones(rows, 3)) for rows in (1, 1, world.size))
     last = world.rank == world.size - 1
-    with closing(distributed.GradientExchange([gathered, rare, early])) as exchange, exchange.exchange():
-        loss = distributed.gather_rows_with_gradient(gathered).sum() * (1 + world.rank)
-        (loss + rare.sum() if last else loss + early.sum()).backward()
+    loss = distributed.gather_rows_with_gradient(gathered).sum() * (1 + world.rank)
+    (loss + rare.sum() if last else loss + early.sum()).backward()
+    distributed.sum_gradients([gathered, rare, early])
     return [weight.grad for weight in (gathered, rare, early) if weight.grad is not None]
 
 
@@ -102,7 +100,6 @@ def few_clips(out: Path) -> Path:
 def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
     """All runs, below ``out``; returns what only this process knows."""
     world = distributed.start("cpu")
-    distributed.PART = 4096  # else the gradients of so small a model are exchanged at once
     prepared = SkeletonSet.open(data)
     for name in METHODS:
         for bodies in ("all", "present"):

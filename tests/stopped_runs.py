@@ -18,8 +18,8 @@ import torch._dynamo  # the first step of an optimiser imports it: once here ins
 
 import tiny
 from maskel.commands.linear import linear
+from maskel.errors import Stopped
 from maskel.methods import METHODS
-from maskel.training.engine import Stopped
 from maskel.training.loading import ClipBatches
 from maskel.training.run import CONFIG
 

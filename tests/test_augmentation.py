@@ -55,11 +55,11 @@ def test_scores_go_with_their_joints(channels: Channels) -> None:
     view = TrainView(p_min=1.0, max_angle=0.0, mirror=True)
     half = uniform(keys, Purpose.MIRROR, 1)[:, 0] < 0.5
     assert 4 < half.sum() < 12
-    seen = view.apply(batch, keys, 40, COCO17)
+    seen = tiny.seen(view, batch, keys, 40, COCO17)
     torch.testing.assert_close(seen.joints, mirror(batch.joints, COCO17, half))
-    noisy = replace(view, mirror=False, noise=0.1).apply(batch, keys, 40, COCO17).joints
+    noisy = tiny.seen(replace(view, mirror=False, noise=0.1), batch, keys, 40, COCO17).joints
     torch.testing.assert_close(noisy[..., count:], batch.joints[..., count:])
-    lacking = replace(view, mirror=False, joint_dropout=0.5).apply(batch, keys, 40, COCO17).joints
+    lacking = tiny.seen(replace(view, mirror=False, joint_dropout=0.5), batch, keys, 40, COCO17).joints
     if count < len(channels):
         dropped = (uniform(keys, Purpose.JOINT_DROPOUT, 17) < 0.5)[:, None, None] & batch.present[:, :, None, None]
         dropped[..., COCO17.root] = False
@@ -123,15 +123,15 @@ def test_off_is_the_view_as_it_was_and_each_draws_for_itself() -> None:
     plain = TrainView(min_frames=8)
     assert not plain.extras
     was = plain.turn(batch.with_joints(resample(batch.joints, *plain.crop(batch.lengths, keys), 24)), keys)
-    assert torch.equal(plain.apply(batch, keys, 24).joints, was.joints)
+    assert torch.equal(tiny.seen(plain, batch, keys, 24).joints, was.joints)
     for name, value in EXTRAS.items():
         alone = replace(plain, **{name: value})
         assert alone.extras == (name,)
-        assert not torch.equal(alone.apply(batch, keys, 24, NTU25).joints, was.joints)
+        assert not torch.equal(tiny.seen(alone, batch, keys, 24, NTU25).joints, was.joints)
     # the joints that are dropped, the clips mirrored and the crops are those of one change alone
     together = replace(plain, max_angle=0.0, mirror=True, noise=1e-9, joint_dropout=0.2)
-    one = replace(together, noise=0.0).apply(batch, keys, 24, NTU25).joints
-    torch.testing.assert_close(together.apply(batch, keys, 24, NTU25).joints, one, rtol=0, atol=1e-6)
+    one = tiny.seen(replace(together, noise=0.0), batch, keys, 24, NTU25).joints
+    torch.testing.assert_close(tiny.seen(together, batch, keys, 24, NTU25).joints, one, rtol=0, atol=1e-6)
     for purpose in (Purpose.MIRROR, Purpose.SPEED, Purpose.JOINT_DROPOUT, Purpose.NOISE):
         assert not torch.equal(uniform(keys, purpose, 5), uniform(keys, Purpose.VIEW, 5))
 
@@ -139,13 +139,13 @@ def test_off_is_the_view_as_it_was_and_each_draws_for_itself() -> None:
 def test_changes_follow_seed_epoch_and_clip_whatever_else_is_in_the_batch() -> None:
     batch = some_clips()
     view = TrainView(min_frames=8, **EXTRAS)
-    whole = view.apply(batch, clip_keys(3, 5, batch.clips), 24, NTU25).joints
+    whole = tiny.seen(view, batch, clip_keys(3, 5, batch.clips), 24, NTU25).joints
     rows = [11, 2, 7]
     fields = (batch.joints, batch.lengths, batch.present, batch.labels, batch.clips)
     part = SkeletonBatch(*(field[rows] for field in fields))
-    assert torch.equal(view.apply(part, clip_keys(3, 5, part.clips), 24, NTU25).joints, whole[rows])
+    assert torch.equal(tiny.seen(view, part, clip_keys(3, 5, part.clips), 24, NTU25).joints, whole[rows])
     for other in (clip_keys(3, 6, part.clips), clip_keys(4, 5, part.clips)):
-        assert not torch.equal(view.apply(part, other, 24, NTU25).joints, whole[rows])
+        assert not torch.equal(tiny.seen(view, part, other, 24, NTU25).joints, whole[rows])
 
 
 @pytest.mark.parametrize(
@@ -156,17 +156,15 @@ def test_impossible_changes_are_refused(options: dict[str, float]) -> None:
         TrainView(**options)  # type: ignore[arg-type]
 
 
-def test_a_layout_without_left_and_right_cannot_be_mirrored(prepared: Path) -> None:
-    with pytest.raises(InputError, match="need the joint layout"):
-        TrainView(mirror=True).apply(some_clips(), torch.arange(16), 8)
+def test_a_layout_without_left_and_right_cannot_be_mirrored() -> None:
     with pytest.raises(InputError, match="layout bare has no pairs of left and right joints"):
-        TrainView(mirror=True).require_fit(replace(NTU25, name="bare", mirror=()))
+        TrainView(mirror=True).require_fit(Layout("bare", ("hip", "head"), (-1, 0)))
 
 
 def test_batches_of_a_set_are_changed(tiny_set: Any) -> None:
     positions, view = np.arange(8), TrainView(min_frames=8, **EXTRAS)
     batches = ClipBatches(tiny_set, positions, 8, 0, 12, view, "zero", tiny.ALONE.device)
-    expected = view.apply(tiny_set.gather(positions, 2), clip_keys(0, 4, torch.arange(8)), 12, NTU25)
+    expected = tiny.seen(view, tiny_set.gather(positions, 2), clip_keys(0, 4, torch.arange(8)), 12, NTU25)
     torch.testing.assert_close(batches.load(4, positions).joints, expected.joints)
 
 

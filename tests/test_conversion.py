@@ -137,7 +137,7 @@ def test_the_middle_of_the_trunk() -> None:
     assert np.flatnonzero(trunk_middle(NTU25)).tolist() == [NTU25.index("spine_mid")]
     assert np.flatnonzero(trunk_middle(KINECT20)).tolist() == [KINECT20.index("spine")]
     weights = dict(zip(COCO17.joints, trunk_middle(COCO17), strict=True))
-    assert {name for name, weight in weights.items() if weight == 0.25} == set(COCO17.groups["roots"])
+    assert {name for name, weight in weights.items() if weight == 0.25} == set(COCO17.roots)
 
 
 def test_a_layout_that_fits_no_other_is_refused() -> None:

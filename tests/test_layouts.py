@@ -2,7 +2,9 @@
 
 import pytest
 
-from maskel.layouts import LAYOUTS, SMPL22, SMPL24, Layout
+from maskel.errors import InputError
+from maskel.layouts import LAYOUTS, NTU25, SMPL22, SMPL24, Layout
+from maskel.transforms import TrainView
 
 every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
@@ -22,6 +24,16 @@ def test_mirror_pairs_are_all_joints_that_have_a_side(layout: Layout) -> None:
     assert pairs == {(joint, _other_side(joint)) for joint in layout.joints if "left" in joint}
 
 
+def test_the_joints_that_ha_cm_keeps_of_ntu25_are_the_published_ones() -> None:
+    assert NTU25.group("kept") == (2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19, 21, 22, 23, 24)
+    assert NTU25.group("roots") == (0, 1, 4, 8, 12, 16, 20)
+
+
+def test_a_side_without_its_counterpart_cannot_be_mirrored() -> None:
+    with pytest.raises(InputError, match="layout arm: left_hand has no counterpart right_hand"):
+        TrainView(mirror=True).require_fit(Layout("arm", ("hip", "left_hand"), (-1, 0)))
+
+
 @every_layout
 def test_tree_is_its_own_mirror_image(layout: Layout) -> None:
     mirrored = {joint: joint for joint in range(-1, len(layout))}
@@ -31,7 +43,7 @@ def test_tree_is_its_own_mirror_image(layout: Layout) -> None:
 
 @every_layout
 def test_groups_of_hacm_cover_the_skeleton(layout: Layout) -> None:
-    kept, roots = layout.groups["kept"], layout.groups["roots"]
+    kept, roots = layout.kept, layout.roots
     assert set(kept) | set(roots) == set(layout.joints)
     assert {joint for joint in layout.joints if joint.endswith(("_shoulder", "_hip"))} <= set(roots)
     limbs = ("elbow", "wrist", "hand", "thumb", "knee", "ankle", "foot", "toe", "heel", "eye", "ear", "head", "nose")
@@ -47,4 +59,4 @@ def test_a_limb_hangs_on_the_limb_before_it(layout: Layout) -> None:
 
 def test_smpl22_is_smpl24_without_hands() -> None:
     assert SMPL24.joints == (*SMPL22.joints, "left_hand", "right_hand")
-    assert SMPL22.groups["kept"] == tuple(joint for joint in SMPL24.groups["kept"] if not joint.endswith("_hand"))
+    assert SMPL22.kept == tuple(joint for joint in SMPL24.kept if not joint.endswith("_hand"))

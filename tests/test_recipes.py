@@ -10,7 +10,8 @@ import pytest
 
 from maskel.cli import COMMANDS
 from maskel.configuration import RECIPES, shipped_recipes
-from maskel.published import BENCHMARKS, PROTOCOLS, PUBLISHED, published
+from maskel.protocols import STAGES
+from maskel.published import BENCHMARKS, PUBLISHED, published
 
 Run = Callable[..., tuple[int, str]]
 
@@ -61,7 +62,12 @@ def test_pretraining(method: str, data: str, merged: Callable[..., dict[str, Any
         expected |= {"tau": TAU[data], "motion_stride": 1}
     if hacm:
         expected |= {"mask_tau": 0.9, "distance": "poincare", "root_weight": 0.01, "temporal_softmax": "time"}
-        expected |= {"attn_scale": "div", "attn_proj": "frozen", "criterion_sign": "keep_high", "layout": "natural"}
+        expected |= {
+            "attn_scale": "div",
+            "attn_proj": "frozen",
+            "criterion_sign": "keep_high",
+            "token_order": "natural",
+        }
         expected |= {"target": "motion", "cc_alpha": 0.5, "cc_inter": False, "cc_rows": "valid"}
         expected |= {"cc_reduction": "mean", "masking": "cross"}
     assert found["options"] == expected
@@ -121,7 +127,7 @@ def test_hacm_from_scratch_is_of_its_sizes(merged: Callable[..., dict[str, Any]]
 def test_hacm_as_released_on_ntu60(merged: Callable[..., dict[str, Any]]) -> None:
     found = merged("pretrain", "hacm_released", "ntu60_xsub")
     assert asdict(found["training"]) == {"epochs": 500, "batch_size": 64} | PRETRAINING | PLAIN
-    assert (found["options"]["distance"], found["options"]["layout"]) == ("factor4", "scrambled")
+    assert (found["options"]["distance"], found["options"]["token_order"]) == ("factor4", "scrambled")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +154,7 @@ def test_published_accuracies_are_of_recipes_that_exist() -> None:
     shipped = {file.stem for file in RECIPES.rglob("*.yaml")}
     for method, data, protocol in PUBLISHED:
         assert {method, data} <= shipped
-        assert protocol in PROTOCOLS
+        assert protocol in STAGES
         assert protocol in {*shipped, "linear"}
 
 

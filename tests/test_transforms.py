@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+import tiny
 from maskel.draws import Purpose, clip_keys, uniform
 from maskel.errors import InputError
 from maskel.layouts import COCO17, KINECT20, NTU25
@@ -75,11 +76,11 @@ def test_bone_motion_is_the_motion_of_bones() -> None:
 def test_train_view_depends_on_seed_epoch_and_clip_only() -> None:
     _, batch = golden_clips()
     view = TrainView()
-    whole = view.apply(batch, clip_keys(3, 5, batch.clips), 30).joints
+    whole = tiny.seen(view, batch, clip_keys(3, 5, batch.clips), 30).joints
     part = SkeletonBatch(batch.joints[4:6], batch.lengths[4:6], batch.present[4:6], batch.labels[4:6], batch.clips[4:6])
-    assert torch.equal(view.apply(part, clip_keys(3, 5, part.clips), 30).joints, whole[4:6])
-    assert not torch.equal(view.apply(part, clip_keys(3, 6, part.clips), 30).joints, whole[4:6])
-    assert not torch.equal(view.apply(part, clip_keys(4, 5, part.clips), 30).joints, whole[4:6])
+    assert torch.equal(tiny.seen(view, part, clip_keys(3, 5, part.clips), 30).joints, whole[4:6])
+    assert not torch.equal(tiny.seen(view, part, clip_keys(3, 6, part.clips), 30).joints, whole[4:6])
+    assert not torch.equal(tiny.seen(view, part, clip_keys(4, 5, part.clips), 30).joints, whole[4:6])
 
 
 def test_random_crops_fit_and_reach_their_bounds() -> None:
@@ -130,8 +131,8 @@ def test_a_view_turns_coordinates_and_leaves_scores(channels: Channels) -> None:
     numbers = torch.arange(3)
     batch = SkeletonBatch(joints, torch.full((3,), 9), torch.ones(3, 2).bool(), numbers, numbers, channels)
     keys = clip_keys(0, 0, numbers)
-    still = TrainView(max_angle=0.0).apply(batch, keys, 9).joints
-    turned = TrainView().apply(batch, keys, 9)
+    still = tiny.seen(TrainView(max_angle=0.0), batch, keys, 9).joints
+    turned = tiny.seen(TrainView(), batch, keys, 9)
     assert turned.channels == batch.to("cpu").channels == channels
     count = num_coordinates(channels)
     torch.testing.assert_close(turned.joints[..., :count].norm(dim=-1), still[..., :count].norm(dim=-1))

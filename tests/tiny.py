@@ -19,24 +19,25 @@ from maskel.commands.pretrain import pretrain
 from maskel.datasets.base import Split
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
+from maskel.distributed import World
 from maskel.layouts import NTU25, Layout
 from maskel.methods import METHODS, MaskedMethod
 from maskel.methods.base import build_seeded
 from maskel.methods.classifier import CLASSIFIERS, Classifier, Task
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence
-from maskel.training.distributed import World
 from maskel.training.loading import MicroBatches
-from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
+from maskel.training.optim import AdamWConfig, FinetuneConfig, SGDConfig
 from maskel.training.run import RunFolder
+from maskel.transforms import TrainView, read_frames
 
 CLASSES = ("wave", "clap", "kick")
 TRAIN, TEST = 16, 8
 ENCODER = EncoderConfig(window=8, dim=16, depth=2, num_heads=2, mlp_ratio=2.0)
 OPTIONS: dict[str, Any] = {"ratio": 0.8, "decoder_dim": 16, "decoder_depth": 1}
-TRAINING = AdamWTraining(epochs=3, batch_size=5, warmup_epochs=1.0)
-FINETUNE = FinetuneTraining(epochs=3, batch_size=5, warmup_epochs=1.0)
-PROBE = SGDTraining(epochs=4, batch_size=8)
+TRAINING = AdamWConfig(epochs=3, batch_size=5, warmup_epochs=1.0)
+FINETUNE = FinetuneConfig(epochs=3, batch_size=5, warmup_epochs=1.0)
+PROBE = SGDConfig(epochs=4, batch_size=8)
 ALONE = World(0, 1, torch.device("cpu"))
 
 
@@ -109,6 +110,12 @@ def random_batch(layout: Layout, clips: int = 4, window: int = ENCODER.window, s
     numbers = torch.arange(clips)
     joints = joints * present[:, :, None, None, None]
     return SkeletonBatch(joints, torch.full((clips,), window), present, numbers % len(CLASSES), numbers)
+
+
+def seen(view: TrainView, batch: SkeletonBatch, keys: Tensor, window: int, layout: Layout = NTU25) -> SkeletonBatch:
+    """A batch of whole clips through the training view that the clips' keys draw, ``window`` frames long."""
+    frames = view.frames(batch.lengths, keys, window)
+    return view.change(batch.with_joints(read_frames(batch.joints, frames)), keys, layout)
 
 
 def state_of(run: RunFolder) -> dict[str, Any]:

@@ -1,7 +1,20 @@
-"""``python -m maskel``, which torchrun needs."""
+"""``maskel`` and ``python -m maskel``: the command line, from the first moment on with a sentence for Ctrl-C."""
 
+import signal
 import sys
 
-from maskel.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line; Ctrl-C and SIGTERM end it with one line and exit code 130, also while it starts."""
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        from maskel.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        sys.stderr.write("maskel: stopped before anything was done\n")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Recipes: YAML files with options, merged in order, of which a command reads the plain part and its own section."""
+"""Recipes: YAML files with options, merged in order; a command reads the plain part and the section of its name."""
 
 from collections.abc import Collection, Sequence
 from copy import deepcopy
@@ -7,15 +7,31 @@ from typing import Any
 
 from maskel.errors import InputError
 from maskel.files import read_yaml
+from maskel.protocols import PROTOCOLS
 
 RECIPES = Path(__file__).parent / "recipes"
-WITH_RECIPES = ("pretrain", "linear", "knn", "finetune")
-"""Commands that read recipes; a recipe may hold a section for each (``view`` is an option's name as well)."""
-
+COMMAND = "command"
+"""No option: the command that left a run, in its ``config.yaml``."""
 PROLONGED = "prolonged"
 """No option: what a run's ``config.yaml`` says of epochs that were added to it, as pairs (before, after)."""
 
+RENAMED = {"hacm.layout": "hacm.token_order"}
+"""Options of methods that earlier versions called otherwise -> their name now."""
+
 Options = dict[str, Any]
+
+
+def renamed(value: Any, within: str = "") -> Any:
+    """Return options, or a result with options in it, with those of earlier versions under today's names."""
+    if isinstance(value, list):
+        return [renamed(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    named = {}
+    for name, entry in value.items():
+        now = RENAMED.get(f"{within}.{name}", f"{within}.{name}").rpartition(".")[2]
+        named[name if now in value else now] = renamed(entry, name)
+    return named
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -50,12 +66,12 @@ def read_recipe(name: str, command: str) -> Options:
         raise InputError(f"{path}: not a YAML file ({fault})") from fault
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"{path}: expected a mapping of option names to values")
-    plain = {key: value for key, value in content.items() if key not in WITH_RECIPES}
+    plain = {key: value for key, value in content.items() if key not in PROTOCOLS}
     own = content.get(command) or {}
     if not isinstance(own, dict):
         raise InputError(f"{path}: expected a mapping under {command!r}")
     merge(plain, own)
-    return plain
+    return dict(renamed(plain))
 
 
 def merge(into: Options, new: Options) -> None:
@@ -86,9 +102,12 @@ def merge_recipes(
     for name in names:
         recipe = read_recipe(name, command)
         recipe.pop(PROLONGED, None)
+        left_by = recipe.pop(COMMAND, None)
         if unknown := [option for option in recipe if option not in options]:
             what = f"is not a run of maskel {command}" if resumed and name == names[0] else "is no recipe for it"
             raise InputError(f"{name} {what}: no option is called {unknown[0]!r}")
+        if resumed and name == names[0] and left_by not in (None, command):
+            raise InputError(f"{name} is not a run of maskel {command}: it is one of maskel {left_by}")
         if flat := [option for option in groups if option in recipe and not isinstance(recipe[option], dict)]:
             raise InputError(f"{name}: expected a mapping of options under {flat[0]!r}, found {recipe[flat[0]]!r}")
         merge(merged, recipe)

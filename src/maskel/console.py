@@ -26,8 +26,12 @@ def standard_error(quiet: bool = False) -> Console:
 
 
 def say(text: object) -> None:
-    """Print lines on stdout, none of them wrapped; nothing in them is markup or moves the cursor."""
-    Console(highlight=False, soft_wrap=True).print(shown(text, kept="\n"), markup=False)
+    """Print lines on stdout, none of them wrapped; nothing in them is markup or moves the cursor.
+
+    Of several processes the leading one speaks.
+    """
+    if os.environ.get("RANK", "0") == "0":
+        Console(highlight=False, soft_wrap=True).print(shown(text, kept="\n"), markup=False)
 
 
 def tell(sentence: object) -> None:

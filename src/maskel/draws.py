@@ -17,7 +17,7 @@ _MIX_2 = 0x94D049BB133111EB - (1 << 64)
 
 
 class Purpose(IntEnum):
-    """What a draw is for; draws for different purposes are independent."""
+    """Purpose of a draw; draws for different purposes are independent."""
 
     VIEW = 1
     MASK = 2
@@ -43,35 +43,43 @@ def _mix(bits: Tensor) -> Tensor:
 
 
 def clip_keys(seed: int, epoch: int, clips: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
-    """One key per clip of an epoch, from which all its draws follow.
+    """Compute one key per clip of an epoch, from which all its draws follow.
 
     Args:
         seed: The run's seed, 0 or more.
         epoch: Epoch, from 0.
         clips: (B,) positions of the clips in their prepared set.
+
+    Example:
+        >>> import torch
+        >>> from maskel.draws import Purpose, clip_keys, uniform
+        >>> keys = clip_keys(seed=0, epoch=3, clips=torch.tensor([7, 8]))
+        >>> draws = uniform(keys, Purpose.MASK, 5)
+        >>> bool((draws[1] == uniform(clip_keys(0, 3, torch.tensor([8])), Purpose.MASK, 5)[0]).all())  # in any batch
+        True
     """
     start = torch.full((), seed, dtype=torch.int64, device=clips.device)  # torch.tensor would wait for a GPU
     return _mix(_mix(_mix(start) + epoch) + clips)
 
 
 def body_keys(keys: Int64[Tensor, " b"], bodies: int) -> Int64[Tensor, "b m"]:
-    """One key per body (B, M) of each clip."""
+    """Compute one key per body of each clip: (B, M)."""
     return _mix(keys[:, None] ^ torch.arange(1, bodies + 1, device=keys.device))
 
 
 def uniform(keys: Int64[Tensor, " b"], purpose: Purpose, count: int) -> Float32[Tensor, "b n"]:
-    """``count`` numbers per key, uniform on [0, 1), multiples of 2^-24: (B, count)."""
+    """Draw ``count`` values per key, uniform on [0, 1), multiples of 2^-24: (B, count)."""
     counters = torch.arange(count, device=keys.device)
     bits = _mix(_mix(keys ^ (int(purpose) << 32))[:, None] + counters * 2)
     return (_shift_right(bits, 40)).to(torch.float32) * 2.0**-24
 
 
 def normal(keys: Int64[Tensor, " b"], purpose: Purpose, count: int) -> Float32[Tensor, "b n"]:
-    """``count`` numbers per key with mean 0 and standard deviation 1: (B, count), each within 5.5 of 0."""
+    """Draw ``count`` values per key with mean 0 and standard deviation 1: (B, count), each within 5.5 of 0."""
     middles = uniform(keys, purpose, count).double() + 2.0**-25  # of 2^24 intervals, so never 0 or 1
     return torch.special.ndtri(middles).float()
 
 
 def epoch_order(seed: int, epoch: int, clips: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-    """The order in which an epoch visits ``clips``: a permutation drawn from (seed, epoch)."""
+    """Draw the order in which an epoch visits ``clips``: a permutation that depends on (seed, epoch)."""
     return np.random.default_rng((seed, epoch)).permutation(clips)

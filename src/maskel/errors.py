@@ -37,3 +37,7 @@ class BadFileError(InputError):
 
 class TrainingError(Exception):
     """A run cannot go on (a loss that is not finite, say); the command line prints the sentence and exits with 1."""
+
+
+class Stopped(Exception):
+    """The user stopped the run; its state is saved."""

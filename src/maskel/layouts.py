@@ -1,4 +1,4 @@
-"""Joint layouts: which joints a skeleton has and how they hang together.
+"""Joint layouts: names of a skeleton's joints and the tree that they form.
 
 One table per layout; nothing else in maskel holds a joint number. Names are those of the Kinect SDKs, OpenPose,
 MediaPipe and SMPL; parents follow PYSKL and CTR-GCN, and the models' own trees where these say nothing. A joint that
@@ -14,38 +14,45 @@ from functools import cached_property
 from maskel.errors import InputError
 
 REGIONS = ("trunk", "left_arm", "right_arm", "left_leg", "right_leg")
-"""Parts of a body that features can be read of; the names of a layout's joints say which joint is in which."""
+"""Parts of a body for pooling features; a joint's name tells its part."""
 _LEG = frozenset("hip knee ankle foot heel toe".split())
 _ARM = frozenset("collar shoulder elbow wrist hand thumb pinky index".split())
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The joints of one kind of skeleton.
+    """Joints of one kind of skeleton.
 
     Args:
         name: Name by which prepared sets and encoders refer to the layout.
-        joints: Joint names, unique, in storage order.
-        parents: For each joint the index of its parent; -1 for the one root.
-        mirror: Pairs (left, right) of joint indices.
+        joints: Joint names, unique, in storage order. A joint with the word ``left`` in its name has a counterpart with
+            ``right``.
+        parents: For each joint the index of its parent; -1 for the one root of the tree.
         published_bones: Joint to neighbour, where the field's bone stream differs from the tree. A joint that is its
             own neighbour has a zero bone.
-        groups: Named groups of joints, in the order in which a method reads them; no joint is in two. HA-CM needs
-            ``kept`` (the joints it reads) and ``roots`` (those from which their hierarchy is measured).
-        up: Which way is up in the 3D coordinates of the tool that the layout belongs to, such as ``y`` or ``-y``; empty
+        roots: Names of the joints from which HA-CM measures the hierarchy of all others; not all of them. Without any,
+            HA-CM does not run on the layout.
+        up: Upward axis in the 3D coordinates of the tool that the layout belongs to, such as ``y`` or ``-y``; empty
             where tools differ.
 
     Raises:
-        ValueError: If names repeat, counts differ, there is not exactly one root, the parents contain a cycle, a pair,
-            bone or group names a joint that does not exist, or groups share a joint.
+        ValueError: If names repeat, counts differ, there is not exactly one root of the tree, the parents contain a
+            cycle, or a bone or one of ``roots`` names a joint that does not exist.
+
+    Example:
+        >>> from maskel.layouts import Layout
+        >>> stick = Layout("stick", ("hip", "head", "left_hand", "right_hand"), (-1, 0, 0, 0), roots=("hip",))
+        >>> stick.index("head"), stick.edges
+        (1, ((0, 1), (0, 2), (0, 3)))
+        >>> stick.mirror, stick.kept
+        (((2, 3),), ('head', 'left_hand', 'right_hand'))
     """
 
     name: str
     joints: tuple[str, ...]
     parents: tuple[int, ...]
-    mirror: tuple[tuple[int, int], ...] = ()
     published_bones: Mapping[int, int] = field(default_factory=dict)
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    roots: tuple[str, ...] = ()
     up: str = ""
 
     def __post_init__(self) -> None:
@@ -65,15 +72,13 @@ class Layout:
                     raise ValueError(f"layout {self.name}: the parents of {self.joints[joint]} form a cycle")
                 seen.add(joint)
                 joint = self.parents[joint]
-        paired = [joint for pair in self.mirror for joint in pair]
-        if len(set(paired)) != len(paired) or any(not 0 <= joint < count for joint in paired):
-            raise ValueError(f"layout {self.name}: mirror pairs repeat a joint or name one that does not exist")
         for joint, neighbour in self.published_bones.items():
             if not (0 <= joint < count and 0 <= neighbour < count):
                 raise ValueError(f"layout {self.name}: bone {joint}:{neighbour} names a joint that does not exist")
-        grouped = [joint for group in self.groups.values() for joint in group]
-        if len(set(grouped)) != len(grouped) or not set(grouped) <= set(self.joints):
-            raise ValueError(f"layout {self.name}: groups share a joint or name one that does not exist")
+        if len(set(self.roots)) != len(self.roots) or not set(self.roots) < set(self.joints):
+            raise ValueError(
+                f"layout {self.name}: roots repeat a joint, name one that does not exist, or are all joints"
+            )
 
     def __str__(self) -> str:
         return self.name
@@ -83,7 +88,7 @@ class Layout:
         return len(self.joints)
 
     def index(self, joint: str) -> int:
-        """Index of the joint called ``joint``.
+        """Return the index of the joint called ``joint``.
 
         Raises:
             KeyError: If the layout has no such joint.
@@ -94,15 +99,38 @@ class Layout:
             raise KeyError(f"layout {self.name} has no joint {joint!r}; it has {', '.join(self.joints)}") from None
 
     def group(self, name: str) -> tuple[int, ...]:
-        """Indices of the joints of the group called ``name``, in the group's order.
+        """Return the indices of the joints of HA-CM's group ``kept`` or ``roots``.
 
         Raises:
             InputError: If the layout has no such group.
         """
-        if name not in self.groups:
-            known = ", ".join(self.groups) or "none"
+        groups = {"kept": self.kept, "roots": self.roots} if self.roots else {}
+        if name not in groups:
+            known = ", ".join(groups) or "none"
             raise InputError(f"layout {self.name} has no group of joints called {name!r}; it has: {known}")
-        return tuple(self.index(joint) for joint in self.groups[name])
+        return tuple(self.index(joint) for joint in groups[name])
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Names of the joints that HA-CM reads: all but ``roots``, in storage order."""
+        return tuple(joint for joint in self.joints if joint not in self.roots)
+
+    @cached_property
+    def mirror(self) -> tuple[tuple[int, int], ...]:
+        """Pairs (left, right) of joint indices: names that are equal but for the words ``left`` and ``right``.
+
+        Raises:
+            InputError: If a joint on one side has no counterpart on the other.
+        """
+        pairs = []
+        for place, joint in enumerate(self.joints):
+            words = joint.split("_")
+            other = "_".join({"left": "right", "right": "left"}.get(word, word) for word in words)
+            if other != joint and other not in self.joints:
+                raise InputError(f"layout {self.name}: {joint} has no counterpart {other}, so nothing can be mirrored")
+            if "left" in words:
+                pairs.append((place, self.joints.index(other)))
+        return tuple(pairs)
 
     @cached_property
     def root(self) -> int:
@@ -111,34 +139,34 @@ class Layout:
 
     @cached_property
     def neighbours(self) -> tuple[int, ...]:
-        """For each joint the joint its bone starts at: (V,). The root is its own neighbour."""
+        """For each joint the joint at which its bone starts: (V,). The root is its own neighbour."""
         tree = (self.root if parent == -1 else parent for parent in self.parents)
         return tuple(self.published_bones.get(joint, parent) for joint, parent in enumerate(tree))
 
     @cached_property
     def regions(self) -> dict[str, tuple[int, ...]]:
         """Joints of the trunk with head and face, of each arm, and of each leg; every joint is in one of them."""
-        found: dict[str, list[int]] = {name: [] for name in REGIONS}
+        members: dict[str, list[int]] = {name: [] for name in REGIONS}
         for place, joint in enumerate(self.joints):
             words = set(joint.split("_"))
             side = next((side for side in ("left", "right") if side in words), "")
             limb = "leg" if words & _LEG else "arm" if words & _ARM else ""
-            found[f"{side}_{limb}" if side and limb else "trunk"].append(place)
-        return {name: tuple(joints) for name, joints in found.items()}
+            members[f"{side}_{limb}" if side and limb else "trunk"].append(place)
+        return {name: tuple(joints) for name, joints in members.items()}
 
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
-        """Pairs (parent, joint) of the tree, V - 1 of them; what a picture draws."""
+        """Pairs (parent, joint) of the tree, V - 1 of them; pictures draw them."""
         return tuple((parent, joint) for joint, parent in enumerate(self.parents) if parent != -1)
 
     @cached_property
     def head(self) -> tuple[int, ...]:
-        """Indices of the joints of the head, by their names; none where no name says so."""
+        """Indices of the joints of the head, by their names; empty where no name tells."""
         return self._called("head", "nose", "eye", "ear", "mouth")
 
     @cached_property
     def feet(self) -> tuple[int, ...]:
-        """Indices of the joints of both feet, by their names; none where no name says so."""
+        """Indices of the joints of both feet, by their names; empty where no name tells."""
         return self._called("foot", "ankle", "heel", "toe")
 
     def _called(self, *parts: str) -> tuple[int, ...]:
@@ -154,16 +182,8 @@ NTU25 = Layout(
         "spine_shoulder left_hand_tip left_thumb right_hand_tip right_thumb".split()
     ),
     parents=(1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, -1, 7, 7, 11, 11),
-    mirror=((4, 8), (5, 9), (6, 10), (7, 11), (12, 16), (13, 17), (14, 18), (15, 19), (21, 23), (22, 24)),
     published_bones={21: 22, 22: 7, 23: 24, 24: 11},
-    groups={
-        "kept": tuple(
-            "neck head left_elbow left_wrist left_hand right_elbow right_wrist right_hand "
-            "left_knee left_ankle left_foot right_knee right_ankle right_foot "
-            "left_hand_tip left_thumb right_hand_tip right_thumb".split()
-        ),
-        "roots": tuple("spine_base spine_mid left_shoulder right_shoulder left_hip right_hip spine_shoulder".split()),
-    },
+    roots=tuple("spine_base spine_mid left_shoulder right_shoulder left_hip right_hip spine_shoulder".split()),
     up="y",
 )
 
@@ -175,18 +195,11 @@ KINECT20 = Layout(
         "left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot".split()
     ),
     parents=(1, 2, -1, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18),
-    mirror=((4, 8), (5, 9), (6, 10), (7, 11), (12, 16), (13, 17), (14, 18), (15, 19)),
-    groups={
-        "kept": tuple(
-            "head left_elbow left_wrist left_hand right_elbow right_wrist right_hand "
-            "left_knee left_ankle left_foot right_knee right_ankle right_foot".split()
-        ),
-        "roots": tuple("hip_centre spine shoulder_centre left_shoulder right_shoulder left_hip right_hip".split()),
-    },
+    roots=tuple("hip_centre spine shoulder_centre left_shoulder right_shoulder left_hip right_hip".split()),
     up="y",
 )
 
-# HA-CM's groups follow one rule in all layouts: trunk, shoulders and hips are ``roots``; limbs, neck, head ``kept``.
+# ``roots`` follow one rule in all layouts: trunk, shoulders and hips; limbs, neck and head are kept.
 
 COCO17 = Layout(
     name="coco17",
@@ -195,14 +208,7 @@ COCO17 = Layout(
         "left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle".split()
     ),
     parents=(-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
-    mirror=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
-    groups={
-        "kept": tuple(
-            "nose left_eye right_eye left_ear right_ear left_elbow right_elbow left_wrist right_wrist "
-            "left_knee right_knee left_ankle right_ankle".split()
-        ),
-        "roots": tuple("left_shoulder right_shoulder left_hip right_hip".split()),
-    },
+    roots=tuple("left_shoulder right_shoulder left_hip right_hip".split()),
 )
 
 OPENPOSE18 = Layout(
@@ -212,14 +218,7 @@ OPENPOSE18 = Layout(
         "right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear".split()
     ),
     parents=(1, -1, 1, 2, 3, 1, 5, 6, 2, 8, 9, 5, 11, 12, 0, 0, 14, 15),
-    mirror=((5, 2), (6, 3), (7, 4), (11, 8), (12, 9), (13, 10), (15, 14), (17, 16)),
-    groups={
-        "kept": tuple(
-            "nose right_elbow right_wrist left_elbow left_wrist right_knee right_ankle left_knee left_ankle "
-            "right_eye left_eye right_ear left_ear".split()
-        ),
-        "roots": tuple("neck right_shoulder left_shoulder right_hip left_hip".split()),  # its neck lies on the trunk
-    },
+    roots=tuple("neck right_shoulder left_shoulder right_hip left_hip".split()),  # its neck lies on the trunk
 )
 
 OPENPOSE25 = Layout(
@@ -231,15 +230,7 @@ OPENPOSE25 = Layout(
         "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel".split()
     ),
     parents=(1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13, 0, 0, 15, 16, 14, 19, 14, 11, 22, 11),
-    mirror=((5, 2), (6, 3), (7, 4), (12, 9), (13, 10), (14, 11), (16, 15), (18, 17), (19, 22), (20, 23), (21, 24)),
-    groups={
-        "kept": tuple(
-            "nose right_elbow right_wrist left_elbow left_wrist right_knee right_ankle left_knee left_ankle "
-            "right_eye left_eye right_ear left_ear "
-            "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel".split()
-        ),
-        "roots": tuple("neck right_shoulder left_shoulder mid_hip right_hip left_hip".split()),
-    },
+    roots=tuple("neck right_shoulder left_shoulder mid_hip right_hip left_hip".split()),
 )
 
 MEDIAPIPE33 = Layout(
@@ -255,19 +246,7 @@ MEDIAPIPE33 = Layout(
         *(-1, 0, 1, 2, 0, 4, 5, 3, 6, 0, 0, 0, 0, 11, 12, 13, 14),
         *(15, 16, 15, 16, 15, 16, 11, 12, 23, 24, 25, 26, 27, 28, 29, 30),
     ),
-    mirror=(
-        *((1, 4), (2, 5), (3, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
-        *((17, 18), (19, 20), (21, 22), (23, 24), (25, 26), (27, 28), (29, 30), (31, 32)),
-    ),
-    groups={
-        "kept": tuple(
-            "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear right_ear "
-            "mouth_left mouth_right left_elbow right_elbow left_wrist right_wrist "
-            "left_pinky right_pinky left_index right_index left_thumb right_thumb "
-            "left_knee right_knee left_ankle right_ankle left_heel right_heel left_foot_index right_foot_index".split()
-        ),
-        "roots": tuple("left_shoulder right_shoulder left_hip right_hip".split()),
-    },
+    roots=tuple("left_shoulder right_shoulder left_hip right_hip".split()),
     up="-y",
 )
 
@@ -279,25 +258,16 @@ SMPL24 = Layout(
         "left_elbow right_elbow left_wrist right_wrist left_hand right_hand".split()
     ),
     parents=(-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21),
-    mirror=((1, 2), (4, 5), (7, 8), (10, 11), (13, 14), (16, 17), (18, 19), (20, 21), (22, 23)),
-    groups={
-        "kept": tuple(
-            "left_knee right_knee left_ankle right_ankle left_foot right_foot neck head "
-            "left_elbow right_elbow left_wrist right_wrist left_hand right_hand".split()
-        ),
-        "roots": tuple(
-            "pelvis left_hip right_hip spine1 spine2 spine3 left_collar right_collar "
-            "left_shoulder right_shoulder".split()
-        ),
-    },
+    roots=tuple(
+        "pelvis left_hip right_hip spine1 spine2 spine3 left_collar right_collar left_shoulder right_shoulder".split()
+    ),
 )
 
 SMPL22 = Layout(
     name="smpl22",
     joints=SMPL24.joints[:22],
     parents=SMPL24.parents[:22],
-    mirror=SMPL24.mirror[:8],
-    groups={"kept": SMPL24.groups["kept"][:12], "roots": SMPL24.groups["roots"]},
+    roots=SMPL24.roots,
 )
 
 H36M17 = Layout(
@@ -307,14 +277,7 @@ H36M17 = Layout(
         "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist".split()
     ),
     parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
-    mirror=((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16)),
-    groups={
-        "kept": tuple(
-            "right_knee right_ankle left_knee left_ankle nose head "
-            "left_elbow left_wrist right_elbow right_wrist".split()
-        ),
-        "roots": tuple("pelvis right_hip left_hip spine thorax left_shoulder right_shoulder".split()),
-    },
+    roots=tuple("pelvis right_hip left_hip spine thorax left_shoulder right_shoulder".split()),
 )
 
 LAYOUTS: dict[str, Layout] = {
@@ -324,10 +287,16 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def layout_named(name: str) -> Layout:
-    """The layout called ``name``.
+    """Return the layout called ``name``.
 
     Raises:
         InputError: If there is none.
+
+    Example:
+        >>> from maskel.layouts import layout_named
+        >>> layout = layout_named("coco17")
+        >>> len(layout), layout.joints[layout.root]
+        (17, 'nose')
     """
     try:
         return LAYOUTS[name]

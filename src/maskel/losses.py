@@ -8,15 +8,22 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 Reduction = Literal["mean", "row_sum"]
-"""How squared errors of B² similarities become one number: their mean, or B times that."""
+"""Reduction of the squared errors of B² similarities to one number: their mean, or B times that."""
 
 
 def masked_mean_squared_error(
     predicted: Float[Tensor, "b h p"], target: Float32[Tensor, "b h p"]
 ) -> Float32[Tensor, ""]:
-    """Mean squared error over each masked token's values, averaged over the masked tokens of the batch.
+    """Compute the mean squared error over each masked token's values, averaged over the batch's masked tokens.
 
-    Both arguments hold the masked tokens only; every body has the same number of them, so this is one mean.
+    Both arguments hold the masked tokens only; every body has the same number of them, so this is one mean. It is the
+    loss of MAMP (arXiv 2308.07092).
+
+    Example:
+        >>> import torch
+        >>> from maskel.losses import masked_mean_squared_error
+        >>> masked_mean_squared_error(torch.zeros(1, 2, 4), torch.ones(1, 2, 4))
+        tensor(1.)
     """
     return (predicted.float() - target).square().mean()
 
@@ -25,16 +32,24 @@ def masked_mean_squared_error(
 def energy_weights(
     positions: Float32[Tensor, "b t v c"], windows: Sequence[int], strength: float
 ) -> Float32[Tensor, "b t v"]:
-    """Weights in (0, 1] that grow with how much a joint moves: AMR's motion-energy weighting.
+    """Compute weights in (0, 1] that grow with the motion of a joint: AMR's motion-energy weighting.
 
     The energy e of a joint in a window of frames is the variance of its positions there, averaged over coordinates. Its
     weight is 1 / (1 + k·ē / (e + 1e-8)), ē the mean energy of the body; a joint that moves like the average gets
     1 / (1 + k). The weights of several window lengths are averaged.
 
     Args:
-        positions: (B, T, V, C) a body each.
+        positions: (B, T, V, C) a body each, in any unit; the weights do not change with it but for the 1e-8.
         windows: Lengths of the windows in frames; each divides T.
         strength: k, 0 or more; 0 weighs everything alike.
+
+    Example:
+        >>> import torch
+        >>> from maskel.losses import energy_weights
+        >>> positions = torch.zeros(1, 4, 2, 3)
+        >>> positions[:, 2:, 1] = 1  # of two joints the second moves
+        >>> energy_weights(positions, windows=[4], strength=1.0)[0, 0].round(decimals=2)
+        tensor([0.0000, 0.6700])
     """
     weights = []
     for length in windows:
@@ -52,7 +67,7 @@ def cross_contrast(
     inter: bool = False,
     reduction: Reduction = "mean",
 ) -> Float32[Tensor, ""]:
-    """HA-CM's contrast: each half of a body's tokens should find that body among all bodies.
+    """Compute HA-CM's contrast: each half of a body's tokens should find that body among all bodies.
 
     Mean squared distance of softmax(odd·wholeᵀ) and softmax(even·wholeᵀ) from the identity, summed. Features are not
     normalised. 0 for no bodies.
@@ -63,11 +78,18 @@ def cross_contrast(
         whole: (B, D) of both.
         inter: Add the released third term, softmax(even·oddᵀ).
         reduction: ``mean`` over B² entries, as released, or ``row_sum``: the mean over rows of their sums.
+
+    Example:
+        >>> import torch
+        >>> from maskel.losses import cross_contrast
+        >>> same = torch.zeros(4, 8)  # 4 bodies that look alike: each of two terms is (B - 1) / B² = 3 / 16
+        >>> cross_contrast(same, same, same)
+        tensor(0.3750)
     """
     pairs = [(odd, whole), (even, whole)] + ([(even, odd)] if inter else [])
     count = max(len(even), 1)
     entries = count**2 if reduction == "mean" else count
     with torch.autocast(even.device.type, enabled=False):
         same = torch.eye(len(even), device=even.device)
-        errors = [((one @ other.T).softmax(1) - same).square().sum() / entries for one, other in pairs]
+        errors = [((first @ second.T).softmax(1) - same).square().sum() / entries for first, second in pairs]
         return torch.stack(errors).sum()

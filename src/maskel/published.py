@@ -2,14 +2,6 @@
 
 from dataclasses import dataclass
 
-PROTOCOLS = {
-    "linear": "linear",
-    "finetune": "fine-tune",
-    "semi_1": "1 % of the labels",
-    "semi_10": "10 % of the labels",
-}
-"""Name of every protocol with published numbers, and how tables call it. None was published for nearest neighbours."""
-
 BENCHMARKS = ("ntu60_xsub", "ntu60_xview", "ntu120_xsub", "ntu120_xset", "pku1_xsub", "pku2_xsub")
 """The recipes of the benchmarks with published numbers."""
 
@@ -72,5 +64,12 @@ PUBLISHED: dict[tuple[str, str, str], Published] = {
 
 
 def published(method: str, benchmark: str, protocol: str) -> str:
-    """A published accuracy as text; ``none published`` where there is none."""
+    """A published accuracy as text; ``none published`` where there is none.
+
+    Examples:
+        >>> published("mamp", "ntu60_xsub", "linear")
+        '84.9'
+        >>> published("hacm", "pku1_xsub", "linear")
+        'none published'
+    """
     return str(PUBLISHED.get((method, benchmark, protocol), "none published"))

@@ -45,6 +45,20 @@ def test_it_is_the_same_each_time(raw: RunFolder, prepared: Path, tmp_path: Path
     assert (again.path / "scores.npz").read_bytes() == (raw.path / "scores.npz").read_bytes()
 
 
+def test_of_many_clips_the_support_vector_machine_is_left_out(
+    prepared: Path, raw: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("maskel.commands.baseline.MAX_SVM_CLIPS", tiny.TRAIN)
+    assert [*baseline(prepared, out=tmp_path / "both").read_result()["classifiers"]] == ["logistic", "svm"]
+    assert "left out" not in capsys.readouterr().err
+    monkeypatch.setattr("maskel.commands.baseline.MAX_SVM_CLIPS", tiny.TRAIN - 1)
+    found = baseline(prepared, out=tmp_path / "one").read_result()
+    assert "16 training clips are too many for a support vector machine; it is left out" in capsys.readouterr().err
+    logistic = raw.read_result()["classifiers"]["logistic"]
+    assert found["classifiers"] == {"logistic": logistic}
+    assert (found["classifier"], found["correct"]) == ("logistic", logistic["correct"])
+
+
 def test_the_choice_does_not_look_at_the_test_part(prepared: Path, raw: RunFolder, tmp_path: Path) -> None:
     """With other test clips the same strengths are chosen, by the same counts."""
     splits = json.loads((prepared / "splits.json").read_text())

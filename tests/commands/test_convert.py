@@ -12,7 +12,8 @@ from maskel.errors import InputError
 from maskel.layouts import KINECT20
 from maskel.methods import MAMP
 from maskel.methods.released import load_release
-from maskel.models.encoder import Encoder, load_encoder
+from maskel.models.encoder import Encoder
+from maskel.models.loading import load_encoder
 from maskel.training.run import RunFolder
 from released import write_checkpoint
 

@@ -7,8 +7,7 @@ import torch
 
 from maskel.cli import COMMANDS, main
 from maskel.commands.demo import demo
-from maskel.errors import InputError
-from maskel.training.engine import Stopped
+from maskel.errors import InputError, Stopped
 
 SMALLER = {
     "synthesize": ["--performers", "2", "--replications", "1", "--cameras", "1"],

@@ -12,7 +12,8 @@ from maskel.commands import embed as module
 from maskel.commands.embed import embed
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.models.encoder import Encoder, load_encoder
+from maskel.models.encoder import Encoder
+from maskel.models.loading import load_encoder
 from maskel.training.features import extract
 from maskel.training.run import RunFolder
 

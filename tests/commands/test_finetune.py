@@ -11,10 +11,9 @@ from maskel import load_classifier
 from maskel.commands.evaluate import evaluate
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
-from maskel.errors import InputError
+from maskel.errors import InputError, Stopped
 from maskel.layouts import KINECT20
-from maskel.models.encoder import load_encoder
-from maskel.training.engine import Stopped
+from maskel.models.loading import load_encoder
 from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
 

@@ -11,7 +11,7 @@ import tiny
 from maskel.commands.knn import knn, vote
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.models.encoder import load_encoder
+from maskel.models.loading import load_encoder
 from maskel.training.features import extract
 from maskel.training.run import RunFolder
 

@@ -9,12 +9,15 @@ import torch
 import tiny
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
-from maskel.errors import InputError
+from maskel.errors import InputError, Stopped
 from maskel.layouts import NTU25
-from maskel.methods.classifier import ClassWeights, LinearProbe, Task, load_classifier
-from maskel.models.encoder import Encoder, load_encoder
-from maskel.training.engine import Outcome, Stopped, fit
-from maskel.training.features import count, extract
+from maskel.methods.classifier import ClassWeights, LinearProbe, Task
+from maskel.models.encoder import Encoder
+from maskel.models.loading import load_encoder
+from maskel.training.classifiers import load_classifier
+from maskel.training.engine import Outcome, fit
+from maskel.training.features import extract
+from maskel.training.metrics import add_up_counts, count
 from maskel.training.run import RunFolder
 from maskel.transforms import test_view
 
@@ -182,10 +185,14 @@ def test_counting() -> None:
     result = count(predicted, labels, ("a", "b", "c"), 5)
     assert (result["correct"], result["seen"], result["accuracy"]) == (3, 5, 0.6)
     assert result["per_class"] == [
-        {"class": "a", "correct": 2, "seen": 3, "accuracy": 2 / 3},
-        {"class": "b", "correct": 1, "seen": 2, "accuracy": 0.5},
-        {"class": "c", "correct": 0, "seen": 0, "accuracy": None},
+        {"class": "a", "correct": 2, "seen": 3, "predicted": 2, "accuracy": 2 / 3},
+        {"class": "b", "correct": 1, "seen": 2, "predicted": 2, "accuracy": 0.5},
+        {"class": "c", "correct": 0, "seen": 0, "predicted": 1, "accuracy": None},
     ]
+    parts = [
+        count(predicted[some], labels[some], ("a", "b", "c"), size) for some, size in ((slice(2), 2), (slice(2, 5), 3))
+    ]
+    assert add_up_counts(parts) == result
     with pytest.raises(RuntimeError, match="counted 5 clips of a split of 6"):
         count(predicted, labels, ("a", "b", "c"), 6)
 

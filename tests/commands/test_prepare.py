@@ -28,11 +28,10 @@ from maskel.datasets.base import RawFile, Source
 from maskel.datasets.nw_ucla import NwUcla
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
-from maskel.errors import BadFileError, InputError
+from maskel.errors import BadFileError, InputError, Stopped
 from maskel.files import LOCK, locks
 from maskel.layouts import KINECT20, NTU25
 from maskel.sequence import Clip, SkeletonSequence
-from maskel.training.engine import Stopped
 from maskel.training.run import RunFolder
 
 

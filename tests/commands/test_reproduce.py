@@ -76,6 +76,10 @@ def test_every_protocol_in_one_command_that_goes_on(
     commands.clear()
     assert run(*command)[0] == 0
     assert stages(commands) == ["report.html"]
+    whole = (out / "knn" / "result.json").read_text()
+    (out / "knn" / "result.json").write_text(whole.replace('"kind": "knn"', '"kind": "linear"'))
+    code, text = run(*command)
+    assert (code, "knn: its result.json is not what maskel knn writes" in text) == (2, True)
     code, text = run(*command, "--seed=1")
     assert (code, "was started with seed 0, found 1" in text) == (2, True)
 

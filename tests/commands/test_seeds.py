@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from maskel.commands.seeds import seed_folders, summary
-from maskel.training.distributed import World
+from maskel.commands.seeds import summary
+from maskel.distributed import World
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
+from maskel.training.seeds import seed_folders
 
 SMALL = [
     *("--encoder.window=8", "--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2", "--device=cpu"),
@@ -107,7 +108,9 @@ def test_what_is_finished_is_not_done_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(ClipBatches, "load", stop_in_the_second_seed)
-        assert "stopped after step" in shown(run, *arguments, "--seeds=2", code=130)
+        text = shown(run, *arguments, "--seeds=2", code=130)
+        assert "stopped after step" in text
+        assert "or with the same command, which then runs what is left" in text
     first = written(out / "seed-0")
     assert not (out / "result.json").exists()
     assert RunFolder(out / "seed-1").has_state
@@ -130,7 +133,7 @@ def test_several_processes_must_be_told_the_folder(
     run: Run, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("maskel.commands.seeds.distributed.start", lambda device: World(0, 2, torch.device("cpu")))
+    monkeypatch.setattr("maskel.distributed.start", lambda device: World(0, 2, torch.device("cpu")))
     assert "give --out" in shown(run, "pretrain", "--data", prepared, "--seeds=2", *SMALL, code=2)
     assert not list(tmp_path.iterdir())
 

@@ -162,6 +162,18 @@ def test_classes_without_a_clip_and_millimetres_are_noticed(tmp_path: Path) -> N
     assert "multiply millimetres" in summary.first_faults[0]
 
 
+def test_bodies_in_centimetres_and_a_score_in_the_place_of_z_are_refused(tmp_path: Path) -> None:
+    """Centred bodies in centimetres come no further than metres may."""
+    content = arrays()
+    content["x_test"][1] *= 20
+    summary = prepare(Npz(), [write(tmp_path / "mine_xsub.npz", content)], tmp_path / "set")
+    assert summary.faults == {"wrong unit": 1}
+    assert "bodies of size 1" in summary.first_faults[0]
+    scored = np.abs(np.tanh(content["x_train"].reshape(9, FRAMES, 2, 25, 3)))
+    with pytest.raises(BadFileError, match="a third number from 0 to 1 throughout, like a score"):
+        Npz().find([write(tmp_path / "scored_xsub.npz", content | {"x_train": scored.reshape(9, FRAMES, -1)})])
+
+
 FAULTS: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
     "no labels": (without("y_test"), "no such array, but x_train.npy, y_train.npy, x_test.npy"),
     "no clips": (without("x_train"), "no such array"),

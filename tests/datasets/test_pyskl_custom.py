@@ -178,6 +178,12 @@ def test_fractions_of_the_image_are_questioned(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.sequence(2).joints, right(2), atol=1e-6)
 
 
+def test_an_axis_in_another_unit_is_questioned(tmp_path: Path) -> None:
+    clips = [annotation(at, keypoint=pixels(at) / (1, HEIGHT)) for at in range(4)]
+    with pytest.raises(BadFileError, match=r"bodies that reach x over .*, y over .*, but y seems to be in another"):
+        prepared(write(tmp_path / "a.pkl", clips), tmp_path / "o")
+
+
 def test_millimetres_are_questioned(tmp_path: Path) -> None:
     kinect = {"img_shape": None, "keypoint_score": None}
     clips = [annotation(at, keypoint=own.motion(FRAMES, 25)[None] * 1000, **kinect) for at in range(4)]

@@ -258,6 +258,15 @@ def test_2d_in_pixels_is_refused(tmp_path: Path) -> None:
         StGcn().find([write(tmp_path / "kinetics", train=data, val=data)])
 
 
+def test_fractions_that_were_not_moved_to_the_middle_are_refused(tmp_path: Path) -> None:
+    data = kinetics()
+    data[:, :2] += 0.5 * (data[:, :2] != 0)
+    folder = write(tmp_path / "kinetics", train=data, val=data)
+    with pytest.raises(BadFileError, match="positions of which none is negative, expected fractions of the image less"):
+        StGcn().find([folder])
+    assert len(StGcn(scale=1.0).find([folder])) == 2 * len(data)
+
+
 FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "bones only": (lambda folder: [rename(folder, "joint", "bone")], "holds bones or motion"),
     "no labels": (lambda folder: (folder / "val_label.pkl").unlink(), "found no label file for .*val_data_joint.npy"),

@@ -12,14 +12,15 @@ import tiny
 from maskel.cli import main
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
-from maskel.commands.pretrain import load_method
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.layouts import COCO17
 from maskel.masking import MotionAwareMasking
 from maskel.methods import METHODS
-from maskel.models.encoder import Encoder, load_encoder
+from maskel.models.encoder import Encoder
+from maskel.models.loading import load_encoder
 from maskel.sequence import CHANNELS, Channels
+from maskel.training.pretrained import load_method
 from maskel.training.run import RunFolder
 from maskel.transforms import Stream
 

@@ -5,9 +5,14 @@ import functools
 import importlib
 import inspect
 import io
+import json
+import os
 import pkgutil
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
@@ -16,6 +21,7 @@ import pytest
 import torch
 
 import maskel
+import own
 import tiny
 from maskel.cli import COMMANDS, main
 from maskel.commands.prepare import prepare
@@ -23,6 +29,8 @@ from maskel.datasets import SOURCES
 from maskel.layouts import KINECT20
 from maskel.methods.base import Method
 from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.training.pretrained import load_method
+from maskel.training.run import RunFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -240,10 +248,42 @@ def test_every_argument_that_a_page_names_exists() -> None:
     assert {"gather", "view"} <= set(checked)
 
 
-def test_the_method_of_the_docs_trains() -> None:
+def test_the_target_of_the_docs_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(maskel.targets, "TARGETS", before := dict(maskel.targets.TARGETS))
+    monkeypatch.setattr(maskel.methods.masked, "TARGETS", before)
+    names: dict = {}
+    (code,) = [code for note, code in blocks("docs/extend/target.md", "python") if note == "executed"]
+    exec(compile(code, "target.md", "exec"), names)
+    time = torch.arange(8.0)[None, :, None, None].expand(2, 8, 25, 3)
+    accelerated = names["AccelerationTarget"]().signal(time**2)
+    assert (accelerated[:, 1:-1] == 2).all()
+    assert not accelerated[:, [0, -1]].any()
+    tiny.write_set(Path("SET"))
+    (shell,) = [code for note, code in blocks("docs/extend/target.md", "sh") if note == "executed"]
+    (step,) = commands(shell)
+    sizes = ["window=8", "dim=16", "depth=1", "num_heads=2"]
+    small = [*(f"--encoder.{size}" for size in sizes), "--masked.decoder_dim=16", "--masked.decoder_depth=1"]
+    small += ["--training.epochs=1", "--training.batch_size=8", "--training.warmup_epochs=0", "--device=cpu"]
+    assert main([*step, *small]) == 0, capsys.readouterr().err
+    assert type(load_method(RunFolder(Path("RUN"))).target).__name__ == "AccelerationTarget"
+    assert main(["report", "RUN", "--out", "report.html"]) == 0
+    page = Path("report.html").read_text()
+    assert "The predictions of AccelerationTarget are not positions or motions of joints" in page
+    assert ">true target" in page
+    assert "true motion" not in page
+
+
+def test_the_method_of_the_docs_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maskel.masking, "MASKINGS", dict(maskel.masking.MASKINGS))
+    monkeypatch.setattr(maskel.methods.masked, "MASKINGS", maskel.masking.MASKINGS)
     names: dict = {}
     for _, code in blocks("docs/extend/method.md", "python"):
         exec(compile(code, "method.md", "exec"), names)
+    chosen = maskel.methods.Masked(Encoder(KINECT20), masking="whole_joints", decoder_depth=1)
+    assert isinstance(chosen.masking, names["JointMasking"])
     encoder = Encoder(KINECT20, EncoderConfig(window=8, dim=16, depth=1, num_heads=2))
     method = names["JointMAMP"](encoder, ratio=0.5, decoder_dim=16, decoder_depth=1)
     assert isinstance(method, Method)
@@ -252,6 +292,58 @@ def test_the_method_of_the_docs_trains() -> None:
     hidden = result.mask.hidden.view(3, 2, 20)
     assert torch.equal(hidden[:, 0], hidden[:, 1])  # whole joints, as the text says
     assert torch.isfinite(result.predicted).all()
+
+
+PROTOCOL = """
+import sys
+from maskel.cli import main
+encoder, data = sys.argv[1:]
+given = ["class_mean", "--encoder", encoder, "--data", data, "--device=cpu"]
+main(["--help"])
+try:
+    main(["class_mean", "--help"])
+except SystemExit:
+    pass
+codes = [
+    main([*given, "--config", "recipe.yaml", "--out", "means"]),
+    main(["class_mean", "--config", "means/config.yaml", "--out", "again"]),
+    main([*given, "--untrained", "--seeds=2", "--out", "untrained"]),
+    main(["ensemble", "means", "untrained/seed-0", "--out", "sum"]),
+    main(["results", "means", "untrained"]),
+    main(["report", "means", "untrained"]),
+    main(["class_mean", "--resume", "means"]),
+]
+print(codes)
+"""
+
+
+def test_the_protocol_of_the_docs_is_one_file_and_one_line(
+    pretrained: RunFolder, prepared: Path, tmp_path: Path
+) -> None:
+    code, line = (code for _, code in blocks("docs/extend/protocol.md", "python"))
+    package = tmp_path / "src" / "maskel"
+    shutil.copytree(ROOT / "src" / "maskel", package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "commands" / "class_mean.py").write_text(code)
+    table = (package / "protocols.py").read_text()
+    (package / "protocols.py").write_text(table.replace("\n}\n", f"\n{line}}}\n", 1))
+    (tmp_path / "recipe.yaml").write_text("benchmark: xview\nclass_mean: {benchmark: xsub, seed: 3}\n")
+    words = [sys.executable, "-c", PROTOCOL, str(pretrained.path), str(prepared)]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(package.parent)}, capture_output=True, text=True
+    )
+    assert "[0, 0, 0, 0, 0, 0, 2]" in done.stdout, done
+    assert "classify by the nearest class mean" in done.stderr
+    assert "by default the next free one under" in done.stdout
+    config = (tmp_path / "means" / "config.yaml").read_bytes()
+    assert config == (tmp_path / "again" / "config.yaml").read_bytes()
+    assert {b"command: class_mean", b"seed: 3"} <= set(config.splitlines())
+    result = RunFolder(tmp_path / "means").read_result()
+    counted = f"{result['correct']} of {result['seen']}"
+    assert f"| class mean | mamp | 2 x 16, 8 frames, 3 epochs | – | 3 | {counted} |" in done.stdout
+    assert "| class mean | untrained (mamp) | 2 x 16, 8 frames | – | 0, 1 |" in done.stdout
+    page = (tmp_path / "report.html").read_text()
+    assert "class mean: means, pre-trained, get" in page or "class mean: means, pre-trained, gets" in page
+    assert "means (class_mean)" in page[page.index("Confusions") :]
 
 
 def test_the_commands_of_the_protocols_parse(
@@ -278,12 +370,29 @@ def test_the_classifier_of_the_docs_answers(
     assert re.fullmatch(r"\[('(wave|clap|kick)'(, )?){4}\]\n", capsys.readouterr().out)
 
 
+def test_the_folds_of_the_docs_add_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(f"{label}/{who}/{take}" for label in ("sit", "wave") for who in "abc" for take in "12"):
+        own.write_array(Path("recordings", f"{name}.npy"), own.motion(frames=8, seed=seed))
+    (shell,) = [code for note, code in blocks("docs/protocols.md", "sh") if note.startswith("executed")]
+    small = ["--training.epochs=1", "--training.batch_size=4", "--device=cpu"]
+    for step in commands(shell):
+        more = small if step[0] in ("pretrain", "linear") else []
+        assert main([*step, *more]) == 0, (step, capsys.readouterr().err)
+    counted = json.loads(Path("own-linear/result.json").read_text())
+    assert [fold["subjects"] for fold in counted["folds"]] == [["a"], ["b"], ["c"]]
+    assert (counted["seen"], counted["test_clips_in_pretraining"]) == (12, 0)
+
+
 def test_the_layout_and_data_set_of_the_docs_are_whole(tmp_path: Path) -> None:
     names: dict = {}
     for page in ("layout", "dataset"):
         for _, code in blocks(f"docs/extend/{page}.md", "python"):
             exec(compile(code, f"{page}.md", "exec"), names)
     assert names["STICK"].edges == ((0, 1), (1, 2), (1, 3), (1, 4))
+    assert (names["STICK"].mirror, names["STICK"].kept[0]) == (((3, 4),), "neck")
     assert names["made"].invented
     source = names["MySet"](test_cameras=["2"])
     with pytest.raises(maskel.errors.InputError, match=r"no \.npy file"):

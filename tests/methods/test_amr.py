@@ -10,7 +10,6 @@ from torch import Tensor
 
 import tiny
 from maskel.cli import main
-from maskel.commands.pretrain import load_method
 from maskel.draws import clip_keys
 from maskel.errors import InputError
 from maskel.layouts import NTU25
@@ -19,6 +18,7 @@ from maskel.methods import AMR
 from maskel.methods.base import build_seeded
 from maskel.methods.released import save_release
 from maskel.models.encoder import Encoder
+from maskel.training.pretrained import load_method
 from maskel.training.run import RunFolder
 
 WINDOW = 24
@@ -65,7 +65,7 @@ def test_the_loss_equals_a_naive_loop(target: str, standardise: str) -> None:
     method = amr(target=target, standardise=standardise, query_frames=8, energy=0.5, energy_windows=(4, 12))
     batch = tiny.random_batch(NTU25, clips=2, window=WINDOW)
     keys = clip_keys(0, 0, batch.clips)
-    joints, draws = method.see(batch, keys)
+    joints, draws = method.masked_inputs(batch, keys)
     mask = method.mask(joints, draws)
     out = method.decoder(method.encoder(joints, mask.keep), mask.keep)
     total, count = 0.0, 0

@@ -20,7 +20,7 @@ from maskel.layouts import LAYOUTS, NTU25, Layout
 from maskel.methods import METHODS
 from maskel.methods.classifier import CLASSIFIERS, Classifier, class_weights
 from maskel.sequence import SkeletonBatch
-from maskel.training.optim import FinetuneTraining
+from maskel.training.optim import FinetuneConfig
 
 kinds = pytest.mark.parametrize("kind", CLASSIFIERS)
 encoders = pytest.mark.parametrize("name", METHODS)
@@ -119,7 +119,7 @@ def test_layer_decay_counts_from_the_head_down(decay: float) -> None:
     model = tiny.tiny_classifier("finetune")
     depth = model.encoder.config.depth
     found = {}
-    for group in FinetuneTraining(layer_decay=decay).optimizer(model).param_groups:
+    for group in FinetuneConfig(layer_decay=decay).optimizer(model).param_groups:
         found |= {id(parameter): (group["scale"], group["weight_decay"]) for parameter in group["params"]}
     assert len(found) == len(list(model.parameters()))
     for name, parameter in model.named_parameters():
@@ -149,7 +149,7 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
 @pytest.mark.parametrize("decay", [0.0, -1.0, 1.1, float("nan")])
 def test_an_impossible_layer_decay_is_refused(decay: float) -> None:
     with pytest.raises(InputError, match="layer_decay"):
-        FinetuneTraining(layer_decay=decay)
+        FinetuneConfig(layer_decay=decay)
 
 
 def test_balanced_weights_are_those_of_the_counts() -> None:

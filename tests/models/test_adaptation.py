@@ -88,7 +88,7 @@ def test_a_joint_that_is_not_there_has_the_mean_of_others_or_the_nearest() -> No
 def test_groups_of_kept_joints_are_mapped_to_each_other() -> None:
     old = build_seeded(lambda: Encoder(NTU25, tiny.encoder_for("hacm")), 0)
     new = adapted(old, KINECT20, 16)
-    assert new.joints == KINECT20.groups["kept"]
+    assert new.joints == KINECT20.kept
     for joint in new.joints:
         mapped, own = new.joint_embed[0, 0, new.joints.index(joint)], old.joint_embed[0, 0, old.joints.index(joint)]
         assert torch.equal(mapped, own)

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 import tiny
 from maskel.errors import InputError
 from maskel.layouts import KINECT20, NTU25
-from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
+from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.models.loading import load_encoder
 from maskel.sequence import XYZ
 from maskel.training.run import RunFolder
 

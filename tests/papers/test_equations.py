@@ -12,7 +12,7 @@ from maskel.losses import masked_mean_squared_error
 from maskel.masking import MotionAwareMasking, RandomMasking
 from maskel.models.patches import put_tokens, take_tokens, to_patches
 from maskel.targets import JointTarget, MotionTarget
-from maskel.training.optim import AdamWTraining, SGDTraining
+from maskel.training.optim import AdamWConfig, SGDConfig
 from maskel.transforms import joint_to_bone, joint_to_motion, resample, rotate, rotation_matrices
 
 
@@ -217,7 +217,7 @@ def test_resampling(window: int) -> None:
 
 
 def test_learning_rate() -> None:
-    training = AdamWTraining()
+    training = AdamWConfig()
     for step in range(400 * 10):
         epoch = step / 10
         if epoch < 20:
@@ -228,7 +228,7 @@ def test_learning_rate() -> None:
     assert training.learning_rate(0.0) == 0
     assert training.learning_rate(20.0) == 1e-3
     assert training.learning_rate(400 - 1e-4) == pytest.approx(5e-4, rel=1e-6)
-    probe = SGDTraining()
+    probe = SGDConfig()
     assert probe.learning_rate(0.0) == 0.1
     assert probe.learning_rate(50.0) == pytest.approx(0.05)
     assert probe.learning_rate(100 - 1e-4) == pytest.approx(0, abs=1e-9)

@@ -10,7 +10,7 @@ import torch
 import tiny
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
 from maskel.layouts import NTU25
-from maskel.methods.classifier import FineTuned, Task
+from maskel.methods.classifier import FineTuneClassifier, Task
 from maskel.models.encoder import Encoder
 from maskel.models.transformer import drop_path_scales
 from maskel.sequence import SkeletonBatch
@@ -35,12 +35,12 @@ def test_pooled_features_equal_the_published_classifier() -> None:
     torch.testing.assert_close(logits, torch.from_numpy(arrays["logits"]), rtol=1e-5, atol=1e-6)
 
 
-def finetuned(name: str, **options: Any) -> tuple[FineTuned, SkeletonBatch, torch.Tensor]:
+def finetuned(name: str, **options: Any) -> tuple[FineTuneClassifier, SkeletonBatch, torch.Tensor]:
     """The published fine-tuning model with its golden weights, its input and its logits."""
     arrays, config = golden(name)
     kind = {"joints": "kept", "geometry": "poincare"} if name.startswith("hacm") else {}
     task = Task(tuple("abcdefg"))
-    model = FineTuned(Encoder(NTU25, encoder_config(config, **kind)), task, **options)
+    model = FineTuneClassifier(Encoder(NTU25, encoder_config(config, **kind)), task, **options)
     statistics = {key: value for key, value in model.state_dict().items() if ".bn.running" in key or "batches" in key}
     fill(model, arrays, more=statistics)
     joints = bodies(arrays)

@@ -6,12 +6,12 @@ import torch
 from maskel.layouts import NTU25
 from maskel.losses import masked_mean_squared_error
 from maskel.methods import MAE, MAMP
-from maskel.methods.masked import MaskedModeling
+from maskel.methods.masked import MaskedAutoencoder
 from maskel.models.encoder import Encoder, EncoderConfig
 from released import bodies, encoder_config, fill, golden
 
 
-def build(name: str, config: dict) -> MaskedModeling:
+def build(name: str, config: dict) -> MaskedAutoencoder:
     encoder = Encoder(NTU25, encoder_config(config))
     shared = {
         "ratio": config["mask_ratio"],

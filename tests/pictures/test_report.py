@@ -16,7 +16,6 @@ from maskel.commands.ensemble import ensemble
 from maskel.commands.evaluate import evaluate
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
-from maskel.commands.pretrain import load_method
 from maskel.commands.report import report
 from maskel.commands.view import masks
 from maskel.datasets.base import Split
@@ -25,7 +24,7 @@ from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
 from maskel.layouts import COCO17, H36M17, KINECT20, MEDIAPIPE33, Layout
 from maskel.methods import METHODS
-from maskel.methods.masked import MaskedModeling
+from maskel.methods.masked import MaskedAutoencoder
 from maskel.models.encoder import Encoder
 from maskel.pictures.charts import Line, confusion_matrix, line_chart
 from maskel.pictures.markup import Markup, element
@@ -35,6 +34,7 @@ from maskel.pictures.report import read_confusion
 from maskel.pictures.skeletons import shown_frames
 from maskel.sequence import XYZ
 from maskel.targets import JointTarget, MotionTarget
+from maskel.training.pretrained import load_method
 from maskel.training.run import METRICS, PREDICTIONS, RESULT, RunFolder
 
 CLASSES = ("<script>alert(1)</script>", 'wave & "clap"', "kick")
@@ -261,14 +261,14 @@ def test_a_benchmark_that_tests_nothing_shows_training_clips(folder: Path, tmp_p
 @pytest.mark.parametrize("name", ["mamp", "mae"])
 def test_a_perfect_prediction_is_drawn_as_the_truth(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     method, data = load_method(RunFolder(folder / name)), SkeletonSet.open(folder / "set")
-    honest = MaskedModeling.reconstruct
+    honest = MaskedAutoencoder.reconstruct
 
     def perfect(*arguments: Any) -> Any:
         result = honest(*arguments)
         return replace(result, predicted=result.target)
 
     before = reconstruct_clip(method, data, 13, 0)
-    monkeypatch.setattr(MaskedModeling, "reconstruct", perfect)
+    monkeypatch.setattr(MaskedAutoencoder, "reconstruct", perfect)
     shown = reconstruct_clip(method, data, 13, 0)
     config = method.encoder.config
     masked = np.repeat(np.repeat(shown.hidden, config.patch_frames, 0), config.patch_joints, 1)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from maskel.commands.results import measured, tables
-from maskel.training.features import count
+from maskel.training.metrics import count
 from maskel.training.scores import Scores
 
 

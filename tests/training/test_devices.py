@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import distributed as processes
 
+from maskel import distributed
 from maskel.errors import InputError
 from maskel.sequence import move
-from maskel.training import distributed, run
+from maskel.training import run
 
 
 @pytest.fixture

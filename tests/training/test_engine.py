@@ -17,17 +17,17 @@ from safetensors.torch import load_file
 from torch.overrides import TorchFunctionMode
 
 import tiny
-from maskel.commands.pretrain import load_method
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
-from maskel.errors import InputError, TrainingError
+from maskel.errors import InputError, Stopped, TrainingError
 from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
-from maskel.models.encoder import load_encoder
-from maskel.training.engine import Stopped, fit
+from maskel.models.loading import load_encoder
+from maskel.training.engine import fit
 from maskel.training.loading import ClipBatches
-from maskel.training.optim import AdamWTraining, SGDTraining
+from maskel.training.optim import AdamWConfig, SGDConfig
 from maskel.training.precision import Precision
+from maskel.training.pretrained import load_method
 from maskel.training.run import CONFIG, ENCODER, METRICS, RunFolder
 from maskel.transforms import TrainView
 
@@ -63,7 +63,7 @@ def test_the_loss_of_clips_seen_again_and_again_falls(name: str, tiny_set: Skele
     method = tiny.tiny_method(name, bodies="present")
     positions = tiny_set.split("xsub", "train")[:4]
     batches = ClipBatches(tiny_set, positions, 4, 0, 8, None, "zero", tiny.ALONE.device)
-    training = AdamWTraining(epochs=60, batch_size=4, lr=5e-3, warmup_epochs=1.0, save_epochs=60)
+    training = AdamWConfig(epochs=60, batch_size=4, lr=5e-3, warmup_epochs=1.0, save_epochs=60)
     outcome = fit(method, batches, training, RunFolder(tmp_path), tiny.ALONE, data_hash="", name_clips=names_of)
     losses = [row["loss"] for row in outcome.rows]
     assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:5])
@@ -178,7 +178,7 @@ def test_a_clip_that_cannot_be_read_leaves_the_step_before(
 def one_gradient(data: SkeletonSet, out: Path, accumulate: int, method: MaskedMethod) -> dict[str, torch.Tensor]:
     """The gradient of one step over 7 clips, as plain SGD at rate 1 leaves it in the weights."""
     before = {name: weight.detach().clone() for name, weight in method.named_parameters()}
-    training = SGDTraining(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
+    training = SGDConfig(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
     batches = batches_of(data, 7)
     batches.positions = batches.positions[:7]
     fit(method, batches, training, RunFolder(out), tiny.ALONE, data_hash="", name_clips=names_of)
@@ -196,7 +196,7 @@ def test_micro_batches_change_nothing_but_rounding(
         out = tmp_path / str(accumulate)
         out.mkdir()
         method = tiny.tiny_method(name, bodies=bodies, **options)
-        assert not method.whole_batch
+        assert not method.needs_whole_batch
         found[accumulate] = one_gradient(tiny_set, out, accumulate, method)
         assert RunFolder(out).read_metrics()[0]["loss"] == pytest.approx(
             RunFolder(tmp_path / "1").read_metrics()[0]["loss"], rel=1e-6
@@ -337,7 +337,7 @@ def test_a_loss_that_is_not_finite_leaves_the_state_before_it(tiny_set: Skeleton
 
 
 def test_the_learning_rate_rises_falls_and_ends_near_its_end(prepared: Path, tmp_path: Path) -> None:
-    training = AdamWTraining(epochs=50, batch_size=16, lr=1e-3, min_lr=2e-4, warmup_epochs=5.0, save_epochs=50)
+    training = AdamWConfig(epochs=50, batch_size=16, lr=1e-3, min_lr=2e-4, warmup_epochs=5.0, save_epochs=50)
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", training=training)
     rates = [row["lr"] for row in run.read_metrics()]
     assert rates == [training.learning_rate(float(epoch)) for epoch in range(50)]
@@ -382,7 +382,7 @@ def test_weight_decay_pulls_on_weights(tiny_set: SkeletonSet, tmp_path: Path) ->
     moved = []
     for decay in (0.0, 10.0):
         method = tiny.tiny_method("mae")
-        training = AdamWTraining(epochs=1, batch_size=16, warmup_epochs=0.0, lr=1e-3, weight_decay=decay)
+        training = AdamWConfig(epochs=1, batch_size=16, warmup_epochs=0.0, lr=1e-3, weight_decay=decay)
         fit(
             method,
             batches_of(tiny_set, 16),
@@ -402,7 +402,7 @@ def test_weight_decay_pulls_on_weights(tiny_set: SkeletonSet, tmp_path: Path) ->
 def test_clipping_bounds_the_gradient(tiny_set: SkeletonSet, tmp_path: Path) -> None:
     method = tiny.tiny_method("mae")
     before = [weight.detach().clone() for weight in method.parameters()]
-    training = SGDTraining(epochs=1, batch_size=16, lr=1.0, momentum=0.0, clip_grad=1e-3)
+    training = SGDConfig(epochs=1, batch_size=16, lr=1.0, momentum=0.0, clip_grad=1e-3)
     fit(method, batches_of(tiny_set, 16), training, RunFolder(tmp_path), tiny.ALONE, data_hash="", name_clips=names_of)
     steps = [(old - new).flatten() for old, new in zip(before, method.parameters(), strict=True)]
     assert torch.cat(steps).norm().item() == pytest.approx(1e-3, rel=0.01)

@@ -1,7 +1,6 @@
 """The exchange of gradients, in a group of one process: its sums are made twice what this process has."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +10,25 @@ from torch import Tensor, nn
 from torch import distributed as processes
 
 import tiny
+from maskel import distributed
 from maskel.datasets.store import SkeletonSet
+from maskel.distributed import sum_gradients
 from maskel.methods import METHODS
-from maskel.training import distributed
-from maskel.training.distributed import GradientExchange
 from maskel.training.run import RunFolder
 from several_processes import one_step
 
 
-class Doubled:
-    """An exchange under way, of a process with another that has the same; done when it is waited for."""
-
-    def __init__(self, flat: Tensor) -> None:
-        self.flat = flat
-
-    def wait(self) -> None:
-        self.flat.mul_(2)
-
-
 @pytest.fixture
 def exchanged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Sizes of the parts of gradients that were exchanged, in order."""
+    """Number of values in each exchange of gradients, in order; other sums are left alone."""
     sizes: list[int] = []
-    add_up = processes.all_reduce
 
-    def hooked(tensor: Tensor, group: Any = None, async_op: bool = False) -> Any:
-        if not async_op:
-            return add_up(tensor, group=group)
-        assert group is not processes.group.WORLD
-        sizes.append(tensor.numel())
-        return Doubled(tensor)
+    def hooked(tensor: Tensor) -> None:
+        if tensor.dtype == torch.float32 and tensor.dim() == 1:
+            tensor.mul_(2)
+            sizes.append(tensor.numel())
 
     monkeypatch.setattr(processes, "all_reduce", hooked)
-    monkeypatch.setattr(distributed, "PART", 4096)
     processes.init_process_group("gloo", store=processes.HashStore(), rank=0, world_size=1)
     try:
         yield sizes
@@ -60,7 +45,7 @@ def test_every_gradient_of_a_step_is_summed_once_and_whole(
     method = tiny.tiny_method(name, **options)
     trained = {key: weight.detach().clone() for key, weight in method.named_parameters() if weight.requires_grad}
     one_step(method, accumulate, tiny_set, tmp_path / "two", tiny.ALONE)
-    assert sum(exchanged) == sum(weight.numel() for weight in trained.values())
+    assert exchanged == [sum(weight.numel() for weight in trained.values())]
     processes.destroy_process_group()
     one_step(tiny.tiny_method(name, **options), accumulate, tiny_set, tmp_path / "one", tiny.ALONE)
     two, one = (RunFolder(tmp_path / run).load_state()["method"] for run in ("two", "one"))
@@ -68,41 +53,24 @@ def test_every_gradient_of_a_step_is_summed_once_and_whole(
         torch.testing.assert_close(two[key] - start, 2 * (one[key] - start), rtol=1e-3, atol=1e-6)
 
 
-def test_exchanges_begin_during_the_last_backward_pass_in_one_order(exchanged: list[int]) -> None:
-    layers = [nn.Parameter(torch.ones(1000 * place)) for place in (1, 2, 3)]
-    unused = nn.Parameter(torch.ones(5000))
-    begun: list[list[int]] = []
-
-    def loss() -> Tensor:
-        value = torch.ones(())
-        for layer in layers:
-            value = value * layer.sum() / len(layer)
-            value.register_hook(lambda _: begun.append(list(exchanged)))
-        return value
-
-    with closing(GradientExchange([unused, *layers])) as exchange:
-        loss().backward()
-        assert exchanged == []
-        begun.clear()
-        with exchange.exchange():
-            loss().backward()
-            assert exchanged == [3000, 2000, 1000]
-    assert begun == [[], [3000], [3000, 2000]]
-    assert exchanged == [3000, 2000, 1000, 5000]
-    for layer in layers:
-        torch.testing.assert_close(layer.grad, torch.full_like(layer, 4 / len(layer)))
-    assert unused.grad is not None
-    assert not unused.grad.any()
-    loss().backward()
-    assert exchanged == [3000, 2000, 1000, 5000]
+def test_gradients_are_summed_in_one_tensor_in_the_order_of_the_weights(exchanged: list[int]) -> None:
+    layers = [nn.Parameter(torch.ones(length)) for length in (2, 1, 3)]
+    unused = nn.Parameter(torch.ones(2, 2))
+    sum((place * layer.sum() for place, layer in enumerate(layers, 1)), torch.zeros(())).backward()
+    sum_gradients([*layers, unused])
+    assert exchanged == [10]
+    whole = layers[0].grad._base
+    assert whole is not None
+    assert whole.tolist() == [2, 2, 4, 6, 6, 6, 0, 0, 0, 0]
+    assert [layer.grad.tolist() for layer in layers] == [[2, 2], [4], [6, 6, 6]]
+    assert unused.grad.tolist() == [[0, 0], [0, 0]]
 
 
 def test_one_process_exchanges_nothing_and_every_weight_has_a_gradient() -> None:
     used, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))
-    with closing(GradientExchange([used, unused])) as exchange, exchange.exchange():
-        used.sum().backward()
+    used.sum().backward()
+    sum_gradients([used, unused])
     assert used.grad is not None
     assert used.grad.tolist() == [1, 1]
     assert unused.grad is not None
     assert unused.grad.tolist() == [0, 0, 0]
-    assert not used._post_accumulate_grad_hooks

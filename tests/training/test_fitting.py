@@ -9,12 +9,11 @@ import pytest
 
 import tiny
 from maskel.commands.linear import linear
-from maskel.errors import InputError
+from maskel.errors import InputError, Stopped
 from maskel.files import read_yaml, yaml_text
-from maskel.models.encoder import load_encoder
-from maskel.training.engine import Stopped
+from maskel.models.loading import load_encoder
 from maskel.training.fitting import fitted
-from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
+from maskel.training.optim import AdamWConfig, FinetuneConfig, SGDConfig
 from maskel.training.run import CONFIG, METRICS, RESULT, STATE, RunFolder
 
 LONGER = replace(tiny.TRAINING, epochs=5)
@@ -23,12 +22,12 @@ METHOD = "--mamp.ratio=0.8 --mamp.decoder_dim=16 --mamp.decoder_depth=1"
 
 
 def test_published_recipes_on_published_sets_are_as_they_were() -> None:
-    for recipe, clips in ((AdamWTraining(), 37_646), (SGDTraining(), 37_646), (FinetuneTraining(), 376)):
+    for recipe, clips in ((AdamWConfig(), 37_646), (SGDConfig(), 37_646), (FinetuneConfig(), 376)):
         assert fitted(recipe, clips) == recipe
 
 
 def test_batches_and_warm_up_shrink_and_rates_do_not() -> None:
-    recipe = AdamWTraining(epochs=10)
+    recipe = AdamWConfig(epochs=10)
     assert fitted(recipe, 100) == replace(recipe, batch_size=100, warmup_epochs=0.5)
     assert fitted(replace(recipe, epochs=21), 128) == replace(recipe, epochs=21)
     with pytest.raises(InputError, match="found 1 training clip, expected 2 or more"):
@@ -103,7 +102,7 @@ def test_a_finished_run_is_prolonged_and_says_so(
         "prolonged": [[3, 5]],
     }
     before = RunFolder(folder.path / "epochs-3")
-    assert before.read_config() == config
+    assert read_yaml(before.path / CONFIG) == config
     assert before.read_result()["epochs"] == 3
     assert before.read_metrics() == rows
     tiny.assert_identical(dict(load_encoder(before.path).state_dict()), dict(short))

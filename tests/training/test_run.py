@@ -72,7 +72,9 @@ def test_options_are_written_as_they_always_were(prepared: Path, tmp_path: Path)
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "config.yaml").write_text(before)
     assert tiny.tiny_finetune(prepared, tmp_path / "old", resume=True).finished
-    assert (tiny.tiny_finetune(prepared, tmp_path / "new").path / "config.yaml").read_text() == before
+    assert (tmp_path / "old" / "config.yaml").read_text() == before
+    new = tiny.tiny_finetune(prepared, tmp_path / "new").path / "config.yaml"
+    assert new.read_text() == "command: finetune\n" + before
 
 
 @pytest.mark.parametrize("command", [linear, finetune, knn, evaluate, pretrain])

@@ -2,18 +2,19 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
+from maskel import distributed
 from maskel.conversion import trunk_middle
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.layouts import Layout
-from maskel.training import distributed
 from maskel.training.labelled import choose_labelled
-from maskel.training.regularised import MAX_SVM_CLIPS, Fitted, divide, fit_logistic, fit_svm
+from maskel.training.regularised import MAX_SVM_CLIPS, NO_SCORE, Fitted, divide, fit_logistic, fit_svm
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
 from maskel.training.scores import Scores
 from maskel.transforms import view_frames
@@ -57,6 +58,11 @@ def baseline(
 
     Raises:
         InputError: If data and options do not fit each other.
+
+    Examples:
+        >>> result = baseline(Path("set"), out=Path("baseline")).read_result()
+        >>> result["classifier"] in ("svm", "logistic"), result["seen"]
+        (True, 13)
     """
     started = time.perf_counter()
     config = options_of(baseline, locals())
@@ -71,7 +77,7 @@ def baseline(
     train, test = (raw_features(clips, some, frames, align) for some in (labelled.train, labelled.test))
     known = clips.labels[labelled.train]
     folds, chosen_on = divide(known, [clips.clips[position].subject for position in labelled.train.tolist()], seed)
-    fitted = [fit_logistic(train, known, folds)]
+    fitted: list[Fitted[Any]] = [fit_logistic(train, known, folds)]
     if len(known) <= MAX_SVM_CLIPS:
         fitted.append(fit_svm(train, known, folds))
     else:
@@ -90,7 +96,6 @@ def baseline(
                 "chosen_on": chosen_on,
                 "classifiers": {
                     one.name: one.describe()
-                    | {"held_out": {"correct": max(one.right.values()), "seen": one.held_out}}
                     | {name: counts[one.name][name] for name in ("correct", "seen", "accuracy")}
                     for one in fitted
                 },
@@ -141,9 +146,9 @@ def _turns(joints: Float64[np.ndarray, "b v 3"], layout: Layout) -> Float64[np.n
 
 
 def _scores(
-    fitted: Fitted, features: Float64[np.ndarray, "n f"], clips: SkeletonSet, positions: Int64[np.ndarray, " n"]
+    fitted: Fitted[Any], features: Float64[np.ndarray, "n f"], clips: SkeletonSet, positions: Int64[np.ndarray, " n"]
 ) -> Scores:
-    found = np.full((len(features), len(clips.classes)), -1e3)
+    found = np.full((len(features), len(clips.classes)), NO_SCORE)
     scores = fitted.scores(features)
     found[:, : scores.shape[1]] = scores
     return Scores.of(clips, positions, torch.from_numpy(found))

@@ -1,22 +1,23 @@
 """``maskel bench``: how long the shipped pre-training recipes would take on this machine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from maskel.console import standard_error
+from maskel import distributed
+from maskel.commands import COMMANDS
+from maskel.console import standard_error, standard_output
 from maskel.datasets import SOURCES
 from maskel.datasets.stand_in import write_stand_in
 from maskel.errors import InputError
 from maskel.methods import METHODS
 from maskel.published import BENCHMARKS
-from maskel.training import distributed
 from maskel.training.check import Check, duration
 from maskel.training.precision import resolved
 
@@ -50,7 +51,6 @@ class Timing:
 
 
 def bench(
-    run_command: Callable[[Sequence[str]], Check],
     method: str | None = None,
     benchmark: str | None = None,
     clips: int | None = None,
@@ -64,7 +64,6 @@ def bench(
     counted too often.
 
     Args:
-        run_command: Answers the words of a ``maskel pretrain --check``.
         method: Only this one; by default all.
         benchmark: Only the recipe of this one; by default all NTU RGB+D ones.
         clips: Clips of a timed step; by default 4 on a CPU, and the recipe's batch on a GPU.
@@ -84,7 +83,7 @@ def bench(
     if clips is None and world.device.type == "cpu":
         clips = _CLIPS_ON_CPU
     words = ["--check", "--training.precision=auto", f"--device={device}"]
-    words += [f"--training.batch_size={clips}"] if clips else []
+    words += [f"--training.batch-size={clips}"] if clips else []
     words += [f"--config={config}"] if config else []
     tried = [
         (name, recipe, bodies)
@@ -99,9 +98,10 @@ def bench(
             data = Path(scratch) / source
             if not data.exists():
                 write_stand_in(data, source, split)
-            found = run_command(
-                [f"--config={name}", f"--config={recipe}", *words, f"--data={data}", f"--{name}.bodies={bodies}"]
-            )
+            recipes = [f"--config={name}", f"--config={recipe}"]
+            own = [f"--data={data}", f"--{name}.bodies={bodies}"]
+            found, _ = COMMANDS["pretrain"].run("pretrain", [*recipes, *words, *own])
+            assert isinstance(found, Check)
             step = clips or _size(recipe) // found.steps_per_epoch
             timings.append(Timing(name, recipe, bodies, found, step, world.device))
     return timings
@@ -113,8 +113,9 @@ def _size(recipe: str) -> int:
     return SOURCES[source].published.get(split, (0, 0))[0]
 
 
-def show(timings: Sequence[Timing], console: Console) -> None:
+def show(timings: Sequence[Timing], options: Mapping[str, Any]) -> None:
     """Print a table, and what its numbers rest on."""
+    console = standard_output()
     device = timings[0].device
     table = Table(title=f"pre-training on {device}, {torch.get_num_threads()} threads, {resolved('auto', device)}")
     for name in ("method", "benchmark", "bodies"):

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from maskel.commands.pretrain import load_method
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable
 from maskel.methods.released import save_release
-from maskel.models.encoder import Encoder, load_encoder
+from maskel.models.encoder import Encoder
+from maskel.models.loading import load_encoder
 from maskel.models.released import Release, read_release
 from maskel.models.torch_file import is_torch_file
+from maskel.training.pretrained import load_method
 from maskel.training.run import RunFolder
 
 

@@ -1,26 +1,26 @@
 """``maskel demo``: the whole path on generated data, as the commands a user would type."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.table import Table
 
-from maskel.console import standard_error, standard_output
-from maskel.errors import InputError
-from maskel.training.engine import Stopped
+from maskel.commands import COMMANDS
+from maskel.console import say, standard_error, standard_output
+from maskel.errors import InputError, Stopped
 from maskel.training.run import RunFolder
 
 
-def demo(run_command: Callable[[Sequence[str]], object], out: Path = Path("demo-run"), seed: int = 0) -> Path:
+def demo(out: Path = Path("demo-run"), seed: int = 0) -> Path:
     """Write raw recordings, prepare them, pre-train MAMP, evaluate it beside raw joints, and draw the report.
 
     The data are synthetic: the accuracies mean nothing beyond that the pipeline learns. All steps run in one thread:
     that is quick enough, the same on every machine, and no thread waits for one that another program holds up.
 
     Args:
-        run_command: Runs one ``maskel`` command line.
         out: A new folder for everything.
         seed: Of the data, the weights and every draw.
 
@@ -50,7 +50,7 @@ def demo(run_command: Callable[[Sequence[str]], object], out: Path = Path("demo-
         for step in steps:
             console.print(f"\n$ maskel {' '.join(step)}", style="bold", markup=False)
             try:
-                run_command(step)
+                COMMANDS[step[0]](step[0], step[1:])
             except Stopped as stop:
                 raise Stopped(f"its step `maskel {step[0]}` {stop}") from stop
     standard_output().print(_table(out))
@@ -88,3 +88,8 @@ def _table(out: Path) -> Table:
         classes = len(result["per_class"])
     table.add_row("chance", "", "", f"{100 / classes:.1f} %")
     return table
+
+
+def show(page: Path, options: Mapping[str, Any]) -> None:
+    """Print where the report is."""
+    say(f"report: {page.resolve()}")

@@ -8,16 +8,17 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from maskel.commands.linear import load_frozen
+from maskel import distributed
 from maskel.datasets.npz import write_rows
 from maskel.datasets.store import SkeletonSet, text_array
 from maskel.errors import InputError
 from maskel.files import as_output, refuse_unwritable, replacing, require_suffix
 from maskel.models.pooling import Pool
-from maskel.training import distributed, loading
+from maskel.sequence import SingleBody
+from maskel.training import loading
 from maskel.training.features import extract
-from maskel.training.loading import SingleBody
 from maskel.training.precision import Precision
+from maskel.training.pretrained import load_frozen
 
 _CLIPS_IN_MEMORY = 4096
 
@@ -58,6 +59,11 @@ def embed(
 
     Raises:
         InputError: If data, options and encoder do not fit each other, or the file cannot be written.
+
+    Examples:
+        >>> features = np.load(embed(Path("run"), Path("set"), Path("features.npz")))
+        >>> features["features"].shape
+        (26, 16)
     """
     if (benchmark is None) != (part is None):
         raise InputError("embed: benchmark and part go together; give both, or neither for all clips")

@@ -1,5 +1,6 @@
 """``maskel ensemble``: the sum of several runs' scores, as joint, bone and motion streams are combined."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -7,13 +8,14 @@ import numpy as np
 import torch
 
 from maskel.errors import InputError
+from maskel.training.finished import Run
 from maskel.training.run import RunFolder, refuse_taken
 from maskel.training.scores import Scores
 
 
 def ensemble(
     runs: list[Path],
-    weights: list[float] | None = None,
+    weights: Sequence[float] | None = None,
     scores: Literal["logits", "softmax"] = "logits",
     out: Path | None = None,
 ) -> RunFolder:
@@ -30,10 +32,14 @@ def ensemble(
 
     Raises:
         InputError: If the runs were counted on different clips, or the weights do not fit, or ``out`` is taken.
+
+    Examples:
+        >>> ensemble([Path("classifier"), Path("classifier")], out=Path("together")).read_result()["seen"]
+        13
     """
     if len(runs) < 2:
         raise InputError(f"ensemble: found {len(runs)} run, expected two or more")
-    weights = [1.0] * len(runs) if weights is None else weights
+    weights = [1.0] * len(runs) if weights is None else list(weights)
     if len(weights) != len(runs):
         raise InputError(f"weights: found {len(weights)} for {len(runs)} runs, expected one for each")
     if not (np.isfinite(weights).all() and min(weights) >= 0 and max(weights) > 0):
@@ -49,12 +55,12 @@ def ensemble(
             )
         if not np.array_equal(other.labels, first.labels):
             raise InputError(f"{run} and {runs[0]} disagree on the classes of the clips; expected runs on one set")
-    about = RunFolder(runs[0]).read_result()
     added = np.zeros(first.scores.shape)
     for weight, one in zip(weights, found, strict=True):
         added += weight * _as(scores, one)
     total = Scores(first.names, first.labels, first.classes, added.astype(np.float32))
-    origins = [RunFolder(run).read_origin() for run in runs]
+    results = [RunFolder(run).read_result() for run in runs]
+    about, origins = results[0], [Run.of(result).origin for result in results]
     seeds = {origin.get("seed") for origin in origins}
     config = {"runs": [str(run) for run in runs], "weights": weights, "scores": scores}
     folder = RunFolder.create(out, "ensemble", config)

@@ -4,15 +4,19 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
+from maskel import distributed
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods.classifier import CLASSIFIER, load_classifier
-from maskel.methods.trained_on import TrainedOn
-from maskel.training import distributed, loading
+from maskel.methods.classifier import CLASSIFIER
+from maskel.training import loading
+from maskel.training.classifiers import load_classifier
+from maskel.training.finished import Run
 from maskel.training.precision import Precision, resolved
+from maskel.training.pretrained import require_fit, say_differences
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
 from maskel.training.scores import Scores
-from maskel.training.supervised import require_fit, score_clips
+from maskel.training.supervised import score_clips
+from maskel.training.trained_on import TrainedOn
 
 
 def evaluate(
@@ -45,6 +49,10 @@ def evaluate(
 
     Raises:
         InputError: If data and classifier do not fit each other.
+
+    Examples:
+        >>> evaluate(Path("classifier"), Path("set"), out=Path("evaluated")).read_result()["seen"]
+        13
     """
     started = time.perf_counter()
     config = options_of(evaluate, locals())
@@ -60,6 +68,7 @@ def evaluate(
             f"{clips.path} has {len(clips.classes)}, from {clips.classes[0]!r} on; expected the same classes"
         )
     world = distributed.start(device)
+    say_differences(classifier, model.task.provenance, clips)
     answers = score_clips(model.to(world.device), clips, positions, world, precision)
     scores = Scores.of(clips, positions, answers, model.task.classes)
     counted = scores.count(len(positions))
@@ -87,4 +96,4 @@ def evaluate(
 def _origin(classifier: Path) -> dict[str, Any]:
     """What the classifier's run says of it; nothing where it is a file that came without its run."""
     run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
-    return run.read_origin() if run.finished else {}
+    return Run.of(run.read_result()).origin if run.finished else {}

@@ -7,13 +7,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
+from maskel import distributed
 from maskel.datasets.npz import BODIES, write_npz
-from maskel.datasets.pyskl import write_pyskl
+from maskel.datasets.pyskl_writing import write_pyskl
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable, stream_of
 from maskel.sequence import UNLABELLED, XYZ
-from maskel.training import distributed
 
 PUBLISHED_FRAMES = 300
 

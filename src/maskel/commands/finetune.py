@@ -6,20 +6,23 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from maskel import distributed
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import ClassWeights, FineTuned, Task
+from maskel.methods.classifier import ClassWeights, FineTuneClassifier, Task
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
-from maskel.training import distributed
+from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
-from maskel.training.loading import ClipBatches, SingleBody
-from maskel.training.optim import FinetuneTraining
+from maskel.training.loading import ClipBatches
+from maskel.training.optim import FinetuneConfig
+from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, score_clips, train_classifier, weigh
+from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
 from maskel.transforms import TrainView
 
 
@@ -40,7 +43,7 @@ def finetune(
     label_smoothing: float = 0.1,
     view: TrainView = TrainView(),
     single_body: SingleBody = "zero",
-    training: FinetuneTraining = FinetuneTraining(),
+    training: FinetuneConfig = FinetuneConfig(),
     seed: int = 0,
     device: str = "auto",
     resident: bool = False,
@@ -89,6 +92,12 @@ def finetune(
     Raises:
         InputError: If data, options and encoder do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> training = FinetuneTraining(epochs=1, batch_size=8)
+        >>> run = finetune(Path("set"), Path("run"), head_dim=16, training=training, out=Path("finetuned"))
+        >>> run.read_result()["seen"]
+        13
     """
     check_training(training)
     scratch = isinstance(encoder, EncoderConfig)
@@ -104,13 +113,13 @@ def finetune(
     config = options_of(finetune, locals())
     refuse_taken(None if resume else out)
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
-    if isinstance(given, Encoder) and given.adapted:
-        distributed.tell(given.adapted)
+    if isinstance(encoder, Path) and isinstance(given, Encoder):
+        say_fitting(encoder, given, clips)
 
-    def build() -> FineTuned:
+    def build() -> FineTuneClassifier:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
-        task = Task.of(clips, labelled.train, single_body)
-        return FineTuned(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
+        task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
+        return FineTuneClassifier(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
 
     classifier = build_seeded(build, seed)
     world = distributed.start(device)

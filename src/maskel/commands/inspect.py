@@ -1,16 +1,14 @@
 """``maskel inspect``: what is in a prepared set, and what is wrong with it."""
 
 import math
+import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-import maskel
-from maskel.commands.report import write_page
-from maskel.console import print_table, progress_bar
+from maskel.console import print_table, progress_bar, standard_output
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, count_repeats, examine, summarise
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
 from maskel.datasets.faults import Fault
@@ -18,6 +16,8 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import json_text, refuse_unwritable
 from maskel.pictures.faults import faults_page
+from maskel.pictures.markup import write_page
+from maskel.version import __version__
 
 FORMAT = "maskel inspection"
 VERSION = 2
@@ -63,6 +63,11 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
 
     Raises:
         InputError: If there is no such set, or a file cannot be written.
+
+    Examples:
+        >>> found = inspect(Path("set"))
+        >>> found.clean, found.contents.clips
+        (False, 26)
     """
     if clips < 0:
         raise InputError(f"clips: found {clips}, expected 0 or more")
@@ -99,7 +104,7 @@ def as_json(found: Inspection) -> str:
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "maskel": maskel.__version__,
+        "maskel": __version__,
         "set": str(data.path),
         "source": data.source,
         "options": data.options,
@@ -158,8 +163,12 @@ def _fault(fault: Fault, data: SkeletonSet) -> dict[str, Any]:
     }
 
 
-def show(found: Inspection, console: Console) -> None:
+def show(found: Inspection, options: Mapping[str, Any]) -> None:
     """Prints what is in the set, its benchmarks' sizes, and for each check how much was found and the worst."""
+    if options["json"] == STANDARD_OUTPUT:
+        sys.stdout.write(as_json(found))
+        return
+    console = standard_output()
     speed = found.contents.clips / max(found.seconds, 1e-9)
     about = [*found.contents.rows(), ("checked in", f"{found.seconds:,.1f} s, {speed:,.0f} clips/s")]
     print_table(console, ("", ""), about, f"prepared set {found.data.path}", fold=True)

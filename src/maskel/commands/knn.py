@@ -9,15 +9,17 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from maskel.commands.linear import load_frozen
+from maskel import distributed
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.models.pooling import Pool
-from maskel.training import distributed
+from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
-from maskel.training.features import count, extract
-from maskel.training.loading import SingleBody, part
+from maskel.training.features import extract
+from maskel.training.loading import part
+from maskel.training.metrics import count
 from maskel.training.precision import Precision, resolved
+from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken, write_predictions
 
 
@@ -61,6 +63,10 @@ def knn(
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
+
+    Examples:
+        >>> knn(Path("run"), Path("set"), k=1, out=Path("knn")).read_result()["seen"]
+        13
     """
     started = time.perf_counter()
     clips = SkeletonSet.open(data)

@@ -1,27 +1,45 @@
 """``maskel linear``: linear evaluation of a frozen encoder."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from maskel import distributed
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
 from maskel.methods.classifier import ClassWeights, LinearProbe, Task
-from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
-from maskel.training import distributed
+from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
-from maskel.training.features import CHUNK, extract
+from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
-from maskel.training.loading import ClipBatches, FeatureBatches, SingleBody
-from maskel.training.optim import SGDTraining
-from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
-from maskel.training.supervised import check_training, load_fitting, train_classifier, weigh
+from maskel.training.loading import ClipBatches, FeatureBatches
+from maskel.training.optim import SGDConfig
+from maskel.training.precision import resolved
+from maskel.training.pretrained import load_frozen
+from maskel.training.run import RunFolder, flat_options, open_run, options_of, plain, refuse_taken
+from maskel.training.supervised import check_training, score_features, train_classifier, weigh
 from maskel.transforms import TrainView
+
+Probe = Literal["sgd", "regularised", "svm"]
+"""How the linear layer learns: by gradient descent, as published; or at once, with a penalty whose strength is chosen
+on held-out training subjects, as a logistic regression or as a support vector machine."""
+_PUBLISHED: dict[str, Any] = {
+    "augment": True,
+    "cache_features": False,
+    "validation": 0.0,
+    "view": TrainView(),
+    "training": SGDConfig(),
+}
+"""Options that act on the published probe alone, and their defaults."""
 
 
 def linear(
@@ -30,6 +48,7 @@ def linear(
     benchmark: str = "xsub",
     window: int | None = None,
     pool: Pool = "mean",
+    probe: Probe = "sgd",
     labels: float = 1.0,
     stratified: bool = True,
     label_list: Path | None = None,
@@ -40,7 +59,7 @@ def linear(
     untrained: bool = False,
     view: TrainView = TrainView(),
     single_body: SingleBody = "zero",
-    training: SGDTraining = SGDTraining(),
+    training: SGDConfig = SGDConfig(),
     seed: int = 0,
     device: str = "auto",
     resident: bool = False,
@@ -50,7 +69,8 @@ def linear(
 ) -> RunFolder | Check:
     """Train a linear layer on a frozen encoder's features and count right answers on the test part.
 
-    The result is the last epoch's accuracy; the best epoch's is reported beside it, and named as such.
+    The result of the published probe is the last epoch's accuracy; the best epoch's is reported beside it, and named as
+    such. The other probes have no epochs: they see the training clips once, in the test view.
 
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
@@ -59,6 +79,10 @@ def linear(
         window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
         pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
+        probe: How the linear layer learns: by ``sgd``, as published; ``regularised``, a logistic regression on
+            standardised features whose L2 penalty is chosen on held-out training subjects (on held-out clips where
+            subjects are not known); or ``svm``, linear support vector machines with a penalty chosen likewise. The
+            last two take no option of views and training but ``training.precision``.
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
         stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
@@ -85,7 +109,14 @@ def linear(
     Raises:
         InputError: If data, options and encoder do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> run = linear(Path("run"), Path("set"), training=SGDTraining(epochs=2, batch_size=8), out=Path("linear"))
+        >>> run.read_result()["seen"]
+        13
     """
+    if probe != "sgd":
+        _refuse_published(probe, locals())
     if cache_features and augment:
         raise InputError("cache_features: the random view changes every epoch; add --augment false")
     if view.extras and not augment:
@@ -93,21 +124,32 @@ def linear(
     check_training(training)
     clips = SkeletonSet.open(data)
     labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
-    recipe, training = training, fitted(training, len(labelled.train), out if resume else None, least=2)
+    recipe = training
+    if probe == "sgd":
+        training = fitted(training, len(labelled.train), out if resume else None, least=2)
     config = options_of(linear, locals())
     refuse_taken(None if resume else out)
     frozen = load_frozen(encoder, clips, window, untrained, seed)
     world = distributed.start(device)
     if resident:
         clips.keep_on(world.device)
-    task = Task.of(clips, labelled.train, single_body)
-    probe = build_seeded(lambda: LinearProbe(frozen, task, pool), seed)
-    weigh(probe, labelled, class_weights)
-    probe.to(world.device)
+    task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
+    classifier = build_seeded(lambda: LinearProbe(frozen, task, pool), seed)
+    weigh(classifier, labelled, class_weights)
+    classifier.to(world.device)
+    about = {"kind": "linear", "encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
 
     def features_of(positions: Positions) -> Tensor:
         return extract(frozen, clips, positions, world, single_body, training.precision, pool=pool)
 
+    if probe != "sgd":
+        if check:
+            return check_run(classifier, world, read=features_of, clips=np.concatenate((labelled.train, labelled.test)))
+        from maskel.training.probes import fit_probe  # scikit-learn takes a second to import
+
+        precision = {"precision": resolved(training.precision, world.device)}
+        folder = partial(open_run, out, "linear", config, resume, world)
+        return fit_probe(probe, classifier, labelled, features_of, class_weights, folder, world, about | precision)
     batches: ClipBatches | FeatureBatches
     if cache_features:
         blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=world.device)
@@ -119,30 +161,33 @@ def linear(
     say_fitted(recipe, training)
     if check:
         read = [*labelled.asked.values(), *([labelled.train] if cache_features else [])]
-        return check_run(probe, world, training, batches, features_of, np.concatenate(read))
+        return check_run(classifier, world, training, batches, features_of, np.concatenate(read))
     features = {name: features_of(positions) for name, positions in labelled.asked.items()}
     return train_classifier(
-        probe,
+        classifier,
         batches,
         labelled,
-        lambda name: torch.cat([probe.scores(rows) for rows in features[name].split(CHUNK)]),  # as maskel evaluate does
+        lambda name: score_features(classifier, features[name]),
         training,
         open_run(out, "linear", config, resume, world),
         world,
         resume,
-        {"kind": "linear", "encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed},
+        about,
     )
 
 
-def load_frozen(path: Path, clips: SkeletonSet, window: int | None, untrained: bool, seed: int) -> Encoder:
-    """The encoder to evaluate, adapted to the set's layout and the window, or one of its sizes with random weights.
+def _refuse_published(probe: Probe, given: Mapping[str, Any]) -> None:
+    """Refuse options that act on the published probe alone.
 
     Raises:
-        InputError: If its channels are not the set's, or it cannot be adapted.
+        InputError: If one differs from its default.
     """
-    encoder = load_fitting(path, clips, window)
-    if untrained:
-        return build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed).eval()
-    if encoder.adapted:
-        distributed.tell(encoder.adapted)
-    return encoder
+    found, default = (
+        flat_options({name: plain(options[name]) for name in _PUBLISHED}) for options in (given, _PUBLISHED)
+    )
+    changed = [name for name in default if found[name] != default[name] and name != "training.precision"]
+    if changed:
+        raise InputError(
+            f"{', '.join(changed)}: found with --probe {probe}, which reads the training clips once, in the test view, "
+            f"and holds out subjects by itself; leave it out, and recipes that set it"
+        )

@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from jaxtyping import Float
 
+from maskel import distributed
 from maskel.commands.prepare import CORES, SHOWN_FAULTS
-from maskel.datasets.provenance import Provenance
+from maskel.datasets.provenance import build_source, conversion_to, describe
 from maskel.datasets.reading import read_all
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import META, SEGMENTS, SetWriter
@@ -27,12 +28,13 @@ from maskel.files import (
     require_suffix,
     write_atomically,
 )
-from maskel.methods.classifier import Classifier, load_classifier
-from maskel.methods.trained_on import TrainedOn
+from maskel.methods.classifier import Classifier
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
-from maskel.training import distributed
+from maskel.training.classifiers import load_classifier
 from maskel.training.precision import Precision
-from maskel.training.supervised import require_fit, score_clips
+from maskel.training.pretrained import require_fit, say_differences
+from maskel.training.supervised import score_clips
+from maskel.training.trained_on import TrainedOn
 
 LONG = 4
 """A clip of more frames than this many times the longest training clip is hardly one action."""
@@ -75,6 +77,10 @@ def predict(
     Raises:
         InputError: If data and classifier do not fit each other, no recording can be read, or the file cannot be
             written.
+
+    Examples:
+        >>> predict(Path("classifier"), Path("set"), Path("predictions.csv")).read_text().splitlines()[0][:17]
+        'name,class_1,prob'
     """
     if top_k < 1:
         raise InputError(f"top_k: found {top_k}, expected 1 or more")
@@ -92,7 +98,7 @@ def predict(
         if known:
             clips = known
             require_fit(classifier, model.encoder, clips)
-            _say_differences(classifier, model, clips)
+            say_differences(classifier, model.task.provenance, clips)
         elif as_prepared:
             clips = _as_they_are(roots, model, Path(folder) / "set")
         else:
@@ -126,9 +132,9 @@ def _prepared(
             ".npy files in that set's unit and with its origin"
         )
     try:
-        source = made.build(**({} if source_fps is None else {"source_fps": source_fps}))
+        source = build_source(made, **({} if source_fps is None else {"source_fps": source_fps}))
         files = source.find_new(roots, encoder.channels)
-        converted = made.convert(source)
+        converted = conversion_to(source, made.to_layout)
     except BadFileError:
         raise
     except InputError as fault:
@@ -136,7 +142,7 @@ def _prepared(
             f"{classifier} learned from clips of maskel prepare {made.source} and takes what that takes: {fault}; or "
             "hand over a prepared set"
         ) from fault
-    distributed.tell(f"prepared as the clips that {classifier} learned from: {made.describe()}")
+    distributed.tell(f"prepared as the clips that {classifier} learned from: {describe(made)}")
     layout = converted.target if converted else source.layout
     if (layout, source.channels) != (encoder.layout, encoder.channels):
         raise InputError(
@@ -184,15 +190,6 @@ def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
         clips_with.update(of_clip.keys())
     for what, number in sorted(total.items()):
         distributed.tell(f"{what}: {number:,}, in {clips_with[what]:,} clips")
-
-
-def _say_differences(classifier: Path, model: Classifier, clips: SkeletonSet) -> None:
-    made, here = model.task.provenance, Provenance.of(clips)
-    if made and here and (how := here.differences(made)):
-        distributed.tell(
-            f"{clips.path} was prepared with {how}, as {classifier} learned from; its answers may be wrong where that "
-            "changes unit, origin or frame rate"
-        )
 
 
 def _say_long(model: Classifier, clips: SkeletonSet) -> None:

@@ -11,42 +11,21 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from maskel.console import print_table, progress_bar
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.commands.benchmark_sizes import BenchmarkSummary, benchmark_summaries, refuse_emptied
+from maskel.console import print_table, progress_bar, standard_output
+from maskel.datasets.base import RawFile, Source
 from maskel.datasets.provenance import conversion_to
 from maskel.datasets.reading import Reading, read_all
 from maskel.datasets.store_writer import SetWriter, refuse_existing
 from maskel.datasets.trial import Choice, choose
-from maskel.errors import BadFileError, CutOffError, InputError
+from maskel.errors import BadFileError, CutOffError, InputError, Stopped
 from maskel.files import refuse_inside
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.signals import handled, interrupt
 from maskel.text import shown
-from maskel.training.engine import Stopped
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SHOWN_FAULTS = 10
-
-
-@dataclass(frozen=True)
-class BenchmarkSummary:
-    """Sizes of one benchmark, as (train, test).
-
-    Args:
-        found: Clips in the prepared set.
-        published: Clips as published; None where no size is, and for trial sets.
-        duplicates: Clips that were dropped because an earlier clip has the same joints.
-        note: The source's explanation of the sizes; may be empty.
-        unlabelled: Clips without a label that pre-training may see.
-    """
-
-    found: tuple[int, int]
-    published: tuple[int, int] | None
-    duplicates: tuple[int, int]
-    note: str
-    unlabelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,6 +112,12 @@ def prepare(
             options or files.
         BadFileError: The first bad file, if ``strict``.
         Stopped: If Ctrl-C or SIGTERM stopped it after some file was read.
+
+    Examples:
+        >>> from maskel.datasets import Synthetic
+        >>> summary = prepare(Synthetic(), [Path("raw")], Path("trial"), workers=1, max_clips=5)
+        >>> summary.clips, summary.faults
+        (5, {})
     """
     start = time.perf_counter()
     refuse_existing(out)
@@ -189,6 +174,7 @@ def prepare(
         splits = {
             name: split for name, split in source.benchmarks(writer.clips).items() if name in (benchmarks or known)
         }
+        refuse_emptied(source, choice, splits, tally.why_left_out())
         writer.finish(splits)
     trial = bool(classes) or max_clips is not None
     return PrepareSummary(
@@ -208,7 +194,7 @@ def prepare(
         trial=trial,
         faults=dict(tally.faults),
         first_faults=tuple(map(str, tally.first_faults)),
-        benchmarks=_benchmarks(source, writer.clips, splits, tally.duplicates, trial),
+        benchmarks=benchmark_summaries(source, kept_classes, writer.clips, splits, tally.duplicates, trial),
         counts={what: (number, tally.clips_with[what]) for what, number in sorted(tally.counts.items())},
         notes=dict(source.notes()),
         conversion=converted.describe() if converted else "",
@@ -237,7 +223,7 @@ def _chosen(reading: Reading, choice: Choice) -> Reading:
     """Those clips of a file that the set keeps, with their labels in the set."""
     if isinstance(reading, BadFileError):
         return reading
-    kept = [sequence for sequence in reading if choice.clips is None or sequence.clip.name in choice.clips]
+    kept = [sequence for sequence in reading if choice.keeps(sequence.clip)]
     return [
         sequence
         if (label := choice.labels[sequence.clip.label]) == sequence.clip.label
@@ -294,8 +280,12 @@ class _Tally:
 
     def why_none(self) -> str:
         if self.first_faults:
-            return f"{self.faults.total()} are bad, {self.left_out} left out; the first bad one: {self.first_faults[0]}"
+            return self.why_left_out()
         return "all are listed as missing or have no body in any frame"
+
+    def why_left_out(self) -> str:
+        first = f"; the first bad one: {self.first_faults[0]}" if self.first_faults else ""
+        return f"{self.faults.total()} are bad, {self.left_out} left out{first}"
 
 
 def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
@@ -330,42 +320,9 @@ def _fingerprint(files: Sequence[RawFile]) -> str:
     return content.hexdigest()
 
 
-def _benchmarks(
-    source: Source, clips: Sequence[Clip], splits: Mapping[str, Split], duplicates: Sequence[Clip], trial: bool
-) -> dict[str, BenchmarkSummary]:
-    dropped = source.benchmarks(duplicates) if duplicates else {}
-    summaries = {}
-    for name, split in splits.items():
-        found = _sizes(split)
-        published = None if trial else source.published.get(name)
-        notes = ["" if trial else source.explain(name, found), *_about_labels(source, clips, split)]
-        duplicated = _sizes(dropped[name]) if name in dropped else (0, 0)
-        note = "; ".join(filter(None, notes))
-        summaries[name] = BenchmarkSummary(found, published, duplicated, note, len(split.unlabelled))
-    return summaries
-
-
-def _about_labels(source: Source, clips: Sequence[Clip], split: Split) -> Iterator[str]:
-    """What labels and subjects that are not there mean for a benchmark."""
-    learnt, tested = ({clips[position].label for position in part} for part in (split.train, split.test))
-    if split.train and tested - learnt:
-        missing = [source.classes[label] for label in sorted(tested - learnt)]
-        more = f" and {len(missing) - 5:,} more classes" if len(missing) > 5 else ""
-        yield f"tested, but without a training clip: {', '.join(missing[:5])}{more}"
-    nobodys = sum(not clips[position].subject for position in split.unlabelled)
-    if nobodys and split.test:
-        yield (
-            f"of its {len(split.unlabelled):,} clips without a label {nobodys:,} name no subject: nothing says that a "
-            "test subject is not in them"
-        )
-
-
-def _sizes(split: Split) -> tuple[int, int]:
-    return len(split.train), len(split.test)
-
-
-def show(summary: PrepareSummary, console: Console) -> None:
+def show(summary: PrepareSummary, options: Mapping[str, Any]) -> None:
     """Prints what was read and written, each benchmark's sizes beside the published ones, and the first bad files."""
+    console = standard_output()
     megabytes, raw = summary.size / 1e6, summary.raw_size / 1e6
     labelled = f", {summary.unlabelled:,} of them without a label" if summary.unlabelled else ""
     rows: list[tuple[str, str]] = []

@@ -1,29 +1,29 @@
 """``maskel pretrain``: learn an encoder from unlabelled clips."""
 
 from collections.abc import Mapping
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
+from maskel import distributed
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import damaged_as
 from maskel.methods import METHODS
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
-from maskel.models.encoder import Encoder, EncoderConfig, load_encoder
-from maskel.models.weights import TYPES, refuse_others
-from maskel.training import distributed
+from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
 from maskel.training.fitting import fitted, say_fitted
-from maskel.training.loading import ClipBatches, SingleBody, pretraining_part
-from maskel.training.optim import AdamWTraining
+from maskel.training.loading import ClipBatches, pretraining_part
+from maskel.training.optim import AdamWConfig
 from maskel.training.precision import resolved
-from maskel.training.run import ENCODER, STATE, RunFolder, describe, open_run, options_of
+from maskel.training.pretrained import method_options
+from maskel.training.run import ENCODER, RunFolder, describe, open_run, options_of
 from maskel.transforms import TrainView
 
 
@@ -35,7 +35,7 @@ def pretrain(
     encoder: EncoderConfig = EncoderConfig(),
     view: TrainView = TrainView(),
     single_body: SingleBody = "zero",
-    training: AdamWTraining = AdamWTraining(),
+    training: AdamWConfig = AdamWConfig(),
     seed: int = 0,
     device: str = "auto",
     resident: bool = False,
@@ -69,6 +69,13 @@ def pretrain(
     Raises:
         InputError: If data, options and model do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> small = EncoderConfig(window=8, dim=16, depth=1, num_heads=2)
+        >>> training = AdamWTraining(epochs=1, batch_size=8)
+        >>> run = pretrain(Path("set"), "mae", encoder=small, training=training, out=Path("mae"))
+        >>> run.read_result()["method"]
+        'mae'
     """
     options = method_options(method, options or {})
     clips = SkeletonSet.open(data)
@@ -78,8 +85,9 @@ def pretrain(
     kept = options_of(pretrain, locals())
     config = {method if name == "options" else name: value for name, value in kept.items()}
     model = _build(method, clips, encoder, options, seed)
-    if model.whole_batch and training.accumulate != 1:
+    if model.needs_whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
+    model.encoder.provenance = provenance_of(clips)
     world = distributed.start(device)
     if resident:
         clips.keep_on(world.device)
@@ -131,39 +139,6 @@ def _say_what_is_seen(clips: SkeletonSet, benchmark: str, positions: Int64[np.nd
     ]
     if seen and not len(clips.split(benchmark, "test")):
         distributed.tell(f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there")
-
-
-def load_method(run: RunFolder) -> MaskedMethod:
-    """The whole method of a pre-training run, decoder included, with its last saved weights, in eval mode.
-
-    Raises:
-        InputError: If the folder is not a pre-training run.
-    """
-    config = run.read_config()
-    refusal = InputError(f"{run.path}: expected a pre-training run whose {STATE} fits its options")
-    with damaged_as(lambda _: refusal):
-        kind, options = METHODS[config["method"]], config[config["method"]]
-        encoder, weights = load_encoder(run.path), run.load_state()["method"]
-        found = {name: (TYPES[tensor.dtype], list(tensor.shape)) for name, tensor in weights.items()}
-        refuse_others(lambda: kind(encoder, **options), found)
-        method = kind(encoder, **options)
-        method.load_state_dict(weights)
-    return method.eval()
-
-
-def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A method's options with the defaults of its constructor.
-
-    Raises:
-        InputError: If there is no such method or option.
-    """
-    if name not in METHODS:
-        raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
-    known = {entry.name: entry.default for entry in signature(METHODS[name]).parameters.values()}
-    del known["encoder"]
-    if unknown := set(given) - set(known):
-        raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(known)}")
-    return known | dict(given)
 
 
 def _build(name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int) -> MaskedMethod:

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from maskel.errors import InputError
-from maskel.files import as_output, refuse_unwritable, write_atomically
+from maskel.files import refuse_unwritable
+from maskel.pictures.markup import write_page
 from maskel.pictures.report import render
-from maskel.pictures.runs import read_runs
+from maskel.training.finished import open_runs
 
 
 def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) -> Path:
@@ -14,8 +15,7 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
     What a run does not provide is named on the page and does not stop the report. Equal run folders give equal pages.
 
     Args:
-        runs: Run folders of pretrain, linear, finetune, knn, evaluate and ensemble, in any mix and order; a folder of
-            several seeds stands for its runs.
+        runs: Run folders of any command, in any mix and order; a folder of several seeds stands for its runs.
         out: The HTML file; an earlier one is replaced.
         clips: Test clips to draw with each pre-trained method, 0 or more.
 
@@ -24,27 +24,14 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
 
     Raises:
         InputError: If a folder is not a run folder, or the file cannot be written.
+
+    Examples:
+        >>> report([Path("run")], out=Path("page.html"), clips=1).name
+        'page.html'
     """
     if not runs:
         raise InputError("report: expected at least one run folder")
     if clips < 0:
         raise InputError(f"clips: found {clips}, expected 0 or more")
     refuse_unwritable(out)
-    return write_page(render(read_runs(runs), clips), out)
-
-
-def write_page(page: str, out: Path, option: str = "--out") -> Path:
-    """Write a whole page.
-
-    Args:
-        page: Its text.
-        out: The file.
-        option: What the user gave the file with.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    with as_output(out, option):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, page.encode(errors="backslashreplace"))
-    return out
+    return write_page(render(open_runs(runs), clips), out)

@@ -1,54 +1,36 @@
 """``maskel reproduce``: a method on a benchmark by every protocol, beside the published numbers."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from statistics import mean
-from typing import Any, Literal
+from typing import Literal
 
-from maskel.commands.results import markdown_table, spread
-from maskel.commands.seeds import seed_folders
+from maskel import distributed
+from maskel.commands import COMMANDS
+from maskel.commands.results import markdown_table
 from maskel.configuration import Options, data_recipes, merge, read_recipe, shipped_recipes
 from maskel.console import standard_error
 from maskel.datasets import SOURCES
 from maskel.datasets.store import SkeletonSet
-from maskel.errors import InputError
+from maskel.errors import InputError, Stopped
 from maskel.files import write_atomically
-from maskel.intervals import interval
+from maskel.intervals import interval, spread
 from maskel.methods import METHODS
-from maskel.published import PROTOCOLS, PUBLISHED
-from maskel.training import distributed
-from maskel.training.engine import Stopped
-from maskel.training.optim import AdamWTraining, FinetuneTraining, SGDTraining
+from maskel.protocols import PROTOCOLS, STAGES, function_of
+from maskel.published import PUBLISHED
+from maskel.training.finished import Run, open_runs
 from maskel.training.run import CONFIG, RunFolder, refuse_other_options
+from maskel.training.seeds import seed_folders
 
 Scale = Literal["published", "small"]
 """``published``; or ``small``, the size of that recipe for a few epochs, to try everything out."""
 
-_STAGES: dict[str, tuple[str, ...]] = {
-    "pretrain": ("pretrain",),
-    "linear": ("linear",),
-    "finetune": ("finetune",),
-    "semi_1": ("finetune", "semi_1"),
-    "semi_10": ("finetune", "semi_10"),
-    "knn": ("knn",),
-    "baseline": ("baseline",),
-}
-"""A command, and the recipes of the protocol."""
-_BATCH_SIZES = {
-    "pretrain": AdamWTraining.batch_size,
-    "linear": SGDTraining.batch_size,
-    "finetune": FinetuneTraining.batch_size,
-}
-"""Of the commands that train, where no recipe says another."""
-_FEW_LABELS = ("semi_1", "semi_10")
-_RUNS = 5
-"""Of few labels, as published: which clips are labelled makes a difference."""
 TABLE, REPORT = "results.md", "report.html"
 
 
 def reproduce(
-    run_command: Callable[[Sequence[str]], object],
     method: str,
     benchmark: str,
     data: Path,
@@ -66,8 +48,7 @@ def reproduce(
     clips did not fill.
 
     Args:
-        run_command: Runs one ``maskel`` command line.
-        method: ``mamp``, ``mae``, ``hacm`` or ``amr``.
+        method: ``mamp``, ``mae``, ``hacm``, ``amr`` or ``masked``.
         benchmark: The recipe of a benchmark, ``ntu60_xsub`` for example.
         data: The prepared set.
         out: A folder for all runs, the table ``results.md`` and the page ``report.html``.
@@ -95,42 +76,43 @@ def reproduce(
     own = f"{method}_{benchmark}"  # where a method's authors changed the settings
     shared = [benchmark, *([own] if own in shipped_recipes() else [])]
     shared += ["small", "few_epochs"] if scale == "small" else []
-    seeds = ",".join(str(seed + run) for run in range(_RUNS))
     notes = []
-    for name, (command, *protocol) in _STAGES.items():
-        if command == "baseline":  # without an encoder, a recipe and a device
-            words = ["baseline", "--data", str(data), "--benchmark", split, "--seed", str(seed)]
-            _run_stage(run_command, words, out / name, world.leads)
-            continue
-        recipes = [*([method] if command == "pretrain" else []), *shared, *protocol]
-        words = [command, *(word for recipe in recipes for word in ("--config", recipe)), "--data", str(data)]
-        words += ["--encoder", str(out / "pretrain")] if command != "pretrain" else []
-        several = name in _FEW_LABELS and scale == "published"
-        words += ["--seeds", f"[{seeds}]"] if several else ["--seed", str(seed)]
-        _run_stage(run_command, [*words, "--device", device], out / name, world.leads)
-        if command in _BATCH_SIZES:
-            batch, filled = _batch_size(command, recipes), _filled(out / name)
-            if filled < batch:
-                notes.append(f"{PROTOCOLS.get(name, name)}: batches of {filled}, all clips, instead of {batch}.")
+    for command, protocol in PROTOCOLS.items():
+        options = signature(function_of(command)).parameters
+        for name, stage in protocol.stages.items():
+            recipes = [*shared, *stage.recipes] if protocol.recipes else []
+            recipes = [method, *recipes] if command == "pretrain" else recipes
+            words = [command, *(word for recipe in recipes for word in ("--config", recipe)), "--data", str(data)]
+            words += [] if protocol.recipes else ["--benchmark", split]
+            words += ["--encoder", str(out / "pretrain")] if "encoder" in protocol.needs else []
+            several = stage.runs > 1 and scale == "published"
+            seeds = ",".join(str(seed + run) for run in range(stage.runs))
+            words += ["--seeds", f"[{seeds}]"] if several else ["--seed", str(seed)]
+            words += ["--device", device] if "device" in options else []
+            _run_stage(words, out / name, world.leads)
+            if protocol.trains:
+                default = options["training"].default.batch_size
+                batch, filled = _batch_size(command, recipes, default), _filled(out / name)
+                if filled < batch:
+                    notes.append(f"{stage.title}: batches of {filled}, all clips, instead of {batch}.")
     table = _table(method, benchmark, scale, sizes, notes, out)
     if world.leads:
         write_atomically(out / TABLE, table)
-        run_command(["report", *(str(out / name) for name in _STAGES), "--out", str(out / REPORT)])
+        COMMANDS["report"]("report", [*(str(out / name) for name in STAGES), "--out", str(out / REPORT)])
     return table
 
 
-def _batch_size(command: str, recipes: Sequence[str]) -> int:
+def _batch_size(command: str, recipes: Sequence[str], default: int) -> int:
     """Batch size of a stage by its recipes."""
     options: Options = {}
     for name in recipes:
         merge(options, read_recipe(name, command))
-    return int(options.get("training", {}).get("batch_size", _BATCH_SIZES[command]))
+    return int(options.get("training", {}).get("batch_size", default))
 
 
 def _filled(stage: Path) -> int:
     """Batch size with which a stage ran; its seeds have the same."""
-    run = next(iter(seed_folders(stage).values()), stage)
-    return int(RunFolder(run).read_config()["training"]["batch_size"])
+    return int(open_runs([stage])[0].config["training"]["batch_size"])
 
 
 def _open(out: Path, config: dict[str, object], leads: bool) -> None:
@@ -144,7 +126,7 @@ def _open(out: Path, config: dict[str, object], leads: bool) -> None:
     distributed.meet()
 
 
-def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str], folder: Path, leads: bool) -> None:
+def _run_stage(words: list[str], folder: Path, leads: bool) -> None:
     run = RunFolder(folder)
     console = standard_error(quiet=not leads)
     if run.finished:
@@ -159,7 +141,7 @@ def _run_stage(run_command: Callable[[Sequence[str]], object], words: list[str],
     words = [*words, where, str(folder)]
     console.print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
     try:
-        run_command(words)
+        COMMANDS[words[0]](words[0], words[1:])
     except Stopped as stop:
         raise Stopped(f"{stop}; or with the same maskel reproduce command, which then runs what is left") from stop
     distributed.meet()
@@ -171,16 +153,16 @@ _HEADING = ("protocol", "here: correct / seen", "here, %", "95 % interval, %", "
 def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], notes: Sequence[str], out: Path) -> str:
     source, _, split = benchmark.rpartition("_")
     rows, known = [], []
-    measured = {name: (called, RunFolder(out / name).read_result()) for name, called in PROTOCOLS.items()}
-    nearest = RunFolder(out / "knn").read_result()
-    measured |= {"1-NN": ("1-NN", nearest), "vote": (f"{nearest['vote']['k']}-NN vote", nearest["vote"])}
-    raw = RunFolder(out / "baseline").read_result()
-    measured |= {"baseline": (f"raw joints, {raw['classifier']}", raw)}
-    for name, (called, result) in measured.items():
-        published = PUBLISHED.get((method, benchmark, name))
-        known += [published] if published else []
-        told = f"{published} ({published.origin})" if published else "none published"
-        rows.append((called, *_counted(result), told))
+    for name, stage in STAGES.items():
+        seeds = open_runs([out / name])
+        for run in seeds:
+            run.require_finished()
+        for way, answers in enumerate(seeds[0].answers):
+            published = None if answers.key else PUBLISHED.get((method, benchmark, name))
+            known += [published] if published else []
+            told = f"{published} ({published.origin})" if published else "none published"
+            called = stage.title or seeds[0].row(answers.key)
+            rows.append((called, *_counted(seeds, way), told))
     lines = markdown_table(_HEADING, rows)
     expected = SOURCES[source].published.get(split)
     lines += ["", f"{method} on {benchmark}, {sizes[0]:,} training and {sizes[1]:,} test clips."]
@@ -192,14 +174,14 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
     return "\n".join(lines) + "\n"
 
 
-def _counted(result: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def _counted(seeds: Sequence[Run], way: int) -> tuple[str, str, str, str]:
     """Right answers, accuracy, its interval and the best epoch's, in percent.
 
     Of several seeds each count and the means; the interval is that of a single run.
     """
-    runs = result.get("seeds", [result])
-    right = f"{', '.join(str(run['correct']) for run in runs)} / {runs[0]['seen']}"
-    best = [100 * run["best_epoch"]["accuracy"] for run in runs if "best_epoch" in run]
-    sure = interval(result["correct"], result["seen"]) if "seeds" not in result else "–"
-    accuracy = spread([100 * run["accuracy"] for run in runs], 1)
+    counts = [run.answers[way].count for run in seeds]
+    right = f"{', '.join(str(count.correct) for count in counts)} / {counts[0].seen}"
+    best = [100 * run.best_epoch[1].share for run in seeds if run.best_epoch]
+    sure = interval(counts[0].correct, counts[0].seen) if len(counts) == 1 else "–"
+    accuracy = spread([100 * count.share for count in counts], 1)
     return right, accuracy, sure, f"{mean(best):.1f}" if best else "–"

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from maskel.commands.pretrain import load_method
-from maskel.commands.report import write_page
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable
-from maskel.pictures.markup import element, page
+from maskel.pictures.markup import element, page, write_page
 from maskel.pictures.masks import count_hidden, mask_maps
-from maskel.pictures.runs import read_runs
+from maskel.training.finished import open_runs
+from maskel.training.pretrained import load_method
 
 
 def masks(
@@ -39,8 +38,8 @@ def masks(
     if position is None:
         raise InputError(f"{data} has no clip called {clip!r}; its {len(clips)} clips begin with {clips.clips[0].name}")
     found = []
-    for run in read_runs(runs):
-        if run.kind != "pretrain":
+    for run in open_runs(runs):
+        if not run.pretrains:
             raise InputError(f"{run.folder.path}: expected a run of maskel pretrain, found one of maskel {run.kind}")
         name = f"{run.config['method']} ({run.name})"
         found.append(count_hidden(name, load_method(run.folder), clips, position, draws, seed))
@@ -49,3 +48,7 @@ def masks(
         page(f"maskel view masks: {clip}", element("h1", "How often each token is hidden"), mask_maps(about, found)),
         out,
     )
+
+
+PICTURES = {"masks": masks}
+"""Every picture, by its name on the command line."""

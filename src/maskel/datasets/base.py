@@ -6,12 +6,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from maskel.datasets.counts import Counts
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
 from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
+
+ON_THE_BODY, AS_RECORDED, IN_THE_IMAGE = "on the body in its first frame", "as recorded", "in the middle of the image"
+"""Where the origin of a clip is."""
+METRES, HALF_SIDES, HALF_LONGER = "metres", "halves of the image's sides", "halves of the image's longer side"
+"""Units of coordinates."""
+
+
+def upwards(layout: Layout) -> Mapping[str, str]:
+    """Which way is up in a layout's recordings, as `Source.conventions` has it; nothing where it does not say."""
+    return {"up": layout.up} if layout.up else {}
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,10 @@ class RawFile:
         path: The file, or the archive that holds it.
         member: Name inside the archive; empty for a plain file.
         labels: The file that holds its labels, where that is another one.
+
+    Examples:
+        >>> print(RawFile(Path("all_sqe.zip"), "a01_s01_e00_v01.json"))
+        all_sqe.zip/a01_s01_e00_v01.json
     """
 
     path: Path
@@ -40,6 +54,10 @@ class Split:
         train: Training clips, each with a label.
         test: Test clips, each with a label.
         unlabelled: Clips without a label that pre-training may see; none is of a subject who tests.
+
+    Examples:
+        >>> Split(train=(0, 1), test=(2,), unlabelled=(3,))
+        Split(train=(0, 1), test=(2,), unlabelled=(3,))
     """
 
     train: tuple[int, ...]
@@ -67,6 +85,15 @@ class Source(ABC):
     A subclass is one file: it states the facts below, finds its files, reads one, and says which clip belongs to
     which side of each benchmark. Its constructor's arguments are the options of ``maskel prepare NAME``. Instances
     travel to worker processes, so they must pickle.
+
+    Examples:
+        >>> from maskel.datasets import SOURCES
+        >>> source = SOURCES["synthetic"]()
+        >>> files = source.find([Path("raw")])
+        >>> len(files), source.read(files[0])[0].clip.name
+        (26, 'S001C001P001R001A001')
+        >>> {name: len(split.train) for name, split in source.benchmarks(source.clips(files[0])).items()}
+        {'xsub': 1, 'xview': 0, 'xset': 0}
     """
 
     name: ClassVar[str]
@@ -145,6 +172,14 @@ class Source(ABC):
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """Origin, unit and upward direction of the joints, in words that sources share; without what is not known.
+
+        Args:
+            coordinates: 2 or 3.
+        """
+        return {"origin": ON_THE_BODY, "unit": METRES, **upwards(self.layout)}
+
     def notes(self) -> Counts:
         """What `find` passed over, as it is shown: phrase -> number, such as files that are of no known form."""
         return {}
@@ -152,3 +187,29 @@ class Source(ABC):
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Why a finished benchmark may have ``found`` (train, test) clips instead of the published number."""
         return ""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The source of a set's joints, with its options.
+
+    Args:
+        source: Its name.
+        options: Those that say how joints are made; of others, such as labels and splits, nothing depends on.
+        to_layout: The layout that the joints were converted to; None where they were not.
+
+    Raises:
+        InputError: If a name is no text, or the options are no mapping.
+    """
+
+    source: str
+    options: Mapping[str, Any]
+    to_layout: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.source, str) and isinstance(self.options, dict)):
+            raise InputError(
+                f"provenance: found clips of {self.source!r}, expected the name of a source and its options"
+            )
+        if not (self.to_layout is None or isinstance(self.to_layout, str)):
+            raise InputError(f"provenance: found to_layout {self.to_layout!r}, expected the name of a layout")

@@ -35,6 +35,17 @@ def missing_joints(columns: Float32[np.ndarray, "c v r"], data: SkeletonSet) -> 
     return missing if missing.any() else None
 
 
+def without_missing(joints: Float32[np.ndarray, "*n v c"], data: SkeletonSet) -> Float32[np.ndarray, "*n v c"]:
+    """The joints with NaN in the place of those that are missing; bodies that are absent stay zero."""
+    rows = joints.reshape(-1, *joints.shape[-2:])
+    missing = missing_joints(columns_of(rows), data)
+    if missing is None:
+        return joints
+    gone = (missing & ~np.all(missing, axis=0, keepdims=True)).T  # (R, V)
+    known: Float32[np.ndarray, "r v c"] = np.where(np.expand_dims(gone, 2), np.float32(np.nan), rows)
+    return known.reshape(joints.shape)
+
+
 def body_extents(
     columns: Float32[np.ndarray, "c v r"], missing: Bool[np.ndarray, "v r"] | None = None
 ) -> Float32[np.ndarray, "c r"]:

@@ -13,6 +13,9 @@ from jaxtyping import Float64
 
 from maskel.datasets.counts import MISSING_JOINTS, Counts
 from maskel.datasets.folder.gaps import body_exists, fill_gaps
+from maskel.datasets.folder.people import choose_bodies
+from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.tracks import ACTORS
 from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
 from maskel.errors import BadFileError, InputError
 from maskel.files import described
@@ -24,6 +27,8 @@ LARGEST = 100.0
 """No body is 100 m from the origin: larger coordinates in 3D are in another unit."""
 SMALLEST = 0.05
 """A body in metres that never spans as much along any axis is in another unit, or one point."""
+LARGEST_BODY = 10.0
+"""Nor is a body, over the diagonal of its bounding box, in the median of its frames, that large in metres."""
 SUFFIX = re.compile(r"\.(mp4|avi|mkv|mov|webm|mpg|mpeg|wmv|flv|skeleton|npy|npz|pkl|json|csv|txt)$")
 """Endings of the files that clips were made from."""
 
@@ -161,6 +166,49 @@ def treated(
     return np.nan_to_num(joints), {MISSING_JOINTS: int(gaps.sum())}
 
 
+def check_people(source: str, bodies: int, actor: str) -> None:
+    """Makes sure that options choose people of a form in which nobody has a name.
+
+    Raises:
+        InputError: If no body is to be kept, or the actor is chosen by a name.
+    """
+    if bodies < 1 or actor not in ("", *ACTORS):
+        raise InputError(
+            f"{source}: found --bodies {bodies} --actor {actor!r}, expected 1 body or more, and {', '.join(ACTORS)}"
+        )
+
+
+def main_bodies(
+    where: str,
+    joints: Float64[np.ndarray, "m t v d"],
+    scores: Float64[np.ndarray, "m t v"] | None,
+    bodies: int,
+    actor: str,
+    middle: Float64[np.ndarray, " d"] | None = None,
+) -> tuple[Float64[np.ndarray, "k t v d"], Float64[np.ndarray, "k t v"] | None, Counts]:
+    """The bodies of a clip that matter, as `maskel.datasets.folder.people.choose_bodies` finds them.
+
+    As long as nobody says who matters, a clip of no more than ``bodies`` keeps those that exist as they stand; of more
+    those in most frames are kept.
+
+    Args:
+        where: Whose they are, for messages.
+        joints: NaN where a joint is missing.
+        scores: Of each joint, where there are any.
+        bodies: Bodies to keep, 1 or more.
+        actor: Who comes first, one of `ACTORS`, or empty.
+        middle: The middle of the image, where it is known.
+
+    Returns:
+        Joints, scores, and who was left out or linked.
+    """
+    there = np.flatnonzero(body_exists(joints).any(1))
+    if not actor and len(there) <= bodies:
+        return joints[there], None if scores is None else scores[there], {}
+    chosen = choose_bodies(Path(where), Pose(joints, scores), bodies, actor or ACTORS[0], middle)
+    return chosen.joints, chosen.scores, chosen.counts
+
+
 def check_metres(where: str, joints: np.ndarray, remedy: str) -> None:
     """Makes sure that joints in 3D may be in metres.
 
@@ -170,17 +218,20 @@ def check_metres(where: str, joints: np.ndarray, remedy: str) -> None:
         remedy: What the user can do about another unit.
 
     Raises:
-        BadFileError: If one is further than `LARGEST` from the origin, or the largest body is below `SMALLEST`.
+        BadFileError: If one is further than `LARGEST` from the origin, the largest body is below `SMALLEST`, or the
+            usual one above `LARGEST_BODY`.
     """
     largest = float(np.nanmax(np.abs(joints), initial=0))
     sides = np.nan_to_num(joints, nan=-np.inf).max(2) - np.nan_to_num(joints, nan=np.inf).min(2)  # (M, T, 3)
     extent = float(sides.max())  # of a frame without joints it is minus infinity
-    if largest <= LARGEST and extent >= SMALLEST:
+    exists = ((np.nan_to_num(joints) != 0).any((2, 3))) & np.isfinite(sides).all(2)
+    usual = float(np.median(np.linalg.norm(sides[exists], axis=-1))) if exists.any() else 0.0
+    if largest <= LARGEST and extent >= SMALLEST and usual <= LARGEST_BODY:
         return
-    found = (
-        f"a coordinate of {largest:.6g}" if largest > LARGEST else f"a body of at most {extent:.3g} from side to side"
-    )
-    expected = f"metres: bodies of {SMALLEST:g} or more, at most {LARGEST:g} from the origin; {remedy}"
+    found = f"a body of at most {extent:.3g} from side to side"
+    if largest > LARGEST or usual > LARGEST_BODY:
+        found = f"a coordinate of {largest:.6g}" if largest > LARGEST else f"bodies of size {usual:.3g}"
+    expected = f"metres: bodies of {SMALLEST:g} to {LARGEST_BODY:g}, at most {LARGEST:g} from the origin; {remedy}"
     raise BadFileError(where, "wrong unit", found, expected)
 
 

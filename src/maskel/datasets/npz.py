@@ -17,9 +17,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import METRES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.interchange import MAX_CLASSES, check_metres, numbered_classes
+from maskel.datasets.interchange import MAX_CLASSES, check_metres, check_people, is_score, main_bodies, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.datasets.raw_file import bad_file
@@ -38,6 +38,8 @@ MAX_CLIPS = 1_000_000
 MAX_CLIP_BYTES = 64 * 2**20
 """Largest sizes read: NTU RGB+D 120 has 63,026 clips of 180 kB in one array."""
 LABELS_AT_ONCE = 1024
+LOOKED_AT = 32
+"""Clips of a file that are looked at to tell a score from z."""
 
 
 class Npz(Source):
@@ -51,18 +53,24 @@ class Npz(Source):
     Args:
         layout: Joint layout.
         benchmark: Name of the file's benchmark; by default what the file's name says (NTU60_XSub, NTU60_CS, …).
+        bodies: Bodies of a clip to keep, 1 or 2.
+        actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
+            (nearest to the middle), ``largest``; by default the file's order, and of one body the longest.
 
     Raises:
-        InputError: If there is no such layout.
+        InputError: If there is no such layout, or options are out of range.
     """
 
     name: ClassVar[str] = "npz"
     choosing = ("benchmark",)
     one_process: ClassVar[bool] = True
 
-    def __init__(self, layout: str = "ntu25", benchmark: str = "") -> None:
+    def __init__(self, layout: str = "ntu25", benchmark: str = "", bodies: int = BODIES, actor: str = "") -> None:
+        check_people("npz", bodies, actor)
         self.layout = layout_named(layout)
         self.benchmark = benchmark
+        self.bodies = bodies
+        self.actor = actor
         self.frames = 0
         self.single_body: Literal["zero", "copy"] = "zero"
         self.label_dtype = ""
@@ -91,6 +99,7 @@ class Npz(Source):
             self.label_dtype = arrays["y_train"].dtype.str
             self.labels = {part: _labels(path, arrays[f"y_{part}"]) for part in PARTS}
             self.single_body = self._single_body([arrays[f"x_{part}"] for part in PARTS])
+            self._question(arrays["x_train"])
         self.frames = _frames(arrays["x_train"].shape)
         self.classes, self.published = _about(path.stem, arrays["y_train"].shape[1])
         return [RawFile(path, f"x_{part}[{clip}]") for part in PARTS for clip in range(len(self.labels[part]))]
@@ -127,6 +136,15 @@ class Npz(Source):
                     return "copy"
         return "zero"
 
+    def _question(self, rows: "_Rows") -> None:
+        """Refuses a file with a score in the place of z, by its first clips."""
+        clips = (self._bodies(rows, clip)[..., 2] for clip in range(min(len(rows), LOOKED_AT)))
+        with np.errstate(invalid="ignore"):  # a NaN is reported when its clip is read
+            scores = [is_score(third) for third in clips if third.any()]
+        if scores and all(scores):
+            found = "a third number from 0 to 1 throughout, like a score"
+            raise BadFileError(f"{rows.path}/{rows.name}", "wrong unit", found, "x, y and z of each joint, in metres")
+
     def _bodies(self, rows: "_Rows", clip: int) -> Float32[np.ndarray, "2 t v 3"]:
         row = rows.read(clip, 1)[0]
         if row.ndim == 4:  # (3, T, V, M)
@@ -152,7 +170,14 @@ class Npz(Source):
         joints = np.ascontiguousarray(joints[:, : len(exists) - int(exists[::-1].argmax())])
         alone = _equal_bits(*joints) if self.single_body == "copy" else not joints[1].any()
         known = Clip(f"{part}_{clip:06}", int(self.labels[part][clip]))
-        return [SkeletonSequence(known, joints[:1] if alone else joints, self.layout)]
+        counts: Counts = {}
+        if alone:
+            joints = joints[:1]
+        elif self.actor or self.bodies < BODIES:
+            values = np.where((joints != 0).any((2, 3), keepdims=True), joints, np.nan).astype(np.float64)
+            values, _, counts = main_bodies(str(file), values, None, self.bodies, self.actor)
+            joints = np.nan_to_num(values).astype(np.float32)
+        return [SkeletonSequence(known, joints, self.layout, counts)]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """The file's one benchmark."""
@@ -164,9 +189,14 @@ class Npz(Source):
         empty = len(self.classes) - len({int(label) for labels in self.labels.values() for label in labels})
         return {"classes without a clip": empty} if empty else {}
 
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """The unit, which is checked; where origin and up are, the file does not say."""
+        return {"unit": METRES}
+
     def recorded(self) -> dict[str, object]:
         """What `maskel export npz` needs to write the file back."""
-        return {name: getattr(self, name) for name in ("benchmark", "frames", "single_body", "label_dtype")}
+        names = ("benchmark", "frames", "single_body", "label_dtype", "bodies", "actor")
+        return {name: getattr(self, name) for name in names}
 
 
 def _frames(shape: tuple[int, ...]) -> int:

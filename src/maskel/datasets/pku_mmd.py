@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import AS_RECORDED, ON_THE_BODY, RawFile, Source, Split
 from maskel.datasets.ntu import centre
 from maskel.datasets.raw_file import read_raw
 from maskel.datasets.skeleton_file import COORDINATE_LIMIT, decode_decimals
@@ -69,6 +69,10 @@ class PkuMmd(Source):
         self.center = center
         self._training: dict[str, frozenset[str]] = {}
         self._absent: dict[str, int] = {}  # how many training recordings of a benchmark were not found
+
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """As published, clips stay where they were recorded."""
+        return {**super().conventions(coordinates), "origin": ON_THE_BODY if self.center else AS_RECORDED}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """The skeleton files below ``roots`` with their label files, by name; reads the split files found there too.
@@ -171,6 +175,10 @@ class PKU1(PkuMmd):
     Args:
         center: Move the origin of each clip to the spine of its first body, as for NTU RGB+D; as published, clips stay
             where the camera saw them.
+
+    Examples:
+        >>> len(PKU1.classes), PKU1.classes[0]
+        (51, 'bow')
     """
 
     name: ClassVar[str] = "pku1"

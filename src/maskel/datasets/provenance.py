@@ -1,98 +1,87 @@
 """How the joints of a set were made, so that those of new recordings can be made the same way."""
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from maskel.conversion import Conversion, conversion
 from maskel.datasets import SOURCES
-from maskel.datasets.base import Source
+from maskel.datasets.base import Provenance, Source
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import damaged_as, one_line
 from maskel.layouts import LAYOUTS, layout_named
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """The source of a set's joints, with its options.
+def provenance_of(clips: SkeletonSet) -> Provenance | None:
+    """How a set was made; None where it does not say so, as of a source that is not known."""
+    if clips.source not in SOURCES:
+        return None
+    source = SOURCES[clips.source]
+    names = [name for name in inspect.signature(source).parameters if name not in source.choosing]
+    options = {name: clips.options[name] for name in names if name in clips.options}
+    to_layout = clips.options.get("to_layout")
+    if "layout" in names and options.get("layout") not in LAYOUTS:  # older sets, and npz, do not record it
+        if to_layout:
+            return None
+        options["layout"] = clips.layout.name
+    return Provenance(clips.source, options, to_layout)
+
+
+def build_source(made: Provenance, **others: Any) -> Source:
+    """The source, to read new recordings with.
 
     Args:
-        source: Its name.
-        options: Those that say how joints are made; of others, such as labels and splits, nothing depends on.
-        to_layout: The layout that the joints were converted to; None where they were not.
+        made: How the clips were made.
+        **others: Options that are another's for these recordings.
 
     Raises:
-        InputError: If a name is no text, or the options are no mapping.
+        InputError: If there is no such source or option.
     """
+    known = inspect.signature(SOURCES[made.source]).parameters if made.source in SOURCES else {}
+    if made.source not in SOURCES or (unknown := sorted({*made.options, *others} - set(known))):
+        what = f"an option {unknown[0]}" if made.source in SOURCES else "that source"
+        raise InputError(f"its clips come from source {made.source}; this version of maskel has not {what}")
+    what = f"the options {dict(made.options)} of source {made.source} do not fit it"
+    with damaged_as(lambda fault: InputError(f"{what}: {one_line(fault)}")):
+        return SOURCES[made.source](**{**made.options, **others})
 
-    source: str
-    options: Mapping[str, Any]
-    to_layout: str | None = None
 
-    def __post_init__(self) -> None:
-        if not (isinstance(self.source, str) and isinstance(self.options, dict)):
-            raise InputError(
-                f"classifier: found clips of {self.source!r}, expected the name of a source and its options"
-            )
-        if not (self.to_layout is None or isinstance(self.to_layout, str)):
-            raise InputError(f"classifier: found to_layout {self.to_layout!r}, expected the name of a layout")
+def describe(made: Provenance) -> str:
+    """The source and those of its options that are not the default ones, in words."""
+    known = inspect.signature(SOURCES[made.source]).parameters
+    said = {**made.options} | ({"to_layout": made.to_layout} if made.to_layout else {})
+    usual = {name: [] if known[name].default == () else known[name].default for name in made.options}
+    words = [f"{name} {value}" for name, value in said.items() if name not in usual or value != usual[name]]
+    return ", ".join([made.source, *words])
 
-    @classmethod
-    def of(cls, clips: SkeletonSet) -> "Provenance | None":
-        """How a set was made; None where it does not say so, as of a source that is not known."""
-        if clips.source not in SOURCES:
-            return None
-        source = SOURCES[clips.source]
-        names = [name for name in inspect.signature(source).parameters if name not in source.choosing]
-        options = {name: clips.options[name] for name in names if name in clips.options}
-        to_layout = clips.options.get("to_layout")
-        if "layout" in names and options.get("layout") not in LAYOUTS:  # older sets, and npz, do not record it
-            if to_layout:
-                return None
-            options["layout"] = clips.layout.name
-        return cls(clips.source, options, to_layout)
 
-    def build(self, **others: Any) -> Source:
-        """The source, to read new recordings with.
+def differences(made: Provenance, other: Provenance, coordinates: int) -> str:
+    """How two sets were made otherwise, in words; empty where they were not, or that is not known.
 
-        Args:
-            **others: Options that are another's for these recordings.
+    Sets of one source differ in its options; those of two in what both sources say of origin, unit and up.
 
-        Raises:
-            InputError: If there is no such source or option.
-        """
-        known = inspect.signature(SOURCES[self.source]).parameters if self.source in SOURCES else {}
-        if self.source not in SOURCES or (unknown := sorted({*self.options, *others} - set(known))):
-            what = f"an option {unknown[0]}" if self.source in SOURCES else "that source"
-            raise InputError(f"its clips come from source {self.source}; this version of maskel has not {what}")
-        what = f"the options {dict(self.options)} of source {self.source} do not fit it"
-        with damaged_as(lambda fault: InputError(f"{what}: {one_line(fault)}")):
-            return SOURCES[self.source](**{**self.options, **others})
-
-    def convert(self, source: Source) -> Conversion | None:
-        """What takes the source's joints to the set's layout; call it after the source has found its files."""
-        return conversion_to(source, self.to_layout)
-
-    def describe(self) -> str:
-        """The source and those of its options that are not the default ones, in words."""
-        known = inspect.signature(SOURCES[self.source]).parameters
-        said = {**self.options} | ({"to_layout": self.to_layout} if self.to_layout else {})
-        usual = {name: [] if known[name].default == () else known[name].default for name in self.options}
-        words = [f"{name} {value}" for name, value in said.items() if name not in usual or value != usual[name]]
-        return ", ".join([self.source, *words])
-
-    def differences(self, other: "Provenance") -> str:
-        """In which options two sets of one source differ, in words; empty where in none, or of two sources."""
-        if self.source != other.source:
-            return ""
+    Args:
+        made: How the one was made.
+        other: How the other was made.
+        coordinates: Coordinates of a joint in both, 2 or 3.
+    """
+    if made.source == other.source in SOURCES:
+        mine, others = _said(made), _said(other)
+    else:
         try:
-            mine, others = (one.build().recorded() | {"to_layout": one.to_layout} for one in (self, other))
+            mine, others = (dict[str, object](build_source(one).conventions(coordinates)) for one in (made, other))
         except InputError:
             return ""
-        names = [name for name in mine if name not in SOURCES[self.source].choosing and mine[name] != others.get(name)]
-        return ", ".join(f"{name} {mine[name]} and not {others.get(name)}" for name in names)
+    names = [name for name in mine if name in others]
+    return ", ".join(f"{name} {mine[name]} and not {others[name]}" for name in names if mine[name] != others[name])
+
+
+def _said(made: Provenance) -> dict[str, object]:
+    """Every option that says how joints are made, the default ones too."""
+    known, choosing = inspect.signature(SOURCES[made.source]).parameters, SOURCES[made.source].choosing
+    options = {name: made.options.get(name, known[name].default) for name in known if name not in choosing}
+    same = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    return {**same, "to_layout": made.to_layout}
 
 
 def conversion_to(source: Source, to_layout: str | None) -> Conversion | None:

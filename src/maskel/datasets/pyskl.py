@@ -5,25 +5,25 @@ Duan, Wang, Chen, Lin: PYSKL: Towards Good Practices for Skeleton Action Recogni
 ``keypoint`` (M, T, V, C) and, in 2D, ``keypoint_score`` (M, T, V) and ``img_shape`` (height, width) in pixels.
 """
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float32
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import AS_RECORDED, HALF_SIDES, IN_THE_IMAGE, METRES, RawFile, Source, Split, upwards
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.gaps import body_exists
 from maskel.datasets.interchange import (
     Missing,
     check_metres,
+    check_people,
     classes_of,
     clip_named,
     is_score,
     key_of,
     label_of,
+    main_bodies,
     repeated,
     treated,
     with_gaps,
@@ -39,16 +39,13 @@ from maskel.datasets.pyskl_annotation import (
     read_keypoints,
     shape_of,
 )
-from maskel.datasets.store import SkeletonSet
 from maskel.errors import BadFileError, InputError
-from maskel.files import described, replacing
+from maskel.files import described
 from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, layout_named
-from maskel.sequence import SCORE, UNLABELLED, XYZ, Clip, SkeletonSequence
+from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
 
 LAYOUTS = {"xy": (COCO17, OPENPOSE18), "xys": (COCO17, OPENPOSE18), "xyz": (NTU25, KINECT20)}
 """Layouts that a file means, by channels and number of joints, when the user does not say."""
-UNIT_IMAGE = (2, 2)
-"""Image on which PYSKL's normalisation is a shift by 1: for normalised joints whose images differ in size."""
 LOOKED_AT = 64
 """Clips of a file that are looked at to question its units and the order of its image sizes."""
 SPELLINGS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
@@ -59,8 +56,8 @@ class Pyskl(Source):
     """A pickle in the form of PYSKL and MMAction2; nothing in it is ever run.
 
     Joints in 2D are in pixels; they become (x - w/2)/(w/2) and (y - h/2)/(h/2), as PYSKL normalises them, so that the
-    image spans [-1, 1] and y points down. Joints in 3D are kept as they stand. Bodies of zeros behind the last real
-    one are left out. Splits ``xsub_train`` and ``xsub_val`` become benchmark ``xsub``, ``train`` and ``val`` become
+    image spans [-1, 1] and y points down. Joints in 3D are kept as they stand. Bodies of zeros
+    are left out. Splits ``xsub_train`` and ``xsub_val`` become benchmark ``xsub``, ``train`` and ``val`` become
     ``val``, ``train1`` and ``test1`` become ``split1``; without any split to test on there is ``all``. Files
     that are only a list of annotations, as of older versions of MMAction2, are a split each: ``xsub_train.pkl``, ….
 
@@ -73,6 +70,10 @@ class Pyskl(Source):
         image_size: Width and height of every image in pixels, in place of what the file says.
         scale: Factor from the file's unit to metres, in 3D.
         first_label: Label of the first class, 0 or 1, where the file leaves it open.
+        bodies: Bodies of a clip to keep, 1 or more.
+        actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
+            (nearest to the middle), ``largest``; by default the file's order, and of more bodies than are kept the
+            longest.
 
     Raises:
         InputError: If there is no such layout, or options are out of range.
@@ -91,7 +92,10 @@ class Pyskl(Source):
         image_size: Sequence[int] = (),
         scale: float = 1.0,
         first_label: int | None = None,
+        bodies: int = 2,
+        actor: str = "",
     ) -> None:
+        check_people("pyskl", bodies, actor)
         if first_label not in (None, 0, 1) or not 0 < scale < 10_000:
             raise InputError("pyskl: expected --first-label 0 or 1, and --scale above 0")
         if len(image_size) not in (0, 2) or any(not 0 < side < 100_000 for side in image_size):
@@ -104,6 +108,8 @@ class Pyskl(Source):
         self.image_size = tuple(image_size)
         self.scale = scale
         self.first_label = first_label
+        self.bodies = bodies
+        self.actor = actor
         self.may_miss_joints = missing == "zero"
         self.image: Image | None = None
         self.annotations: Sequence[Annotation] = ()
@@ -232,16 +238,19 @@ class Pyskl(Source):
                 found = f"no img_shape (height, width) but {described(annotation.get('img_shape'))}"
                 raise BadFileError(str(file), "wrong count", found, "the size of the image; --image-size WIDTH HEIGHT")
             check_pixels(file, joints, image)
-            joints, counts = normalised(joints, image), {**counts, **guessed}
+            middle, counts = np.array(image[::-1]) / 2, {**counts, **guessed}
         else:
+            image = middle = None
             joints = joints * self.scale
             check_metres(str(file), joints, "--scale 0.001 for millimetres")
+        joints, scores, people = main_bodies(str(file), joints, scores, self.bodies, self.actor, middle)
+        if image is not None:
+            joints = normalised(joints, image)
         gaps = np.isnan(joints).any(-1)
         joints, missing = treated(joints, self.layout, self.missing)
         if self.scores and scores is not None:
             joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
-        bodies = int(np.flatnonzero(exists.any(axis=1))[-1]) + 1
-        return [SkeletonSequence(clip, joints[:bodies].astype(np.float32), self.layout, {**counts, **missing})]
+        return [SkeletonSequence(clip, joints.astype(np.float32), self.layout, {**counts, **people, **missing})]
 
     def clips(self, file: RawFile) -> list[Clip]:
         """What an annotation says of its clip."""
@@ -270,9 +279,15 @@ class Pyskl(Source):
         """Names and classes that are not as they should be."""
         return self.found_notes
 
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """Joints in 3D as they were recorded, in 2D as parts of half the image."""
+        if coordinates == 2:
+            return {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"}
+        return {"origin": AS_RECORDED, "unit": METRES, **(upwards(self.asked) if self.asked else {})}
+
     def recorded(self) -> dict[str, object]:
         """The options, and the images' height and width where all clips share them."""
-        names = ("scores", "missing", "min_score", "image_size", "scale", "first_label")
+        names = ("scores", "missing", "min_score", "image_size", "scale", "first_label", "bodies", "actor")
         known = {"layout": self.layout.name, "img_shape": self.image, "channels": self.asked_channels}
         return {name: getattr(self, name) for name in names} | known
 
@@ -345,15 +360,6 @@ def _benchmarks(splits: Sequence[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _split_names(benchmark: str) -> tuple[str, str]:
-    """Training and test split under which a benchmark is written: what `_benchmarks` reads as it."""
-    if benchmark in ("val", "test"):
-        return "train", benchmark
-    if (number := benchmark.removeprefix("split")).isdigit():
-        return f"train{number}", f"test{number}"
-    return f"{benchmark}_train", f"{benchmark}_val"
-
-
 def _name(annotation: Annotation) -> str:
     name = annotation.get("frame_dir")
     return name if isinstance(name, str) else ""
@@ -383,67 +389,3 @@ def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[A
         if not isinstance(names, list | tuple) or not all(isinstance(text, str) for text in (name, *names)):
             raise BadFileError(path, "not data", f"a split {described(name)!r} that is no list of names", expected)
     return splits, clips
-
-
-def write_pyskl(out: Path, clips: SkeletonSet) -> None:
-    """Write a prepared set as PYSKL's pickle, one clip in memory: plain containers and numpy arrays only.
-
-    Clips without a label are left out: the form has no place for them.
-
-    Every benchmark becomes two splits (xsub_train, xsub_val). Joints in 2D are written in pixels of the images that the
-    set was prepared from where all had one size, else of an image of 2 x 2 pixels, which PYSKL normalises to the same
-    numbers.
-
-    Args:
-        out: The file.
-        clips: The set.
-    """
-    recorded = clips.options.get("img_shape") if clips.source == Pyskl.name else None
-    image = tuple(recorded) if recorded else UNIT_IMAGE
-    names = [clip.name for clip in clips.clips]
-    splits = {}
-    for benchmark, split in clips.benchmarks.items():
-        for name, positions in zip(_split_names(benchmark), (split.train, split.test), strict=True):
-            splits[name] = [names[position] for position in positions]
-    with replacing(out) as temporary, temporary.open("wb") as file:
-        file.write(b"\x80\x03}" + _pickled("split") + _pickled(splits) + b"s" + _pickled("annotations") + b"]")
-        for position in np.flatnonzero(clips.labels != UNLABELLED).tolist():
-            file.write(_pickled_annotation(clips, position, image) + b"a")  # append to the list
-        file.write(b"s.")
-
-
-def _pickled_annotation(clips: SkeletonSet, position: int, image: tuple[int, ...]) -> bytes:
-    sequence = clips.sequence(position)
-    flat = clips.coordinates == 2
-    joints = sequence.joints[..., : clips.coordinates]
-    about: dict[str, object] = {
-        "frame_dir": sequence.clip.name,
-        "label": sequence.clip.label,
-        "total_frames": joints.shape[1],
-    }
-    if flat:
-        about |= {"img_shape": image, "original_shape": image}
-        half = np.array(image[::-1], dtype=np.float32) / 2
-        exists = (sequence.joints != 0).any(axis=(2, 3))[..., None, None]
-        joints = np.where(exists, joints * half + half, 0).astype(np.float32)
-    arrays = {"keypoint": joints}
-    if SCORE in clips.channels:
-        arrays["keypoint_score"] = sequence.joints[..., -1]
-    elif flat:
-        arrays["keypoint_score"] = (sequence.joints != 0).any(axis=3).astype(np.float32)
-    return _pickled(about) + b"".join(_pickled(name) + _pickled_array(array) + b"s" for name, array in arrays.items())
-
-
-def _pickled(value: object) -> bytes:
-    """A plain value, without the first and the last instruction. Each numbers what it remembers from 0."""
-    return pickle.dumps(value, protocol=3)[2:-1]
-
-
-def _pickled_array(array: Float32[np.ndarray, "..."]) -> bytes:
-    """An array under the names that numpy 1 and 2 know (numpy 2 itself writes one that old versions lack)."""
-    call, build = b"R", b"b"
-    empty = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n" + _pickled((0,)) + _pickled(b"b") + b"t" + call
-    dtype = b"cnumpy\ndtype\n" + _pickled(("f4", False, True)) + call
-    dtype += _pickled((3, "<", None, None, None, -1, -1, 0)) + build
-    content = _pickled(np.ascontiguousarray(array, dtype="<f4").tobytes())
-    return empty + b"(" + _pickled(1) + _pickled(array.shape) + dtype + _pickled(False) + content + b"t" + build

@@ -12,6 +12,7 @@ from maskel.datasets.base import RawFile
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import parse_nested
 from maskel.datasets.folder.axes import LETTERS, arrange
+from maskel.datasets.folder.units import refuse_flat
 from maskel.datasets.pickled import PickledArray, one_number
 from maskel.errors import BadFileError
 from maskel.files import described
@@ -183,6 +184,7 @@ def check_pixels(file: RawFile, joints: Float64[np.ndarray, "m t v 2"], image: I
     if max(abs(low), abs(high)) <= 2 and min(image) > 16:
         expected = "pixels; --image-size 1 1 if they are fractions of the image, from 0 to 1"
         raise BadFileError(str(file), "wrong unit", found, expected)
+    refuse_flat(str(file), joints)
     if 2 * outside(joints, image, FAR) > np.isfinite(joints).all(-1).sum():
         expected = "most joints inside of it; --image-size WIDTH HEIGHT says another size"
         raise BadFileError(str(file), "wrong unit", found, expected)

@@ -94,6 +94,9 @@ def parse_json(content: bytes, path: Path | str) -> Any:
     try:
         return files.parse_json(content)
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and not error.doc[: error.pos].rstrip(" \t").rpartition("\n")[2]:
+            expected = "one JSON value; put the lines into one list: [ line, line, ... ]"
+            raise BadFileError(path, "not text", "a value on each line (JSON Lines)", expected) from error
         kind = "truncated" if error.pos >= len(error.doc.rstrip()) else "not text"
         raise BadFileError(path, kind, error.msg, "JSON", line=error.lineno) from error
     except files.TooLargeError as error:

@@ -1,9 +1,11 @@
 """A set of a few generated clips in place of one that is not at hand, to see what a run on that one would take."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from maskel.configuration import data_recipes
 from maskel.datasets import SOURCES
 from maskel.datasets.base import Split
 from maskel.datasets.store_writer import SetWriter
@@ -44,3 +46,19 @@ def write_stand_in(out: Path, source: str, benchmark: str) -> bool:
         }
         writer.finish(whole)
     return benchmark in kind.published
+
+
+def write_for_check(out: Path, recipes: Sequence[str], benchmark: str) -> str:
+    """Write a stand-in for the data set that a recipe is for, and say so; of NTU RGB+D 60 without such a recipe.
+
+    Args:
+        out: Folder to write; must not exist.
+        recipes: Names of the run's recipes, and files.
+        benchmark: One that the set must have.
+    """
+    known = data_recipes()
+    source = next((known[name] for name in recipes if name in known and not Path(name).is_file()), "ntu60")
+    size = "repeated up to its published size"
+    if not write_stand_in(out, source, benchmark):
+        size = f"whose size is not published: steps and time are those of {UNKNOWN:,} training and as many test clips"
+    return f"There is no --data: a few generated clips stand in for {source} {benchmark}, {size}."

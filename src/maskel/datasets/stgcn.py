@@ -15,18 +15,20 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float64
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import HALF_SIDES, IN_THE_IMAGE, METRES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import read_npy_header
 from maskel.datasets.folder.axes import MAX_BODIES, settle
 from maskel.datasets.interchange import (
     Missing,
     check_metres,
+    check_people,
     classes_of,
     clip_named,
     is_score,
     key_of,
     label_of,
+    main_bodies,
     repeated,
     treated,
     with_gaps,
@@ -74,7 +76,7 @@ class _Part:
 class StGcn(Source):
     """A folder with the arrays of ST-GCN, 2s-AGCN, AimCLR or CMD; nothing in its pickles is ever run.
 
-    Frames of zeros at a clip's end are padding and are cut off, as are bodies of zeros behind the last real one, frames
+    Frames of zeros at a clip's end are padding and are cut off, as are bodies of zeros, frames
     beyond ``train_num_frame.npy``, and frames that repeat the clip from its start, with which 2s-AGCN pads. Joints in
     3D are kept as they stand. Those in 2D are fractions of the image less 0.5, as in Kinetics-Skeleton; they become
     parts of half the image.
@@ -87,12 +89,17 @@ class StGcn(Source):
         scale: Factor to metres; in 2D to halves of the image, by default 2.
         benchmark: Name of the benchmark; by default what the folder's name says (xsub, NTU60_CS, …), else val or test.
         first_label: Label of the first class, 0 or 1, where the file leaves it open.
+        bodies: Bodies of a clip to keep, 1 or more.
+        actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
+            (nearest to the middle), ``largest``; by default the file's order, and of more bodies than are kept the
+            longest.
 
     Raises:
         InputError: If there is no such layout, or options are out of range.
     """
 
     name: ClassVar[str] = "stgcn"
+    choosing = ("benchmark",)
 
     def __init__(
         self,
@@ -103,7 +110,10 @@ class StGcn(Source):
         scale: float | None = None,
         benchmark: str = "",
         first_label: int | None = None,
+        bodies: int = 2,
+        actor: str = "",
     ) -> None:
+        check_people("stgcn", bodies, actor)
         if first_label not in (None, 0, 1) or (scale is not None and not 0 < scale < 10_000):
             raise InputError("stgcn: expected --first-label 0 or 1, and --scale above 0")
         self.asked = layout_named(layout) if layout else None
@@ -113,6 +123,8 @@ class StGcn(Source):
         self.scale = scale
         self.benchmark = benchmark
         self.first_label = first_label
+        self.bodies = bodies
+        self.actor = actor
         self.may_miss_joints = missing == "zero"
         self.flat = self.scored = False
         self.parts: dict[str, _Part] = {}
@@ -191,6 +203,13 @@ class StGcn(Source):
         if self.read_as == "auto" and likely and all(likely):
             expected = "x, y, z; if it is a score, --channels xys and the --layout, else --channels xyz"
             raise BadFileError(path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected)
+        if self.flat and self.scale is None:
+            with np.errstate(invalid="ignore"):  # a NaN is reported when its clip is read
+                negative = any((clip[:2] < 0).any() for clip in looked)
+                somewhere = any((clip[:2] > 0).any() for clip in looked)
+            if somewhere and not negative:
+                expected = "fractions of the image less 0.5, from -0.5 to 0.5; --scale 1 takes them as they stand"
+                raise BadFileError(path, "wrong unit", "positions of which none is negative", expected)
         if self.flat:
             planes = [np.abs(clip[:2][np.isfinite(clip[:2]) & (clip[:2] != 0)]) * scale for clip in looked]
             outside = sum(int((plane > MOST_2D).sum()) for plane in planes)
@@ -218,16 +237,23 @@ class StGcn(Source):
             return []
         joints, scores = (values[..., :2], values[..., 2]) if self.scored else (values, None)
         joints = with_gaps(joints, scores) * (self.scale or (2 if self.flat else 1))
-        gaps = np.isnan(joints).any(-1)
-        if gaps.all():
+        if np.isnan(joints).any(-1).all():
             return []
         if not self.flat:
             check_metres(str(file), joints, "--scale 0.001 for millimetres")
+        middle = np.zeros(2) if self.flat else None
+        joints, scores, people = main_bodies(str(file), joints, scores, self.bodies, self.actor, middle)
+        gaps = np.isnan(joints).any(-1)
         joints, missing = treated(joints, self.layout, self.missing)
         if self.scores and scores is not None:
             joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
         return [
-            SkeletonSequence(self.clip_facts[part][clip], joints.astype(np.float32), self.layout, {**counts, **missing})
+            SkeletonSequence(
+                self.clip_facts[part][clip],
+                joints.astype(np.float32),
+                self.layout,
+                {**counts, **people, **missing},
+            )
         ]
 
     def clips(self, file: RawFile) -> list[Clip]:
@@ -253,9 +279,13 @@ class StGcn(Source):
         """Names and classes that are not as they should be."""
         return self.found_notes
 
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """Joints in 2D as parts of half the image; in 3D the unit, which is checked: origin and up differ by script."""
+        return {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"} if coordinates == 2 else {"unit": METRES}
+
     def recorded(self) -> dict[str, object]:
         """The options, as far as they say how joints are made."""
-        names = ("scores", "missing", "scale", "benchmark", "first_label")
+        names = ("scores", "missing", "scale", "benchmark", "first_label", "bodies", "actor")
         return {name: getattr(self, name) for name in names} | {"layout": self.layout.name, "channels": self.read_as}
 
 

@@ -9,16 +9,17 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 
 from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
+from maskel.datasets.batches import ClipRows
 from maskel.errors import InputError
 from maskel.files import damaged_as, map_npy, one_line, read_json, read_rows
 from maskel.layouts import Layout, layout_named
@@ -28,23 +29,27 @@ from maskel.sequence import (
     XYZ,
     Channels,
     Clip,
+    SingleBody,
     SkeletonBatch,
     SkeletonSequence,
-    move,
     num_coordinates,
 )
-from maskel.transforms import ViewFrames, blend
+from maskel.transforms import ViewFrames
 
 MOST_TEXT = 4096
 """Characters of a name, or any other field of a table of clips; no path is longer."""
 MOST_NAME_BYTES = 512 * 2**20
 """Memory of the names of clips in one array of numpy's, where each takes as much as the longest."""
 PARTS = tuple(field.name for field in fields(Split))
-_ROWS_AT_A_TIME = 65_536  # that are copied to a device: about 20 MB of NTU's
 
 
 def names_hash(names: Sequence[str]) -> str:
-    """16 hexadecimal digits that stand for the names of clips and their order (SHA-256)."""
+    """16 hexadecimal digits that stand for the names of clips and their order (SHA-256).
+
+    Examples:
+        >>> names_hash(["S001C001P001R001A001", "S001C001P001R001A002"])
+        '4bd1dc59f8d4bf81'
+    """
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
@@ -100,6 +105,17 @@ class SkeletonSet:
         max_bodies: Most bodies of any clip.
         benchmarks: For each benchmark its training, test and unlabelled clips, by position.
         counts: For the clips to make which something was dropped, filled in or guessed, by position: phrase -> number.
+
+    Examples:
+        >>> data = SkeletonSet.open("set")
+        >>> len(data), data.layout.name, data.channels
+        (26, 'ntu25', ('x', 'y', 'z'))
+        >>> data.classes[:3]
+        ('waving', 'drinking', 'kicking')
+        >>> data.clips[0].name, data.class_name(0)
+        ('S001C001P001R001A001', 'waving')
+        >>> list(data.benchmarks)
+        ['xsub', 'xview', 'xset']
     """
 
     def __init__(self, path: Path) -> None:
@@ -136,7 +152,19 @@ class SkeletonSet:
         self._joints = np.asarray(_map(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
         with warnings.catch_warnings():  # nothing writes to it
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self._table = torch.from_numpy(self._joints)  # the same memory, until `keep_on` replaces it
+            table = torch.from_numpy(self._joints)  # the same memory, until `keep_on` replaces it
+        self._refuse = partial(_refuse_clip, path, self._columns["name"])
+        self._batches = ClipRows(
+            table,
+            self._segments,
+            self._rows,
+            self._bounds,
+            self.bodies,
+            self.valid_frames,
+            self.labels,
+            self.channels,
+            self._refuse,
+        )
         self.counts = _read_counts(path / files.COUNTS, len(self)) if meta["version"] > 2 else {}
         self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, self.labels)
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
@@ -180,6 +208,11 @@ class SkeletonSet:
 
         Raises:
             InputError: If the set has no such benchmark or part.
+
+        Examples:
+            >>> data = SkeletonSet.open("set")
+            >>> data.split("xsub", "train")[:3], len(data.split("xsub", "test"))
+            (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
             known = ", ".join(self.benchmarks) or "none"
@@ -211,6 +244,10 @@ class SkeletonSet:
 
         Raises:
             InputError: If a coordinate is not finite: the file was changed after it was written.
+
+        Examples:
+            >>> SkeletonSet.open("set").sequence(0).joints.shape
+            (1, 49, 25, 3)
         """
         if not 0 <= position < len(self):
             raise IndexError(f"found position {position}, expected 0 to {len(self) - 1}")
@@ -220,7 +257,8 @@ class SkeletonSet:
         segments, rows = self._segments[start:end].tolist(), self._rows[start:end].tolist()
         for (_, body, first, length), row in zip(segments, rows, strict=True):
             joints[body, first : first + length] = self._joints[row : row + length]
-        self._require_finite(joints[None], np.array([position]))
+        if not np.isfinite(joints).all():
+            self._refuse(position)
         return SkeletonSequence(self.clips[position], joints, self.layout)
 
     @property
@@ -245,7 +283,7 @@ class SkeletonSet:
         self,
         positions: Int64[np.ndarray, " b"],
         bodies: int,
-        single_body: Literal["zero", "copy"] = "zero",
+        single_body: SingleBody = "zero",
         frames: ViewFrames | None = None,
     ) -> SkeletonBatch:
         """A batch of clips, each cut to its valid length and padded with zeros to the longest, or seen in a view.
@@ -264,34 +302,14 @@ class SkeletonSet:
 
         Raises:
             InputError: If a coordinate is not finite: the file was changed after it was written.
+
+        Examples:
+            >>> data = SkeletonSet.open("set")
+            >>> batch = data.gather(data.split("xsub", "test")[:4], bodies=2)
+            >>> batch.joints.shape, batch.labels
+            (torch.Size([4, 2, 88, 25, 3]), tensor([0, 1, 2, 3]))
         """
-        if bodies < 1:
-            raise ValueError(f"found {bodies} bodies, expected at least 1")
-        if len(positions) and not 0 <= positions.min() <= positions.max() < len(self):
-            raise IndexError(f"found a position outside 0 to {len(self) - 1}")
-        lengths = self.valid_frames[positions]
-        if frames is None:
-            wanted = np.broadcast_to(np.arange(lengths.max(initial=0)), (len(positions), lengths.max(initial=0)))
-        else:
-            wanted = torch.stack((frames.before, frames.after), 2).flatten(1).numpy()
-        rows, exists, present = self._rows_of(positions, wanted, bodies, single_body)
-        if frames is None:
-            joints = self._whole(rows, exists)
-        else:
-            joints = self._between(rows, exists, frames.weight.numpy())
-            lengths = np.full(len(positions), joints.shape[2])
-        if self._table.device.type == "cpu":
-            self._require_finite(joints.numpy(), positions)
-        device = self._table.device
-        return SkeletonBatch(
-            joints=joints,
-            lengths=move(torch.from_numpy(lengths), device),
-            present=move(torch.from_numpy(present), device),
-            labels=move(torch.from_numpy(self.labels[positions]), device),
-            clips=move(torch.from_numpy(positions.copy()), device),
-            channels=self.channels,
-            bodies=move(torch.from_numpy(np.flatnonzero(present)), device),
-        )
+        return self._batches.gather(positions, bodies, single_body, frames)
 
     def keep_on(self, device: torch.device) -> None:
         """Copy all joints to ``device``: from now on `gather` makes its batches there, equal bit for bit.
@@ -300,96 +318,18 @@ class SkeletonSet:
             InputError: If they do not fit, or a coordinate is not finite.
         """
         try:
-            kept = torch.empty(self._table.shape, device=device)
+            self._batches.keep_on(device)
         except torch.OutOfMemoryError as fault:
             size = self._joints.nbytes / 2**30
             raise InputError(
                 f"resident: the joints of {self.path} take {size:.1f} GiB, more than is free on {device}; leave the "
                 f"option out"
             ) from fault
-        for start in range(0, len(kept), _ROWS_AT_A_TIME):
-            some = self._joints[start : start + _ROWS_AT_A_TIME]
-            if not np.isfinite(some).all():
-                bad = start + int(np.flatnonzero(~np.isfinite(some).all(axis=(1, 2)))[0])
-                self._refuse_clip(int(self._segments[np.searchsorted(self._rows, bad, "right") - 1, 0]))
-            kept[start : start + len(some)] = self._table[start : start + len(some)]
-        self._table = kept
 
-    def _rows_of(
-        self,
-        positions: Int64[np.ndarray, " b"],
-        frames: Int64[np.ndarray, "b f"],
-        bodies: int,
-        single_body: Literal["zero", "copy"],
-    ) -> tuple[Int64[np.ndarray, "b m f"], Bool[np.ndarray, "b m f"], Bool[np.ndarray, "b m"]]:
-        """The row of every body in these frames, whether there is one, and which bodies are present at all.
 
-        Where a body does not exist stands the clip's first row, so that what is read for a clip is always its own.
-        """
-        begin, end = self._bounds[positions], self._bounds[positions + 1]
-        counts = end - begin
-        slots = np.repeat(np.arange(len(positions)), counts)
-        segments = np.arange(len(slots)) + np.repeat(begin - (np.cumsum(counts) - counts), counts)
-        _, body, first, length = self._segments[segments].T
-        last = np.minimum(first + length, self.valid_frames[positions][slots])
-        kept = np.flatnonzero((body < bodies) & (last > first))
-        place = (slots * bodies + body)[kept]
-        rows = np.repeat(self._rows[begin], bodies * frames.shape[1]).reshape(-1, frames.shape[1])
-        exists = np.zeros(rows.shape, dtype=bool)
-        present = np.zeros((len(positions), bodies), dtype=bool)
-        present.flat[place] = True
-        present[:, 0] |= ~present.any(axis=1)
-        # the first segment of every body at once, then the second of those that were away in between, and so on
-        order = np.arange(len(place))
-        nth = order - np.maximum.accumulate(np.where(np.diff(place, prepend=-1) != 0, order, 0))
-        for turn in range(int(nth.max(initial=-1)) + 1):
-            some, where = kept[nth == turn], place[nth == turn]
-            at = frames[slots[some]]
-            inside = (at >= first[some, None]) & (at < last[some, None])
-            found = at + (self._rows[segments[some]] - first[some])[:, None]
-            rows[where] = np.where(inside, found, rows[where])
-            exists[where] |= inside
-        shape = (len(positions), bodies, frames.shape[1])
-        rows, exists = rows.reshape(shape), exists.reshape(shape)
-        if single_body == "copy" and bodies >= 2:
-            alone = self.bodies[positions] == 1
-            rows[alone, 1], exists[alone, 1] = rows[alone, 0], exists[alone, 0]
-        return rows, exists, present
-
-    def _whole(
-        self, rows: Int64[np.ndarray, "b m t"], exists: Bool[np.ndarray, "b m t"]
-    ) -> Float32[torch.Tensor, "b m t v c"]:
-        """Every frame, zeros where a body does not exist."""
-        there = torch.from_numpy(exists).to(self._table.device)
-        joints = self._table.new_zeros((*rows.shape, *self._table.shape[1:]))
-        joints[there] = self._table[torch.from_numpy(rows[exists]).to(self._table.device)]
-        return joints
-
-    def _between(
-        self,
-        rows: Int64[np.ndarray, "b m pairs"],
-        exists: Bool[np.ndarray, "b m pairs"],
-        weight: Float32[np.ndarray, "b w"],
-    ) -> Float32[torch.Tensor, "b m w v c"]:
-        """The frames of a view, from the two rows that each lies between; a row that does not exist counts as zero."""
-        shares = np.stack((1 - weight, weight), 2).reshape(len(weight), 1, -1) * exists
-        pairs = (*rows.shape[:2], -1, 2)
-        device = self._table.device
-        return blend(
-            self._table,
-            move(torch.from_numpy(rows), device).view(pairs),
-            move(torch.from_numpy(shares), device).view(pairs),
-        )
-
-    def _require_finite(self, joints: Float32[np.ndarray, "b m t v c"], positions: Int64[np.ndarray, " b"]) -> None:
-        """Checked where clips are read: opening a set does not look at the joints."""
-        finite = np.isfinite(joints)
-        if not finite.all():
-            self._refuse_clip(int(positions[~finite.all(axis=(1, 2, 3, 4))][0]))
-
-    def _refuse_clip(self, position: int) -> NoReturn:
-        name = self.clips[position].name
-        raise InputError(f"{self.path}: clip {name} holds a coordinate that is not finite; prepare the set again")
+def _refuse_clip(path: Path, names: Sequence[str], position: int) -> NoReturn:
+    """Checked where clips are read: opening a set does not look at the joints."""
+    raise InputError(f"{path}: clip {names[position]} holds a coordinate that is not finite; prepare the set again")
 
 
 def _require(holds: bool, name: str, found: str) -> None:

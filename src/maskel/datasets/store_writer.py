@@ -40,12 +40,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from maskel import __version__
 from maskel.datasets.base import Split
 from maskel.errors import CutOffError, InputError
 from maskel.files import LOCK, csv_text, json_text, locked
 from maskel.layouts import Layout
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
+from maskel.version import __version__
 
 FORMAT = "maskel prepared set"
 VERSION = 3

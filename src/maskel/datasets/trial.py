@@ -26,6 +26,10 @@ class Choice:
     labels: Mapping[int, int]
     clips: frozenset[str] | None = None
 
+    def keeps(self, clip: Clip) -> bool:
+        """Whether a clip of one of the classes is kept."""
+        return self.clips is None or clip.name in self.clips
+
 
 def choose(source: Source, files: list[RawFile], classes: Sequence[str], max_clips: int | None) -> Choice:
     """Which clips of ``files`` a trial set keeps.

@@ -1,4 +1,4 @@
-"""A mask is a set of keep-indices on the token grid; strategies only score tokens."""
+"""Masks as sets of keep-indices on the token grid. A masking strategy only scores tokens."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -12,11 +12,17 @@ from maskel.errors import InputError
 
 @dataclass(frozen=True)
 class TokenMask:
-    """Which tokens a network sees. Indices are grid positions t'·V' + v, always.
+    """Tokens that a network sees, and the others. Indices are always grid positions t'·V' + v.
 
     Args:
         keep: (B, K) visible tokens, none twice.
         masked: (B, N - K) all others.
+
+    Example:
+        >>> import torch
+        >>> from maskel.masking import TokenMask
+        >>> TokenMask(keep=torch.tensor([[2, 0]]), masked=torch.tensor([[1, 3]])).hidden
+        tensor([[False,  True, False,  True]])
     """
 
     keep: Int64[Tensor, "b k"]
@@ -24,25 +30,30 @@ class TokenMask:
 
     @property
     def hidden(self) -> Bool[Tensor, "b n"]:
-        """True where a token is masked: (B, N)."""
+        """Mask with True where a token is masked: (B, N)."""
         count = self.keep.shape[1] + self.masked.shape[1]
         hidden = torch.ones(len(self.keep), count, dtype=torch.bool, device=self.keep.device)
         return hidden.scatter_(1, self.keep, False)
 
 
-def gumbel(uniform: Float32[Tensor, "b n"]) -> Float32[Tensor, "b n"]:
-    """Gumbel noise from draws on [0, 1): sorting log-probability plus noise samples without replacement."""
-    return -torch.log(-torch.log(uniform + 1e-10) + 1e-10)
+def gumbel(draws: Float32[Tensor, "b n"]) -> Float32[Tensor, "b n"]:
+    """Turn draws on [0, 1) into Gumbel noise: sorting log-probability plus noise samples without replacement."""
+    return -torch.log(-torch.log(draws + 1e-10) + 1e-10)
 
 
 def num_kept(tokens: int, ratio: float) -> int:
-    """How many of ``tokens`` stay visible when a share ``ratio`` is masked.
+    """Return how many of ``tokens`` stay visible when a share ``ratio`` is masked.
 
     Note:
         Rounded as the published code does: 74, not 75, of 750 at ratio 0.9.
 
     Raises:
         InputError: If none or all would stay visible.
+
+    Example:
+        >>> from maskel.masking.base import num_kept
+        >>> num_kept(750, 0.9)
+        74
     """
     kept = int(tokens * (1 - ratio))
     if not 0 < kept < tokens:
@@ -51,7 +62,7 @@ def num_kept(tokens: int, ratio: float) -> int:
 
 
 class Masking(nn.Module, ABC):
-    """Chooses the tokens to keep: those with the lowest score after Gumbel noise, sampled without replacement.
+    """Strategy that keeps the tokens with the lowest score plus Gumbel noise: sampling without replacement.
 
     A subclass writes only `score`; sampling, counting and rounding happen here, once.
 
@@ -69,21 +80,21 @@ class Masking(nn.Module, ABC):
         self.ratio = ratio
 
     def num_kept(self, tokens: int) -> int:
-        """How many of ``tokens`` stay visible, see `num_kept`."""
+        """Return how many of ``tokens`` stay visible, see `num_kept`."""
         return num_kept(tokens, self.ratio)
 
     @abstractmethod
     def score(self, patches: Float32[Tensor, "b t v p"]) -> Float32[Tensor, "b n"]:
-        """Log-probability (up to a constant) with which each token is masked first."""
+        """Compute the log-probability, up to a constant, with which each token is masked first."""
 
     @torch.no_grad()
-    def forward(self, patches: Float32[Tensor, "b t v p"], uniform: Float32[Tensor, "b n"]) -> TokenMask:
+    def forward(self, patches: Float32[Tensor, "b t v p"], draws: Float32[Tensor, "b n"]) -> TokenMask:
         """Draw a mask.
 
         Args:
             patches: (B, T', V', P) the joints cut into patches.
-            uniform: (B, N) draws on [0, 1), one per token.
+            draws: (B, N) draws on [0, 1), one per token.
         """
-        order = torch.argsort(self.score(patches) + gumbel(uniform), dim=1)
+        order = torch.argsort(self.score(patches) + gumbel(draws), dim=1)
         kept = self.num_kept(order.shape[1])
         return TokenMask(order[:, :kept], order[:, kept:])

@@ -17,7 +17,7 @@ from maskel.geometry import euclidean_distance, exp_map, factor4_distance, log_m
 from maskel.masking.base import TokenMask, gumbel, num_kept
 
 Distance = Literal["poincare", "factor4", "euclidean"]
-"""Of tokens: in the ball; there, as the release computes it; or before they are mapped into the ball."""
+"""Distance of tokens: in the ball; in the ball as the release computes it; or before they are mapped into the ball."""
 SoftmaxAxis = Literal["time", "joint"]
 AttentionScale = Literal["div", "mul"]
 Projections = Literal["frozen", "none"]
@@ -31,13 +31,13 @@ _DISTANCES: dict[Distance, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Criterion(nn.Module, ABC):
-    """Scores the tokens of some patches in time."""
+    """Score of the tokens of some patches in time."""
 
     @abstractmethod
     def forward(
         self, tokens: Float32[Tensor, "b h v d"], roots: Float32[Tensor, "b h r d"]
     ) -> Float32[Tensor, "b h v"]:
-        """One score per token.
+        """Compute one score per token.
 
         Args:
             tokens: (B, T'/2, V', D) with their positions, not yet in the ball.
@@ -46,11 +46,21 @@ class Criterion(nn.Module, ABC):
 
 
 class JointHierarchy(Criterion):
-    """Spatial: how far a joint is from all others of its time, and from the root of the hierarchy.
+    """Spatial criterion: distance of a joint from all others of its time, and from the root of the hierarchy.
+
+    score(z) = Σ d(z, z') + root_weight·d(z, root), z' over the tokens of the same time, root the mean of the root
+    joints' points.
 
     Args:
-        distance: Between tokens.
-        root_weight: Weight of the distance to the root: the mean of the root joints' points.
+        distance: Distance d between tokens.
+        root_weight: Factor of the distance to the root, without unit; 1 weighs the root like one joint.
+
+    Example:
+        >>> import torch
+        >>> from maskel.masking.hierarchy_aware import JointHierarchy
+        >>> tokens = torch.tensor([0.0, 0.0, 3.0]).view(1, 1, 3, 1)  # three joints at one time; the third is far off
+        >>> JointHierarchy("euclidean", root_weight=0.0)(tokens, torch.zeros(1, 1, 1, 1)).flatten()
+        tensor([3., 3., 6.])
     """
 
     def __init__(self, distance: Distance = "poincare", root_weight: float = 0.01) -> None:
@@ -61,7 +71,7 @@ class JointHierarchy(Criterion):
     def forward(
         self, tokens: Float32[Tensor, "b h v d"], roots: Float32[Tensor, "b h r d"]
     ) -> Float32[Tensor, "b h v"]:
-        """Sum of a token's distances to the tokens of its time, plus the weighted distance to the root."""
+        """Sum a token's distances to the tokens of its time and the weighted distance to the root."""
         between = _DISTANCES[self.distance]
         if self.distance == "euclidean":
             root = roots.mean(2, keepdim=True)
@@ -71,7 +81,9 @@ class JointHierarchy(Criterion):
 
 
 class TemporalAttention(Criterion):
-    """Temporal: how much attention of its own joint a token draws, summed over the times that attend.
+    """Temporal criterion: attention that a token draws from its own joint, summed over the times that attend.
+
+    score = column sums of softmax(q·kᵀ/√D), over the patches in time of one joint.
 
     The projections are random and stay so: no gradient passes a choice of tokens. They are buffers, saved with the
     method and outside the optimiser.
@@ -107,7 +119,7 @@ class TemporalAttention(Criterion):
     def forward(
         self, tokens: Float32[Tensor, "b h v d"], roots: Float32[Tensor, "b h r d"]
     ) -> Float32[Tensor, "b h v"]:
-        """Column sums of each joint's attention over time."""
+        """Compute the column sums of each joint's attention over time."""
         query = key = tokens
         if self.query_weight is not None and self.key_weight is not None:
             query = functional.linear(tokens, self.query_weight, self.query_bias)
@@ -117,27 +129,37 @@ class TemporalAttention(Criterion):
 
 
 class Uniform(Criterion):
-    """Every token alike."""
+    """Criterion that scores every token alike."""
 
     def forward(
         self, tokens: Float32[Tensor, "b h v d"], roots: Float32[Tensor, "b h r d"]
     ) -> Float32[Tensor, "b h v"]:
-        """One for every token."""
+        """Return 1 for every token."""
         return tokens.new_ones(tokens.shape[:3])
 
 
 class CrossMasking(nn.Module):
-    """Keeps the same share of even and of odd patches in time, each drawn by its own criterion.
+    """Strategy that keeps the same share of even and of odd patches in time, each drawn by its own criterion.
 
     Args:
         even: Criterion of the patches 0, 2, 4, …
         odd: Criterion of the patches 1, 3, 5, …
         ratio: Share of tokens to mask, in (0, 1).
         tau: Temperature; the smaller, the more the mask follows the score.
-        sign: Whether high scores stay visible, as released, or low ones (what MAMP does with motion).
+        sign: ``keep_high``: tokens of high score stay visible, as released; ``keep_low``: those of low score, as in
+            MAMP.
 
     Raises:
         InputError: If ratio or temperature is out of range.
+
+    Example:
+        >>> import torch
+        >>> from maskel.masking import CrossMasking
+        >>> from maskel.masking.hierarchy_aware import JointHierarchy, TemporalAttention
+        >>> masking = CrossMasking(TemporalAttention(dim=8), JointHierarchy(), ratio=0.8)
+        >>> tokens, roots = torch.randn(2, 4, 5, 8), torch.randn(2, 4, 1, 8)  # 4 patches in time of 5 joints
+        >>> masking(tokens, roots, torch.rand(2, 20)).keep.shape  # 2 of 10 tokens of each half; int() rounds down
+        torch.Size([2, 2])
     """
 
     def __init__(
@@ -160,7 +182,7 @@ class CrossMasking(nn.Module):
         self.keep_high = sign == "keep_high"
 
     def num_kept(self, tokens: int) -> int:
-        """How many of the ``tokens`` of one half stay visible, rounded down.
+        """Return how many of the ``tokens`` of one half stay visible, rounded down.
 
         Raises:
             InputError: If none or all would.
@@ -170,39 +192,39 @@ class CrossMasking(nn.Module):
     def scores(
         self, tokens: Float32[Tensor, "b t v d"], roots: Float32[Tensor, "b t r d"]
     ) -> tuple[Float32[Tensor, "b even v"], Float32[Tensor, "b odd v"]]:
-        """Scores of the even and of the odd patches in time, in float32 also under autocast."""
+        """Score the even and the odd patches in time, in float32 also under autocast."""
         with torch.autocast(tokens.device.type, enabled=False):
             return self.even(tokens[:, 0::2], roots[:, 0::2]), self.odd(tokens[:, 1::2], roots[:, 1::2])
 
-    def order(self, scores: Float32[Tensor, "b n"], uniform: Float32[Tensor, "b n"]) -> Int64[Tensor, "b n"]:
-        """The tokens of one half as they are drawn without replacement; the first ones stay visible.
+    def order(self, scores: Float32[Tensor, "b n"], draws: Float32[Tensor, "b n"]) -> Int64[Tensor, "b n"]:
+        """Draw the tokens of one half without replacement; the first ones stay visible.
 
         Args:
             scores: (B, N/2) 0 or more.
-            uniform: (B, N/2) draws on [0, 1).
+            draws: (B, N/2) draws on [0, 1).
         """
         chance = torch.log_softmax(scores / (self.tau * scores.amax(1, keepdim=True) + 1e-10), 1)
-        return torch.argsort(chance + gumbel(uniform), dim=1, descending=self.keep_high)
+        return torch.argsort(chance + gumbel(draws), dim=1, descending=self.keep_high)
 
     def forward(
         self,
         tokens: Float32[Tensor, "b t v d"],
         roots: Float32[Tensor, "b t r d"],
-        uniform: Float32[Tensor, "b n"],
+        draws: Float32[Tensor, "b n"],
     ) -> TokenMask:
         """Draw a mask; the even patches' tokens come first in ``keep``.
 
         Args:
             tokens: (B, T', V', D) with their positions, not yet in the ball.
             roots: (B, T', R, D) the layout's roots, embedded without positions.
-            uniform: (B, N) draws on [0, 1), one per token in token order.
+            draws: (B, N) draws on [0, 1), one per token in token order.
         """
         times, joints = tokens.shape[1:3]
         grid = torch.arange(times * joints, device=tokens.device).view(times, joints)
         keep, masked = [], []
         for parity, scores in enumerate(self.scores(tokens, roots)):
             places = grid[parity::2].flatten()  # token numbers of this half
-            drawn = places[self.order(scores.flatten(1), uniform[:, places])]
+            drawn = places[self.order(scores.flatten(1), draws[:, places])]
             kept = self.num_kept(len(places))
             keep.append(drawn[:, :kept])
             masked.append(drawn[:, kept:])

@@ -1,13 +1,46 @@
 """Pre-training methods; the command line knows those in `METHODS`."""
 
+from inspect import signature
+from typing import Any
+
 from maskel.methods.amr import AMR
 from maskel.methods.base import Method
 from maskel.methods.hacm import HACM
+from maskel.methods.hacm_variant import HACMVariant
 from maskel.methods.mae import MAE
 from maskel.methods.mamp import MAMP
-from maskel.methods.masked import MaskedMethod, MaskedModeling
+from maskel.methods.masked import Masked, MaskedAutoencoder, MaskedMethod
 
-METHODS: dict[str, type[MaskedMethod]] = {"amr": AMR, "hacm": HACM, "mae": MAE, "mamp": MAMP}
-"""Name on the command line and in recipes -> class; its constructor's arguments are the options."""
+METHODS: dict[str, type[MaskedMethod]] = {
+    "amr": AMR,
+    "hacm": HACM,
+    "mae": MAE,
+    "mamp": MAMP,
+    "masked": Masked,
+}
+"""Name on the command line and in recipes -> class; `default_options` lists its options."""
 
-__all__ = ["AMR", "HACM", "MAE", "MAMP", "METHODS", "MaskedMethod", "MaskedModeling", "Method"]
+
+def default_options(method: str) -> dict[str, Any]:
+    """Return a method's options with their defaults: the arguments of its constructor, and its switches."""
+    kind = METHODS[method]
+    arguments = {name: entry.default for name, entry in signature(kind).parameters.items() if name != "encoder"}
+    if kind.switches is not None:
+        del arguments["switches"]
+        arguments |= vars(kind.switches())
+    return arguments
+
+
+__all__ = [
+    "AMR",
+    "HACM",
+    "MAE",
+    "MAMP",
+    "METHODS",
+    "HACMVariant",
+    "Masked",
+    "MaskedAutoencoder",
+    "MaskedMethod",
+    "Method",
+    "default_options",
+]

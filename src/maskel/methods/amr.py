@@ -3,14 +3,12 @@
 AMR's code is not public, and its paper leaves details open; docs/methods/amr.md lists which choices are its own, which
 are ours, and what is known of their effect.
 
-======================  ====================================  =========================
-paper                   here                                  where
-======================  ====================================  =========================
-random mask             ``RandomMasking``                     ``maskel.masking.random``
-learned queries, r = 6  ``QueryDecoder``, ``query_frames`` 24  ``maskel.models.decoder``
-motion-energy weights   ``energy_weights``                    ``maskel.losses``
-encoder                 ``Encoder``, as MAMP's                ``maskel.models.encoder``
-======================  ====================================  =========================
+| paper | here | where |
+|---|---|---|
+| random mask | ``RandomMasking`` | ``maskel.masking.random`` |
+| learned queries, r = 6 | ``QueryDecoder``, ``query_frames`` 24 | ``maskel.models.decoder`` |
+| motion-energy weights | ``energy_weights`` | ``maskel.losses`` |
+| encoder | ``Encoder``, as MAMP's | ``maskel.models.encoder`` |
 """
 
 from collections.abc import Sequence
@@ -29,18 +27,18 @@ from maskel.models.decoder import QueryDecoder
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
 from maskel.sequence import SkeletonBatch
-from maskel.targets import JointTarget, MotionTarget, Target, moments
+from maskel.targets import TARGETS, moments
 
 QueryTarget = Literal["joints", "motion", "both"]
-"""What a query predicts: the joint's positions, their motion from frame to frame, or one after the other."""
+"""Signal that a query predicts: the joint's positions, their motion from frame to frame, or both in this order."""
 Standardised = Literal["query", "joint", "clip"]
-"""What a target is standardised over: the query's own span, all spans of its joint, or the whole body."""
+"""Extent over which a target is standardised: the query's own span, all spans of its joint, or the whole body."""
 _AXES = {"query": (2, 4), "joint": (1, 2, 4), "clip": (1, 2, 3, 4)}
-"""Of a signal cut into spans, (R, Q, F, V, C)."""
+"""Axes of each extent, of a signal cut into spans, (R, Q, F, V, C)."""
 
 
 class AMR(MaskedMethod):
-    """Predict joints and motion of long spans from a few visible tokens; what moves counts more.
+    """Predict joints and motion of long spans from a few visible tokens; joints that move count more.
 
     The encoder sees the tokens that a uniform mask leaves. One learned query for each joint and each span of
     ``query_frames`` frames attends to them, and predicts the joint's whole span, whether parts of it were seen or not.
@@ -61,6 +59,13 @@ class AMR(MaskedMethod):
 
     Raises:
         InputError: If an option is out of range, or spans or windows do not divide the encoder's window.
+
+    Example:
+        >>> from maskel import AMR, Encoder, EncoderConfig
+        >>> from maskel.layouts import NTU25
+        >>> method = AMR(Encoder(NTU25, EncoderConfig(window=24, dim=32, depth=1, num_heads=4)), decoder_dim=32)
+        >>> method.query_frames, method.energy_windows  # both divide the window of 24 frames
+        (4, (4, 8, 12))
     """
 
     def __init__(
@@ -86,12 +91,9 @@ class AMR(MaskedMethod):
         self.encoder = encoder
         self.masking = RandomMasking(ratio)
         self.masking.num_kept(encoder.num_tokens)  # a ratio that keeps nothing is refused before the first step
-        signals: dict[str, tuple[Target, ...]] = {
-            "joints": (JointTarget(False),),
-            "motion": (MotionTarget(1, False),),
-            "both": (JointTarget(False), MotionTarget(1, False)),
-        }
-        self.signals = signals[target]
+        self.signals = [
+            TARGETS[name](normalize=False) for name in (("joints", "motion") if target == "both" else (target,))
+        ]
         self.target = self.signals[0]
         self.query_frames = query_frames
         self.standardise = standardise
@@ -103,19 +105,19 @@ class AMR(MaskedMethod):
 
     @property
     def standardised_within(self) -> str:
-        """The span, joint or clip over which the target is standardised."""
+        """Span, joint or clip over which the target is standardised."""
         return {"query": f"span of {self.query_frames} frames of a joint", "joint": "joint", "clip": "clip"}[
             self.standardise
         ]
 
     def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
-        """Every token with the same probability."""
+        """Hide every token with the same probability."""
         return self.masking(self.encoder.patches(joints), draws)
 
     def reconstruct(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
-        """Mask, encode, predict; of all spans the masked tokens' part of the first signal, in its own units.
+        """Mask, encode, predict; return the masked tokens' part of the first signal, in its own units.
 
-        To draw it, the standardisation is undone with the true mean and spread, which the method does not know.
+        For pictures the standardisation is undone with the true mean and spread, which the method does not know.
         """
         config, count = self.encoder.config, len(self.encoder.joints)
         mask = self.mask(joints, draws)
@@ -131,8 +133,8 @@ class AMR(MaskedMethod):
         return Reconstruction(mask, visible, *(take_tokens(tokens, mask.masked) for tokens in patches))
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Mean squared error of all queries of the batch's bodies, weighted by motion energy."""
-        joints, draws = self.see(batch, keys)
+        """Compute the mean squared error of all queries of the batch's bodies, weighted by motion energy."""
+        joints, draws = self.masked_inputs(batch, keys)
         mask = self.mask(joints, draws)
         predicted = self._unfold(self.decoder(self.encoder(joints, mask.keep), mask.keep).float())
         errors = (predicted - self._targets(joints)).square()
@@ -143,12 +145,12 @@ class AMR(MaskedMethod):
         return {"loss": loss, "weight": loss.new_full((), len(joints))}
 
     def _spans(self, signal: Float32[Tensor, "r t v c"]) -> Float32[Tensor, "r q f v c"]:
-        """A signal cut into the spans that queries predict."""
+        """Cut a signal into the spans that queries predict."""
         return signal.unflatten(1, (-1, self.query_frames))
 
     @torch.no_grad()
     def _targets(self, joints: Float32[Tensor, "r t v channels"]) -> Float32[Tensor, "r q f s v c"]:
-        """Every signal S, standardised."""
+        """Compute every signal S, standardised."""
         found = []
         for signal in self.signals:
             spans = self._spans(signal.signal(self.encoder.positions(joints)))
@@ -157,7 +159,7 @@ class AMR(MaskedMethod):
         return torch.stack(found, 3)
 
     def _unfold(self, predicted: Float[Tensor, "r queries values"]) -> Float[Tensor, "r q f s v c"]:
-        """Predictions in the order of the targets: span, frame, signal, joint, coordinate."""
+        """Reorder predictions as the targets are: span, frame, signal, joint, coordinate."""
         sizes = (-1, len(self.encoder.joints), len(self.signals), self.query_frames, self.encoder.coordinates)
         return predicted.view(len(predicted), *sizes).permute(0, 1, 4, 3, 2, 5)
 

@@ -1,4 +1,4 @@
-"""What the training loop knows of a method."""
+"""Interface between a method and the training loop."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,22 +16,22 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 class Method(nn.Module, ABC):
-    """A model with a loss. The training loop calls nothing else.
+    """Model with a loss. The training loop calls nothing else.
 
     Attributes:
-        encoder: What training is for.
-        logged: Names of what `forward` returns besides ``loss`` and ``weight``.
-        whole_batch: The loss compares the clips of a batch, of all processes, with each other: micro-batches would
-            change it.
+        encoder: The network to train, kept for downstream tasks.
+        logged: Names of further values that `forward` returns besides ``loss`` and ``weight``.
+        needs_whole_batch: The loss compares the clips of a batch, of all processes, with each other, so micro-batches
+            would change it.
     """
 
     encoder: Encoder
     logged: ClassVar[tuple[str, ...]] = ()
-    whole_batch: bool = False
+    needs_whole_batch: bool = False
 
     @abstractmethod
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """The loss of a batch.
+        """Compute the loss of a batch.
 
         Args:
             batch: Clips resampled to the encoder's window, joint positions.
@@ -47,7 +47,7 @@ class Method(nn.Module, ABC):
 def fold_bodies(
     batch: SkeletonBatch, keys: Int64[Tensor, "b m"], only_present: bool
 ) -> tuple[Tensor, Int64[Tensor, " r"]]:
-    """Bodies as sequences of their own: joints (R, T, V, C) and their keys (R,).
+    """Return bodies as sequences of their own: joints (R, T, V, C) and their keys (R,).
 
     Args:
         batch: Clips.
@@ -62,7 +62,7 @@ def fold_bodies(
 
 
 def build_seeded(build: Callable[[], _Module], seed: int) -> _Module:
-    """What ``build`` makes, with weights that depend on ``seed`` alone; torch's generator is left as it was.
+    """Call ``build`` so that its weights depend on ``seed`` alone; torch's generator is left as it was.
 
     Raises:
         InputError: If the seed is not in [0, 2^63).

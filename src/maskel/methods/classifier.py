@@ -1,4 +1,4 @@
-"""Classifiers: an encoder and a head that tells classes apart, trained as a method like any other.
+"""Classifiers: an encoder and a classification head, trained as a method like any other.
 
 Linear evaluation and fine-tuning as published with MAMP (arXiv 2308.07092, and its release).
 """
@@ -15,43 +15,39 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from maskel.datasets.provenance import Provenance
+from maskel.datasets.base import Provenance
 from maskel.datasets.store import SkeletonSet
+from maskel.distributed import gather_rows, gather_rows_with_gradient
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
 from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
-from maskel.methods.trained_on import TrainedOn, output_names, training_set
-from maskel.models.encoder import Encoder, build_encoder
+from maskel.models.encoder import Encoder
 from maskel.models.heads import FinetuneHead, LinearHead
 from maskel.models.pooling import Pool
-from maskel.models.released import Release, build_released, read_release
-from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import drop_path_scales
-from maskel.models.weights import load_weights, save_weights
-from maskel.sequence import SkeletonBatch
-from maskel.training.distributed import gather_rows, gather_rows_with_gradient
-from maskel.training.loading import FeatureBatch, SingleBody
+from maskel.models.weights import save_weights
+from maskel.sequence import FeatureBatch, SingleBody, SkeletonBatch
 from maskel.transforms import test_view
 
 ClassWeights = Literal["none", "balanced"]
-"""How much clips of a class count in the loss: all alike, or those of rare classes more."""
-_FORMAT = "maskel classifier 1"
+"""Weights of the classes in the loss: equal for all clips, or larger for clips of rare classes."""
+FORMAT = "maskel classifier 1"
 CLASSIFIER = "classifier.safetensors"
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a classifier is asked.
+    """Class names, and how bodies are presented to the classifier.
 
     Args:
         classes: Class names; label i is ``classes[i]``.
         num_bodies: Body slots M of a clip.
-        single_body: What stands in the second slot of a clip with one body.
-        provenance: How the joints of the clips that it learned from were made; None where that is not known.
-        longest: Frames of the longest clip that it learned from; None where that is not known.
-        spare: How many of ``classes``, the last ones, stand for no class: the public code trains some data sets with
-            more outputs than they have classes. A clip for which one of these is highest is not right.
+        single_body: Filling of the second body slot of a clip with one body.
+        provenance: Origin of the joints of the training clips; None where that is unknown.
+        longest: Frames of the longest training clip; None where that is unknown.
+        spare: Number of the last ``classes`` that stand for no class: the public code trains some data sets with more
+            outputs than they have classes. A clip for which one of these is highest counts as wrong.
 
     Raises:
         InputError: If there is no class or no slot, or ``single_body`` is unknown.
@@ -65,14 +61,20 @@ class Task:
     spare: int = 0
 
     @classmethod
-    def of(cls, clips: SkeletonSet, train: Int64[np.ndarray, " n"], single_body: SingleBody) -> "Task":
-        """To tell the classes of a set apart, learning from its clips at the positions ``train``."""
+    def of(
+        cls,
+        clips: SkeletonSet,
+        train: Int64[np.ndarray, " n"],
+        single_body: SingleBody,
+        provenance: Provenance | None,
+    ) -> "Task":
+        """Make the task of classifying a set, learned from its clips at the positions ``train``."""
         longest = int(clips.valid_frames[train].max())
-        return cls(clips.classes, clips.max_bodies, single_body, Provenance.of(clips), longest)
+        return cls(clips.classes, clips.max_bodies, single_body, provenance, longest)
 
     @classmethod
     def read(cls, about: Mapping[str, Any]) -> "Task":
-        """What `asdict` made of a task, after it stood in a file."""
+        """Rebuild a task from the dictionary that `asdict` made of it."""
         made = about.get("provenance")
         changes = {"classes": tuple(about["classes"]), "provenance": None if made is None else Provenance(**made)}
         return cls(**{**about, **changes})
@@ -91,12 +93,12 @@ class Task:
 
     @property
     def real_classes(self) -> tuple[str, ...]:
-        """The classes without the spare outputs."""
+        """Classes without the spare outputs."""
         return self.classes[: len(self.classes) - self.spare]
 
 
 def class_weights(labels: Int64[Tensor, " n"], classes: int, how: ClassWeights) -> Float32[Tensor, " classes"] | None:
-    """The weight of each class in the loss, (classes,), or None for 1.
+    """Compute the weight of each class in the loss, (classes,), or None for 1.
 
     ``balanced`` is N / (K·n) for a class with n of N clips, K being the classes that have any, so that every class
     weighs alike in the sum. The loss of a batch is divided by the weights of its clips. A class without a clip has
@@ -110,22 +112,22 @@ def class_weights(labels: Int64[Tensor, " n"], classes: int, how: ClassWeights) 
 
 
 class Classifier(Method):
-    """An encoder with a head.
+    """Encoder with a classification head.
 
     BatchNorm looks at the whole batch, so that of all processes is gathered, and micro-batches are impossible.
 
     Attributes:
-        kind: Of head; the classifier's file names it.
-        task: What it is asked.
-        head: Features in, class scores out.
-        class_weights: (classes,) how much a clip of each class counts in the loss; None where all count alike.
+        kind: Name of the head; the classifier's file holds it.
+        task: Class names and body slots.
+        head: Maps features to class scores.
+        class_weights: (classes,) weight of each class in the loss; None where all weigh alike.
     """
 
     kind: ClassVar[str]
     task: Task
     head: nn.Module
     class_weights: Float32[Tensor, " classes"] | None
-    whole_batch = True
+    needs_whole_batch = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,24 +135,24 @@ class Classifier(Method):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The constructor's options on which the scores of a trained classifier depend."""
+        """Constructor options on which the scores of a trained classifier depend."""
         return {}
 
     @abstractmethod
     def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """What the head reads, from a view of the encoder's window; nothing random acts."""
+        """Compute the features that the head reads, from a view of the encoder's window, without dropout."""
 
     def scores(self, features: Float32[Tensor, "b f"]) -> Float32[Tensor, "b classes"]:
-        """Class scores (logits) of features."""
+        """Compute class scores (logits) from features."""
         return self.head(features).float()
 
     def logits(self, batch: SkeletonBatch) -> Float32[Tensor, "b classes"]:
-        """Class scores of a view of the encoder's window."""
+        """Compute class scores from a view of the encoder's window."""
         return self.scores(self.features(batch))
 
     @torch.no_grad()
     def classify(self, batch: SkeletonBatch) -> Float32[Tensor, "b classes"]:
-        """Probability of each class, (B, classes), for clips of any length in the test view.
+        """Compute the probability of each class, (B, classes), for clips of any length in the test view.
 
         Args:
             batch: As `SkeletonSet.gather` gives them for the task's ``num_bodies`` and ``single_body``, on any device.
@@ -159,9 +161,9 @@ class Classifier(Method):
         return self.logits(test_view(batch, self.encoder.config.window)).softmax(1)
 
     def save(self, path: Path) -> None:
-        """Write weights, classes, layout and all else that classifying needs to one ``.safetensors`` file."""
+        """Write weights, classes, layout and everything else for classifying to one ``.safetensors`` file."""
         about = {"head": self.kind, "task": asdict(self.task), "options": self.options}
-        save_weights(path, self, {"format": _FORMAT, **self.encoder.about(), **about})
+        save_weights(path, self, {"format": FORMAT, **self.encoder.about(), **about})
 
 
 class LinearProbe(Classifier):
@@ -169,11 +171,12 @@ class LinearProbe(Classifier):
 
     Args:
         encoder: The encoder to evaluate.
-        task: What to tell apart.
-        pool: What tokens are averaged over; the mean of all, as published, or parts of the body kept apart.
+        task: Class names and body slots.
+        pool: Pooling of the tokens: the mean of all, as published, or parts of the body kept apart.
     """
 
     kind = "linear"
+    head: LinearHead
 
     def __init__(self, encoder: Encoder, task: Task, pool: Pool = "mean") -> None:
         super().__init__()
@@ -186,29 +189,29 @@ class LinearProbe(Classifier):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What tokens are averaged over, where it is not all of them."""
+        """Pooling of the tokens, where it is not the mean of all."""
         return {} if self.pool == "mean" else {"pool": self.pool}
 
     def train(self, mode: bool = True) -> "LinearProbe":
-        """Switch the head; the encoder stays in eval mode."""
+        """Switch the mode of the head; the encoder stays in eval mode."""
         super().train(mode)
         self.encoder.eval()
         return self
 
     @torch.no_grad()
     def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Mean over body slots, and over time and joints as far as ``pool`` says: (B, F)."""
+        """Average over body slots, and over time and joints as ``pool`` says: (B, F)."""
         return self.encoder.pool(batch, absent_bodies=True, pool=self.pool)
 
     def forward(self, batch: SkeletonBatch | FeatureBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """(Weighted) cross-entropy of the batch of all processes, so that BatchNorm sees the whole batch on each."""
+        """Compute the (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it."""
         features = batch.features if isinstance(batch, FeatureBatch) else self.features(batch)
         labels = gather_rows(batch.labels)
         loss = functional.cross_entropy(self.scores(gather_rows(features)), labels, self.class_weights)
         return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
 
-class FineTuned(Classifier):
+class FineTuneClassifier(Classifier):
     """Fine-tuning: encoder and head are trained together.
 
     The head reads each joint's mean over time, (B, V'·D), the mean of it over bodies. In training, dropout acts on the
@@ -216,7 +219,7 @@ class FineTuned(Classifier):
 
     Args:
         encoder: The encoder to start from.
-        task: What to tell apart.
+        task: Class names and body slots.
         bodies: ``all`` averages over all slots, absent bodies encoded like the others, as published; ``present`` over
             the bodies that were recorded.
         head_dim: Width of the head between its two layers.
@@ -261,15 +264,15 @@ class FineTuned(Classifier):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Which bodies count, and the head's width."""
+        """Bodies to average over, and the head's width."""
         return {"bodies": self.bodies, "head_dim": self.head_dim}
 
     def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Mean over time and bodies: (B, V'·D)."""
+        """Average over time and bodies: (B, V'·D)."""
         return self.encoder.pool(batch, absent_bodies=self.bodies == "all", pool="joints")
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Smoothed (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it on each."""
+        """Compute the smoothed (weighted) cross-entropy of the batch of all processes, as BatchNorm needs it."""
         random = self.drop_path or self.dropout
         features = self._random_features(batch, keys) if random else self.features(batch)
         labels = gather_rows(batch.labels)
@@ -294,61 +297,5 @@ class FineTuned(Classifier):
         return features.unflatten(0, batch.present.shape).sum(1) / batch.present.sum(1, keepdim=True)
 
 
-CLASSIFIERS: dict[str, Callable[..., Classifier]] = {kind.kind: kind for kind in (FineTuned, LinearProbe)}
+CLASSIFIERS: dict[str, Callable[..., Classifier]] = {kind.kind: kind for kind in (FineTuneClassifier, LinearProbe)}
 """Name in a classifier's file -> class."""
-
-
-def load_classifier(
-    path: Path | str,
-    device: torch.device | str = "cpu",
-    trained_on: TrainedOn | None = None,
-    clips: SkeletonSet | None = None,
-) -> Classifier:
-    """The trained classifier of a run folder, its file, or a checkpoint of a public release, in eval mode.
-
-    A release's checkpoint has no class names: those of the data set that it was trained on are used, in order. For NTU
-    RGB+D 120 a single body is copied into the second slot, as published. Outputs beyond the set's classes stand for no
-    class.
-
-    Args:
-        path: A run folder of ``maskel finetune`` or ``maskel linear``, its ``classifier.safetensors``, or a ``.pth``
-            file of MAMP's or HA-CM's public code, after linear evaluation or fine-tuning.
-        device: Where to put it.
-        trained_on: The data set of a ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``, ``pku2``, or
-            ``data`` for the classes of ``clips``.
-        clips: The set that it shall read; its source decides where nothing else does.
-
-    Raises:
-        InputError: If there is no such file, it is not a whole maskel classifier, or nothing says its data set.
-    """
-    file = Path(path) / CLASSIFIER if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise InputError(f"{file}: no such classifier; expected a run folder of maskel finetune or linear, or its file")
-    if is_torch_file(file):
-        return _from_release(read_release(file), trained_on, clips).to(device)
-    if trained_on is not None:
-        raise InputError(f"trained_on: {file} knows its classes; leave the option out, it is for released .pth files")
-    return load_weights(file, "classifier", _FORMAT, _build).to(device)
-
-
-def _from_release(release: Release, trained_on: TrainedOn | None, clips: SkeletonSet | None) -> Classifier:
-    about, _ = release.encoder
-    options = {}
-    if "head.fc1.weight" in release.weights:
-        kind, last = FineTuned.kind, "head.fc2.weight"
-        options["head_dim"] = release.weight("head.fc1.weight", 2).shape[0]
-    else:
-        kind, last = LinearProbe.kind, "head.fc.1.weight"
-    outputs = release.weight(last, 2).shape[0]
-    chosen = training_set(release, outputs, trained_on, clips)
-    names = output_names(chosen.classes, outputs)
-    task = Task(names, single_body=chosen.single_body, spare=outputs - len(chosen.classes))
-
-    def build() -> Classifier:
-        return CLASSIFIERS[kind](build_encoder(about), task, **options)
-
-    return build_released(release.path, build, release.parameters)
-
-
-def _build(about: Mapping[str, Any]) -> Classifier:
-    return CLASSIFIERS[about["head"]](build_encoder(about), Task.read(about["task"]), **about["options"])

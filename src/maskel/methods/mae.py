@@ -1,14 +1,12 @@
 """MAE for skeletons: the baseline of the MAMP paper (arXiv 2308.07092), joints as target, uniform masking."""
 
-from maskel.masking import RandomMasking
-from maskel.methods.masked import Bodies, MaskedModeling
+from maskel.methods.masked import Bodies, Masked
 from maskel.models.decoder import DecoderKind
 from maskel.models.encoder import Encoder
-from maskel.targets import JointTarget
 
 
-class MAE(MaskedModeling):
-    """Predict the positions of masked joints from the few that are seen.
+class MAE(Masked):
+    """Predict the positions of masked joints from the few that are seen: `Masked` with ``random`` and ``joints``.
 
     Args:
         encoder: The encoder to pre-train.
@@ -16,8 +14,17 @@ class MAE(MaskedModeling):
         normalize_target: Standardise the target of each patch.
         decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder; 5 for NTU-120 and PKU-MMD.
-        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is quicker.
+        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is faster.
         bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
+
+    Example:
+        >>> import torch
+        >>> from maskel import MAE, Encoder, EncoderConfig
+        >>> from maskel.layouts import NTU25
+        >>> method = MAE(Encoder(NTU25, EncoderConfig(window=16, dim=32, depth=1, num_heads=4)), decoder_dim=32)
+        >>> result = method.reconstruct(torch.randn(2, 16, 25, 3), torch.rand(2, 100))
+        >>> result.visible.shape, result.predicted.shape  # 9 of 100 tokens are seen, 91 predicted
+        (torch.Size([2, 9, 32]), torch.Size([2, 91, 12]))
     """
 
     def __init__(
@@ -30,5 +37,14 @@ class MAE(MaskedModeling):
         decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
-        target = JointTarget(normalize_target)
-        super().__init__(encoder, RandomMasking(ratio), target, decoder_dim, decoder_depth, bodies, decoder)
+        super().__init__(
+            encoder,
+            masking="random",
+            target="joints",
+            ratio=ratio,
+            normalize_target=normalize_target,
+            decoder_dim=decoder_dim,
+            decoder_depth=decoder_depth,
+            decoder=decoder,
+            bodies=bodies,
+        )

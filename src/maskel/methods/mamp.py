@@ -1,27 +1,24 @@
 """MAMP: Masked Motion Predictors (Mao et al., ICCV 2023, arXiv 2308.07092).
 
-================== ============================ =========================================
-paper              here                         where
-================== ============================ =========================================
-motion target      ``MotionTarget``             ``maskel.targets``
-motion-aware mask  ``MotionAwareMasking``       ``maskel.masking.motion_aware``
-τ                  ``tau``                      same
-mask ratio         ``ratio``                    ``maskel.masking.base``
-encoder, decoder   ``Encoder``, ``Decoder``     ``maskel.models``
-loss               ``masked_mean_squared_error``  ``maskel.losses``
-================== ============================ =========================================
+| paper | here | where |
+|---|---|---|
+| motion target | ``MotionTarget`` | ``maskel.targets.motion`` |
+| motion-aware mask | ``MotionAwareMasking`` | ``maskel.masking.motion_aware`` |
+| τ | ``tau`` | same |
+| mask ratio | ``ratio`` | ``maskel.masking.base`` |
+| encoder, decoder | ``Encoder``, ``Decoder`` | ``maskel.models`` |
+| loss | ``masked_mean_squared_error`` | ``maskel.losses`` |
 """
 
-from maskel.errors import InputError
-from maskel.masking import MotionAwareMasking
-from maskel.methods.masked import Bodies, MaskedModeling
+from maskel.methods.masked import Bodies, Masked
 from maskel.models.decoder import DecoderKind
 from maskel.models.encoder import Encoder
-from maskel.targets import MotionTarget
 
 
-class MAMP(MaskedModeling):
-    """Predict the motion of masked joints from the few that are seen; what moves is masked more often.
+class MAMP(Masked):
+    """Predict the motion of masked joints from the few that are seen: `Masked` with ``motion_aware`` and ``motion``.
+
+    Joints that move are masked more often.
 
     Args:
         encoder: The encoder to pre-train.
@@ -31,11 +28,20 @@ class MAMP(MaskedModeling):
         normalize_target: Standardise the target of each patch.
         decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder; 5 for NTU-120 and PKU-MMD.
-        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is quicker.
+        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is faster.
         bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
 
     Raises:
         InputError: If an option is out of range.
+
+    Example:
+        >>> import torch
+        >>> from maskel import MAMP, Encoder, EncoderConfig
+        >>> from maskel.layouts import NTU25
+        >>> method = MAMP(Encoder(NTU25, EncoderConfig(window=16, dim=32, depth=1, num_heads=4)), decoder_dim=32)
+        >>> joints, draws = torch.randn(2, 16, 25, 3), torch.rand(2, 100)  # 2 bodies; a draw per token
+        >>> method.mask(joints, draws).keep.shape  # 9 of 100 tokens stay visible
+        torch.Size([2, 9])
     """
 
     def __init__(
@@ -50,11 +56,16 @@ class MAMP(MaskedModeling):
         decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
-        if motion_stride >= encoder.config.window:
-            raise InputError(
-                f"mamp: found motion_stride {motion_stride}, expected less than the window of {encoder.config.window} "
-                f"frames; beyond it nothing moves"
-            )
-        masking = MotionAwareMasking(ratio, tau)
-        target = MotionTarget(motion_stride, normalize_target)
-        super().__init__(encoder, masking, target, decoder_dim, decoder_depth, bodies, decoder)
+        super().__init__(
+            encoder,
+            masking="motion_aware",
+            target="motion",
+            ratio=ratio,
+            tau=tau,
+            motion_stride=motion_stride,
+            normalize_target=normalize_target,
+            decoder_dim=decoder_dim,
+            decoder_depth=decoder_depth,
+            decoder=decoder,
+            bodies=bodies,
+        )

@@ -1,35 +1,39 @@
 """Masked modelling: hide most tokens, encode the rest, predict what was hidden."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from inspect import signature
+from typing import Any, ClassVar, Literal, TypeVar
 
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from maskel.draws import Purpose, body_keys, uniform
+from maskel.errors import InputError
 from maskel.losses import masked_mean_squared_error
-from maskel.masking.base import Masking, TokenMask
+from maskel.masking import MASKINGS, Masking, TokenMask
 from maskel.methods.base import Method, fold_bodies
 from maskel.models.decoder import Decoder, DecoderKind, QueryDecoder
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
 from maskel.sequence import SkeletonBatch
-from maskel.targets import Target
+from maskel.targets import TARGETS, MotionTarget, Target
 
+_Part = TypeVar("_Part", Masking, Target)
 Bodies = Literal["all", "present"]
-"""Which bodies are trained on: all M slots as published, absent ones included, or only those that were recorded."""
+"""Bodies to train on: all M slots as published, absent ones included, or only those that were recorded."""
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What one forward pass of masked modelling made of R bodies.
+    """Outcome of one forward pass of masked modelling for R bodies.
 
     Args:
-        mask: Which tokens were hidden.
+        mask: Visible and hidden tokens.
         visible: (R, K, D) the encoder's normed tokens, in the order of ``mask.keep``.
         predicted: (R, N - K, P) predictions for the masked tokens, in the order of ``mask.masked``.
-        target: (R, N - K, P) what they should be.
+        target: (R, N - K, P) their true values.
     """
 
     mask: TokenMask
@@ -39,21 +43,23 @@ class Reconstruction:
 
 
 class MaskedMethod(Method):
-    """What all masked modelling has in common, and what pictures draw.
+    """Common ground of all masked modelling: the parts and calls that pictures rely on.
 
     Attributes:
-        decoder: What predicts it, thrown away after pre-training.
-        target: What is predicted, or the part of it that pictures draw.
-        bodies: Which bodies are trained on.
+        decoder: Predicts the target; thrown away after pre-training.
+        target: Signal to predict, or the part of it that pictures draw.
+        bodies: Bodies to train on.
+        switches: Dataclass whose fields the constructor takes as further keyword arguments; None for no such.
     """
 
+    switches: ClassVar[type[Any] | None] = None
     decoder: Decoder | QueryDecoder
     target: Target
     bodies: Bodies
 
     @property
     def standardised_within(self) -> str:
-        """Within what the target is standardised, in words; empty if it is not."""
+        """Extent over which the target is standardised, in words; empty if it is not."""
         return "token" if self.target.normalize else ""
 
     @abstractmethod
@@ -69,25 +75,47 @@ class MaskedMethod(Method):
     def reconstruct(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
         """Mask, encode, decode; arguments as for `mask`."""
 
-    def see(
+    def masked_inputs(
         self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]
     ) -> tuple[Float32[Tensor, "r t v c"], Float32[Tensor, "r n"]]:
-        """The batch's bodies to train on, in the encoder's stream, and the draws that mask them."""
+        """Return the batch's bodies to train on, in the encoder's stream, and the draws that mask them.
+
+        Args:
+            batch: Clips resampled to the encoder's window, joint positions.
+            keys: (B,) one per clip and epoch.
+        """
         joints, rows = fold_bodies(batch, body_keys(keys, batch.joints.shape[1]), self.bodies == "present")
         return self.encoder.stream(joints), uniform(rows, Purpose.MASK, self.encoder.num_tokens)
 
 
-class MaskedModeling(MaskedMethod):
+class MaskedAutoencoder(MaskedMethod):
     """Encoder, decoder, masking and target, composed.
 
     Args:
         encoder: The encoder to pre-train.
         masking: Strategy that hides tokens.
-        target: What to predict.
+        target: Signal to predict.
         decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder.
         bodies: ``all`` as published, or ``present`` to skip absent bodies.
-        decoder: What masked tokens attend to.
+        decoder: Tokens that masked tokens attend to: ``full`` or ``cross``.
+
+    Raises:
+        InputError: If the mask would keep no token, the decoder's sizes are impossible, or a motion target's stride
+            is not below the window.
+
+    Example:
+        >>> import torch
+        >>> from maskel import Encoder, EncoderConfig
+        >>> from maskel.layouts import NTU25
+        >>> from maskel.masking import RandomMasking
+        >>> from maskel.methods import MaskedAutoencoder
+        >>> from maskel.targets import MotionTarget
+        >>> encoder = Encoder(NTU25, EncoderConfig(window=16, dim=32, depth=1, num_heads=4))
+        >>> method = MaskedAutoencoder(encoder, RandomMasking(0.9), MotionTarget(), 32, 1, "all")
+        >>> result = method.reconstruct(torch.randn(2, 16, 25, 3), torch.rand(2, encoder.num_tokens))
+        >>> result.predicted.shape  # 91 of 100 tokens are masked, each of 4 x 1 x 3 values
+        torch.Size([2, 91, 12])
     """
 
     decoder: Decoder
@@ -104,6 +132,12 @@ class MaskedModeling(MaskedMethod):
     ) -> None:
         super().__init__()
         masking.num_kept(encoder.num_tokens)  # a ratio that keeps nothing is refused before the first step
+        window = encoder.config.window
+        if isinstance(target, MotionTarget) and target.stride >= window:
+            raise InputError(
+                f"target: found a motion stride of {target.stride}, expected less than the window of {window} frames; "
+                f"beyond it nothing moves"
+            )
         self.encoder = encoder
         self.decoder = Decoder(encoder, decoder_dim, decoder_depth, decoder)
         self.masking = masking
@@ -111,7 +145,7 @@ class MaskedModeling(MaskedMethod):
         self.bodies = bodies
 
     def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
-        """By the masking strategy, which sees the positions in the encoder's patches, and no scores."""
+        """Choose the tokens to hide by the masking strategy, which sees patches of positions, without scores."""
         config = self.encoder.config
         patches = to_patches(self.encoder.positions(joints), config.patch_frames, config.patch_joints)
         return self.masking(patches, draws)
@@ -126,8 +160,87 @@ class MaskedModeling(MaskedMethod):
         return Reconstruction(mask, visible, predicted, take_tokens(target, mask.masked))
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Mean squared error on the masked tokens of the batch's bodies."""
-        joints, draws = self.see(batch, keys)
+        """Compute the mean squared error on the masked tokens of the batch's bodies."""
+        joints, draws = self.masked_inputs(batch, keys)
         result = self.reconstruct(joints, draws)
         loss = masked_mean_squared_error(result.predicted, result.target)
         return {"loss": loss, "weight": loss.new_full((), len(joints))}
+
+
+class Masked(MaskedAutoencoder):
+    """Masked modelling with masking, target and decoder chosen by name; `MAE` and `MAMP` are two presets of it.
+
+    Args:
+        encoder: The encoder to pre-train.
+        masking: Strategy that hides tokens: ``random`` or ``motion_aware``.
+        target: Signal to predict: ``joints``, ``motion`` or ``hyperbolic_motion`` (that of HA-CM's released code).
+        ratio: Share of tokens to mask, in (0, 1).
+        tau: Temperature of ``motion_aware`` masking, 0.8 by default; 0 or less masks uniformly. Refused with other
+            maskings, where it does nothing.
+        motion_stride: Frames between the two positions whose difference is the motion, 1 by default, below the window.
+            Refused with the target ``joints``, where it does nothing.
+        normalize_target: Standardise the target of each patch.
+        decoder_dim: Width of the decoder.
+        decoder_depth: Blocks of the decoder.
+        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is faster.
+        bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
+
+    Raises:
+        InputError: If a name is unknown, an option is out of range, or one does nothing for the parts chosen.
+
+    Example:
+        >>> from maskel import Encoder, EncoderConfig, Masked
+        >>> from maskel.layouts import NTU25
+        >>> encoder = Encoder(NTU25, EncoderConfig(window=16, dim=32, depth=1, num_heads=4))
+        >>> method = Masked(encoder, masking="motion_aware", target="joints", tau=0.75)
+        >>> type(method.masking).__name__, type(method.target).__name__
+        ('MotionAwareMasking', 'JointTarget')
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        masking: str = "motion_aware",
+        target: str = "joints",
+        ratio: float = 0.9,
+        tau: float | None = None,
+        motion_stride: int | None = None,
+        normalize_target: bool = True,
+        decoder_dim: int = 256,
+        decoder_depth: int = 3,
+        decoder: DecoderKind = "full",
+        bodies: Bodies = "all",
+    ) -> None:
+        hides = _part("masking", masking, MASKINGS, {"tau": ("tau", tau)}, ratio=ratio)
+        stride = {"motion_stride": ("stride", motion_stride)}
+        predicts = _part("target", target, TARGETS, stride, normalize=normalize_target)
+        super().__init__(encoder, hides, predicts, decoder_dim, decoder_depth, bodies, decoder)
+
+
+def _part(
+    what: str, name: str, known: Mapping[str, type[_Part]], own: Mapping[str, tuple[str, Any]], **arguments: Any
+) -> _Part:
+    """Make the part called ``name``.
+
+    Args:
+        what: ``masking`` or ``target``, for messages.
+        name: Its name.
+        known: All parts.
+        own: Options that only some parts have -> the part's argument and its value, None where it is not given.
+        arguments: Arguments that every part has.
+
+    Raises:
+        InputError: If there is no such part, or it does not have an option that is given.
+    """
+    if name not in known:
+        raise InputError(f"{what}: found {name!r}, expected one of {', '.join(known)}")
+    for option, (argument, value) in own.items():
+        if value is None:
+            continue
+        having = [other for other, kind in known.items() if argument in signature(kind).parameters]
+        if name not in having:
+            raise InputError(
+                f"{option}: does nothing with {what} {name}; leave it out, or choose {what} {' or '.join(having)}"
+            )
+        arguments[argument] = value
+    return known[name](**arguments)

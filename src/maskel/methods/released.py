@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskel.configuration import read_recipe
+from maskel.configuration import renamed
 from maskel.errors import InputError
 from maskel.files import write_atomically
-from maskel.masking import MotionAwareMasking
-from maskel.methods import AMR, HACM, METHODS, MaskedMethod, MaskedModeling
+from maskel.masking import MotionAwareMasking, RandomMasking
+from maskel.methods import HACM, METHODS, MaskedAutoencoder, MaskedMethod, default_options
+from maskel.methods.hacm_variant import HACMVariant
 from maskel.models.encoder import Encoder, build_encoder
 from maskel.models.released import (
     METHODS_BY_MODULE,
@@ -25,29 +26,39 @@ from maskel.models.released import (
     to_convolution,
 )
 from maskel.sequence import XYZ
-from maskel.targets import MotionTarget
+from maskel.targets import JointTarget, MotionTarget
 
 _DECODER_TIMES = "decoder.time_embed"
 
 
 def load_release(path: Path | str, method: str | None = None, **options: Any) -> MaskedMethod:
-    """The method of a pre-training checkpoint of MAMP's or HA-CM's public code, decoder included, in eval mode.
+    """Load a whole method from a pre-training checkpoint of MAMP's or HA-CM's public code, in eval mode.
 
     Sizes follow from the shapes of the weights; mask ratio, τ, stride, heads and stream from the arguments in the file,
     where it has them, else they are the published ones. HA-CM computes as its public code does (recipe
-    ``hacm_released``); with ``layout="natural"`` its decoder's times are put in order.
+    ``hacm_released``); with ``token_order="natural"`` its decoder's times are put in order.
 
     Args:
         path: The ``.pth`` file.
         method: ``mamp`` or ``mae``, for a file without arguments: both have the same parameters.
-        options: Options of the method that shall be others than the file's or the release's.
+        options: Options of the method that replace those of the file or of the release.
 
     Raises:
-        InputError: If the file is none of these, holds no decoder, or does not say its method and neither do you.
+        InputError: If the file is none of these, holds no decoder, does not name its method and neither do you, or an
+            option is unknown.
+
+    Examples:
+        >>> from maskel.layouts import NTU25
+        >>> from maskel.models.encoder import EncoderConfig
+        >>> encoder = Encoder(NTU25, EncoderConfig(window=8, dim=16, depth=1, num_heads=2))
+        >>> save_release(METHODS["mamp"](encoder, decoder_dim=16), Path("checkpoint.pth"))
+        >>> loaded = load_release("checkpoint.pth")
+        >>> type(loaded).__name__, loaded.masking.tau
+        ('MAMP', 0.8)
     """
     release = read_release(Path(path))
     name = method or release.method
-    if name is None or name not in METHODS or (name == "hacm") != release.is_hacm:
+    if name is None or name not in METHODS_BY_MODULE.values() or (name == "hacm") != release.is_hacm:
         raise InputError(
             f"{path}: found a checkpoint of {release.method or 'MAMP or MAE, it does not say which'}, and method "
             f"{method!r}; say method='mamp' or 'mae' for one that does not say it, else nothing"
@@ -55,36 +66,37 @@ def load_release(path: Path | str, method: str | None = None, **options: Any) ->
     if not release.has_decoder:
         raise InputError(f"{path}: found an encoder without a decoder; maskel.load_encoder reads it")
     about, encoder = release.encoder
-    build_released(
-        release.path, lambda: build_encoder(about), encoder
-    )  # its sizes are right, so the decoder's are told
-    known = _told(release, name) | options
+    build_released(release.path, lambda: build_encoder(about), encoder)  # its sizes are right, so the decoder's follow
+    options = renamed({name: options})[name]
+    if unknown := set(options) - set(default_options(name)):
+        raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(default_options(name))}")
+    known = _given(release, name) | options
     weights = dict(release.parameters)
-    if known.get("layout") == "natural":
+    if known.get("token_order") == "natural":
         weights[_DECODER_TIMES] = _in_order(release.weight("decoder_temp_embed", 4))
     return build_released(release.path, lambda: METHODS[name](build_encoder(about), **known), weights)
 
 
-def _told(release: Release, name: str) -> dict[str, Any]:
-    """The method's options, as far as the checkpoint's weights and arguments say them."""
-    told: dict[str, Any] = {
+def _given(release: Release, name: str) -> dict[str, Any]:
+    """Return the options of the method that the checkpoint's weights and arguments tell."""
+    given: dict[str, Any] = {
         "decoder_dim": release.weight("decoder_pred.weight", 2).shape[1],
         "decoder_depth": release.depth("decoder_blocks"),
     }
-    if name == "hacm":  # its code ignores what it is told
-        return told | read_recipe("hacm_released", "pretrain")["hacm"]
-    told |= {
+    if name == "hacm":  # its code ignores its arguments
+        return given | vars(HACMVariant.released())
+    given |= {
         "ratio": release.option("", "mask_ratio", 0.9),
         "normalize_target": release.option("model_args", "norm_skes_loss", True),
     }
     if name == "mamp":
-        told["tau"] = release.option("", "motion_aware_tau", 0.8)
-        told["motion_stride"] = release.option("", "motion_stride", 1)
-    return told
+        given["tau"] = release.option("", "motion_aware_tau", 0.8)
+        given["motion_stride"] = release.option("", "motion_stride", 1)
+    return given
 
 
 def _in_order(halves: Tensor) -> Tensor:
-    """Times of HA-CM's public code, the even ones first, as times."""
+    """Put the time embedding of HA-CM's public code, even times first, in the order of time."""
     even, odd = halves.tensor_split([(halves.shape[1] + 1) // 2], 1)
     ordered = torch.empty_like(halves)
     ordered[:, 0::2], ordered[:, 1::2] = even, odd
@@ -101,9 +113,8 @@ def save_release(model: Encoder | MaskedMethod, path: Path) -> None:
     """
     encoder = model if isinstance(model, Encoder) else model.encoder
     config = encoder.config
-    if isinstance(model, AMR):
-        raise InputError("AMR has no public code whose checkpoints could be written; its encoder alone can be")
     hacm = isinstance(model, HACM)
+    arguments = _arguments(model, encoder)
     kinds = [(joints, geometry, "ntu25", XYZ) for joints, geometry in (("all", "euclidean"), ("kept", "poincare"))]
     if (config.joints, config.geometry, encoder.layout.name, encoder.channels) not in kinds:
         raise InputError(
@@ -125,12 +136,12 @@ def save_release(model: Encoder | MaskedMethod, path: Path) -> None:
     if hacm and "l1.weight" not in named:
         raise InputError("the public code masks by attention of frozen projections; this model has none")
     content = io.BytesIO()
-    torch.save({"model": named, "args": Namespace(**_arguments(model, encoder))}, content)
+    torch.save({"model": named, "args": Namespace(**arguments)}, content)
     write_atomically(path, content.getvalue())
 
 
 def _arguments(model: Encoder | MaskedMethod, encoder: Encoder) -> dict[str, Any]:
-    """What the public code would have been told."""
+    """Return the arguments with which the public code would train the model."""
     config = encoder.config
     bone, motion = next(switches for switches, stream in STREAMS.items() if stream == config.stream)
     sizes: dict[str, Any] = {
@@ -150,7 +161,7 @@ def _arguments(model: Encoder | MaskedMethod, encoder: Encoder) -> dict[str, Any
     }
     if isinstance(model, Encoder):
         return arguments
-    name = next(name for name, kind in METHODS.items() if type(model) is kind)
+    name = _public_name(model)
     module = next(module for module, method in METHODS_BY_MODULE.items() if method == name)
     arguments["model"] = f"{module}.transformer.Transformer"
     sizes |= {
@@ -158,10 +169,29 @@ def _arguments(model: Encoder | MaskedMethod, encoder: Encoder) -> dict[str, Any
         "decoder_depth": len(model.decoder.transformer.blocks),
         "norm_skes_loss": model.target.normalize,
     }
-    if isinstance(model, MaskedModeling):
+    if isinstance(model, MaskedAutoencoder):
         arguments["mask_ratio"] = model.masking.ratio
         if isinstance(model.masking, MotionAwareMasking):
             arguments["motion_aware_tau"] = model.masking.tau
         if isinstance(model.target, MotionTarget):
             arguments["motion_stride"] = model.target.stride
     return arguments
+
+
+def _public_name(model: MaskedMethod) -> str:
+    """Return the name of the public code's method that masks and predicts as ``model`` does.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if isinstance(model, HACM):
+        return "hacm"
+    if isinstance(model, MaskedAutoencoder):
+        known = {"mamp": (MotionAwareMasking, MotionTarget), "mae": (RandomMasking, JointTarget)}
+        for name, parts in known.items():
+            if parts == (type(model.masking), type(model.target)):
+                return name
+    what = type(model).__name__
+    if isinstance(model, MaskedAutoencoder):
+        what += f" with {type(model.masking).__name__} and {type(model.target).__name__}"
+    raise InputError(f"{what} has no public code whose checkpoints could be written; its encoder alone can be")

@@ -1,4 +1,4 @@
-"""Runs an encoder on another joint layout or another window than it was pre-trained on: its embeddings are mapped."""
+"""Adaptation of an encoder to another joint layout or window than in pre-training, by mapping its embeddings."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from maskel.models.encoder import Encoder
 
 
 def adapted(encoder: Encoder, layout: Layout, window: int | None = None) -> Encoder:
-    """The same encoder for ``layout`` and ``window``; itself, if these are its own.
+    """Return the same encoder for ``layout`` and ``window``; itself, if these are its own.
 
     The embedding of a joint is that of the same joint in the encoder's own layout; where it has none, the mean of those
     from which `maskel.conversion` estimates the joint, or that of the nearest joint. An encoder that reads the layout's
@@ -27,7 +27,7 @@ def adapted(encoder: Encoder, layout: Layout, window: int | None = None) -> Enco
         window: Frames to read; the encoder's own by default.
 
     Returns:
-        An encoder that says in ``adapted`` what was done.
+        An encoder whose ``adapted`` describes the mapping.
 
     Raises:
         InputError: If the encoder's patches hold several joints, a joint has no counterpart, or ``window`` is no number
@@ -47,11 +47,12 @@ def adapted(encoder: Encoder, layout: Layout, window: int | None = None) -> Enco
         said.append(f"time embedding resized from {encoder.grid[0]} to {new.grid[0]} patches")
     new.load_state_dict(weights)
     new.adapted = "; ".join(said)
+    new.provenance = encoder.provenance
     return new.to(encoder.time_embed.device).train(encoder.training)
 
 
 def _mapped(old: Encoder, new: Encoder) -> tuple[Tensor, str]:
-    """The joint embedding (1, 1, V', D) of the new layout, and what it is made of."""
+    """Map the joint embedding to the new layout, (1, 1, V', D), and describe the mapping."""
     if old.config.patch_joints != 1:
         raise InputError(
             f"the encoder reads {old.layout.name} in patches of {old.config.patch_joints} joints, which cannot be "
@@ -79,6 +80,6 @@ def _mapped(old: Encoder, new: Encoder) -> tuple[Tensor, str]:
 
 
 def _resized(embedding: Float[Tensor, "1 t 1 d"], patches: int) -> Float[Tensor, "1 u 1 d"]:
-    """A time embedding for another number of patches."""
+    """Resize a time embedding to another number of patches."""
     image = embedding.permute(0, 3, 1, 2)
     return functional.interpolate(image, size=(patches, 1), mode="bicubic", align_corners=False).permute(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""The decoders of masked modelling; thrown away after pre-training."""
+"""Decoders of masked modelling; thrown away after pre-training."""
 
 from typing import Literal
 
@@ -13,11 +13,11 @@ from maskel.models.patches import put_tokens, take_tokens
 from maskel.models.transformer import Transformer, initialise, position_embedding
 
 DecoderKind = Literal["full", "cross"]
-"""What masked tokens attend to: all tokens of the grid, as published, or the visible ones only."""
+"""Tokens that masked tokens attend to: all of the grid, as published, or the visible ones only."""
 
 
 class Decoder(nn.Module):
-    """Predicts the masked patches from the visible tokens and a learned mask token at every masked place.
+    """Decoder that predicts masked patches from the visible tokens and a learned mask token at every masked place.
 
     ``full``, as published: all tokens of the grid attend to each other. ``cross``: masked tokens attend to the visible
     ones, which stay as they are; with 9 of 10 tokens masked that is a tenth of the attention. Both have the same
@@ -47,7 +47,7 @@ class Decoder(nn.Module):
         self.joint_embed = position_embedding(1, 1, encoder.grid[1], dim)
 
     def forward(self, visible: Float[Tensor, "b k d"], mask: TokenMask) -> Float[Tensor, "b h p"]:
-        """Predictions for the masked tokens, in the order of ``mask.masked``."""
+        """Predict the masked tokens, in the order of ``mask.masked``."""
         positions = (self.time_embed + self.joint_embed).flatten(1, 2)  # (1, N, D)
         decode = self._among_all if self.kind == "full" else self._from_visible
         return self.predict(self.transformer.norm(decode(self.embed(visible), positions, mask)))
@@ -70,7 +70,7 @@ class Decoder(nn.Module):
 
 
 class QueryDecoder(nn.Module):
-    """Predicts long spans of single joints by learned queries that attend to the visible tokens alone.
+    """Decoder that predicts long spans of single joints by learned queries, which attend to the visible tokens alone.
 
     The decoder of AMR: cross-attention blocks only. There is one query for each span and each joint that the encoder
     reads, seen or not, and queries do not see each other.
@@ -80,7 +80,7 @@ class QueryDecoder(nn.Module):
         dim: Width of the decoder; the encoder's heads must divide it.
         depth: Cross-attention blocks, 1 or more.
         spans: Spans of time Q.
-        values: Numbers that each query predicts.
+        values: Values that each query predicts.
 
     Raises:
         InputError: If the width or the depth is impossible, or the heads do not divide the width.
@@ -100,7 +100,7 @@ class QueryDecoder(nn.Module):
         self.query_joint = position_embedding(1, 1, len(encoder.joints), dim)
 
     def forward(self, visible: Float[Tensor, "b k d"], keep: Int64[Tensor, "b k"]) -> Float[Tensor, "b q values"]:
-        """Predictions of all queries, in the order span·R + joint.
+        """Predict by all queries, in the order span·R + joint.
 
         Args:
             visible: (B, K, D) the encoder's tokens.

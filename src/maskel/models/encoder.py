@@ -1,4 +1,4 @@
-"""The encoder: patches of a skeleton sequence in, one feature per token out. It is what downstream tasks keep."""
+"""Encoder: patches of a skeleton sequence in, one feature per token out. Downstream tasks keep it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,26 +11,25 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from maskel.datasets.base import Provenance
 from maskel.errors import InputError
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
 from maskel.models.pooling import THIRDS, Pool, pool_tokens, region_weights
-from maskel.models.released import build_released, read_release
-from maskel.models.torch_file import is_torch_file
 from maskel.models.transformer import Transformer, initialise, position_embedding
-from maskel.models.weights import load_weights, save_weights
+from maskel.models.weights import save_weights
 from maskel.sequence import CHANNELS, SCORE, XYZ, Channels, SkeletonBatch, num_coordinates
 from maskel.transforms import Stream, test_view, to_stream
 
-_FORMAT = "maskel encoder 1"
+FORMAT = "maskel encoder 1"
 LARGEST, DEEPEST = 65_536, 1_000
-"""Bounds of a model's sizes and of its depth: what lies above is a slip, or not meant well."""
+"""Upper bounds of a model's sizes and of its depth; larger values are typos or hostile files."""
 
 Joints = Literal["all", "kept"]
-"""Which joints of its input an encoder reads: all, or the layout's group ``kept``."""
+"""Joints of its input that an encoder reads: all, or all but the layout's ``roots``."""
 Geometry = Literal["euclidean", "poincare"]
-"""Where tokens lie when they enter the transformer: anywhere, or in the unit ball (the exponential map of HA-CM)."""
+"""Space of the tokens that enter the transformer: anywhere, or the unit ball (the exponential map of HA-CM)."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +38,23 @@ class EncoderConfig:
 
     Args:
         window: Frames T that the network reads.
-        stream: What it reads of them: joint, bone, motion or bone_motion.
+        stream: Signal that it reads: joint, bone, motion or bone_motion.
         patch_frames: Frames u of a patch; must divide ``window``.
         patch_joints: Joints p of a patch; must divide the number of joints read.
         dim: Width D.
         depth: Transformer blocks.
         num_heads: Attention heads; must divide ``dim``.
         mlp_ratio: Width of the feed-forward layers over D.
-        joints: Joints to read: all of the layout, or its group ``kept``.
+        joints: Joints to read: all of the layout, or ``kept``, all but its ``roots``.
         geometry: ``poincare`` maps every token into the unit ball, once its position is added.
 
     Raises:
         InputError: If the sizes do not fit each other.
+
+    Example:
+        >>> from maskel import EncoderConfig
+        >>> EncoderConfig(window=60, dim=128, depth=4, num_heads=4).patch_frames
+        4
     """
 
     window: int = 120
@@ -82,27 +86,41 @@ class EncoderConfig:
 
 
 class Encoder(nn.Module):
-    """A transformer over patches of frames x joints, with separate learned embeddings of time and joint.
+    """Transformer over patches of frames x joints, with separate learned embeddings of time and joint.
 
     MAMP (arXiv 2308.07092), section 3; every body is a sequence of its own.
 
     Args:
         layout: Joint layout of the input.
         config: Sizes.
-        channels: What the C numbers of a joint are.
+        channels: Names of the C values of a joint.
 
     Attributes:
-        coordinates: How many of the channels are coordinates.
+        coordinates: Number of channels that are coordinates.
         grid: Patches in time T' and over joints V'.
         joints: Names of the joints read, in the order of the grid.
-        adapted: What `maskel.models.adaptation` did to run it on another layout or window; empty if it did nothing.
+        provenance: How the joints of the clips that it learned from were made; None where that is not known.
+        adapted: Description of how `maskel.models.adaptation` mapped it to another layout or window; else empty.
 
     Raises:
         InputError: If patches do not divide the joints, or the layout lacks the group of joints to read.
+
+    Example:
+        >>> import torch
+        >>> from maskel import Encoder, EncoderConfig
+        >>> from maskel.layouts import NTU25
+        >>> encoder = Encoder(NTU25, EncoderConfig(window=16, dim=32, depth=1, num_heads=4))
+        >>> encoder.grid, encoder.num_tokens  # 16 / 4 patches in time, 25 joints
+        ((4, 25), 100)
+        >>> encoder(torch.randn(2, 16, 25, 3)).shape
+        torch.Size([2, 100, 32])
+        >>> encoder(torch.randn(2, 16, 25, 3), keep=torch.tensor([[0, 7], [3, 99]])).shape  # two tokens of each body
+        torch.Size([2, 2, 32])
     """
 
     _read: Tensor
     _regions: Tensor
+    provenance: Provenance | None = None
     adapted: str = ""
 
     def __init__(self, layout: Layout, config: EncoderConfig = EncoderConfig(), channels: Channels = XYZ) -> None:
@@ -130,23 +148,23 @@ class Encoder(nn.Module):
 
     @property
     def num_tokens(self) -> int:
-        """Tokens N = T'·V' of one body."""
+        """Number of tokens N = T'·V' of one body."""
         return self.grid[0] * self.grid[1]
 
     def select(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t r c"]:
-        """The joints that the encoder reads, of all joints of the layout."""
+        """Select the joints that the encoder reads, of all joints of the layout."""
         return joints if self.config.joints == "all" else joints.index_select(2, self._read)
 
     def positions(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t r coordinates"]:
-        """The joints that the encoder reads, without their scores: what is predicted, and what moves."""
+        """Select the joints that the encoder reads, without their scores; targets and motion are made of these."""
         return self.select(joints)[..., : self.coordinates]
 
     def stream(self, joints: Float32[Tensor, "*b t v c"]) -> Float32[Tensor, "*b t v c"]:
-        """The encoder's stream, from joint positions."""
+        """Compute the encoder's stream from joint positions."""
         return to_stream(joints, self.config.stream, self.layout, SCORE in self.channels)
 
     def patches(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b tp vp p"]:
-        """The joints read, cut into the encoder's patches, (B, T', V', P).
+        """Cut the joints to read into the encoder's patches, (B, T', V', P).
 
         Raises:
             InputError: If frames, joints or channels are not those the encoder was built for.
@@ -162,7 +180,7 @@ class Encoder(nn.Module):
     def embed(
         self, patches: Float32[Tensor, "b tp vp p"], keep: Int64[Tensor, "b k"] | None = None
     ) -> Float[Tensor, "b n d"]:
-        """Tokens with their position embeddings: all of them, or those at grid positions ``keep``."""
+        """Embed tokens with their positions: all of them, or those at grid positions ``keep``."""
         flat = patches.flatten(1, 2)
         positions = (self.time_embed + self.joint_embed).flatten(1, 2)  # (1, N, D)
         if keep is None:
@@ -176,7 +194,7 @@ class Encoder(nn.Module):
         keep: Int64[Tensor, "b k"] | None = None,
         scales: Float32[Tensor, "b depth 2"] | None = None,
     ) -> Float[Tensor, "b n d"]:
-        """Normed tokens of each body, in token order t'·V' + v, or in the order of ``keep``.
+        """Encode each body into normed tokens, in token order t'·V' + v, or in the order of ``keep``.
 
         Args:
             joints: (B, T, V, C) a body each, already in the encoder's stream.
@@ -193,7 +211,7 @@ class Encoder(nn.Module):
         lengths: Int64[Tensor, " b"] | None = None,
         pool: Pool = "mean",
     ) -> Float32[Tensor, "b f"]:
-        """One feature vector per clip: the mean of the normed tokens over time, joints and the bodies present.
+        """Compute one feature vector per clip: the mean of the normed tokens over time, joints and the bodies present.
 
         Args:
             joints: (B, M, T, V, C) in the unit and centred as the training data were; absent bodies all zero. Any
@@ -203,6 +221,15 @@ class Encoder(nn.Module):
 
         Raises:
             InputError: If the shape is another, a length is not that of a clip, or a coordinate is not finite.
+
+        Example:
+            >>> import torch
+            >>> from maskel import Encoder, EncoderConfig
+            >>> from maskel.layouts import NTU25
+            >>> encoder = Encoder(NTU25, EncoderConfig(window=16, dim=32, depth=1, num_heads=4)).eval()
+            >>> clips = torch.randn(2, 1, 100, 25, 3)  # 2 clips of one body, 100 frames of any frame rate
+            >>> encoder.encode(clips).shape, encoder.encode(clips, pool="joints").shape
+            (torch.Size([2, 32]), torch.Size([2, 800]))
         """
         tensor = torch.as_tensor(joints, dtype=torch.float32, device=self.patch_embed.weight.device)
         shape = (len(self.layout), len(self.channels))
@@ -225,11 +252,11 @@ class Encoder(nn.Module):
         return self.pool(test_view(clips, self.config.window), absent_bodies=False, pool=pool)
 
     def pool(self, batch: SkeletonBatch, absent_bodies: bool, pool: Pool = "mean") -> Float32[Tensor, "b f"]:
-        """Mean of the normed tokens over time, joints and bodies, (B, D), from a view of the encoder's window.
+        """Average the normed tokens over time, joints and bodies, (B, D), from a view of the encoder's window.
 
         Absent bodies' tokens depend on the embeddings alone, so one zero body is encoded for all of them. A copy of the
-        only body does not change the mean, so copies are left out. The result is that of encoding every slot. Only
-        where nothing random acts on the tokens.
+        only body does not change the mean, so copies are left out. The result is that of encoding every slot, as long
+        as dropout and stochastic depth are off.
 
         Args:
             batch: Clips resampled to the window, joint positions (the stream is derived here).
@@ -251,52 +278,36 @@ class Encoder(nn.Module):
         return sums.sum(1) / weights.sum(1, keepdim=True)
 
     def pooled(self, tokens: Float[Tensor, "r n d"], pool: Pool) -> Float[Tensor, "r f"]:
-        """Each body's tokens averaged, see `maskel.models.pooling.Pool`."""
+        """Average each body's tokens, see `maskel.models.pooling.Pool`."""
         return pool_tokens(tokens, self.grid, pool, self._regions)
 
     def num_features(self, pool: Pool) -> int:
-        """Values F of a feature vector."""
+        """Return the number of values F of a feature vector."""
         parts = {"mean": 1, "joints": self.grid[1], "regions": len(self._regions)}
         return self.config.dim * parts.get(pool, THIRDS * len(self._regions))
 
     def layers(self) -> list[list[nn.Parameter]]:
-        """All parameters by depth, as layer decay counts it: the embeddings, each block, the final norm."""
+        """Return all parameters by depth, as layer decay counts it: the embeddings, each block, the final norm."""
         embeddings = [*self.patch_embed.parameters(), self.time_embed, self.joint_embed]
         blocks = [list(block.parameters()) for block in self.transformer.blocks]
         return [embeddings, *blocks, list(self.transformer.norm.parameters())]
 
     def about(self) -> dict[str, Any]:
-        """What an encoder of the same sizes is built from, as JSON can hold it; `build_encoder` reads it."""
+        """Describe the encoder as JSON can hold it, so that `build_encoder` builds one of the same sizes."""
         return {"layout": self.layout.name, "channels": self.channels, "config": asdict(self.config)}
 
     def save(self, path: Path) -> None:
         """Write weights and everything needed to rebuild the encoder to one ``.safetensors`` file."""
-        save_weights(path, self, {"format": _FORMAT, **self.about()})
+        made = {} if self.provenance is None else {"provenance": asdict(self.provenance)}
+        save_weights(path, self, {"format": FORMAT, **self.about(), **made})
 
 
 def build_encoder(about: Mapping[str, Any]) -> Encoder:
-    """An encoder of the layout, channels and sizes that a file tells, with random weights."""
+    """Build an encoder of the layout, channels and sizes in a file's description, with random weights."""
     channels = tuple(about.get("channels", XYZ))
     if channels not in CHANNELS:
         raise ValueError(f"channels {channels}")
-    return Encoder(layout_named(about["layout"]), EncoderConfig(**about["config"]), channels)
-
-
-def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
-    """The encoder of a run folder, an ``encoder.safetensors`` file or a checkpoint of a public release, in eval mode.
-
-    Args:
-        path: A run folder of ``maskel pretrain``, or the file itself; ``.pth`` files of MAMP's and HA-CM's public code
-            are read as `maskel.models.released` describes.
-        device: Where to put it.
-
-    Raises:
-        InputError: If there is no such file, or it is not a whole encoder.
-    """
-    file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise InputError(f"{file}: no such encoder; expected a run folder, an encoder.safetensors or a .pth file")
-    if is_torch_file(file):
-        about, weights = read_release(file).encoder
-        return build_released(file, lambda: build_encoder(about), weights).to(device)
-    return load_weights(file, "encoder", _FORMAT, build_encoder).to(device)
+    encoder = Encoder(layout_named(about["layout"]), EncoderConfig(**about["config"]), channels)
+    made = about.get("provenance")
+    encoder.provenance = None if made is None else Provenance(**made)
+    return encoder

@@ -1,6 +1,7 @@
-"""Heads of the two published protocols: features in, class scores out."""
+"""Heads of the two published protocols, which map features to class scores."""
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -8,7 +9,7 @@ from maskel.models.transformer import initialise
 
 
 class LinearHead(nn.Module):
-    """Linear evaluation's: BatchNorm without affine parameters, then a linear layer.
+    """Head of linear evaluation: BatchNorm without affine parameters, then a linear layer.
 
     Args:
         values: Values of a feature vector.
@@ -23,12 +24,33 @@ class LinearHead(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b classes"]:
-        """Class scores."""
+        """Compute class scores."""
         return self.linear(self.norm(features))
+
+    @torch.no_grad()
+    def take(
+        self,
+        mean: Float64[Tensor, " f"],
+        spread: Float64[Tensor, " f"],
+        weight: Float64[Tensor, "classes f"],
+        bias: Float64[Tensor, " classes"],
+    ) -> None:
+        """Score as ``weight`` and ``bias`` do on features standardised by ``mean`` and ``spread``.
+
+        Args:
+            mean: (F,)
+            spread: (F,) standard deviations above 0.
+            weight: (K, F) of the standardised features.
+            bias: (K,)
+        """
+        variance = spread.square()
+        self.norm.load_state_dict(self.norm.state_dict() | {"running_mean": mean, "running_var": variance})
+        self.linear.weight.copy_(weight * ((variance + self.norm.eps).sqrt() / spread))  # undoes what eps changes
+        self.linear.bias.copy_(bias)
 
 
 class FinetuneHead(nn.Module):
-    """Fine-tuning's: linear, BatchNorm, ReLU, linear.
+    """Head of fine-tuning: linear, BatchNorm, ReLU, linear.
 
     Args:
         values: Values of a feature vector, V'·D.
@@ -44,5 +66,5 @@ class FinetuneHead(nn.Module):
         self.apply(initialise)
 
     def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b classes"]:
-        """Class scores."""
+        """Compute class scores."""
         return self.fc2(functional.relu(self.bn(self.fc1(features))))

@@ -1,4 +1,4 @@
-"""Cutting sequences into patches, and moving tokens between a full grid and a part of it."""
+"""Functions that cut sequences into patches and move tokens between a full grid and a part of it."""
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -14,12 +14,12 @@ def to_patches(
 
 
 def take_tokens(tokens: Float[Tensor, "b n d"], index: Int64[Tensor, "b k"]) -> Float[Tensor, "b k d"]:
-    """The tokens at grid positions ``index``."""
+    """Take the tokens at grid positions ``index``."""
     return tokens.gather(1, index[:, :, None].expand(-1, -1, tokens.shape[2]))
 
 
 def put_tokens(
     grid: Float[Tensor, "b n d"], index: Int64[Tensor, "b k"], tokens: Float[Tensor, "b k d"]
 ) -> Float[Tensor, "b n d"]:
-    """``grid`` with ``tokens`` at grid positions ``index``."""
+    """Put ``tokens`` into ``grid`` at grid positions ``index``; returns a new grid."""
     return grid.scatter(1, index[:, :, None].expand(-1, -1, grid.shape[2]), tokens.to(grid.dtype))

@@ -1,4 +1,4 @@
-"""How the tokens of a body become one feature vector."""
+"""Pooling of a body's tokens into one feature vector."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from maskel.errors import InputError
 from maskel.layouts import Layout
 
 Pool = Literal["mean", "regions", "joints", "regions_time"]
-"""What tokens are averaged over: all of them, as published (D); those of each region of the body (up to 5·D); each
+"""Groups of tokens to average: all of them, as published (D); those of each region of the body (up to 5·D); each
 joint's over time (V'·D); or those of each region in each third of the time (up to 15·D)."""
 THIRDS = 3
 
@@ -23,7 +23,7 @@ def pool_tokens(
     Args:
         tokens: (R, T'·V', D) tokens of a whole grid, in token order.
         grid: Patches in time T' and over joints V'.
-        pool: What is averaged.
+        pool: Groups of tokens to average.
         regions: (G, V') the weight of each column of the grid in each region, as `region_weights` gives them.
 
     Raises:
@@ -43,10 +43,10 @@ def pool_tokens(
 
 
 def region_weights(layout: Layout, read: tuple[int, ...], patch_joints: int) -> Float32[Tensor, "g vp"]:
-    """The share of each column of the token grid in each region of the body; regions without a joint are left out.
+    """Compute the share of each column of the token grid in each region of the body, for regions that have joints.
 
     Args:
-        layout: Whose regions.
+        layout: Layout with the regions.
         read: (R,) joints that the encoder reads, in the order of the grid.
         patch_joints: Joints of a column; a column with joints of several regions counts to each by its share.
     """

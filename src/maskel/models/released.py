@@ -1,4 +1,4 @@
-"""Checkpoints of the public MAMP and HA-CM code: what their parameters are called there and here, and what they say.
+"""Checkpoints of the public MAMP and HA-CM code: their parameters' names there and here, and their arguments.
 
 The decoder's and the masking's names are here too; `maskel.methods.released` makes whole methods of them.
 """
@@ -66,11 +66,11 @@ STREAMS = {
 
 
 def our_name(released: str, hacm: bool) -> str | None:
-    """Our name of a parameter, that in a method or a classifier; None if nothing reads it.
+    """Return our name of a parameter, that in a method or a classifier; None if nothing reads it.
 
     Args:
         released: Name in the public code.
-        hacm: Whether it stands in a pre-training checkpoint of HA-CM.
+        hacm: True for a pre-training checkpoint of HA-CM.
 
     Raises:
         KeyError: If the public code has no such parameter.
@@ -83,7 +83,7 @@ def our_name(released: str, hacm: bool) -> str | None:
 
 
 def released_name(ours: str, hacm: bool) -> str:
-    """The public code's name of a parameter of a method; the inverse of `our_name`.
+    """Return the public code's name of a parameter of a method; the inverse of `our_name`.
 
     Raises:
         KeyError: If there is none.
@@ -101,22 +101,22 @@ def _renamed(name: str, names: Mapping[str, str]) -> str:
 
 
 def to_linear(convolution: Tensor) -> Tensor:
-    """A patch embedding's weight (D, C, u, p), a convolution's, as that of a linear map of the patch, (D, u·p·C)."""
+    """Turn a patch embedding's convolution weight (D, C, u, p) into that of a linear map of the patch, (D, u·p·C)."""
     return convolution.permute(0, 2, 3, 1).flatten(1)
 
 
 def to_convolution(linear: Tensor, patch_frames: int, patch_joints: int) -> Tensor:
-    """The inverse of `to_linear`."""
+    """Undo `to_linear`."""
     return linear.unflatten(1, (patch_frames, patch_joints, -1)).permute(0, 3, 1, 2).contiguous()
 
 
 @dataclass(frozen=True)
 class Release:
-    """A checkpoint of the public code.
+    """Checkpoint of the public code.
 
     Args:
         path: The file.
-        arguments: What the run was told: the public code's options by name; empty if the file does not say.
+        arguments: The run's arguments: the public code's options by name; empty if the file holds none.
         epoch: The last epoch trained, from 0; None if the file does not say.
         weights: Parameters by released name.
     """
@@ -128,7 +128,7 @@ class Release:
 
     @cached_property
     def is_hacm(self) -> bool:
-        """Whether it is HA-CM's pre-training: only that has projections to query and key for its mask."""
+        """True for HA-CM's pre-training: only that has projections to query and key for its mask."""
         return "l1.weight" in self.weights
 
     @cached_property
@@ -158,20 +158,20 @@ class Release:
 
     @property
     def has_decoder(self) -> bool:
-        """Whether a whole pre-training method can be made of it."""
+        """True if a whole pre-training method can be made of it."""
         return "decoder_pred.weight" in self.weights
 
     def depth(self, stack: str) -> int:
-        """Transformer blocks of ``blocks`` or ``decoder_blocks``."""
+        """Count the transformer blocks of ``blocks`` or ``decoder_blocks``."""
         return len({name.split(".")[1] for name in self.weights if name.startswith(f"{stack}.")})
 
     def told(self, group: str, name: str) -> Any:
-        """What the run was told of ``name``, in ``group`` of its arguments or, if that is empty, among all; or None."""
+        """Return the run's argument ``name``, from ``group`` or, if that is empty, from all arguments; or None."""
         known = self.arguments.get(group) if group else self.arguments
         return known.get(name) if isinstance(known, Mapping) else None
 
     def option(self, group: str, name: str, default: Any) -> Any:
-        """What the run was told of a value of the same type as ``default``, which stands if it was told nothing.
+        """Return the run's argument of the same type as ``default``, which stands in for a missing one.
 
         Args:
             group: As for `told`: ``model_args``, ``train_feeder_args`` or empty.
@@ -179,7 +179,7 @@ class Release:
             default: Of the type to expect; an integer will do for a float.
 
         Raises:
-            InputError: If it was told something of another type.
+            InputError: If the argument is of another type.
         """
         found = self.told(group, name)
         if found is None:
@@ -193,9 +193,9 @@ class Release:
 
     @cached_property
     def encoder(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """What an encoder's file says of its encoder (layout, config), and the weights.
+        """Description of its encoder as in an encoder's file (layout, config), and the weights.
 
-        The number of heads cannot be told from weights; if the arguments do not say it, it is the published 8.
+        The number of heads does not follow from weights; if the arguments do not give it, it is the published 8.
 
         Raises:
             InputError: If the sizes are not those of a model on NTU's 25 joints.
@@ -226,7 +226,7 @@ class Release:
         return about, own
 
     def weight(self, name: str, dimensions: int) -> Tensor:
-        """A parameter that every model of its kind has.
+        """Return a parameter that every model of its kind has.
 
         Raises:
             InputError: If it is missing or has another number of dimensions.
@@ -241,11 +241,11 @@ class Release:
 
 
 _SHAPES = {"joints_embed.proj.weight": 4, "temp_embed": 4, "pos_embed": 4}
-"""The parameters that tell an encoder's sizes, and their number of dimensions."""
+"""Parameters that tell an encoder's sizes, and their number of dimensions."""
 
 
 def read_release(path: Path) -> Release:
-    """A checkpoint of the public code, read without running anything in it; see `maskel.models.torch_file`.
+    """Read a checkpoint of the public code without running anything in it; see `maskel.models.torch_file`.
 
     The optimiser's state is left in the file. A state dictionary alone will do, too.
 
@@ -273,7 +273,7 @@ def read_release(path: Path) -> Release:
 
 
 def build_released(path: Path, build: Callable[[], _Module], weights: Mapping[str, Tensor]) -> _Module:
-    """What ``build`` makes, with these weights, in eval mode; not built before their shapes are known to be its own.
+    """Call ``build`` and load these weights, in eval mode; nothing is built before their shapes are known to fit.
 
     Raises:
         InputError: If sizes do not fit each other, or a weight is missing, not known, of another shape, or not finite.

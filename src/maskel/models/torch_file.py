@@ -1,4 +1,4 @@
-"""Reads files written by ``torch.save`` without running anything that stands in them, in bounded memory.
+"""Reader of files written by ``torch.save``: runs nothing that stands in them, in bounded memory.
 
 `torch.load` with ``weights_only=True`` runs no foreign code either, but it makes tensors as large as the file claims
 and does not notice damaged weights. Here the pickle is interpreted, not unpickled: it may hold plain values, ordered
@@ -42,7 +42,7 @@ _DTYPES = {
 
 
 class _Storage(NamedTuple):
-    """The bytes of a tensor as the pickle names them."""
+    """Bytes of a tensor as the pickle names them."""
 
     kind: Any
     dtype: Any
@@ -52,7 +52,7 @@ class _Storage(NamedTuple):
 
 
 class _Claim(NamedTuple):
-    """A tensor as the pickle describes it; nothing of it is checked or read yet."""
+    """Tensor as the pickle describes it; nothing of it is checked or read yet."""
 
     storage: Any
     offset: Any
@@ -84,7 +84,7 @@ _ALLOWED = Allowed(
 
 
 class TorchFile:
-    """A file of ``torch.save``: its plain values at once, its tensors when asked for.
+    """File of ``torch.save``: plain values are read at once, tensors on request.
 
     Args:
         path: The file.
@@ -123,7 +123,7 @@ class TorchFile:
             self.content = interpret(BytesIO(text), len(text), _ALLOWED)
 
     def tensors(self, claims: Mapping[Any, Any]) -> dict[str, Tensor]:
-        """The tensors that the dictionary ``claims`` of the content stands for.
+        """Read the tensors that the dictionary ``claims`` of the content stands for.
 
         Raises:
             InputError: If it holds anything else, a tensor does not fill its part of the file, or the file is damaged.
@@ -176,7 +176,7 @@ class TorchFile:
 
 
 def is_torch_file(path: Path) -> bool:
-    """Whether a file is meant to be one of ``torch.save``, by its ending or its first bytes."""
+    """Tell by its ending or its first bytes if a file is meant to be one of ``torch.save``."""
     if not path.is_file():  # a pipe would have to be waited for
         return path.suffix in (".pth", ".pt")
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The pre-norm transformer that encoder and decoder share."""
+"""Pre-norm transformer that encoder and decoder share."""
 
 import torch
 from jaxtyping import Float, Float32
@@ -9,7 +9,7 @@ from torch.nn import functional
 def attend(
     query: Float[Tensor, "b h n d"], key: Float[Tensor, "b h m d"], value: Float[Tensor, "b h m d"]
 ) -> Float[Tensor, "b h n d"]:
-    """Softmax(Q·Kᵀ/√d)·V, by the quickest way for the device and type; ``benchmarks/training_step.py`` measures it."""
+    """Compute softmax(Q·Kᵀ/√d)·V, the fastest way on this device; ``benchmarks/training_step.py`` measures it."""
     if query.device.type == "cpu" and query.dtype == torch.bfloat16:  # PyTorch's fused kernel is slower there
         return torch.softmax((query * query.shape[-1] ** -0.5) @ key.transpose(2, 3), -1) @ value
     return functional.scaled_dot_product_attention(query, key, value)
@@ -32,7 +32,7 @@ class Attention(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "b n d"], context: Float[Tensor, "b m d"] | None = None
     ) -> Float[Tensor, "b n d"]:
-        """Every token attends to ``context``; by default to the tokens themselves."""
+        """Let every token attend to ``context``; by default to the tokens themselves."""
         if context is None:
             query, key, value = self.qkv(tokens).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         else:
@@ -60,7 +60,7 @@ class FeedForward(nn.Module):
         self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Token by token."""
+        """Apply the layers to each token by itself."""
         return self.fc2(functional.gelu(self.fc1(tokens)))
 
 
@@ -89,9 +89,9 @@ class Block(nn.Module):
         """Apply the block.
 
         Args:
-            tokens: (B, N, D) what is updated.
+            tokens: (B, N, D) tokens to update.
             scales: (B, 2) factors of the two residual branches of each sequence (stochastic depth).
-            context: (B, M, D) what tokens attend to; by default the tokens themselves.
+            context: (B, M, D) tokens to attend to; by default the tokens themselves.
         """
         attended = self.attn(self.norm1(tokens), None if context is None else self.norm1(context))
         tokens = tokens + (attended if scales is None else attended * scales[:, 0, None, None])
@@ -100,7 +100,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A stack of blocks and a final LayerNorm.
+    """Stack of blocks and a final LayerNorm.
 
     Args:
         dim: Width D.
@@ -117,26 +117,26 @@ class Transformer(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "b n d"], scales: Float32[Tensor, "b depth 2"] | None = None
     ) -> Float[Tensor, "b n d"]:
-        """Normed tokens; ``scales`` as `drop_path_scales` gives them, or None for no stochastic depth."""
+        """Apply all blocks and the norm; ``scales`` come from `drop_path_scales`, None turns stochastic depth off."""
         for number, block in enumerate(self.blocks):
             tokens = block(tokens, None if scales is None else scales[:, number])
         return self.norm(tokens)
 
 
-def drop_path_scales(uniform: Float32[Tensor, "b n"], depth: int, rate: float) -> Float32[Tensor, "b depth 2"]:
-    """Factors of stochastic depth: 0 for a dropped branch, 1 / (1 - rate) for a kept one.
+def drop_path_scales(draws: Float32[Tensor, "b n"], depth: int, rate: float) -> Float32[Tensor, "b depth 2"]:
+    """Compute the factors of stochastic depth: 0 for a dropped branch, 1 / (1 - rate) for a kept one.
 
     Args:
-        uniform: (B, 2·depth) draws on [0, 1).
+        draws: (B, 2·depth) draws on [0, 1).
         depth: Number of blocks.
         rate: Probability of dropping a branch of the last block, in [0, 1); it rises linearly from 0 in the first.
     """
-    rates = torch.linspace(0, rate, depth, device=uniform.device)[:, None]
-    return (uniform.view(-1, depth, 2) >= rates) / (1 - rates)
+    rates = torch.linspace(0, rate, depth, device=draws.device)[:, None]
+    return (draws.view(-1, depth, 2) >= rates) / (1 - rates)
 
 
 def initialise(module: nn.Module) -> None:
-    """The published initialisation of linear layers and norms: Xavier-uniform weights, zero biases, norms 1 and 0."""
+    """Initialise linear layers and norms as published: Xavier-uniform weights, zero biases, norms 1 and 0."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)
@@ -146,5 +146,5 @@ def initialise(module: nn.Module) -> None:
 
 
 def position_embedding(*shape: int) -> nn.Parameter:
-    """A learned embedding, truncated normal with standard deviation 0.02."""
+    """Make a learned embedding, truncated normal with standard deviation 0.02."""
     return nn.Parameter(nn.init.trunc_normal_(torch.empty(*shape), std=0.02))

@@ -18,7 +18,7 @@ from maskel.files import damaged_as, one_line, open_tensors, write_atomically
 
 _Module = TypeVar("_Module", bound=nn.Module)
 TYPES = {torch.float32: "F32", torch.int64: "I64"}
-"""The types that weights have, as safetensors calls them."""
+"""Types of weights -> their names in safetensors."""
 
 
 def save_weights(path: Path, module: nn.Module, about: Mapping[str, Any]) -> None:
@@ -29,13 +29,13 @@ def save_weights(path: Path, module: nn.Module, about: Mapping[str, Any]) -> Non
 
 
 def load_weights(file: Path, what: str, known: str, build: Callable[[Any], _Module]) -> _Module:
-    """The module in a file of weights, in eval mode.
+    """Load the module in a file of weights, in eval mode.
 
     Args:
         file: The file.
-        what: What it holds, for messages: ``encoder``.
+        what: Its content, for messages: ``encoder``.
         known: The format to expect.
-        build: Makes the module from what was written about it; may raise whatever wrong values bring about.
+        build: Makes the module from its description; may raise whatever wrong values bring about.
 
     Raises:
         InputError: If it is not a whole file of this format.

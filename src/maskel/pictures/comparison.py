@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from maskel.commands.results import spread
+from maskel.intervals import spread
 from maskel.pictures.markup import Markup, element, join, table
-from maskel.pictures.runs import TRAINED, Run
+from maskel.training.finished import Run
 from maskel.training.run import flat_options
 
 _PLACES = {"data", "device", "seed"}
@@ -73,11 +73,11 @@ def against_raw_joints(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
     """
     joined = _joined(group, runs)
     lines = []
-    for raw in (seeds for seeds in joined if seeds[0].kind == "baseline"):
+    for raw in (seeds for seeds in joined if seeds[0].protocol.without_encoder):
         learned = [
             (mean(_accuracies(seeds, way)), seeds, way)
             for seeds in joined
-            if seeds[0].kind in (*TRAINED, "knn") and not seeds[0].untrained
+            if "encoder" in seeds[0].config and not seeds[0].untrained
             if set(map(_labelled, seeds)) == set(map(_labelled, raw))
             for way in range(len(seeds[0].answers))
         ]
@@ -95,8 +95,8 @@ def against_raw_joints(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
 
 
 def _labelled(run: Run) -> str:
-    """The hash of the clips whose labels a run used; nearest neighbours use those of the whole training part."""
-    return run.about("split", "train", "hash") if run.kind == "knn" else run.about("labels", "hash")
+    """The hash of the clips whose labels a run used: those of the whole training part where no option chooses some."""
+    return run.about("labels", "hash") if "labels" in run.config else run.about("split", "train", "hash")
 
 
 def _joined(group: Sequence[Run], runs: Sequence[Run]) -> list[list[Run]]:
@@ -130,7 +130,7 @@ def _pretraining(run: Run, runs: Sequence[Run]) -> Mapping[str, Any]:
     config = about.get("config") if isinstance(about, Mapping) else None
     if isinstance(config, Mapping):
         return config
-    places = {other.folder.path.resolve(): other.config for other in runs if other.kind == "pretrain"}
+    places = {other.folder.path.resolve(): other.config for other in runs if other.pretrains}
     return places.get(run.encoder, {})
 
 
@@ -151,7 +151,7 @@ def _differing(seeds: Sequence[Run], others: Sequence[Run], runs: Sequence[Run])
     clips, against = ({one.about("labels", "hash") for one in some} for some in (seeds, others))
     if _UNKNOWN not in clips | against:
         may_differ |= _OF_LABELS
-    if run.kind == "finetune" and other.sizes is not None:
+    if other.sizes is not None:
         may_differ.add("training.layer_decay")  # there are no trained layers to change more slowly
     options, known = flat_options(dict(run.config)), flat_options(dict(other.config))
     names = {*options, *known} - may_differ

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float32
 
-from maskel.datasets.bodies import body_extents, body_sizes, columns_of
+from maskel.datasets.bodies import body_extents, body_sizes, columns_of, without_missing
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, summarise
 from maskel.datasets.clip_checks import JUMP_METRES, JUMP_SIZES, Bearings
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents
@@ -108,7 +108,8 @@ def _figure(data: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearings) 
 
 def _row(data: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
     """A few frames of a clip: those around the fault, or from all of it."""
-    joints = bearings.up.turn(data.sequence(position).joints[..., : data.coordinates])  # (M, T, V, C)
+    joints = without_missing(data.sequence(position).joints[..., : data.coordinates], data)
+    joints = bearings.up.turn(joints)  # (M, T, V, C)
     frames = shown_frames(joints.shape[1]).tolist()
     if fault.frame is not None:
         frames = list(range(max(0, fault.frame - _AROUND), min(joints.shape[1], fault.frame + _AROUND)))
@@ -123,7 +124,7 @@ def _view(joints: Float32[np.ndarray, "m f v c"]) -> FrontView:
     if not points.size:
         points = np.zeros((1, 1, joints.shape[3]), dtype=np.float32)
     x = points[..., 0]
-    return replace(FrontView.of(points), middle=float(x.min() + x.max()) / 2)
+    return replace(FrontView.of(points), middle=float(np.nanmin(x) + np.nanmax(x)) / 2)
 
 
 def _panel(
@@ -142,7 +143,8 @@ def _panel(
         if other != body:
             marks.append(bones(view.place(now[other], now[other]), data.layout))
         two = columns_of(np.stack((now[other], before[other])))
-        far = JUMP_METRES if metric else JUMP_SIZES * float(body_sizes(body_extents(two)).max())
+        sizes = body_sizes(body_extents(two, np.isnan(two).any(axis=0)))
+        far = JUMP_METRES if metric else JUMP_SIZES * float(sizes.max())
         moved = np.linalg.norm(now[other] - before[other], axis=1) > far
         if moved.any() and before[other].any():
             start, end = (view.place(points[other][moved], points[other]) for points in (before, now))

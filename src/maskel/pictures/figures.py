@@ -12,15 +12,15 @@ from maskel.pictures import skeletons
 from maskel.pictures.charts import token_map
 from maskel.pictures.markup import Markup, element, join, paragraph
 from maskel.pictures.reconstructions import ShownClip, choose_clips, per_token, reconstruct_clip, shown_part
-from maskel.pictures.runs import Run, open_pretrained
-from maskel.targets import MotionTarget
+from maskel.targets import Drawn, MotionTarget
+from maskel.training.finished import Run, open_pretrained
 
 
 def reconstructions(runs: Sequence[Run], clips: int) -> Markup:
     """A few test clips through each pre-trained method."""
     parts: list[Markup] = []
     for run in runs:
-        if run.kind == "pretrain" and clips:
+        if run.pretrains and clips:
             parts.append(element("h3", f"{run.config['method']} ({run.name})"))
             try:
                 parts.append(_of_run(run, clips))
@@ -38,9 +38,9 @@ def _of_run(run: Run, count: int) -> Markup:
     return join((_how_to_read(method, part, upward(clips)), *(_figure(method, one) for one in shown)))
 
 
-def _positions_shown(method: MaskedMethod) -> bool:
-    """Whether predictions can be drawn on the skeleton: those of other streams are no joint's position or motion."""
-    return method.encoder.config.stream == "joint"
+def _drawn(method: MaskedMethod) -> Drawn:
+    """Form in which predictions are shown: on the skeleton only positions or motion of joints, not other streams."""
+    return method.target.drawn if method.encoder.config.stream == "joint" else "maps"
 
 
 def _how_to_read(method: MaskedMethod, part: str, up: Up) -> Markup:
@@ -57,13 +57,18 @@ def _how_to_read(method: MaskedMethod, part: str, up: Up) -> Markup:
     if config.joints != "all":
         left_out = len(method.encoder.layout) - len(method.encoder.joints)
         sentences.append(f"The encoder never reads the {left_out} joints without a circle.")
-    what = "motion" if isinstance(method.target, MotionTarget) else "position"
-    if not _positions_shown(method):
+    what = {"motion": "motion", "positions": "position", "maps": "target"}[method.target.drawn]
+    if config.stream != "joint":
         sentences.append(
             f"The method reads the {config.stream} stream; its predictions are not positions or motions of joints and "
             "are drawn in the maps only."
         )
-    elif isinstance(method.target, MotionTarget):
+    elif method.target.drawn == "maps":
+        sentences.append(
+            f"The predictions of {type(method.target).__name__} are not positions or motions of joints and are drawn "
+            "in the maps only."
+        )
+    elif method.target.drawn == "motion":
         sentences.append(
             "Arrows at masked joints: in the colour of the text, the true motion; orange, the predicted motion; how "
             "much longer than the motion they are drawn stands below each clip. The shortest are left out."
@@ -83,10 +88,17 @@ def _how_to_read(method: MaskedMethod, part: str, up: Up) -> Markup:
 def _how_to_read_maps(method: MaskedMethod) -> str:
     start = "Maps: one cell per token, joints by row, time by column. First, what the encoder sees. Second, the "
     unit = ""
-    if not _positions_shown(method):
+    if method.encoder.config.stream != "joint":
         unit = f", in hundredths of the {method.encoder.config.stream} stream's unit"
+    elif method.target.drawn == "maps":
+        unit = ", in hundredths of the target's unit"
     elif method.encoder.coordinates == 2:
         unit = ", in hundredths of the data's unit"
+    if method.target.drawn == "maps":
+        return (
+            f"{start}true target, mean length in the token{unit}. Third, the same of the predicted target, with the "
+            "same scale; visible tokens are not predicted and stay blank."
+        )
     if isinstance(method.target, MotionTarget):
         stride = method.target.stride
         over = "from each frame to the next" if stride == 1 else f"over {stride} frames"
@@ -126,39 +138,40 @@ def _panels(method: MaskedMethod, shown: ShownClip) -> tuple[list[Markup], str]:
     joints = shown.joints[frames]
     masked = np.repeat(np.repeat(shown.hidden, config.patch_frames, 0), config.patch_joints, 1)[frames]
     view = skeletons.FrontView.of(joints)
-    gain = skeletons.arrow_gain(shown.true[frames], joints)
+    known = np.where(np.isnan(joints[:, list(shown.read)]), np.nan, shown.true[frames])
+    gain = skeletons.arrow_gain(known, joints)
     panels = []
     for frame, body, hidden in zip(frames, joints, masked, strict=True):
         marks: list[Markup] = []
         read = body[list(shown.read)]
         starts = view.place(read, body)[hidden]
-        if _positions_shown(method) and isinstance(method.target, MotionTarget):
+        if _drawn(method) == "motion":
             for name, motion in (("true", shown.true), ("predicted", shown.predicted)):
                 ends = view.place(read + gain * motion[frame], body)[hidden]
                 marks.append(skeletons.arrows(starts, ends, name))
-        elif _positions_shown(method):
+        elif _drawn(method) == "positions":
             marks.append(skeletons.crosses(starts, view.place(shown.predicted[frame], body)[hidden], "predicted"))
         panels.append(skeletons.skeleton(f"frame {frame + 1}", body, shown.read, hidden, layout, view, marks))
-    arrows = _positions_shown(method) and isinstance(method.target, MotionTarget)
     times = f"{gain} times as long as" if gain > 1 else "as long as"
-    return panels, f"Arrows are {times} the motion. " if arrows else ""
+    return panels, f"Arrows are {times} the motion. " if _drawn(method) == "motion" else ""
 
 
 def _maps(method: MaskedMethod, shown: ShownClip) -> list[Markup]:
     config = method.encoder.config
     rows = row_names(method.encoder)
-    if isinstance(method.target, MotionTarget):
-        name, true, guess = "predicted motion", per_token(shown.true, config), per_token(shown.predicted, config)
+    what = "target" if method.target.drawn == "maps" else "motion"
+    if method.target.drawn != "positions":
+        name, true, guess = f"predicted {what}", per_token(shown.true, config), per_token(shown.predicted, config)
         most_true = most_guess = float(max(true.max(), np.nanmax(guess)))  # one scale, so that the two compare
     else:
         motion = np.diff(shown.true, axis=0, append=shown.true[-1:])
         name, true = "distance of predicted from true", per_token(motion, config)
         guess = per_token(shown.predicted - shown.true, config)
         most_true, most_guess = float(true.max()), float(np.nanmax(guess))
-    unit = "cm" if _positions_shown(method) and method.encoder.coordinates == 3 else "hundredths"
+    unit = "cm" if _drawn(method) != "maps" and method.encoder.coordinates == 3 else "hundredths"
     return [
         token_map("visible tokens (filled)", (~shown.hidden).T.astype(float), rows, config.patch_frames),
-        token_map("true motion", _share(true, most_true), rows, config.patch_frames, f"{100 * most_true:.2g} {unit}"),
+        token_map(f"true {what}", _share(true, most_true), rows, config.patch_frames, f"{100 * most_true:.2g} {unit}"),
         token_map(name, _share(guess, most_guess), rows, config.patch_frames, f"{100 * most_guess:.2g} {unit}"),
     ]
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-import maskel
+from maskel.files import as_output, write_atomically
 from maskel.text import shown
+from maskel.version import __version__
 
 _KEPT = "\n\t"
 _STYLE = Path(__file__).with_name("page.css")
@@ -79,5 +80,22 @@ def page(title: str, *content: Markup) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"{element('title', title)}\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
-        f"{join(content)}\n{element('footer', f'Written by maskel {maskel.__version__}.')}\n</body>\n</html>\n"
+        f"{join(content)}\n{element('footer', f'Written by maskel {__version__}.')}\n</body>\n</html>\n"
     )
+
+
+def write_page(page: str, out: Path, option: str = "--out") -> Path:
+    """Write a whole page.
+
+    Args:
+        page: Its text.
+        out: The file.
+        option: What the user gave the file with.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    with as_output(out, option):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, page.encode(errors="backslashreplace"))
+    return out

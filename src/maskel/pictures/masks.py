@@ -14,7 +14,7 @@ from maskel.pictures.charts import token_map
 from maskel.pictures.figures import row_names
 from maskel.pictures.markup import Markup, element, join, paragraph, table
 from maskel.pictures.reconstructions import choose_clips, first_body, mask_draws
-from maskel.pictures.runs import Run, open_pretrained
+from maskel.training.finished import Run, open_pretrained
 
 _AT_ONCE = 50  # masks drawn together; bounds the memory
 _OF_A_REPORT = 500  # draws
@@ -138,7 +138,7 @@ def masks_of_runs(runs: Sequence[Run], clips: int) -> Markup:
     found: dict[tuple[str, ...], list[Hidden]] = {}
     parts: list[Markup] = []
     for run in runs:
-        if run.kind != "pretrain":
+        if not run.pretrains:
             continue
         try:
             method, data, _ = open_pretrained(run)
@@ -149,6 +149,6 @@ def masks_of_runs(runs: Sequence[Run], clips: int) -> Markup:
         clip = f"{data.clips[position].name}, class {data.class_name(position)}"
         name = f"{run.config['method']} ({run.name})"
         one = count_hidden(name, method, data, position, _OF_A_REPORT, 0)
-        found.setdefault((clip, *run.asked), []).append(one)
+        found.setdefault((clip, *run.counted_on), []).append(one)
     parts += [mask_maps(clip, some) for (clip, *_), some in found.items()]
     return join(parts) if parts else paragraph("No pre-training run was given.", class_="missing")

@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
-from maskel.datasets.bodies import upward
+from maskel.datasets.bodies import upward, without_missing
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.patches import put_tokens, to_patches
 from maskel.sequence import Clip
-from maskel.transforms import test_view
+from maskel.transforms import centre_crop, test_view, view_frames
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ShownClip:
         class_name: Its class.
         body: Which body, from 1.
         bodies: Bodies of the clip.
-        joints: (T, V, C) positions of all joints as pictures draw them: to the right, up, depth.
+        joints: (T, V, C) positions of all joints as pictures draw them: to the right, up, depth; NaN where missing.
         read: (R,) the joints that the method reads.
         hidden: (T', V') True where the token was masked.
         true: (T, R, C) the signal to predict: motion or positions of the stream.
@@ -108,7 +108,7 @@ def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, se
         class_name=clips.class_name(position),
         body=body + 1,
         bodies=int(clips.bodies[position]),
-        joints=up.turn(joints[0, ..., : encoder.coordinates].numpy()),
+        joints=up.turn(_known(joints[0, ..., : encoder.coordinates].numpy(), clips, position, body)),
         read=tuple(encoder.layout.index(joint) for joint in encoder.joints),
         hidden=result.mask.hidden[0].reshape(-1, shape[1] // config.patch_joints).numpy(),
         true=up.turn(true[0].numpy()),
@@ -116,6 +116,20 @@ def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, se
         error=float((result.predicted - result.target).square().mean()),
         error_of_zero=float(result.target.square().mean()),
     )
+
+
+def _known(
+    joints: Float32[np.ndarray, "t v c"], clips: SkeletonSet, position: int, body: int
+) -> Float32[np.ndarray, "t v c"]:
+    """A body in the test view, NaN where a joint is missing in a frame that this one is made of."""
+    recorded = clips.sequence(position).joints[body, ..., : clips.coordinates]
+    missing = np.isnan(without_missing(recorded, clips)).any(-1)  # (T of the clip, V)
+    start, length = centre_crop(torch.from_numpy(clips.valid_frames[[position]]))
+    frames = view_frames(start, length, len(joints))
+    before, after, weight = (part[0].numpy() for part in (frames.before, frames.after, frames.weight))
+    gone = missing[before] | (missing[after] & (weight > 0)[:, np.newaxis])
+    gone &= ~gone.all(1, keepdims=True)
+    return np.where(gone[..., np.newaxis], np.float32(np.nan), joints)
 
 
 def _from_patches(

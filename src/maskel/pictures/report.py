@@ -14,9 +14,10 @@ from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, l
 from maskel.pictures.figures import reconstructions
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
 from maskel.pictures.masks import masks_of_runs
-from maskel.pictures.runs import SCORED, TRAINED, Run
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
+from maskel.protocols import PROTOCOLS
 from maskel.text import shown
+from maskel.training.finished import Run
 from maskel.training.run import PREDICTIONS
 
 MOST_CLASSES = 1_000
@@ -52,15 +53,17 @@ def curves(runs: Sequence[Run]) -> Markup:
     """Loss and learning rate of pre-training; loss and test accuracy of classifiers, same test clips together."""
     parts: list[Markup] = []
     for run in runs:
-        if run.kind == "pretrain":
-            parts += [element("h3", f"Pre-training, {run.config['method']} ({run.name})"), _pretraining(run)]
-    for kind, title in TRAINED.items():
-        groups = [[run for run in group if run.kind == kind] for group in same_test(runs)]
-        groups += [[run] for run in runs if run.kind == kind and not run.answers]
+        if run.pretrains:
+            parts += [element("h3", f"{run.protocol.title}, {run.config['method']} ({run.name})"), _pretraining(run)]
+    for kind, protocol in PROTOCOLS.items():
+        if not (protocol.trains and protocol.rows):
+            continue
+        groups = [[run for run in group if run.kind == kind and run.has_epochs] for group in same_test(runs)]
+        groups += [[run] for run in runs if run.kind == kind and run.has_epochs and not run.answers]
         for group in groups:
             for few in (group[start : start + MOST_LINES] for start in range(0, len(group), MOST_LINES)):
                 name = counted_on(few) if few[0].answers else f"{few[0].name}, not finished"
-                parts += [element("h3", f"{title}, {name}"), _probes(few)]
+                parts += [element("h3", f"{protocol.title}, {name}"), _probes(few)]
     return join(parts) if parts else paragraph("None of these runs has epochs.", class_="missing")
 
 
@@ -117,9 +120,9 @@ def confusions(runs: Sequence[Run]) -> Markup:
     """The confusion matrix of every run that scored clips, and its most confused pairs."""
     parts = []
     for run in runs:
-        if run.kind not in SCORED:
+        if not run.protocol.scores:
             continue
-        told = _start(run) if run.kind in TRAINED else run.kind
+        told = _start(run) if run.protocol.trains else run.kind
         parts.append(element("h3", f"{run.name} ({told})"))
         try:
             parts.append(_confusion(run))
@@ -133,11 +136,10 @@ def confusions(runs: Sequence[Run]) -> Markup:
 
 
 def _confusion(run: Run) -> Markup:
-    if not run.answers:
-        raise InputError(f"{run.name}: {run.unfinished}")
+    run.require_finished()
     classes = run.answers[0].classes
     counts = read_confusion(run.folder.path / PREDICTIONS, classes)
-    when = ", at the last epoch" if run.kind in TRAINED else ""
+    when = ", at the last epoch" if run.has_epochs else ""
     caption = (
         f"Rows: true class; columns: predicted class{when}. The stronger a cell, the larger its share of its row. "
         f"{int(np.trace(counts))} of {int(counts.sum())} clips lie on the diagonal."

@@ -22,7 +22,7 @@ def shown_frames(window: int, panels: int = 6) -> Int64[np.ndarray, " n"]:
 class FrontView:
     """Seen from the front: x to the right, y up, depth dropped; one scale for all frames, same for x and y.
 
-    Points come as `maskel.datasets.bodies.Up.turn` gives them.
+    Points come as `maskel.datasets.bodies.Up.turn` gives them, NaN where a joint is missing.
 
     Each panel is centred on the body's width, so that walking does not shrink it; heights stay comparable.
 
@@ -40,13 +40,14 @@ class FrontView:
     def of(cls, joints: Float32[np.ndarray, "f v c"]) -> "FrontView":
         """The view that fits these frames into a panel."""
         x, y = joints[..., 0], joints[..., 1]
-        across, up = float(np.ptp(x, axis=1).max()), float(np.ptp(y))
+        across = float((np.fmax.reduce(x, axis=1) - np.fmin.reduce(x, axis=1)).max())
+        up = float(np.nanmax(y) - np.nanmin(y))
         scale = min((_WIDTH - 2 * _MARGIN) / max(across, 1e-3), (_HEIGHT - _HEAD - 2 * _MARGIN) / max(up, 1e-3))
-        return cls(scale, float(y.min()))
+        return cls(scale, float(np.nanmin(y)))
 
     def place(self, points: Float[np.ndarray, "n c"], joints: Float32[np.ndarray, "v c"]) -> Float[np.ndarray, "n 2"]:
         """Points in the panel of the frame whose body is ``joints``."""
-        middle = (joints[:, 0].min() + joints[:, 0].max()) / 2 if self.middle is None else self.middle
+        middle = (np.nanmin(joints[:, 0]) + np.nanmax(joints[:, 0])) / 2 if self.middle is None else self.middle
         x = _WIDTH / 2 + (points[:, 0] - middle) * self.scale
         y = _HEIGHT - _MARGIN - (points[:, 1] - self.floor) * self.scale
         return np.stack((x, y), 1)
@@ -54,8 +55,8 @@ class FrontView:
 
 def arrow_gain(motion: Float[np.ndarray, "f r c"], joints: Float32[np.ndarray, "f v c"]) -> int:
     """How many times longer than the motion arrows are drawn: the longest stays below a third of the body."""
-    longest = np.linalg.norm(motion[..., :2], axis=-1).max(initial=1e-9)
-    limit = np.ptp(joints[..., 1]) / 3
+    longest = np.nanmax(np.linalg.norm(motion[..., :2], axis=-1), initial=1e-9)
+    limit = (np.nanmax(joints[..., 1]) - np.nanmin(joints[..., 1])) / 3
     return max((gain for gain in _GAINS if gain * longest <= limit), default=1)
 
 
@@ -68,7 +69,10 @@ def skeleton(
     view: FrontView,
     marks: Sequence[Markup] = (),
 ) -> Markup:
-    """One panel: bones, the joints ``read`` filled where visible and hollow where masked, ``marks`` between them."""
+    """One panel: bones, the joints ``read`` filled where visible and hollow where masked, ``marks`` between them.
+
+    A joint that is NaN is missing: neither it nor a bone to it is drawn.
+    """
     parts = [text(2.0, 11.0, title, "quiet"), *marks]
     if not joints.any():
         parts.append(text(_WIDTH / 2, _HEIGHT / 2, "no body in this frame", "middle quiet"))
@@ -78,14 +82,17 @@ def skeleton(
     for point, masked in sorted(
         zip(points[list(read)], hidden, strict=True), key=lambda pair: not pair[1]
     ):  # visible on top
+        if np.isnan(point).any():
+            continue
         style, radius = ("joint-hidden", 2.1) if masked else ("joint-seen", 3.2)
         parts.append(element("circle", cx=f"{point[0]:.1f}", cy=f"{point[1]:.1f}", r=radius, class_=style))
     return svg(_WIDTH, _HEIGHT, f"skeleton, {title}", *parts, class_="skeleton")
 
 
 def bones(points: Float[np.ndarray, "v 2"], layout: Layout) -> Markup:
-    """The bones of a body whose joints are at these places of a panel."""
-    drawn = "".join(f"M{_point(points[parent])}L{_point(points[joint])}" for parent, joint in layout.edges)
+    """The bones of a body whose joints are at these places of a panel, but for those to a joint that is NaN."""
+    edges = [edge for edge in layout.edges if not np.isnan(points[list(edge)]).any()]
+    drawn = "".join(f"M{_point(points[parent])}L{_point(points[joint])}" for parent, joint in edges)
     return element("path", d=drawn, class_="bone")
 
 
@@ -106,9 +113,11 @@ def arrows(starts: Float[np.ndarray, "n 2"], ends: Float[np.ndarray, "n 2"], cla
 
 
 def crosses(starts: Float[np.ndarray, "n 2"], ends: Float[np.ndarray, "n 2"], class_: str) -> Markup:
-    """A cross at each end, with a line that leads to it from its start."""
+    """A cross at each end that is known, with a line that leads to it from its start."""
     drawn = "".join(
-        f"M{_point(start)}L{_point(end)}m-2 -2l4 4m0 -4l-4 4" for start, end in zip(starts, ends, strict=True)
+        f"M{_point(start)}L{_point(end)}m-2 -2l4 4m0 -4l-4 4"
+        for start, end in zip(starts, ends, strict=True)
+        if not np.isnan([start, end]).any()
     )
     return element("path", d=drawn, class_=class_)
 

@@ -7,16 +7,10 @@ from maskel.intervals import interval
 from maskel.pictures.charts import Bar, bar_chart
 from maskel.pictures.comparison import against_raw_joints, against_untrained, means_of_seeds
 from maskel.pictures.markup import Markup, element, join, paragraph, table
-from maskel.pictures.runs import TRAINED, Answers, Count, Run
+from maskel.training.finished import Answers, Count, Run
+from maskel.training.folds import SEEN
 
 _NONE = "No finished run that counts right answers was given."
-_WITHOUT = {
-    "knn": {"epochs"},
-    "baseline": {"epochs"},
-    "evaluate": {"seed", "epochs"},
-    "ensemble": {"seed", "epochs", "minutes", "processes"},
-}
-"""What kinds of run do not have, so that nobody misses a record of it."""
 
 
 def same_test(runs: Sequence[Run]) -> list[list[Run]]:
@@ -24,14 +18,14 @@ def same_test(runs: Sequence[Run]) -> list[list[Run]]:
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         if run.answers:
-            groups.setdefault(run.asked, []).append(run)
+            groups.setdefault(run.counted_on, []).append(run)
     return list(groups.values())
 
 
 def counted_on(group: Sequence[Run]) -> str:
     """What a group was counted on."""
     run = group[0]
-    size, part = run.about("split", run.part, "size"), "training" if run.part == "train" else run.part
+    size, part = run.part_size(run.part), "training" if run.part == "train" else run.part
     return f"{run.about('data', 'source')}, {run.about('benchmark')}: {size} {part} clips"
 
 
@@ -49,7 +43,7 @@ def results(runs: Sequence[Run]) -> Markup:
 
 
 def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
-    ordered = sorted(group, key=lambda run: (run.kind not in TRAINED, run.kind, run.untrained))
+    ordered = sorted(group, key=lambda run: (not run.protocol.trains, run.kind, run.untrained))
     answered = [(run, answers) for run in ordered for answers in run.answers]
     classes, per_class = answered[0][1].classes, answered[0][1].per_class
     most = max(range(len(classes)), key=lambda label: per_class[label].seen)
@@ -89,6 +83,7 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
             against_raw_joints(group, runs),
             against_untrained(group, runs),
             *(_sum(run, runs) for run in ordered if run.summands),
+            *(_of_folds(run) for run in ordered if run.folds),
         )
     )
 
@@ -113,8 +108,25 @@ def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], 
 
 def _sum(run: Run, runs: Sequence[Run]) -> Markup:
     """What an ensemble adds up, and what each part of it gets right alone."""
-    rows = [(_name_at(one.path, runs), f"{one.weight:g}", _nowrap(one.count)) for one in run.summands]
+    rows = [(_name_at(one.path, runs), f"{one.weight:g}", _nowrap(one.alone)) for one in run.summands]
     return join((element("h4", f"{run.name} adds up"), table(("run", "weight", "alone: correct / seen"), rows)))
+
+
+def _of_folds(run: Run) -> Markup:
+    """What each fold gets right, and whose clips tested in it."""
+    rows = [(fold.name, ", ".join(fold.subjects) or "–", _nowrap(fold.counted)) for fold in run.folds]
+    whole = table(("fold", "test subjects", "correct / seen"), rows)
+    few = element("details", element("summary", f"{len(rows)} folds"), whole) if len(rows) > 10 else whole
+    notes = []
+    if untested := run.value("never_tested"):
+        notes.append(f"{untested} clips with a label test in no fold.")
+    if (seen := run.result.get(SEEN, 0)) != 0:
+        known = "Nothing tells which clips its encoder was pre-trained on; these may be among them, without labels."
+        notes.append(
+            known if seen is None else f"Its encoder was pre-trained on {seen} of these clips, without labels."
+        )
+    told = [paragraph(" ".join(notes), class_="note")] if notes else []
+    return join((element("h4", f"{run.name} adds up its folds"), few, *told))
 
 
 def _run_at(path: str, runs: Sequence[Run]) -> Run | None:
@@ -135,21 +147,21 @@ def _name_at(path: str, runs: Sequence[Run]) -> str:
 
 def _outlined(run: Run, runs: Sequence[Run]) -> bool:
     """Whether a run is a baseline, or evaluates one that the page shows."""
-    asked = _run_at(str(run.config["classifier"]), runs) if run.kind == "evaluate" else run
-    return asked is not None and asked.untrained
+    counted = _run_at(str(run.config["classifier"]), runs) if "classifier" in run.config else run
+    return counted is not None and counted.untrained
 
 
 def _weights(run: Run, runs: Sequence[Run]) -> str:
-    """Whose encoder, classifier or scores were asked."""
-    if run.kind == "baseline":
-        return "scikit-learn, without an encoder"
-    if run.kind == "evaluate":
+    """The encoder, classifier or scores that a run used."""
+    if run.protocol.without_encoder:
+        return run.protocol.without_encoder
+    if "classifier" in run.config:
         return f"classifier of {_name_at(str(run.config['classifier']), runs)}"
-    if run.kind == "ensemble":
+    if run.summands:
         return f"{len(run.summands)} runs"
-    if run.kind == "finetune" and run.untrained:
+    if run.sizes is not None:
         return "from scratch"
-    known = {other.folder.path.resolve(): other for other in runs if other.kind == "pretrain"}
+    known = {other.folder.path.resolve(): other for other in runs if other.pretrains}
     found = known.get(run.encoder)
     if found is None:
         return f"{'untrained, sizes of' if run.untrained else 'pre-trained,'} {run.config['encoder']}"
@@ -183,7 +195,7 @@ def what_was_run(runs: Sequence[Run]) -> Markup:
 
 def _provenance(finished: Sequence[Run], runs: Sequence[Run]) -> list[tuple[object, ...]]:
     def row(name: str, *keys: str) -> tuple[object, ...]:
-        return (name, *("–" if name in _WITHOUT.get(run.kind, ()) else run.about(*keys) for run in finished))
+        return (name, *("–" if _lacks(run, name) else run.about(*keys) for run in finished))
 
     return [
         ("kind", *(run.kind for run in finished)),
@@ -196,20 +208,25 @@ def _provenance(finished: Sequence[Run], runs: Sequence[Run]) -> list[tuple[obje
         ("test part", *(_part(run, "test") for run in finished)),
         row("seed", "config", "seed"),
         row("epochs", "epochs"),
-        ("last epoch's training loss", *(run.about("loss") if run.kind == "pretrain" else "–" for run in finished)),
+        ("last epoch's training loss", *(run.about("loss") if run.pretrains else "–" for run in finished)),
         row("minutes", "minutes"),
         row("processes", "processes"),
         ("maskel", *(_release(run) for run in finished)),
         row("python", "versions", "python"),
         row("torch", "versions", "torch"),
         row("numpy", "versions", "numpy"),
-        ("hardware", *(_hardware(run) for run in finished)),
+        ("hardware", *(run.hardware for run in finished)),
         row("system", "hardware", "system"),
     ]
 
 
+def _lacks(run: Run, name: str) -> bool:
+    """Whether runs of its kind have no such record, so that nobody misses it."""
+    return name in run.protocol.lacks or (name == "epochs" and not run.has_epochs)
+
+
 def _method(run: Run, runs: Sequence[Run]) -> str:
-    return str(run.config["method"]) if run.kind == "pretrain" else _weights(run, runs)
+    return str(run.config["method"]) if run.pretrains else _weights(run, runs)
 
 
 def _options(run: Run) -> str:
@@ -225,14 +242,9 @@ def _release(run: Run) -> str:
     return f"{run.about('versions', 'maskel')}, commit {run.about('versions', 'commit')}"
 
 
-def _hardware(run: Run) -> str:
-    threads = run.about("hardware", "threads")
-    return f"{run.about('hardware', 'device')}, {threads} thread{'' if threads == '1' else 's'}"
-
-
 def _part(run: Run, part: str) -> str:
-    text = f"{run.about('split', part, 'size')} clips, {run.about('split', part, 'hash')}"
-    more = run.about("clips", "unlabelled") if part == "train" and run.kind == "pretrain" else "0"
+    text = f"{run.part_size(part)} clips, {run.about('split', part, 'hash')}"
+    more = run.about("clips", "unlabelled") if part == "train" and run.pretrains else "0"
     return text if more in ("0", "not recorded") else f"{text}, and {more} without a label"
 
 

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Int64
 from torch import nn
 
+from maskel.distributed import World
 from maskel.methods.base import Method
-from maskel.training.distributed import World
 from maskel.training.engine import try_steps
 from maskel.training.loading import Batches
-from maskel.training.optim import Training
+from maskel.training.optim import TrainingConfig
 
 _CLIPS_READ = 16  # enough to measure by; a larger batch would be a little faster for each clip
 
@@ -69,7 +69,7 @@ class Check:
 def check_run(
     model: nn.Module,
     world: World,
-    training: Training | None = None,
+    training: TrainingConfig | None = None,
     batches: Batches | None = None,
     read: Callable[[Int64[np.ndarray, " n"]], object] | None = None,
     clips: Int64[np.ndarray, " n"] | None = None,

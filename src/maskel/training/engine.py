@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from inspect import signature
 from types import FrameType
@@ -20,20 +20,16 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from maskel.errors import InputError, TrainingError
+from maskel.distributed import World, add_up, sum_gradients, tell
+from maskel.errors import InputError, Stopped, TrainingError
 from maskel.files import damaged_as
 from maskel.methods.base import Method
 from maskel.signals import handled
-from maskel.training.distributed import GradientExchange, World, add_up, tell
 from maskel.training.loading import Batches, MicroBatches
-from maskel.training.optim import Training
+from maskel.training.optim import TrainingConfig
 from maskel.training.precision import autocast, multiplies_bf16
 from maskel.training.progress import Progress
 from maskel.training.run import Row, RunFolder
-
-
-class Stopped(Exception):
-    """The user stopped the run; its state is saved."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class _State:
 def fit(
     method: Method,
     batches: Batches,
-    training: Training,
+    training: TrainingConfig,
     run: RunFolder,
     world: World,
     *,
@@ -101,9 +97,7 @@ def fit(
     steps = batches.steps_per_epoch
     if resume and run.has_state:
         state = _restore(run, method, optimizer, world, data_hash, training.epochs * steps)
-    # Compiling must not rename parameters, so the module itself is saved and only the call goes through the compiler.
-    forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
-    seen = MicroBatches(batches, world, training.accumulate, range(state.step, training.epochs * steps))
+    take = _Steps(method, optimizer, batches, training, world, range(state.step, training.epochs * steps)).take
     clock = time.perf_counter() - state.seconds
     saved = state.step
 
@@ -130,7 +124,6 @@ def fit(
     with (
         run.in_use() if world.leads else nullcontext(),
         _deterministic(training.deterministic),
-        closing(_gradient_exchange(method)) as exchange,
         _stop_signals() as stop,
         Progress(training.epochs * steps, state.step, show=world.leads) as progress,
     ):
@@ -138,13 +131,12 @@ def fit(
             epoch, step = divmod(state.step, steps)
             clips = batches.step_clips(epoch, step)
             rate = training.learning_rate(epoch + step / steps)
-            sums, size = _mean_gradient(forward, seen, training, world, method, exchange)
-            if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
+            sums, finite = take(rate)
+            if not finite:
                 whole = all(bool(value.isfinite().all()) for value in method.state_dict().values())
                 if whole:
                     save()
                 raise _not_finite(state.step, epoch, rate, sums["loss"], run, whole, len(clips), name_clips(clips[:8]))
-            _update(method, optimizer, training, size, rate)
             for name, value in sums.items():
                 state.totals[name] = state.totals.get(name, 0.0) + value
             state.step += 1
@@ -165,7 +157,7 @@ def fit(
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
 
 
-def try_steps(method: Method, batches: Batches, training: Training, world: World, steps: int) -> list[float]:
+def try_steps(method: Method, batches: Batches, training: TrainingConfig, world: World, steps: int) -> list[float]:
     """Seconds that each of the first ``steps`` steps takes; nothing is saved, and the weights change.
 
     Raises:
@@ -173,19 +165,16 @@ def try_steps(method: Method, batches: Batches, training: Training, world: World
     """
     _advise(training, world)
     optimizer = training.optimizer(method.train())
-    forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
-    seen = MicroBatches(batches, world, training.accumulate, range(steps + 1))  # each step also loads the next's clips
+    take = _Steps(method, optimizer, batches, training, world, range(steps + 1)).take  # each loads the next's clips too
     seconds = []
-    with closing(_gradient_exchange(method)) as exchange:
-        for step in range(steps):
-            started = time.perf_counter()
-            sums, size = _mean_gradient(forward, seen, training, world, method, exchange)
-            if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
-                raise TrainingError(f"the loss or gradient is not finite at step {step} of the check")
-            _update(method, optimizer, training, size, training.lr)
-            if world.device.type == "cuda":
-                torch.cuda.synchronize(world.device)
-            seconds.append(time.perf_counter() - started)
+    for step in range(steps):
+        started = time.perf_counter()
+        _, finite = take(training.lr)
+        if not finite:
+            raise TrainingError(f"the loss or gradient is not finite at step {step} of the check")
+        if world.device.type == "cuda":
+            torch.cuda.synchronize(world.device)
+        seconds.append(time.perf_counter() - started)
     return seconds
 
 
@@ -204,57 +193,91 @@ def _not_finite(
     )
 
 
-def _gradient_exchange(method: Method) -> GradientExchange:
-    return GradientExchange(parameter for parameter in method.parameters() if parameter.requires_grad)
+class _Steps:
+    """The steps of a run, taken one after another.
 
-
-def _gradients(method: Method) -> list[Tensor]:
-    return [parameter.grad for parameter in method.parameters() if parameter.grad is not None]
-
-
-def _mean_gradient(
-    forward: Callable[..., dict[str, Tensor]],
-    seen: MicroBatches,
-    training: Training,
-    world: World,
-    method: Method,
-    exchange: GradientExchange,
-) -> tuple[dict[str, float], float]:
-    """Leave a step's weighted mean gradient in the weights; returns the weighted sums of what is logged, and its norm.
-
-    Only the last line waits for the device, once all is launched and the next micro-batch loaded.
+    Args:
+        method: What is trained.
+        optimizer: Of its weights.
+        batches: What the run sees.
+        training: The recipe.
+        world: This process among all.
+        steps: Which of the run's steps.
     """
-    names = ("loss", "weight", *method.logged)
-    sums = torch.zeros(len(names), dtype=torch.float64, device=world.device)
-    for number in range(1, training.accumulate + 1):
-        batch, keys = seen.take()
-        with autocast(training.precision, world.device):
-            logged = forward(batch, keys)
-        weight = logged["weight"]
-        with exchange.exchange() if number == training.accumulate else nullcontext():
+
+    def __init__(
+        self,
+        method: Method,
+        optimizer: torch.optim.Optimizer,
+        batches: Batches,
+        training: TrainingConfig,
+        world: World,
+        steps: range,
+    ) -> None:
+        self._trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+        # Compiling must not rename parameters, so the module itself is saved; only the call goes through the compiler.
+        self._forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
+        self._names = ("loss", "weight", *method.logged)
+        self._optimizer = optimizer
+        self._training = training
+        self._world = world
+        self._seen = MicroBatches(batches, world, training.accumulate, steps)
+
+    def take(self, rate: float) -> tuple[dict[str, float], bool]:
+        """Take the next step.
+
+        Args:
+            rate: Learning rate.
+
+        Returns:
+            The weighted sums, over all processes, of what is logged; and True if loss and gradient were finite. If they
+            were not, the weights are as before.
+        """
+        sums, size = self._mean_gradient()
+        finite = math.isfinite(sums["loss"]) and math.isfinite(size)
+        if finite:
+            self._update(size, rate)
+        return sums, finite
+
+    def _mean_gradient(self) -> tuple[dict[str, float], float]:
+        """Run all micro-batches of a step and leave the averaged gradient in ``.grad``.
+
+        Only the last line waits for the device, once all is launched and the next micro-batch loaded.
+
+        Returns:
+            The weighted sums of what is logged, and the gradient's norm.
+        """
+        sums = torch.zeros(len(self._names), dtype=torch.float64, device=self._world.device)
+        for _ in range(self._training.accumulate):
+            batch, keys = self._seen.take()
+            with autocast(self._training.precision, self._world.device):
+                logged = self._forward(batch, keys)
+            weight = logged["weight"]
             (logged["loss"] * weight).backward()
-        with torch.no_grad():
-            means = torch.stack([logged[name].double() for name in names])
-            sums += torch.where(torch.arange(len(names), device=means.device) == 1, 1.0, means) * weight
-        seen.load_next()
-    gradients = _gradients(method)
-    torch._foreach_div_(gradients, add_up(sums)[1].float())
-    size = torch.stack(torch._foreach_norm(gradients)).norm()
-    *found, length = torch.cat((sums, size.double()[None])).tolist()
-    return dict(zip(names, found, strict=True)), length
+            with torch.no_grad():
+                means = torch.stack([logged[name].double() for name in self._names])
+                sums += torch.where(torch.arange(len(means), device=means.device) == 1, 1.0, means) * weight
+            self._seen.load_next()
+        sum_gradients(self._trained)
+        torch._foreach_div_(self._gradients(), add_up(sums)[1].float())
+        size = torch.stack(torch._foreach_norm(self._gradients())).norm()
+        *found, length = torch.cat((sums, size.double()[None])).tolist()
+        return dict(zip(self._names, found, strict=True)), length
+
+    def _update(self, size: float, rate: float) -> None:
+        """Change the weights by the gradient of norm ``size`` that is there."""
+        if 0 < self._training.clip_grad < size:
+            torch._foreach_mul_(self._gradients(), self._training.clip_grad / size)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group.get("scale", 1.0)  # layer decay
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def _gradients(self) -> list[Tensor]:
+        return [parameter.grad for parameter in self._trained if parameter.grad is not None]
 
 
-def _update(method: Method, optimizer: torch.optim.Optimizer, training: Training, size: float, rate: float) -> None:
-    """Take the step with the gradient of norm ``size`` that is there."""
-    if 0 < training.clip_grad < size:
-        torch._foreach_mul_(_gradients(method), training.clip_grad / size)
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("scale", 1.0)  # layer decay
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-
-
-def _advise(training: Training, world: World) -> None:
+def _advise(training: TrainingConfig, world: World) -> None:
     """Say what is allowed and hardly meant."""
     if training.precision == "bf16" and not multiplies_bf16(world.device):
         tell("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
@@ -329,7 +352,7 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[str, dict
 
 
 def _remembered(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
-    """What an optimiser of this kind remembers of a parameter, and whether it is a number for each weight."""
+    """Names of the optimiser's per-parameter state, and whether each has the parameter's shape."""
     weight = nn.Parameter(torch.zeros(1))
     weight.grad = torch.zeros(1)
     known = signature(type(optimizer)).parameters

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from maskel.distributed import tell
 from maskel.errors import InputError
-from maskel.training.distributed import tell
-from maskel.training.optim import Training
+from maskel.training.optim import TrainingConfig
 from maskel.training.run import RunFolder
 
-_Training = TypeVar("_Training", bound=Training)
+_Training = TypeVar("_Training", bound=TrainingConfig)
 _WARMUPS = 20
 """Warm-ups that the epochs of the published recipes hold: 20 of 400, 5 of 100."""
 
@@ -39,7 +39,7 @@ def fitted(training: _Training, clips: int, resumed: Path | None = None, least: 
     return replace(training, **changes)
 
 
-def say_fitted(asked: Training, training: Training) -> None:
+def say_fitted(asked: TrainingConfig, training: TrainingConfig) -> None:
     """Say how the recipe differs from the one that was asked for."""
     if training.batch_size != asked.batch_size:
         tell(f"training: batches of {training.batch_size}, all training clips, instead of {asked.batch_size}")
@@ -50,7 +50,7 @@ def say_fitted(asked: Training, training: Training) -> None:
         )
 
 
-def _started_so(training: Training, resumed: Path | None) -> bool:
+def _started_so(training: TrainingConfig, resumed: Path | None) -> bool:
     """Whether an earlier version started the run with this warm-up."""
     if resumed is None or not RunFolder(resumed).has_config:
         return False

@@ -122,6 +122,12 @@ def share_of_labels(config: Mapping[str, Any], result: Mapping[str, Any]) -> str
     return f", {100 * share:.3g} % of the labels" if share != 1 else ""
 
 
+def named_probe(config: Mapping[str, Any]) -> str:
+    """How tables name the probe of a run of ``maskel linear``: ``, regularised``; nothing for the published one."""
+    probe = config.get("probe", "sgd")
+    return f", {probe}" if probe != "sgd" else ""
+
+
 def draw_labels(clips: SkeletonSet, positions: Positions, share: float, stratified: bool, seed: int) -> Positions:
     """``int(share · N)`` of N clips, at least one, in the order of ``positions``.
 

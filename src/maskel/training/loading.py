@@ -2,8 +2,6 @@
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,14 +9,11 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
+from maskel.distributed import World
 from maskel.draws import clip_keys, epoch_order
 from maskel.errors import InputError
-from maskel.sequence import SkeletonBatch, move
-from maskel.training.distributed import World
+from maskel.sequence import FeatureBatch, SingleBody, SkeletonBatch, move
 from maskel.transforms import TrainView, centre_crop, view_frames
-
-SingleBody = Literal["zero", "copy"]
-"""What stands in the second slot of a clip with one body: zeros, or a copy (NTU-120 as published)."""
 
 
 def part(data: SkeletonSet, benchmark: str, name: str) -> Int64[np.ndarray, " n"]:
@@ -50,15 +45,6 @@ def pretraining_part(data: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n
     return np.sort(np.concatenate((data.split(benchmark, "train"), unlabelled)))
 
 
-@dataclass(frozen=True)
-class FeatureBatch:
-    """Features (B, D) of clips under a frozen encoder, and their labels (B,)."""
-
-    features: Float32[Tensor, "b d"]
-    labels: Int64[Tensor, " b"]
-    clips: Int64[Tensor, " b"]
-
-
 class Batches(ABC):
     """What the training loop iterates over: whole batches of a permutation drawn from (seed, epoch).
 
@@ -77,7 +63,7 @@ class Batches(ABC):
         if len(positions) < batch_size:
             raise InputError(
                 f"the training part has {len(positions)} clips, fewer than one batch of {batch_size}; "
-                f"use --training.batch_size {len(positions)} or less"
+                f"use --training.batch-size {len(positions)} or less"
             )
         self.positions = positions
         self.batch_size = batch_size

@@ -13,7 +13,7 @@ from maskel.training.precision import Precision
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingConfig:
     """What every training run has.
 
     Args:
@@ -75,7 +75,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class AdamWTraining(Training):
+class AdamWConfig(TrainingConfig):
     """Training with AdamW; the defaults are MAMP's pre-training recipe (arXiv 2308.07092 and its release).
 
     Args:
@@ -98,7 +98,7 @@ class AdamWTraining(Training):
 
 
 @dataclass(frozen=True)
-class SGDTraining(Training):
+class SGDConfig(TrainingConfig):
     """Training with SGD; the defaults are the published linear evaluation's.
 
     Args:
@@ -119,7 +119,7 @@ class SGDTraining(Training):
 
 
 @dataclass(frozen=True)
-class FinetuneTraining(AdamWTraining):
+class FinetuneConfig(AdamWConfig):
     """Training of encoder and head; the defaults are MAMP's fine-tuning recipe (arXiv 2308.07092 and its release).
 
     Args:

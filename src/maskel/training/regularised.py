@@ -3,14 +3,14 @@
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from threadpoolctl import threadpool_limits
 
 from maskel.errors import InputError
@@ -19,18 +19,44 @@ FOLDS = 5
 """Most parts into which the training clips are divided to choose a strength."""
 C_LOGISTIC = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 C_SVM = (1.0, 10.0, 100.0)
-"""Inverse strengths of the L2 penalty that are tried."""
+C_PROBE = (*C_LOGISTIC, 10.0, 100.0)
+C_LINEAR_SVM = (1e-6, *C_LOGISTIC, 10.0)
+"""Inverse strengths of the L2 penalty that are tried: on raw joints, and on the features of an encoder."""
 MAX_SVM_CLIPS = 10_000
 """Training clips beyond which the support vector machine, whose cost grows with their square, is not tried."""
-_NO_SCORE = -1e3
+NO_SCORE = -1e3
 """Score of a class without a training clip."""
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
 """Positions to fit on and positions held out, of each part."""
+Scoring = Callable[[Float64[np.ndarray, "n f"]], Float64[np.ndarray, "n k"]]
+"""What gives class scores of features."""
+_Scoring = TypeVar("_Scoring", bound=Scoring)
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Linear:
+    """Class scores that are linear in standardised features.
+
+    Args:
+        mean: (F,) of the training clips' features.
+        spread: (F,) their standard deviation; 1 where it is 0.
+        weight: (K, F) of the standardised features.
+        bias: (K,)
+    """
+
+    mean: Float64[np.ndarray, " f"]
+    spread: Float64[np.ndarray, " f"]
+    weight: Float64[np.ndarray, "k f"]
+    bias: Float64[np.ndarray, " k"]
+
+    def __call__(self, features: Float64[np.ndarray, "n f"]) -> Float64[np.ndarray, "n k"]:
+        """Class scores."""
+        return (features - self.mean) / self.spread @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class Fitted(Generic[_Scoring]):
     """A classifier, and how its strength was chosen.
 
     Args:
@@ -45,11 +71,15 @@ class Fitted:
     strength: float
     right: dict[float, int]
     held_out: int
-    scores: Callable[[Float64[np.ndarray, "n f"]], Float64[np.ndarray, "n k"]]
+    scores: _Scoring
 
     def describe(self) -> dict[str, Any]:
         """What a result says of the choice."""
-        return {"C": self.strength, "right_by_C": {f"{c:g}": right for c, right in self.right.items()}}
+        return {
+            "C": self.strength,
+            "right_by_C": {f"{c:g}": right for c, right in self.right.items()},
+            "held_out": {"correct": self.right[self.strength], "seen": self.held_out},
+        }
 
 
 def divide(labels: Int64[np.ndarray, " n"], groups: Sequence[str], seed: int) -> tuple[Folds, str]:
@@ -86,86 +116,151 @@ def _of_two_classes(parts: Iterable[tuple[np.ndarray, np.ndarray]], labels: Int6
     return [(known, held_out) for known, held_out in parts if len(set(labels[known])) > 1]
 
 
-def fit_logistic(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds) -> Fitted:
+def fit_logistic(
+    features: Float64[np.ndarray, "n f"],
+    labels: Int64[np.ndarray, " n"],
+    folds: Folds,
+    strengths: Sequence[float] = C_LOGISTIC,
+    balanced: bool = False,
+) -> Fitted[Linear]:
     """Multinomial logistic regression with an L2 penalty on standardised features.
 
     Features of more values than clips are turned into the space that the clips span; the answer is the same.
+
+    Args:
+        features: (N, F) of the training clips.
+        labels: (N,) their classes.
+        folds: Parts to hold out in turn, as `divide` gives them.
+        strengths: Inverse strengths C to choose from.
+        balanced: Have every class weigh alike in the sum.
     """
-    return _choose(
-        "logistic",
-        C_LOGISTIC,
-        lambda c: LogisticRegression(C=c, max_iter=1000, tol=1e-6),
-        True,
-        features,
-        labels,
-        folds,
-    )
+
+    def build(strength: float) -> LogisticRegression:
+        return LogisticRegression(
+            C=strength, class_weight=_weights(balanced), solver="newton-cg", max_iter=1000, tol=1e-6
+        )
+
+    return _choose("logistic", strengths, lambda *known: _LinearFit(build, *known), features, labels, folds)
 
 
-def fit_svm(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds) -> Fitted:
+def fit_linear_svm(
+    features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds, balanced: bool = False
+) -> Fitted[Linear]:
+    """Linear support vector machines, each class against all others, on standardised features; see `fit_logistic`.
+
+    The loss is the squared hinge.
+    """
+
+    def build(strength: float) -> LinearSVC:
+        return LinearSVC(C=strength, class_weight=_weights(balanced), dual=False, max_iter=1000, tol=1e-6)
+
+    return _choose("svm", C_LINEAR_SVM, lambda *known: _LinearFit(build, *known), features, labels, folds)
+
+
+def fit_svm(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds) -> Fitted[Scoring]:
     """A support vector machine with radial basis functions on standardised features; gamma is 1 / F."""
-    return _choose("svm", C_SVM, lambda c: SVC(C=c, gamma="auto"), False, features, labels, folds)
+    return _choose("svm", C_SVM, _KernelFit, features, labels, folds)
 
 
 def _choose(
     name: str,
     strengths: Sequence[float],
-    build: Callable[[float], Any],
-    in_span: bool,
+    prepare: Callable[[Float64[np.ndarray, "n f"], Int64[np.ndarray, " n"], int], Callable[[float], _Scoring]],
     features: Float64[np.ndarray, "n f"],
     labels: Int64[np.ndarray, " n"],
     folds: Folds,
-) -> Fitted:
+) -> Fitted[_Scoring]:
+    """Fit with the strength that gets most right on the clips held out.
+
+    Args:
+        name: Of the classifier.
+        strengths: Inverse strengths C to choose from.
+        prepare: Makes, of training features, their labels and the number of classes, what fits with a strength.
+        features: (N, F) of the training clips.
+        labels: (N,) their classes.
+        folds: Parts to hold out in turn.
+    """
     classes, right = int(labels.max()) + 1, dict.fromkeys(strengths, 0)
     with threadpool_limits(1):  # small products: threads would wait for each other longer than they compute
         for train, test in folds:
-            space = _Space(features[train], in_span)
-            known, asked = space.place(features[train]), space.place(features[test])
+            fit = prepare(features[train], labels[train], classes)
             for strength in strengths:
-                scores = _fit(build(strength), known, labels[train], classes)
-                right[strength] += int((scores(asked).argmax(1) == labels[test]).sum())
+                right[strength] += int((fit(strength)(features[test]).argmax(1) == labels[test]).sum())
         best = max(strengths, key=lambda strength: (right[strength], -strength))  # of equals the stronger penalty
         best = best if folds else strengths[len(strengths) // 2]
-        space = _Space(features, in_span)
-        scores = _fit(build(best), space.place(features), labels, classes)
-    held_out = sum(len(test) for _, test in folds)
-    return Fitted(name, best, right, held_out, lambda some: scores(space.place(some)))
+        scores = prepare(features, labels, classes)(best)
+    return Fitted(name, best, right, sum(len(test) for _, test in folds), scores)
 
 
-class _Space:
-    """Standardised features; those of more values than clips in the space that the clips span, if ``in_span``.
+class _Scale:
+    """Standardises features as those of the training clips are."""
 
-    A penalised linear classifier is the same there. Distances of other clips are not.
+    def __init__(self, known: Float64[np.ndarray, "n f"]) -> None:
+        self.mean, self.spread = known.mean(0), known.std(0)
+        self.spread[self.spread < 1e-9] = 1.0
+
+    def __call__(self, features: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q f"]:
+        return (features - self.mean) / self.spread
+
+
+class _LinearFit:
+    """Fits penalised linear models, those of more values than clips in the space that the clips span.
+
+    The answer is the same there.
     """
 
-    def __init__(self, features: Float64[np.ndarray, "n f"], in_span: bool) -> None:
-        self.mean, self.spread = features.mean(0), features.std(0)
-        self.spread[self.spread < 1e-9] = 1.0
-        self.axes: Float64[np.ndarray, "f n"] | None = None
-        if in_span and features.shape[1] > len(features):
-            standardised = (features - self.mean) / self.spread
-            values, vectors = np.linalg.eigh(standardised @ standardised.T)
+    def __init__(
+        self,
+        build: Callable[[float], Any],
+        known: Float64[np.ndarray, "n f"],
+        labels: Int64[np.ndarray, " n"],
+        classes: int,
+    ) -> None:
+        self.build, self.labels, self.classes = build, labels, classes
+        self.scale = _Scale(known)
+        self.known = self.scale(known)
+        self.axes: Float64[np.ndarray, "f d"] | None = None
+        if known.shape[1] > len(known):
+            values, vectors = np.linalg.eigh(self.known @ self.known.T)
             kept = values > 1e-9 * values[-1]
-            self.axes = standardised.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+            self.axes = self.known.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+            self.known = self.known @ self.axes
 
-    def place(self, features: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q d"]:
-        standardised = (features - self.mean) / self.spread
-        return standardised if self.axes is None else standardised @ self.axes
+    def __call__(self, strength: float) -> Linear:
+        model = self.build(strength)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(self.known, self.labels)
+        found = model.coef_ if self.axes is None else model.coef_ @ self.axes.T
+        weight, bias = np.zeros((self.classes, found.shape[1])), np.full(self.classes, NO_SCORE)
+        weight[model.classes_], bias[model.classes_] = _of_each_class(found), _of_each_class(model.intercept_)
+        return Linear(self.scale.mean, self.scale.spread, weight, bias)
 
 
-def _fit(
-    model: Any, known: Float64[np.ndarray, "n d"], labels: Int64[np.ndarray, " n"], classes: int
-) -> Callable[[Float64[np.ndarray, "q d"]], Float64[np.ndarray, "q k"]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(known, labels)
+class _KernelFit:
+    """Fits support vector machines with radial basis functions."""
 
-    def scores(asked: Float64[np.ndarray, "q d"]) -> Float64[np.ndarray, "q k"]:
-        found = np.asarray(model.decision_function(asked))
-        if found.ndim == 1:  # of two classes one number is given
-            found = np.stack((-found, found), 1)
-        every = np.full((len(asked), classes), _NO_SCORE)
-        every[:, model.classes_] = found
-        return every
+    def __init__(self, known: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], classes: int) -> None:
+        self.labels, self.classes = labels, classes
+        self.scale = _Scale(known)
+        self.known = self.scale(known)
 
-    return scores
+    def __call__(self, strength: float) -> Scoring:
+        model = SVC(C=strength, gamma="auto")
+        model.fit(self.known, self.labels)
+
+        def scores(asked: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q k"]:
+            every = np.full((len(asked), self.classes), NO_SCORE)
+            every[:, model.classes_] = _of_each_class(np.atleast_2d(model.decision_function(self.scale(asked)).T)).T
+            return every
+
+        return scores
+
+
+def _of_each_class(found: Float64[np.ndarray, "given *_"]) -> Float64[np.ndarray, "k *_"]:
+    """A row for each class; of two classes scikit-learn gives one, whose sigmoid is the second one's probability."""
+    return found if len(found) > 1 else np.concatenate((-found / 2, found / 2))
+
+
+def _weights(balanced: bool) -> str | None:
+    return "balanced" if balanced else None

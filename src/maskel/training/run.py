@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import asdict, dataclass, is_dataclass
 from inspect import signature
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-import maskel
-from maskel.configuration import PROLONGED
+from maskel.configuration import COMMAND, PROLONGED, renamed
 from maskel.datasets.store import SkeletonSet
+from maskel.distributed import World, meet, tell
 from maskel.errors import InputError
 from maskel.files import (
     LOCK,
@@ -36,11 +35,9 @@ from maskel.files import (
     write_atomically,
     yaml_text,
 )
-from maskel.training.distributed import World, meet, tell
+from maskel.invocation import command_line
 from maskel.training.state import read_state, write_state
-
-command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=())
-"""Arguments of the ``maskel`` command that runs; empty where maskel is used from Python."""
+from maskel.version import __version__
 
 Row = dict[str, float | int]
 """One epoch's line of metrics.csv."""
@@ -53,10 +50,6 @@ PREVIOUS = "previous.safetensors"
 RESULT = "result.json"
 ENCODER = "encoder.safetensors"
 PREDICTIONS = "predictions.csv"
-_ORIGIN = (
-    *("kind", "seed", "data", "split", "labels", "from_scratch", "untrained", "encoder", "pretraining", "config"),
-    "runs",
-)
 SCORES = "scores.npz"
 LABELS = "labels.csv"
 CLASSIFIER = "classifier.safetensors"
@@ -69,6 +62,7 @@ _UNBORN = (f".{CONFIG}.*.partial", LOCK)
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
     "pool": "mean",
+    "probe": "sgd",
     "trained_on": None,
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
@@ -91,8 +85,8 @@ class RunFolder:
 
         Args:
             out: Where; by default the next free ``runs/KIND-NNN``.
-            kind: The command.
-            config: Resolved options, itself a valid ``--config``.
+            kind: The command; behind a dash the sort of folder, as in ``linear-seeds``.
+            config: Resolved options. With the command they are ``config.yaml``, itself a valid ``--config``.
 
         Raises:
             InputError: If the folder exists and is not empty, or cannot be written; or an option is no number or text
@@ -109,7 +103,7 @@ class RunFolder:
                 refuse_taken(out)
                 for partial in out.glob(_UNBORN[0]):
                     partial.unlink(missing_ok=True)
-                write_atomically(out / CONFIG, yaml_text(dict(config)))
+                cls(out)._write_config(kind.partition("-")[0], config)
         except OSError as fault:
             raise InputError(f"{out} cannot be written ({fault.strerror or fault}); choose another --out") from fault
         return cls(out)
@@ -155,8 +149,7 @@ class RunFolder:
                         write_atomically(aside / name, read_text(self.path / name))
                     for name in filter(lambda name: (self.path / name).is_file(), _OUTCOME):
                         (self.path / name).replace(aside / name)
-                config = {**started, PROLONGED: [*before.get(PROLONGED, []), epochs]}
-                write_atomically(self.path / CONFIG, yaml_text(config))
+                self._write_config(self.command, {**started, PROLONGED: [*before.get(PROLONGED, []), epochs]})
         except OSError as fault:
             raise InputError(f"{self.path} cannot be written ({fault.strerror or fault}); make room there") from fault
 
@@ -251,24 +244,29 @@ class RunFolder:
         """
         return self._read(RESULT, read_json, "the result of a finished run")
 
-    def read_origin(self) -> dict[str, Any]:
-        """What the classifier is whose scores a finished run left: the result of an evaluation or ensemble repeats it.
-
-        Raises:
-            InputError: If there is no result.
-        """
-        result = self.read_result()
-        trained = result.get("trained")
-        own = {name: result[name] for name in _ORIGIN if name in result}
-        return own | trained if isinstance(trained, dict) else own
-
     def read_config(self) -> dict[str, Any]:
-        """The run's options.
+        """The run's options; see `command` for what else ``config.yaml`` holds.
 
         Raises:
             InputError: If there are none.
         """
-        return self._read(CONFIG, read_yaml, "the options of a run")
+        config = self._read(CONFIG, read_yaml, "the options of a run")
+        config.pop(COMMAND, None)
+        return config
+
+    @property
+    def command(self) -> str | None:
+        """The command that left the run, by its ``config.yaml``; None in runs of earlier versions.
+
+        Raises:
+            InputError: If there are no options.
+        """
+        command = self._read(CONFIG, read_yaml, "the options of a run").get(COMMAND)
+        return None if command is None else str(command)
+
+    def _write_config(self, command: str | None, config: Mapping[str, Any]) -> None:
+        named = {} if command is None else {COMMAND: command}
+        write_atomically(self.path / CONFIG, yaml_text({**named, **config}))
 
     def _read(self, name: str, read: Callable[[Path], Any], expected: str) -> dict[str, Any]:
         try:
@@ -277,7 +275,7 @@ class RunFolder:
             raise InputError(f"{self.path / name}: expected {expected} ({fault})") from fault
         if not isinstance(found, dict):
             raise InputError(f"{self.path / name}: expected {expected}")
-        return found
+        return dict(renamed(found))
 
 
 def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -413,7 +411,7 @@ def provenance() -> dict[str, Any]:
     device = torch.cuda.get_device_name() if torch.cuda.is_initialized() else _processor()  # a GPU only if it was used
     return {
         "versions": {
-            "maskel": maskel.__version__,
+            "maskel": __version__,
             "commit": _commit(),
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -434,7 +432,7 @@ def _processor() -> str:
 
 def _commit() -> str:
     """The checkout's commit, where maskel runs from one; empty otherwise."""
-    here = Path(maskel.__file__).parent
+    here = Path(__file__).parent
     try:
         found = subprocess.run(
             ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],

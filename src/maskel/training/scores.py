@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int64
 from maskel.datasets.store import SkeletonSet, names_hash, text_array
 from maskel.errors import InputError
 from maskel.files import damaged_as, one_line, open_archive, read_bounded, write_atomically
-from maskel.training.features import count
+from maskel.training.metrics import count
 from maskel.training.run import RunFolder, write_predictions
 
 SCORES = "scores.npz"
@@ -62,7 +62,7 @@ class Scores:
         return self.scores.argmax(1)
 
     def count(self, expected: int) -> dict[str, Any]:
-        """As `maskel.training.features.count`; of more than five classes also ``top5``.
+        """As `maskel.training.metrics.count`; of more than five classes also ``top5``.
 
         ``top5`` is the number of clips whose class is among those of the five highest scores. ``expected`` is the
         number of clips that should have been asked.

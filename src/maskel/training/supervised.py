@@ -1,54 +1,28 @@
 """Training a classifier and counting its right answers: what linear evaluation and fine-tuning have in common."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
+from maskel.distributed import World
 from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, class_weights
-from maskel.models.adaptation import adapted
-from maskel.models.encoder import Encoder, load_encoder
 from maskel.sequence import SkeletonBatch
-from maskel.training.distributed import World
 from maskel.training.engine import fit
-from maskel.training.features import read_clips
+from maskel.training.features import CHUNK, read_clips
 from maskel.training.labelled import Labelled, Positions
 from maskel.training.loading import Batches
-from maskel.training.optim import Training
+from maskel.training.optim import TrainingConfig
 from maskel.training.precision import Precision, resolved
 from maskel.training.run import Row, RunFolder, describe
 from maskel.training.scores import Scores
 
 
-def load_fitting(path: Path, clips: SkeletonSet, window: int | None) -> Encoder:
-    """The encoder at ``path``, adapted to the set's joint layout and to the window.
-
-    Raises:
-        InputError: If there is none, its channels are not the set's, or it cannot be adapted.
-    """
-    encoder = adapted(load_encoder(path), clips.layout, window)
-    require_fit(path, encoder, clips)
-    return encoder
-
-
-def require_fit(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
-    """Refuse a set that an encoder cannot read.
-
-    Raises:
-        InputError: If its layout or channels are not the set's.
-    """
-    if (encoder.layout.name, encoder.channels) != (clips.layout.name, clips.channels):
-        raise InputError(
-            f"{path} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {clips.path} holds "
-            f"{clips.layout.name} ({', '.join(clips.channels)}); expected a set of the same layout and channels"
-        )
-
-
-def check_training(training: Training) -> None:
+def check_training(training: TrainingConfig) -> None:
     """Refuse batches that BatchNorm cannot normalise.
 
     Raises:
@@ -85,12 +59,19 @@ def score_clips(
     return read_clips(read, window, task.num_bodies, task.single_body, clips, positions, world, precision)
 
 
+@torch.no_grad()
+def score_features(classifier: Classifier, features: Float32[Tensor, "n f"]) -> Float32[Tensor, "n classes"]:
+    """Class scores of features in eval mode, as many at a time as `score_clips` reads: the same to the last bit."""
+    classifier.eval()
+    return torch.cat([classifier.scores(rows) for rows in features.split(CHUNK)])
+
+
 def train_classifier(
     classifier: Classifier,
     batches: Batches,
     labelled: Labelled,
     ask: Callable[[str], Tensor],
-    training: Training,
+    training: TrainingConfig,
     run: RunFolder,
     world: World,
     resume: bool,
@@ -115,7 +96,7 @@ def train_classifier(
     Raises:
         TrainingError: If a loss is not finite.
     """
-    clips, benchmark = labelled.clips, labelled.benchmark
+    clips = labelled.clips
 
     def scores_of(part: str) -> Scores:
         classifier.eval()
@@ -143,29 +124,48 @@ def train_classifier(
     )
     scores = scores_of("test")
     if world.leads:
-        labelled.write(run.path)
-        classifier.save(run.path / CLASSIFIER)
-        scores.write(run)
         best = {"best_epoch": _epoch(max(outcome.rows, key=lambda row: row["accuracy"]))}
         if "validation" in labelled.asked:
             best["best_validation_epoch"] = _epoch(max(outcome.rows, key=lambda row: row["validation_accuracy"]))
-        run.write_result(
-            {
-                **result,
-                **describe(clips, benchmark),
-                **labelled.describe(),
-                **scores.count(len(labelled.test)),
-                "last_epoch": _epoch(outcome.rows[-1]),
-                **best,
-                "epochs": training.epochs,
-                "precision": resolved(training.precision, world.device),
-                "steps": training.epochs * batches.steps_per_epoch,
-                "parameters": sum(weight.numel() for weight in classifier.parameters()),
-                "minutes": outcome.minutes,
-                "processes": world.size,
-            }
-        )
+        more = {
+            "last_epoch": _epoch(outcome.rows[-1]),
+            **best,
+            "epochs": training.epochs,
+            "precision": resolved(training.precision, world.device),
+            "steps": training.epochs * batches.steps_per_epoch,
+            "parameters": sum(weight.numel() for weight in classifier.parameters()),
+            "minutes": outcome.minutes,
+            "processes": world.size,
+        }
+        leave(run, classifier, labelled, scores, result, more)
     return run
+
+
+def leave(
+    run: RunFolder,
+    classifier: Classifier,
+    labelled: Labelled,
+    scores: Scores,
+    about: Mapping[str, Any],
+    more: Mapping[str, Any],
+) -> None:
+    """Write what a trained classifier's run leaves.
+
+    Args:
+        run: Where.
+        classifier: Trained.
+        labelled: Its training clips.
+        scores: Of the test part.
+        about: What ``result.json`` says first: what was run.
+        more: What it says last: how training went.
+    """
+    labelled.write(run.path)
+    classifier.save(run.path / CLASSIFIER)
+    scores.write(run)
+    counted = scores.count(len(labelled.test))
+    run.write_result(
+        {**about, **describe(labelled.clips, labelled.benchmark), **labelled.describe(), **counted, **more}
+    )
 
 
 def _epoch(row: Row) -> dict[str, float | int]:

@@ -17,7 +17,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import COCO17, MEDIAPIPE33, NTU25
 
-HIPS_AND_SHOULDERS = [COCO17.index(joint) for joint in COCO17.groups["roots"]]
+HIPS_AND_SHOULDERS = [COCO17.index(joint) for joint in COCO17.roots]
 
 
 def write_clips(root: Path, *names: str) -> Path:
@@ -115,7 +115,13 @@ def test_labels_and_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     root = write_clips(tmp_path / "own", *TWELVE)
     refusal(root, "no clip with a label is of subject 'zoe'; known: ann, bo, cy", test_subjects=["zoe"])
     refusal(root, "give both", source_fps=30.0)
-    refusal(root, "there are only 3 subjects", folds=4)
+    refusal(root, "there are only 3 subjects; expected at most as many folds", folds=4)
+    for folds in (1, -2, "Subjects", "0.5"):
+        refusal(root, f"found --folds {folds}, expected 2 or more, or subjects", folds=folds)
+    alone = write_clips(tmp_path / "alone", "walk/ann/a", "fall/ann/b")
+    for folds in (2, "subjects"):
+        refusal(alone, "ann is the only subject; folds need two or more", folds=folds)
+    refusal(write_clips(tmp_path / "nobody", "walk/a", "fall/b"), "each with a subject", folds="subjects")
     refusal(root, "every clip is a test clip", test_subjects=["ann", "bo", "cy"])
     refusal(root, "cannot read the list", test_list=tmp_path / "none.txt")
     own.write(tmp_path / "list.txt", "walk/ann/take1\nwalk/ann/take9\n")
@@ -145,7 +151,7 @@ def test_labels_and_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"bodies": 0}, "bodies of 1 or more"),
-        ({"folds": 1}, "folds of 2 or more"),
+        ({"folds": 1}, "folds 1, expected 2 or more"),
         ({"seed": -1}, "a seed of 0 or more"),
         ({"scale": 0.0}, "above 0"),
         ({"fps": float("nan")}, "above 0"),

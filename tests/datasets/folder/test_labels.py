@@ -16,7 +16,7 @@ from maskel.commands.prepare import PrepareSummary, prepare
 from maskel.datasets.base import Split
 from maskel.datasets.folder import Folder
 from maskel.datasets.folder.labels import LOOSE, NOT_READ
-from maskel.datasets.folder.ranges import OUTSIDE, read_moment
+from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, read_moment
 from maskel.datasets.folder.source import EMPTY_RANGES
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
@@ -24,7 +24,7 @@ from maskel.errors import BadFileError, InputError
 from maskel.layouts import COCO17
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.training.loading import pretraining_part
-from maskel.training.optim import AdamWTraining
+from maskel.training.optim import AdamWConfig
 
 
 def recordings(root: Path, *names: str, frames: int = 12) -> Path:
@@ -67,7 +67,7 @@ def test_pretraining_sees_unlabelled_clips_but_none_of_a_test_subject(tmp_path: 
 
 def test_a_run_says_how_many_clips_had_no_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clips, _ = set_of(recordings(tmp_path / "own", *"abcdefg"), MIXED, test_subjects=["bo"])
-    training = AdamWTraining(epochs=1, batch_size=4, warmup_epochs=0.0)
+    training = AdamWConfig(epochs=1, batch_size=4, warmup_epochs=0.0)
     run = tiny.tiny_pretrain(clips.path, tmp_path / "run", training=training)
     found = run.read_result()["clips"]
     assert (found["labelled"], found["unlabelled"]) == (2, 2)
@@ -151,6 +151,15 @@ def test_ranges_are_cut_frame_by_frame(tmp_path: Path) -> None:
         alone = own.write_array(tmp_path / f"alone{position}" / "clip.npy", body[first:end])
         assert np.array_equal(clips.sequence(position).joints, own.read(alone).joints)
     assert summary.counts[OUTSIDE] == (10 + 20, 1)
+    assert summary.counts[OVERLAPPING] == (4, 4)
+
+
+def test_ranges_side_by_side_do_not_overlap_and_others_are_counted_clip_by_clip(tmp_path: Path) -> None:
+    own.write_array(tmp_path / "own" / "long.npy", own.motion(60))
+    table = "file,label,start,end\nlong,wave,0,20\nlong,bow,20,40\nlong,wave,39,50\n"
+    clips, summary = set_of(tmp_path / "own", table)
+    assert [OVERLAPPING in clips.counts.get(position, {}) for position in range(3)] == [False, True, True]
+    assert summary.counts[OVERLAPPING] == (2, 2)
 
 
 def test_ranges_keep_time_at_another_frame_rate(tmp_path: Path) -> None:
@@ -182,6 +191,12 @@ def test_a_range_without_a_body_is_no_clip_and_is_counted(tmp_path: Path) -> Non
         ("file,start,start_frame\nlong,1,1\n", "each in one unit"),
         ("file,start,end\nlong,1,5\nlong,1,5\n", "line 3: .*found long twice"),
         ("file,start,end\nlong,1,5\nlong,,\n", "line 3: .*found long twice"),
+        (
+            "file,label,start,end\nlong,wave,1,5\nlong,bow,7,9\nlong,bow,1,5\n",
+            "line 4: .*found long twice, in line 2 too, labelled 'bow' and there labelled 'wave', expected one line",
+        ),
+        ("file,label,start,end\nlong,wave,0,100\nlong,,,100\n", "line 3: .*in line 2 too, without a label and there"),
+        ("file,label,fps,start,end\nlong,wave,10,10,20\nlong,bow,10,1s,2s\n", "line 3: .*twice, in line 2 too"),
     ],
 )
 def test_ranges_that_cannot_be_cut_are_refused(table: str, message: str, tmp_path: Path) -> None:

@@ -207,6 +207,35 @@ def test_a_person_of_an_array_who_returns_in_another_slot_is_one_body(tmp_path: 
     assert np.allclose(sequence.joints[1, 60:], placed(patient)[60:], atol=1e-5)
 
 
+def out_and_in(size: float = 300.0, ghost: int = 0) -> list[np.ndarray]:
+    """Somebody leaves on one side and comes back on the other; a ghost of so many frames is seen far off."""
+    parts = [gone(at(100), 50, 120), gone(at(1800, size=size), 0, 70)]
+    return [*parts, gone(gone(at(960, seed=5, size=200), 0, 30), 30 + ghost, 120)] if ghost else parts
+
+
+@pytest.mark.parametrize("ghost", [0, 2])
+def test_who_is_alone_is_the_same_person_wherever_it_comes_back(ghost: int, tmp_path: Path) -> None:
+    content = coco(out_and_in(ghost=ghost), ids=lambda frame, place: 3 + place)
+    left_out = {BODIES: 1, BODY_FRAMES: ghost} if ghost else {}
+    sequence = read(tmp_path, content, bodies=1)
+    assert counted(sequence) == {LINKED: 1, EMPTY_FRAMES: 20, **left_out}
+    assert np.allclose(sequence.joints[0, :50], placed(at(100))[:50], atol=1e-5)
+    assert np.allclose(sequence.joints[0, 50:], placed(at(1800))[70:], atol=1e-5)
+    slots = own.read(write_array(tmp_path / "slots", out_and_in(ghost=ghost)), image_size=IMAGE, axes="MTVC", bodies=1)
+    assert counted(slots) == counted(sequence)
+    assert np.array_equal(slots.joints, sequence.joints)
+
+
+def test_who_is_called_otherwise_or_of_another_size_or_not_alone_is_somebody_else(tmp_path: Path) -> None:
+    called = coco(out_and_in(), ids=lambda frame, place: ("patient", "therapist")[place])
+    larger = coco(out_and_in(size=700), ids=lambda frame, place: place)
+    together = coco(out_and_in(ghost=9), ids=lambda frame, place: place)
+    for content, bodies in ((called, 2), (larger, 2), (together, 3)):
+        sequence = read(tmp_path, content, bodies=3)
+        assert len(sequence.joints) == bodies
+        assert LINKED not in counted(sequence)
+
+
 def test_one_person_a_frame_is_one_body_and_jumps_are_counted(tmp_path: Path) -> None:
     people = [gone(at(400, 60), 20, 60), gone(at(1500, 60, seed=1), 0, 20)]
     sequence = read(tmp_path, coco(people))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import own
-from maskel.datasets.folder.units import AS_IT_STANDS, MAYBE_FRACTIONS, READ_AS_FRACTIONS
+from maskel.datasets.folder.units import AS_IT_STANDS, IN_A_CORNER, MAYBE_FRACTIONS, READ_AS_FRACTIONS
 from maskel.errors import BadFileError
 
 IMAGE = (1920, 1080)
@@ -38,6 +38,16 @@ REFUSED: dict[str, tuple[np.ndarray, dict[str, Any], str]] = {
     ),
     "score as z, fractions": (np.concatenate((PIXELS / 1920, SCORES), -1), {}, "--channels xys .*--channels xyz"),
     "MediaPipe in the image": (LANDMARKS, {}, "fractions of an image, expected --image-size .* or --scale 1"),
+    "MediaPipe's z beside pixels": (LANDMARKS * [1920, 1080, 1], {"image_size": IMAGE}, "but z seems to be in another"),
+    "pixels as z beside fractions": (LANDMARKS * [1, 1, 1920], {"image_size": IMAGE}, "but x and y seems to be in"),
+    "x in pixels, y a fraction": (LANDMARKS * [1920, 1, 1920], {"image_size": IMAGE}, "y over .* but y seems to be"),
+    "2D, x in pixels, y a fraction": (PIXELS / [1, 1080], {"image_size": IMAGE}, "but y seems to be in another"),
+    "nothing as z": (np.pad(PIXELS, ((0, 0), (0, 0), (0, 1))), {"image_size": IMAGE}, "without z the clip is in 2D"),
+    "some frames in pixels": (
+        np.concatenate((PIXELS[:9], PIXELS[9:] / IMAGE)),
+        {"image_size": IMAGE},
+        "fractions in 3 frames, the first of them 9, and pixels in others",
+    ),
     "MediaPipe in the world": (WORLD, {"image_size": IMAGE}, "a quarter or more of them negative"),
 }
 
@@ -76,6 +86,22 @@ def test_pixels_of_mediapipe_become_what_its_fractions_become(tmp_path: Any) -> 
     fractions = read(tmp_path, LANDMARKS, image_size=IMAGE).joints
     assert np.allclose(read(tmp_path, LANDMARKS * [1920, 1080, 1920], image_size=IMAGE).joints, fractions, atol=1e-5)
     assert np.allclose(read(tmp_path, WORLD).joints[0], WORLD, atol=1e-6)
+
+
+def test_what_keeps_to_a_corner_of_the_image_is_counted(tmp_path: Any) -> None:
+    small = PIXELS / 3
+    assert read(tmp_path, small, image_size=IMAGE).counts[IN_A_CORNER] == 1
+    assert IN_A_CORNER not in read(tmp_path, small, image_size=(640, 360)).counts
+    assert IN_A_CORNER not in read(tmp_path, PIXELS, image_size=IMAGE).counts
+
+
+def test_a_table_that_names_z_is_believed_on_request(tmp_path: Any) -> None:
+    values = LANDMARKS * [1920, 1080, 1]
+    names = [f"{axis}{joint}" for joint in range(33) for axis in "xyz"]
+    path = own.write(tmp_path / "a.csv", own.table([names, *values.reshape(len(values), -1).tolist()]))
+    with pytest.raises(BadFileError, match="z seems to be in another"):
+        own.read(path, "mediapipe33", image_size=IMAGE)
+    assert own.read(path, "mediapipe33", image_size=IMAGE, channels="xyz").joints.shape == (1, 12, 33, 3)
 
 
 def test_positions_from_0_to_1_without_an_image_are_counted(tmp_path: Any) -> None:

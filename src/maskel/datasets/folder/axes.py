@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from maskel.datasets.counts import Counts
+from maskel.datasets.folder.joint_counts import whose_joints
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
 
@@ -163,9 +164,10 @@ def _expected(array: np.ndarray, layout: Layout, numbers: Collection[int]) -> st
             f"{axes}; if every frame is one row, say its order: --axes TVC (joint after joint) or --axes TCV (every x, "
             "then every y, …)"
         )
+    whose = "" if joints in array.shape else next(filter(None, map(whose_joints, array.shape[:0:-1])), "")
     return (
         f"{axes}, or these axes in another order (--axes says which); at most {MAX_BODIES} bodies M, and no more than "
-        "frames T"
+        f"frames T{whose}"
     )
 
 

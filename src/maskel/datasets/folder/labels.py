@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NoReturn
 
 from maskel.datasets.folder.lines import read_lines
 from maskel.datasets.folder.names import NO_LABEL, Finder, clean, hint
@@ -32,6 +32,7 @@ class Facts:
         fps: Frames a second; None where unknown.
         recording: The name of the file that it is a range of; empty where it is the whole of it.
         range: Which range.
+        line: The line of the table that says it; 0 where there is none.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Facts:
     fps: float | None = None
     recording: str = ""
     range: Range | None = None
+    line: int = 0
 
 
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -107,8 +109,8 @@ def facts_of(
     finder = Finder(names, stems)
     lines, unread = _read_table(table)
     found: dict[int, list[Facts]] = {}
-    for line, facts in lines:
-        place = finder.find(facts.name, f"{table}, line {line}")
+    for facts in lines:
+        place = finder.find(facts.name, f"{table}, line {facts.line}")
         if place is None:
             if strict:
                 raise InputError(
@@ -116,9 +118,9 @@ def facts_of(
                 )
             continue
         others = found.setdefault(place, [])
-        if any(facts.range is None or other.range is None or _same(facts, other) for other in others):
-            expected = "one line a clip, or a start and an end in each"
-            raise BadFileError(table, "wrong count", f"{facts.name} twice", expected, line=line)
+        for other in others:
+            if facts.range is None or other.range is None or facts.range.same_as(other.range):
+                refuse_same(table, facts, other)
         others.append(facts)
     passed.update({LOOSE: finder.loose} | {NOT_READ + (name or "(without a name)"): 1 for name in unread})
     if strict and (without := [name for place, name in enumerate(names) if place not in found]):
@@ -126,10 +128,17 @@ def facts_of(
     return [_numbered(stem, found.get(place, [])) for place, stem in enumerate(stems)], +passed
 
 
-def _same(facts: Facts, other: Facts) -> bool:
-    assert facts.range
-    assert other.range
-    return (facts.range.start, facts.range.end) == (other.range.start, other.range.end)
+def refuse_same(table: Path, facts: Facts, other: Facts) -> NoReturn:
+    """Refuse two lines of the table about the same frames.
+
+    Raises:
+        BadFileError: Always; it names both lines and their labels.
+    """
+    labels = [f"labelled {one.label!r}" if one.label else "without a label" for one in (facts, other)]
+    how = "" if labels[0] == labels[1] else f", {labels[0]} and there {labels[1]}"
+    found = f"{facts.recording or facts.name} twice, in line {other.line} too{how}"
+    expected = "one line a clip, or a start and an end in each, no two of the same frames"
+    raise BadFileError(table, "wrong count", found, expected, line=facts.line)
 
 
 def _numbered(stem: str, lines: Sequence[Facts]) -> tuple[Facts, ...]:
@@ -160,8 +169,8 @@ def _from_folders(root: Path, stem: str, strict: bool) -> Facts:
     )
 
 
-def _read_table(path: Path) -> tuple[list[tuple[int, Facts]], list[str]]:
-    """The lines of the table with their numbers, and the columns that say nothing known."""
+def _read_table(path: Path) -> tuple[list[Facts], list[str]]:
+    """The lines of the table, and the columns that say nothing known."""
     if not path.is_file():
         raise InputError(f"there is no table of labels {path}; expected columns {', '.join(_COLUMNS)}")
     (first, heading), *lines = read_lines(path)
@@ -178,7 +187,7 @@ def _read_table(path: Path) -> tuple[list[tuple[int, Facts]], list[str]]:
             texts["label"] = _label(texts["label"])
         fps = _fps(path, line, entry.get("fps", ""))
         file = PurePosixPath(entry["file"].replace("\\", "/")).as_posix()
-        found.append((line, Facts(file, **texts, fps=fps, range=_range(path, line, entry))))
+        found.append(Facts(file, **texts, fps=fps, range=_range(path, line, entry), line=line))
     return found, unread
 
 

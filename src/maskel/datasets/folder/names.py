@@ -27,6 +27,11 @@ def likeness(text: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", whole)
 
 
+def numerically(name: str) -> list[tuple[int, str]]:
+    """A key by which ``s2`` comes before ``s10``."""
+    return [(int(part or 0), "") if place % 2 else (0, part) for place, part in enumerate(re.split("([0-9]+)", name))]
+
+
 def refuse_alike(kind: str, names: Iterable[str]) -> None:
     """Make sure that no two names differ in their writing only, as those of one class or person often do.
 

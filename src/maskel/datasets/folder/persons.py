@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from maskel.datasets.folder.arrays import ArrayChannels, parse_nested
+from maskel.datasets.folder.joint_counts import whose_joints
 from maskel.datasets.folder.people import Person
 from maskel.datasets.folder.pose import check_numbers
 from maskel.errors import BadFileError
-from maskel.layouts import LAYOUTS, Layout
+from maskel.layouts import Layout
 
 NAMES = ("track_id", "tracking_id", "idx", "person_id", "instance_id", "id")
 """Keys under which tools say who a person is over all frames; the first that is there counts."""
@@ -23,16 +24,6 @@ KEYPOINTS = "keypoints"
 JOINTS = (KEYPOINTS, *FLAT, FLAT_3D)
 SCORES = ("keypoint_scores", "keypoints_scores", "scores")
 VISIBLE = ("visible", "visibility", "score", "confidence", "conf")
-OTHER_COUNTS = {
-    26: "Halpe's or BODY_26's joints",
-    21: "one hand's joints",
-    68: "a face's joints",
-    133: "COCO-WholeBody's joints",
-    136: "Halpe's whole body",
-    137: "OpenPose's whole body",
-    543: "MediaPipe Holistic's landmarks",
-    478: "MediaPipe's face",
-}
 
 
 @dataclass(frozen=True)
@@ -90,15 +81,8 @@ def check_joints(path: Path, count: int, what: str, where: str, layout: Layout) 
         BadFileError: If not; it says whose number it is.
     """
     if count != len(layout):
-        expected = f"{len(layout)} (layout {layout.name}){where}{_whose(count)}"
+        expected = f"{len(layout)} (layout {layout.name}){where}{whose_joints(count)}"
         raise BadFileError(path, "wrong count", f"{count} {what}", expected)
-
-
-def _whose(count: int) -> str:
-    """Which tool or layout has that many joints, in words."""
-    layouts = " and ".join(name for name, layout in LAYOUTS.items() if len(layout) == count)
-    whose = OTHER_COUNTS.get(count) or (layouts and f"layout {layouts}")
-    return f"; {count} is the number of {whose}" if whose else ""
 
 
 def _order(entry: Mapping[str, Any], wanted: Wanted) -> Sequence[str]:
@@ -146,7 +130,7 @@ def _of_numbers(path: Path, where: str, key: str, values: object, wanted: Wanted
     width = 4 if key == FLAT_3D else 3
     if len(values) != width * len(wanted.layout):
         found = f"{len(values)} numbers in {key} ({where}), those of {len(values) / width:g} joints"
-        whose = "" if len(values) % width else _whose(len(values) // width)
+        whose = "" if len(values) % width else whose_joints(len(values) // width)
         expected = f"{width * len(wanted.layout)} (layout {wanted.layout.name}){whose}"
         raise BadFileError(path, "wrong count", found, expected)
     return parse_nested(path, values).reshape(-1, width)

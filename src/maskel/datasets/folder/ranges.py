@@ -10,6 +10,8 @@ from maskel.errors import BadFileError
 
 OUTSIDE = "frames outside every range"
 """Frames of a recording that none of its ranges in the table holds."""
+OVERLAPPING = "clips whose frames another clip of the recording has too"
+"""Counts ranges that overlap: clips that are not independent of each other."""
 _CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):(\d{1,2}(?:\.\d+)?)")
 
 
@@ -78,6 +80,10 @@ class Range:
     def in_seconds(self) -> bool:
         """Whether a frame rate is needed to find it."""
         return any(moment is not None and moment.seconds for moment in (self.start, self.end))
+
+    def same_as(self, other: "Range") -> bool:
+        """Whether the table says the same start and end."""
+        return (self.start, self.end) == (other.start, other.end)
 
     def frames(
         self, path: Path, count: int, rate: float | None, first_number: int = 0, step: int = 1

@@ -1,23 +1,34 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import (
+    AS_RECORDED,
+    HALF_LONGER,
+    IN_THE_IMAGE,
+    METRES,
+    ON_THE_BODY,
+    RawFile,
+    Source,
+    Split,
+    upwards,
+)
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
 from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.keypoints import frame_folders
-from maskel.datasets.folder.labels import TABLE, Facts, facts_of
-from maskel.datasets.folder.names import Finder, hint, meant, refuse_alike
+from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same
+from maskel.datasets.folder.names import Finder, hint, meant, numerically, refuse_alike
+from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import Preparation
-from maskel.datasets.folder.ranges import OUTSIDE, cut
+from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
 from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
 from maskel.files import read_text
@@ -27,6 +38,7 @@ from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 EMPTY_RANGES = "ranges without a body"
 """Ranges of the table in which nobody is seen: they are no clip."""
 SUFFIXES = (".npy", ".npz", ".csv", ".json")
+_SHOWN = 5
 
 
 class Folder(Source):
@@ -44,7 +56,8 @@ class Folder(Source):
         layout: Name of the joint layout of the files.
         labels: Table of labels; by default ``labels.csv`` in the folder, if it is there.
         test_subjects: Benchmark ``xsub``: test on these subjects, train on the others.
-        folds: Benchmarks ``fold1`` to ``foldK``: test on each K-th part of the subjects in turn; 0 for none.
+        folds: Benchmarks ``fold1`` to ``foldK``: test on each K-th part of the subjects in turn; ``subjects`` for each
+            subject alone (leave one subject out), by name; 0 for none.
         seed: Of the draw of the folds, 0 or more.
         test_list: Benchmark ``listed``: test on the clips that this file names, one a line, train on the others.
         channels: What the last axis of an array, or of a table without heading, holds; s is the score.
@@ -65,6 +78,15 @@ class Folder(Source):
 
     Raises:
         InputError: If options do not fit each other, or are out of range.
+
+    Examples:
+        >>> source = Folder(layout="coco17", test_subjects=["cy"])
+        >>> files = source.find([Path("recordings")])
+        >>> len(files), source.classes
+        (6, ('bow', 'wave'))
+        >>> clip = source.read(files[0])[0].clip
+        >>> clip.name, clip.label, clip.subject
+        ('bow/ann/take0', 0, 'ann')
     """
 
     name: ClassVar[str] = "folder"
@@ -75,7 +97,7 @@ class Folder(Source):
         layout: str,
         labels: Path | None = None,
         test_subjects: Sequence[str] = (),
-        folds: int = 0,
+        folds: int | str = 0,
         seed: int = 0,
         test_list: Path | None = None,
         channels: ArrayChannels = "auto",
@@ -94,8 +116,10 @@ class Folder(Source):
     ) -> None:
         if max_gap < 0 or not actor:
             raise InputError("folder: expected --max-gap of 0 frames or more, and --actor with a name")
-        if bodies < 1 or folds < 0 or folds == 1 or seed < 0:
-            raise InputError("folder: expected bodies of 1 or more, folds of 2 or more, and a seed of 0 or more")
+        if folds != "subjects" and (not isinstance(folds, int) or folds < 0 or folds == 1):
+            raise InputError(f"folder: found --folds {folds}, expected 2 or more, or subjects: a fold for each subject")
+        if bodies < 1 or seed < 0:
+            raise InputError("folder: expected bodies of 1 or more, and a seed of 0 or more")
         if not all(0 < rate < 10_000 for rate in (fps, source_fps, scale) if rate is not None):
             raise InputError("folder: expected fps, source_fps and scale above 0")
         if len(image_size) not in (0, 2) or any(not 0 < side < 100_000 for side in image_size):
@@ -128,6 +152,7 @@ class Folder(Source):
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, tuple[Facts, ...]] = {}
         self._tests: dict[str, frozenset[str]] = {}
+        self._tested: dict[str, tuple[str, ...]] = {}  # of each benchmark the subjects that were chosen to test
         self._held: dict[
             str, frozenset[tuple[str, str]]
         ] = {}  # of each benchmark the subjects and recordings that test
@@ -227,23 +252,42 @@ class Folder(Source):
             found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
             raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
         sequences: list[SkeletonSequence] = []
-        count, seen = pose.joints.shape[1], np.zeros(pose.joints.shape[1], dtype=bool)
-        for facts, clip in zip(self._facts[path], self.clips(file), strict=True):
+        spans = self._spans(path, pose)
+        for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
             part = pose
             if facts.range:
-                rate, numbers = facts.fps or self.preparation.source_fps, (pose.first_frame, pose.step)
-                first, end = facts.range.frames(path, count, rate, *numbers)
-                seen[first:end] = True
                 low, high = (pose.first_frame + place * pose.step for place in (first, end))
                 part, clip = cut(pose, first, end), replace(clip, first_frame=low, end_frame=high)
             joints, counts = self.preparation.apply(path, part, facts.fps)
+            shared = sum(first < other_end and start < end for start, other_end in spans) > 1
             if joints.any():
+                counts = {**counts, OVERLAPPING: int(shared)}
                 sequences.append(SkeletonSequence(clip, joints, self.layout, counts))
         if sequences and self._facts[path][0].range:  # what is of the whole recording is counted once
+            seen = np.zeros(pose.joints.shape[1], dtype=bool)
+            for first, end in spans:
+                seen[first:end] = True
             lost = {OUTSIDE: int((~seen).sum()), EMPTY_RANGES: len(self._facts[path]) - len(sequences)}
             counts = dict(Counter(dict(sequences[0].counts)) + Counter(dict(pose.counts)) + Counter(lost))
             sequences[0] = replace(sequences[0], counts=counts)
         return sequences
+
+    def _spans(self, path: Path, pose: Pose) -> list[tuple[int, int]]:
+        """First frame, and the one after the last, of each clip of a file.
+
+        Raises:
+            BadFileError: If a range does not lie in the file, or two are the same frames.
+        """
+        count, spans = pose.joints.shape[1], list[tuple[int, int]]()
+        for facts in self._facts[path]:
+            if facts.range is None:
+                return [(0, count)]
+            rate = facts.fps or self.preparation.source_fps
+            span = facts.range.frames(path, count, rate, pose.first_frame, pose.step)
+            if span in spans:
+                refuse_same(facts.range.table, facts, self._facts[path][spans.index(span)])
+            spans.append(span)
+        return spans
 
     def clips(self, file: RawFile) -> list[Clip]:
         """What table or folders say of a file's clips."""
@@ -263,6 +307,15 @@ class Folder(Source):
     def notes(self) -> Counts:
         """Files that are no clips, and what the table of labels says that was not read or found only by guessing."""
         return dict(self._passed)
+
+    def conventions(self, coordinates: int) -> Mapping[str, str]:
+        """What the options settle; the unit of positions in 2D without an image is not known."""
+        how = self.preparation
+        flat = bool(how.image_size) or coordinates == 2
+        centred = coordinates == 3 if how.centre is None else how.centre
+        unit = {"unit": HALF_LONGER} if how.image_size else {} if flat else {"unit": METRES}
+        origin = ON_THE_BODY if centred else IN_THE_IMAGE if how.image_size else AS_RECORDED
+        return {"origin": origin, **unit, **({"up": "-y"} if flat else upwards(self.layout))}
 
     def recorded(self) -> dict[str, object]:
         """The options as given; `channels` are those of arrays."""
@@ -290,12 +343,18 @@ class Folder(Source):
         }
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """What ``all`` is for."""
+        """Who tests, and what ``all`` is for."""
         if benchmark != "all":
-            return "" if all(found) else "one of its parts is empty, so that nothing can be counted on it"
+            return self._say_who_tests(benchmark)
         if self._tests:
-            return f"every clip, those that test in {', '.join(self._tests)} too: for pre-training alone"
+            return f"every clip, those that test in {_listing(list(self._tests))} too: for pre-training alone"
         return "every clip, for pre-training (--benchmark all); --test-subjects, --folds or --test-list make others"
+
+    def _say_who_tests(self, benchmark: str) -> str:
+        subjects = self._tested.get(benchmark, ())
+        if not benchmark.startswith("fold") or not subjects:
+            return ""
+        return f"tests subject{'s' * (len(subjects) > 1)} {_listing(subjects)}"
 
     def _test_clips(self, labelled: Sequence[Facts]) -> dict[str, frozenset[str]]:
         """For each benchmark but ``all`` the names of its test clips."""
@@ -314,11 +373,8 @@ class Folder(Source):
                 )
             parts["xsub"] = [subject for subject in found.values() if subject is not None]
         if self.folds:
-            if self.folds > len(subjects):
-                raise InputError(f"--folds {self.folds}: there are only {len(subjects)} subjects")
-            order = epoch_order(self.seed, 0, np.arange(len(subjects)))
-            for fold in range(self.folds):
-                parts[f"fold{fold + 1}"] = [subjects[i] for i in order[fold :: self.folds]]
+            parts |= {f"fold{number}": part for number, part in enumerate(self._divide(subjects), 1)}
+        self._tested = {name: tuple(sorted(part, key=numerically)) for name, part in parts.items()}
         tests = {
             name: frozenset(facts.name for facts in labelled if facts.subject in part) for name, part in parts.items()
         }
@@ -328,6 +384,19 @@ class Folder(Source):
             if len(test) == len(labelled):
                 raise InputError(f"benchmark {name}: every clip is a test clip; leave some to train on")
         return tests
+
+    def _divide(self, subjects: Sequence[str]) -> list[list[str]]:
+        """Which of the subjects test in each fold."""
+        if len(subjects) == 1:
+            raise InputError(f"--folds: {subjects[0]} is the only subject; folds need two or more, one to train on")
+        if isinstance(self.folds, str):
+            return [[subject] for subject in sorted(subjects, key=numerically)]
+        if self.folds > len(subjects):
+            raise InputError(
+                f"--folds {self.folds}: there are only {len(subjects)} subjects; expected at most as many folds"
+            )
+        order = epoch_order(self.seed, 0, np.arange(len(subjects)))
+        return [[subjects[i] for i in order[fold :: self.folds]] for fold in range(self.folds)]
 
     def _listed(self, labelled: Sequence[Facts]) -> frozenset[str]:
         assert self.test_list is not None
@@ -388,6 +457,11 @@ def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], C
         elif path.parent not in frames:
             clips.add(path)
     return sorted(clips), passed
+
+
+def _listing(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _hidden(path: Path, root: Path) -> bool:

@@ -1,5 +1,6 @@
 """Bodies of a clip as tracks: who was gone and came back is linked again, and who matters comes first."""
 
+import itertools
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -62,14 +63,18 @@ class Track:
 def link_again(tracks: Sequence[Track]) -> tuple[list[Track], Counts]:
     """Links a track that ends to one that begins later, if it is the same person by position, size and time.
 
-    Where two links exclude each other and neither is clearly better, none is made. Among them a track of fewer than
-    `BRIEF` frames never stands against a longer one.
+    Where only one person is ever seen at a time, it is the same one by size and time, wherever it comes back; not if
+    the file calls them by more than numbers, which trackers give anew to who returns. Where two links exclude each
+    other and neither is clearly better, none is made. Among them a track of fewer than `BRIEF` frames never stands
+    against a longer one.
 
     Returns:
         The tracks, ordered by their first frame, and how many were linked or left apart.
     """
     tracks = sorted(tracks, key=lambda track: track.start)
-    after, unsure = _links(tracks) if len(tracks) > 1 else ({}, 0)
+    after, unsure = _alone(tracks), 0
+    if len(tracks) > 1 and not after:
+        after, unsure = _links(tracks)
     linked = []
     for first in sorted(set(range(len(tracks))) - set(after.values())):
         chain = [first]
@@ -124,6 +129,23 @@ def check_actor(path: object, tracks: Sequence[Track], actor: str) -> None:
         people = f"people {', '.join(names[:9])}" if names else "no names of people"
         expected = f"{actor!r}, as --actor says, or --actor {', '.join(ACTORS)}"
         raise BadFileError(str(path), "no such person", people, expected)
+
+
+def _alone(tracks: Sequence[Track]) -> dict[int, int]:
+    """The track that follows each, if all of them are one person who leaves and returns; else nothing.
+
+    A track of fewer than `BRIEF` frames is nobody's return, and may stand beside others.
+    """
+    places = [place for place, track in enumerate(tracks) if len(track.frames) >= BRIEF]
+    pairs = list(itertools.pairwise(places))
+    names = {name for place in places for name in tracks[place].names}
+    if not pairs or not all(name.isdecimal() for name in names):
+        return {}
+    with _all_may_be_missing():
+        sizes = [float(np.nanmedian(_sizes(tracks[place].people[..., :-1]))) for place in places]
+    gaps = [tracks[second].start - tracks[first].end for first, second in pairs]
+    same_size = max(sizes) <= SIZE_RATIO * min(sizes)
+    return dict(pairs) if same_size and all(0 < gap <= LONGEST_ABSENCE for gap in gaps) else {}
 
 
 def _links(tracks: Sequence[Track]) -> tuple[dict[int, int], int]:

@@ -19,10 +19,14 @@ FRACTIONS = (MEDIAPIPE33,)
 """Layouts whose detector gives positions in the image as fractions of its width (x, z) and height (y)."""
 LARGEST_FRACTION = 2.0
 """Fractions of an image are of this typical size at most; joints beyond the image have more than 1."""
+FLAT = 0.01
+"""A body that reaches along one axis less far than this share of another one has it in another unit, or not at all."""
 READ_AS_FRACTIONS = "clips in fractions of the image"
 """Counts clips of other detectors that came in fractions and not in pixels."""
 MAYBE_FRACTIONS = "clips from 0 to 1, maybe fractions of an image (--image-size), taken as they stand"
 """Counts clips whose proportions may be those of the image."""
+IN_A_CORNER = "clips in the top left quarter of the image, maybe of a smaller one (--image-size)"
+"""Counts clips that never leave that quarter: so it looks where the image is larger than the video was."""
 AS_IT_STANDS = "bodies of an unlikely size, taken as they stand"
 """Counts bodies that ``--scale 1`` let pass."""
 
@@ -54,6 +58,7 @@ def place(
     if count == 3 and may_be_score:
         _refuse_scores(path, values)
     if image_size:
+        _refuse_mixed(path, values, may_be_score)
         placed, counts = _in_image(path, values, layout, scale or 1.0, image_size)
         option = "--image-size, which may be that of another video"
     else:
@@ -107,14 +112,51 @@ def _in_image(
     if outside > 0.3:
         found = f"{reach}, {outside:.0%} of the joints outside an image of {width} x {height}"
         raise BadFileError(path, "wrong unit", found, "--image-size WIDTH HEIGHT of the video that the joints are from")
-    return values * (2 / longer * scale) - origin, {}
+    corner = (pixels < np.array(image_size) / 2).all()
+    return values * (2 / longer * scale) - origin, {IN_A_CORNER: 1} if corner else {}
+
+
+def _refuse_mixed(path: Path, values: np.ndarray, may_be_flat: bool) -> None:
+    """Pixels beside fractions, in some frames or along one axis, are no body; nor is one without depth."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # nobody in a frame
+        typical = np.nanmedian(np.abs(values[..., :2]), (2, 3))  # (M, T)
+    small = typical <= LARGEST_FRACTION
+    if small.any() and (typical > PIXELS).any():
+        frames = np.flatnonzero(small.any(0))
+        found = f"fractions in {len(frames)} frames, the first of them {frames[0]}, and pixels in others"
+        raise BadFileError(path, "wrong unit", found, "all in pixels, or all in fractions of the image")
+    refuse_flat(path, values if may_be_flat else values[..., :2])
+
+
+def refuse_flat(path: Path | str, values: Float64[np.ndarray, "m t v c"]) -> None:
+    """Makes sure that x, y and z, where there is one, are in one unit: a body reaches along each of them.
+
+    Args:
+        path: Where they come from, for messages.
+        values: Coordinates; NaN where missing.
+
+    Raises:
+        BadFileError: If bodies are flat along one axis.
+    """
+    whole = values[(~np.isnan(values).any(-1)).sum(-1) >= 3]  # (N, V, C)
+    if not len(whole):
+        return
+    reach = np.median(np.nanmax(whole, 1) - np.nanmin(whole, 1), axis=0)
+    axes = "xyz"[: len(reach)]
+    small = [axis for axis, side in zip(axes, reach, strict=True) if side < FLAT * reach.max()]
+    if small:
+        found = ", ".join(f"{axis} over {side:.3g}" for axis, side in zip(axes, reach, strict=True))
+        remedy = "; --channels xyz takes z as it stands, without z the clip is in 2D" if small == ["z"] else ""
+        expected = f"one unit for {', '.join(axes)}, but {' and '.join(small)} seems to be in another, or empty{remedy}"
+        raise BadFileError(path, "wrong unit", f"bodies that reach {found}", expected)
 
 
 def _refuse_scores(path: Path, values: np.ndarray) -> None:
     """A third number from 0 to 1 beside pixels is no depth; beside fractions it is none if it is high or restless."""
     x_y, z = values[..., :2], values[..., 2:]
     low, high = float(np.nanmin(z)), float(np.nanmax(z))
-    if low < 0 or high > 1:
+    if low < 0 or high > 1 or low == high == 0:
         return
     if np.nanmedian(np.abs(x_y)) < PIXELS:
         in_image = np.nanmin(x_y) >= 0 and np.nanmax(x_y) <= 1.2

@@ -23,10 +23,6 @@ from maskel.errors import InputError, TrainingError
 PATIENCE = timedelta(minutes=10)
 """How long processes wait for one that does not answer; one that ends is noticed at once."""
 
-PART = 2**22
-"""Bytes of gradients that are exchanged at a time: not so few that each exchange's own cost counts, nor so many that
-the first begins late."""
-
 
 @dataclass(frozen=True)
 class World:
@@ -155,87 +151,26 @@ def add_up(tensor: Tensor) -> Tensor:
     return tensor
 
 
-class GradientExchange:
-    """Sums gradients over all processes, part by part, while the backward pass still computes other parts.
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its sum over all processes, in one exchange; call it after a step's backward passes.
 
-    A part is exchanged when all its gradients are there. Parts go in one order in every process, and in a group of
-    their own: a process may lack gradients that others have, and a method may exchange something in its backward pass
-    itself. One process exchanges nothing. (PyTorch's DistributedDataParallel makes its parts anew after the first step:
-    a resumed run would add in another order than one that was not stopped.)
+    The gradients become views of one tensor. A process without a gradient that others have counts as zero. With one
+    process, too, every parameter has a gradient afterwards.
 
     Args:
-        parameters: What is trained, in order of use: the last have their gradients first.
+        parameters: What is trained, in the same order in every process.
 
     Raises:
         TrainingError: If another process has ended.
     """
-
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        self._parameters = list(parameters)
-        self._parts: list[list[nn.Parameter]] = []
-        self._part_of: dict[nn.Parameter, int] = {}
-        self._awaited: list[set[nn.Parameter]] = []  # parameters whose gradient is still to come, by part
-        self._running: list[distributed.Work] = []  # one for each part that is under way
-        if not distributed.is_initialized():
-            return
-        with _exchange():
-            self._group = distributed.new_group(timeout=PATIENCE)
-        room = 0
-        for parameter in reversed(self._parameters):
-            size = parameter.numel() * parameter.element_size()
-            if size > room:
-                self._parts.append([])
-                room = PART
-            room -= size
-            self._parts[-1].append(parameter)
-            self._part_of[parameter] = len(self._parts) - 1
-        self._hooks = [each.register_post_accumulate_grad_hook(self._arrived) for each in self._parameters]
-
-    @contextmanager
-    def exchange(self) -> Iterator[None]:
-        """Replace every gradient by its sum over all processes; a process without one counts as zero.
-
-        The backward pass inside is the last of the step; what was accumulated before it is summed with it. With one
-        process, too, every parameter has a gradient afterwards.
-
-        Raises:
-            TrainingError: If another process has ended.
-        """
-        self._running = []
-        self._awaited = [set(part) for part in self._parts]
-        yield
-        self._awaited = []
-        for parameter in self._parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        for _ in self._parts[len(self._running) :]:
-            self._begin()
-        with _exchange():
-            for work in self._running:
-                work.wait()
-
-    def close(self) -> None:
-        """Let go of the parameters and of the group."""
-        if self._parts:
-            for hook in self._hooks:
-                hook.remove()
-            distributed.destroy_process_group(self._group)
-
-    def _arrived(self, parameter: nn.Parameter) -> None:
-        if not self._awaited:  # an earlier micro-batch: more is to come
-            return
-        self._awaited[self._part_of[parameter]].discard(parameter)
-        while len(self._running) < len(self._parts) and not self._awaited[len(self._running)]:
-            self._begin()
-
-    def _begin(self) -> None:
-        """Start to exchange the next part; its gradients become views of the sum to be."""
-        part = self._parts[len(self._running)]
-        flat = torch.cat([parameter.grad.flatten() for parameter in part if parameter.grad is not None])
-        for parameter, own in zip(part, flat.split([parameter.numel() for parameter in part]), strict=True):
-            parameter.grad = own.view_as(parameter)
-        with _exchange():
-            self._running.append(distributed.all_reduce(flat, group=self._group, async_op=True))
+    trained = list(parameters)
+    gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in trained]
+    if distributed.is_initialized() and gradients:
+        flat = add_up(torch.cat([gradient.flatten() for gradient in gradients]))
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        gradients = [part.view_as(each) for part, each in zip(parts, trained, strict=True)]
+    for each, gradient in zip(trained, gradients, strict=True):
+        each.grad = gradient
 
 
 def gather_rows(rows: Shaped[Tensor, "n *d"]) -> Shaped[Tensor, "m *d"]:

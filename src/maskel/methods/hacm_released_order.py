@@ -9,27 +9,40 @@ The release keeps tokens, scores, decoder slots and targets in orders that do no
 * R7: a decoder slot is a place among the even patches, then among the odd ones, not a time.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
 from maskel.masking.base import TokenMask
+from maskel.masking.hierarchy_aware import CrossMasking
 from maskel.methods.masked import Reconstruction
+from maskel.models.decoder import Decoder
+from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens
 
-if TYPE_CHECKING:
-    from maskel.methods.hacm import HACM
+
+@runtime_checkable
+class _Parts(Protocol):
+    """The parts of `maskel.methods.hacm.HACM` that are put in another order here."""
+
+    encoder: Encoder
+    decoder: Decoder
+    masking: CrossMasking
+
+    def embed(self, joints: Float32[Tensor, "r t v c"]) -> tuple[Tensor, Tensor]: ...
+
+    def targets(self, joints: Float32[Tensor, "r t v c"]) -> Tensor: ...
 
 
 @torch.no_grad()
 def masks(
-    method: "HACM", joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]
+    method: _Parts, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]
 ) -> tuple[TokenMask, TokenMask]:
-    """The mask in our token numbers, and in decoder slots.
+    """Draw the mask, in our token numbers and in decoder slots.
 
-    In both, ``keep`` is what is visible and ``masked`` what the loss is on; as released, the two overlap.
+    In both, ``keep`` holds the visible tokens and ``masked`` those of the loss; as released, the two overlap.
 
     Args:
         method: The method.
@@ -53,7 +66,7 @@ def masks(
     return TokenMask(keep, targets[slots.masked]), slots
 
 
-def reconstruct(method: "HACM", joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
+def reconstruct(method: _Parts, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
     """Mask, encode, decode, with every token where the release puts it."""
     mask, slots = masks(method, joints, draws)
     visible = method.encoder(joints, mask.keep)

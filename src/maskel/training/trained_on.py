@@ -1,4 +1,4 @@
-"""Which data set a released classifier was trained on: its file says it, or the user does. Nothing is guessed.
+"""Data set of a released classifier's training: its file says it, or the user does. Nothing is guessed.
 
 The number of outputs does not tell: the public configurations give NTU RGB+D 60 as many as 120, and PKU-MMD 60.
 """
@@ -14,7 +14,7 @@ from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.models.released import Release
-from maskel.training.loading import SingleBody
+from maskel.sequence import SingleBody
 
 TrainedOn = Literal["ntu60", "ntu120", "pku1", "pku2", "data"]
 """A data set of the public code, or ``data``: the set that the clips come from."""
@@ -22,11 +22,11 @@ TrainedOn = Literal["ntu60", "ntu120", "pku1", "pku2", "data"]
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What the public code's training on a data set settles.
+    """Class names and body slots of the public code's training on a data set.
 
     Args:
         classes: Class names; output i is ``classes[i]``.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body.
     """
 
     classes: tuple[str, ...]
@@ -46,17 +46,17 @@ _SPELLINGS = {
     PKU1.name: re.compile(rf"{_PKU}(?:1(?!\d)|i(?![a-z\d]))", re.IGNORECASE),
     PKU2.name: re.compile(rf"{_PKU}(?:2(?!\d)|ii(?![a-z\d]))", re.IGNORECASE),
 }
-"""How paths spell the sets: NTU60_XSub.npz, NTU120_CSet.npz, PKUv1_XSub.npz, pku_part2, PKU-MMD II."""
+"""Spellings of the sets in paths: NTU60_XSub.npz, NTU120_CSet.npz, PKUv1_XSub.npz, pku_part2, PKU-MMD II."""
 
 
 def training_set(
     release: Release, outputs: int, trained_on: TrainedOn | None = None, clips: SkeletonSet | None = None
 ) -> TrainingSet:
-    """The set that a released classifier was trained on.
+    """Find the set that a released classifier was trained on.
 
     Args:
         release: Its checkpoint.
-        outputs: How many scores it gives.
+        outputs: Number of its outputs.
         trained_on: The set by name, for a file that does not say it.
         clips: The clips that it shall read; where neither says a set, their source or class names do.
 
@@ -89,7 +89,7 @@ def training_set(
 
 
 def _told(release: Release) -> tuple[str, str]:
-    """The set that the paths of the data in the file name, and the path; no set if they name none, or several."""
+    """Find the set that the data paths in the file name, and the path; no set if they name none, or several."""
     found = [release.told(f"{part}_feeder_args", "data_path") for part in ("train", "val")]
     paths = [path for path in found if isinstance(path, str) and path]
     for path in paths:
@@ -104,7 +104,7 @@ def _told(release: Release) -> tuple[str, str]:
 
 
 def _source(clips: SkeletonSet | None) -> str:
-    """The public code's set that clips come from, by their source or all their class names; empty if from none."""
+    """Find the public code's set that clips come from, by source or by all class names; empty if from none."""
     if clips is None:
         return ""
     if clips.source in SETS:
@@ -113,5 +113,5 @@ def _source(clips: SkeletonSet | None) -> str:
 
 
 def output_names(classes: Sequence[str], outputs: int) -> tuple[str, ...]:
-    """A name for each output: the classes, and behind them those that stand for no class."""
+    """Name each output: the classes, and behind them the outputs that stand for no class."""
     return (*classes, *(f"no class (output {number + 1})" for number in range(len(classes), outputs)))

@@ -1,0 +1,127 @@
+"""What `maskel prepare` says of the benchmarks of a set that it has read, and when it refuses them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from maskel.datasets.base import Source, Split
+from maskel.datasets.set_checks import TESTS_NONE
+from maskel.datasets.trial import Choice
+from maskel.errors import BadFileError, InputError
+from maskel.sequence import Clip
+
+
+@dataclass(frozen=True)
+class BenchmarkSummary:
+    """Sizes of one benchmark, as (train, test).
+
+    Args:
+        found: Clips in the prepared set.
+        published: Clips as published; None where no size is, and for trial sets.
+        duplicates: Clips that were dropped because an earlier clip has the same joints.
+        note: The source's explanation of the sizes; may be empty.
+        unlabelled: Clips without a label that pre-training may see.
+    """
+
+    found: tuple[int, int]
+    published: tuple[int, int] | None
+    duplicates: tuple[int, int]
+    note: str
+    unlabelled: int = 0
+
+
+def benchmark_summaries(
+    source: Source,
+    classes: Sequence[str],
+    clips: Sequence[Clip],
+    splits: Mapping[str, Split],
+    duplicates: Sequence[Clip],
+    trial: bool,
+) -> dict[str, BenchmarkSummary]:
+    """The sizes of each benchmark, and what is to be known of it.
+
+    Args:
+        source: The data set.
+        classes: Class names of the set; label i is ``classes[i]``.
+        clips: The clips of the set.
+        splits: The benchmarks, by position among ``clips``.
+        duplicates: Clips that were dropped because an earlier one has the same joints.
+        trial: The set was limited to some classes or clips.
+    """
+    dropped = source.benchmarks(duplicates) if duplicates else {}
+    summaries = {}
+    for name, split in splits.items():
+        found = _sizes(split)
+        published = None if trial else source.published.get(name)
+        notes = [
+            "" if trial else source.explain(name, found),
+            *_about_parts(name, split),
+            *_about_labels(classes, clips, split),
+        ]
+        duplicated = _sizes(dropped[name]) if name in dropped else (0, 0)
+        note = "; ".join(filter(None, notes))
+        summaries[name] = BenchmarkSummary(found, published, duplicated, note, len(split.unlabelled))
+    return summaries
+
+
+def refuse_emptied(source: Source, choice: Choice, splits: Mapping[str, Split], why: str) -> None:
+    """Refuse a set of which a benchmark lost all clips of a part, because none of them could be read.
+
+    A part that is empty by itself, as of a data set of which only some files are there, is said in the summary.
+
+    Args:
+        source: The data set.
+        choice: What was to be kept of it.
+        splits: The benchmarks of the clips that are left.
+        why: What became of the files, in words.
+
+    Raises:
+        InputError: If there is such a benchmark; it names the first.
+    """
+    if all(split.train and split.test for split in splits.values()):
+        return
+    planned: list[Clip] = []
+    for file in choice.files:
+        try:
+            clips = source.clips(file)
+        except (BadFileError, OSError):
+            continue  # nothing is known of it
+        planned += [clip for clip in clips if clip.label in choice.labels and choice.keeps(clip)]
+    intended = source.benchmarks(planned)
+    for name, split in splits.items():
+        for part in ("train", "test"):
+            lost = len(getattr(intended[name], part))
+            pretrains = name == TESTS_NONE and bool(split.unlabelled)
+            if lost and not getattr(split, part) and not pretrains:
+                raise InputError(
+                    f"benchmark {name}: none of its {lost:,} {part} clips can be used ({why}); mend the files, or make "
+                    "the set without that benchmark (--benchmarks names those to make)"
+                )
+
+
+def _about_parts(name: str, split: Split) -> Iterator[str]:
+    """What the parts that have no clip are not good for."""
+    if not split.train and not split.unlabelled:
+        yield "no clip trains, so that nothing can learn on it"
+    if not split.test and name != TESTS_NONE:
+        yield "no clip tests, so that nothing can be counted on it"
+
+
+def _about_labels(classes: Sequence[str], clips: Sequence[Clip], split: Split) -> Iterator[str]:
+    """What labels and subjects that are not there mean for a benchmark."""
+    learnt = {clips[position].label for position in split.train}
+    tested = Counter(clips[position].label for position in split.test)
+    if split.train and (unknown := sorted(tested.keys() - learnt)):
+        names = [f"{classes[label]} ({tested[label]:,} clips)" for label in unknown]
+        more = f" and {len(names) - 5:,} more classes" if len(names) > 5 else ""
+        yield f"tested, but without a training clip: {', '.join(names[:5])}{more}"
+    nobodys = sum(not clips[position].subject for position in split.unlabelled)
+    if nobodys and split.test:
+        yield (
+            f"of its {len(split.unlabelled):,} clips without a label {nobodys:,} name no subject: nothing says that a "
+            "test subject is not in them"
+        )
+
+
+def _sizes(split: Split) -> tuple[int, int]:
+    return len(split.train), len(split.test)

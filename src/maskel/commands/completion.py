@@ -1,0 +1,60 @@
+"""``maskel completion``: completes commands and options in a shell."""
+
+import argparse
+from inspect import signature
+from typing import Any, Literal
+
+import shtab
+
+from maskel.commands import COMMANDS, KindsCommand, PrepareCommand, RunCommand, imported
+from maskel.parsing import Parser, dashed, parser_of, run_parser
+
+Shell = Literal["bash", "zsh", "fish"]
+
+
+def completion(shell: Shell) -> str:
+    """Write the script that completes ``maskel`` in a shell.
+
+    Put it where the shell looks for such scripts; for bash, for example:
+    ``maskel completion bash > ~/.local/share/bash-completion/completions/maskel``.
+
+    Args:
+        shell: ``bash``, ``zsh`` or ``fish``.
+
+    Returns:
+        The script.
+    """
+    root = argparse.ArgumentParser("maskel")
+    first = root.add_subparsers()
+    for name, command in COMMANDS.items():
+        below = first.add_parser(name, help=command.purpose)
+        if isinstance(command, KindsCommand):
+            kinds = below.add_subparsers()
+            for kind, function in imported(command.kinds).items():
+                parsers = [
+                    parser_of(kind, function, one=command.one, several="" if command.function else command.several)
+                ]
+                if isinstance(command, PrepareCommand):
+                    parsers.append(parser_of(kind, imported(command.function), ["source"], command.several))
+                _take_options(kinds.add_parser(kind), *parsers)
+        elif isinstance(command, RunCommand):
+            function = imported(command.function)
+            methods = imported("methods:METHODS") if "method" in signature(function).parameters else {}
+            _take_options(below, run_parser(name, function, methods, several=command.several))
+        else:
+            _take_options(below, parser_of(name, imported(command.function), several=command.several, one=command.one))
+    return shtab.complete(root, shell)
+
+
+def _take_options(into: argparse.ArgumentParser, *parsers: Parser) -> None:
+    """Add the options of our parsers to a plain one, which is all that shtab reads."""
+    known = {"-h", "--help"}
+    for action in (action for parser in parsers for action in parser._actions):
+        names = [dashed(name) for name in action.option_strings if not name.endswith((".help", "+"))]
+        if not known.isdisjoint(names) or (not names and action.option_strings):
+            continue
+        known.update(names)
+        how: dict[str, Any] = {"help": (action.help or "").partition(".")[0]} | ({} if names else {"nargs": "*"})
+        added = into.add_argument(*(names or [action.dest]), choices=action.choices, **how)
+        if not action.choices:
+            added.complete = shtab.FILE  # type: ignore[attr-defined]

@@ -1,0 +1,231 @@
+"""``--benchmark folds``: one command for every fold of a set, with right answers added up over the folds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from maskel import distributed
+from maskel.commands.several import Go, go_on, kept, outcome_of, run_several
+from maskel.datasets.store import SkeletonSet, names_hash
+from maskel.errors import InputError
+from maskel.files import read_text, write_atomically
+from maskel.models.loading import load_encoder
+from maskel.sequence import UNLABELLED
+from maskel.training.folds import FOLDS, SEEN, fold_folders, folds_among
+from maskel.training.loading import part, pretraining_part
+from maskel.training.metrics import add_up_counts
+from maskel.training.run import ENCODER, PREDICTIONS, RunFolder
+
+_SHARED = (
+    *("kind", "method", "untrained", "from_scratch", "adapted", "chosen_on", "data", "seed", "epochs", "precision"),
+    *("parameters", "processes"),
+)
+"""What the result of all folds repeats where every fold says the same."""
+
+
+def of_folds(data: Path, benchmark: str) -> bool:
+    """Whether a benchmark stands for all folds of a set; a set may have a benchmark of that name itself."""
+    return benchmark == FOLDS and FOLDS not in SkeletonSet.open(data).benchmarks
+
+
+def fold_names(clips: SkeletonSet) -> list[str]:
+    """The folds of a set that have test clips, by number; each clip tests in one of them at most.
+
+    Raises:
+        InputError: If the set has no two folds, a fold trains on nothing, or a clip tests in two of them.
+    """
+    names = folds_among(clips.benchmarks)
+    empty = [name for name in names if not len(clips.split(name, "test"))]
+    if empty and len(names) > len(empty):
+        distributed.tell(f"{', '.join(empty)}: no test clip, so nothing is run")
+    names = [name for name in names if name not in empty]
+    if len(names) < 2:
+        known = ", ".join(clips.benchmarks) or "none"
+        raise InputError(
+            f"{clips.path} has no folds with test clips (its benchmarks: {known}); prepare it with --folds K, or "
+            "--folds subjects for a fold of each subject"
+        )
+    first: dict[int, str] = {}
+    for name in names:
+        part(clips, name, "train")
+        for position in clips.split(name, "test").tolist():
+            if (other := first.setdefault(position, name)) != name:
+                raise InputError(
+                    f"{clips.path}: clip {clips.clips[position].name} tests in {other} and in {name}, so that adding "
+                    "up would count it twice; run these benchmarks one by one"
+                )
+    return names
+
+
+def of_first_fold(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the fold that stands for all where a run is only checked; a line says so."""
+    names = fold_names(SkeletonSet.open(options["data"]))
+    distributed.tell(f"{names[0]} is checked, the first of {len(names)} folds")
+    encoder = options.get("encoder")
+    return {"benchmark": names[0]} | (
+        {"encoder": encoder_of_fold(encoder, names[0])} if isinstance(encoder, Path) else {}
+    )
+
+
+def run_folds(
+    kind: str, command: Callable[..., object], options: Mapping[str, Any], config: Mapping[str, Any]
+) -> RunFolder:
+    """Run a command once for each fold, into ``OUT/foldN``, and add up right answers in ``OUT/result.json``.
+
+    Called again, it skips finished folds and goes on with the one that was stopped. Where ``encoder`` is itself such a
+    folder, each fold evaluates its own encoder; any other encoder is evaluated by all, and its test clips that it was
+    pre-trained on are counted.
+
+    Args:
+        kind: Name of the command.
+        command: The command's function.
+        options: Its options; ``benchmark`` is replaced, ``out`` is the folder for all.
+        config: The same options as ``config.yaml`` holds them, themselves a valid ``--config``.
+
+    Raises:
+        InputError: If the set has no folds or other ones than the folder was begun with, the folder holds something
+            else or is not named to several processes, or the command refuses its options.
+    """
+    clips = SkeletonSet.open(options["data"])
+    names = fold_names(clips)
+    if options.get("label_list") is not None:
+        raise InputError("label_list: a clip that trains in one fold tests in another; give --labels instead")
+    given = options.get("encoder")  # pretrain and training from scratch have sizes of that name
+    encoders = {name: encoder_of_fold(given, name) for name in names} if isinstance(given, Path) else {}
+    begun = {} if options["out"] is None else {name: RunFolder(options["out"] / name) for name in names}
+    for name, run in begun.items():
+        _refuse_other_clips(run, clips, name)
+    for path in {path for name, path in encoders.items() if name not in begun or not begun[name].finished}:
+        load_encoder(path)  # before the first fold is run, not after hours of others
+    seen = {} if options.get("untrained") else {name: _trained_on(encoders[name], clips, name) for name in encoders}
+    if isinstance(given, Path):
+        _warn_of_seen(given, clips, seen)
+    tested = np.concatenate([clips.split(name, "test") for name in names])
+    if untested := int((clips.labels != UNLABELLED).sum()) - len(tested):
+        distributed.tell(f"{untested:,} clips with a label test in no fold of {clips.path}, and are not counted")
+    runs: dict[str, Go] = {}
+    for name in names:
+        own = {"benchmark": name} | ({"encoder": encoders[name]} if encoders else {})
+        runs[name] = partial(go_on, command, {**options, **own})
+
+    def together(folder: RunFolder, done: Mapping[str, RunFolder]) -> Mapping[str, Any]:
+        result = _add_up(clips, {name: run.read_result() for name, run in done.items()}, seen)
+        if "vote" in result:
+            result["vote"] = {"k": options["k"]} | result["vote"]
+        if "correct" in result:
+            tables = [read_text(run.path / PREDICTIONS).splitlines(keepends=True) for run in done.values()]
+            write_atomically(
+                folder.path / PREDICTIONS, "".join([tables[0][0], *(row for rows in tables for row in rows[1:])])
+            )
+        return result | {"never_tested": untested}
+
+    return run_several(kind, FOLDS, options, kept(config), runs, together)
+
+
+def encoder_of_fold(encoder: Path, fold: str) -> Path:
+    """The encoder that a fold evaluates: its own where there is one for each fold.
+
+    Raises:
+        InputError: If the folder holds other folds only.
+    """
+    folders = fold_folders(encoder)
+    if folders and fold not in folders:
+        raise InputError(f"{encoder} holds the encoders of {', '.join(folders)}, and none of {fold}")
+    return folders.get(fold, encoder)
+
+
+def _trained_on(encoder: Path, clips: SkeletonSet, fold: str) -> int | None:
+    """How many of a fold's test clips an encoder was pre-trained on, by their names; None where nothing tells.
+
+    The run says benchmark and hash of its clips; their names are those of a set that still has the same.
+    """
+    asked = {clips.clips[position].name for position in clips.split(fold, "test").tolist()}
+    run = RunFolder(encoder.parent if encoder.name == ENCODER else encoder)
+    try:
+        result = run.read_result()
+        benchmark = result["benchmark"]
+        about = result.get("clips") or result["split"]["train"]  # versions before unlabelled clips had no `clips`
+        for known in (clips, SkeletonSet.open(result["data"]["path"])):
+            if benchmark in known.benchmarks and about["hash"] == known.names_hash(pretraining_part(known, benchmark)):
+                seen = pretraining_part(known, benchmark).tolist()
+                return len(asked.intersection(known.clips[position].name for position in seen))
+    except (InputError, KeyError, TypeError):
+        return None
+    return None
+
+
+def _warn_of_seen(encoder: Path, clips: SkeletonSet, seen: Mapping[str, int | None]) -> None:
+    unknown = [name for name, number in seen.items() if number is None]
+    if met := sum(number for number in seen.values() if number):
+        tested = sum(len(clips.split(name, "test")) for name in seen)
+        doubt = f", and does not say so of {', '.join(unknown)}" if unknown else ""
+        distributed.tell(
+            f"{encoder} was pre-trained on {met:,} of the {tested:,} test clips{doubt}, without their labels; "
+            "maskel pretrain --benchmark folds learns an encoder for each fold that sees none"
+        )
+    elif unknown:
+        distributed.tell(
+            f"{encoder} does not say which clips it was pre-trained on; test clips may be among them, without labels"
+        )
+
+
+def _refuse_other_clips(run: RunFolder, clips: SkeletonSet, fold: str) -> None:
+    """Make sure that a finished fold is of the clips that the set now has in it."""
+    split = run.read_result().get("split", {}) if run.finished else {}
+    for name in ("train", "test"):
+        if name in split and split[name]["hash"] != clips.split_hash(fold, name):
+            raise InputError(
+                f"{run.path} was run on other {name} clips than {fold} of {clips.path} now has; choose another --out"
+            )
+
+
+def _add_up(
+    clips: SkeletonSet, results: Mapping[str, Mapping[str, Any]], seen: Mapping[str, int | None]
+) -> dict[str, Any]:
+    """What the folds' results say together, and of each fold what it counted and whose clips tested."""
+    first = next(iter(results.values()))
+    together = {
+        name: first[name]
+        for name in _SHARED
+        if name in first and all(one.get(name) == first[name] for one in results.values())
+    }
+    together |= {"benchmark": FOLDS, "split": _split(clips, list(results))}
+    if "classifier" in first:  # of raw joints, chosen in each fold
+        together["classifier"] = " or ".join(sorted({str(one["classifier"]) for one in results.values()}))
+    if "labels" in first:
+        together["labels"] = {"hash": names_hash([one["labels"]["hash"] for one in results.values()])}
+    together[FOLDS] = []
+    for name, result in results.items():
+        owners = {clips.clips[position].subject for position in clips.split(name, "test").tolist()} - {""}
+        vote = result.get("vote", {})
+        together[FOLDS].append(
+            {"fold": name, "subjects": sorted(owners), "train": result["split"]["train"]["size"]}
+            | {key: value for key, value in outcome_of(result).items() if key != "seed"}
+            | ({"vote": {key: vote[key] for key in ("k", "correct", "seen", "accuracy")}} if vote else {})
+            | ({"classifier": result["classifier"]} if "classifier" in result else {})
+            | ({SEEN: seen[name]} if seen else {})
+        )
+    if "correct" in first:
+        together |= add_up_counts(list(results.values()))
+    if "vote" in first:
+        together["vote"] = add_up_counts([one["vote"] for one in results.values()])
+    if "loss" in first:
+        together["loss"] = mean(one["loss"] for one in results.values())
+    if seen:
+        known = [number for number in seen.values() if number is not None]
+        together[SEEN] = sum(known) if len(known) == len(seen) else None
+    return together | {"minutes": sum(one["minutes"] for one in results.values())}
+
+
+def _split(clips: SkeletonSet, names: Sequence[str]) -> dict[str, Any]:
+    """Sizes of the folds' parts; the hash of a part stands for those of all folds in order."""
+    split: dict[str, Any] = {}
+    for name in ("train", "test"):
+        sizes = [len(clips.split(fold, name)) for fold in names]
+        split[name] = {"sizes": sizes, "hash": names_hash([clips.split_hash(fold, name) for fold in names])}
+    split["test"]["size"] = sum(split["test"]["sizes"])
+    return split

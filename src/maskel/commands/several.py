@@ -1,0 +1,108 @@
+"""Several runs of one command under one folder, such as one for each seed, or for each fold of a set."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from maskel import distributed
+from maskel.errors import InputError
+from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, as_then, plain, refuse_other_options
+
+Go = Callable[[Path, bool], object]
+"""Does one of the runs in its folder, or goes on with it; the second argument says whether this process writes."""
+
+_OF_EACH = ("seed", "correct", "seen", "accuracy", "loss", "best_epoch", "minutes")
+
+
+def run_several(
+    kind: str,
+    what: str,
+    options: Mapping[str, Any],
+    config: Mapping[str, Any],
+    runs: Mapping[str, Go],
+    together: Callable[[RunFolder, Mapping[str, RunFolder]], Mapping[str, Any]],
+) -> RunFolder:
+    """Do several runs, each in a folder of its own, and write what they give together to ``OUT/result.json``.
+
+    Called again, it skips finished runs and goes on with the one that was stopped.
+
+    Args:
+        kind: Name of the command.
+        what: What the runs are, in the plural.
+        options: The command's options: ``out`` is the folder for all, by default the next free one under ``runs``.
+        config: What the folder's ``config.yaml`` holds, itself a valid ``--config``.
+        runs: What to do for each run, by its folder's name.
+        together: Makes the result of the folder and the finished runs, by name.
+
+    Raises:
+        InputError: If the folder holds something else or is not named to several processes, or a run is refused.
+    """
+    world, out = distributed.start(options.get("device", "cpu")), options["out"]
+    if world.size > 1 and out is None:  # the leading process alone knows which folder is free
+        raise InputError(f"{what}: several processes need to be told the folder; give --out")
+    folder = _open(out, f"{kind}-{what}", config, world.leads)
+    done = {name: RunFolder(folder.path / name) for name in runs}
+    for number, (name, run) in enumerate(done.items(), 1):
+        if run.finished:
+            continue
+        distributed.tell(f"{name}, {number} of {len(done)}")
+        try:
+            runs[name](run.path, world.leads)
+        except InputError:
+            if world.leads:
+                _forget(folder)
+            raise
+        distributed.meet()
+    if world.leads:
+        folder.write_result(together(folder, done))
+    return folder
+
+
+def go_on(command: Callable[..., object], options: Mapping[str, Any], path: Path, leads: bool) -> None:
+    """Run a command in a folder; where it was stopped, go on if a state was saved, or begin again.
+
+    Args:
+        command: The command's function.
+        options: Its options but ``out`` and ``resume``.
+        path: The run folder.
+        leads: Whether this process writes.
+    """
+    run = RunFolder(path)
+    resume = run.has_state
+    if leads and not resume and path.exists():  # stopped before anything was saved
+        with run.in_use():
+            shutil.rmtree(path)
+    distributed.meet()
+    command(**{**options, "out": path}, **({"resume": True} if resume else {}))
+
+
+def kept(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
+    """Options as the ``config.yaml`` of several runs holds them; ``without`` names those that differ between them."""
+    return as_then({name: plain(value) for name, value in config.items() if name not in (*without, *NOT_KEPT)})
+
+
+def outcome_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the result of several runs says of each."""
+    return {name: result[name] for name in _OF_EACH if name in result}
+
+
+def _open(out: Path | None, kind: str, config: Mapping[str, Any], leads: bool) -> RunFolder:
+    if out is not None and (out / CONFIG).is_file():
+        run = RunFolder(out)
+        before = run.read_config()
+        if ("seeds" in before) != ("seeds" in config):
+            found = "one seed; choose another --out for several" if "seeds" in config else "several seeds; give --seeds"
+            raise InputError(f"{out} is a run of {found}")
+        added = {"seeds": config["seeds"]} if "seeds" in config else {}
+        refuse_other_options(out, before | added, config)  # seeds may be added
+        return run
+    if not leads:
+        return RunFolder(out or Path())
+    return RunFolder.create(out, kind, config)
+
+
+def _forget(folder: RunFolder) -> None:
+    """Remove a folder in which no run has begun, so that a refused command leaves nothing and can be mended."""
+    if [path.name for path in folder.path.iterdir()] == [CONFIG]:
+        shutil.rmtree(folder.path)

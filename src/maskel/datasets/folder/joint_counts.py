@@ -1,0 +1,22 @@
+"""Which tool or layout has how many joints, for messages."""
+
+from maskel.layouts import LAYOUTS
+
+OTHER_COUNTS = {
+    26: "Halpe's or BODY_26's joints",
+    21: "one hand's joints",
+    68: "a face's joints",
+    133: "COCO-WholeBody's joints",
+    136: "Halpe's whole body",
+    137: "OpenPose's whole body",
+    543: "MediaPipe Holistic's landmarks",
+    478: "MediaPipe's face",
+}
+"""Numbers of joints that tools write and no layout has."""
+
+
+def whose_joints(count: int) -> str:
+    """The end of a sentence that says which tool or layout has that many joints; empty if none is known."""
+    layouts = " and ".join(name for name, layout in LAYOUTS.items() if len(layout) == count)
+    whose = OTHER_COUNTS.get(count) or (layouts and f"layout {layouts}")
+    return f"; {count} is the number of {whose}" if whose else ""

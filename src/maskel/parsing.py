@@ -1,0 +1,333 @@
+"""Options of a command from the signature and docstring of its function; recipes hold the same names."""
+
+import difflib
+import inspect
+import json
+from argparse import SUPPRESS, Action, HelpFormatter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, UnionType
+from typing import Any, Literal, get_args, get_origin
+
+from docstring_parser import parse as parse_docstring
+from jsonargparse import (  # type: ignore[attr-defined]
+    ActionConfigFile,
+    ArgumentError,
+    ArgumentParser,
+    DefaultHelpFormatter,
+    Namespace,
+)
+
+from maskel.configuration import RENAMED, Options, merge_recipes
+from maskel.errors import InputError
+
+Methods = Mapping[str, type]
+"""Name -> class, whose constructor's arguments are options under that name: ``--mamp.tau``."""
+
+NO_METHODS: Methods = MappingProxyType({})
+CONFIG = "config.yaml"
+_VALUES: dict[Any, str] = {Path: "PATH", str: "NAME", int: "N", float: "X"}
+
+
+class Formatter(DefaultHelpFormatter):
+    """Help that a person reads: options as they are typed, their meaning, the default; no types."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **{**options, "max_help_position": 28})
+
+    def _format_action_invocation(self, action: Action) -> str:
+        if not action.option_strings:
+            return action.dest.upper() + (" ..." if action.nargs == "+" else "")
+        option = next((name for name in action.option_strings if name.startswith("--")), action.option_strings[0])
+        return f"{dashed(option)} {_value_of(action)}".rstrip()
+
+    def _get_help_string(self, action: Action) -> str:
+        text = (action.help or "").replace("``", "").rstrip()
+        if action.required and action.option_strings:
+            return f"{text} (required)"
+        default = action.default
+        if (
+            default is None
+            or default is False
+            or default == SUPPRESS
+            or isinstance(default, (dict, Namespace, list, tuple))
+        ):
+            return text
+        return f"{text} [{str(default).lower() if default is True else default}]"
+
+
+class Parser(ArgumentParser):
+    """A parser that names the option that a misspelt one may have been."""
+
+    def parse_args(self, args: Sequence[str] | None = None, **others: Any) -> Any:  # type: ignore[override]
+        """Parse as jsonargparse does."""
+        try:
+            return super().parse_args(args, **others)
+        except ArgumentError as fault:
+            unknown = str(fault).partition("unrecognized arguments:")[2].split()
+            hints = [hint for word in unknown if word.startswith("--") and (hint := self._near(word.partition("=")[0]))]
+            if not hints:
+                raise
+            raise ArgumentError(None, f"{fault}; did you mean {' and '.join(hints)}?") from fault
+
+    def _near(self, word: str) -> str:
+        """Return the option that is most like a word; also where the word is the end of its name, as epochs is."""
+        options = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        ends = [option for option in options if option.rpartition(".")[2] == word[2:]]
+        near = ends if len(ends) == 1 else difflib.get_close_matches(word, options, 1)
+        return dashed(near[0]) if near else ""
+
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
+        """Format one line of usage with what is required, then a line or two for each option."""
+        for action in self._actions:
+            if action.dest == "print_config":
+                action.help = "print the options as a recipe, and exit"
+            elif (action.help or "").startswith("Path to a configuration file") or action.dest.endswith(".help"):
+                action.help = SUPPRESS  # of a group: --config and --help serve all
+        needed = [action for action in self._actions if action.required or not action.option_strings]
+        words = [self.formatter_class(self.prog)._format_action_invocation(action) for action in needed]
+        self.usage = " ".join([self.prog, *words, "[OPTIONS]"])
+        return super().format_help(formatter)
+
+    def read(self, words: Sequence[str]) -> Namespace:
+        """Parse words as people type them."""
+        return self.parse_args(spelt(words, self))
+
+
+def _parser(command: str) -> Parser:
+    return Parser(prog=f"maskel {command}", exit_on_error=False, allow_abbrev=False, formatter_class=Formatter)
+
+
+def parser_of(
+    command: str, function: Callable[..., object], skip: Iterable[str] = (), several: str = "", one: str = ""
+) -> Parser:
+    """Return the parser of a command without recipes.
+
+    Args:
+        command: Its name.
+        function: Its function.
+        skip: Arguments that are no options.
+        several: The argument that takes all words without a dash.
+        one: The arguments, divided by spaces, that take one such word each.
+    """
+    parser, meaning = _parser(command), meanings(function)
+    if several:
+        parser.add_argument(several, nargs="+", type=Path, help=meaning[several])
+    types = inspect.signature(function).parameters
+    for name in one.split():
+        parser.add_argument(name, type=types[name].annotation, help=meaning[name])
+    skipped: set[str | int] = {*skip, several, *one.split()}
+    for name, argument in types.items():
+        if name not in skipped and _word_type(argument):  # words after one option
+            _add_option(parser, argument, meaning[name])
+            skipped.add(name)
+    parser.add_function_arguments(function, skip=skipped, as_group=False)
+    return parser
+
+
+def add_arguments(parser: Parser, function: Callable[..., object]) -> None:
+    """Add the arguments of a further function as options."""
+    meaning = meanings(function)
+    for argument in inspect.signature(function).parameters.values():
+        _add_option(parser, argument, meaning.get(argument.name))
+
+
+def _word_type(argument: inspect.Parameter) -> Any:
+    """Return the type of each word of an option that takes several, ``Sequence[T]`` or that or None; else None."""
+    annotation = argument.annotation
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return next((get_args(kind)[0] for kind in kinds if get_origin(kind) is Sequence), None)
+
+
+def _add_option(parser: Parser, argument: inspect.Parameter, meaning: str | None) -> None:
+    """Add an argument of a function as an option; a sequence takes several words."""
+    word = _word_type(argument)
+    how: Options = {"type": word, "nargs": "+"} if word else {"type": argument.annotation}
+    how |= {"required": True} if argument.default is argument.empty else {"default": argument.default}
+    parser.add_argument(f"--{argument.name}", help=meaning, **how)
+
+
+def run_parser(
+    command: str,
+    function: Callable[..., object],
+    methods: Methods = NO_METHODS,
+    more: Mapping[str, tuple[Any, str]] = MappingProxyType({}),
+    several: str = "",
+) -> Parser:
+    """Return the parser of a command with recipes.
+
+    Args:
+        command: Its name.
+        function: Its function.
+        methods: The methods whose options go with it.
+        more: Options that are no arguments of the function: name -> type and meaning.
+        several: The argument that takes all words without a dash.
+    """
+    parser = parser_of(command, function, skip=["resume", "options"], several=several)
+    for method, its_class in methods.items():
+        parser.add_class_arguments(its_class, method, skip={"encoder"}, instantiate=False)
+    for name, (kind, meaning) in more.items():
+        parser.add_argument(f"--{name}", type=kind, help=meaning)
+    parser.add_argument("--config", action=ActionConfigFile, help="recipe name or YAML file; repeat to merge")
+    if "resume" in inspect.signature(function).parameters:
+        parser.add_argument("--resume", type=Path, help="run folder to go on with; its options are used")
+    return parser
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run as typed and as its recipes give them.
+
+    Args:
+        options: By argument of the command's function; of a method's options those of the chosen one.
+        config: The same as ``config.yaml`` holds them.
+        recipes: Names of the recipes, in order.
+        resume: The run folder to go on with, if any.
+        idle: Options typed that belong to methods other than the chosen one, so that they do nothing.
+    """
+
+    options: Options
+    config: Options
+    recipes: tuple[str, ...]
+    resume: Path | None
+    idle: tuple[str, ...]
+
+
+def read_run_options(
+    parser: Parser, command: str, words: Sequence[str], methods: Methods = NO_METHODS, stand_in: Path | None = None
+) -> RunOptions:
+    """Read the options of a command with recipes.
+
+    Args:
+        parser: Of `run_parser`, with the options of all methods.
+        command: Its name.
+        words: As typed.
+        methods: Those of the parser.
+        stand_in: The set that a check without ``--data`` reads.
+
+    Raises:
+        InputError: If a recipe cannot be read, or an option that needs a value has none.
+        ArgumentError: If an option is unknown, missing or out of its type.
+    """
+    names = {action.dest.partition(".")[0] for action in parser._actions}
+    within = {action.dest for action in parser._actions if "." in action.dest}
+    groups = {dest.partition(".")[0] for dest in within if not dest.endswith(".help")}
+    rest, recipes, resume = _take_recipes(spelt(words, parser))
+    if resume is not None and "resume" not in names:
+        raise InputError(f"maskel {command} has nothing to resume; start it again with another --out")
+    merged = merge_recipes(recipes, command, names, groups, resume is not None)
+    if resume is not None:
+        merged["out"] = str(resume)
+    if stand_in and "--check=true" in rest and "data" not in merged and not any(w.startswith("--data") for w in rest):
+        merged["data"] = str(stand_in)
+    found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
+    found.pop("config", None)
+    found.pop("resume", None)
+    _refuse_nothing(parser, found)
+    try:
+        options = vars(parser.instantiate(found))
+    except ValueError as fault:  # of an option with several types
+        raise InputError(str(fault)) from fault
+    config = dict(options)
+    idle: tuple[str, ...] = ()
+    if methods:
+        own = {method: vars(options.pop(method)) for method in methods}
+        method = str(options["method"])
+        options["options"] = own.get(method, {})
+        config = {name: value for name, value in options.items() if name != "options"} | {method: options["options"]}
+        others = tuple(f"--{other}." for other in methods if other != method)
+        idle = tuple(dashed(word.partition("=")[0]) for word in rest if word.startswith(others))
+    return RunOptions(options, config, tuple(recipes), resume, idle)
+
+
+def spelt(words: Sequence[str], parser: ArgumentParser) -> list[str]:
+    """Return options as the parser knows them: dashes inside names are underscores, a bare switch means true."""
+    switches = {option for action in parser._actions if _is_switch(action) for option in action.option_strings}
+    result = []
+    for position, word in enumerate(words):
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            name = name[2:].replace("-", "_")
+            word = f"--{RENAMED.get(name, name)}{equals}{value}"
+            following = words[position + 1] if position + 1 < len(words) else "--"
+            if word in switches and following.lower() not in ("true", "false", "yes", "no"):
+                word += "=true"
+        result.append(word)
+    return result
+
+
+def dashed(option: str) -> str:
+    """Return an option as it is typed: ``--training.batch-size``."""
+    return option if not option.startswith("--") else f"--{option[2:].replace('_', '-')}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the name that a word is most like as the first part of a sentence; nothing if it is like none."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def meanings(documented: object) -> dict[str, str]:
+    """Return the meaning of each argument, from the docstring."""
+    found = parse_docstring(inspect.getdoc(documented) or "")
+    return {entry.arg_name: entry.description or "" for entry in found.params}
+
+
+def _take_recipes(words: Sequence[str]) -> tuple[list[str], list[str], Path | None]:
+    """Split off ``--config`` and ``--resume``: recipes are merged before any other option is parsed."""
+    rest: list[str] = []
+    recipes: list[str] = []
+    resume: Path | None = None
+    position = 0
+    while position < len(words):
+        name, equals, value = words[position].partition("=")
+        position += 1
+        if name not in ("--config", "--resume"):
+            rest.append(words[position - 1])
+            continue
+        if not equals:
+            if position == len(words):
+                raise InputError(f"{name}: expected a value")
+            value = words[position]
+            position += 1
+        if name == "--config":
+            recipes.append(value)
+        else:
+            resume = Path(value)
+            if not (resume / CONFIG).is_file():
+                raise InputError(f"{resume}: no run folder to resume; it has no {CONFIG}")
+            recipes.insert(0, str(resume / CONFIG))
+    return rest, recipes, resume
+
+
+def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
+    """Refuse ``lr: null`` and the like, which the parser lets through, where an option needs a value.
+
+    Raises:
+        InputError: If there is one.
+    """
+    for action in parser._actions:
+        optional = action.default is None or "None" in str(getattr(action, "_typehint", ""))
+        if action.dest in found and found[action.dest] is None and not optional:
+            raise InputError(
+                f"{action.dest}: found no value, expected one; leave the option out to have {action.default}"
+            )
+
+
+def _is_switch(action: Action) -> bool:
+    return action.type is bool or "bool" in str(getattr(action, "_typehint", ""))
+
+
+def _value_of(action: Action) -> str:
+    """Return a word for the value of an option: its choices, N for a number, nothing for a switch that is off."""
+    kind = getattr(action, "_typehint", None) or action.type
+    kinds = get_args(kind) or (kind,)
+    if action.nargs == 0 or (_is_switch(action) and action.default is False):
+        return ""
+    if _is_switch(action):
+        return "{true,false}"
+    if choices := action.choices or (kinds if get_origin(kind) is Literal else ()):
+        return f"{{{','.join(map(str, choices))}}}"
+    value = next((_VALUES[kind] for kind in kinds if kind in _VALUES), action.dest.rpartition(".")[2].upper())
+    return f"{value} ..." if action.nargs == "+" else value

@@ -1,0 +1,496 @@
+"""Runs as they were left: options, result, and the counts that tables, reports and other commands read."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from maskel.configuration import PROLONGED
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.intervals import interval
+from maskel.methods import METHODS
+from maskel.methods.masked import MaskedMethod
+from maskel.protocols import PROTOCOLS, Protocol
+from maskel.training.folds import FOLDS, fold_folders
+from maskel.training.labelled import named_probe, share_of_labels
+from maskel.training.pretrained import load_method, method_options
+from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder, as_now, flat_options
+from maskel.training.seeds import seed_folders
+
+_BEFORE = {
+    **{"method": "pretrain", "k": "knn", "head_dim": "finetune", "classifier": "evaluate", "runs": "ensemble"},
+    "align": "baseline",
+}
+"""Commands of earlier versions' runs, whose ``config.yaml`` does not name it, by an option that only they have."""
+_ORIGIN = (
+    *("kind", "seed", "data", "split", "labels", "from_scratch", "untrained", "encoder", "pretraining", "config"),
+    "runs",
+)
+_NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list", "classifier", "runs"}
+"""Options in which runs of one recipe may differ."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """Right answers among the clips that were counted.
+
+    Args:
+        correct: Right answers.
+        seen: Clips.
+    """
+
+    correct: int
+    seen: int
+
+    def __str__(self) -> str:
+        return f"{self.correct} / {self.seen}" + (f" = {100 * self.share:.1f} %" if self.seen else "")
+
+    @property
+    def share(self) -> float:
+        """Accuracy in [0, 1]; 0 where there was no clip."""
+        return self.correct / self.seen if self.seen else 0.0
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Counts of one way of classifying.
+
+    Args:
+        way: ``linear``, ``finetune, 1 % of the labels``, ``1-NN``, ``20-NN vote`` or ``sum of logits``, for example.
+        key: The entry of ``result.json`` that holds its counts; empty for the result itself.
+        count: Over all clips of the part.
+        classes: Class names; empty where the result was copied without them.
+        per_class: A count for each class.
+        balanced: Mean recall of the classes that occur; None where the run did not count so.
+        macro_f1: Mean F1 of the classes that occur or are predicted; None likewise.
+        top5: Clips whose class is among those of the five highest scores; None likewise, and where classes are few.
+    """
+
+    way: str
+    key: str
+    count: Count
+    classes: tuple[str, ...]
+    per_class: tuple[Count, ...]
+    balanced: float | None
+    macro_f1: float | None
+    top5: Count | None
+
+    @property
+    def unequal(self) -> bool:
+        """Whether some classes have more clips than others."""
+        return len({count.seen for count in self.per_class}) > 1
+
+    @classmethod
+    def read(cls, way: str, key: str, counted: Mapping[str, Any]) -> "Answers":
+        """From the counts in ``result.json``."""
+        classes = counted.get("per_class", [])
+        balanced, macro_f1 = (
+            None if counted.get(name) is None else float(counted[name]) for name in ("balanced_accuracy", "macro_f1")
+        )
+        seen = int(counted["seen"])
+        return cls(
+            way,
+            key,
+            Count(int(counted["correct"]), seen),
+            tuple(str(one["class"]) for one in classes),
+            tuple(Count(int(one["correct"]), int(one["seen"])) for one in classes),
+            balanced,
+            macro_f1,
+            Count(int(counted["top5"]), seen) if "top5" in counted else None,
+        )
+
+
+class Summand(NamedTuple):
+    """A run whose scores an ensemble adds up: its folder as given, its weight, and what it gets right alone."""
+
+    path: str
+    weight: float
+    alone: Count
+
+
+class Fold(NamedTuple):
+    """One fold of a run of all folds: its name, the subjects who test in it, and what it gets right."""
+
+    name: str
+    subjects: tuple[str, ...]
+    counted: Count
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a command; one of all folds (``--benchmark folds``) counts the answers of its folds together.
+
+    Args:
+        name: What tables and pages call it: the folder's name, or its path where two folders share a name.
+        folder: The folder.
+        kind: The command that left it, a name of `PROTOCOLS`; or that of another version of maskel.
+        config: Its options.
+        result: The content of ``result.json``; empty if the run is not finished.
+        unfinished: Why there is no result, as part of a sentence about the run; empty if there is one.
+    """
+
+    name: str
+    folder: RunFolder
+    kind: str
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+    unfinished: str = ""
+
+    @classmethod
+    def open(cls, path: Path, name: str = "") -> "Run":
+        """The run in a folder, finished or not; a result that its command did not write counts as none.
+
+        Raises:
+            InputError: If it is not a run folder.
+        """
+        folder, name = RunFolder(path), name or path.name
+        *others, last = PROTOCOLS
+        expected = f"expected a run folder of maskel {', '.join(others)} or {last}"
+        if not folder.has_config:
+            raise InputError(f"{path}: {expected}; it has no {CONFIG}")
+        config = folder.read_config()
+        kind = folder.command or next((kind for option, kind in _BEFORE.items() if option in config), "linear")
+        if kind not in PROTOCOLS:
+            raise InputError(f"{path}: {expected}; it is one of maskel {kind}")
+        if not all(option in config for option in PROTOCOLS[kind].needs):
+            raise InputError(f"{path}: {expected}; its {CONFIG} is of none")
+        if not folder.finished:
+            return cls(name, folder, kind, config, {}, f"it has no {RESULT}, so it is not finished")
+        try:
+            run = cls(name, folder, kind, config, folder.read_result())
+            if run.result["kind"] != kind:
+                raise ValueError(f"it is of kind {run.result['kind']!r}")
+            if any(not answers.classes for answers in run.answers):
+                raise KeyError("per_class")
+            if run.answers and run.has_epochs and run.best_epoch is None and not run.folds:
+                raise KeyError("best_epoch")
+            _ = run.summands
+            return run
+        except InputError as fault:
+            return cls(name, folder, kind, config, {}, str(fault))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as fault:
+            lacking = f"it lacks {fault}" if isinstance(fault, KeyError) else str(fault)
+            return cls(name, folder, kind, config, {}, f"its {RESULT} is not what maskel {kind} writes ({lacking})")
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any], path: Path = Path()) -> "Run":
+        """A finished run by its result alone, as one copied without its folder."""
+        return cls(str(path), RunFolder(path), str(result.get("kind")), result.get("config", {}), result)
+
+    @property
+    def protocol(self) -> Protocol:
+        """Its protocol; one that this version does not know has its name and the counts of the result itself."""
+        return PROTOCOLS.get(self.kind) or Protocol(self.kind, "", {"": "{kind}"})
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether it learned an encoder; every other run counts right answers."""
+        return self.kind == "pretrain"
+
+    def value(self, *keys: str) -> Any:
+        """The result's entry under ``keys``, and where it says nothing that of the run whose classifier it used."""
+        return _under(self._with_origin, keys)
+
+    def about(self, *keys: str) -> str:
+        """The result's entry under ``keys`` as text; ``not recorded`` where it says nothing."""
+        value = _under(self.result, keys)
+        if isinstance(value, float):
+            return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+        return "not recorded" if value is None or value == "" else str(value)
+
+    @property
+    def variant(self) -> str:
+        """Name of the probe and share of the labels, as in ``, 1 % of the labels``; empty for the protocol itself."""
+        return named_probe(self.config) + share_of_labels(self.config, self.result)
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether it was trained epoch by epoch, and not fitted at once."""
+        return self.protocol.trains and not named_probe(self.config)
+
+    @cached_property
+    def answers(self) -> tuple[Answers, ...]:
+        """Its counts: of a nearest-neighbour run two, 1-NN and the vote; of pre-training none; else one."""
+        if not self.result:
+            return ()
+        names = {key: name for key, name in self.protocol.rows.items() if not key or key in self.result}
+        ways = {key: self._filled(self.protocol.ways.get(key, name), key) + self.variant for key, name in names.items()}
+        return tuple(Answers.read(way, key, self.result[key] if key else self.result) for key, way in ways.items())
+
+    def _filled(self, name: str, key: str) -> str:
+        """A name of the table of protocols, its gaps filled with what the counts hold."""
+        return name.format_map(defaultdict(lambda: None, self.result[key] if key else self.result))
+
+    @property
+    def best_epoch(self) -> tuple[int, Count] | None:
+        """Of a trained classifier the epoch with most right answers on the test part, and those."""
+        best = self.result.get("best_epoch") if self.has_epochs else None
+        return None if best is None else (int(best["epoch"]), Count(int(best["correct"]), int(self.result["seen"])))
+
+    @property
+    def summands(self) -> tuple[Summand, ...]:
+        """Of an ensemble the runs in it."""
+        runs = self.result.get("runs", [])
+        if any(not one["weight"] >= 0 for one in runs):
+            raise ValueError("a weight below 0")
+        return tuple(
+            Summand(str(one["run"]), float(one["weight"]), Count(int(one["correct"]), int(one["seen"]))) for one in runs
+        )
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        """Of a run of all folds what each counted; pre-training counts nothing."""
+        told = self.result.get(FOLDS, [])
+        counts = [Count(int(one.get("correct", 0)), int(one.get("seen", 0))) for one in told]
+        return tuple(
+            Fold(str(one["fold"]), tuple(map(str, one["subjects"])), count)
+            for one, count in zip(told, counts, strict=True)
+        )
+
+    def part_size(self, part: str) -> str:
+        """Clips of a part of the benchmark, as text; of all folds each one's, but the sum of test clips."""
+        sizes = self.value("split", part, "sizes")
+        if part == "test" or not isinstance(sizes, list) or not sizes:
+            return self.about("split", part, "size")
+        return f"{len(sizes)} x {min(sizes)}" + (f" to {max(sizes)}" if max(sizes) > min(sizes) else "")
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What its classifier is; results of evaluations and ensembles repeat it."""
+        trained = self.result.get("trained")
+        own = {name: self.result[name] for name in _ORIGIN if name in self.result}
+        return own | trained if isinstance(trained, dict) else own
+
+    @property
+    def untrained(self) -> bool:
+        """Whether an encoder with random weights was evaluated, or fine-tuned: training from scratch."""
+        return bool(self.config.get("untrained")) or (not self.pretrains and self.sizes is not None)
+
+    @property
+    def sizes(self) -> Mapping[str, Any] | None:
+        """The sizes of the encoder, where the run's own options state them."""
+        sizes = self.config.get("encoder")
+        return sizes if isinstance(sizes, Mapping) else None
+
+    @property
+    def encoder(self) -> Path:
+        """The encoder that was evaluated, whether the run named its folder or the file."""
+        path = Path("" if self.sizes else str(self.config.get("encoder", ""))).resolve()
+        return path.parent if path.name == ENCODER else path
+
+    @property
+    def part(self) -> str:
+        """The counted part of the benchmark: ``test``, or ``train`` where a classifier was evaluated on it."""
+        return str(self.result.get("part", "test"))
+
+    @property
+    def counted_on(self) -> tuple[str, ...]:
+        """Data set, benchmark, part and hash of the part: counts compare only where these agree."""
+        return self.about("data", "source"), self.about("benchmark"), self.part, self.about("split", self.part, "hash")
+
+    @property
+    def test_clips(self) -> tuple[str, ...]:
+        """Data set, benchmark and hash of its test part; runs that agree in them share a table."""
+        return self.about("data", "source"), self.about("benchmark"), self.about("split", "test", "hash")
+
+    @property
+    def hardware(self) -> str:
+        """The device that it ran on, and the threads."""
+        threads = self.about("hardware", "threads")
+        return f"{self.about('hardware', 'device')}, {threads} thread{'' if threads == '1' else 's'}"
+
+    def require_finished(self) -> None:
+        """Refuse a run without a result.
+
+        Raises:
+            InputError: If there is none, or it is not one of its command.
+        """
+        if self.unfinished:
+            raise InputError(f"{self.name}: {self.unfinished}")
+
+    def require_one_fold(self, lacks: str) -> None:
+        """Refuse a run of all folds where only one of them has what is wanted.
+
+        Args:
+            lacks: What the run of all folds does not have, as part of a sentence about it.
+
+        Raises:
+            InputError: If it is one.
+        """
+        if self.folds:
+            raise InputError(
+                f"{self.name} {lacks}, but its folds do; name one, {self.folder.path / self.folds[0].name}"
+            )
+
+    def metrics(self) -> list[Row]:
+        """Every epoch's line.
+
+        Raises:
+            InputError: If there is none, or the table cannot be read.
+        """
+        self.require_one_fold(f"has no {METRICS}")
+        if not (self.folder.path / METRICS).is_file():
+            raise InputError(f"{self.name} has no {METRICS}")
+        rows = self.folder.read_metrics()
+        if not rows:
+            raise InputError(f"{self.name} has a {METRICS} without an epoch")
+        return rows
+
+    def row(self, key: str = "") -> str:
+        """The name of an accuracy in the tables of `maskel results`, with what was trained and on what.
+
+        Args:
+            key: The entry of ``result.json`` that holds its counts; empty for the result itself.
+        """
+        if self.pretrains:
+            return self.protocol.title.lower()
+        made_of = {one.row() for one in self._trained(self.result.get("runs", [self.result]))}
+        name = self._filled(self.protocol.rows[key], key)
+        name += f" of {made_of.pop()}" if len(made_of) == 1 else ""
+        name += "" if self.part == "test" else f" on the {self.part} part"
+        source = (self.result.get("pretraining") or {}).get("source")
+        moved = f", from {source}" if source not in (None, self.result["data"].get("source")) else ""
+        return name + self.variant + moved
+
+    @property
+    def method(self) -> str:
+        """What made the encoder, and of which stream; of an ensemble those of every run."""
+        if trained := self._trained(self.value("runs") or []):
+            return " + ".join(one.method for one in trained)
+        method = self.value("method") or self.value("pretraining", "method")
+        if self.value("from_scratch"):
+            method = "from scratch"
+        elif self.value("untrained"):
+            method = f"untrained ({method})" if method else "untrained"
+        method = method or Path(str(self.value("encoder") or "–")).name
+        stream = self._encoder.get("stream", "joint")
+        return method + ("" if stream == "joint" else f" ({stream})")
+
+    @property
+    def size(self) -> str:
+        """Blocks, width and epochs of the encoder's training."""
+        if trained := self._trained(self.value("runs") or []):
+            return ", ".join(dict.fromkeys(one.size for one in trained))
+        sizes, epochs = self._encoder, self._pretraining.get("training", {}).get("epochs")
+        if not sizes:
+            return "–"
+        trained_for = "" if self.value("untrained") else f", {epochs} epochs"
+        return f"{sizes.get('depth')} x {sizes.get('dim')}, {sizes.get('window')} frames{trained_for}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option that makes the run what it is; those of pre-training under ``pretrain.``."""
+        config = self.value("config") or {}
+        own, earlier = map(_with_defaults, (config, self.value("pretraining", "config") or {}))
+        own = {key: value for key, value in own.items() if key not in _NOT_THE_RECIPE}
+        earlier = {key: value for key, value in earlier.items() if key not in _NOT_THE_RECIPE - {"encoder"}}
+        if isinstance(sizes := config.get("encoder"), Mapping):
+            own["encoder"] = sizes
+        if self.value("untrained"):
+            earlier.pop("training", None)
+        options = flat_options(own) | flat_options(earlier, "pretrain.")
+        for number, one in enumerate(self._trained(self.value("runs") or []), 1):
+            options |= {f"{number}.{name}": value for name, value in one.options.items()}
+        return options
+
+    @cached_property
+    def _with_origin(self) -> Mapping[str, Any]:
+        """The result with what is known of the run whose classifier it used."""
+        trained = self.result.get("trained") or {}
+        config = {**trained.get("config", {}), **self.result.get("config", {})}
+        return {**trained, **self.result, "config": config} if trained else self.result
+
+    def _trained(self, results: Sequence[Mapping[str, Any]]) -> list["Run"]:
+        """The runs that results are of, as far as they say so."""
+        return [Run.of(one["trained"]) for one in results if one.get("trained")]
+
+    @property
+    def _pretraining(self) -> Mapping[str, Any]:
+        """The options that made the encoder."""
+        return self.value("pretraining", "config") or self.value("config") or {}
+
+    @property
+    def _encoder(self) -> Mapping[str, Any]:
+        sizes = self._pretraining.get("encoder")
+        return sizes if isinstance(sizes, Mapping) else {}
+
+
+def _under(value: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in options that did not exist when the run was made; it did as they do by default."""
+    config = {PROLONGED: [], **as_now(config)}
+    method = config.get("method")
+    if method not in METHODS:
+        return config
+    return {**config, method: method_options(method, {}) | config.get(method, {})}
+
+
+def open_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs in these folders, each once; a folder of several seeds stands for its runs, one of folds for their sum.
+
+    Raises:
+        InputError: If a folder is not a run folder.
+    """
+    folders = {folder.resolve(): folder for path in paths for folder in _members(path)}
+    names = [f"{path.parent.name}/{path.name}" if _is_member(path) else path.name for path in folders]
+    return [
+        Run.open(path, name if names.count(name) == 1 else str(path))
+        for path, name in zip(folders.values(), names, strict=True)
+    ]
+
+
+def _members(path: Path) -> list[Path]:
+    """The runs that a folder stands for: those of its seeds, where there are some, or itself."""
+    return list(seed_folders(path).values()) or [path]
+
+
+def _is_member(path: Path) -> bool:
+    """Whether a folder is one of several seeds or folds, so that its own name says little."""
+    return path in (*seed_folders(path.parent).values(), *fold_folders(path.parent).values())
+
+
+def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
+    """The method of a pre-training run, the set it learned from, and its seed.
+
+    Raises:
+        InputError: If the run is not finished, or the set is no longer what it was.
+    """
+    run.require_finished()
+    run.require_one_fold("has no encoder of its own")
+    clips = SkeletonSet.open(Path(str(run.config["data"])))
+    if clips.split_hash(run.about("benchmark"), "test") != run.about("split", "test", "hash"):
+        raise InputError(f"{clips.path} now holds other test clips than the run was told of")
+    method = load_method(run.folder)
+    if (method.encoder.layout.name, method.encoder.channels) != (clips.layout.name, clips.channels):
+        raise InputError(f"{clips.path} now holds another joint layout or other channels than the run was told of")
+    seed = run.config.get("seed")
+    if not isinstance(seed, int):
+        raise InputError(f"{run.name} does not say its seed")
+    return method, clips, seed
+
+
+def lines(folder: RunFolder) -> list[str]:
+    """Return the lines that a command prints of its run: right answers, and as the last one the folder."""
+    result = folder.read_result() if folder.finished else {}
+    shown = []
+    for fold in filter(lambda one: "correct" in one, result.get("folds", [])):
+        whose = f" ({fold['subjects'][0]})" if len(fold["subjects"]) == 1 else ""
+        shown.append(f"{fold['fold']}{whose}: {fold['correct']} of {fold['seen']} clips right ({fold['accuracy']:.1%})")
+    for key in PROTOCOLS[result["kind"]].rows if result else ():
+        how, counted = (f"by {key} ", result.get(key, {})) if key else ("", result)
+        if isinstance(counted.get("correct"), int):
+            correct, seen = counted["correct"], counted["seen"]
+            sure = f"95 % interval {interval(correct, seen)}"
+            shown.append(f"{correct} of {seen} clips right {how}({counted['accuracy']:.1%}, {sure})")
+    if isinstance(several := result.get("accuracy"), dict):
+        spread = "" if several["std"] is None else f" ± {several['std']:.1%}"
+        shown.append(f"mean over {len(result['seeds'])} seeds: {several['mean']:.1%}{spread}")
+    return [*shown, str(folder.path)]

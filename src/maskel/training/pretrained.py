@@ -1,0 +1,112 @@
+"""What commands start from: the encoder or the whole method of an earlier run, fitted to the set that they read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from maskel import distributed
+from maskel.datasets.base import Provenance
+from maskel.datasets.provenance import differences, provenance_of
+from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
+from maskel.files import damaged_as
+from maskel.methods import METHODS, default_options
+from maskel.methods.base import build_seeded
+from maskel.methods.masked import MaskedMethod
+from maskel.models.adaptation import adapted
+from maskel.models.encoder import Encoder
+from maskel.models.loading import load_encoder
+from maskel.models.weights import TYPES, refuse_others
+from maskel.training.run import STATE, RunFolder
+
+
+def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's options, those not given by default.
+
+    Raises:
+        InputError: If there is no such method or option.
+    """
+    if name not in METHODS:
+        raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
+    known = default_options(name)
+    if unknown := set(given) - set(known):
+        raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(known)}")
+    return known | dict(given)
+
+
+def load_method(run: RunFolder) -> MaskedMethod:
+    """The whole method of a pre-training run, decoder included, with its last saved weights, in eval mode.
+
+    Raises:
+        InputError: If the folder is not a pre-training run.
+    """
+    config = run.read_config()
+    refusal = InputError(f"{run.path}: expected a pre-training run whose {STATE} fits its options")
+    with damaged_as(lambda _: refusal):
+        kind, options = METHODS[config["method"]], config[config["method"]]
+        encoder, weights = load_encoder(run.path), run.load_state()["method"]
+        found = {name: (TYPES[tensor.dtype], list(tensor.shape)) for name, tensor in weights.items()}
+        refuse_others(lambda: kind(encoder, **options), found)
+        method = kind(encoder, **options)
+        method.load_state_dict(weights)
+    return method.eval()
+
+
+def load_frozen(path: Path, clips: SkeletonSet, window: int | None, untrained: bool, seed: int) -> Encoder:
+    """The encoder to evaluate, adapted to the set's layout and the window, or one of its sizes with random weights.
+
+    Raises:
+        InputError: If its channels are not the set's, or it cannot be adapted.
+    """
+    encoder = load_fitting(path, clips, window)
+    if untrained:
+        return build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed).eval()
+    say_fitting(path, encoder, clips)
+    return encoder
+
+
+def load_fitting(path: Path, clips: SkeletonSet, window: int | None) -> Encoder:
+    """The encoder at ``path``, adapted to the set's joint layout and to the window.
+
+    Raises:
+        InputError: If there is none, its channels are not the set's, or it cannot be adapted.
+    """
+    encoder = adapted(load_encoder(path), clips.layout, window)
+    require_fit(path, encoder, clips)
+    return encoder
+
+
+def say_fitting(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
+    """Say what was done to run a pre-trained encoder on a set, and how that was made otherwise than its clips."""
+    if encoder.adapted:
+        distributed.tell(encoder.adapted)
+    say_differences(path, encoder.provenance, clips)
+
+
+def say_differences(path: Path, made: Provenance | None, clips: SkeletonSet) -> None:
+    """Say in one sentence how a set was made otherwise than the clips that its reader learned from.
+
+    Args:
+        path: The encoder or classifier that reads it.
+        made: How the clips were made that it learned from; None where that is not known.
+        clips: The set.
+    """
+    here = provenance_of(clips)
+    if made and here and (how := differences(here, made, clips.coordinates)):
+        distributed.tell(
+            f"{clips.path} was prepared with {how}, as {path} learned from; its answers may be wrong where that "
+            "changes unit, origin or frame rate"
+        )
+
+
+def require_fit(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
+    """Refuse a set that an encoder cannot read.
+
+    Raises:
+        InputError: If its layout or channels are not the set's.
+    """
+    if (encoder.layout.name, encoder.channels) != (clips.layout.name, clips.channels):
+        raise InputError(
+            f"{path} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {clips.path} holds "
+            f"{clips.layout.name} ({', '.join(clips.channels)}); expected a set of the same layout and channels"
+        )
