@@ -8,8 +8,9 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 
 from maskel.commands import COMMANDS, KindsCommand
-from maskel.console import say, shown, standard_error
+from maskel.console import say, standard_error
 from maskel.errors import InputError, Stopped, TrainingError
+from maskel.text import shown
 from maskel.version import __version__
 
 OUT_OF_MEMORY = (

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int64
 
 from maskel import distributed
 from maskel.datasets.npz import write_rows
-from maskel.datasets.store import SkeletonSet
+from maskel.datasets.store import SkeletonSet, text_array
 from maskel.errors import InputError
 from maskel.files import as_output, refuse_unwritable, replacing, require_suffix
 from maskel.models.pooling import Pool
@@ -98,8 +98,8 @@ def _write(
     positions: Int64[np.ndarray, " n"],
     dim: int,
 ) -> None:
-    names = np.array([clips.clips[position].name for position in positions.tolist()])
-    columns = {"names": names, "labels": clips.labels[positions], "classes": np.array(clips.classes)}
+    names = text_array([clips.clips[position].name for position in positions.tolist()])
+    columns = {"names": names, "labels": clips.labels[positions], "classes": text_array(clips.classes)}
     with zipfile.ZipFile(path, "w") as archive:
         for name, column in columns.items():
             write_rows(archive, name, column.shape, column.dtype.str, [column])

@@ -26,6 +26,7 @@ from maskel.files import (
     json_text,
     locked,
     one_line,
+    plain_values,
     read_json,
     read_rows,
     read_text,
@@ -88,8 +89,11 @@ class RunFolder:
             config: Resolved options. With the command they are ``config.yaml``, itself a valid ``--config``.
 
         Raises:
-            InputError: If the folder exists and is not empty, or cannot be written.
+            InputError: If the folder exists and is not empty, or cannot be written; or an option is no number or text
+                that its files can hold.
         """
+        with damaged_as(lambda fault: InputError(f"{kind}: an option that no file can hold ({one_line(fault)})")):
+            plain_values(config)
         try:
             if out is None:
                 out = _next_free(Path("runs"), kind)
