@@ -213,12 +213,13 @@ def read_run_options(
         ArgumentError: If an option is unknown, missing or out of its type.
     """
     names = {action.dest.partition(".")[0] for action in parser._actions}
+    resumable = "resume" in names
     within = {action.dest for action in parser._actions if "." in action.dest}
     groups = {dest.partition(".")[0] for dest in within if not dest.endswith(".help")}
     rest, recipes, resume = _take_recipes(spelt(words, parser))
-    if resume is not None and "resume" not in names:
+    if resume is not None and not resumable:
         raise InputError(f"maskel {command} has nothing to resume; start it again with another --out")
-    merged = merge_recipes(recipes, command, names, groups, resume is not None)
+    merged = merge_recipes(recipes, command, names - {"config", "resume"}, groups, resume is not None)
     if resume is not None:
         merged["out"] = str(resume)
     if stand_in and "--check=true" in rest and "data" not in merged and not any(w.startswith("--data") for w in rest):
