@@ -7,7 +7,7 @@ from argparse import SUPPRESS, Action, HelpFormatter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
@@ -119,7 +119,7 @@ def parser_of(
         parser.add_argument(name, type=types[name].annotation, help=meaning[name])
     skipped: set[str | int] = {*skip, several, *one.split()}
     for name, argument in types.items():
-        if name not in skipped and get_origin(argument.annotation) is Sequence:  # words after one option
+        if name not in skipped and _word_type(argument):  # words after one option
             _add_option(parser, argument, meaning[name])
             skipped.add(name)
     parser.add_function_arguments(function, skip=skipped, as_group=False)
@@ -133,12 +133,17 @@ def add_arguments(parser: Parser, function: Callable[..., object]) -> None:
         _add_option(parser, argument, meaning.get(argument.name))
 
 
+def _word_type(argument: inspect.Parameter) -> Any:
+    """Return the type of each word of an option that takes several, ``Sequence[T]`` or that or None; else None."""
+    annotation = argument.annotation
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return next((get_args(kind)[0] for kind in kinds if get_origin(kind) is Sequence), None)
+
+
 def _add_option(parser: Parser, argument: inspect.Parameter, meaning: str | None) -> None:
     """Add an argument of a function as an option; a sequence takes several words."""
-    several = get_origin(argument.annotation) is Sequence
-    how: Options = (
-        {"type": get_args(argument.annotation)[0], "nargs": "+"} if several else {"type": argument.annotation}
-    )
+    word = _word_type(argument)
+    how: Options = {"type": word, "nargs": "+"} if word else {"type": argument.annotation}
     how |= {"required": True} if argument.default is argument.empty else {"default": argument.default}
     parser.add_argument(f"--{argument.name}", help=meaning, **how)
 

@@ -57,6 +57,11 @@ def baseline(
 
     Raises:
         InputError: If data and options do not fit each other.
+
+    Examples:
+        >>> result = baseline(Path("set"), out=Path("baseline")).read_result()
+        >>> result["classifier"] in ("svm", "logistic"), result["seen"]
+        (True, 13)
     """
     if not 1 <= frames <= 10_000:
         raise InputError(f"frames: found {frames}, expected 1 to 10,000")

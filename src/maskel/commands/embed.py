@@ -59,6 +59,11 @@ def embed(
 
     Raises:
         InputError: If data, options and encoder do not fit each other, or the file cannot be written.
+
+    Examples:
+        >>> features = np.load(embed(Path("run"), Path("set"), Path("features.npz")))
+        >>> features["features"].shape
+        (26, 16)
     """
     if (benchmark is None) != (part is None):
         raise InputError("embed: benchmark and part go together; give both, or neither for all clips")

@@ -47,6 +47,10 @@ def evaluate(
 
     Raises:
         InputError: If data and classifier do not fit each other.
+
+    Examples:
+        >>> evaluate(Path("classifier"), Path("set"), out=Path("evaluated")).read_result()["seen"]
+        13
     """
     experiment = Experiment(evaluate, locals())
     clips = experiment.clips

@@ -89,6 +89,12 @@ def finetune(
     Raises:
         InputError: If data, options and encoder do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> training = FinetuneTraining(epochs=1, batch_size=8)
+        >>> run = finetune(Path("set"), Path("run"), head_dim=16, training=training, out=Path("finetuned"))
+        >>> run.read_result()["seen"]
+        13
     """
     check_training(training)
     scratch = isinstance(encoder, EncoderConfig)

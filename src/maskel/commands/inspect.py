@@ -66,6 +66,11 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
 
     Raises:
         InputError: If there is no such set, or a file cannot be written.
+
+    Examples:
+        >>> found = inspect(Path("set"))
+        >>> found.clean, found.contents.clips
+        (False, 26)
     """
     if clips < 0:
         raise InputError(f"clips: found {clips}, expected 0 or more")

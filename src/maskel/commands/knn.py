@@ -62,6 +62,10 @@ def knn(
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
+
+    Examples:
+        >>> knn(Path("run"), Path("set"), k=1, out=Path("knn")).read_result()["seen"]
+        13
     """
     experiment = Experiment(knn, locals())
     clips = experiment.clips

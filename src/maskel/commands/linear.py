@@ -103,6 +103,11 @@ def linear(
     Raises:
         InputError: If data, options and encoder do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> run = linear(Path("run"), Path("set"), training=SGDTraining(epochs=2, batch_size=8), out=Path("linear"))
+        >>> run.read_result()["seen"]
+        13
     """
     if probe != "sgd":
         _refuse_published(probe, locals())

@@ -76,6 +76,10 @@ def predict(
     Raises:
         InputError: If data and classifier do not fit each other, no recording can be read, or the file cannot be
             written.
+
+    Examples:
+        >>> predict(Path("classifier"), Path("set"), Path("predictions.csv")).read_text().splitlines()[0][:17]
+        'name,class_1,prob'
     """
     if top_k < 1:
         raise InputError(f"top_k: found {top_k}, expected 1 or more")

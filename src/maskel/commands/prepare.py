@@ -113,6 +113,12 @@ def prepare(
             options or files.
         BadFileError: The first bad file, if ``strict``.
         Stopped: If Ctrl-C or SIGTERM stopped it after some file was read.
+
+    Examples:
+        >>> from maskel.datasets import Synthetic
+        >>> summary = prepare(Synthetic(), [Path("raw")], Path("trial"), workers=1, max_clips=5)
+        >>> summary.clips, summary.faults
+        (5, {})
     """
     start = time.perf_counter()
     refuse_existing(out)

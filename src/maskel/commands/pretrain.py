@@ -67,6 +67,13 @@ def pretrain(
     Raises:
         InputError: If data, options and model do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> small = EncoderConfig(window=8, dim=16, depth=1, num_heads=2)
+        >>> training = AdamWTraining(epochs=1, batch_size=8)
+        >>> run = pretrain(Path("set"), "mae", encoder=small, training=training, out=Path("mae"))
+        >>> run.read_result()["method"]
+        'mae'
     """
     options = method_options(method, options or {})
     experiment = Experiment(pretrain, locals())

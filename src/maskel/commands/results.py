@@ -66,6 +66,10 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
 
     Raises:
         InputError: If there is no result, or one cannot be read or written.
+
+    Examples:
+        >>> print(results([Path("classifier")]).splitlines()[0])
+        **synthetic, xsub**: training clips 13 (d7019df39960bf06), test clips 13 (7a53e1cba5f632f6).
     """
     if out is not None:
         refuse_unwritable(out)

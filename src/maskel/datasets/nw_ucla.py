@@ -43,6 +43,10 @@ class NwUcla(Source):
     Note:
         For actions 2 and 3 every published file of view 3 equals that of view 2, so that in ``xview`` 95 of the 464
         test clips stand in training too. Dropping duplicates leaves 674 and 715 clips in ``xsub``.
+
+    Examples:
+        >>> NwUcla().layout.name, NwUcla.classes[:2]
+        ('kinect20', ('pick up with one hand', 'pick up with two hands'))
     """
 
     name: ClassVar[str] = "nw_ucla"

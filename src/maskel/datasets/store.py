@@ -39,7 +39,12 @@ PARTS = tuple(field.name for field in fields(Split))
 
 
 def names_hash(names: Sequence[str]) -> str:
-    """16 hexadecimal digits that stand for the names of clips and their order (SHA-256)."""
+    """16 hexadecimal digits that stand for the names of clips and their order (SHA-256).
+
+    Examples:
+        >>> names_hash(["S001C001P001R001A001", "S001C001P001R001A002"])
+        '4bd1dc59f8d4bf81'
+    """
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
@@ -80,6 +85,17 @@ class SkeletonSet:
         max_bodies: Most bodies of any clip.
         benchmarks: For each benchmark its training, test and unlabelled clips, by position.
         counts: For the clips to make which something was dropped, filled in or guessed, by position: phrase -> number.
+
+    Examples:
+        >>> data = SkeletonSet.open("set")
+        >>> len(data), data.layout.name, data.channels
+        (26, 'ntu25', ('x', 'y', 'z'))
+        >>> data.classes[:3]
+        ('waving', 'drinking', 'kicking')
+        >>> data.clips[0].name, data.class_name(0)
+        ('S001C001P001R001A001', 'waving')
+        >>> list(data.benchmarks)
+        ['xsub', 'xview', 'xset']
     """
 
     def __init__(self, path: Path) -> None:
@@ -172,6 +188,11 @@ class SkeletonSet:
 
         Raises:
             InputError: If the set has no such benchmark or part.
+
+        Examples:
+            >>> data = SkeletonSet.open("set")
+            >>> data.split("xsub", "train")[:3], len(data.split("xsub", "test"))
+            (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
             known = ", ".join(self.benchmarks) or "none"
@@ -203,6 +224,10 @@ class SkeletonSet:
 
         Raises:
             InputError: If a coordinate is not finite: the file was changed after it was written.
+
+        Examples:
+            >>> SkeletonSet.open("set").sequence(0).joints.shape
+            (1, 49, 25, 3)
         """
         if not 0 <= position < len(self):
             raise IndexError(f"found position {position}, expected 0 to {len(self) - 1}")
@@ -257,6 +282,12 @@ class SkeletonSet:
 
         Raises:
             InputError: If a coordinate is not finite: the file was changed after it was written.
+
+        Examples:
+            >>> data = SkeletonSet.open("set")
+            >>> batch = data.gather(data.split("xsub", "test")[:4], bodies=2)
+            >>> batch.joints.shape, batch.labels
+            (torch.Size([4, 2, 88, 25, 3]), tensor([0, 1, 2, 3]))
         """
         return self._batches.gather(positions, bodies, single_body, frames)
 

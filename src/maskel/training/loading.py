@@ -64,7 +64,7 @@ class Batches(ABC):
         if len(positions) < batch_size:
             raise InputError(
                 f"the training part has {len(positions)} clips, fewer than one batch of {batch_size}; "
-                f"use --training.batch_size {len(positions)} or less"
+                f"use --training.batch-size {len(positions)} or less"
             )
         self.data = data
         self.positions = positions
