@@ -105,7 +105,7 @@ def linear(
         TrainingError: If a loss is not finite.
 
     Examples:
-        >>> run = linear(Path("run"), Path("set"), training=SGDTraining(epochs=2, batch_size=8), out=Path("linear"))
+        >>> run = linear(Path("run"), Path("set"), training=SGDConfig(epochs=2, batch_size=8), out=Path("linear"))
         >>> run.read_result()["seen"]
         13
     """

@@ -70,7 +70,7 @@ def pretrain(
 
     Examples:
         >>> small = EncoderConfig(window=8, dim=16, depth=1, num_heads=2)
-        >>> training = AdamWTraining(epochs=1, batch_size=8)
+        >>> training = AdamWConfig(epochs=1, batch_size=8)
         >>> run = pretrain(Path("set"), "mae", encoder=small, training=training, out=Path("mae"))
         >>> run.read_result()["method"]
         'mae'
