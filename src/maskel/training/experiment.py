@@ -22,7 +22,7 @@ from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Labelled, Positions, choose_labelled
 from maskel.training.loading import Batches, ClipBatches
 from maskel.training.optim import TrainingConfig
-from maskel.training.precision import resolved
+from maskel.training.precision import Precision, resolved
 from maskel.training.run import Row, RunFolder, describe, open_run, options_of, refuse_taken
 from maskel.transforms import TrainView
 
@@ -138,7 +138,7 @@ class Experiment:
 
     def features(self, encoder: Encoder, positions: Positions) -> Float32[Tensor, "n f"]:
         """Compute features of the clips at ``positions`` in the test view, each exactly once, on every process."""
-        single_body, pool = self._options["single_body"], self._options["pool"]
+        single_body, pool = self._options["single_body"], self._options.get("pool", "mean")
         return extract(encoder, self.clips, positions, self.world, single_body, self._precision, pool=pool)
 
     def check(
@@ -186,8 +186,10 @@ class Experiment:
         return self.run
 
     @property
-    def _precision(self) -> Any:
-        return self._options.get("precision") or self.training.precision
+    def _precision(self) -> Precision:
+        training = self._options.get("training")
+        precision: Precision = self._options.get("precision", training.precision if training else "fp32")
+        return precision
 
     @property
     def _config(self) -> dict[str, Any]:
