@@ -73,16 +73,12 @@ def _leave_others(together: bool) -> None:
 
 def _sentence(fault: Exception, command: str) -> str:
     """An error as one line, with where to look when it is about an option."""
-    text = re.sub(r"\s+", " ", str(fault)).strip()
-    # A path or a mapping (finetune's --encoder): what is wrong with the mapping is what there is to know.
-    several = re.fullmatch(
-        r"(?P<key>.*?)Does not validate against any of the Union.* - (?P<why>.*) Given value type.*", text
-    )
-    if several:
-        text = several["key"] + re.sub(r"Problem with given class_path \S+ ", "", several["why"])
-    if isinstance(fault, ArgumentError):
-        text += f"{'' if text.endswith('?') else ';'} maskel {command} --help lists the options"
-    return text
+    if not isinstance(fault, ArgumentError):
+        return re.sub(r"\s+", " ", str(fault)).strip()
+    from maskel.parsing import sentence_of  # it raised the fault, so it is there
+
+    text = sentence_of(fault)
+    return f"{text}{'' if text.endswith('?') else ';'} maskel {command} --help lists the options"
 
 
 def _complain(command: str, sentence: object, code: int) -> int:

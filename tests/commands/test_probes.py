@@ -26,8 +26,8 @@ from maskel.commands.report import report
 from maskel.commands.results import results
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods.classifier import load_classifier
 from maskel.models.loading import load_encoder
+from maskel.training.classifiers import load_classifier
 from maskel.training.features import extract
 from maskel.training.regularised import C_LINEAR_SVM, C_PROBE
 from maskel.training.run import RunFolder

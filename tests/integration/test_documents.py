@@ -252,6 +252,25 @@ def test_every_argument_that_a_page_names_exists() -> None:
     assert {"gather", "view"} <= set(checked)
 
 
+@pytest.mark.slow
+def test_the_examples_in_python_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    for note, code in blocks("docs/python.md", "python"):
+        assert note.startswith("executed")
+        exec(compile(code, "python.md", "exec"), {})
+        shown.append(capsys.readouterr().out)
+    path, run, features, loop = shown
+    assert re.search(r"^\d+ of \d+\n\{'name': '", path, re.MULTILINE)
+    assert run == "mamp 64\n"
+    assert features.startswith("(")
+    assert "| linear | mamp |" in features
+    assert [line.split()[0] for line in loop.splitlines()] == ["0", "1"]
+    assert maskel.load_encoder("encoder.safetensors").config.window == 48
+
+
 def test_the_target_of_the_docs_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 """``maskel results``: runs as a table, the seeds of equal runs together."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -155,6 +156,8 @@ def without_paths(value: Any, key: str = "") -> Any:
         return [without_paths(entry) for entry in value]
     if not isinstance(value, str):
         return value
+    if key == "command" and value.startswith("maskel."):  # a call from Python
+        return re.sub(r"'([^']*)'", lambda path: repr(_last_part(path[1])), value)
     if key == "command":
         return shlex.join(_last_part(word) for word in shlex.split(value))
     return _last_part(value)
