@@ -103,5 +103,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, also those that were not used yet."""
+    """Return the public names, also unused ones."""
     return __all__

@@ -1,4 +1,4 @@
-"""The command line: finds the command, and makes every fault a sentence and an exit code."""
+"""The command line: runs the command, and turns every fault into a sentence and an exit code."""
 
 import difflib
 import re
@@ -21,7 +21,7 @@ OUT_OF_MEMORY = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 2 for wrong input, 1 for a run that failed, 130 when stopped.
 
-    ``docs/errors.md`` lists what can go wrong and what is then shown.
+    ``docs/errors.md`` lists the faults and their messages.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(name, f"{fault.filename or 'a file'}: {fault.strerror or fault}", 1)
     except KeyboardInterrupt:
         return _complain(name, "stopped; nothing unfinished was kept", 130)
-    except Exception as fault:  # noqa: BLE001 (the one place where whatever is left becomes a sentence)
+    except Exception as fault:  # noqa: BLE001 (the one place where all remaining errors become a sentence)
         if _out_of_memory(fault):
             return _complain(name, OUT_OF_MEMORY, 1)
         traceback.print_exc()
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _leave_others(together: bool) -> None:
-    """Leave the other processes, if the command had any: only then the module is there."""
+    """Leave the other processes, if the command had any: only then the module is imported."""
     if distributed := sys.modules.get("maskel.distributed"):
         distributed.finish(together=together)
 
@@ -82,13 +82,13 @@ def _sentence(fault: Exception, command: str) -> str:
 
 
 def _complain(command: str, sentence: object, code: int) -> int:
-    """One line on stderr; returns the exit code. Names come from anywhere, so nothing in it moves the cursor."""
+    """Print one line on stderr and return the exit code. Names may come from anyone: none can move the cursor."""
     standard_error().print(f"maskel {command}: {shown(sentence)}", markup=False)
     return code
 
 
 def _out_of_memory(fault: Exception) -> bool:
-    """Whether memory ran out, on whichever device; PyTorch says so on a CPU by a plain RuntimeError."""
+    """Return True if memory ran out on any device; for a CPU, PyTorch raises a plain RuntimeError."""
     return (
         isinstance(fault, MemoryError)
         or type(fault).__name__ == "OutOfMemoryError"

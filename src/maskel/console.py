@@ -1,4 +1,4 @@
-"""The terminal: where lines, tables and progress bars are shown, and how text of strangers gets there."""
+"""The terminal: display of lines, tables and progress bars, and safe display of text from anyone."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -20,22 +20,19 @@ def standard_error(quiet: bool = False) -> Console:
     """Return a console for lines on stderr, which are not wrapped.
 
     Args:
-        quiet: Show nothing: in all processes but one.
+        quiet: Show nothing, as in all processes but one.
     """
     return Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
 
 
 def say(text: object) -> None:
-    """Print lines on stdout, none of them wrapped; nothing in them is markup or moves the cursor.
-
-    Of several processes the leading one speaks.
-    """
+    """Print lines on stdout unchanged and without wrapping; only in the main process."""
     if os.environ.get("RANK", "0") == "0":
         Console(highlight=False, soft_wrap=True).print(shown(text, kept="\n"), markup=False)
 
 
 def tell(sentence: object) -> None:
-    """Print one line on stderr; of several processes the leading one speaks."""
+    """Print one line on stderr; only in the main process."""
     if os.environ.get("RANK", "0") == "0":
         standard_error().print(f"maskel: {shown(sentence)}", markup=False)
 
@@ -65,17 +62,17 @@ def plain(text: object) -> Text:
     return Text(shown(text))
 
 
-def progress_bar(told: str) -> Progress:
-    """Return a bar on stderr that vanishes at the end; nothing is shown where that is no terminal.
+def progress_bar(details: str) -> Progress:
+    """Return a bar on stderr that vanishes at the end; nothing is shown if stderr is no terminal.
 
     Args:
-        told: What follows the count, with the task's fields: ``clips  {task.fields[speed]:.0f} clips/s``.
+        details: Text after the count, with the task's fields: ``clips  {task.fields[speed]:.0f} clips/s``.
     """
     console = standard_error()
     return Progress(
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(told),
+        TextColumn(details),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from math import sqrt
 from statistics import mean, stdev
 
-_Z = 1.959964  # 95 % of a normal distribution lie within so many standard deviations
+_Z = 1.959964  # 95 % of a normal distribution lie within this number of standard deviations
 
 
 def wilson(correct: int, seen: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of the accuracy ``correct / seen``.
+    """Return Wilson's 95 % interval of the accuracy ``correct / seen``.
 
-    It says how much the accuracy would change with other test clips of the same kind, not with another seed.
+    It shows how much the accuracy could change with other test clips of the same kind, but not with another seed.
 
     Args:
-        correct: Right answers, 0 to ``seen``.
-        seen: Clips, one or more.
+        correct: Number of right answers, 0 to ``seen``.
+        seen: Number of clips, one or more.
 
     Returns:
         Lower and upper end, in [0, 1].
@@ -31,7 +31,7 @@ def wilson(correct: int, seen: int) -> tuple[float, float]:
 
 
 def interval(correct: int, seen: int) -> str:
-    """The same in percent, as ``61.2 to 78.9``.
+    """Return the interval of `wilson` in percent, as ``61.2 to 78.9``.
 
     Examples:
         >>> interval(91, 99)
@@ -42,5 +42,5 @@ def interval(correct: int, seen: int) -> str:
 
 
 def spread(values: Sequence[float], digits: int) -> str:
-    """The mean, and behind ± the standard deviation (n - 1) where there are two values or more."""
+    """Return the mean as text, with ± the standard deviation (n - 1) for two values or more."""
     return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")

@@ -1,4 +1,4 @@
-"""What was typed or called, for the results that name it."""
+"""The command line or call that runs, for results that record it."""
 
 from contextvars import ContextVar
 

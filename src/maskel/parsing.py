@@ -1,4 +1,4 @@
-"""Options of a command from the signature and docstring of its function; recipes hold the same names."""
+"""Options of a command, from the signature and docstring of its function; recipes use the same names."""
 
 import difflib
 import inspect
@@ -33,7 +33,7 @@ _VALUES: dict[Any, str] = {Path: "PATH", str: "NAME", int: "N", float: "X"}
 
 
 class Formatter(DefaultHelpFormatter):
-    """Help that a person reads: options as they are typed, their meaning, the default; no types."""
+    """Formatter for readable help: options as typed, their meaning and default, without types."""
 
     def __init__(self, *given: Any, **options: Any) -> None:
         width = get_terminal_size((100, 24)).columns - 2
@@ -61,7 +61,7 @@ class Formatter(DefaultHelpFormatter):
 
 
 class Parser(ArgumentParser):
-    """A parser that names the option that a misspelt one may have been."""
+    """Parser that suggests the right option for a misspelt one."""
 
     def parse_args(self, args: Sequence[str] | None = None, **others: Any) -> Any:  # type: ignore[override]
         """Parse as jsonargparse does."""
@@ -75,14 +75,14 @@ class Parser(ArgumentParser):
             raise ArgumentError(None, f"{fault}; did you mean {' and '.join(hints)}?") from fault
 
     def _near(self, word: str) -> str:
-        """Return the option that is most like a word; also where the word is the end of its name, as epochs is."""
+        """Return the option most similar to a word, which may be only the end of its name, as ``epochs``."""
         options = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         ends = [option for option in options if option.rpartition(".")[2] == word[2:]]
         near = ends if len(ends) == 1 else difflib.get_close_matches(word, options, 1)
         return dashed(near[0]) if near else ""
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
-        """Format one line of usage with what is required, then a line or two for each option."""
+        """Format one line of usage with the required arguments, then a line or two for each option."""
         for action in self._actions:
             if action.dest == "print_config":
                 action.help = "print the options as a recipe, and exit"
@@ -356,13 +356,13 @@ def dashed(option: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the name that a word is most like as the first part of a sentence; nothing if it is like none."""
+    """Return the start of a sentence that suggests the name most similar to a word; empty without a similar name."""
     near = difflib.get_close_matches(word, list(known), 1)
     return f"did you mean {near[0]}? " if near else ""
 
 
 def meanings(documented: object) -> dict[str, str]:
-    """Return the meaning of each argument, from the docstring."""
+    """Return the description of each argument, from the docstring."""
     found = parse_docstring(inspect.getdoc(documented) or "")
     return {entry.arg_name: entry.description or "" for entry in found.params}
 
@@ -400,7 +400,7 @@ def _recipe_of(run: Path) -> str:
 
 
 def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
-    """Refuse ``lr: null`` and the like, which the parser lets through, where an option needs a value.
+    """Refuse ``lr: null`` and the like for options that need a value; the parser accepts them.
 
     Raises:
         InputError: If there is one.
@@ -426,7 +426,7 @@ def _is_switch(action: Action) -> bool:
 
 
 def _value_of(action: Action) -> str:
-    """Return a word for the value of an option: its choices, N for a number, nothing for a switch that is off."""
+    """Return a placeholder for an option's value: its choices, N for a number, nothing for a switch that is off."""
     kind = getattr(action, "_typehint", None) or action.type
     kinds = get_args(kind) or (kind,)
     if action.nargs == 0 or action.dest == "print_config" or (_is_switch(action) and action.default is False):

@@ -1,4 +1,4 @@
-"""Reads one raw file of unknown origin."""
+"""Reader for one raw file of unknown origin."""
 
 import json
 import zipfile
@@ -14,11 +14,11 @@ from maskel.errors import BadFileError
 
 @contextmanager
 def bad_file(path: Path | str, expected: str) -> Iterator[None]:
-    """Turn whatever a damaged file raises in the block into a `BadFileError`; one that is raised there passes.
+    """Turn every exception of a damaged file in the block into a `BadFileError`.
 
     Args:
         path: The file, for messages.
-        expected: What should stand there.
+        expected: The expected content, for messages.
     """
 
     def refusal(fault: Exception) -> BadFileError:
@@ -38,8 +38,8 @@ def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
     Args:
         path: The file.
         most: Largest size in bytes.
-        expected: What should stand there, for messages.
-        advice: What to do about a larger one.
+        expected: The expected content, for messages.
+        advice: Advice for a larger file, for messages.
 
     Raises:
         BadFileError: If it cannot be read, is larger, no regular file, or blank.
@@ -61,11 +61,11 @@ def read_member(
 
     Args:
         archive: The archive.
-        name: Of the member.
-        path: Where it is, for messages.
+        name: Name of the member.
+        path: The member's place, for messages.
         most: Largest size in bytes, unpacked.
-        expected: What should stand there, for messages.
-        unit: Of its size, for messages.
+        expected: The expected content, for messages.
+        unit: Unit of the size, for messages.
 
     Raises:
         BadFileError: If it is larger, or blank.
@@ -86,7 +86,7 @@ def parse_json(content: bytes, path: Path | str) -> Any:
 
     Args:
         content: The whole file, UTF-8.
-        path: Where it came from, for messages.
+        path: The file, for messages.
 
     Raises:
         BadFileError: If it is not JSON, or nested too deeply.

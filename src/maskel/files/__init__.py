@@ -1,4 +1,4 @@
-"""Verbs for files: reading those of others within bounds, writing whole ones, and locking folders."""
+"""Verbs for files: bounded reading of files from anyone, writing of whole files, and locks on folders."""
 
 from maskel.files.locks import LOCK as LOCK
 from maskel.files.locks import locked as locked

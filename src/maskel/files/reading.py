@@ -1,4 +1,4 @@
-"""Reading files that may come from anyone, within bounds."""
+"""Reading of files that may come from anyone, within bounds."""
 
 import csv
 import errno
@@ -31,7 +31,7 @@ _MOST_DIRECTORY = 32 << 20  # bytes of an archive's directory: half a million en
 MOST_HEADER = 2**14
 """Bytes of the part of a ``.npy`` file that says shape and type; numpy itself accepts 10,000."""
 MOST_YAML_BYTES = 100_000
-"""PyYAML reads some 100 kB a second; a run's options take one or two."""
+"""Largest YAML file. PyYAML reads some 100 kB a second; a run's options take one or two kB."""
 _DEEPEST = 30
 _MOST_ALIASES = 10  # of one in another: a file of 100 kB stands for 4 MB at most
 
@@ -40,16 +40,16 @@ DAMAGE: tuple[type[Exception], ...] = (
     *(RuntimeError, SyntaxError),  # also RecursionError, NotImplementedError; numpy's parser of headers
     *(SafetensorError, csv.Error, struct.error, tokenize.TokenError, yaml.YAMLError, zipfile.BadZipFile, zlib.error),
 )
-"""Whatever the readers of Python, numpy, PyTorch and PyYAML raise on a damaged file."""
+"""All exceptions that the readers of Python, numpy, PyTorch and PyYAML raise on a damaged file."""
 
 
 @contextmanager
 def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn whatever a damaged file raises in the block into an error that names the file.
+    """Turn every exception of a damaged file in the block into an error that names the file.
 
     Args:
-        refusal: Makes that error of the one that was raised; `one_line` says what that one says.
-        also: Errors to turn as well: `InputError` where its sentence lacks the file.
+        refusal: Makes this error from the raised one; `one_line` gives the text of that one.
+        also: More errors to turn: `InputError` if its sentence lacks the file.
     """
     try:
         yield
@@ -58,7 +58,7 @@ def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Excep
 
 
 def one_line(fault: Exception, most: int = 200) -> str:
-    """Return what an error says in one line of at most ``most`` characters; its type if it says nothing."""
+    """Return an error's text as one line of at most ``most`` characters; its type if it has no text."""
     return " ".join(str(fault).split())[:most] or type(fault).__name__
 
 
@@ -67,11 +67,11 @@ class HugeNumberError(ValueError):
 
 
 class TooLargeError(ValueError):
-    """A file is larger than anything that is read of its kind."""
+    """A file is larger than the limit for its kind."""
 
 
 def open_regular(path: Path) -> io.BufferedReader:
-    """Open a file to read it, without waiting for one who writes to a pipe.
+    """Open a regular file for reading; never waits for a writer to a pipe.
 
     Raises:
         OSError: If it cannot be opened.
@@ -282,10 +282,10 @@ def open_tensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Open a file of safetensors.
 
     Yields:
-        The file, as `safetensors.safe_open` opens it; and what maskel wrote about it.
+        The file, as opened by `safetensors.safe_open`, and its metadata written by maskel.
 
     Raises:
-        Exception: One of `DAMAGE`, if it is none.
+        Exception: One of `DAMAGE`, if it is no such file.
     """
     with open_regular(path):
         pass
@@ -308,7 +308,7 @@ def nested(mapping: Any, *keys: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML of plain values, without what lets a short file stand for a huge one: many aliases and endless nesting."""
+    """Loader for YAML of plain values, without many aliases and deep nesting: a short file cannot become a huge one."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -337,7 +337,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds; no tag runs code.
+    """Read a YAML file; no tag runs code.
 
     Raises:
         OSError: If it cannot be read.
@@ -347,5 +347,5 @@ def read_yaml(path: Path) -> Any:
     try:
         return plain_values(yaml.load(text, _Loader), finite=False)
     except (yaml.YAMLError, LookupError, AttributeError, TypeError, OverflowError) as fault:
-        # what is not a YAMLError comes from PyYAML's own conversions, of `!!bool maybe` for example
+        # other exceptions come from PyYAML's own conversions, for example of `!!bool maybe`
         raise ValueError(" ".join(str(fault).split())) from fault

@@ -17,12 +17,12 @@ from maskel.files import DAMAGE, npy_header, one_line, open_archive, open_regula
 from maskel.layouts import Layout
 
 ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
-"""What the last axis of an array holds; ``s`` is the score. ``auto``: 2 numbers xy, 3 xyz, 4 xyzs."""
+"""Meaning of an array's last axis; ``s`` is the score. ``auto``: 2 numbers are xy, 3 xyz, 4 xyzs."""
 _AUTO: dict[int, ArrayChannels] = {2: "xy", 3: "xyz", 4: "xyzs"}
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array of a ``.npy`` file; pickled objects are refused.
+    """Read the array of a ``.npy`` file; pickled objects are refused.
 
     Raises:
         BadFileError: If it is not a whole file of that format.
@@ -31,7 +31,7 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def read_npz(path: Path) -> np.ndarray:
-    """The only array of an ``.npz`` archive, or the one called ``joints``.
+    """Read the only array of an ``.npz`` archive, or the one called ``joints``.
 
     Raises:
         BadFileError: If there is no such array, or the archive is damaged or larger unpacked than may be read.
@@ -57,7 +57,7 @@ def _parse_npy(path: Path, content: bytes) -> np.ndarray:
 
 
 def read_npy_header(path: Path, stream: io.BufferedReader | io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether its first axis runs fastest, and type of the array that a stream of numpy's format holds.
+    """Read an array's header from a stream: shape, whether the first axis runs fastest, and type.
 
     Raises:
         BadFileError: If it is no such header, or the array holds anything but real numbers.
@@ -72,7 +72,7 @@ def read_npy_header(path: Path, stream: io.BufferedReader | io.BytesIO) -> tuple
 
 
 def parse_nested(path: Path, nested: list[Any]) -> np.ndarray:
-    """The array that nested lists of numbers (``null`` where missing) stand for.
+    """Convert nested lists of numbers (``null`` where missing) to an array.
 
     Raises:
         BadFileError: If lists of one level differ in length, or hold something else.
@@ -100,14 +100,14 @@ def parse_nested(path: Path, nested: list[Any]) -> np.ndarray:
 
 
 def numbers_of(channels: ArrayChannels) -> Collection[int]:
-    """How many numbers a joint may have."""
+    """Return the possible counts of numbers of a joint."""
     return _AUTO if channels == "auto" else (len(channels),)
 
 
 def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels) -> tuple[str, ...]:
-    """The orders of axes, of arrays with M and without, that the ``.npy`` files of one set decide together.
+    """Find the orders of axes, with M and without, that the ``.npy`` files of one set decide together.
 
-    Files that cannot be read decide nothing; they are reported when their turn comes.
+    Unreadable files decide nothing; they are reported later, when they are read.
     """
     shapes: dict[int, set[tuple[int, ...]]] = {3: set(), 4: set()}
     for path in paths:
@@ -118,8 +118,8 @@ def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels)
             continue
         if len(shape) in shapes:
             shapes[len(shape)].add(shape)
-    found = (settle(sorted(some), len(layout), numbers_of(channels)) for some in shapes.values())
-    return tuple(orders[0] for orders in found if len(orders) == 1)
+    fits = (settle(sorted(alike), len(layout), numbers_of(channels)) for alike in shapes.values())
+    return tuple(orders[0] for orders in fits if len(orders) == 1)
 
 
 def array_pose(
@@ -130,7 +130,7 @@ def array_pose(
     axes: str = "",
     settled: Collection[str] = (),
 ) -> Pose:
-    """An array whose axes may stand in any order (`arrange`) as a `Pose`.
+    """Convert an array with axes in any order (`arrange`) to a `Pose`.
 
     Raises:
         BadFileError: If no order fits or several do, or a number is out of range.
@@ -140,7 +140,7 @@ def array_pose(
 
 
 def to_pose(path: Path, array: np.ndarray, layout: Layout, channels: ArrayChannels) -> Pose:
-    """An array as a `Pose`, its last axis divided into coordinates and score.
+    """Convert an array to a `Pose`: divide its last axis into coordinates and score.
 
     Raises:
         BadFileError: If its shape does not fit layout and channels, or a number is out of range.

@@ -1,4 +1,4 @@
-"""The synthetic recordings as a source: read the way NTU RGB+D is read."""
+"""Synthetic recordings as a source, read like NTU RGB+D."""
 
 from collections.abc import Mapping
 from operator import attrgetter
@@ -12,7 +12,7 @@ TRAINING_PERFORMERS = frozenset(range(1, MOST + 1, 2))
 
 
 class Synthetic(NTU):
-    """Raw files that `maskel.datasets.synthetic.synthesize` wrote.
+    """Raw files written by `maskel.datasets.synthetic.synthesize`.
 
     Benchmarks: ``xsub`` trains on odd performers; ``xview`` trains on cameras 2 and 3 and tests on the others; ``xset``
     trains on even setups. Accuracies mean nothing beyond that the pipeline learns.
@@ -38,5 +38,5 @@ class Synthetic(NTU):
         super().__init__()  # no recording is listed as missing
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Nothing: the size is the user's choice."""
+        """Return nothing: the size is the user's choice."""
         return ""
