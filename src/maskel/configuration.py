@@ -29,7 +29,7 @@ def renamed(value: Any, within: str = "") -> Any:
         return value
     named = {}
     for name, entry in value.items():
-        now = RENAMED.get(f"{within}.{name}", f"{within}.{name}").rpartition(".")[2]
+        now = RENAMED.get(f"{within}.{name}", f".{name}").partition(".")[2]
         named[name if now in value else now] = renamed(entry, name)
     return named
 
