@@ -1,39 +1,30 @@
-"""Docstrings read as plain English: a first line says what a thing does or is, and some words stay out."""
+"""Markdown reads well in a terminal and in a review: lines of prose have at most 120 characters."""
 
-import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import maskel
+import pytest
 
-PACKAGE = Path(maskel.__file__).parent
-NOT_YET = ("training", "commands")
-"""Packages whose docstrings are not rewritten yet."""
-OPENERS = re.compile(r"(What|Whether|How|Which|Where|Who)\b")
-WORDS = re.compile(r"\b(told|asked)\b", re.IGNORECASE)
-CODE = re.compile(r"`+[^`]*`+")
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+LONGEST = 120
 
 
-def _docstrings(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield line and text of each docstring, those below attributes and constants included."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            yield node.lineno, node.value.value
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """Lines by number, without tables, code, and what is generated."""
+    fence = generated = False
+    for number, line in enumerate(text.splitlines(), 1):
+        fence ^= line.lstrip().startswith("```")
+        generated = (generated or line.startswith("<!-- generated")) and not line.startswith("<!-- end of generated")
+        if not (fence or generated or line.startswith("|")):
+            yield number, line
 
 
-def _of_package() -> list[tuple[str, str]]:
-    """Return (place, text) of all docstrings but those of `NOT_YET`."""
-    paths = sorted(PACKAGE.rglob("*.py"))
-    paths = [path for path in paths if path.relative_to(PACKAGE).parts[0] not in NOT_YET]
-    return [(f"{path.relative_to(PACKAGE)}:{line}", text) for path in paths for line, text in _docstrings(path)]
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_lines_of_prose_are_short(document: Path) -> None:
+    assert [(number, line) for number, line in prose(document.read_text()) if len(line) > LONGEST] == []
 
 
-def test_no_docstring_opens_with_a_question_word() -> None:
-    texts = _of_package()
-    assert len(texts) > 1000
-    assert [f"{place} {text.splitlines()[0]}" for place, text in texts if OPENERS.match(text.strip())] == []
-
-
-def test_no_docstring_says_told_or_asked() -> None:
-    assert [f"{place} {match[0]}" for place, text in _of_package() if (match := WORDS.search(CODE.sub("", text)))] == []
+def test_tables_code_and_generated_parts_are_no_prose() -> None:
+    text = "one\n```sh\nlong\n```\n| cell |\n<!-- generated: x -->\n| x |\nline\n<!-- end of generated -->\ntwo"
+    assert [line for _, line in prose(text)] == ["one", "```", "<!-- end of generated -->", "two"]

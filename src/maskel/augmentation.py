@@ -21,6 +21,16 @@ def mirror(
         joints: (B, M, T, V, C) with x from side to side and 0 in the middle of the body, or of the image.
         layout: The layout with the pairs of left and right joints.
         chosen: (B,) True for the clips to mirror.
+
+    Examples:
+        >>> from maskel.layouts import COCO17
+        >>> joints = torch.randn(2, 1, 30, 17, 2)
+        >>> mirrored = mirror(joints, COCO17, torch.tensor([True, False]))
+        >>> left, right = COCO17.index("left_wrist"), COCO17.index("right_wrist")
+        >>> bool((mirrored[0, ..., left, 0] == -joints[0, ..., right, 0]).all())
+        True
+        >>> torch.equal(mirrored[1], joints[1])
+        True
     """
     order = list(range(len(layout)))
     for left, right in layout.mirror:
@@ -43,6 +53,15 @@ def drop_joints(
         layout: The tree.
         dropped: (B, V) True for the joints to drop, in all bodies and frames of the clip.
         scored: The last channel is a score: 0 for dropped joints.
+
+    Examples:
+        >>> from maskel.layouts import COCO17
+        >>> joints = torch.randn(1, 1, 30, 17, 2)
+        >>> wrist, elbow = COCO17.index("left_wrist"), COCO17.index("left_elbow")
+        >>> dropped = torch.zeros(1, 17, dtype=torch.bool)
+        >>> dropped[0, wrist] = True
+        >>> torch.equal(drop_joints(joints, COCO17, dropped)[..., wrist, :], joints[..., elbow, :])
+        True
     """
     own = torch.arange(len(layout), device=joints.device)
     parents = torch.tensor(layout.parents, device=joints.device)
@@ -68,6 +87,11 @@ def add_noise(
         keys: (B,) the clips' keys.
         std: Standard deviation, in the unit of the coordinates.
         coordinates: Number of channels that are coordinates.
+
+    Examples:
+        >>> noisy = add_noise(torch.ones(2, 1, 30, 25, 3), keys=torch.tensor([5, 6]), std=0.01, coordinates=3)
+        >>> abs(float(noisy.std()) - 0.01) < 0.001
+        True
     """
     count, _, *shape, _ = joints.shape
     points = joints[..., :coordinates]
@@ -77,10 +101,21 @@ def add_noise(
 
 
 def half(keys: Int64[Tensor, " b"]) -> Bool[Tensor, " b"]:
-    """Draw the clips to mirror: each with probability 1/2."""
+    """Draw the clips to mirror: each with probability 1/2.
+
+    Examples:
+        >>> int(half(torch.arange(1000)).sum())
+        499
+    """
     return uniform(keys, Purpose.MIRROR, 1)[:, 0] < 0.5
 
 
 def speeds(keys: Int64[Tensor, " b"], most: float) -> Float32[Tensor, " b"]:
-    """Draw the speed of each clip: (B,) factors from 1 / (1 + most) to 1 + most, uniform in their logarithm."""
+    """Draw the speed of each clip: (B,) factors from 1 / (1 + most) to 1 + most, uniform in their logarithm.
+
+    Examples:
+        >>> factors = speeds(torch.arange(1000), most=0.25)
+        >>> bool((factors >= 0.8).all() and (factors <= 1.25).all())
+        True
+    """
     return (1 + most) ** (2 * uniform(keys, Purpose.SPEED, 1)[:, 0] - 1)

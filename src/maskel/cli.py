@@ -8,8 +8,9 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 
 from maskel.commands import COMMANDS, KindsCommand
-from maskel.console import say, shown, standard_error
+from maskel.console import say, standard_error
 from maskel.errors import InputError, Stopped, TrainingError
+from maskel.text import shown
 from maskel.version import __version__
 
 OUT_OF_MEMORY = (
@@ -71,17 +72,13 @@ def _leave_others(together: bool) -> None:
 
 
 def _sentence(fault: Exception, command: str) -> str:
-    """Return an error as one line, with advice if it is about an option."""
-    text = re.sub(r"\s+", " ", str(fault)).strip()
-    # A path or a mapping (finetune's --encoder): only the fault of the mapping is of interest.
-    several = re.fullmatch(
-        r"(?P<key>.*?)Does not validate against any of the Union.* - (?P<why>.*) Given value type.*", text
-    )
-    if several:
-        text = several["key"] + re.sub(r"Problem with given class_path \S+ ", "", several["why"])
-    if isinstance(fault, ArgumentError):
-        text += f"{'' if text.endswith('?') else ';'} maskel {command} --help lists the options"
-    return text
+    """An error as one line, with where to look when it is about an option."""
+    if not isinstance(fault, ArgumentError):
+        return re.sub(r"\s+", " ", str(fault)).strip()
+    from maskel.parsing import sentence_of  # it raised the fault, so it is there
+
+    text = sentence_of(fault)
+    return f"{text}{'' if text.endswith('?') else ';'} maskel {command} --help lists the options"
 
 
 def _complain(command: str, sentence: object, code: int) -> int:

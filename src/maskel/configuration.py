@@ -29,7 +29,7 @@ def renamed(value: Any, within: str = "") -> Any:
         return value
     named = {}
     for name, entry in value.items():
-        now = RENAMED.get(f"{within}.{name}", f"{within}.{name}").rpartition(".")[2]
+        now = RENAMED.get(f"{within}.{name}", f".{name}").partition(".")[2]
         named[name if now in value else now] = renamed(entry, name)
     return named
 
@@ -108,7 +108,16 @@ def merge_recipes(
             raise InputError(f"{name} {what}: no option is called {unknown[0]!r}")
         if resumed and name == names[0] and left_by not in (None, command):
             raise InputError(f"{name} is not a run of maskel {command}: it is one of maskel {left_by}")
-        if flat := [option for option in groups if option in recipe and not isinstance(recipe[option], dict)]:
-            raise InputError(f"{name}: expected a mapping of options under {flat[0]!r}, found {recipe[flat[0]]!r}")
+        refuse_flat(name, recipe, groups)
         merge(merged, recipe)
     return merged
+
+
+def refuse_flat(name: str, given: Options, groups: Collection[str]) -> None:
+    """Refuse a single value under an option that holds options in turn.
+
+    Raises:
+        InputError: If there is one.
+    """
+    if flat := [option for option in groups if option in given and not isinstance(given[option], dict)]:
+        raise InputError(f"{name}: expected a mapping of options under {flat[0]!r}, found {given[flat[0]]!r}")

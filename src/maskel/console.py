@@ -1,10 +1,14 @@
 """The terminal: display of lines, tables and progress bars, and safe display of text from anyone."""
 
 import os
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
+
+from maskel.text import shown
 
 
 def standard_output() -> Console:
@@ -24,18 +28,33 @@ def standard_error(quiet: bool = False) -> Console:
 def say(text: object) -> None:
     """Print lines on stdout unchanged and without wrapping; only in the main process."""
     if os.environ.get("RANK", "0") == "0":
-        Console(highlight=False, soft_wrap=True).print(str(text), markup=False)
+        Console(highlight=False, soft_wrap=True).print(shown(text, kept="\n"), markup=False)
 
 
 def tell(sentence: object) -> None:
     """Print one line on stderr; only in the main process."""
     if os.environ.get("RANK", "0") == "0":
-        standard_error().print(f"maskel: {sentence}", markup=False)
+        standard_error().print(f"maskel: {shown(sentence)}", markup=False)
 
 
-def shown(text: object) -> str:
-    """Return text from anyone in a form that is safe to show: nothing in it moves the cursor."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text))
+def print_table(
+    console: Console, heading: Sequence[object], rows: Iterable[Sequence[object]], title: str = "", fold: bool = False
+) -> None:
+    """Print a table; nothing in it is markup or moves the cursor.
+
+    Args:
+        console: Where.
+        heading: Names of the columns; empty names for a table without.
+        rows: Their cells.
+        title: Above it.
+        fold: Break long cells instead of cutting them.
+    """
+    table = Table(title=plain(title) if title else None, title_justify="left", show_header=any(heading))
+    for name in heading:
+        table.add_column(plain(name), overflow="fold" if fold else "ellipsis")
+    for row in rows:
+        table.add_row(*map(plain, row))
+    console.print(table)
 
 
 def plain(text: object) -> Text:

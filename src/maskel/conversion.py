@@ -90,6 +90,14 @@ class Conversion:
         sources: Source joints of each target joint: one (copied), or several (their mean).
         weights: Weights of these source joints; they sum to one for each target joint.
         invented: Indices of target joints without a source; ``sources`` defines their positions.
+
+    Examples:
+        >>> from maskel.layouts import COCO17, NTU25
+        >>> to_coco = conversion(NTU25, COCO17)
+        >>> to_coco.apply(np.ones((50, 25, 3))).shape
+        (50, 17, 3)
+        >>> [COCO17.joints[joint] for joint in to_coco.invented]
+        ['nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear']
     """
 
     source: Layout
@@ -151,6 +159,12 @@ def conversion(source: Layout, target: Layout) -> Conversion:
 
     Raises:
         InputError: If a target joint is not in the source, and no joint near it is known.
+
+    Examples:
+        >>> from maskel.layouts import KINECT20, NTU25
+        >>> print(conversion(NTU25, KINECT20).describe())
+        ntu25 to kinect20: 20 of 20 joints are copied;
+        lost: neck, left_hand_tip, left_thumb, right_hand_tip, right_thumb
     """
     places = _places(source)
     made_of = []
@@ -183,6 +197,11 @@ def trunk_middle(layout: Layout) -> Float64[np.ndarray, " v"]:
 
     Raises:
         InputError: If the layout has neither a middle of the trunk nor hips and shoulders.
+
+    Examples:
+        >>> from maskel.layouts import COCO17
+        >>> {COCO17.joints[joint]: float(weight) for joint, weight in enumerate(trunk_middle(COCO17)) if weight}
+        {'left_shoulder': 0.25, 'right_shoulder': 0.25, 'left_hip': 0.25, 'right_hip': 0.25}
     """
     weights = np.zeros(len(layout))
     found = _weights("spine_mid", _places(layout))

@@ -18,6 +18,11 @@ def wilson(correct: int, seen: int) -> tuple[float, float]:
 
     Returns:
         Lower and upper end, in [0, 1].
+
+    Examples:
+        >>> low, high = wilson(91, 99)
+        >>> round(low, 3), round(high, 3)
+        (0.849, 0.958)
     """
     share, spread = correct / seen, _Z**2 / seen
     middle = (share + spread / 2) / (1 + spread)
@@ -26,7 +31,12 @@ def wilson(correct: int, seen: int) -> tuple[float, float]:
 
 
 def interval(correct: int, seen: int) -> str:
-    """Return the interval of `wilson` in percent, as ``61.2 to 78.9``."""
+    """Return the interval of `wilson` in percent, as ``61.2 to 78.9``.
+
+    Examples:
+        >>> interval(91, 99)
+        '84.9 to 95.8'
+    """
     low, high = wilson(correct, seen)
     return f"{100 * low:.1f} to {100 * high:.1f}"
 

@@ -1,6 +1,6 @@
-"""The current command line, for results that record it."""
+"""The command line or call that runs, for results that record it."""
 
 from contextvars import ContextVar
 
-command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=())
-"""Arguments of the running ``maskel`` command; empty if maskel is used from Python."""
+invocation: ContextVar[str] = ContextVar("invocation", default="")
+"""The ``maskel`` command line, or the call from Python, that runs; empty where a command's own function is called."""

@@ -111,6 +111,10 @@ class _Machine:
     stack: list[Any] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
+    shared: dict[int, Any] = field(default_factory=dict)
+    """Containers that stand in two places, by id."""
+    weights: dict[int, int] = field(default_factory=dict)
+    """Values that they stand for; none of them grows any more."""
     values: int = 0
 
     def run(self) -> Any:
@@ -119,10 +123,12 @@ class _Machine:
         for opcode, argument, position in instructions:
             name = opcode.name
             if name in _GETS:
-                self.push(self.memo[argument])
+                self.push_again(self.memo[argument])
             elif name in _PUTS:
                 self.remember(argument)
             elif name in _NUMBERS:
+                if isinstance(argument, int) and argument.bit_length() > 64:
+                    raise Refused("a whole number of more than 64 bits")
                 self.push(argument)
             elif name in _TEXTS:
                 self.push_content(argument, position + _TEXTS[name])
@@ -141,9 +147,9 @@ class _Machine:
         (content,) = self.stack
         return content
 
-    def count(self) -> None:
-        """Count one more value; refuses too many."""
-        self.values += 1
+    def count(self, more: int = 1) -> None:
+        """Count more values; refuses too many."""
+        self.values += more
         if self.values > self.allowed.most_values:
             raise Refused(f"more than {self.allowed.most_values:,} values")
 
@@ -152,11 +158,37 @@ class _Machine:
         self.count()
         self.stack.append(value)
 
+    def push_again(self, value: Any) -> None:
+        """Push a remembered value on the stack; its content counts again, so that few bytes stay few values."""
+        if not isinstance(value, list | tuple | dict):
+            self.count(1 + (len(value) // 100 if isinstance(value, str | bytes) else 0))
+            self.stack.append(value)
+            return
+        if id(value) not in self.weights:
+            before, waiting = self.values, [value]
+            while waiting:
+                entry = waiting.pop()
+                self.count(self.weights.get(id(entry), 1))
+                if isinstance(entry, list | tuple | dict) and id(entry) not in self.weights:
+                    self.shared[id(entry)] = entry
+                    waiting += entry.values() if isinstance(entry, dict) else entry
+            self.weights[id(value)] = self.values - before
+        else:
+            self.count(self.weights[id(value)])
+        self.stack.append(value)
+
+    def grow(self, container: Any) -> None:
+        """Makes sure that what stands in two places does not grow: it was counted."""
+        if id(container) in self.shared:
+            raise Refused("a list or dictionary that grows where it stands twice")
+
     def push_content(self, content: str | bytes, start: int, as_text: bool | None = None) -> None:
         """Push a text or bytes, which stay in the file if they are long."""
         kept = self.allowed.in_memory is None or len(content) <= self.allowed.in_memory
         if as_text is None:
             as_text = isinstance(content, str)
+        if kept and isinstance(content, str) and not content.isascii():
+            content.encode()  # what UTF-8 cannot hold, no table can
         self.push(content if kept else InFile(start, self.file.tell() - start, as_text))
 
     def mark(self) -> None:
@@ -218,12 +250,14 @@ class _Machine:
         """Append to the list on top."""
         if not isinstance(self.stack[-1], list):
             raise TypeError("values for something that is no list")
+        self.grow(self.stack[-1])
         self.stack[-1].extend(values)
 
     def update(self, values: tuple[Any, ...]) -> None:
         """Add keys and values to the dictionary on top."""
         if not isinstance(self.stack[-1], dict):
             raise TypeError("keys for something that is no dictionary")
+        self.grow(self.stack[-1])
         if not all(isinstance(key, str | int) for key in values[::2]):  # a nested tuple's hash may never end
             raise Refused("a dictionary with a key that is neither text nor number")
         self.stack[-1].update(zip(values[::2], values[1::2], strict=True))

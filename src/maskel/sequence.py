@@ -23,11 +23,16 @@ UNLABELLED = -1
 """Label of a clip whose class is not known; it belongs to no class."""
 
 SingleBody = Literal["zero", "copy"]
-"""Content of the second body slot of a single-person clip: zeros, or a copy (NTU-120 as published)."""
+"""Filling of the second body slot of a single-person clip: zeros, or a copy (NTU-120 as published)."""
 
 
 def num_coordinates(channels: Channels) -> int:
-    """Return the number of coordinates of a joint: the channels without the score."""
+    """Return the number of coordinates of a joint: the channels without the score.
+
+    Examples:
+        >>> num_coordinates(("x", "y", "score"))
+        2
+    """
     return len(channels) - (SCORE in channels)
 
 
@@ -46,6 +51,11 @@ class Clip:
         first_frame: Frame of the recording, from 0, that is the clip's frame 0; 0 without a recording.
         end_frame: Frame of the recording at which the action ends, not included. The clip's own frames may end
             earlier if the source shortens long actions. 0 without a recording.
+
+    Examples:
+        >>> clip = Clip("wave_ann_1", label=0, subject="ann")
+        >>> clip.subject, clip.camera  # nothing is known of the camera
+        ('ann', '')
     """
 
     name: str
@@ -71,6 +81,13 @@ class SkeletonSequence:
 
     Raises:
         ValueError: If the shape does not fit the layout, or a value is not finite; the message names the clip.
+
+    Examples:
+        >>> from maskel.layouts import COCO17
+        >>> joints = np.zeros((1, 40, 17, 2), dtype=np.float32)  # one body, 40 frames, in 2D
+        >>> sequence = SkeletonSequence(Clip("wave_ann_1", label=0), joints, COCO17)
+        >>> sequence.joints.shape
+        (1, 40, 17, 2)
     """
 
     clip: Clip
@@ -113,6 +130,15 @@ class SkeletonBatch:
         clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
         channels: What the C numbers of a joint are.
         bodies: (R,) indices of the present bodies among all B·M, if known; see `present_bodies`.
+
+    Examples:
+        >>> from maskel.datasets.store import SkeletonSet
+        >>> batch = SkeletonSet.open("set").gather(np.array([0, 1]), bodies=2)
+        >>> batch.joints.shape
+        torch.Size([2, 2, 78, 25, 3])
+        >>> batch.lengths, batch.present
+        (tensor([49, 78]), tensor([[ True, False],
+                [ True, False]]))
     """
 
     joints: Float32[Tensor, "b m t v c"]

@@ -26,7 +26,12 @@ MOST_SPEED = 9.0
 
 
 def centre_crop(lengths: Int64[Tensor, " b"], share: float = 0.95) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"]]:
-    """Return start and length of the middle ``share`` of each clip's valid frames: the test view's crop."""
+    """Return start and length of the middle ``share`` of each clip's valid frames: the test view's crop.
+
+    Examples:
+        >>> centre_crop(torch.tensor([100, 33]))
+        (tensor([2, 0]), tensor([96, 33]))
+    """
     start = ((1 - share) * lengths.to(torch.float64) / 2).floor().to(torch.int64)
     return start, lengths - 2 * start
 
@@ -47,6 +52,11 @@ def random_crop(
         p_min: Smallest share of the valid frames, in (0, 1].
         p_max: Largest share.
         min_frames: Crops are at least this long, or the whole clip.
+
+    Examples:
+        >>> draws = torch.tensor([[0.0, 0.5], [1.0, 0.0]])
+        >>> random_crop(torch.tensor([100, 100]), draws, p_min=0.5, p_max=1.0, min_frames=64)
+        (tensor([18,  0]), tensor([ 64, 100]))
     """
     share = p_min + (p_max - p_min) * draws[:, 0].to(torch.float64)
     length = (lengths * share).floor().to(torch.int64).clamp(min=min_frames).minimum(lengths)
@@ -74,6 +84,13 @@ def view_frames(start: Int64[Tensor, " b"], length: Int64[Tensor, " b"], window:
 
     Equal to bilinear interpolation without aligned corners. The feeder's kernel multiplies and subtracts in one
     operation, so a position is rounded to float32 once: with the product rounded too, one weight in seventy differs.
+
+    Examples:
+        >>> frames = view_frames(start=torch.tensor([10]), length=torch.tensor([2]), window=4)
+        >>> frames.before, frames.after
+        (tensor([[10, 10, 10, 11]]), tensor([[11, 11, 11, 11]]))
+        >>> frames.weight
+        tensor([[0.0000, 0.2500, 0.7500, 0.0000]])
     """
     last = (length - 1)[:, None]
     scale = length.to(torch.float32) / torch.tensor(window, dtype=torch.float32, device=length.device)
@@ -100,6 +117,13 @@ def played_frames(
         lengths: (B,) valid frames of the clip; if a faster clip ends before the view, its first or last pose is held.
         window: Frames W of the view.
         factors: (B,) 2 plays twice the crop's frames, 0.5 the middle half of them.
+
+    Examples:
+        >>> start, length, lengths = torch.tensor([0]), torch.tensor([4]), torch.tensor([8])
+        >>> played_frames(start, length, lengths, window=4, factors=torch.tensor([1.0])).before
+        tensor([[0, 1, 2, 3]])
+        >>> played_frames(start, length, lengths, window=4, factors=torch.tensor([2.0])).before
+        tensor([[0, 0, 2, 4]])
     """
     steps = torch.arange(window, dtype=torch.float64, device=length.device) + 0.5 - window / 2
     middle = start + length / 2 - 0.5
@@ -113,7 +137,13 @@ def played_frames(
 def resample(
     joints: Float32[Tensor, "b m t v c"], start: Int64[Tensor, " b"], length: Int64[Tensor, " b"], window: int
 ) -> Float32[Tensor, "b m w v c"]:
-    """Resample frames [start, start + length) of each clip linearly to ``window`` frames (see `view_frames`)."""
+    """Resample frames [start, start + length) of each clip linearly to ``window`` frames (see `view_frames`).
+
+    Examples:
+        >>> joints = torch.arange(4.0).view(1, 1, 4, 1, 1)  # one body with one joint: 0, 1, 2, 3
+        >>> resample(joints, torch.tensor([0]), torch.tensor([4]), window=2).flatten()
+        tensor([0.5000, 2.5000])
+    """
     return read_frames(joints, view_frames(start, length, window))
 
 
@@ -138,7 +168,15 @@ def blend(
 
 
 def rotation_matrices(angles: Float32[Tensor, "b 3"]) -> Float32[Tensor, "b 3 3"]:
-    """Return Rz·Ry·Rx for angles (a, b, c) in radians, with the sign convention of the field's feeder."""
+    """Return Rz·Ry·Rx for angles (a, b, c) in radians, with the sign convention of the field's feeder.
+
+    Examples:
+        >>> matrix = rotation_matrices(torch.tensor([[0.0, 0.0, torch.pi / 2]]))[0]
+        >>> matrix.round().int()
+        tensor([[ 0,  1,  0],
+                [-1,  0,  0],
+                [ 0,  0,  1]], dtype=torch.int32)
+    """
     (cos_a, cos_b, cos_c), (sin_a, sin_b, sin_c) = angles.cos().unbind(1), angles.sin().unbind(1)
     one, zero = torch.ones_like(cos_a), torch.zeros_like(cos_a)
     rx = torch.stack((one, zero, zero, zero, cos_a, sin_a, zero, -sin_a, cos_a), 1).view(-1, 3, 3)
@@ -148,7 +186,14 @@ def rotation_matrices(angles: Float32[Tensor, "b 3"]) -> Float32[Tensor, "b 3 3"
 
 
 def rotate(joints: Float32[Tensor, "b m t v c"], matrices: Float32[Tensor, "b d d"]) -> Float32[Tensor, "b m t v c"]:
-    """Rotate every point of a clip by its matrix: point' = R·point; channels after the coordinates stay."""
+    """Rotate every point of a clip by its matrix: point' = R·point; channels after the coordinates stay.
+
+    Examples:
+        >>> quarter = rotation_matrices(torch.tensor([[0.0, 0.0, torch.pi / 2]]))
+        >>> point = torch.tensor([1.0, 0.0, 0.0]).view(1, 1, 1, 1, 3)
+        >>> rotate(point, quarter).flatten().round().int()
+        tensor([ 0, -1,  0], dtype=torch.int32)
+    """
     count = matrices.shape[1]
     points = joints[..., :count].flatten(1, 3)
     # a few points at a time under a block-diagonal matrix: products of 3 by 3 matrices alone are slow
@@ -159,14 +204,30 @@ def rotate(joints: Float32[Tensor, "b m t v c"], matrices: Float32[Tensor, "b d 
 
 
 def joint_to_motion(joints: Float32[Tensor, "*b t v c"], stride: int = 1) -> Float32[Tensor, "*b t v c"]:
-    """Return the forward difference x[t + stride] - x[t]; the last ``stride`` frames are 0."""
+    """Return the forward difference x[t + stride] - x[t]; the last ``stride`` frames are 0.
+
+    Examples:
+        >>> joints = torch.tensor([0.0, 1.0, 3.0, 6.0]).view(1, 4, 1, 1)
+        >>> joint_to_motion(joints).flatten()
+        tensor([1., 2., 3., 0.])
+        >>> joint_to_motion(joints, stride=2).flatten()
+        tensor([3., 5., 0., 0.])
+    """
     motion = torch.zeros_like(joints)
     motion[..., :-stride, :, :] = joints[..., stride:, :, :] - joints[..., :-stride, :, :]
     return motion
 
 
 def joint_to_bone(joints: Float32[Tensor, "*b t v c"], layout: Layout) -> Float32[Tensor, "*b t v c"]:
-    """Return each joint minus its neighbour (the field's bone stream); the root's bone is 0."""
+    """Return each joint minus its neighbour (the field's bone stream); the root's bone is 0.
+
+    Examples:
+        >>> from maskel.layouts import NTU25
+        >>> joints = torch.randn(1, 8, 25, 3)
+        >>> wrist, elbow = NTU25.index("left_wrist"), NTU25.index("left_elbow")
+        >>> torch.equal(joint_to_bone(joints, NTU25)[..., wrist, :], joints[..., wrist, :] - joints[..., elbow, :])
+        True
+    """
     return joints - joints[..., list(layout.neighbours), :]
 
 
@@ -181,6 +242,12 @@ def to_stream(
         layout: The layout with the bones.
         scored: The last channel is a score. It is never subtracted: a bone's score is the mean of its two joints'
             scores, a motion's score that of its two frames (0 in the last frame, which has no motion), as in PYSKL.
+
+    Examples:
+        >>> from maskel.layouts import NTU25
+        >>> joints = torch.randn(1, 8, 25, 3)
+        >>> torch.equal(to_stream(joints, "motion", NTU25), joint_to_motion(joints))
+        True
     """
     if stream in ("bone", "bone_motion"):
         bones = joint_to_bone(joints, layout)
@@ -215,6 +282,10 @@ class TrainView:
         joint_dropout: Share of the joints, in [0, 1), that a clip lacks: they stand at their neighbour; 0 for none.
         noise: Standard deviation of Gaussian noise on every coordinate, in its unit (0.01 is 1 cm in a set in metres);
             0 for none.
+
+    Examples:
+        >>> TrainView(mirror=True, speed=0.25).extras
+        ('mirror', 'speed')
     """
 
     p_min: float = 0.5
@@ -292,7 +363,15 @@ class TrainView:
 
 
 def test_view(batch: SkeletonBatch, window: int) -> SkeletonBatch:
-    """Return the deterministic view of evaluation: the middle 95 % of the valid frames, resampled to ``window``."""
+    """Return the deterministic view of evaluation: the middle 95 % of the valid frames, resampled to ``window``.
+
+    Examples:
+        >>> import numpy as np
+        >>> from maskel.datasets.store import SkeletonSet
+        >>> batch = SkeletonSet.open("set").gather(np.array([0, 1]), bodies=2)
+        >>> test_view(batch, window=60).joints.shape
+        torch.Size([2, 2, 60, 25, 3])
+    """
     return batch.with_joints(resample(batch.joints, *centre_crop(batch.lengths), window))
 
 

@@ -32,6 +32,10 @@ class RawFile:
         path: The file, or the archive that holds it.
         member: Name inside the archive; empty for a plain file.
         labels: The file that holds its labels, where that is another one.
+
+    Examples:
+        >>> print(RawFile(Path("all_sqe.zip"), "a01_s01_e00_v01.json"))
+        all_sqe.zip/a01_s01_e00_v01.json
     """
 
     path: Path
@@ -50,6 +54,10 @@ class Split:
         train: Training clips, each with a label.
         test: Test clips, each with a label.
         unlabelled: Clips without a label that pre-training may see; none is of a subject who tests.
+
+    Examples:
+        >>> Split(train=(0, 1), test=(2,), unlabelled=(3,))
+        Split(train=(0, 1), test=(2,), unlabelled=(3,))
     """
 
     train: tuple[int, ...]
@@ -77,6 +85,15 @@ class Source(ABC):
     A subclass is one file: it states the facts below, finds its files, reads one, and says which clip belongs to
     which side of each benchmark. Its constructor's arguments are the options of ``maskel prepare NAME``. Instances
     travel to worker processes, so they must pickle.
+
+    Examples:
+        >>> from maskel.datasets import SOURCES
+        >>> source = SOURCES["synthetic"]()
+        >>> files = source.find([Path("raw")])
+        >>> len(files), source.read(files[0])[0].clip.name
+        (26, 'S001C001P001R001A001')
+        >>> {name: len(split.train) for name, split in source.benchmarks(source.clips(files[0])).items()}
+        {'xsub': 1, 'xview': 0, 'xset': 0}
     """
 
     name: ClassVar[str]

@@ -18,6 +18,7 @@ from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.tracks import ACTORS
 from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
 from maskel.errors import BadFileError, InputError
+from maskel.files import described
 from maskel.layouts import Layout
 from maskel.sequence import Clip
 
@@ -113,7 +114,7 @@ def label_of(where: str, label: Any) -> int:
     if isinstance(label, float) and label.is_integer():
         label = int(label)
     if type(label) is not int or not 0 <= label < MAX_CLASSES:
-        raise BadFileError(where, "not a number", f"label {str(label)[:40]}", f"a class from 0 to {MAX_CLASSES - 1}")
+        raise BadFileError(where, "not a number", f"label {described(label)}", f"a class from 0 to {MAX_CLASSES - 1}")
     return label
 
 

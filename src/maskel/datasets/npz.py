@@ -22,9 +22,9 @@ from maskel.datasets.counts import Counts
 from maskel.datasets.interchange import MAX_CLASSES, check_metres, check_people, is_score, main_bodies, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
-from maskel.datasets.raw_file import bad_file, open_archive
+from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError, InputError
-from maskel.files import replacing
+from maskel.files import npy_header, open_archive, replacing
 from maskel.layouts import layout_named
 from maskel.sequence import Clip, SkeletonSequence
 
@@ -290,9 +290,8 @@ class _Rows:
     def _start(self) -> None:
         """Read the header at the member's start; numpy parses it without running code of the file."""
         self._next = 0
-        version = np.lib.format.read_magic(self._stream)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        self.shape, fortran, dtype = read[version](self._stream)
+        assert isinstance(self._stream, zipfile.ZipExtFile)
+        self.shape, fortran, dtype = npy_header(self._stream)
         if dtype.kind not in "fiub" or dtype.itemsize > 8 or fortran or min(self.shape, default=-1) < 0:
             order = "Fortran" if fortran else "C"
             raise ValueError(f"{dtype} of shape {self.shape} in {order} order, where plain numbers in C order are read")

@@ -165,6 +165,10 @@ class NTU60(NTU):
 
     Raises:
         InputError: If a list does not exist or names no recording.
+
+    Examples:
+        >>> NTU60.published["xsub"]  # training and test clips
+        (40091, 16487)
     """
 
     name: ClassVar[str] = "ntu60"

@@ -175,6 +175,10 @@ class PKU1(PkuMmd):
     Args:
         center: Move the origin of each clip to the spine of its first body, as for NTU RGB+D; as published, clips stay
             where the camera saw them.
+
+    Examples:
+        >>> len(PKU1.classes), PKU1.classes[0]
+        (51, 'bow')
     """
 
     name: ClassVar[str] = "pku1"

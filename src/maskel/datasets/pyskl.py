@@ -40,6 +40,7 @@ from maskel.datasets.pyskl_annotation import (
     shape_of,
 )
 from maskel.errors import BadFileError, InputError
+from maskel.files import described
 from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, layout_named
 from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
 
@@ -134,16 +135,14 @@ class Pyskl(Source):
             if named := [root for root, (given, _) in contents.items() if given]:
                 raise InputError(f"{named[0]} has splits of its own; hand it over alone")
             self.annotations = [clip for _, clips in contents.values() for clip in clips]
-            splits = {
-                root.stem: [str(clip.get("frame_dir")) for clip in clips] for root, (_, clips) in contents.items()
-            }
+            splits = {root.stem: list(map(_name, clips)) for root, (_, clips) in contents.items()}
         files = [RawFile(root, _member(at)) for root, (_, clips) in contents.items() for at in range(len(clips))]
         self.place = {file: at for at, file in enumerate(files)}
         labels = [
             label_of(str(file), one_number(file.path, clip.get("label")))
             for file, clip in zip(files, self.annotations, strict=True)
         ]
-        names = [name if isinstance(name := clip.get("frame_dir"), str) else "" for clip in self.annotations]
+        names = list(map(_name, self.annotations))
         if twice := repeated([name for name in names if name]):
             raise BadFileError(path, "bad name", f"{len(twice)} frame_dir that repeat ({twice[0][:80]})", "one a clip")
         classes = classes_of(path, names, labels, self.first_label)
@@ -236,7 +235,7 @@ class Pyskl(Source):
         if self.flat:
             image, guessed = self._image(file, annotation)
             if image is None:
-                found = f"no img_shape (height, width) but {str(annotation.get('img_shape'))[:40]}"
+                found = f"no img_shape (height, width) but {described(annotation.get('img_shape'))}"
                 raise BadFileError(str(file), "wrong count", found, "the size of the image; --image-size WIDTH HEIGHT")
             check_pixels(file, joints, image)
             middle, counts = np.array(image[::-1]) / 2, {**counts, **guessed}
@@ -258,7 +257,7 @@ class Pyskl(Source):
         at = self.place[file]
         name = self.annotations[at].get("frame_dir")
         if not isinstance(name, str) or len(name.splitlines()) != 1:
-            raise BadFileError(str(file), "bad name", f"frame_dir {str(name)[:40]!r}", "a name of one line")
+            raise BadFileError(str(file), "bad name", f"frame_dir {described(name)!r}", "a name of one line")
         return [clip_named(name, self.labels[at])]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
@@ -309,7 +308,8 @@ def _matched(
     if not splits:
         return {"all": [name for name in names if name]}, {}
     pairs = _benchmarks(tuple(splits))
-    unpaired = [name for name in splits if name not in {part for pair in pairs.values() for part in pair}]
+    paired = {part for pair in pairs.values() for part in pair}
+    unpaired = [name for name in splits if name not in paired]
     if not pairs and (len(splits) > 1 or _canonical(unpaired[0]) in ("val", "test")):
         found = ", ".join(splits)
         raise InputError(f"{path} has the splits {found}; expected train and val (or test), xsub_train and xsub_val, …")
@@ -363,6 +363,11 @@ def _benchmarks(splits: Sequence[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
+def _name(annotation: Annotation) -> str:
+    name = annotation.get("frame_dir")
+    return name if isinstance(name, str) else ""
+
+
 def _member(at: int) -> str:
     return f"annotations[{at}]"
 
@@ -385,5 +390,5 @@ def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[A
         raise BadFileError(path, "empty" if not clips else "not data", "no clip or one that is no dictionary", expected)
     for name, names in splits.items():
         if not isinstance(names, list | tuple) or not all(isinstance(text, str) for text in (name, *names)):
-            raise BadFileError(path, "not data", f"a split {str(name)[:40]!r} that is no list of names", expected)
+            raise BadFileError(path, "not data", f"a split {described(name)!r} that is no list of names", expected)
     return splits, clips

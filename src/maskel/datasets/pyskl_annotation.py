@@ -15,6 +15,7 @@ from maskel.datasets.folder.axes import LETTERS, arrange
 from maskel.datasets.folder.units import refuse_flat
 from maskel.datasets.pickled import PickledArray, one_number
 from maskel.errors import BadFileError
+from maskel.files import described
 from maskel.layouts import Layout
 
 Annotation = Mapping[str, Any]
@@ -130,7 +131,7 @@ def _total_frames(file: RawFile, annotation: Annotation) -> int | None:
     if total is None:
         return None
     if isinstance(total, bool) or not isinstance(total, int | float) or not total >= 1 or total != total // 1:
-        raise BadFileError(str(file), "not a number", f"total_frames {str(total)[:40]}", "a whole number from 1")
+        raise BadFileError(str(file), "not a number", f"total_frames {described(total)}", "a whole number from 1")
     return int(total)
 
 

@@ -23,7 +23,9 @@ def bad_file(path: Path | str, expected: str) -> Iterator[None]:
 
     def refusal(fault: Exception) -> BadFileError:
         if isinstance(fault, (zipfile.BadZipFile, zlib.error, EOFError)):
-            return BadFileError(path, "truncated", f"damaged content ({files.one_line(fault)})", f"{expected}, intact")
+            return BadFileError(
+                path, "truncated", f"a damaged archive ({files.one_line(fault)})", f"{expected}, intact"
+            )
         return BadFileError(path, "unreadable", f"a file that cannot be read ({files.one_line(fault)})", expected)
 
     with files.damaged_as(refusal):
@@ -52,19 +54,10 @@ def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
     return content
 
 
-def open_archive(path: Path) -> zipfile.ZipFile:
-    """Open a zip archive of unknown origin.
-
-    Raises:
-        Exception: One of `maskel.files.DAMAGE`, if it is no zip archive.
-    """
-    with files.open_regular(path):
-        pass
-    return zipfile.ZipFile(path)
-
-
-def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int, expected: str) -> bytes:
-    """Read a member of an archive; never unpacks more than ``most`` bytes, whatever size the archive claims.
+def read_member(
+    archive: zipfile.ZipFile, name: str, path: Path | str, most: int, expected: str, unit: str = "bytes"
+) -> bytes:
+    """Read a member of an archive, which is not unpacked beyond ``most`` bytes whatever it claims.
 
     Args:
         archive: The archive.
@@ -72,6 +65,7 @@ def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int
         path: The member's place, for messages.
         most: Largest size in bytes, unpacked.
         expected: The expected content, for messages.
+        unit: Unit of the size, for messages.
 
     Raises:
         BadFileError: If it is larger, or blank.
@@ -79,7 +73,7 @@ def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int
     """
     size = archive.getinfo(name).file_size
     if size > most:
-        raise BadFileError(path, "wrong count", f"{size} bytes unpacked", f"at most {most}")
+        raise BadFileError(path, "wrong count", f"{size} {unit}", f"at most {most}")
     with archive.open(name) as stream:
         content = stream.read(most)
     if not content.strip():
@@ -105,5 +99,9 @@ def parse_json(content: bytes, path: Path | str) -> Any:
             raise BadFileError(path, "not text", "a value on each line (JSON Lines)", expected) from error
         kind = "truncated" if error.pos >= len(error.doc.rstrip()) else "not text"
         raise BadFileError(path, kind, error.msg, "JSON", line=error.lineno) from error
+    except files.TooLargeError as error:
+        raise BadFileError(path, "wrong count", str(error), "fewer; cut the recording into clips") from error
+    except files.HugeNumberError as error:
+        raise BadFileError(path, "not a number", str(error), "numbers of at most 64 bits") from error
     except ValueError as error:  # another encoding, a number of thousands of digits, deep nesting
         raise BadFileError(path, "not text", str(error), "JSON") from error

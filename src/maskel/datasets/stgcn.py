@@ -37,7 +37,7 @@ from maskel.datasets.npz import BENCHMARK, BENCHMARKS, MAX_CLIP_BYTES, MAX_CLIPS
 from maskel.datasets.pickled import PickledArray, one_number, read_pickle
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError, InputError
-from maskel.files import open_regular
+from maskel.files import described, map_npy, open_regular
 from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, Layout, layout_named
 from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
 
@@ -366,6 +366,8 @@ def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if not isinstance(names, list | tuple) or not isinstance(labels, list | tuple):
         raise BadFileError(path, "not data", f"{type(names).__name__} and {type(labels).__name__}", expected)
     numbers = [label_of(str(path), one_number(path, label)) for label in labels]
+    if other := [name for name in names if not isinstance(name, str | bytes | int)]:
+        raise BadFileError(path, "bad name", described(other[0]), "names of clips")
     texts = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names]
     if any(len(name.splitlines()) != 1 or len(name) > 500 for name in texts):
         raise BadFileError(path, "bad name", "a clip's name that is empty or of several lines", "names of one line")
@@ -389,13 +391,10 @@ def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 def _mapped(path: Path) -> np.ndarray:
     """Map the array of a file into memory; its size must match the header."""
-    with bad_file(path, "numpy's .npy format"), open_regular(path) as stream:
-        shape, fortran, dtype = read_npy_header(path, stream)
-        start = stream.tell()
-    size, claimed = path.stat().st_size - start, prod(shape) * dtype.itemsize
-    if size != claimed:
-        raise BadFileError(path, "truncated", f"{size} bytes after the header", f"{claimed}, those of shape {shape}")
-    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+    with bad_file(path, "numpy's .npy format"):
+        with open_regular(path) as stream:
+            read_npy_header(path, stream)  # real numbers only
+        return map_npy(path)
 
 
 def _without_padding(

@@ -5,6 +5,7 @@ that open the same set share its memory pages.
 """
 
 import hashlib
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -35,12 +36,36 @@ from maskel.sequence import (
 )
 from maskel.transforms import ViewFrames
 
+MOST_TEXT = 4096
+"""Characters of a name, or any other field of a table of clips; no path is longer."""
+MOST_NAME_BYTES = 512 * 2**20
+"""Memory of the names of clips in one array of numpy's, where each takes as much as the longest."""
 PARTS = tuple(field.name for field in fields(Split))
 
 
 def names_hash(names: Sequence[str]) -> str:
-    """Return a hash of clips' names and their order: 16 hexadecimal digits of SHA-256."""
+    """Return a hash of clips' names and their order: 16 hexadecimal digits of SHA-256.
+
+    Examples:
+        >>> names_hash(["S001C001P001R001A001", "S001C001P001R001A002"])
+        '4bd1dc59f8d4bf81'
+    """
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def text_array(texts: Sequence[str]) -> np.ndarray:
+    """Make an array of texts, each of which takes as much memory as the longest.
+
+    Raises:
+        InputError: If that is more than `MOST_NAME_BYTES`.
+    """
+    longest = max(texts, key=len, default="")
+    if 4 * len(longest) * len(texts) > MOST_NAME_BYTES:
+        raise InputError(
+            f"{len(texts):,} names take too much memory where each has room for the longest, of {len(longest):,} "
+            f"characters ({longest[:40]} ...); shorten it"
+        )
+    return np.array(texts, dtype=np.str_)
 
 
 @dataclass(frozen=True)
@@ -80,6 +105,17 @@ class SkeletonSet:
         max_bodies: Most bodies of any clip.
         benchmarks: For each benchmark its training, test and unlabelled clips, by position.
         counts: Dropped, filled-in or guessed items: position of the clip -> phrase -> number.
+
+    Examples:
+        >>> data = SkeletonSet.open("set")
+        >>> len(data), data.layout.name, data.channels
+        (26, 'ntu25', ('x', 'y', 'z'))
+        >>> data.classes[:3]
+        ('waving', 'drinking', 'kicking')
+        >>> data.clips[0].name, data.class_name(0)
+        ('S001C001P001R001A001', 'waving')
+        >>> list(data.benchmarks)
+        ['xsub', 'xview', 'xset']
     """
 
     def __init__(self, path: Path) -> None:
@@ -172,6 +208,11 @@ class SkeletonSet:
 
         Raises:
             InputError: If the set has no such benchmark or part.
+
+        Examples:
+            >>> data = SkeletonSet.open("set")
+            >>> data.split("xsub", "train")[:3], len(data.split("xsub", "test"))
+            (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
             known = ", ".join(self.benchmarks) or "none"
@@ -203,6 +244,10 @@ class SkeletonSet:
 
         Raises:
             InputError: If a coordinate is not finite: the file was changed after it was written.
+
+        Examples:
+            >>> SkeletonSet.open("set").sequence(0).joints.shape
+            (1, 49, 25, 3)
         """
         if not 0 <= position < len(self):
             raise IndexError(f"found position {position}, expected 0 to {len(self) - 1}")
@@ -257,6 +302,12 @@ class SkeletonSet:
 
         Raises:
             InputError: If a coordinate is not finite: the file was changed after it was written.
+
+        Examples:
+            >>> data = SkeletonSet.open("set")
+            >>> batch = data.gather(data.split("xsub", "test")[:4], bodies=2)
+            >>> batch.joints.shape, batch.labels
+            (torch.Size([4, 2, 88, 25, 3]), tensor([0, 1, 2, 3]))
         """
         return self._batches.gather(positions, bodies, single_body, frames)
 
@@ -303,22 +354,30 @@ def _read_meta(path: Path) -> dict[str, Any]:
 
 def _read_clips(path: Path, clips: int) -> dict[str, tuple[str, ...]]:
     """Read the columns of the table of clips, as text."""
-    heading, *lines = read_rows(path)
-    _require(tuple(heading) == files.CLIP_COLUMNS, path.name, "other columns")
-    _require(len(lines) == clips, path.name, f"{len(lines)} clips, expected {clips}")
-    columns = dict(zip(heading, zip(*lines, strict=True), strict=True))
+    lines = read_rows(path)
+    _require(tuple(next(lines, ())) == files.CLIP_COLUMNS, path.name, "other columns")
+    columns: dict[str, list[str]] = {name: [] for name in files.CLIP_COLUMNS}
+    for number, line in enumerate(lines, 1):
+        _require(number <= clips, path.name, f"more than {clips} clips")
+        for name, field in zip(columns, line, strict=True):
+            _require(len(field) <= MOST_TEXT, path.name, f"a text of {len(field):,} characters")
+            columns[name].append(sys.intern(field) if name != "name" else field)
+    found = len(columns["name"])
+    _require(found == clips, path.name, f"{found} clips, expected {clips}")
     _require(len(set(columns["name"])) == clips, path.name, "a clip twice")
-    return columns
+    return {name: tuple(column) for name, column in columns.items()}
 
 
 def _read_counts(path: Path, clips: int) -> dict[int, dict[str, int]]:
     """Read the table of counts: clip -> phrase -> number."""
     found: dict[int, dict[str, int]] = {}
-    heading, *lines = read_rows(path)
-    _require(tuple(heading) == files.COUNT_COLUMNS, path.name, "other columns")
+    lines = read_rows(path)
+    _require(tuple(next(lines, ())) == files.COUNT_COLUMNS, path.name, "other columns")
     for clip, what, number in lines:
         _require(0 <= int(clip) < clips, path.name, f"a clip outside 0 to {clips - 1}")
-        found.setdefault(int(clip), {})[what] = int(number)
+        _require(0 <= int(number) < 2**63, path.name, "a count that is none")
+        _require(len(what) <= MOST_TEXT, path.name, f"a text of {len(what):,} characters")
+        found.setdefault(int(clip), {})[sys.intern(what)] = int(number)
     return found
 
 
@@ -331,7 +390,6 @@ def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray
     mapped = np.lib.format.open_memmap(path, mode="r")  # never unpickles
     fits = mapped.dtype == dtype and mapped.shape == shape and mapped.flags.c_contiguous
     _require(fits, path.name, f"{mapped.dtype} {mapped.shape}, expected {dtype} {shape}")
-    _require(path.stat().st_size == mapped.offset + mapped.nbytes, path.name, "more than its array")
     return mapped
 
 
@@ -368,9 +426,9 @@ def _read_splits(path: Path, labels: Int64[np.ndarray, " n"]) -> dict[str, Split
         _require(known, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
         checked: dict[str, tuple[int, ...]] = {}
         for part, given in parts.items():
-            positions = np.array(given)
-            fits = positions.ndim == 1 and (positions.size == 0 or positions.dtype == np.int64)
+            fits = isinstance(given, list) and set(map(type, given)) <= {int}
             _require(fits, path.name, f"something else than positions in {benchmark} {part}")
+            positions = np.array(given, dtype=np.int64)
             inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < len(labels)
             _require(bool(inside), path.name, f"a position outside 0 to {len(labels) - 1} in {benchmark} {part}")
             checked[part] = tuple(positions.tolist())

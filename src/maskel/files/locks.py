@@ -35,7 +35,7 @@ def locked(folder: Path, refusal: str = IN_USE) -> Iterator[None]:
     lock = FileLock(folder / LOCK, timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
-    except Timeout as fault:
+    except (Timeout, BlockingIOError) as fault:
         raise InputError(refusal.format(folder)) from fault
     except OSError as fault:
         if fault.errno not in _NO_LOCKS:

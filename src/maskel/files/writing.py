@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from maskel.errors import InputError
+from maskel.text import shown
 
 _MOST_LINKS = 40  # as on Linux
 
@@ -170,7 +171,8 @@ def require_suffix(path: Path, *endings: str) -> None:
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """Return rows as csv text with line ends LF."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    lines = ([shown(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
 
 
@@ -181,7 +183,10 @@ def json_text(content: Any, **how: Any) -> str:
         content: Plain containers, texts and numbers.
         how: Options of `json.dumps`.
     """
-    return json.dumps(content, **how) + "\n"
+    text = json.dumps(content, allow_nan=False, **how)
+    if "\\ud" in text:  # half of a pair of surrogates is no text
+        json.dumps(content, **{**how, "ensure_ascii": False}).encode()
+    return text + "\n"
 
 
 class _Dumper(yaml.SafeDumper):

@@ -5,8 +5,10 @@ from html import escape
 from pathlib import Path
 
 from maskel.files import as_output, write_atomically
+from maskel.text import shown
 from maskel.version import __version__
 
+_KEPT = "\n\t"
 _STYLE = Path(__file__).with_name("page.css")
 
 
@@ -25,14 +27,14 @@ def element(name: str, *content: object, **attributes: object) -> Markup:
         attributes: ``class_`` is written ``class``, ``stroke_width`` is written ``stroke-width``.
     """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"' for key, value in attributes.items()
+        f' {key.rstrip("_").replace("_", "-")}="{escape(shown(value, _KEPT))}"' for key, value in attributes.items()
     )
     return Markup(f"<{name}{written}>{join(content)}</{name}>")
 
 
 def join(parts: Iterable[object]) -> Markup:
-    """Join parts: Markup unchanged, anything else as escaped text."""
-    return Markup("".join(part if isinstance(part, Markup) else escape(str(part)) for part in parts))
+    """Parts one after another: Markup as it is, anything else as escaped text."""
+    return Markup("".join(part if isinstance(part, Markup) else escape(shown(part, _KEPT)) for part in parts))
 
 
 def svg(width: float, height: float, label: str, *content: Markup, class_: str = "") -> Markup:

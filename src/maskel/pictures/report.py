@@ -16,6 +16,7 @@ from maskel.pictures.markup import Markup, element, join, page, paragraph, table
 from maskel.pictures.masks import masks_of_runs
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
 from maskel.protocols import PROTOCOLS
+from maskel.text import shown
 from maskel.training.finished import Run
 from maskel.training.run import PREDICTIONS
 
@@ -162,7 +163,7 @@ def read_confusion(path: Path, classes: Sequence[str]) -> Int64[np.ndarray, "k k
     """
     if len(classes) > MOST_CLASSES:
         raise InputError(f"{len(classes)} classes are too many for a picture; {MOST_CLASSES} fit")
-    index = {name: label for label, name in enumerate(classes)}
+    index = {shown(name): label for label, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     if not path.is_file():
         raise InputError(f"{path.parent.name} has no {path.name}")

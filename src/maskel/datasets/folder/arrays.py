@@ -2,7 +2,6 @@
 
 import io
 import math
-import zipfile
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +13,11 @@ from maskel.datasets.folder.axes import arrange, settle
 from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers, check_size, read_bytes
 from maskel.datasets.raw_file import bad_file, read_member
 from maskel.errors import BadFileError
-from maskel.files import DAMAGE, one_line, open_regular
+from maskel.files import DAMAGE, npy_header, one_line, open_archive, open_regular
 from maskel.layouts import Layout
 
 ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
 """Meaning of an array's last axis; ``s`` is the score. ``auto``: 2 numbers are xy, 3 xyz, 4 xyzs."""
-MAX_HEADER = 2**14
-"""Most bytes of a ``.npy`` file's header; numpy itself accepts 10,000."""
 _AUTO: dict[int, ArrayChannels] = {2: "xy", 3: "xyz", 4: "xyzs"}
 
 
@@ -40,13 +37,13 @@ def read_npz(path: Path) -> np.ndarray:
         BadFileError: If there is no such array, or the archive is damaged or larger unpacked than may be read.
     """
     content = read_bytes(path)
-    with bad_file(path, "numpy's .npz"), zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with bad_file(path, "numpy's .npz"), open_archive(io.BytesIO(content)) as archive:
         names = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
         name = "joints" if len(names) != 1 else next(iter(names))
         if name not in names:
             expected = "one, or one named joints" + ("; prepare npz reads it" if "x_train" in names else "")
             raise BadFileError(path, "wrong count", f"arrays {', '.join(names) or 'none'}", expected)
-        return _parse_npy(path, read_member(archive, names[name], path, MAX_BYTES, "joints"))
+        return _parse_npy(path, read_member(archive, names[name], path, MAX_BYTES, "joints", "bytes unpacked"))
 
 
 def _parse_npy(path: Path, content: bytes) -> np.ndarray:
@@ -65,19 +62,12 @@ def read_npy_header(path: Path, stream: io.BufferedReader | io.BytesIO) -> tuple
     Raises:
         BadFileError: If it is no such header, or the array holds anything but real numbers.
     """
-    start = stream.tell()
-    head = io.BytesIO(stream.read(MAX_HEADER))  # a longer one could claim 4 GB
     try:
-        version = np.lib.format.read_magic(head)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read_header(head)
+        shape, fortran, dtype = npy_header(stream)
     except DAMAGE as error:
         raise BadFileError(path, "not text", f"no array ({one_line(error)})", "numpy's .npy format") from error
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         raise BadFileError(path, "not a number", f"an array of {dtype}", "real numbers of at most 64 bits")
-    if min(shape, default=0) < 0:
-        raise BadFileError(path, "not text", f"an array of shape {shape}", "numpy's .npy format")
-    stream.seek(start + head.tell())
     return shape, fortran, dtype
 
 

@@ -78,6 +78,15 @@ class Folder(Source):
 
     Raises:
         InputError: If options do not fit each other, or are out of range.
+
+    Examples:
+        >>> source = Folder(layout="coco17", test_subjects=["cy"])
+        >>> files = source.find([Path("recordings")])
+        >>> len(files), source.classes
+        (6, ('bow', 'wave'))
+        >>> clip = source.read(files[0])[0].clip
+        >>> clip.name, clip.label, clip.subject
+        ('bow/ann/take0', 0, 'ann')
     """
 
     name: ClassVar[str] = "folder"

@@ -114,6 +114,11 @@ def synthesize(
 
     Raises:
         InputError: If a number is out of its range.
+
+    Examples:
+        >>> files = synthesize(Path("more"), performers=1, replications=1, cameras=1)
+        >>> len(files), files[0].name
+        (13, 'S001C001P001R001A001.skeleton')
     """
     for what, number in (("performers", performers), ("replications", replications), ("cameras", cameras)):
         if not 1 <= number <= MOST:

@@ -16,6 +16,12 @@ class Synthetic(NTU):
 
     Benchmarks: ``xsub`` trains on odd performers; ``xview`` trains on cameras 2 and 3 and tests on the others; ``xset``
     trains on even setups. Accuracies mean nothing beyond that the pipeline learns.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> source = Synthetic()
+        >>> len(source.find([Path("raw")])), source.classes[:2]
+        (26, ('waving', 'drinking'))
     """
 
     name: ClassVar[str] = "synthetic"
