@@ -12,6 +12,7 @@ NOT_YET = ("training", "commands")
 """Packages whose docstrings are not rewritten yet."""
 OPENERS = re.compile(r"(What|Whether|How|Which|Where|Who)\b")
 WORDS = re.compile(r"\b(told|asked)\b", re.IGNORECASE)
+CODE = re.compile(r"`+[^`]*`+")
 
 
 def _docstrings(path: Path) -> Iterator[tuple[int, str]]:
@@ -35,4 +36,4 @@ def test_no_docstring_opens_with_a_question_word() -> None:
 
 
 def test_no_docstring_says_told_or_asked() -> None:
-    assert [f"{place} {match[0]}" for place, text in _of_package() if (match := WORDS.search(text))] == []
+    assert [f"{place} {match[0]}" for place, text in _of_package() if (match := WORDS.search(CODE.sub("", text)))] == []
