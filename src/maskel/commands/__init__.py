@@ -59,8 +59,9 @@ class Command:
         """Run a command line, print what came of it, and return that."""
         with _recorded(shlex.join(("maskel", name, *words))):
             outcome, options = self.run(name, words)
-        show = imported(self.show) if self.show else lambda outcome, options: say(shown(outcome))
-        show(outcome, options)
+        if outcome is not None:  # of --help nothing is left
+            show = imported(self.show) if self.show else lambda outcome, options: say(shown(outcome))
+            show(outcome, options)
         return outcome
 
     def call(self, name: str, *given: Any, **named: Any) -> Any:
@@ -160,7 +161,7 @@ class KindsCommand(Command):
                 f"usage: maskel {name} {kind} {words} [OPTIONS]; maskel {name} {min(kinds)} --help lists the options"
             )
             say(f"{usage}\n{self.purpose[0].upper()}{self.purpose[1:]}. Known {_are(kinds)} {known}.")
-            sys.exit(0)
+            return None, {}
         kind = words[0]
         if kind not in kinds:
             hint = did_you_mean(kind, kinds)

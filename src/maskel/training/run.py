@@ -153,7 +153,8 @@ class RunFolder:
         try:
             if out is None:
                 out = _next_free(Path("runs"), kind)
-            elif not out.exists():
+            elif not out.is_dir():
+                refuse_taken(out)
                 out.mkdir(parents=True, exist_ok=True)
             with locked(out):  # of two processes that start at once, one finds the other's options
                 refuse_taken(out)
