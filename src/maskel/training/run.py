@@ -150,6 +150,7 @@ class RunFolder:
         """
         with damaged_as(lambda fault: InputError(f"{kind}: an option that no file can hold ({one_line(fault)})")):
             plain_values(config)
+        refuse_taken(out)  # first: a file can hold no lock
         try:
             if out is None:
                 out = _next_free(Path("runs"), kind)
