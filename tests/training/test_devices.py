@@ -9,7 +9,7 @@ from torch import distributed as processes
 from maskel import distributed
 from maskel.errors import InputError
 from maskel.sequence import move
-from maskel.training import run
+from maskel.training.machine import provenance
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def test_processes_on_gpus_exchange_over_nccl_and_meet_on_their_own(
 
 def test_a_run_on_the_cpu_does_not_name_a_gpu(chosen: list[torch.device], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
-    assert run.provenance()["hardware"]["device"] != "a GPU"
+    assert provenance()["hardware"]["device"] != "a GPU"
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    assert run.provenance()["hardware"]["device"] == "a GPU"
+    assert provenance()["hardware"]["device"] == "a GPU"
 
 
 class OnGPU(torch.Tensor):
