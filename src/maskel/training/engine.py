@@ -67,6 +67,7 @@ def fit(
     data_hash: str,
     name_clips: Callable[[Int64[np.ndarray, " n"]], list[str]],
     after_epoch: Callable[[], Row] | None = None,
+    show: bool = True,
 ) -> Outcome:
     """Train ``method``.
 
@@ -80,6 +81,7 @@ def fit(
         data_hash: Of the training clips' names; a run is resumed with the same clips only.
         name_clips: Names of clips by position, for messages.
         after_epoch: Called after every epoch; its numbers join the epoch's row.
+        show: Show progress.
 
     Raises:
         InputError: If a batch cannot be shared by all processes and micro-batches.
@@ -125,7 +127,7 @@ def fit(
         run.in_use() if world.leads else nullcontext(),
         _deterministic(training.deterministic),
         _stop_signals() as stop,
-        Progress(training.epochs * steps, state.step, show=world.leads) as progress,
+        Progress(training.epochs * steps, state.step, show=show and world.leads) as progress,
     ):
         while state.step < training.epochs * steps:
             epoch, step = divmod(state.step, steps)

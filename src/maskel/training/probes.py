@@ -50,7 +50,9 @@ def fit_probe(
     labels = clips.labels[labelled.train]
     subjects = [clips.clips[position].subject for position in labelled.train.tolist()]
     folds, chosen_on = divide(labels, subjects, result["seed"])
-    fitted = _fit(probe, read(labelled.train).double().cpu().numpy(), labels, folds, class_weights == "balanced")
+    fitted = fit_features(
+        probe, read(labelled.train).double().cpu().numpy(), labels, folds, class_weights == "balanced"
+    )
     _put(fitted.scores, classifier)
     tell(f"probe {probe}: C {fitted.strength:g}, chosen on {chosen_on}")
     scores = Scores.of(clips, labelled.test, score_features(classifier, read(labelled.test)))
@@ -66,13 +68,22 @@ def fit_probe(
     return run
 
 
-def _fit(
+def fit_features(
     probe: FittedProbe,
     features: Float64[np.ndarray, "n f"],
     labels: Int64[np.ndarray, " n"],
     folds: Folds,
     balanced: bool,
 ) -> Fitted[Linear]:
+    """Fit a linear layer to features.
+
+    Args:
+        probe: As for `fit_probe`.
+        features: (N, F) of the training clips.
+        labels: (N,) their classes.
+        folds: Parts to hold out in turn, as `divide` gives them.
+        balanced: Have every class weigh alike in the sum.
+    """
     if probe == "svm":
         return fit_linear_svm(features, labels, folds, balanced)
     return fit_logistic(features, labels, folds, C_PROBE, balanced)
