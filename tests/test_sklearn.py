@@ -274,6 +274,23 @@ def test_options_that_make_no_sense_are_refused(
         SkeletonClassifier(**(SMALL | change)).fit(clips, labels)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pool": "region"}, "pool: found 'region', expected mean or regions or joints or regions_time"),
+        ({"bodies": "some"}, "bodies: found 'some', expected all or present"),
+        ({"probe": "sgd"}, "probe: found 'sgd', expected regularised or svm"),
+    ],
+)
+def test_words_that_do_not_exist_are_refused(
+    change: dict[str, str], message: str, pretrained: RunFolder, clips: list[np.ndarray], labels: np.ndarray
+) -> None:
+    for estimator in (SkeletonTransformer(pretrained.path), SkeletonClassifier(pretrained.path)):
+        if set(change) <= set(estimator.get_params()):
+            with pytest.raises(InputError, match=message):
+                estimator.set_params(**change).fit(clips, labels)
+
+
 def test_micro_batches_are_refused_where_a_method_compares_clips(clips: list[np.ndarray], labels: np.ndarray) -> None:
     options = SMALL | {"method": "hacm", "encoder": tiny.encoder_for("hacm")}
     options["training"] = type(tiny.TRAINING)(epochs=1, batch_size=4, accumulate=2)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -80,6 +80,12 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         with TemporaryDirectory(prefix="maskel-", ignore_cleanup_errors=True) as folder:
             clips = _written(given, layout, channels, Path(folder) / "set")
             yield clips, np.arange(len(clips))
+
+    def _check(self, **more: tuple[object, ...]) -> None:
+        """Refuse an option that is none of its words."""
+        for name, known in ({"pool": get_args(Pool), "bodies": get_args(Bodies)} | more).items():
+            if getattr(self, name) not in known:
+                raise InputError(f"{name}: found {getattr(self, name)!r}, expected {' or '.join(map(str, known))}")
 
     def _adopt(self, encoder: Encoder, clips: SkeletonSet) -> None:
         """Take an encoder and the number of body slots."""
@@ -195,6 +201,7 @@ class SkeletonTransformer(
         Raises:
             InputError: If encoder and clips do not fit each other.
         """
+        self._check()
         if self.encoder is None:
             raise InputError("encoder: found None, expected a run folder of pretrain, an encoder's file or an Encoder")
         encoder = self._load(self.encoder)
@@ -260,6 +267,8 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         (13, 13)
     """
 
+    classes_: np.ndarray
+    _scores: Linear
     _fitted = "classes_"
 
     def __init__(
@@ -311,6 +320,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         Raises:
             InputError: If clips, labels and options do not fit each other.
         """
+        self._check(probe=get_args(FittedProbe))
         check_consistent_length(X, y)
         check_classification_targets(y)
         classes, labels = np.unique(column_or_1d(y), return_inverse=True)
@@ -378,8 +388,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
 
     def _scored(self, given: Clips) -> Float64[np.ndarray, "n k"]:
         features = self._read(given).astype(np.float64)
-        scores: Linear = self._scores
-        return scores(features)
+        return self._scores(features)
 
     def decision_function(self, X: Clips) -> Float64[np.ndarray, "n *k"]:
         """Compute class scores (N, K); of two classes one score (N,), above 0 for the second."""

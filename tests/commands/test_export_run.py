@@ -29,6 +29,7 @@ from maskel.training.classifiers import load_classifier
 from maskel.training.deployed import DeployedClassifier, DeployedEncoder
 from maskel.training.run import RunFolder
 from maskel.transforms import test_view as seen_in_tests
+from released import write_classifier
 
 Run = Callable[..., tuple[int, str]]
 POOLS = ("mean", "regions", "joints", "regions_time")
@@ -162,6 +163,23 @@ def test_a_classifier_as_onnx_and_as_a_program_says_what_it_is(
     assert capsys.readouterr().out.strip() == tiny.CLASSES[int(names["probabilities"][0].argmax())]
     alone = DeployedClassifier(model)(torch.from_numpy(names["joints"]))
     torch.testing.assert_close(names["probabilities"], alone[1], **CLOSE)
+
+
+def test_a_released_classifier_needs_its_data_set_by_name(tmp_path: Path, run: Run) -> None:
+    released = write_classifier(tmp_path / "c.pth", 120, name="classifier_linprobe")
+    code, text = run("export", "torch", released, "--out", tmp_path / "model.pt2")
+    assert code == 2
+    assert "--trained-on: ntu60, ntu120, pku1, pku2" in text
+    code, text = run("export", "torch", released, "--out", tmp_path / "model.pt2", "--trained-on=ntu60")
+    assert code == 0, text
+    extra = {"maskel.json": ""}
+    model = torch.export.load(tmp_path / "model.pt2", extra_files=extra).module()
+    about = json.loads(extra["maskel.json"])
+    assert (about["classes"][0], len(about["classes"]), about["spare"]) == ("drink water", 120, 60)
+    classifier = load_classifier(released, trained_on="ntu60")
+    joints = torch.randn(3, 2, 40, 25, 3)
+    expected = DeployedClassifier(classifier)(joints)[1].detach()
+    torch.testing.assert_close(model(joints)[1], expected, **CLOSE)
 
 
 class Several(nn.Module):

@@ -4,7 +4,7 @@ View, stream and pooling are part of the graph. It has no branch and asks nothin
 is absent is all zero, as in prepared sets, and the number of valid frames follows from that.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Bool, Float32
@@ -31,6 +31,9 @@ class DeployedEncoder(nn.Module):
         single_body: Meaning of an empty second slot beside a first body: none there, or a copy of the only body. The
             mean over all slots depends on it.
 
+    Raises:
+        InputError: If ``bodies`` is another word.
+
     Example:
         >>> import torch
         >>> from maskel import Encoder, EncoderConfig
@@ -47,6 +50,8 @@ class DeployedEncoder(nn.Module):
         self, encoder: Encoder, pool: Pool = "mean", bodies: Bodies = "all", single_body: SingleBody = "zero"
     ) -> None:
         super().__init__()
+        if bodies not in get_args(Bodies):
+            raise InputError(f"bodies: found {bodies!r}, expected all or present")
         self.encoder = encoder
         self.pool = pool
         self.bodies = bodies
