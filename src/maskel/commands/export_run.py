@@ -113,7 +113,8 @@ def export_torch(
     Input, outputs and description are those of ``maskel export onnx``.
 
     Args:
-        run: As for ``maskel export onnx``.
+        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; or
+            a released ``.pth`` file.
         out: The ``.pt2`` file; must not exist.
         pool: What an encoder's tokens are averaged over, as in ``maskel embed``.
         bodies: Body slots that an encoder's features are averaged over: all of them, as in ``maskel embed``, or those
