@@ -48,6 +48,8 @@ SPECIAL = pytest.mark.parametrize("make", [a_pipe, a_socket, a_device])
         "embed --encoder RUN --data SET --out OUT.npz",
         "export npz SET --out OUT.npz",
         "export pyskl SET --out OUT.pkl",
+        "export onnx RUN --out OUT.onnx",
+        "export torch RUN --out OUT.pt2",
         "convert RUN --out OUT.pth",
         "knn --data SET --encoder RUN --k 1 --out OUT.run",
         "prepare npz SET --out OUT.set",

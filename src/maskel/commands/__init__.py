@@ -31,7 +31,7 @@ class Command:
         purpose: One line for ``maskel --help``.
         function: Where the function is, ``module:name`` below ``maskel``.
         several: The argument that takes all words without a dash.
-        one: Arguments, divided by spaces, that take one such word each.
+        one: Arguments, divided by spaces, that take one such word each, as far as the function has them.
         show: The function that prints an outcome, ``module:name``, called with it and the options; by default its
             text is printed.
     """
@@ -240,8 +240,8 @@ COMMANDS: dict[str, Command] = {
         "time pre-training on this machine, recipe by recipe", "commands.bench:bench", show="commands.bench:show"
     ),
     "export": KindsCommand(
-        "write a prepared set in a form that other code reads",
-        one="data",
+        "write a prepared set, or the model of a run, in a form that other code reads",
+        one="data run",
         kinds="commands.export:FORMATS",
         word="format",
     ),
