@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from maskel.datasets.counts import Counts
+from maskel.datasets.windows import Windows, cut_windows
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
-from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
+from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence, num_coordinates
 
 ON_THE_BODY, AS_RECORDED, IN_THE_IMAGE = "on the body in its first frame", "as recorded", "in the middle of the image"
 """Where the origin of a clip is."""
@@ -151,6 +152,25 @@ class Source(ABC):
         Raises:
             BadFileError: If the file is not what it should be: file, line, found, expected.
         """
+
+    def read_windows(self, file: RawFile, windows: Windows) -> list[SkeletonSequence]:
+        """What `read` gives, in windows; each is centred as a clip is. See `cut_windows` for what they are called.
+
+        Raises:
+            BadFileError: If the file is not what it should be.
+            InputError: If the windows are in seconds and no frame rate is known, or leave frames out.
+        """
+        coordinates = num_coordinates(self.channels)
+        centred = self.conventions(coordinates).get("origin") == ON_THE_BODY
+        return [
+            window
+            for sequence in self.read(file)
+            for window in cut_windows(sequence, windows, windows.rate, coordinates, centred, self.may_miss_joints)
+        ]
+
+    def frame_rates(self) -> Mapping[str, float]:
+        """Frames a second of recordings that say it, by name, after `find_new`; others have none or that of all."""
+        return {}
 
     def clips(self, file: RawFile) -> list[Clip]:
         """What is known of a file's clips; those without a body may be among them.

@@ -157,14 +157,14 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def require_suffix(path: Path, *endings: str) -> None:
+def require_suffix(path: Path, *endings: str, option: str = "out") -> None:
     """Refuse a file to write whose name ends otherwise than it must; ``/dev/stdout`` and the like have no endings.
 
     Raises:
         InputError: If it does.
     """
     if path.suffix not in endings and stream_of(path) is None:
-        raise InputError(f"out: found {path}, expected a name that ends in {' or '.join(endings)}")
+        raise InputError(f"{option}: found {path}, expected a name that ends in {' or '.join(endings)}")
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
