@@ -10,11 +10,9 @@ from jaxtyping import Float64
 
 from maskel import distributed
 from maskel.commands.prepare import CORES
-from maskel.datasets.folder.ranges import read_moment
 from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import META, SEGMENTS
-from maskel.datasets.windows import Extent
 from maskel.errors import InputError
 from maskel.files import (
     as_output,
@@ -31,7 +29,7 @@ from maskel.pictures.timeline import timeline_page
 from maskel.training.classifiers import load_classifier
 from maskel.training.precision import Precision
 from maskel.training.pretrained import require_fit, say_differences
-from maskel.training.recordings import as_they_are, in_windows, prepared, usual_windows
+from maskel.training.recordings import as_they_are, in_windows, prepared, read_extent, usual_windows
 from maskel.training.segments import Segment, Track, place_of, rows_of, segments_of, tracks_of
 from maskel.training.supervised import score_clips
 from maskel.training.trained_on import TrainedOn
@@ -104,7 +102,7 @@ def predict(
         raise InputError(f"min_probability: found {min_probability}, expected 0 to 1")
     given = (window_length, step, segments, page, min_probability)
     slides = per_body or any(option is not None for option in given)
-    length, pace = _extent("window_length", window_length), _extent("step", step)
+    length, pace = read_extent("window_length", window_length), read_extent("step", step)
     roots = [data] if isinstance(data, Path) else list(data)
     sets = [root for root in roots if (root / META).is_file() or (root / SEGMENTS).is_file()]
     if sets and (len(roots) > 1 or as_prepared or (source_fps is not None and not slides)):
@@ -161,19 +159,6 @@ def predict(
     return out
 
 
-def _extent(option: str, text: str | None) -> Extent | None:
-    """A length of time as it is typed."""
-    if text is None:
-        return None
-    try:
-        moment = read_moment(text.strip(), "")
-    except ValueError as fault:
-        raise InputError(f"{option}: found {text!r}, expected frames or seconds, such as 64 or 2.5s") from fault
-    if moment is None or moment.value <= 0:
-        raise InputError(f"{option}: found {text!r}, expected more than 0, such as 64 or 2.5s")
-    return Extent(moment.value, moment.seconds)
-
-
 def _refuse_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
     """Notice before the work that a file cannot be written, or is named twice."""
     for option, path in outputs.items():
@@ -198,7 +183,7 @@ def _say_unsure(found: Sequence[tuple[Track, Sequence[Segment]]], min_probabilit
     segments = [segment for _, some in found for segment in some]
     unsure = sum(not segment.sure for segment in segments)
     said = f"; {unsure:,} are less probable than {min_probability:g} and have no class" if min_probability else ""
-    distributed.tell(f"{len(segments):,} segments of {len({track.recording for track, _ in found}):,} recordings{said}")
+    distributed.tell(f"{len(segments):,} segments in {len({track.recording for track, _ in found}):,} recordings{said}")
 
 
 def _write_segments(

@@ -25,7 +25,7 @@ class Extent:
         seconds: Which of the two.
 
     Examples:
-        >>> Extent(2.5, seconds=True).frames(rate=30)
+        >>> Extent(2.5, seconds=True).frames(rate=30.0)
         75
     """
 
@@ -53,7 +53,7 @@ class Windows:
 
     Examples:
         >>> seen = np.array([False] + [True] * 10)
-        >>> Windows(Extent(4), Extent(3)).spans(seen, rate=None)  # the last one ends where the recording does
+        >>> Windows(Extent(4.0), Extent(3.0)).spans(seen, rate=None)  # the last one ends where the recording does
         [(1, 5), (4, 8), (7, 11)]
     """
 

@@ -125,11 +125,11 @@ def _scale(low: int, high: int, rate: float | None) -> Markup:
 
 
 def _moments(segment: Segment, rate: float | None) -> str:
-    return f"{_time(segment.start, rate)} to {_time(segment.end, rate)}"
+    return f"{_time(float(segment.start), rate)} to {_time(float(segment.end), rate)}"
 
 
 def _duration(frames: int, rate: float | None) -> str:
-    return f"{frames:,} frames" if rate is None else _time(frames, rate)
+    return f"{frames:,} frames" if rate is None else _time(float(frames), rate)
 
 
 def _time(frames: float, rate: float | None) -> str:

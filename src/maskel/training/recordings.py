@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from maskel import distributed
 from maskel.conversion import Conversion
 from maskel.datasets.base import ON_THE_BODY, Provenance, Source
+from maskel.datasets.folder.ranges import read_moment
 from maskel.datasets.provenance import build_source, conversion_to, describe
 from maskel.datasets.reading import WindowReader, read_all
 from maskel.datasets.store import SkeletonSet
@@ -31,12 +33,10 @@ class Making:
 
     Args:
         source: Reads them.
-        converted: What takes their joints to the classifier's layout; None where they have it.
         made: How the clips were made that the classifier learned from.
     """
 
     source: Source
-    converted: Conversion | None
     made: Provenance
 
     @classmethod
@@ -59,10 +59,18 @@ class Making:
                 "for .npy files in that set's unit and with its origin"
             )
         try:
-            source = build_source(made, **({} if source_fps is None else {"source_fps": source_fps}))
-            return cls(source, conversion_to(source, made.to_layout), made)
+            return cls(build_source(made, **({} if source_fps is None else {"source_fps": source_fps})), made)
         except InputError as fault:
             raise _other_than(classifier, made, fault) from fault
+
+    @cached_property
+    def converted(self) -> Conversion | None:
+        """What takes the source's joints to the classifier's layout, once they are found; None where they have it.
+
+        Raises:
+            InputError: If joints do not convert.
+        """
+        return conversion_to(self.source, self.made.to_layout)
 
     def apply(self, sequence: SkeletonSequence) -> SkeletonSequence:
         """A clip in the classifier's layout, without a label."""
@@ -71,25 +79,6 @@ class Making:
             return replace(sequence, clip=clip)
         joints, layout = self.converted.apply(sequence.joints), self.converted.target
         return replace(sequence, clip=clip, joints=joints, layout=layout)
-
-    def require_fit(self, classifier: Path | str, model: Classifier, what: object) -> None:
-        """Make sure that the joints are those that the classifier reads.
-
-        Args:
-            classifier: Its file, for messages.
-            model: The classifier.
-            what: Where the joints come from, for messages.
-
-        Raises:
-            InputError: If they are not.
-        """
-        encoder = model.encoder
-        layout = self.converted.target if self.converted else self.source.layout
-        if (layout, self.source.channels) != (encoder.layout, encoder.channels):
-            raise InputError(
-                f"{what} holds {layout.name} ({', '.join(self.source.channels)}), but {classifier} reads "
-                f"{encoder.layout.name} ({', '.join(encoder.channels)})"
-            )
 
 
 def _other_than(classifier: Path | str, made: Provenance, fault: InputError) -> InputError:
@@ -129,18 +118,23 @@ def prepared(
     source = making.source
     try:
         files = source.find_new(roots, model.encoder.channels)
+        layout = making.converted.target if making.converted else source.layout
     except BadFileError:
         raise
     except InputError as fault:
         raise _other_than(classifier, making.made, fault) from fault
     distributed.tell(f"prepared as the clips that {classifier} learned from: {describe(making.made)}")
-    making.require_fit(classifier, model, roots[0])
-    layout, channels = model.encoder.layout, model.encoder.channels
+    encoder = model.encoder
+    if (layout, source.channels) != (encoder.layout, encoder.channels):
+        raise InputError(
+            f"{roots[0]} holds {layout.name} ({', '.join(source.channels)}), but {classifier} reads "
+            f"{encoder.layout.name} ({', '.join(encoder.channels)})"
+        )
     faults: list[BadFileError] = []
     empty: list[str] = []
     workers = 1 if source.one_process or len(files) <= _FEW_FILES else workers
     reader = WindowReader(source, windows) if windows else source
-    with SetWriter(folder, layout, model.task.classes, source.name, {}, channels) as writer:
+    with SetWriter(folder, layout, model.task.classes, source.name, {}, source.channels) as writer:
         for file, reading in zip(files, read_all(reader, files, workers), strict=True):
             if isinstance(reading, BadFileError):
                 faults.append(reading)
@@ -184,6 +178,27 @@ def in_windows(clips: SkeletonSet, windows: Windows, made: Provenance | None, fo
     return SkeletonSet.open(folder)
 
 
+def read_extent(option: str, text: str | None) -> Extent | None:
+    """A length of time as it is typed: ``64`` frames, ``2.5s``; None where nothing is.
+
+    Args:
+        option: What it is for, for messages.
+        text: What is typed.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if text is None:
+        return None
+    try:
+        moment = read_moment(text.strip(), "")
+    except ValueError as fault:
+        raise InputError(f"{option}: found {text!r}, expected frames or seconds, such as 64 or 2.5s") from fault
+    if moment is None or moment.value <= 0:
+        raise InputError(f"{option}: found {text!r}, expected more than 0, such as 64 or 2.5s")
+    return Extent(moment.value, moment.seconds)
+
+
 def usual_windows(
     task: Task, length: Extent | None, step: Extent | None, per_body: bool, rate: float | None
 ) -> Windows:
@@ -207,7 +222,7 @@ def usual_windows(
                 "--window-length, in frames or in seconds, such as 60 or 2.5s"
             )
         fps = task.provenance and task.provenance.options.get("fps")
-        length = Extent(frames / fps, seconds=True) if fps else Extent(frames)
+        length = Extent(frames / fps, seconds=True) if fps else Extent(float(frames))
     return Windows(length, step, per_body, rate)
 
 
