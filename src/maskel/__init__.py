@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from maskel.commands.results import results
     from maskel.datasets.store import SkeletonSet
     from maskel.datasets.synthetic import synthesize
+    from maskel.live.stream import Stream
     from maskel.methods import AMR, HACM, MAE, MAMP, Masked
     from maskel.methods.released import load_release
     from maskel.models.encoder import Encoder, EncoderConfig
@@ -46,6 +47,7 @@ _MODULES = {
     "results": "commands.results",
     "synthesize": "datasets.synthetic",
     "SkeletonSet": "datasets.store",
+    "Stream": "live.stream",
     "AMR": "methods",
     "HACM": "methods",
     "MAE": "methods",
@@ -68,6 +70,7 @@ __all__ = [
     "EncoderConfig",
     "Masked",
     "SkeletonSet",
+    "Stream",
     "__version__",
     "baseline",
     "embed",

@@ -11,6 +11,7 @@ import pytest
 
 import own
 import tiny
+from long import long_one, train
 from maskel import load_classifier
 from maskel.commands.predict import predict
 from maskel.commands.prepare import prepare
@@ -24,29 +25,7 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A classifier of clips in millimetres, far from the origin, brought from 30 to 15 frames a second."""
     return train(tmp_path_factory.mktemp("trained"), scale=0.001, fps=15.0, source_fps=30.0)
-
-
-def train(folder: Path, joints: int = 17, **options: Any) -> RunFolder:
-    for number in range(6):
-        body = own.motion(24 + 2 * number, joints, seed=number) / options.get("scale", 1.0)
-        own.write_array(
-            folder / "clips" / ("wave", "bow")[number % 2] / f"{'abc'[number // 2]}" / f"{number}.npy", body
-        )
-    layout = "coco17" if joints == 17 else "kinect20"
-    source = Folder(layout, test_subjects=["c"], **options)
-    prepare(source, [folder / "clips"], folder / "set", workers=1)
-    training = replace(tiny.FINETUNE, epochs=2, batch_size=4, warmup_epochs=0.0)
-    return tiny.tiny_finetune(folder / "set", folder / "run", training=training)
-
-
-def long_one(people: int = 1, frames: int = 100) -> np.ndarray:
-    """A recording (M, T, V, C) in millimetres."""
-    bodies = [
-        np.concatenate([own.motion(frames // 4, seed=10 * body + part) for part in range(4)]) for body in range(people)
-    ]
-    return 1000 * (np.stack(bodies) + 3 * np.arange(people)[:, None, None, None]) + 4000
 
 
 def asked(run: RunFolder, data: Path, out: Path, **options: Any) -> list[dict[str, Any]]:
