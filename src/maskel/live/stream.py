@@ -88,7 +88,7 @@ class Stream:
         ...     if updates:
         ...         break
         >>> updates[0].person, round(updates[0].end - updates[0].start, 2)
-        ('ann', 2.07)
+        ('ann', 2.13)
     """
 
     def __init__(
