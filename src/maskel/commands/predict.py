@@ -26,6 +26,7 @@ from maskel.files import (
 from maskel.methods.classifier import Classifier
 from maskel.pictures.markup import write_page
 from maskel.pictures.timeline import timeline_page
+from maskel.sequence import Clip
 from maskel.training.classifiers import load_classifier
 from maskel.training.precision import Precision
 from maskel.training.pretrained import require_fit, say_differences
@@ -107,6 +108,8 @@ def predict(
     sets = [root for root in roots if (root / META).is_file() or (root / SEGMENTS).is_file()]
     if sets and (len(roots) > 1 or as_prepared or (source_fps is not None and not slides)):
         raise InputError(f"{sets[0]} is a prepared set; hand it over alone, without --as-prepared and --source-fps")
+    if as_prepared and source_fps is not None and not slides:
+        raise InputError("source_fps: joints as they were prepared have the frame rate of their set; leave it out")
     outputs = {"--out": out, "--segments": segments, "--page": page}
     _refuse_outputs(outputs, roots if not sets else ())
     known = SkeletonSet.open(sets[0]) if sets else None
@@ -141,13 +144,7 @@ def predict(
         scores = score_clips(model.to(world.device), clips, np.arange(len(clips)), world, precision)
         rows = scores.double().softmax(1).cpu().numpy()
         about = clips.clips
-    names = [
-        {"name": clip.recording, "person": clip.subject or None}
-        | place_of(clip.first_frame, clip.end_frame, rates.get(clip.recording, rate))
-        if slides
-        else {"name": clip.name}
-        for clip in about
-    ]
+    names = [_name_of(clip, rates.get(clip.recording, rate)) if slides else {"name": clip.name} for clip in about]
     answers = [(name, _most_probable(model, row, top_k)) for name, row in zip(names, rows, strict=True)]
     if world.leads:
         _write_table(out, _json(answers) if out.suffix == ".json" else _csv(answers))
@@ -157,6 +154,12 @@ def predict(
             _say_unsure(found, min_probability)
             _write_segments(found, model.task.classes, segments, page)
     return out
+
+
+def _name_of(window: Clip, rate: float | None) -> dict[str, Any]:
+    """A window as the table names it."""
+    place = place_of(window.first_frame, window.end_frame, rate)
+    return {"name": window.recording, "person": window.subject or None, **place}
 
 
 def _refuse_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:

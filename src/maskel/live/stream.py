@@ -108,6 +108,11 @@ class Stream:
         length, pace = read_extent("window_length", window_length), read_extent("step", step)
         model = classifier if isinstance(classifier, Classifier) else load_classifier(classifier, device)
         self.classifier = model.eval()
+        if model.task.provenance is None:
+            raise InputError(
+                f"{name} does not say how the joints that it learned from were made (a release's, or older), so those "
+                "of a stream cannot be made alike; train one on a set of maskel prepare"
+            )
         self._making = Making.of(name, model)
         trained_fps = self._making.made.options.get("fps")
         rate = fps or trained_fps

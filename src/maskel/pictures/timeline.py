@@ -1,5 +1,6 @@
 """The page of ``maskel predict``: what each person of each recording does over time, and how probable it is."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -24,11 +25,13 @@ def timeline_page(found: Found, classes: Sequence[str]) -> str:
         found: What was found.
         classes: Class names.
     """
+    unsure = any(not segment.sure for _, segments in found for segment in segments)
     parts = [
         element("h1", "Timeline"),
         paragraph(
-            "One row for each class that is the most probable one somewhere: filled where it is, outlined where it is "
-            "less probable than was wanted. Below, the mean probability of the windows that lie over each moment.",
+            "A row for each class, coloured where it is the most probable one"
+            f"{', pale where it is less probable than was wanted' if unsure else ''}. Below, the mean probability of "
+            "the windows that lie over each moment.",
             class_="note",
         ),
     ]
@@ -41,24 +44,43 @@ def timeline_page(found: Found, classes: Sequence[str]) -> str:
         shown.append((track, segments))
     for recording, some in groupby(shown, key=lambda one: one[0].recording):
         parts.append(element("h2", recording))
-        for track, segments in some:
-            parts += _person(track, segments, classes)
+        people = list(some)
+        low = min(int(track.edges[0]) for track, _ in people)
+        high = max(int(track.edges[-1]) for track, _ in people)
+        order = list(_totals([segment for _, segments in people for segment in segments]))
+        for track, segments in people:
+            parts += _person(track, segments, classes, order, (low, high))
     if len(shown) < len(found):
         parts.append(paragraph(f"{len(found) - len(shown):,} more are not drawn: the page would be too long."))
     return page("Timeline", *parts)
 
 
-def _person(track: Track, segments: Sequence[Segment], classes: Sequence[str]) -> list[Markup]:
-    """One person, or all of a recording together."""
-    total = {label: 0 for label in dict.fromkeys(segment.label for segment in segments)}
+def _totals(segments: Sequence[Segment]) -> dict[int, int]:
+    """Frames of each class that occurs, most first."""
+    total: Counter[int] = Counter()
     for segment in segments:
         total[segment.label] += segment.end - segment.start
-    labels = sorted(total, key=lambda label: -total[label])
-    low, high = int(track.edges[0]), int(track.edges[-1])
+    return dict(total.most_common())
+
+
+def _person(
+    track: Track, segments: Sequence[Segment], classes: Sequence[str], order: Sequence[int], span: tuple[int, int]
+) -> list[Markup]:
+    """One person, or all of a recording together.
+
+    Args:
+        track: The probabilities.
+        segments: The segments.
+        classes: Class names.
+        order: Classes of the recording; they have the page's colours in this order.
+        span: First frame of the recording, and the one after its last.
+    """
+    low, high = span
     length = max(high - low, 1)
     parts = [element("h3", f"Person {track.person}")] if track.person else []
     lanes = []
-    for number, label in enumerate(labels, 1):
+    for label, total in _totals(segments).items():
+        number = order.index(label) + 1
         style = f"dot-{number}" if number <= MOST_LINES else "rest"
         bars = []
         for segment in segments:
@@ -72,19 +94,19 @@ def _person(track: Track, segments: Sequence[Segment], classes: Sequence[str]) -
                         width=f"{100 * (segment.end - segment.start) / length:.3f}%",
                         y=2,
                         height=14,
-                        class_=style if segment.sure else "bar untrained",
+                        class_=style if segment.sure else f"{style} unsure",
                     )
                 )
-        share = f"{_duration(total[label], track.rate)}, {total[label] / length:.0%}"
+        share = f"{_duration(total, track.rate)}, {total / length:.0%}"
         track_of_all = element("rect", width="100%", height=18, class_="track")
         label_text = f"{classes[label]}: {share}"
         lanes += [
             element("span", classes[label]),
-            element("span", share),
+            element("span", share, class_="share"),
             element("svg", track_of_all, *bars, role="img", aria_label=label_text, class_="lane"),
         ]
     parts.append(element("div", *lanes, _scale(low, high, track.rate), class_="bars"))
-    drawn = labels[:MOST_LINES]
+    drawn = order[:MOST_LINES]
     times, curves = _curves(track, drawn)
     lines = [Line(classes[label], times, curve) for label, curve in zip(drawn, curves, strict=True)]
     unit = "seconds" if track.rate else "frames"
