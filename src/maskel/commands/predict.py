@@ -157,7 +157,7 @@ def predict(
 
 
 def _name_of(window: Clip, rate: float | None) -> dict[str, Any]:
-    """A window as the table names it."""
+    """Name a window as the table does."""
     place = place_of(window.first_frame, window.end_frame, rate)
     return {"name": window.recording, "person": window.subject or None, **place}
 
@@ -175,7 +175,7 @@ def _refuse_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) 
 
 
 def _rate_of_set(rate: float | None, source_fps: float | None) -> float | None:
-    """Frames a second of clips that are prepared already."""
+    """Return the frames a second of clips that are prepared already."""
     if rate is not None and source_fps not in (None, rate):
         raise InputError(f"source_fps: the clips were brought to {rate:g} frames a second; leave it out")
     return rate or source_fps

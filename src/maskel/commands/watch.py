@@ -22,7 +22,7 @@ _FORM = '{"time": 0.033, "people": [{"id": 1, "joints": [[x, y, z], …]}]}'
 
 @dataclass
 class Watched:
-    """What came in and went out.
+    """Counts of a stream.
 
     Args:
         frames: Frames that came in.
@@ -61,7 +61,7 @@ def watch(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
-        What came in and went out.
+        Its counts.
 
     Raises:
         InputError: If a line is no frame; it names the line. What was answered before stays.
@@ -97,13 +97,13 @@ def show(watched: Watched, options: Mapping[str, Any]) -> None:
 
 
 def _lines() -> Iterable[bytes]:
-    """Lines of standard input; one that is too long is given as far as it fits."""
+    """Yield lines of standard input; one that is too long is given as far as it fits."""
     while line := sys.stdin.buffer.readline(_LONGEST):
         yield line
 
 
 def _read_frame(line: bytes) -> dict[str, Any]:
-    """Time, joints and ids of a frame.
+    """Read time, joints and ids of a frame.
 
     Raises:
         InputError: If the line is none.
@@ -136,7 +136,7 @@ def _read_frame(line: bytes) -> dict[str, Any]:
 
 
 def _joints(rows: list[Any]) -> np.ndarray:
-    """Joints of a person (V, C); NaN where null stands."""
+    """Read the joints of a person (V, C); NaN where null stands."""
     width = next((len(row) for row in rows if isinstance(row, list)), 0)
     if not width:
         raise InputError("found a person without any joint, expected a list of numbers for each; leave the person out")
@@ -157,7 +157,7 @@ def _joints(rows: list[Any]) -> np.ndarray:
 
 
 def _row(update: Update) -> dict[str, Any]:
-    """An answer, in the words of the segments of predict."""
+    """Write an answer in the words of the segments of predict."""
     return {
         "person": update.person,
         "start_seconds": round(update.start, 6),

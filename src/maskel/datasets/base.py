@@ -154,7 +154,7 @@ class Source(ABC):
         """
 
     def read_windows(self, file: RawFile, windows: Windows) -> list[SkeletonSequence]:
-        """What `read` gives, in windows; each is centred as a clip is. See `cut_windows` for what they are called.
+        """Read the clips of one raw file in windows, each centred as a clip; see `cut_windows` for their names.
 
         Raises:
             BadFileError: If the file is not what it should be.
@@ -169,7 +169,7 @@ class Source(ABC):
         ]
 
     def frame_rates(self) -> Mapping[str, float]:
-        """Frames a second of recordings that say it, by name, after `find_new`; others have none or that of all."""
+        """Return the frames a second of recordings that say it, by name; known after `find_new`."""
         return {}
 
     def clips(self, file: RawFile) -> list[Clip]:

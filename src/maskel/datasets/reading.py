@@ -27,10 +27,10 @@ Reading = list[SkeletonSequence] | BadFileError
 
 @runtime_checkable
 class Reads(Protocol):
-    """What reads a raw file; it travels to worker processes, so it must pickle."""
+    """A reader of raw files; it travels to worker processes, so it must pickle."""
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """The clips of one raw file.
+        """Read the clips of one raw file.
 
         Raises:
             BadFileError: If the file is not what it should be.
@@ -39,7 +39,7 @@ class Reads(Protocol):
 
 @dataclass(frozen=True)
 class WindowReader:
-    """Reads raw files in windows.
+    """A reader of raw files in windows.
 
     Args:
         source: The data set.
@@ -50,7 +50,7 @@ class WindowReader:
     windows: Windows
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """The windows of one raw file; see `Source.read_windows`."""
+        """Read the windows of one raw file; see `Source.read_windows`."""
         return self.source.read_windows(file, self.windows)
 
 

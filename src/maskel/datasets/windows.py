@@ -33,7 +33,7 @@ class Extent:
     seconds: bool = False
 
     def frames(self, rate: float | None) -> int:
-        """Number of frames, 1 or more.
+        """Return the number of frames, 1 or more.
 
         Args:
             rate: Frames a second; needed for seconds.
@@ -63,7 +63,7 @@ class Windows:
     rate: float | None = None
 
     def frames(self, rate: float | None, name: object = "") -> tuple[int, int]:
-        """Length and step in frames of a recording.
+        """Return length and step in frames of a recording.
 
         Args:
             rate: Its frames a second; None where unknown.
@@ -85,7 +85,7 @@ class Windows:
     def spans(
         self, exists: Bool[np.ndarray, " t"], rate: float | None, max_gap: int = 0, name: object = ""
     ) -> list[tuple[int, int]]:
-        """First frame of each window, and the one after its last.
+        """Return the first frame of each window, and the one after its last.
 
         Windows never cross a stretch in which nobody is seen. A stretch with somebody that is shorter than a window is
         one window; else the last window ends where the stretch does.
@@ -110,7 +110,7 @@ class Windows:
 
 
 def stretches(exists: Bool[np.ndarray, " t"], max_gap: int = 0) -> list[tuple[int, int]]:
-    """Runs of True, those at most ``max_gap`` apart joined: first place, and the one after the last.
+    """Find runs of True, those at most ``max_gap`` apart joined: first place, and the one after the last.
 
     Examples:
         >>> stretches(np.array([1, 1, 0, 1, 0, 0, 1], bool), max_gap=1)
@@ -132,7 +132,7 @@ def cut_windows(
     centred: bool,
     may_miss: bool,
 ) -> list[SkeletonSequence]:
-    """Windows of a clip that is prepared already; ``first_frame`` and ``end_frame`` count its own frames.
+    """Cut a clip that is prepared already into windows; ``first_frame`` and ``end_frame`` count its own frames.
 
     Args:
         sequence: The clip.
@@ -163,7 +163,7 @@ def cut_windows(
 
 
 def counted_once(windows: Sequence[SkeletonSequence], counts: Counts) -> list[SkeletonSequence]:
-    """Windows of one recording, of which the first has its counts: windows share frames."""
+    """Give the first window of a recording all its counts: windows share frames."""
     return [replace(window, counts=counts if number == 0 else {}) for number, window in enumerate(windows)]
 
 

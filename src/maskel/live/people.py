@@ -100,7 +100,7 @@ class People:
         return filled
 
     def _keyed(self, names: Sequence[str | None], people: Sequence[Joints]) -> dict[str, Joints]:
-        """The people of a frame by a name that stays; at most `MAX_PEOPLE`, those who are known before others."""
+        """Give the people of a frame a name that stays; at most `MAX_PEOPLE`, those who are known before others."""
         self._unnamed = {key: joints for key, joints in self._unnamed.items() if key in self.known or key in self._last}
         without = [joints for name, joints in zip(names, people, strict=True) if name is None]
         keys = list(self._unnamed)
@@ -125,7 +125,7 @@ class People:
         return both
 
     def _add(self, index: int, frame: Mapping[str, Joints]) -> list[Filled]:
-        """One regular frame."""
+        """Add one regular frame, and return the windows that are full now."""
         filled: list[Filled] = []
         for key in frame.keys() - self.known.keys():
             self.known[key] = _Person(deque(maxlen=self.length))
@@ -147,7 +147,7 @@ class People:
 
 
 def _between(one: Joints | None, other: Joints, share: float) -> Joints:
-    """A person between two frames; what is missing in one of them is missing in between."""
+    """Interpolate a person between two frames; what is missing in one of them is missing in between."""
     if one is None or share == 1:
         return other
     blended = (1 - share) * one + share * other
@@ -156,14 +156,14 @@ def _between(one: Joints | None, other: Joints, share: float) -> Joints:
 
 
 def _coded(joints: Joints) -> np.ndarray:
-    """Joints that detectors did not find, by the usual codes."""
+    """Find joints that detectors did not find, by the usual codes."""
     places = joints[:, :-1]
     with np.errstate(invalid="ignore"):
         return np.asarray((places == 0).all(1) | (places == -1).all(1) | (joints[:, -1] <= 0))
 
 
 def check_names(names: Sequence[object], taken: Collection[str]) -> list[str | None]:
-    """Names of the people of a frame as texts.
+    """Return the names of the people of a frame as texts.
 
     Args:
         names: A text, a whole number or None for each.

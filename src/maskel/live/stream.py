@@ -139,7 +139,7 @@ class Stream:
 
     @property
     def people(self) -> tuple[str, ...]:
-        """Those who are remembered."""
+        """Names of those who are remembered."""
         return tuple(self._people.known)
 
     def push(self, joints: Any, time: float, ids: Sequence[object] | None = None) -> list[Update]:
@@ -183,7 +183,7 @@ class Stream:
         return self._answers(filled)
 
     def _checked(self, joints: Any) -> list[Joints]:
-        """The people of a frame, each with scores, which are NaN where there are none.
+        """Check the people of a frame, and give them scores, which are NaN where there are none.
 
         Raises:
             InputError: If they are not joints of the layout.
@@ -216,7 +216,7 @@ class Stream:
         return list(values)
 
     def _answers(self, filled: Sequence[Filled]) -> list[Update]:
-        """Answers for windows that are full."""
+        """Classify windows that are full."""
         made = [(window, sequence) for window in filled if (sequence := self._sequence(window)) is not None]
         if not made:
             return []
@@ -238,7 +238,7 @@ class Stream:
         return updates
 
     def _sequence(self, window: Filled) -> SkeletonSequence | None:
-        """A window as a clip; None if nothing of the person is left."""
+        """Prepare a window as a clip; None if nothing of the person is left."""
         away = np.full((len(self.layout), self._coordinates + 1), np.nan)
         values = np.stack([away if frame is None else frame for frame in window.frames])[None]
         pose = Pose(values[..., :-1], values[..., -1] if self._scored else None)
@@ -248,7 +248,7 @@ class Stream:
         return self._making.apply(SkeletonSequence(Clip(window.key, UNLABELLED), joints, self.layout))
 
     def _batch(self, sequences: Sequence[SkeletonSequence]) -> SkeletonBatch:
-        """Clips of one body each, as `SkeletonSet.gather` gives them."""
+        """Join clips of one body each, as `SkeletonSet.gather` does."""
         task = self.classifier.task
         lengths = [sequence.joints.shape[1] for sequence in sequences]
         joints = torch.zeros(len(sequences), task.num_bodies, max(lengths), *sequences[0].joints.shape[2:])
@@ -264,7 +264,7 @@ class Stream:
 
 
 def _preparation(name: object, making: Making, model: Classifier) -> tuple[Layout, Preparation]:
-    """The joints that come in, and how a window of them is prepared as the training clips were.
+    """Return the layout of the joints that come in, and the preparation of the training clips.
 
     Raises:
         InputError: If that cannot be done frame by frame.

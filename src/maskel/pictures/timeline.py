@@ -19,7 +19,7 @@ Found = Sequence[tuple[Track, Sequence[Segment]]]
 
 
 def timeline_page(found: Found, classes: Sequence[str]) -> str:
-    """The page.
+    """Draw the page.
 
     Args:
         found: What was found.
@@ -56,7 +56,7 @@ def timeline_page(found: Found, classes: Sequence[str]) -> str:
 
 
 def _totals(segments: Sequence[Segment]) -> dict[int, int]:
-    """Frames of each class that occurs, most first."""
+    """Count the frames of each class that occurs, most first."""
     total: Counter[int] = Counter()
     for segment in segments:
         total[segment.label] += segment.end - segment.start
@@ -66,7 +66,7 @@ def _totals(segments: Sequence[Segment]) -> dict[int, int]:
 def _person(
     track: Track, segments: Sequence[Segment], classes: Sequence[str], order: Sequence[int], span: tuple[int, int]
 ) -> list[Markup]:
-    """One person, or all of a recording together.
+    """Draw one person, or all of a recording together.
 
     Args:
         track: The probabilities.
@@ -129,7 +129,7 @@ def _person(
 
 
 def _curves(track: Track, labels: Sequence[int]) -> tuple[list[float], list[list[float]]]:
-    """Moments, and the probability of each class at them; long recordings are averaged over equal stretches."""
+    """Return moments, and the probability of each class at them; long recordings are averaged over equal stretches."""
     middles = (track.edges[:-1] + track.edges[1:]) / 2 / (track.rate or 1)
     parts = np.array_split(np.arange(len(middles)), min(_POINTS, len(middles)))
     times = [float(middles[part].mean()) for part in parts]
@@ -137,7 +137,7 @@ def _curves(track: Track, labels: Sequence[int]) -> tuple[list[float], list[list
 
 
 def _scale(low: int, high: int, rate: float | None) -> Markup:
-    """Five moments below the rows."""
+    """Draw five moments below the rows."""
     marks = []
     for at in (0, 25, 50, 75, 100):
         moment = _time(low + (high - low) * at / 100, rate)
@@ -155,7 +155,7 @@ def _duration(frames: int, rate: float | None) -> str:
 
 
 def _time(frames: float, rate: float | None) -> str:
-    """A moment in seconds, in minutes from the first minute on; in frames where the rate is not known."""
+    """Write a moment in seconds, in minutes from the first minute on; in frames where the rate is not known."""
     if rate is None:
         return f"{frames:.0f}"
     seconds = round(frames / rate, 1)

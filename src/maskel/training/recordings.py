@@ -73,7 +73,7 @@ class Making:
         return conversion_to(self.source, self.made.to_layout)
 
     def apply(self, sequence: SkeletonSequence) -> SkeletonSequence:
-        """A clip in the classifier's layout, without a label."""
+        """Convert a clip to the classifier's layout, without a label."""
         clip = replace(sequence.clip, label=UNLABELLED)
         if self.converted is None:
             return replace(sequence, clip=clip)
@@ -97,7 +97,7 @@ def prepared(
     workers: int,
     windows: Windows | None = None,
 ) -> tuple[SkeletonSet, Mapping[str, float]]:
-    """A set of the recordings below ``roots``, their joints made as those were that the classifier learned from.
+    """Make a set of the recordings below ``roots``, their joints made as those were that the classifier learned from.
 
     Args:
         classifier: Its file, for messages.
@@ -154,7 +154,7 @@ def prepared(
 
 
 def in_windows(clips: SkeletonSet, windows: Windows, made: Provenance | None, folder: Path) -> SkeletonSet:
-    """A set of windows over each clip of a set.
+    """Make a set of windows over each clip of a set.
 
     Args:
         clips: The set.
@@ -179,7 +179,7 @@ def in_windows(clips: SkeletonSet, windows: Windows, made: Provenance | None, fo
 
 
 def read_extent(option: str, text: str | None) -> Extent | None:
-    """A length of time as it is typed: ``64`` frames, ``2.5s``; None where nothing is.
+    """Read a length of time as it is typed: ``64`` frames, ``2.5s``; None where nothing is.
 
     Args:
         option: What it is for, for messages.
@@ -202,7 +202,7 @@ def read_extent(option: str, text: str | None) -> Extent | None:
 def usual_windows(
     task: Task, length: Extent | None, step: Extent | None, per_body: bool, rate: float | None
 ) -> Windows:
-    """Windows as a user wants them, as long as the median training clip where no length is given.
+    """Return windows as a user wants them, as long as the median training clip where no length is given.
 
     Args:
         task: What the classifier knows of its training clips.
@@ -227,7 +227,7 @@ def usual_windows(
 
 
 def _numbered(window: SkeletonSequence, number: int) -> SkeletonSequence:
-    """The window under a name of its own; which it is stands in the clip's other fields."""
+    """Give a window a name of its own; which it is stands in the clip's other fields."""
     return replace(window, clip=replace(window.clip, name=str(number)))
 
 
@@ -240,7 +240,7 @@ def _say_left_out(faults: Sequence[BadFileError], empty: Sequence[str]) -> None:
 
 
 def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
-    """What was dropped, filled in or guessed to make the clips."""
+    """Say counts of frames and joints that were dropped, filled in or guessed."""
     total: Counter[str] = Counter()
     clips_with: Counter[str] = Counter()
     for of_clip in counts.values():
@@ -251,7 +251,7 @@ def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
 
 
 def as_they_are(paths: Sequence[Path], model: Classifier, folder: Path) -> SkeletonSet:
-    """A set that holds the joints of ``.npy`` files as they stand there.
+    """Make a set that holds the joints of ``.npy`` files as they stand there.
 
     Args:
         paths: The files.

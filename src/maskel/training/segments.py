@@ -114,13 +114,13 @@ def segments_of(track: Track, min_probability: float = 0.0) -> list[Segment]:
 
 
 def place_of(start: int, end: int, rate: float | None) -> dict[str, Any]:
-    """A stretch of a recording, as tables name it, in frames and, where the rate is known, in seconds."""
+    """Name a stretch of a recording as tables do, in frames and, where the rate is known, in seconds."""
     seconds = (None, None) if rate is None else (round(start / rate, 6), round(end / rate, 6))
     return {"start_frame": start, "end_frame": end, "start_seconds": seconds[0], "end_seconds": seconds[1]}
 
 
 def rows_of(track: Track, segments: Sequence[Segment], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Segments as rows of a table; ``class`` is None where the answer is unsure."""
+    """Return segments as rows of a table; ``class`` is None where the answer is unsure."""
     return [
         {
             "recording": track.recording,

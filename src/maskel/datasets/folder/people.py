@@ -224,7 +224,7 @@ def _follow(frames: Frames, max_gap: int) -> list[Track]:
 
 
 def continued(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[int, int]:
-    """Which body each person of a frame continues, the nearest pair first; who is new is left out.
+    """Join each person of a frame to a body, the nearest pair first; new people are left out.
 
     Args:
         last: (V, C) coordinates and, last, scores of each body where it was last seen.

@@ -97,7 +97,7 @@ class Preparation:
         return self.complete(path, self.place_people(path, pose, self.bodies, self.actor), source_fps)
 
     def place_people(self, path: Path, pose: Pose, bodies: int, actor: str) -> Pose:
-        """The first half of `apply`: NaN where a joint is missing, the set's unit, the bodies that matter.
+        """Do the first half of `apply`: NaN where a joint is missing, the set's unit, the bodies that matter.
 
         Args:
             path: Where the pose comes from, for messages.
@@ -122,7 +122,9 @@ class Preparation:
         return replace(pose, counts={**pose.counts, **units, **guesses})
 
     def complete(self, path: Path, pose: Pose, source_fps: float | None = None) -> tuple[np.ndarray, Counts]:
-        """The second half of `apply`: gaps filled, the set's frame rate and origin; arguments and result are its own.
+        """Do the second half of `apply`: fill gaps, bring to the set's frame rate and origin.
+
+        Arguments and result are those of `apply`.
 
         Raises:
             BadFileError: If a frame rate is missing.
@@ -152,7 +154,7 @@ class Preparation:
     def windows(
         self, path: Path, pose: Pose, clip: Clip, windows: Windows, rate: float | None, source_fps: float | None
     ) -> list[SkeletonSequence]:
-        """A clip in windows, each prepared as if it were all of its file; what was dropped and filled in counts once.
+        """Cut a clip into windows, each prepared as if it were all of its file; counts are those of the whole.
 
         Args:
             path: Where the pose comes from, for messages.
@@ -209,7 +211,7 @@ class Preparation:
 
 
 def _only(pose: Pose, body: int) -> Pose:
-    """One of the bodies."""
+    """Return one of the bodies."""
     scores = None if pose.scores is None else pose.scores[body : body + 1]
     return replace(pose, joints=pose.joints[body : body + 1], scores=scores, names=pose.names[body : body + 1])
 

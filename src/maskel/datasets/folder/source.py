@@ -271,7 +271,7 @@ class Folder(Source):
         return sequences
 
     def read_windows(self, file: RawFile, windows: Windows) -> list[SkeletonSequence]:
-        """The clip of one file, or those that the table cuts it into, in windows.
+        """Read the clip of one file, or those that the table cuts it into, in windows.
 
         A window of all people is what the table's ``start`` and ``end`` would cut out. For windows of each person
         people are found in the whole clip; ``subject`` is what the file calls them, or a number. ``first_frame`` and
@@ -294,13 +294,13 @@ class Folder(Source):
         return found
 
     def frame_rates(self) -> Mapping[str, float]:
-        """Frames a second that a table of labels or ``source_fps`` says."""
+        """Return the frames a second that a table of labels or ``source_fps`` says."""
         known = [facts for several in self._facts.values() for facts in several]
         rates = {facts.name: facts.fps or self.preparation.source_fps for facts in known}
         return {name: rate for name, rate in rates.items() if rate}
 
     def _pose(self, path: Path) -> Pose:
-        """What a file holds, of the set's channels.
+        """Read a file, and make sure that it has the set's channels.
 
         Raises:
             BadFileError: If it is not what it should be.
