@@ -43,7 +43,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class Windows:
-    """How windows slide over recordings.
+    """Windows that slide over recordings.
 
     Args:
         length: Of a window.

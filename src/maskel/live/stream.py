@@ -134,7 +134,7 @@ class Stream:
 
     @property
     def left_out(self) -> int:
-        """See the class."""
+        """Number of people beyond 32 in a frame, all frames together."""
         return self._people.left_out
 
     @property

@@ -29,7 +29,7 @@ _SHOWN_FAULTS = 10
 
 @dataclass(frozen=True)
 class Making:
-    """How recordings become what a classifier reads.
+    """A way to make recordings as the clips were that a classifier learned from.
 
     Args:
         source: Reads them.
@@ -65,7 +65,7 @@ class Making:
 
     @cached_property
     def converted(self) -> Conversion | None:
-        """What takes the source's joints to the classifier's layout, once they are found; None where they have it.
+        """Conversion of the source's joints to the classifier's layout, once they are found; None where they have it.
 
         Raises:
             InputError: If joints do not convert.
