@@ -72,7 +72,8 @@ def predict(
         top_k: Classes to list, most probable first, 1 or more; all where there are fewer.
         as_prepared: The recordings are ``.npy`` files (T, V, C) or (M, T, V, C) that need no preparation: in the unit
             of the training set, moved to the origin as its clips are, without gaps.
-        source_fps: Frames a second of the recordings, where the training set was brought to a frame rate.
+        source_fps: Frames a second of the recordings, where the training set was brought to a frame rate, or windows
+            are in seconds.
         trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
             ``pku2``, or ``data`` for the classes of a prepared set; by default the source of that set decides then.
         window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
