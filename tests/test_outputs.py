@@ -45,6 +45,8 @@ SPECIAL = pytest.mark.parametrize("make", [a_pipe, a_socket, a_device])
         "inspect SET --json OUT.json",
         "inspect SET --page OUT.html",
         "predict SET --classifier RUN --out OUT.csv",
+        "predict SET --classifier RUN --out /dev/stdout --segments OUT.csv",
+        "predict SET --classifier RUN --out /dev/stdout --page OUT.html",
         "embed --encoder RUN --data SET --out OUT.npz",
         "export npz SET --out OUT.npz",
         "export pyskl SET --out OUT.pkl",

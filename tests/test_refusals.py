@@ -168,6 +168,8 @@ def test_a_taken_folder_is_refused_before_the_work(
     "command",
     [
         "predict nowhere --classifier nowhere --out OUT.csv",
+        "predict nowhere --classifier nowhere --out o.csv --segments OUT.csv",
+        "predict nowhere --classifier nowhere --out o.csv --page OUT.html",
         "embed --encoder nowhere --data nowhere --out OUT.npz",
         "report nowhere --out OUT.html",
         "view masks nowhere --data nowhere --clip none --out OUT.html",

@@ -255,6 +255,11 @@ COMMANDS: dict[str, Command] = {
         "show runs as tables, the seeds of equal runs together", "commands.results:results", several="runs"
     ),
     "predict": Command("classify new clips, with probabilities", "commands.predict:predict", several="data"),
+    "watch": Command(
+        "classify people live: keypoints in on stdin, classes out on stdout",
+        "commands.watch:watch",
+        show="commands.watch:show",
+    ),
     "convert": Command(
         "turn a released checkpoint into an encoder, or a run into a released checkpoint",
         "commands.convert:convert",
