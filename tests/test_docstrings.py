@@ -8,7 +8,7 @@ from pathlib import Path
 import maskel
 
 PACKAGE = Path(maskel.__file__).parent
-NOT_YET = ("training", "commands")
+NOT_YET = ()
 """Packages whose docstrings are not rewritten yet."""
 OPENERS = re.compile(r"(What|Whether|How|Which|Where|Who)\b")
 WORDS = re.compile(r"\b(told|asked)\b", re.IGNORECASE)

@@ -49,7 +49,7 @@ Clips: TypeAlias = Any
 
 
 class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What both estimators share: where clips come from, and their features under a frozen encoder."""
+    """Common part of both estimators: reading clips, and their features under a frozen encoder."""
 
     pool: Pool
     bodies: Bodies

@@ -279,7 +279,7 @@ COMMANDS: dict[str, Command] = {
 """Name -> command. A new command is a file and a row."""
 
 _FROM_PYTHON = {**COMMANDS, "features": Command("compute the features of clips", "commands.embed:features")}
-"""What Python can call: commands, and what is of no use on a command line."""
+"""Functions for Python: the commands, and those of no use on a command line."""
 
 
 def imported(where: str) -> Any:

@@ -26,7 +26,7 @@ _CLIPS_ON_CPU = 4
 
 @dataclass(frozen=True)
 class Timing:
-    """What a recipe would take.
+    """Cost of a recipe.
 
     Args:
         method: Its name.

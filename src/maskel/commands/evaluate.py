@@ -80,6 +80,6 @@ def evaluate(
 
 
 def _origin(classifier: Path) -> dict[str, Any]:
-    """What the classifier's run says of it; nothing where it is a file that came without its run."""
+    """Return the record of the classifier's run; empty for a file without its run."""
     run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
     return Run.of(run.read_result()).origin if run.finished else {}

@@ -189,7 +189,7 @@ def _opened(
 
 
 def _classifies(run: Path) -> bool:
-    """Whether a run folder or a file holds a classifier; what is neither is refused by `load_encoder`."""
+    """Return whether a run folder or a file holds a classifier; `load_encoder` refuses the rest."""
     if not run.is_file():
         return (run / CLASSIFIER).is_file()
     if is_torch_file(run):

@@ -24,11 +24,11 @@ _SHARED = (
     *("kind", "method", "untrained", "from_scratch", "adapted", "chosen_on", "data", "seed", "epochs", "precision"),
     *("parameters", "processes"),
 )
-"""What the result of all folds repeats where every fold says the same."""
+"""Entries that the result of all folds repeats if they are equal in every fold."""
 
 
 def of_folds(data: Path, benchmark: str) -> bool:
-    """Whether a benchmark stands for all folds of a set; a set may have a benchmark of that name itself."""
+    """Return whether a benchmark stands for all folds of a set; a set may have a benchmark of that name."""
     return benchmark == FOLDS and FOLDS not in SkeletonSet.open(data).benchmarks
 
 
@@ -139,7 +139,7 @@ def encoder_of_fold(encoder: Path, fold: str) -> Path:
 
 
 def _trained_on(encoder: Path, clips: SkeletonSet, fold: str) -> int | None:
-    """How many of a fold's test clips an encoder was pre-trained on, by their names; None where nothing tells.
+    """Count the test clips of a fold on which an encoder was pre-trained, by name; None if that is not known.
 
     The run says benchmark and hash of its clips; their names are those of a set that still has the same.
     """
@@ -186,7 +186,7 @@ def _refuse_other_clips(run: RunFolder, clips: SkeletonSet, fold: str) -> None:
 def _add_up(
     clips: SkeletonSet, results: Mapping[str, Mapping[str, Any]], seen: Mapping[str, int | None]
 ) -> dict[str, Any]:
-    """What the folds' results say together, and of each fold what it counted and whose clips tested."""
+    """Add up the results of the folds, and list the counts and test subjects of each."""
     first = next(iter(results.values()))
     together = {
         name: first[name]

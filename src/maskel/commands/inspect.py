@@ -27,7 +27,7 @@ STANDARD_OUTPUT = Path("-")
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect` found.
+    """Result of `inspect`.
 
     Args:
         data: The set.
@@ -45,7 +45,7 @@ class Inspection:
 
     @property
     def clean(self) -> bool:
-        """Whether no check found anything."""
+        """True if no check found a fault."""
         return not any(finding.faults for finding in self.findings)
 
 

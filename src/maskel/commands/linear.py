@@ -24,8 +24,8 @@ from maskel.training.supervised import check_training, score_features, train_cla
 from maskel.transforms import TrainView
 
 Probe = Literal["sgd", "regularised", "svm"]
-"""How the linear layer learns: by gradient descent, as published; or at once, with a penalty whose strength is chosen
-on held-out training subjects, as a logistic regression or as a support vector machine."""
+"""Training of the linear layer: by gradient descent, as published; or at once, as a logistic regression or a support
+vector machine whose penalty is chosen on held-out training subjects."""
 _PUBLISHED: dict[str, Any] = {
     "augment": True,
     "cache_features": False,

@@ -30,7 +30,7 @@ SHOWN_FAULTS = 10
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """What `prepare` read and wrote.
+    """Summary of what `prepare` read and wrote.
 
     Args:
         out: The prepared set.

@@ -36,7 +36,7 @@ class Measured:
 
     @property
     def protocol(self) -> str:
-        """How accuracy was measured; ``pre-training`` for a run that learned an encoder."""
+        """Name of the measurement; ``pre-training`` for a run that learned an encoder."""
         return self.run.row(self.answers.key if self.answers else "")
 
     @property
@@ -93,7 +93,7 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
 
 
 def read_results(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
-    """The results of single runs at and below some folders, by the folder's place among those asked for.
+    """Return the results of single runs at and below some folders, by the folder's position.
 
     A finished run of all folds stands for its folds.
 

@@ -1,4 +1,4 @@
-"""What a run would take, found by trying a few steps of it."""
+"""Cost of a run, measured on a few steps."""
 
 import sys
 import time
@@ -21,7 +21,7 @@ _CLIPS_READ = 16  # enough to measure by; a larger batch would be a little faste
 
 @dataclass(frozen=True)
 class Check:
-    """What a run would take.
+    """Cost of a run.
 
     Args:
         parameters: Weights of the model.

@@ -32,7 +32,7 @@ from maskel.training.run import Row, RunFolder
 
 @dataclass(frozen=True)
 class Session:
-    """How a run is trained, by which process, and into which folder.
+    """Recipe, process and folder of a training run.
 
     Args:
         training: The recipe.
@@ -49,7 +49,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run has to say.
+    """Outcome of a finished run.
 
     Args:
         rows: One row of metrics per epoch.
@@ -62,7 +62,7 @@ class Outcome:
 
 @dataclass
 class _State:
-    """Where a run is; everything that its saved state holds beside weights and optimiser."""
+    """Progress of a run: its saved state without weights and optimiser."""
 
     step: int
     rows: list[Row]
@@ -376,7 +376,7 @@ def _frozen(method: Method) -> set[str]:
 
 
 def _anyone(wish: bool, world: World) -> bool:
-    """Whether any process wishes to stop; all must stop at the same step."""
+    """Return whether any process received a signal to stop; all must stop at the same step."""
     if world.size == 1:
         return wish
     return bool(add_up(torch.tensor(float(wish), device=world.device)).item())

@@ -104,7 +104,7 @@ class Experiment:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files."""
+        """True in the process that writes files."""
         return self.world.leads
 
     @property
@@ -204,7 +204,7 @@ class Experiment:
 
 
 def describe(clips: SkeletonSet, benchmark: str) -> dict[str, Any]:
-    """What a result says of its data: source, options, benchmark, and each part's size and hash."""
+    """Describe the data of a result: source, options, benchmark, and size and hash of each part."""
     parts = {
         part: {"size": len(clips.split(benchmark, part)), "hash": clips.split_hash(benchmark, part)}
         for part in ("train", "test")

@@ -54,7 +54,7 @@ def read_clips(
     precision: Precision = "fp32",
     batch_size: int = CHUNK,
 ) -> Float32[Tensor, "n d"]:
-    """What ``read`` makes of the clips in the test view, each exactly once, on every process.
+    """Apply ``read`` to the clips in the test view, to each exactly once; all processes get all rows.
 
     Args:
         read: Makes one row (D,) of every clip of a batch.

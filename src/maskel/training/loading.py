@@ -46,7 +46,7 @@ def pretraining_part(data: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n
 
 
 class Batches(ABC):
-    """What the training loop iterates over: whole batches of a permutation drawn from (seed, epoch).
+    """Batches of the training loop: whole batches of a permutation drawn from (seed, epoch).
 
     What is left at the end of an epoch, less than a batch, is left out, as published.
 
@@ -177,7 +177,7 @@ class FeatureBatches(Batches):
 
 
 class MicroBatches:
-    """What this process sees of a run's steps, in order; the next can be loaded before it is asked for.
+    """Batches of this process, step by step; the next one can be loaded ahead.
 
     Args:
         batches: The run's.

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, commit, hardware, and the command."""
+"""Origin of a result: versions, commit, hardware, and the command."""
 
 import os
 import platform

@@ -14,7 +14,7 @@ from maskel.training.precision import Precision
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What every training run has.
+    """Options of every training run.
 
     Args:
         epochs: Passes over the training clips.

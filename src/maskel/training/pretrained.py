@@ -1,4 +1,4 @@
-"""What commands start from: the encoder or the whole method of an earlier run, fitted to the set that they read."""
+"""Encoders and whole methods of earlier runs, fitted to the set that a command reads."""
 
 from collections.abc import Mapping
 from pathlib import Path

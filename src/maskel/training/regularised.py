@@ -30,7 +30,7 @@ NO_SCORE = -1e3
 Folds = list[tuple[np.ndarray, np.ndarray]]
 """Positions to fit on and positions held out, of each part."""
 Scoring = Callable[[Float64[np.ndarray, "n f"]], Float64[np.ndarray, "n k"]]
-"""What gives class scores of features."""
+"""A classifier that scores features."""
 _Scoring = TypeVar("_Scoring", bound=Scoring)
 
 
@@ -74,7 +74,7 @@ class Fitted(Generic[_Scoring]):
     scores: _Scoring
 
     def describe(self) -> dict[str, Any]:
-        """What a result says of the choice."""
+        """Describe the choice for a result."""
         return {
             "C": self.strength,
             "right_by_C": {f"{c:g}": right for c, right in self.right.items()},

@@ -50,11 +50,11 @@ SCORES = "scores.npz"
 LABELS = "labels.csv"
 CLASSIFIER = "classifier.safetensors"
 _OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
-"""What a finished run leaves, the result first."""
+"""Files of a finished run, the result first."""
 NOT_KEPT = ("out", "resume", "check")
 """Options that say where a run is and whether it begins, and nothing of what it does."""
 _UNBORN = (f".{CONFIG}.*.partial", LOCK)
-"""What a process leaves that is killed before its run has options: such a folder is as good as empty."""
+"""Leftovers of a process killed before its run had options; a folder with nothing else counts as empty."""
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
     "pool": "mean",
@@ -205,12 +205,12 @@ class RunFolder:
 
     @property
     def has_config(self) -> bool:
-        """Whether it is a run folder."""
+        """True for a run folder."""
         return (self.path / CONFIG).is_file()
 
     @property
     def has_state(self) -> bool:
-        """Whether there is a saved state."""
+        """True if there is a saved state."""
         return (self.path / STATE).is_file() or (self.path / PREVIOUS).is_file()
 
     @contextmanager
@@ -232,7 +232,7 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether there is a result."""
+        """True if there is a result."""
         return (self.path / RESULT).is_file()
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
@@ -448,7 +448,7 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
 
 
 def _pretraining(encoder: Path) -> dict[str, Any] | None:
-    """What pre-trained an encoder: method, data and options; None where no run folder says so."""
+    """Return method, data and options of an encoder's pre-training; None without its run folder."""
     run = RunFolder(encoder.parent if encoder.is_file() else encoder)
     if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
         return None

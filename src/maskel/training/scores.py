@@ -1,4 +1,4 @@
-"""The scores of every clip that was asked, and the counts that follow from them."""
+"""Class scores (logits) of every evaluated clip, and the accuracy computed from them."""
 
 import io
 import zipfile
@@ -62,10 +62,10 @@ class Scores:
         return self.scores.argmax(1)
 
     def count(self, expected: int) -> dict[str, Any]:
-        """As `maskel.training.metrics.count`; of more than five classes also ``top5``.
+        """Count as `maskel.training.metrics.count` does; of more than five classes also ``top5``.
 
         ``top5`` is the number of clips whose class is among those of the five highest scores. ``expected`` is the
-        number of clips that should have been asked.
+        number of clips that should have been evaluated.
         """
         counted = count(torch.from_numpy(self.predicted), torch.tensor(self.labels), self.classes, expected)
         if len(self.classes) > TOP:
