@@ -78,7 +78,7 @@ def watch(
             watched.frames += 1
             watched.left_out = stream.left_out
             for update in updates:
-                sys.stdout.write(json_text(_row(update), ensure_ascii=False))
+                sys.stdout.write(json_text(_row(update)))
                 watched.updates += 1
             if updates:
                 sys.stdout.flush()

@@ -127,8 +127,8 @@ class People:
     def _add(self, index: int, frame: Mapping[str, Joints]) -> list[Filled]:
         """Add one regular frame, and return the windows that are full now."""
         filled: list[Filled] = []
-        for key in frame.keys() - self.known.keys():
-            self.known[key] = _Person(deque(maxlen=self.length))
+        for key in frame:
+            self.known.setdefault(key, _Person(deque(maxlen=self.length)))
         for key, person in list(self.known.items()):
             joints = frame.get(key)
             person.absent = person.absent + 1 if joints is None else 0
