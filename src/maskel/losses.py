@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 Reduction = Literal["mean", "row_sum"]
@@ -66,11 +66,14 @@ def cross_contrast(
     whole: Float32[Tensor, "b d"],
     inter: bool = False,
     reduction: Reduction = "mean",
+    counted: Bool[Tensor, " b"] | None = None,
 ) -> Float32[Tensor, ""]:
     """Compute HA-CM's contrast: each half of a body's tokens should find that body among all bodies.
 
     Mean squared distance of softmax(odd·wholeᵀ) and softmax(even·wholeᵀ) from the identity, summed. Features are not
     normalised. 0 for no bodies.
+
+    Bodies that do not count are masked, not taken out: to know how many are left, a GPU would be waited for.
 
     Args:
         even: (B, D) mean of the visible tokens of even patches in time.
@@ -78,6 +81,7 @@ def cross_contrast(
         whole: (B, D) of both.
         inter: Add the released third term, softmax(even·oddᵀ).
         reduction: ``mean`` over B² entries, as released, or ``row_sum``: the mean over rows of their sums.
+        counted: (B,) True for the bodies to contrast; the result is that of these alone. By default all.
 
     Example:
         >>> import torch
@@ -87,9 +91,16 @@ def cross_contrast(
         tensor(0.3750)
     """
     pairs = [(odd, whole), (even, whole)] + ([(even, odd)] if inter else [])
-    count = max(len(even), 1)
-    entries = count**2 if reduction == "mean" else count
+    if counted is None:
+        counted = torch.ones(len(even), dtype=torch.bool, device=even.device)
+    count = counted.sum().clamp(min=1)
+    entries = count.square() if reduction == "mean" else count
+    both = counted[:, None] & counted
+    least = torch.finfo(
+        torch.float32
+    ).min  # its exponential is 0; an infinite one would leave a row of no body undefined
     with torch.autocast(even.device.type, enabled=False):
         same = torch.eye(len(even), device=even.device)
-        errors = [((first @ second.T).softmax(1) - same).square().sum() / entries for first, second in pairs]
+        similar = [(first @ second.T).masked_fill(~counted, least).softmax(1) for first, second in pairs]
+        errors = [torch.where(both, found - same, 0.0).square().sum() / entries for found in similar]
         return torch.stack(errors).sum()

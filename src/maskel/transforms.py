@@ -168,7 +168,12 @@ def joint_to_motion(joints: Float32[Tensor, "*b t v c"], stride: int = 1) -> Flo
 
 def joint_to_bone(joints: Float32[Tensor, "*b t v c"], layout: Layout) -> Float32[Tensor, "*b t v c"]:
     """Each joint minus its neighbour (the field's bone stream); the root's bone is 0."""
-    return joints - joints[..., list(layout.neighbours), :]
+    return joints - _neighbours(joints, layout)
+
+
+def _neighbours(joints: Float32[Tensor, "*b t v c"], layout: Layout) -> Float32[Tensor, "*b t v c"]:
+    """Each joint's neighbour. A list of places as an index would have a GPU wait for its copy."""
+    return torch.stack([joints.select(-2, joint) for joint in layout.neighbours], -2)
 
 
 def to_stream(
@@ -185,7 +190,7 @@ def to_stream(
     """
     if stream in ("bone", "bone_motion"):
         bones = joint_to_bone(joints, layout)
-        joints = _with_score(bones, joints, joints[..., list(layout.neighbours), :]) if scored else bones
+        joints = _with_score(bones, joints, _neighbours(joints, layout)) if scored else bones
     if stream in ("motion", "bone_motion"):
         motion = joint_to_motion(joints)
         if scored:
