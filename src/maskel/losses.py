@@ -11,13 +11,36 @@ Reduction = Literal["mean", "row_sum"]
 """Reduction of the squared errors of B² similarities to one number: their mean, or B times that."""
 
 
+def mean_of_rows(values: Float32[Tensor, "b *v"], weights: Float32[Tensor, " b"] | None = None) -> Float32[Tensor, ""]:
+    """Compute the mean of all values, or that of rows with a weight each.
+
+    Args:
+        values: (B, ...) a row for each body, one or more values in it.
+        weights: (B,) weight of each row; None where all weigh alike.
+
+    Example:
+        >>> import torch
+        >>> from maskel.losses import mean_of_rows
+        >>> mean_of_rows(torch.tensor([[1.0, 3.0], [8.0, 8.0]]), weights=torch.tensor([1.0, 0.0]))
+        tensor(2.)
+    """
+    if weights is None:
+        return values.mean()
+    return (values.flatten(1).mean(1) * weights).sum() / weights.sum()
+
+
 def masked_mean_squared_error(
-    predicted: Float[Tensor, "b h p"], target: Float32[Tensor, "b h p"]
+    predicted: Float[Tensor, "b h p"], target: Float32[Tensor, "b h p"], weights: Float32[Tensor, " b"] | None = None
 ) -> Float32[Tensor, ""]:
     """Compute the mean squared error over each masked token's values, averaged over the batch's masked tokens.
 
     Both arguments hold the masked tokens only; every body has the same number of them, so this is one mean. It is the
     loss of MAMP (arXiv 2308.07092).
+
+    Args:
+        predicted: (B, H, P) predictions.
+        target: (B, H, P) true values.
+        weights: (B,) weight of each body, see `mean_of_rows`.
 
     Example:
         >>> import torch
@@ -25,7 +48,7 @@ def masked_mean_squared_error(
         >>> masked_mean_squared_error(torch.zeros(1, 2, 4), torch.ones(1, 2, 4))
         tensor(1.)
     """
-    return (predicted.float() - target).square().mean()
+    return mean_of_rows((predicted.float() - target).square(), weights)
 
 
 @torch.no_grad()

@@ -113,6 +113,8 @@ class SkeletonBatch:
         clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
         channels: What the C numbers of a joint are.
         bodies: (R,) places among all B·M of the bodies present, where they are known; see `present_bodies`.
+        weights: (R,) weight in a loss of each of ``bodies``: 1, or 0 for one that only fills up, see `filled_up`; None
+            where all are there once.
     """
 
     joints: Float32[Tensor, "b m t v c"]
@@ -122,6 +124,7 @@ class SkeletonBatch:
     clips: Int64[Tensor, " b"]
     channels: Channels = XYZ
     bodies: Int64[Tensor, " r"] | None = None
+    weights: Float32[Tensor, " r"] | None = None
 
     def __len__(self) -> int:
         """Number of clips B."""
@@ -138,11 +141,27 @@ class SkeletonBatch:
             move(self.clips, to),
             self.channels,
             None if self.bodies is None else move(self.bodies, to),
+            None if self.weights is None else move(self.weights, to),
         )
 
     def present_bodies(self) -> Int64[Tensor, " r"]:
         """Places among all B·M of the bodies present; to find them on a GPU is to wait for it, so sets give them."""
         return self.present.flatten().nonzero().squeeze(1) if self.bodies is None else self.bodies
+
+    def filled_up(self, multiple: int) -> "SkeletonBatch":
+        """The same clips, with the first body present named again until ``bodies`` has one of a few lengths.
+
+        A GPU makes a new plan for every new number of bodies, and a recorded step has one number only. What fills up
+        has weight 0: no loss and no gradient changes but by rounding.
+
+        Args:
+            multiple: The length is the next multiple of it, or B·M where that is less.
+        """
+        bodies = self.present_bodies()
+        length = min(-(-len(bodies) // multiple) * multiple, self.present.numel())
+        spare = length - len(bodies)
+        weights = torch.cat((bodies.new_ones(len(bodies)), bodies.new_zeros(spare))).float()
+        return replace(self, bodies=torch.cat((bodies, bodies[:1].expand(spare))), weights=weights)
 
     def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
         """The same clips with other joints, every frame of them valid (what a resampled view is)."""

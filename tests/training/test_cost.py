@@ -25,6 +25,7 @@ from maskel.draws import clip_keys
 from maskel.layouts import NTU25
 from maskel.methods import METHODS
 from maskel.methods.base import Method
+from maskel.training import loading
 from maskel.training.loading import ClipBatches
 from maskel.transforms import Stream, TrainView
 
@@ -118,6 +119,7 @@ def test_no_value_of_the_device_is_needed_to_launch_a_step(
 ) -> None:
     """Tensors on ``meta`` have no values: what asks for one, or for a shape that depends on one, fails."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
+    monkeypatch.setattr(loading, "row_multiple", lambda device: 16)  # as on a GPU
     monkeypatch.setattr(tiny, "ENCODER", replace(tiny.ENCODER, stream=stream))
     method = (tiny.tiny_method if name in METHODS else tiny.tiny_classifier)(name, **options)
     meta = torch.device("meta")

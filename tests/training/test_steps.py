@@ -14,7 +14,7 @@ from maskel.commands.linear import linear
 from maskel.errors import InputError, Stopped, TrainingError
 from maskel.methods import METHODS
 from maskel.sequence import SkeletonBatch
-from maskel.training import engine, graph, steps
+from maskel.training import engine, graph, loading, steps
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
 
@@ -92,6 +92,20 @@ def test_a_run_is_the_same_however_its_steps_are_launched(
         # without filling up, each number of bodies has a recording of its own, and the update has one
         assert how is read_late or Called.recorded >= 2
     assert_same_run(plain, other)
+
+
+def test_bodies_filled_up_need_few_recordings(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = tiny.OPTIONS | {"bodies": "present"}
+    plain = tiny.tiny_pretrain(prepared, tmp_path / "plain", options=options)
+    record(monkeypatch)
+    recorded = []
+    for multiple in (1, 16):
+        monkeypatch.setattr(loading, "row_multiple", lambda device, multiple=multiple: multiple)
+        run = tiny.tiny_pretrain(prepared, tmp_path / str(multiple), options=options)
+        losses = [[row["loss"] for row in each.read_metrics()] for each in (run, plain)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+        recorded.append(Called.recorded)
+    assert recorded[1] == 2 < recorded[0]  # one of every micro-batch, and one of the update
 
 
 @pytest.mark.parametrize(

@@ -174,20 +174,23 @@ class HACM(MaskedMethod):
         valid = (batch.present & batch.joints.flatten(2).any(2)).flatten()
         if self.bodies == "present":
             valid = valid.index_select(0, batch.present_bodies())
-        return torch.ones_like(valid) if self.variant.cc_rows == "all" else valid
+        if self.variant.cc_rows == "all":
+            valid = torch.ones_like(valid)
+        weights = self.row_weights(batch)
+        return valid if weights is None else valid & (weights > 0)
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Compute the mean squared error on masked tokens, and the contrast among the bodies of the whole batch."""
         joints, draws = self.masked_inputs(batch, keys)
         result = self.reconstruct(joints, draws)
-        reconstruction = masked_mean_squared_error(result.predicted, result.target)
+        reconstruction = masked_mean_squared_error(result.predicted, result.target, self.row_weights(batch))
         contrast = self.contrast(result.visible, self.contrasted(batch))
         # One weight serves both terms. The loop sums weight·gradient over processes and divides by all weights R. The
         # reconstruction is this process's mean over R_i bodies: R_i/R of the whole. The contrast is the same number on
         # each, of all bodies; its gradient reaches a process's rows from every process i, times R_i: R/R of the whole.
         alpha = self.variant.cc_alpha
         loss = reconstruction + contrast if alpha is None else (1 - alpha) * reconstruction + alpha * contrast
-        weight = loss.new_full((), len(joints))
+        weight = self.row_count(batch)
         return {"loss": loss, "weight": weight, "reconstruction": reconstruction, "contrast": contrast}
 
 

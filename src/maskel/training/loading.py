@@ -86,6 +86,15 @@ class Batches(ABC):
         """The clips at these positions as the method sees them in this epoch, on the device."""
 
 
+def row_multiple(device: torch.device) -> int:
+    """Multiple of which the number of a batch's bodies is on ``device``; 1 leaves it as it is.
+
+    On a GPU 16 of the 256 slots of 128 clips: of NTU RGB+D 60, where such a batch has 151 ± 5 bodies, nearly all have
+    144 or 160 then, and 5 % of the work is for nothing.
+    """
+    return 16 if device.type == "cuda" else 1
+
+
 class ClipBatches(Batches):
     """Clips of a prepared set through the training view.
 
@@ -132,6 +141,8 @@ class ClipBatches(Batches):
         else:
             frames = self.view.frames(lengths, keys, self.window)
         batch = self.data.gather(clips, self.data.max_bodies, self.single_body, frames).to(self.device)
+        if (multiple := row_multiple(self.device)) > 1:
+            batch = batch.filled_up(multiple)
         return batch if self.view is None else self.view.change(batch, move(keys, self.device), self.data.layout)
 
 
