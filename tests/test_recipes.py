@@ -114,6 +114,26 @@ def test_fine_tuning(
     assert asdict(found["encoder"]) == MAMP_ENCODER if scratch else found["encoder"] == Path("e")
 
 
+@pytest.mark.parametrize("method", ["mamp", "mae", "hacm", "amr", "masked"])
+def test_fast_changes_precision_and_bodies_and_nothing_else(method: str, merged: Callable[..., dict[str, Any]]) -> None:
+    def flat(command: str, *recipes: str, **needed: str) -> dict[str, Any]:
+        found = dict(merged(command, *recipes, **needed))
+        options = found.pop("options", {})
+        found |= {f"training.{name}": value for name, value in asdict(found.pop("training")).items()}
+        return found | {f"options.{name}": value for name, value in options.items()}
+
+    calls: list[tuple[str, tuple[str, ...], dict[str, str]]] = [("pretrain", (method, "ntu60_xsub"), {})]
+    calls.append(("finetune", ("ntu60_xsub", "finetune"), {"encoder": "e"}))
+    calls.append(("linear", ("ntu60_xsub",), {"encoder": "e"}))
+    changes = []
+    for command, recipes, needed in calls:
+        before, after = flat(command, *recipes, **needed), flat(command, *recipes, "fast", **needed)
+        assert before.keys() == after.keys()
+        changes.append({name: after[name] for name in after if after[name] != before[name]})
+    bf16 = {"training.precision": "bf16"}
+    assert changes == [bf16 | {"options.bodies": "present"}, bf16 | {"bodies": "present"}, bf16]
+
+
 def test_hacm_on_pku2_has_batches_of_its_own(merged: Callable[..., dict[str, Any]]) -> None:
     assert merged("linear", "pku2_xsub", "hacm_pku2_xsub", encoder="e")["training"].batch_size == 128
     assert merged("linear", "pku2_xsub", "hacm_pku2_xsub", encoder="e")["training"].lr == 0.01

@@ -224,8 +224,9 @@ def test_a_run_goes_on_with_or_without_a_graph(prepared: Path, tmp_path: Path, m
         tiny.as_steps_begin(patched, lambda step: tiny.ctrl_c_if(step == 4))
         with pytest.raises(Stopped):
             tiny.tiny_pretrain(prepared, tmp_path / "run", training=off)
-    run = tiny.tiny_pretrain(prepared, tmp_path / "run", resume=True)
+    run = tiny.tiny_pretrain(prepared, tmp_path / "run", resume=True, resident=True)
     whole = tiny.tiny_pretrain(prepared, tmp_path / "whole")
     tiny.assert_identical(tiny.state_of(run), tiny.state_of(whole))
+    assert "resident: false" in (whole.path / "config.yaml").read_text()
     assert "graph: 'off'" in (run.path / "config.yaml").read_text()
     assert "graph" not in (whole.path / "config.yaml").read_text()

@@ -18,7 +18,7 @@ from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
-from maskel.training.loading import ClipBatches
+from maskel.training.loading import ClipBatches, Resident, keep_resident
 from maskel.training.optim import FinetuneConfig
 from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
@@ -46,7 +46,7 @@ def finetune(
     training: FinetuneConfig = FinetuneConfig(),
     seed: int = 0,
     device: str = "auto",
-    resident: bool = False,
+    resident: Resident = "auto",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -80,7 +80,8 @@ def finetune(
         training: The recipe.
         seed: Of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the joints of the whole set on the device and put batches together there.
+        resident: Keep the joints of the whole set on the device and put batches together there; ``auto``: on a GPU
+            that has ten times their size free. ``config.yaml`` says what was done.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.
@@ -117,8 +118,7 @@ def finetune(
 
     classifier = build_seeded(build, seed)
     world = distributed.start(device)
-    if resident:
-        clips.keep_on(world.device)
+    config["resident"] = keep_resident(clips, world.device, resident)
     weigh(classifier, labelled, class_weights)
     classifier.to(world.device)
     window = classifier.encoder.config.window

@@ -21,7 +21,7 @@ from maskel.training.check import Check, check_run
 from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Positions, choose_labelled
-from maskel.training.loading import ClipBatches, FeatureBatches
+from maskel.training.loading import ClipBatches, FeatureBatches, Resident, keep_resident
 from maskel.training.optim import SGDConfig
 from maskel.training.precision import resolved
 from maskel.training.pretrained import load_frozen
@@ -62,7 +62,7 @@ def linear(
     training: SGDConfig = SGDConfig(),
     seed: int = 0,
     device: str = "auto",
-    resident: bool = False,
+    resident: Resident = "auto",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -97,7 +97,8 @@ def linear(
         training: The recipe.
         seed: Of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the joints of the whole set on the device and put batches together there.
+        resident: Keep the joints of the whole set on the device and put batches together there; ``auto``: on a GPU
+            that has ten times their size free. ``config.yaml`` says what was done.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.
@@ -126,8 +127,7 @@ def linear(
     refuse_taken(None if resume else out)
     frozen = load_frozen(encoder, clips, window, untrained, seed)
     world = distributed.start(device)
-    if resident:
-        clips.keep_on(world.device)
+    config["resident"] = keep_resident(clips, world.device, resident)
     task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
     classifier = build_seeded(lambda: LinearProbe(frozen, task, pool), seed)
     weigh(classifier, labelled, class_weights)

@@ -19,7 +19,7 @@ from maskel.sequence import SingleBody
 from maskel.training.check import Check, check_run
 from maskel.training.engine import fit
 from maskel.training.fitting import fitted, say_fitted
-from maskel.training.loading import ClipBatches, pretraining_part
+from maskel.training.loading import ClipBatches, Resident, keep_resident, pretraining_part
 from maskel.training.optim import AdamWConfig
 from maskel.training.precision import resolved
 from maskel.training.pretrained import method_options
@@ -38,7 +38,7 @@ def pretrain(
     training: AdamWConfig = AdamWConfig(),
     seed: int = 0,
     device: str = "auto",
-    resident: bool = False,
+    resident: Resident = "auto",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -58,7 +58,8 @@ def pretrain(
         training: The recipe.
         seed: Of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the joints of the whole set on the device and put batches together there.
+        resident: Keep the joints of the whole set on the device and put batches together there; ``auto``: on a GPU
+            that has ten times their size free. ``config.yaml`` says what was done.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.
@@ -82,8 +83,7 @@ def pretrain(
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
     model.encoder.provenance = provenance_of(clips)
     world = distributed.start(device)
-    if resident:
-        clips.keep_on(world.device)
+    config["resident"] = keep_resident(clips, world.device, resident)
     model.to(world.device)
     batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
     say_fitted(recipe, training)

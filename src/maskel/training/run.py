@@ -67,8 +67,8 @@ _ADDED: dict[str, Any] = {
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
 """Options younger than runs that can be resumed, and their value then; with it they are left out of config.yaml."""
-_MAY_CHANGE = ("data", PROLONGED, "training.graph")
-"""Options that may differ when a run is resumed: the set may have moved, and a step's numbers stay, to rounding."""
+_MAY_CHANGE = ("data", PROLONGED, "resident", "training.graph")
+"""Options that may differ when a run is resumed: the set may have moved; batches stay, and steps, to rounding."""
 
 
 @dataclass(frozen=True)
