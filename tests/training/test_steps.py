@@ -14,40 +14,12 @@ from maskel.commands.linear import linear
 from maskel.errors import InputError, Stopped, TrainingError
 from maskel.methods import METHODS
 from maskel.sequence import SkeletonBatch
-from maskel.training import engine, graph, loading, steps
+from maskel.training import graph, loading, steps
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder
+from recorded import Called, Launch, read_late, record
 
 Train = Callable[..., RunFolder]
-
-
-class Called(graph.Recorder):
-    """Stands in for a recorder: what it records is done by calling it, on whatever device."""
-
-    recorded = 0
-
-    def __init__(self, device: torch.device) -> None:
-        Called.recorded = 0
-
-    def warm_up(self, work: graph.Work) -> None:
-        work()
-
-    def record(self, work: graph.Work) -> graph.Work:
-        Called.recorded += 1
-        return work
-
-
-Launch = Callable[[pytest.MonkeyPatch], None]
-
-
-def read_late(patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(engine, "steps_ahead", lambda device: 1)
-
-
-def record(patched: pytest.MonkeyPatch) -> None:
-    read_late(patched)
-    patched.setattr(graph, "_obstacle", lambda method, world: "")
-    patched.setattr(steps, "Recorder", Called)
 
 
 def train_linear(data: Path, out: Path, **changes: Any) -> RunFolder:
