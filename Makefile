@@ -4,7 +4,7 @@ SEED ?= 0
 OUT ?= demo-run
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu lint bench bench-gpu fuzz results clean
+.PHONY: demo test test-gpu lint docs pictures bench bench-gpu fuzz results clean
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
@@ -21,6 +21,12 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+
+docs: .venv/installed  ## the documentation site, in site/; a warning is an error
+	$(BIN)/python docs/build_site.py
+
+pictures: .venv/installed  ## the pictures of the documentation, from a demo and two more pre-trainings
+	$(BIN)/python docs/pictures.py $(OUT)
 
 bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/parse_ntu.py
@@ -48,8 +54,8 @@ results: .venv/installed  ## the generated tables of docs, from docs/runs and th
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	touch $@
 
 clean:
-	rm -rf .venv demo-run dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv demo-run site dist build .pytest_cache .mypy_cache .ruff_cache

@@ -19,7 +19,7 @@ from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import Stopped, TrainingError
 from maskel.methods import METHODS, Method
-from maskel.training.engine import fit
+from maskel.training.engine import Session, fit
 from maskel.training.loading import ClipBatches, MicroBatches
 from maskel.training.optim import SGDConfig
 from maskel.training.run import RunFolder
@@ -33,7 +33,7 @@ def one_step(method: Method, accumulate: int, data: SkeletonSet, out: Path, worl
     batches = ClipBatches(data, positions, 7, 0, tiny.ENCODER.window, TrainView(), "zero", world.device)
     training = SGDConfig(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
     out.mkdir(parents=True, exist_ok=True)
-    fit(method, batches, training, RunFolder(out), world, data_hash="", name_clips=lambda clips: [])
+    fit(method, batches, Session(training, RunFolder(out), world))
 
 
 def stopped_and_resumed(data: Path, out: Path, world: distributed.World) -> str:

@@ -19,7 +19,7 @@ from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError, TrainingError
 from maskel.layouts import NTU25
 from maskel.targets import MotionTarget
-from maskel.training.engine import fit
+from maskel.training.engine import Session, fit
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder, open_run
 from maskel.transforms import TrainView
@@ -57,15 +57,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tiny_set: Skele
     method.encoder.patch_embed.weight.register_hook(hook)
     batches = ClipBatches(tiny_set, tiny_set.split("xsub", "train"), 5, 0, 8, TrainView(), "zero", tiny.ALONE.device)
     with pytest.raises(TrainingError, match="not finite at step 1"):
-        fit(
-            method,
-            batches,
-            tiny.TRAINING,
-            RunFolder(tmp_path),
-            tiny.ALONE,
-            data_hash="",
-            name_clips=lambda c: [str(x) for x in c],
-        )
+        fit(method, batches, Session(tiny.TRAINING, RunFolder(tmp_path), tiny.ALONE))
     assert all(weight.isfinite().all() for weight in RunFolder(tmp_path).load_state()["method"].values())
 
 

@@ -7,21 +7,19 @@ import numpy as np
 from torch import Tensor
 
 from maskel import distributed
-from maskel.datasets.provenance import provenance_of
-from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import ClassWeights, FineTuneClassifier, Task
+from maskel.methods.classifier import ClassWeights, FineTuneClassifier
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SingleBody
-from maskel.training.check import Check, check_run
-from maskel.training.fitting import fitted, say_fitted
-from maskel.training.labelled import Positions, choose_labelled
-from maskel.training.loading import ClipBatches, Resident, keep_resident
+from maskel.training.check import Check
+from maskel.training.experiment import Experiment
+from maskel.training.labelled import Positions
+from maskel.training.loading import Resident
 from maskel.training.optim import FinetuneConfig
 from maskel.training.pretrained import load_fitting, say_fitting
-from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
+from maskel.training.run import RunFolder
 from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
 from maskel.transforms import TrainView
 
@@ -93,6 +91,12 @@ def finetune(
     Raises:
         InputError: If data, options and encoder do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> training = FinetuneTraining(epochs=1, batch_size=8)
+        >>> run = finetune(Path("set"), Path("run"), head_dim=16, training=training, out=Path("finetuned"))
+        >>> run.read_result()["seen"]
+        13
     """
     check_training(training)
     scratch = isinstance(encoder, EncoderConfig)
@@ -102,49 +106,38 @@ def finetune(
         distributed.tell("no pre-trained --encoder: this trains from scratch")
     if training.layer_decay is None:
         training = replace(training, layer_decay=1.0 if scratch else 0.8)
-    clips = SkeletonSet.open(data)
-    labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
-    recipe, training = training, fitted(training, len(labelled.train), out if resume else None, least=2)
-    config = options_of(finetune, locals())
-    refuse_taken(None if resume else out)
+    experiment = Experiment(finetune, locals())
+    clips = experiment.clips
+    labelled = experiment.choose_labelled()
+    experiment.fit_training(len(labelled.train), least=2)
+    experiment.refuse_taken()
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
     if isinstance(encoder, Path) and isinstance(given, Encoder):
         say_fitting(encoder, given, clips)
 
     def build() -> FineTuneClassifier:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
-        task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
+        task = experiment.task(labelled.train)
         return FineTuneClassifier(start, task, bodies, head_dim, drop_path, dropout, label_smoothing)
 
     classifier = build_seeded(build, seed)
-    world = distributed.start(device)
-    config["resident"] = keep_resident(clips, world.device, resident)
+    experiment.start()
     weigh(classifier, labelled, class_weights)
-    classifier.to(world.device)
-    window = classifier.encoder.config.window
-    batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, view, single_body, world.device)
+    classifier.to(experiment.world.device)
+    batches = experiment.clip_batches(labelled.train, classifier.encoder.config.window, view)
 
     def scores_of(positions: Positions) -> Tensor:
-        return score_clips(classifier, clips, positions, world, training.precision)
+        return score_clips(classifier, clips, positions, experiment.world, training.precision)
 
-    say_fitted(recipe, training)
     if check:
         asked = np.concatenate(list(labelled.asked.values()))
-        return check_run(classifier, world, training, batches, scores_of, asked, times=training.epochs)
+        return experiment.check(classifier, batches, scores_of, asked, times=training.epochs)
+    about = {
+        "encoder": None if scratch else str(encoder),
+        "from_scratch": scratch,
+        "adapted": classifier.encoder.adapted,
+        "seed": seed,
+    }
     return train_classifier(
-        classifier,
-        batches,
-        labelled,
-        lambda name: scores_of(labelled.asked[name]),
-        training,
-        open_run(out, "finetune", config, resume, world),
-        world,
-        resume,
-        {
-            "kind": "finetune",
-            "encoder": None if scratch else str(encoder),
-            "from_scratch": scratch,
-            "adapted": classifier.encoder.adapted,
-            "seed": seed,
-        },
+        experiment, classifier, batches, labelled, lambda name: scores_of(labelled.asked[name]), about
     )

@@ -21,6 +21,7 @@ from maskel.files import (
     csv_text,
     damaged_as,
     json_text,
+    map_npy,
     one_line,
     refuse_inside,
     refuse_unwritable,
@@ -76,6 +77,10 @@ def predict(
     Raises:
         InputError: If data and classifier do not fit each other, no recording can be read, or the file cannot be
             written.
+
+    Examples:
+        >>> predict(Path("classifier"), Path("set"), Path("predictions.csv")).read_text().splitlines()[0][:17]
+        'name,class_1,prob'
     """
     if top_k < 1:
         raise InputError(f"top_k: found {top_k}, expected 1 or more")
@@ -231,7 +236,7 @@ def _read_joints(file: Path, model: Classifier) -> Float[np.ndarray, "m t v c"]:
     layout, channels = model.encoder.layout, model.encoder.channels
     expected = f"a .npy file of floats (T, {len(layout)}, {len(channels)}) or (M, T, {len(layout)}, {len(channels)})"
     with damaged_as(lambda fault: InputError(f"{file}: expected {expected} ({one_line(fault)})")):
-        array = np.lib.format.open_memmap(file, mode="r")  # never unpickles
+        array = map_npy(file)
     fits = array.ndim in (3, 4) and np.issubdtype(array.dtype, np.floating)
     if not fits or array.shape[-2:] != (len(layout), len(channels)):
         raise InputError(f"{file}: found {array.dtype} {array.shape}, expected {expected} of layout {layout.name}")

@@ -16,14 +16,12 @@ from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SingleBody
-from maskel.training.check import Check, check_run
-from maskel.training.engine import fit
-from maskel.training.fitting import fitted, say_fitted
-from maskel.training.loading import ClipBatches, Resident, keep_resident, pretraining_part
+from maskel.training.check import Check
+from maskel.training.experiment import Experiment
+from maskel.training.loading import Resident, pretraining_part
 from maskel.training.optim import AdamWConfig
-from maskel.training.precision import resolved
 from maskel.training.pretrained import method_options
-from maskel.training.run import ENCODER, RunFolder, describe, open_run, options_of
+from maskel.training.run import ENCODER, RunFolder
 from maskel.transforms import TrainView
 
 
@@ -70,59 +68,49 @@ def pretrain(
     Raises:
         InputError: If data, options and model do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> small = EncoderConfig(window=8, dim=16, depth=1, num_heads=2)
+        >>> training = AdamWConfig(epochs=1, batch_size=8)
+        >>> run = pretrain(Path("set"), "mae", encoder=small, training=training, out=Path("mae"))
+        >>> run.read_result()["method"]
+        'mae'
     """
     options = method_options(method, options or {})
-    clips = SkeletonSet.open(data)
+    experiment = Experiment(pretrain, locals())
+    clips = experiment.clips
     positions = pretraining_part(clips, benchmark)
     _say_what_is_seen(clips, benchmark, positions)
-    recipe, training = training, fitted(training, len(positions), out if resume else None)
-    kept = options_of(pretrain, locals())
-    config = {method if name == "options" else name: value for name, value in kept.items()}
+    experiment.fit_training(len(positions))
     model = _build(method, clips, encoder, options, seed)
     if model.needs_whole_batch and training.accumulate != 1:
         raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
     model.encoder.provenance = provenance_of(clips)
-    world = distributed.start(device)
-    config["resident"] = keep_resident(clips, world.device, resident)
-    model.to(world.device)
-    batches = ClipBatches(clips, positions, training.batch_size, seed, encoder.window, view, single_body, world.device)
-    say_fitted(recipe, training)
+    experiment.start()
+    model.to(experiment.world.device)
+    batches = experiment.clip_batches(positions, encoder.window, view)
     if check:
-        return check_run(model, world, training, batches)
-    run = open_run(out, "pretrain", config, resume, world)
-    outcome = fit(
-        model,
-        batches,
-        training,
-        run,
-        world,
-        resume=resume,
-        data_hash=clips.names_hash(positions),
-        name_clips=lambda some: [clips.clips[int(clip)].name for clip in some],
-    )
-    if world.leads:
+        return experiment.check(model, batches)
+    run = experiment.open_run()
+    outcome = experiment.fit(model, batches)
+    if experiment.leads:
         model.encoder.save(run.path / ENCODER)
-        run.write_result(
-            {
-                "kind": "pretrain",
-                "method": method,
-                **describe(clips, benchmark),
-                "clips": {
-                    "labelled": len(clips.split(benchmark, "train")),
-                    "unlabelled": len(clips.split(benchmark, "unlabelled")),
-                    "hash": clips.names_hash(positions),
-                },
-                "seed": seed,
-                "epochs": training.epochs,
-                "precision": resolved(training.precision, world.device),
-                "steps": training.epochs * batches.steps_per_epoch,
-                "loss": outcome.rows[-1]["loss"],
-                "parameters": sum(weight.numel() for weight in model.parameters()),
-                "minutes": outcome.minutes,
-                "processes": world.size,
-            }
-        )
-    return run
+    return experiment.finish(
+        {"method": method},
+        {
+            "clips": {
+                "labelled": len(clips.split(benchmark, "train")),
+                "unlabelled": len(clips.split(benchmark, "unlabelled")),
+                "hash": batches.names_hash,
+            },
+            "seed": seed,
+            "epochs": training.epochs,
+            "precision": experiment.precision,
+            "steps": training.epochs * batches.steps_per_epoch,
+            "loss": outcome.rows[-1]["loss"],
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+        },
+    )
 
 
 def _say_what_is_seen(clips: SkeletonSet, benchmark: str, positions: Int64[np.ndarray, " n"]) -> None:

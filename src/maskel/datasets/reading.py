@@ -1,4 +1,4 @@
-"""Reads the raw files of a data set in parallel processes, in order and with little in memory at any time."""
+"""Parallel reader for a data set's raw files: in order, and with little in memory at any time."""
 
 import math
 import multiprocessing
@@ -16,19 +16,19 @@ from maskel.errors import BadFileError, CutOffError
 from maskel.sequence import SkeletonSequence
 
 CHUNK = 16
-"""Most files that a worker reads before it answers: few messages, yet little memory in flight."""
+"""Most files per message of a worker: few messages, but little memory in flight."""
 
 Reading = list[SkeletonSequence] | BadFileError
-"""What reading one raw file gives: its clips, or what is wrong with it."""
+"""Result of reading one raw file: its clips, or the error."""
 
 
 def read_all(source: Source, files: Sequence[RawFile], workers: int) -> Generator[Reading, None, None]:
-    """What reading each file gives, in the order of ``files``; closing the generator ends the workers.
+    """Read files and yield the result of each, in the order of ``files``; closing the generator ends the workers.
 
     Args:
         source: The data set.
         files: Its raw files.
-        workers: Processes that read, >= 1; with one, this process reads itself.
+        workers: Number of reading processes, >= 1; with 1, this process reads.
 
     Raises:
         CutOffError: If a worker process is ended from outside.
@@ -47,7 +47,7 @@ def read_all(source: Source, files: Sequence[RawFile], workers: int) -> Generato
         context.set_forkserver_preload([__name__])  # the imports are made once; a worker is a fork of the server
     pool = ProcessPoolExecutor(min(workers, math.ceil(len(files) / chunk)), context, _start_worker, (source,))
     try:
-        # never all chunks at once: what is read and not yet written must stay small
+        # never all chunks at once: the clips read but not yet written must stay few
         waiting = deque(pool.submit(_read_chunk, part) for part in islice(parts, 3 * workers))
         while waiting:
             yield from _answer(waiting.popleft())
@@ -73,7 +73,7 @@ def _start_worker(source: Source) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed cannot end its workers, and they would wait for work for ever."""
+    """End this worker with its parent: a killed parent cannot end its workers, which would wait for ever."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)

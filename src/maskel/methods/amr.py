@@ -3,14 +3,12 @@
 AMR's code is not public, and its paper leaves details open; docs/methods/amr.md lists which choices are its own, which
 are ours, and what is known of their effect.
 
-======================  ====================================  =========================
-paper                   here                                  where
-======================  ====================================  =========================
-random mask             ``RandomMasking``                     ``maskel.masking.random``
-learned queries, r = 6  ``QueryDecoder``, ``query_frames`` 24  ``maskel.models.decoder``
-motion-energy weights   ``energy_weights``                    ``maskel.losses``
-encoder                 ``Encoder``, as MAMP's                ``maskel.models.encoder``
-======================  ====================================  =========================
+| paper | here | where |
+|---|---|---|
+| random mask | ``RandomMasking`` | ``maskel.masking.random`` |
+| learned queries, r = 6 | ``QueryDecoder``, ``query_frames`` 24 | ``maskel.models.decoder`` |
+| motion-energy weights | ``energy_weights`` | ``maskel.losses`` |
+| encoder | ``Encoder``, as MAMP's | ``maskel.models.encoder`` |
 """
 
 from collections.abc import Sequence

@@ -160,10 +160,10 @@ class Classifier(Method):
         batch = batch.to(self.encoder.patch_embed.weight.device)
         return self.logits(test_view(batch, self.encoder.config.window)).softmax(1)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write weights, classes, layout and everything else for classifying to one ``.safetensors`` file."""
         about = {"head": self.kind, "task": asdict(self.task), "options": self.options}
-        save_weights(path, self, {"format": FORMAT, **self.encoder.about(), **about})
+        save_weights(Path(path), self, {"format": FORMAT, **self.encoder.about(), **about})
 
 
 class LinearProbe(Classifier):

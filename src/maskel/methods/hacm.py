@@ -1,16 +1,14 @@
 """HA-CM: hierarchy and attention guided cross masking (Yin and Cao, 2024, arXiv 2409.17951).
 
-====================  ===============================  =====================================
-paper                 here                             where
-====================  ===============================  =====================================
-prior refinement      ``EncoderConfig.joints`` kept    ``maskel.models.encoder``
-hyperbolic mapping    ``EncoderConfig.geometry``       same; ``maskel.geometry.exp_map``
-joint hierarchy       ``JointHierarchy``               ``maskel.masking.hierarchy_aware``
-global attention      ``TemporalAttention``            same
-cross masking         ``CrossMasking``                 same
-motion target         ``MotionTarget``                 ``maskel.targets.motion``
-cross-contrast loss   ``cross_contrast``, ``cc_alpha``  ``maskel.losses``
-====================  ===============================  =====================================
+| paper | here | where |
+|---|---|---|
+| prior refinement | ``EncoderConfig.joints`` kept | ``maskel.models.encoder`` |
+| hyperbolic mapping | ``EncoderConfig.geometry`` | same; ``maskel.geometry.exp_map`` |
+| joint hierarchy | ``JointHierarchy`` | ``maskel.masking.hierarchy_aware`` |
+| global attention | ``TemporalAttention`` | same |
+| cross masking | ``CrossMasking`` | same |
+| motion target | ``MotionTarget`` | ``maskel.targets.motion`` |
+| cross-contrast loss | ``cross_contrast``, ``cc_alpha`` | ``maskel.losses`` |
 
 Where paper and released code differ or the code is at fault, the default is what is evidently meant;
 docs/methods/hacm.md lists every point. All switches are fields of `HACMVariant` (``maskel.methods.hacm_variant``). Here

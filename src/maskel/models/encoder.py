@@ -295,10 +295,10 @@ class Encoder(nn.Module):
         """Describe the encoder as JSON can hold it, so that `build_encoder` builds one of the same sizes."""
         return {"layout": self.layout.name, "channels": self.channels, "config": asdict(self.config)}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write weights and everything needed to rebuild the encoder to one ``.safetensors`` file."""
         made = {} if self.provenance is None else {"provenance": asdict(self.provenance)}
-        save_weights(path, self, {"format": FORMAT, **self.about(), **made})
+        save_weights(Path(path), self, {"format": FORMAT, **self.about(), **made})
 
 
 def build_encoder(about: Mapping[str, Any]) -> Encoder:

@@ -15,9 +15,7 @@ from inspect import signature
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Int64
 from torch import nn
 
 from maskel.distributed import World, add_up, tell
@@ -31,6 +29,23 @@ from maskel.training.precision import multiplies_bf16
 from maskel.training.progress import Progress
 from maskel.training.run import Row, RunFolder
 from maskel.training.steps import Steps, steps_ahead
+
+
+@dataclass(frozen=True)
+class Session:
+    """How a run is trained, by which process, and into which folder.
+
+    Args:
+        training: The recipe.
+        run: Where state and metrics go.
+        world: This process among all.
+        resume: Go on from the run's saved state.
+    """
+
+    training: TrainingConfig
+    run: RunFolder
+    world: World
+    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,29 +72,13 @@ class _State:
     data_hash: str
 
 
-def fit(
-    method: Method,
-    batches: Batches,
-    training: TrainingConfig,
-    run: RunFolder,
-    world: World,
-    *,
-    resume: bool = False,
-    data_hash: str,
-    name_clips: Callable[[Int64[np.ndarray, " n"]], list[str]],
-    after_epoch: Callable[[], Row] | None = None,
-) -> Outcome:
+def fit(method: Method, batches: Batches, session: Session, after_epoch: Callable[[], Row] | None = None) -> Outcome:
     """Train ``method``.
 
     Args:
         method: Moved to the device already.
-        batches: What it sees.
-        training: The recipe.
-        run: Where state and metrics go.
-        world: This process among all.
-        resume: Go on from the run's saved state.
-        data_hash: Of the training clips' names; a run is resumed with the same clips only.
-        name_clips: Names of clips by position, for messages.
+        batches: What it sees; a run is resumed with the same clips only.
+        session: How, and into which folder.
         after_epoch: Called after every epoch; its numbers join the epoch's row.
 
     Raises:
@@ -88,16 +87,17 @@ def fit(
             written, or another process has ended.
         Stopped: After Ctrl-C or SIGTERM; the state is saved.
     """
+    training, run, world = session.training, session.run, session.world
     if training.batch_size < world.size * training.accumulate:
         raise InputError(
             f"training: batch_size {training.batch_size} cannot be shared by {world.size} processes with accumulate "
             f"{training.accumulate}; every micro-batch needs a clip"
         )
     optimizer = training.optimizer(method)
-    state = _State(0, [], {}, 0.0, data_hash)
+    state = _State(0, [], {}, 0.0, batches.names_hash)
     steps = batches.steps_per_epoch
-    if resume and run.has_state:
-        state = _restore(run, method, optimizer, world, data_hash, training.epochs * steps)
+    if session.resume and run.has_state:
+        state = _restore(run, method, optimizer, world, batches.names_hash, training.epochs * steps)
     todo = Steps(method, optimizer, batches, training, world, range(state.step, training.epochs * steps))
     clock = time.perf_counter() - state.seconds
     saved = state.step
@@ -123,7 +123,7 @@ def fit(
                 if whole:
                     save()
                 clips, loss = batches.step_clips(epoch, step), found.sums["loss"]
-                raise _not_finite(state.step, epoch, rate, loss, run, whole, len(clips), name_clips(clips[:8]))
+                raise _not_finite(state.step, epoch, rate, loss, run, whole, len(clips), batches.names(clips[:8]))
             for name, value in found.sums.items():
                 state.totals[name] = state.totals.get(name, 0.0) + value
             state.step += 1

@@ -233,9 +233,11 @@ class Run:
     @property
     def summands(self) -> tuple[Summand, ...]:
         """Of an ensemble the runs in it."""
+        runs = self.result.get("runs", [])
+        if any(not one["weight"] >= 0 for one in runs):
+            raise ValueError("a weight below 0")
         return tuple(
-            Summand(str(one["run"]), float(one["weight"]), Count(int(one["correct"]), int(one["seen"])))
-            for one in self.result.get("runs", [])
+            Summand(str(one["run"]), float(one["weight"]), Count(int(one["correct"]), int(one["seen"]))) for one in runs
         )
 
     @property

@@ -55,6 +55,7 @@ class Batches(ABC):
     What is left at the end of an epoch, less than a batch, is left out, as published.
 
     Args:
+        data: The set.
         positions: Training clips.
         batch_size: Clips per step, over all processes.
         seed: The run's seed.
@@ -63,12 +64,13 @@ class Batches(ABC):
         InputError: If there are fewer clips than one batch.
     """
 
-    def __init__(self, positions: Int64[np.ndarray, " n"], batch_size: int, seed: int) -> None:
+    def __init__(self, data: SkeletonSet, positions: Int64[np.ndarray, " n"], batch_size: int, seed: int) -> None:
         if len(positions) < batch_size:
             raise InputError(
                 f"the training part has {len(positions)} clips, fewer than one batch of {batch_size}; "
-                f"use --training.batch_size {len(positions)} or less"
+                f"use --training.batch-size {len(positions)} or less"
             )
+        self.data = data
         self.positions = positions
         self.batch_size = batch_size
         self.seed = seed
@@ -84,6 +86,15 @@ class Batches(ABC):
         if self._order[0] != epoch:
             self._order = (epoch, epoch_order(self.seed, epoch, self.positions))
         return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
+
+    @property
+    def names_hash(self) -> str:
+        """Hash that stands for the training clips and their order."""
+        return self.data.names_hash(self.positions)
+
+    def names(self, clips: Int64[np.ndarray, " b"]) -> list[str]:
+        """Names of the clips at these positions."""
+        return [self.data.clips[position].name for position in clips.tolist()]
 
     @abstractmethod
     def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch | FeatureBatch:
@@ -141,18 +152,17 @@ class ClipBatches(Batches):
         batch_size: int,
         seed: int,
         window: int,
-        view: TrainView | None,
-        single_body: SingleBody,
-        device: torch.device,
+        view: TrainView | None = TrainView(),
+        single_body: SingleBody = "zero",
+        device: torch.device | str = "cpu",
     ) -> None:
-        super().__init__(positions, batch_size, seed)
+        super().__init__(data, positions, batch_size, seed)
         if view is not None:
             view.require_fit(data.layout)
-        self.data = data
         self.window = window
         self.view = view
         self.single_body = single_body
-        self.device = device
+        self.device = torch.device(device)
 
     def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch:
         """Read the frames of the view, move them to the device, turn and change them there."""
@@ -187,7 +197,7 @@ class FeatureBatches(Batches):
         batch_size: int,
         seed: int,
     ) -> None:
-        super().__init__(positions, batch_size, seed)
+        super().__init__(data, positions, batch_size, seed)
         self.features = features
         self.labels = torch.tensor(data.labels, device=features.device)  # of all clips of the set
         self.row = torch.zeros(len(data), dtype=torch.int64, device=features.device)

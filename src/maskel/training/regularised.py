@@ -20,7 +20,7 @@ FOLDS = 5
 C_LOGISTIC = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 C_SVM = (1.0, 10.0, 100.0)
 C_PROBE = (*C_LOGISTIC, 10.0, 100.0)
-C_LINEAR_SVM = (1e-6, *C_LOGISTIC, 10.0)
+C_LINEAR_SVM = (1e-6, *C_LOGISTIC[:-1])
 """Inverse strengths of the L2 penalty that are tried: on raw joints, and on the features of an encoder."""
 MAX_SVM_CLIPS = 10_000
 """Training clips beyond which the support vector machine, whose cost grows with their square, is not tried."""

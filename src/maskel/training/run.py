@@ -26,6 +26,7 @@ from maskel.files import (
     json_text,
     locked,
     one_line,
+    plain_values,
     read_json,
     read_rows,
     read_text,
@@ -34,7 +35,11 @@ from maskel.files import (
     write_atomically,
     yaml_text,
 )
-from maskel.invocation import command_line
+from maskel.invocation import invocation
+from maskel.methods.classifier import Classifier
+from maskel.models.encoder import Encoder
+from maskel.models.loading import load_encoder
+from maskel.training.classifiers import load_classifier
 from maskel.training.state import read_state, write_state
 from maskel.version import __version__
 
@@ -81,6 +86,58 @@ class RunFolder:
 
     path: Path
 
+    def __fspath__(self) -> str:
+        """The folder, so that a run serves where a path is wanted."""
+        return str(self.path)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The content of ``result.json``.
+
+        Raises:
+            InputError: If the run is not finished.
+        """
+        return self.read_result()
+
+    @property
+    def metrics(self) -> list[Row]:
+        """The rows of ``metrics.csv``: one for each epoch.
+
+        Raises:
+            InputError: If there are none.
+        """
+        return self.read_metrics()
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that pre-training left, in eval mode on the CPU.
+
+        Raises:
+            InputError: If there is none.
+        """
+        return load_encoder(self.path)
+
+    @property
+    def classifier(self) -> Classifier:
+        """The classifier that linear evaluation or fine-tuning left, in eval mode on the CPU.
+
+        Raises:
+            InputError: If there is none.
+        """
+        return load_classifier(self.path)
+
+    @property
+    def predictions(self) -> list[dict[str, str]]:
+        """The rows of ``predictions.csv``: name, class and predicted class of every clip that was counted.
+
+        Raises:
+            InputError: If there are none.
+        """
+        file = self.path / PREDICTIONS
+        with damaged_as(lambda fault: InputError(f"{file}: expected a table of predictions ({one_line(fault)})")):
+            heading, *rows = read_rows(file)
+            return [dict(zip(heading, row, strict=True)) for row in rows]
+
     @classmethod
     def create(cls, out: Path | None, kind: str, config: Mapping[str, Any]) -> "RunFolder":
         """A new run folder with its ``config.yaml``.
@@ -91,8 +148,11 @@ class RunFolder:
             config: Resolved options. With the command they are ``config.yaml``, itself a valid ``--config``.
 
         Raises:
-            InputError: If the folder exists and is not empty, or cannot be written.
+            InputError: If the folder exists and is not empty, or cannot be written; or an option is no number or text
+                that its files can hold.
         """
+        with damaged_as(lambda fault: InputError(f"{kind}: an option that no file can hold ({one_line(fault)})")):
+            plain_values(config)
         try:
             if out is None:
                 out = _next_free(Path("runs"), kind)
@@ -417,7 +477,7 @@ def provenance() -> dict[str, Any]:
             "numpy": np.__version__,
         },
         "hardware": {"device": device, "threads": torch.get_num_threads(), "system": platform.system()},
-        "command": shlex.join(["maskel", *typed] if (typed := command_line.get()) else ["python", *sys.argv]),
+        "command": invocation.get() or shlex.join(["python", *sys.argv]),
     }
 
 

@@ -1,4 +1,4 @@
-"""How the joints of a clip are made from what its file holds: gaps, units, frame rate, origin."""
+"""Preparation of a clip's joints from its file: gaps, units, frame rate, origin."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,16 +22,16 @@ from maskel.layouts import Layout
 from maskel.sequence import SCORE, XYZ, Channels
 
 ORIGINS = "bodies with a joint at zero, taken for the origin"
-"""Counts bodies of which a joint is zero, in one frame or all, and yet not missing."""
+"""Phrase for bodies with a joint at zero, in one or all frames, that is not missing."""
 NO_SCORES = "clips whose scores are all zero, not used"
-"""Counts clips of which no score says that a joint is missing."""
+"""Phrase for clips without any score above zero: the scores cannot mark missing joints."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """The options of `Folder` that say how joints are made; they are documented there.
+    """The options of `Folder` that change how joints are made; they are documented there.
 
-    ``settled`` are the orders of axes that the set's arrays decided together (`settled_axes`), where ``axes`` is empty.
+    ``settled`` holds the orders of axes that the set's arrays decide together (`settled_axes`) if ``axes`` is empty.
     """
 
     layout: Layout
@@ -51,7 +51,7 @@ class Preparation:
     settled: tuple[str, ...] = ()
 
     def read(self, path: Path) -> Pose:
-        """What a file, or a folder that is one clip, holds.
+        """Read a file, or a folder that is one clip.
 
         Raises:
             BadFileError: If it is of no known form, or lacks scores that the options need.
@@ -72,19 +72,19 @@ class Preparation:
         return pose
 
     def channels_of(self, pose: Pose) -> Channels:
-        """The channels of the joints that `apply` makes of ``pose``."""
+        """Return the channels of the joints that `apply` makes of ``pose``."""
         return (*XYZ[: pose.joints.shape[-1]], *([SCORE] if self.scores else []))
 
     def apply(self, path: Path, pose: Pose, source_fps: float | None = None) -> tuple[np.ndarray, Counts]:
-        """The joints of a clip, and what was dropped or filled in to make them.
+        """Make the joints of a clip, and count dropped and filled-in items.
 
         Args:
-            path: Where the pose comes from, for messages.
-            pose: What `read` gave.
-            source_fps: Frames a second of this file, where that is known of it.
+            path: The file, for messages.
+            pose: The result of `read`.
+            source_fps: Frames a second of this file, if known.
 
         Returns:
-            (M, T, V, C) float32, zero where a body is absent; all zero if nobody is in any frame.
+            (M, T, V, C) float32, zero where a body is absent; all zero if all frames are empty.
 
         Raises:
             BadFileError: If the coordinates are in another unit, a frame rate is missing, or the actor is not there.
@@ -108,11 +108,11 @@ class Preparation:
             counts[FILLED_FRAMES] = int((body_exists(filled) & ~body_exists(values)).sum())
             values = filled
         if self.scores and pose.scores is not None:
-            sure = np.where(gaps, 0.0, np.nan_to_num(pose.scores))  # what is filled in was not seen
+            sure = np.where(gaps, 0.0, np.nan_to_num(pose.scores))  # filled-in joints were not seen
             sure[np.isnan(values).any(-1)] = np.nan
             values = np.concatenate((values, sure[..., np.newaxis]), -1)
         if self.fps is not None:
-            rate = source_fps or self.source_fps  # of the numbers by which the file counts its frames
+            rate = source_fps or self.source_fps  # rate of the file's own frame numbers
             if rate is None:
                 raise BadFileError(path, "wrong count", "no frame rate", "--source-fps, or a column fps in the table")
             before = values.shape[1]
@@ -123,7 +123,7 @@ class Preparation:
         return self._finish(values), counts
 
     def _finish(self, values: Float64[np.ndarray, "m t v c"]) -> np.ndarray:
-        """Frames without a body dropped, centred if asked for, zero where missing."""
+        """Drop frames without a body, centre if the options say so, and set missing joints to zero."""
         exists = body_exists(values)
         values, exists = values[:, exists.any(0)], exists[:, exists.any(0)]
         count = values.shape[-1] - self.scores
@@ -135,7 +135,7 @@ class Preparation:
 
 
 def _trunk_middle(values: Float64[np.ndarray, "m t v d"], layout: Layout) -> Float64[np.ndarray, " d"]:
-    """The middle of the first body's trunk, in the first frame in which all joints that it is made of are there."""
+    """Return the middle of the first body's trunk, in the first frame that has all its joints."""
     weights = trunk_middle(layout)
     used = weights > 0
     for body in values:
