@@ -4,7 +4,7 @@ SEED ?= 0
 OUT ?= demo-run
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu lint docs pictures bench bench-gpu fuzz results clean
+.PHONY: demo test test-gpu lint docs dist pictures bench bench-gpu fuzz results clean
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
@@ -24,6 +24,12 @@ lint: .venv/installed
 
 docs: .venv/installed  ## the documentation site, in site/; a warning is an error
 	$(BIN)/python docs/build_site.py
+
+dist: .venv/installed  ## sdist and wheel in dist/, checked; the wheel is tried in an empty environment
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tests/try_wheel.py dist
 
 pictures: .venv/installed  ## the pictures of the documentation, from a demo and two more pre-trainings
 	$(BIN)/python docs/pictures.py $(OUT)
@@ -54,7 +60,7 @@ results: .venv/installed  ## the generated tables of docs, from docs/runs and th
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,onnx]'
 	touch $@
 
 clean:

@@ -139,7 +139,7 @@ def test_a_source_is_named_or_built(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("pretrain", ["set"], {"resume": True}, "found resume=True, expected the run folder to go on with$"),
         ("pretrain", range(20), {}, "takes 14 arguments, found 20$"),
         ("linear", ["run", "set"], {"training": AdamWConfig()}, "'training' does not accept option 'beta1'$"),
-        ("finetune", ["set", {"windo": 3}], {}, "Parser key \"encoder\": Option 'windo' is not accepted$"),
+        ("finetune", ["set", {"width": 3}], {}, "Parser key \"encoder\": Option 'width' is not accepted$"),
         ("finetune", ["set", 3], {}, r'Parser key "encoder": Not of type Path: .* not int$'),
         ("prepare", ["folderr", "raw", "set"], {}, r"no source is called 'folderr'; did you mean folder\? known are"),
         ("prepare", ["folder", "raw", "set"], {"layouts": 1}, r"has no argument 'layouts'; did you mean layout\?$"),

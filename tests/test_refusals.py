@@ -128,7 +128,7 @@ def test_interrupted_outside_the_loop(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("maskel.commands.knn.extract", interrupt)
+    monkeypatch.setattr("maskel.training.experiment.extract", interrupt)
     assert (
         cli.main(["knn", f"--data={prepared}", f"--encoder={pretrained.path}", "--k=3", f"--out={tmp_path / 'r'}"])
         == 130
@@ -158,7 +158,7 @@ def test_a_taken_folder_is_refused_before_the_work(
     options = {"linear": {"training": tiny.PROBE}, "knn": {"k": 3}}
     for command in ("linear", "knn"):
         module = sys.modules[f"maskel.commands.{command}"]
-        monkeypatch.setattr(module, "extract", never)
+        monkeypatch.setattr("maskel.training.experiment.extract", never)
         for out, complaint in ((tmp_path, "not empty"), (tmp_path / "mine" / "run", "cannot be written")):
             with pytest.raises(InputError, match=complaint):
                 getattr(module, command)(pretrained.path, prepared, **options[command], out=out)
@@ -168,6 +168,8 @@ def test_a_taken_folder_is_refused_before_the_work(
     "command",
     [
         "predict nowhere --classifier nowhere --out OUT.csv",
+        "predict nowhere --classifier nowhere --out o.csv --segments OUT.csv",
+        "predict nowhere --classifier nowhere --out o.csv --page OUT.html",
         "embed --encoder nowhere --data nowhere --out OUT.npz",
         "report nowhere --out OUT.html",
         "view masks nowhere --data nowhere --clip none --out OUT.html",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from maskel.commands.inspect import Inspection
     from maskel.commands.prepare import PrepareSummary
     from maskel.datasets.store import SkeletonSet
+    from maskel.live.stream import Stream
     from maskel.methods import AMR, HACM, MAE, MAMP, Masked
     from maskel.methods.released import load_release
     from maskel.models.encoder import Encoder, EncoderConfig
@@ -46,6 +47,7 @@ _COMMANDS = (
 """Public names that are commands: functions that take plain values."""
 _MODULES = {
     "SkeletonSet": "datasets.store",
+    "Stream": "live.stream",
     "AMR": "methods",
     "HACM": "methods",
     "MAE": "methods",
@@ -68,6 +70,7 @@ __all__ = [
     "EncoderConfig",
     "Masked",
     "SkeletonSet",
+    "Stream",
     "__version__",
     "baseline",
     "embed",

@@ -112,15 +112,16 @@ def parser_of(
         function: Its function.
         skip: Arguments that are no options.
         several: The argument that takes all words without a dash.
-        one: The arguments, divided by spaces, that take one such word each.
+        one: The arguments, divided by spaces, that take one such word each, as far as the function has them.
     """
     parser, meaning = _parser(command), meanings(function)
     if several:
         parser.add_argument(several, nargs="+", type=Path, help=meaning[several])
     types = inspect.signature(function).parameters
-    for name in one.split():
+    words = [name for name in one.split() if name in types]
+    for name in words:
         parser.add_argument(name, type=types[name].annotation, help=meaning[name])
-    skipped: set[str | int] = {*skip, several, *one.split()}
+    skipped: set[str | int] = {*skip, several, *words}
     for name, argument in types.items():
         if name not in skipped and _word_type(argument):  # words after one option
             _add_option(parser, argument, meaning[name])

@@ -24,6 +24,7 @@ import maskel
 import own
 import tiny
 from maskel.cli import COMMANDS, main
+from maskel.commands.export import FORMATS
 from maskel.commands.prepare import prepare
 from maskel.datasets import SOURCES
 from maskel.layouts import KINECT20
@@ -109,6 +110,33 @@ def test_the_example_with_own_recordings_runs(
     assert shown[0].endswith("(1, 40, 17, 3)")
 
 
+@pytest.mark.slow
+def test_the_example_of_long_recordings_and_live_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record, stream = [code for note, code in blocks("docs/live.md", "python") if note.startswith("executed")]
+    names: dict[str, object] = {}
+    exec(compile(record, "live.md", "exec"), names)
+    steps = [
+        step for note, code in blocks("docs/live.md", "sh") if note.startswith("executed") for step in commands(code)
+    ]
+    assert [step[0] for step in steps] == ["prepare", "finetune", "predict", "watch"]
+    for step in steps:
+        words, _, file = " ".join(step).partition(" < ")
+        with Path(file or os.devnull).open() as content:
+            monkeypatch.setattr(sys, "stdin", content)
+            assert main(words.split()) == 0, (step, capsys.readouterr().err)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert len(lines) > 10
+    assert set(lines[0]) == set(json.loads(blocks("docs/live.md", "json")[1][1]))
+    segments = (tmp_path / "segments.csv").read_text().splitlines()
+    assert segments[0].startswith("recording,person,start_frame,end_frame,start_seconds,end_seconds,class,probability")
+    assert "<h2>long</h2>" in (tmp_path / "timeline.html").read_text()
+    exec(compile(stream, "live.md", "exec"), names)
+    assert len(capsys.readouterr().out.splitlines()) == len(lines)
+
+
 def test_the_commands_of_the_migration_page_parse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -179,7 +207,7 @@ def every_option() -> set[str]:
     commands = [(name,) for name in COMMANDS if name not in ("prepare", "export", "view")]
     commands += [("pretrain", "--method", method) for method in METHODS]
     commands += [("prepare", source) for source in SOURCES]
-    commands += [("export", "npz"), ("export", "pyskl"), ("view", "masks")]
+    commands += [("export", form) for form in FORMATS] + [("view", "masks")]
     scripts = " ".join(script.read_text() for script in ROOT.glob("benchmarks/*.py"))
     return set().union(*(options_of(*command) for command in commands), options_in(scripts))
 

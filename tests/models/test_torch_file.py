@@ -136,6 +136,8 @@ DOUBLED = b"\x80\x02)q\x00" + b"".join(b"h%ch%c\x86q%c" % (n, n, n + 1) for n in
         b"\x80\x02t.",
         b"\x80\x02Na.",
         b"\x80\x02}]Ns.",
+        b"\x80\x02]K\x00K\x01s.",  # an item set in a list (CVE-2026-24747)
+        b"\x80\x02](K\x00K\x01u.",
         b"\x80\x02NN\x85b.",
         b"\x80\x02}" + 100_000 * b"]0" + b".",
         b"\x80\x02" + 60_000 * b"N" + b"\x85.",

@@ -10,7 +10,8 @@ from maskel import distributed
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.sequence import move
-from maskel.training import loading, run
+from maskel.training import loading
+from maskel.training.machine import provenance
 
 
 @pytest.fixture
@@ -71,9 +72,9 @@ def test_processes_on_gpus_exchange_over_nccl_and_meet_on_their_own(
 
 def test_a_run_on_the_cpu_does_not_name_a_gpu(chosen: list[torch.device], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
-    assert run.provenance()["hardware"]["device"] != "a GPU"
+    assert provenance()["hardware"]["device"] != "a GPU"
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    assert run.provenance()["hardware"]["device"] == "a GPU"
+    assert provenance()["hardware"]["device"] == "a GPU"
 
 
 @pytest.mark.parametrize(

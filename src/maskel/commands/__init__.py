@@ -31,7 +31,7 @@ class Command:
         purpose: One line for ``maskel --help``.
         function: Where the function is, ``module:name`` below ``maskel``.
         several: The argument that takes all words without a dash.
-        one: Arguments, divided by spaces, that take one such word each.
+        one: Arguments, divided by spaces, that take one such word each, as far as the function has them.
         show: The function that prints an outcome, ``module:name``, called with it and the options; by default its
             text is printed.
     """
@@ -59,8 +59,9 @@ class Command:
         """Run a command line, print what came of it, and return that."""
         with _recorded(shlex.join(("maskel", name, *words))):
             outcome, options = self.run(name, words)
-        show = imported(self.show) if self.show else lambda outcome, options: say(shown(outcome))
-        show(outcome, options)
+        if outcome is not None:  # of --help nothing is left
+            show = imported(self.show) if self.show else lambda outcome, options: say(shown(outcome))
+            show(outcome, options)
         return outcome
 
     def call(self, name: str, *given: Any, **named: Any) -> Any:
@@ -160,7 +161,7 @@ class KindsCommand(Command):
                 f"usage: maskel {name} {kind} {words} [OPTIONS]; maskel {name} {min(kinds)} --help lists the options"
             )
             say(f"{usage}\n{self.purpose[0].upper()}{self.purpose[1:]}. Known {_are(kinds)} {known}.")
-            sys.exit(0)
+            return None, {}
         kind = words[0]
         if kind not in kinds:
             hint = did_you_mean(kind, kinds)
@@ -239,8 +240,8 @@ COMMANDS: dict[str, Command] = {
         "time pre-training on this machine, recipe by recipe", "commands.bench:bench", show="commands.bench:show"
     ),
     "export": KindsCommand(
-        "write a prepared set in a form that other code reads",
-        one="data",
+        "write a prepared set, or the model of a run, in a form that other code reads",
+        one="data run",
         kinds="commands.export:FORMATS",
         word="format",
     ),
@@ -254,6 +255,11 @@ COMMANDS: dict[str, Command] = {
         "show runs as tables, the seeds of equal runs together", "commands.results:results", several="runs"
     ),
     "predict": Command("classify new clips, with probabilities", "commands.predict:predict", several="data"),
+    "watch": Command(
+        "classify people live: keypoints in on stdin, classes out on stdout",
+        "commands.watch:watch",
+        show="commands.watch:show",
+    ),
     "convert": Command(
         "turn a released checkpoint into an encoder, or a run into a released checkpoint",
         "commands.convert:convert",

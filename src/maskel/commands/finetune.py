@@ -93,7 +93,7 @@ def finetune(
         TrainingError: If a loss is not finite.
 
     Examples:
-        >>> training = FinetuneTraining(epochs=1, batch_size=8)
+        >>> training = FinetuneConfig(epochs=1, batch_size=8)
         >>> run = finetune(Path("set"), Path("run"), head_dim=16, training=training, out=Path("finetuned"))
         >>> run.read_result()["seen"]
         13

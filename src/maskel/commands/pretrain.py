@@ -8,19 +8,14 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskel import distributed
-from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
-from maskel.errors import InputError
-from maskel.methods import METHODS
-from maskel.methods.base import build_seeded
-from maskel.methods.masked import MaskedMethod
-from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.models.encoder import EncoderConfig
 from maskel.sequence import SingleBody
 from maskel.training.check import Check
 from maskel.training.experiment import Experiment
 from maskel.training.loading import Resident, pretraining_part
 from maskel.training.optim import AdamWConfig
-from maskel.training.pretrained import method_options
+from maskel.training.pretrained import method_options, new_method
 from maskel.training.run import ENCODER, RunFolder
 from maskel.transforms import TrainView
 
@@ -82,10 +77,7 @@ def pretrain(
     positions = pretraining_part(clips, benchmark)
     _say_what_is_seen(clips, benchmark, positions)
     experiment.fit_training(len(positions))
-    model = _build(method, clips, encoder, options, seed)
-    if model.needs_whole_batch and training.accumulate != 1:
-        raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
-    model.encoder.provenance = provenance_of(clips)
+    model = new_method(method, clips, encoder, options, training, seed)
     experiment.start()
     model.to(experiment.world.device)
     batches = experiment.clip_batches(positions, encoder.window, view)
@@ -120,7 +112,3 @@ def _say_what_is_seen(clips: SkeletonSet, benchmark: str, positions: Int64[np.nd
     ]
     if seen and not len(clips.split(benchmark, "test")):
         distributed.tell(f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there")
-
-
-def _build(name: str, clips: SkeletonSet, config: EncoderConfig, options: Mapping[str, Any], seed: int) -> MaskedMethod:
-    return build_seeded(lambda: METHODS[name](Encoder(clips.layout, config, clips.channels), **options), seed)

@@ -196,13 +196,13 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     versions = sorted(
         {f"maskel {run.about('versions', 'maskel')}, PyTorch {run.about('versions', 'torch')}" for run in runs}
     )
+    commands = list(dict.fromkeys(shown(group[0].run.about("command")).replace("```", "'''") for group in groups))
     lines += [
         _cell(f"Measured on {'; '.join(machines)}; {'; '.join(versions)}.") + " Commands, of the first seed each:",
         "",
-        "```sh",
+        "```" if any(command.startswith("maskel.") for command in commands) else "```sh",  # calls from Python
     ]
-    lines += dict.fromkeys(shown(group[0].run.about("command")).replace("```", "'''") for group in groups)
-    return "\n".join([*lines, "```", ""])
+    return "\n".join([*lines, *commands, "```", ""])
 
 
 def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

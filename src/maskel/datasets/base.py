@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from maskel.datasets.counts import Counts
+from maskel.datasets.windows import Windows, cut_windows
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
-from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
+from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence, num_coordinates
 
 ON_THE_BODY, AS_RECORDED, IN_THE_IMAGE = "on the body in its first frame", "as recorded", "in the middle of the image"
 """Places of a clip's origin."""
@@ -151,6 +152,25 @@ class Source(ABC):
         Raises:
             BadFileError: If the file is damaged or of another form: file, line, content, expectation.
         """
+
+    def read_windows(self, file: RawFile, windows: Windows) -> list[SkeletonSequence]:
+        """Read the clips of one raw file in windows, each centred as a clip; see `cut_windows` for their names.
+
+        Raises:
+            BadFileError: If the file is not what it should be.
+            InputError: If the windows are in seconds and no frame rate is known, or leave frames out.
+        """
+        coordinates = num_coordinates(self.channels)
+        centred = self.conventions(coordinates).get("origin") == ON_THE_BODY
+        return [
+            window
+            for sequence in self.read(file)
+            for window in cut_windows(sequence, windows, windows.rate, coordinates, centred, self.may_miss_joints)
+        ]
+
+    def frame_rates(self) -> Mapping[str, float]:
+        """Return the frames a second of recordings that say it, by name; known after `find_new`."""
+        return {}
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return names, labels and origins of a file's clips, maybe with clips that have no body.

@@ -9,9 +9,12 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol, runtime_checkable
 
 from maskel.datasets.base import RawFile, Source
+from maskel.datasets.windows import Windows
 from maskel.errors import BadFileError, CutOffError
 from maskel.sequence import SkeletonSequence
 
@@ -22,11 +25,40 @@ Reading = list[SkeletonSequence] | BadFileError
 """Result of reading one raw file: its clips, or the error."""
 
 
-def read_all(source: Source, files: Sequence[RawFile], workers: int) -> Generator[Reading, None, None]:
-    """Read files and yield the result of each, in the order of ``files``; closing the generator ends the workers.
+@runtime_checkable
+class Reads(Protocol):
+    """A reader of raw files; it travels to worker processes, so it must pickle."""
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """Read the clips of one raw file.
+
+        Raises:
+            BadFileError: If the file is not what it should be.
+        """
+
+
+@dataclass(frozen=True)
+class WindowReader:
+    """A reader of raw files in windows.
 
     Args:
         source: The data set.
+        windows: How they slide.
+    """
+
+    source: Source
+    windows: Windows
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """Read the windows of one raw file; see `Source.read_windows`."""
+        return self.source.read_windows(file, self.windows)
+
+
+def read_all(source: Reads, files: Sequence[RawFile], workers: int) -> Generator[Reading, None, None]:
+    """Read files and yield the result of each, in the order of ``files``; closing the generator ends the workers.
+
+    Args:
+        source: The data set, or another reader of its files.
         files: Its raw files.
         workers: Number of reading processes, >= 1; with 1, this process reads.
 
@@ -63,10 +95,10 @@ def _answer(future: "Future[list[Reading]]") -> list[Reading]:
         raise CutOffError("a worker process was ended from outside (out of memory?); use fewer workers") from error
 
 
-_worker_source: list[Source] = []
+_worker_source: list[Reads] = []
 
 
-def _start_worker(source: Source) -> None:
+def _start_worker(source: Reads) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the main one ends the workers
     _worker_source[:] = [source]
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -84,7 +116,7 @@ def _read_chunk(files: Sequence[RawFile]) -> list[Reading]:
     return [_read(source, file) for file in files]
 
 
-def _read(source: Source, file: RawFile) -> Reading:
+def _read(source: Reads, file: RawFile) -> Reading:
     try:
         return source.read(file)
     except BadFileError as error:

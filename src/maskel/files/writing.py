@@ -158,14 +158,14 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def require_suffix(path: Path, *endings: str) -> None:
+def require_suffix(path: Path, *endings: str, option: str = "out") -> None:
     """Refuse an output with another ending than required; ``/dev/stdout`` and the like need no ending.
 
     Raises:
         InputError: If it does.
     """
     if path.suffix not in endings and stream_of(path) is None:
-        raise InputError(f"out: found {path}, expected a name that ends in {' or '.join(endings)}")
+        raise InputError(f"{option}: found {path}, expected a name that ends in {' or '.join(endings)}")
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

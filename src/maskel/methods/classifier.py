@@ -46,6 +46,7 @@ class Task:
         single_body: Filling of the second body slot of a clip with one body.
         provenance: Origin of the joints of the training clips; None where that is unknown.
         longest: Frames of the longest training clip; None where that is unknown.
+        median: Frames of the median training clip; None where that is unknown, as in older files.
         spare: Number of the last ``classes`` that stand for no class: the public code trains some data sets with more
             outputs than they have classes. A clip for which one of these is highest counts as wrong.
 
@@ -59,6 +60,7 @@ class Task:
     provenance: Provenance | None = None
     longest: int | None = None
     spare: int = 0
+    median: int | None = None
 
     @classmethod
     def of(
@@ -69,8 +71,9 @@ class Task:
         provenance: Provenance | None,
     ) -> "Task":
         """Make the task of classifying a set, learned from its clips at the positions ``train``."""
-        longest = int(clips.valid_frames[train].max())
-        return cls(clips.classes, clips.max_bodies, single_body, provenance, longest)
+        lengths = clips.valid_frames[train]
+        longest, median = int(lengths.max()), int(np.median(lengths))
+        return cls(clips.classes, clips.max_bodies, single_body, provenance, longest, median=median)
 
     @classmethod
     def read(cls, about: Mapping[str, Any]) -> "Task":
@@ -86,8 +89,9 @@ class Task:
             raise InputError(f"classifier: found {self.num_bodies!r} body slots, expected 1 to 1000")
         if self.single_body not in get_args(SingleBody):
             raise InputError(f"classifier: found single_body {self.single_body!r}, expected zero or copy")
-        if not (self.longest is None or (type(self.longest) is int and self.longest >= 1)):
-            raise InputError(f"classifier: found a longest clip of {self.longest!r} frames, expected 1 or more")
+        for name, frames in (("longest", self.longest), ("median", self.median)):
+            if not (frames is None or (type(frames) is int and frames >= 1)):
+                raise InputError(f"classifier: found a {name} clip of {frames!r} frames, expected 1 or more")
         if not (type(self.spare) is int and 0 <= self.spare < len(self.classes)):
             raise InputError(f"classifier: found {self.spare!r} spare outputs of {len(self.classes)}")
 

@@ -1,6 +1,6 @@
 """Pooling of a body's tokens into one feature vector."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Float32
@@ -28,8 +28,10 @@ def pool_tokens(
         regions: (G, V') the weight of each column of the grid in each region, as `region_weights` gives them.
 
     Raises:
-        InputError: If time has fewer patches than thirds.
+        InputError: If there is no such ``pool``, or time has fewer patches than thirds.
     """
+    if pool not in get_args(Pool):
+        raise InputError(f"pool: found {pool!r}, expected one of {', '.join(get_args(Pool))}")
     if pool == "mean":
         return tokens.mean(1)
     table = tokens.unflatten(1, grid)  # (R, T', V', D)

@@ -1,10 +1,10 @@
 """Reader of files written by ``torch.save``: runs nothing that stands in them, in bounded memory.
 
-`torch.load` with ``weights_only=True`` runs no foreign code either, but it makes tensors as large as the file claims
-and does not notice damaged weights. Here the pickle is interpreted, not unpickled: it may hold plain values, ordered
-dictionaries, argument namespaces and tensors, in at most 4 MiB and 50,000 values. Every entry of the archive must be
-stored as it is, and each tensor must fill one, so that tensors never take more memory than the file has bytes; the
-archive's checksums are checked.
+`torch.load` with ``weights_only=True`` is meant to run no foreign code either, but before PyTorch 2.10 a crafted file
+can corrupt memory (CVE-2026-24747); it makes tensors as large as the file claims and does not notice damaged weights.
+Here the pickle is interpreted, not unpickled: it may hold plain values, ordered dictionaries, argument namespaces and
+tensors, in at most 4 MiB and 50,000 values. Every entry of the archive must be stored as it is, and each tensor must
+fill one, so that tensors never take more memory than the file has bytes; the archive's checksums are checked.
 """
 
 import zipfile

@@ -72,7 +72,13 @@ class _State:
     data_hash: str
 
 
-def fit(method: Method, batches: Batches, session: Session, after_epoch: Callable[[], Row] | None = None) -> Outcome:
+def fit(
+    method: Method,
+    batches: Batches,
+    session: Session,
+    after_epoch: Callable[[], Row] | None = None,
+    show: bool = True,
+) -> Outcome:
     """Train ``method``.
 
     Args:
@@ -80,6 +86,7 @@ def fit(method: Method, batches: Batches, session: Session, after_epoch: Callabl
         batches: What it sees; a run is resumed with the same clips only.
         session: How, and into which folder.
         after_epoch: Called after every epoch; its numbers join the epoch's row.
+        show: Show progress.
 
     Raises:
         InputError: If a batch cannot be shared by all processes and micro-batches.
@@ -147,7 +154,7 @@ def fit(method: Method, batches: Batches, session: Session, after_epoch: Callabl
         run.in_use() if world.leads else nullcontext(),
         _deterministic(training.deterministic),
         _stop_signals() as stop,
-        Progress(training.epochs * steps, state.step, show=world.leads) as progress,
+        Progress(training.epochs * steps, state.step, show=show and world.leads) as progress,
     ):
         for launched in range(state.step, training.epochs * steps):
             epoch, step = divmod(launched, steps)

@@ -23,7 +23,7 @@ from maskel.training.labelled import Labelled, Positions, choose_labelled
 from maskel.training.loading import Batches, ClipBatches, keep_resident
 from maskel.training.optim import TrainingConfig
 from maskel.training.precision import Precision, resolved
-from maskel.training.run import Row, RunFolder, describe, open_run, options_of, refuse_taken
+from maskel.training.run import Row, RunFolder, open_run, options_of, refuse_taken
 from maskel.transforms import TrainView
 
 
@@ -201,3 +201,13 @@ class Experiment:
     def _say_fitted(self) -> None:
         if self._recipe is not None:
             say_fitted(self._recipe, self.training)
+
+
+def describe(clips: SkeletonSet, benchmark: str) -> dict[str, Any]:
+    """What a result says of its data: source, options, benchmark, and each part's size and hash."""
+    parts = {
+        part: {"size": len(clips.split(benchmark, part)), "hash": clips.split_hash(benchmark, part)}
+        for part in ("train", "test")
+    }
+    data = {"path": str(clips.path), "source": clips.source, "options": clips.options, "layout": clips.layout.name}
+    return {"data": data, "benchmark": benchmark, "split": parts}

@@ -14,9 +14,10 @@ from maskel.methods import METHODS, default_options
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
 from maskel.models.adaptation import adapted
-from maskel.models.encoder import Encoder
+from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.loading import load_encoder
 from maskel.models.weights import TYPES, refuse_others
+from maskel.training.optim import TrainingConfig
 from maskel.training.run import STATE, RunFolder
 
 
@@ -32,6 +33,34 @@ def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := set(given) - set(known):
         raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(known)}")
     return known | dict(given)
+
+
+def new_method(
+    name: str,
+    clips: SkeletonSet,
+    encoder: EncoderConfig,
+    options: Mapping[str, Any],
+    training: TrainingConfig,
+    seed: int,
+) -> MaskedMethod:
+    """Make a method with random weights, to train on a set.
+
+    Args:
+        name: Of the method.
+        clips: The set.
+        encoder: Sizes of the encoder.
+        options: The method's own options.
+        training: The recipe.
+        seed: Of the weights.
+
+    Raises:
+        InputError: If they do not fit each other.
+    """
+    model = build_seeded(lambda: METHODS[name](Encoder(clips.layout, encoder, clips.channels), **options), seed)
+    if model.needs_whole_batch and training.accumulate != 1:
+        raise InputError(f"training: {name} compares the clips of a whole batch; accumulate must be 1")
+    model.encoder.provenance = provenance_of(clips)
+    return model
 
 
 def load_method(run: RunFolder) -> MaskedMethod:

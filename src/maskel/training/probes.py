@@ -45,7 +45,7 @@ def fit_probe(
     subjects = [clips.clips[position].subject for position in labelled.train.tolist()]
     folds, chosen_on = divide(labels, subjects, about["seed"])
     features = experiment.features(classifier.encoder, labelled.train).double().cpu().numpy()
-    fitted = _fit(probe, features, labels, folds, balanced)
+    fitted = fit_features(probe, features, labels, folds, balanced)
     _put(fitted.scores, classifier)
     tell(f"probe {probe}: C {fitted.strength:g}, chosen on {chosen_on}")
     answers = score_features(classifier, experiment.features(classifier.encoder, labelled.test))
@@ -55,13 +55,22 @@ def fit_probe(
     return leave(experiment, classifier, labelled, scores, {**about, **choice}, {})
 
 
-def _fit(
+def fit_features(
     probe: FittedProbe,
     features: Float64[np.ndarray, "n f"],
     labels: Int64[np.ndarray, " n"],
     folds: Folds,
     balanced: bool,
 ) -> Fitted[Linear]:
+    """Fit a linear layer to features.
+
+    Args:
+        probe: As for `fit_probe`.
+        features: (N, F) of the training clips.
+        labels: (N,) their classes.
+        folds: Parts to hold out in turn, as `divide` gives them.
+        balanced: Have every class weigh alike in the sum.
+    """
     if probe == "svm":
         return fit_linear_svm(features, labels, folds, balanced)
     return fit_logistic(features, labels, folds, C_PROBE, balanced)

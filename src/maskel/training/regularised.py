@@ -106,7 +106,7 @@ def divide(labels: Int64[np.ndarray, " n"], groups: Sequence[str], seed: int) ->
         return [], "nothing: the training part has one clip of each class, so a middle strength is taken"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
-        drawn = StratifiedKFold(min(FOLDS, most), shuffle=True, random_state=seed).split(labels, labels)
+        drawn = StratifiedKFold(min(FOLDS, most), shuffle=True, random_state=seed % 2**32).split(labels, labels)
         parts = _of_two_classes(drawn, labels)
     return parts, "held-out training clips, as clips cannot be held out by subject"
 

@@ -1,10 +1,5 @@
 """The run folder: config.yaml, metrics.csv, the saved state, result.json, and what the run leaves for others."""
 
-import os
-import platform
-import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
@@ -12,11 +7,9 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from maskel.configuration import COMMAND, PROLONGED, renamed
-from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World, meet, tell
 from maskel.errors import InputError
 from maskel.files import (
@@ -35,13 +28,12 @@ from maskel.files import (
     write_atomically,
     yaml_text,
 )
-from maskel.invocation import invocation
 from maskel.methods.classifier import Classifier
 from maskel.models.encoder import Encoder
 from maskel.models.loading import load_encoder
 from maskel.training.classifiers import load_classifier
+from maskel.training.machine import provenance
 from maskel.training.state import read_state, write_state
-from maskel.version import __version__
 
 Row = dict[str, float | int]
 """One epoch's line of metrics.csv."""
@@ -153,10 +145,12 @@ class RunFolder:
         """
         with damaged_as(lambda fault: InputError(f"{kind}: an option that no file can hold ({one_line(fault)})")):
             plain_values(config)
+        refuse_taken(out)  # first: a file can hold no lock
         try:
             if out is None:
                 out = _next_free(Path("runs"), kind)
-            elif not out.exists():
+            elif not out.is_dir():
+                refuse_taken(out)
                 out.mkdir(parents=True, exist_ok=True)
             with locked(out):  # of two processes that start at once, one finds the other's options
                 refuse_taken(out)
@@ -463,57 +457,6 @@ def _pretraining(encoder: Path) -> dict[str, Any] | None:
         return None
     result = run.read_result() if run.finished else {}
     return {"method": config["method"], "source": result.get("data", {}).get("source"), "config": config}
-
-
-def provenance() -> dict[str, Any]:
-    """Versions, commit, hardware and command of this process."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_initialized() else _processor()  # a GPU only if it was used
-    return {
-        "versions": {
-            "maskel": __version__,
-            "commit": _commit(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-        "hardware": {"device": device, "threads": torch.get_num_threads(), "system": platform.system()},
-        "command": invocation.get() or shlex.join(["python", *sys.argv]),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    """The checkout's commit, where maskel runs from one; empty otherwise."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-            env={**os.environ, "GIT_CEILING_DIRECTORIES": str(here.parents[2])},
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return found.stdout.strip()
-
-
-def describe(clips: SkeletonSet, benchmark: str) -> dict[str, Any]:
-    """What a result says of its data: source, options, benchmark, and each part's size and hash."""
-    parts = {
-        part: {"size": len(clips.split(benchmark, part)), "hash": clips.split_hash(benchmark, part)}
-        for part in ("train", "test")
-    }
-    data = {"path": str(clips.path), "source": clips.source, "options": clips.options, "layout": clips.layout.name}
-    return {"data": data, "benchmark": benchmark, "split": parts}
 
 
 def write_predictions(

@@ -214,18 +214,31 @@ def _follow(frames: Frames, max_gap: int) -> list[Track]:
     for frame, people in frames:
         waiting = list(people[:MAX_PEOPLE])
         open_tracks = [track for track in open_tracks if frame - track[-1][0] <= max_gap + 1]
-        taken: set[int] = set()
-        moved: set[int] = set()
-        steps = _steps([track[-1][1].joints for track in open_tracks], [person.joints for person in waiting])
-        for body, person in np.transpose(np.unravel_index(np.argsort(steps, axis=None, kind="stable"), steps.shape)):
-            if steps[body, person] <= NEAR and body not in moved and person not in taken:
-                open_tracks[body].append((frame, waiting[person]))
-                moved.add(body)
-                taken.add(person)
-        fresh = [[(frame, person)] for place, person in enumerate(waiting) if place not in taken]
+        bodies = continued([track[-1][1].joints for track in open_tracks], [person.joints for person in waiting])
+        for person, body in bodies.items():
+            open_tracks[body].append((frame, waiting[person]))
+        fresh = [[(frame, person)] for place, person in enumerate(waiting) if place not in bodies]
         tracks += fresh
         open_tracks += fresh
     return [_track(track) for track in tracks]
+
+
+def continued(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[int, int]:
+    """Join each person of a frame to a body, the nearest pair first; new people are left out.
+
+    Args:
+        last: (V, C) coordinates and, last, scores of each body where it was last seen.
+        people: The same of each person.
+
+    Returns:
+        Places in ``people`` -> places in ``last``.
+    """
+    found: dict[int, int] = {}
+    steps = _steps(last, people)
+    for body, person in np.transpose(np.unravel_index(np.argsort(steps, axis=None, kind="stable"), steps.shape)):
+        if steps[body, person] <= NEAR and body not in found.values() and person not in found:
+            found[int(person)] = int(body)
+    return found
 
 
 def _jumps(track: Track) -> int:

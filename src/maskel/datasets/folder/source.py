@@ -29,6 +29,7 @@ from maskel.datasets.folder.names import Finder, hint, meant, numerically, refus
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
+from maskel.datasets.windows import Windows
 from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
 from maskel.files import read_text
@@ -245,10 +246,7 @@ class Folder(Source):
             BadFileError: If the file is damaged or of another form, or a range does not lie in it.
         """
         path = file.path
-        pose = self.preparation.read(path)
-        if self.preparation.channels_of(pose) != self.channels:
-            found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
-            raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
+        pose = self._pose(path)
         sequences: list[SkeletonSequence] = []
         spans = self._spans(path, pose)
         for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
@@ -269,6 +267,47 @@ class Folder(Source):
             counts = dict(Counter(dict(sequences[0].counts)) + Counter(dict(pose.counts)) + Counter(lost))
             sequences[0] = replace(sequences[0], counts=counts)
         return sequences
+
+    def read_windows(self, file: RawFile, windows: Windows) -> list[SkeletonSequence]:
+        """Read the clip of one file, or those that the table cuts it into, in windows.
+
+        A window of all people is what the table's ``start`` and ``end`` would cut out. For windows of each person
+        people are found in the whole clip; ``subject`` is what the file calls them, or a number. ``first_frame`` and
+        ``end_frame`` count frames as the file does.
+
+        Raises:
+            BadFileError: If the file is not what it should be.
+            InputError: If the windows are in seconds and no frame rate is known, or leave frames out.
+        """
+        path = file.path
+        pose = self._pose(path)
+        found = []
+        spans = self._spans(path, pose)
+        for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
+            number = pose.first_frame + first * pose.step
+            part = replace(cut(pose, first, end), counts=pose.counts, first_frame=number)
+            rate = facts.fps or self.preparation.source_fps or windows.rate
+            about = replace(clip, recording=facts.name)
+            found += self.preparation.windows(path, part, about, windows, rate, facts.fps)
+        return found
+
+    def frame_rates(self) -> Mapping[str, float]:
+        """Return the frames a second that a table of labels or ``source_fps`` says."""
+        known = [facts for several in self._facts.values() for facts in several]
+        rates = {facts.name: facts.fps or self.preparation.source_fps for facts in known}
+        return {name: rate for name, rate in rates.items() if rate}
+
+    def _pose(self, path: Path) -> Pose:
+        """Read a file, and make sure that it has the set's channels.
+
+        Raises:
+            BadFileError: If it is not what it should be.
+        """
+        pose = self.preparation.read(path)
+        if self.preparation.channels_of(pose) != self.channels:
+            found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
+            raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
+        return pose
 
     def _spans(self, path: Path, pose: Pose) -> list[tuple[int, int]]:
         """Return the first frame, and the one after the last, of each clip of a file.
