@@ -31,8 +31,7 @@ class TrainingConfig:
         clip_grad: Largest norm of the gradient; 0 for no clipping, as published.
         precision: Of matrix products: ``fp32``; ``bf16``; or ``auto``, which is bf16 where the hardware multiplies it.
         compile: Compile the method with torch.compile (needs a C++ compiler on a CPU).
-        graph: Record steps as CUDA graphs, which the GPU replays without waiting for the processor: ``auto``, where
-            that is possible; ``off``; or ``on``, which refuses a run whose steps cannot be recorded.
+        graph: Record steps as CUDA graphs; ``auto``: where possible.
         save_epochs: Save the whole state every so many epochs, and at the end.
         save_steps: Save it also every so many steps, where an epoch is long; 0 for never.
         deterministic: Refuse operations whose result depends on the order in which parallel parts finish, and use
