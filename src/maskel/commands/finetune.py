@@ -78,7 +78,7 @@ def finetune(
         training: The recipe.
         seed: Of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; ``auto``: on a GPU with room for ten.
+        resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.

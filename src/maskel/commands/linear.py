@@ -91,7 +91,7 @@ def linear(
         training: The recipe.
         seed: Of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; ``auto``: on a GPU with room for ten.
+        resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.

@@ -51,7 +51,7 @@ def pretrain(
         training: The recipe.
         seed: Of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; ``auto``: on a GPU with room for ten.
+        resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.
