@@ -4,7 +4,7 @@ SEED ?= 0
 OUT ?= demo-run
 BIN := .venv/bin
 
-.PHONY: demo test lint docs dist pictures bench fuzz results clean
+.PHONY: demo test test-gpu lint docs dist pictures bench bench-gpu fuzz results clean
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
@@ -12,6 +12,9 @@ demo: .venv/installed  ## the whole path on generated data, then a report
 
 test: .venv/installed lint  ## everything that CI checks
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
+
+test-gpu: .venv/installed  ## what needs a GPU; elsewhere it is skipped, and pytest says so
+	$(BIN)/pytest -q -rs -m gpu
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -43,6 +46,11 @@ bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/exchange.py
 	$(BIN)/python benchmarks/long_run.py
 	$(BIN)/python benchmarks/busy.py --config mamp --config ntu60_xsub --training.precision auto
+
+bench-gpu: .venv/installed  ## the same for a GPU; without one they say so and measure nothing
+	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/gpu_steps.py
+	$(BIN)/python benchmarks/busy.py --config mamp --config ntu60_xsub --config fast
 
 fuzz: .venv/installed  ## 10,000 damaged files of every format through every reader
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/fuzz.py --cases 10000

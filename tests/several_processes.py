@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 import tiny
@@ -23,6 +24,7 @@ from maskel.training.loading import ClipBatches, MicroBatches
 from maskel.training.optim import SGDConfig
 from maskel.training.run import RunFolder
 from maskel.transforms import TrainView
+from recorded import record
 
 
 def one_step(method: Method, accumulate: int, data: SkeletonSet, out: Path, world: distributed.World) -> None:
@@ -109,6 +111,10 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
         one_step(tiny.tiny_classifier("finetune", bodies=bodies), 1, prepared, out / f"finetune-{bodies}", world)
     tiny.tiny_pretrain(data, out / "pretrain")
     told = stopped_and_resumed(data, out / "stopped", world)
+    with pytest.MonkeyPatch.context() as patched:
+        record(patched)
+        tiny.tiny_pretrain(data, out / "recorded")
+        stopped_and_resumed(data, out / "recorded-stopped", world)
     fault = not_finite(data, out / "not-finite", world)
     for augment in (True, False):
         options = {"augment": augment, "cache_features": not augment, "training": tiny.PROBE, "device": "cpu"}

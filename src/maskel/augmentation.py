@@ -10,6 +10,7 @@ from torch import Tensor
 
 from maskel.draws import Purpose, normal, uniform
 from maskel.layouts import Layout
+from maskel.sequence import move
 
 
 def mirror(
@@ -37,7 +38,8 @@ def mirror(
         order[left], order[right] = right, left
     signs = torch.ones(joints.shape[-1], device=joints.device)
     signs[0] = -1
-    return torch.where(chosen[:, None, None, None, None], joints[..., order, :] * signs, joints)
+    mirrored = joints.index_select(3, move(torch.tensor(order), joints.device))
+    return torch.where(chosen[:, None, None, None, None], mirrored * signs, joints)
 
 
 def drop_joints(
@@ -64,7 +66,7 @@ def drop_joints(
         True
     """
     own = torch.arange(len(layout), device=joints.device)
-    parents = torch.tensor(layout.parents, device=joints.device)
+    parents = move(torch.tensor(layout.parents), joints.device)
     dropped = dropped & (parents >= 0)
     place = torch.where(dropped, parents, own)  # (B, V)
     for _ in range(len(layout).bit_length()):  # each pass doubles the steps towards the root

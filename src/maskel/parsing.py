@@ -345,7 +345,7 @@ def spelt(words: Sequence[str], parser: ArgumentParser) -> list[str]:
             name = name[2:].replace("-", "_")
             word = f"--{RENAMED.get(name, name)}{equals}{value}"
             following = words[position + 1] if position + 1 < len(words) else "--"
-            if word in switches and following.lower() not in ("true", "false", "yes", "no"):
+            if word in switches and following.lower() not in ("true", "false", "yes", "no", "auto"):
                 word += "=true"
         result.append(word)
     return result
@@ -433,7 +433,7 @@ def _value_of(action: Action) -> str:
     if action.nargs == 0 or action.dest == "print_config" or (_is_switch(action) and action.default is False):
         return ""
     if _is_switch(action):
-        return "{true,false}"
+        return "{true,false,auto}" if "auto" in str(kind) else "{true,false}"
     if choices := action.choices or (kinds if get_origin(kind) is Literal else ()):
         return f"{{{','.join(map(str, choices))}}}"
     value = next((_VALUES[kind] for kind in kinds if kind in _VALUES), action.dest.rpartition(".")[2].upper())

@@ -130,6 +130,8 @@ class SkeletonBatch:
         clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
         channels: What the C numbers of a joint are.
         bodies: (R,) indices of the present bodies among all B·M, if known; see `present_bodies`.
+        weights: (R,) weight of each of ``bodies`` in a loss: 1, or 0 for one that only fills up, see `filled_up`; None
+            if each is there once.
 
     Examples:
         >>> from maskel.datasets.store import SkeletonSet
@@ -148,6 +150,7 @@ class SkeletonBatch:
     clips: Int64[Tensor, " b"]
     channels: Channels = XYZ
     bodies: Int64[Tensor, " r"] | None = None
+    weights: Float32[Tensor, " r"] | None = None
 
     def __len__(self) -> int:
         """Return the number of clips B."""
@@ -164,6 +167,7 @@ class SkeletonBatch:
             move(self.clips, to),
             self.channels,
             None if self.bodies is None else move(self.bodies, to),
+            None if self.weights is None else move(self.weights, to),
         )
 
     def present_bodies(self) -> Int64[Tensor, " r"]:
@@ -172,6 +176,21 @@ class SkeletonBatch:
         Computing this on a GPU forces a synchronisation; sets supply it.
         """
         return self.present.flatten().nonzero().squeeze(1) if self.bodies is None else self.bodies
+
+    def filled_up(self, multiple: int) -> "SkeletonBatch":
+        """The same clips, with the first body present named again until ``bodies`` has one of a few lengths.
+
+        A GPU makes a new plan for every new number of bodies, and a recorded step has one number only. What fills up
+        has weight 0: no loss and no gradient changes but by rounding.
+
+        Args:
+            multiple: The length is the next multiple of it, or B·M where that is less.
+        """
+        bodies = self.present_bodies()
+        length = min(-(-len(bodies) // multiple) * multiple, self.present.numel())
+        spare = length - len(bodies)
+        weights = torch.cat((bodies.new_ones(len(bodies)), bodies.new_zeros(spare))).float()
+        return replace(self, bodies=torch.cat((bodies, bodies[:1].expand(spare))), weights=weights)
 
     def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
         """Return the same clips with other joints, all frames valid, as in a resampled view."""

@@ -228,7 +228,12 @@ def joint_to_bone(joints: Float32[Tensor, "*b t v c"], layout: Layout) -> Float3
         >>> torch.equal(joint_to_bone(joints, NTU25)[..., wrist, :], joints[..., wrist, :] - joints[..., elbow, :])
         True
     """
-    return joints - joints[..., list(layout.neighbours), :]
+    return joints - _neighbours(joints, layout)
+
+
+def _neighbours(joints: Float32[Tensor, "*b t v c"], layout: Layout) -> Float32[Tensor, "*b t v c"]:
+    """Return each joint's neighbour, without a list of indices, whose copy a GPU would be waited for."""
+    return torch.stack([joints.select(-2, joint) for joint in layout.neighbours], -2)
 
 
 def to_stream(
@@ -251,7 +256,7 @@ def to_stream(
     """
     if stream in ("bone", "bone_motion"):
         bones = joint_to_bone(joints, layout)
-        joints = _with_score(bones, joints, joints[..., list(layout.neighbours), :]) if scored else bones
+        joints = _with_score(bones, joints, _neighbours(joints, layout)) if scored else bones
     if stream in ("motion", "bone_motion"):
         motion = joint_to_motion(joints)
         if scored:

@@ -16,6 +16,7 @@ from maskel.sequence import SingleBody
 from maskel.training.check import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
+from maskel.training.loading import Resident
 from maskel.training.optim import FinetuneConfig
 from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import RunFolder
@@ -43,7 +44,7 @@ def finetune(
     training: FinetuneConfig = FinetuneConfig(),
     seed: int = 0,
     device: str = "auto",
-    resident: bool = False,
+    resident: Resident = "auto",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -77,7 +78,7 @@ def finetune(
         training: The recipe.
         seed: Of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the joints of the whole set on the device and put batches together there.
+        resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.

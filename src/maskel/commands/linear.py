@@ -16,7 +16,7 @@ from maskel.sequence import SingleBody
 from maskel.training.check import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
-from maskel.training.loading import ClipBatches, FeatureBatches
+from maskel.training.loading import ClipBatches, FeatureBatches, Resident
 from maskel.training.optim import SGDConfig
 from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, flat_options, plain
@@ -56,7 +56,7 @@ def linear(
     training: SGDConfig = SGDConfig(),
     seed: int = 0,
     device: str = "auto",
-    resident: bool = False,
+    resident: Resident = "auto",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -91,7 +91,7 @@ def linear(
         training: The recipe.
         seed: Of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the joints of the whole set on the device and put batches together there.
+        resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.

@@ -13,7 +13,7 @@ from maskel.models.encoder import EncoderConfig
 from maskel.sequence import SingleBody
 from maskel.training.check import Check
 from maskel.training.experiment import Experiment
-from maskel.training.loading import pretraining_part
+from maskel.training.loading import Resident, pretraining_part
 from maskel.training.optim import AdamWConfig
 from maskel.training.pretrained import method_options, new_method
 from maskel.training.run import ENCODER, RunFolder
@@ -31,7 +31,7 @@ def pretrain(
     training: AdamWConfig = AdamWConfig(),
     seed: int = 0,
     device: str = "auto",
-    resident: bool = False,
+    resident: Resident = "auto",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -51,7 +51,7 @@ def pretrain(
         training: The recipe.
         seed: Of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the joints of the whole set on the device and put batches together there.
+        resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.

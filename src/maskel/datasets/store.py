@@ -311,6 +311,11 @@ class SkeletonSet:
         """
         return self._batches.gather(positions, bodies, single_body, frames)
 
+    @property
+    def joint_bytes(self) -> int:
+        """Memory that all joints take, on the disk and on a device."""
+        return self._joints.nbytes
+
     def keep_on(self, device: torch.device) -> None:
         """Copy all joints to ``device``: from now on `gather` makes its batches there, bit-equal to those on the CPU.
 

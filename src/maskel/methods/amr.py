@@ -19,7 +19,7 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from maskel.errors import InputError
-from maskel.losses import energy_weights
+from maskel.losses import energy_weights, mean_of_rows
 from maskel.masking import RandomMasking
 from maskel.masking.base import TokenMask
 from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction
@@ -141,8 +141,8 @@ class AMR(MaskedMethod):
         if self.energy:
             weights = energy_weights(self.encoder.positions(joints), self.energy_windows, self.energy)
             errors = errors * self._spans(weights[..., None])[:, :, :, None]
-        loss = errors.mean()
-        return {"loss": loss, "weight": loss.new_full((), len(joints))}
+        loss = mean_of_rows(errors, self.row_weights(batch))
+        return {"loss": loss, "weight": self.row_count(batch)}
 
     def _spans(self, signal: Float32[Tensor, "r t v c"]) -> Float32[Tensor, "r q f v c"]:
         """Cut a signal into the spans that queries predict."""

@@ -24,7 +24,7 @@ from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder
 from maskel.models.heads import FinetuneHead, LinearHead
-from maskel.models.pooling import Pool
+from maskel.models.pooling import Pool, put_bodies
 from maskel.models.transformer import drop_path_scales
 from maskel.models.weights import save_weights
 from maskel.sequence import FeatureBatch, SingleBody, SkeletonBatch
@@ -296,9 +296,7 @@ class FineTuneClassifier(Classifier):
         pooled = self.encoder.pooled(tokens, "joints")
         if not present:
             return pooled.unflatten(0, batch.present.shape).mean(1)
-        features = pooled.new_zeros(batch.present.numel(), pooled.shape[1])
-        features = features.index_copy(0, batch.present_bodies(), pooled)
-        return features.unflatten(0, batch.present.shape).sum(1) / batch.present.sum(1, keepdim=True)
+        return put_bodies(batch, pooled).sum(1) / batch.present.sum(1, keepdim=True)
 
 
 CLASSIFIERS: dict[str, Callable[..., Classifier]] = {kind.kind: kind for kind in (FineTuneClassifier, LinearProbe)}

@@ -16,7 +16,7 @@ from maskel.errors import InputError
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
-from maskel.models.pooling import THIRDS, Pool, pool_tokens, region_weights
+from maskel.models.pooling import THIRDS, Pool, pool_tokens, put_bodies, region_weights
 from maskel.models.transformer import Transformer, initialise, position_embedding
 from maskel.models.weights import save_weights
 from maskel.sequence import CHANNELS, SCORE, XYZ, Channels, SkeletonBatch, num_coordinates
@@ -269,8 +269,7 @@ class Encoder(nn.Module):
         tokens = self(self.stream(rows)).float()
         features = self.pooled(tokens, pool)
         weights = batch.present.float()
-        sums = features.new_zeros(weights.numel(), features.shape[1]).index_copy(0, places, features[:-1])
-        sums = sums.unflatten(0, weights.shape)
+        sums = put_bodies(batch, features[:-1])
         if absent_bodies:
             absent = ~batch.present & ~batch.joints.flatten(2).any(2)  # neither a body nor a copy
             sums = torch.where(absent[..., None], features[-1], sums)

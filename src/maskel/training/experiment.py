@@ -20,7 +20,7 @@ from maskel.training.engine import Outcome, Session, fit
 from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Labelled, Positions, choose_labelled
-from maskel.training.loading import Batches, ClipBatches
+from maskel.training.loading import Batches, ClipBatches, keep_resident
 from maskel.training.optim import TrainingConfig
 from maskel.training.precision import Precision, resolved
 from maskel.training.run import Row, RunFolder, open_run, options_of, refuse_taken
@@ -99,8 +99,8 @@ class Experiment:
             InputError: If there is no such device.
         """
         self.world = distributed.start(self._options.get("device", "cpu"))
-        if self._options.get("resident"):
-            self.clips.keep_on(self.world.device)
+        if "resident" in self._options:
+            self.settle(resident=keep_resident(self.clips, self.world.device, self._options["resident"]))
 
     @property
     def leads(self) -> bool:

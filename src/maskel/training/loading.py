@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from maskel.draws import clip_keys, epoch_order
 from maskel.errors import InputError
 from maskel.sequence import FeatureBatch, SingleBody, SkeletonBatch, move
 from maskel.transforms import TrainView, centre_crop, view_frames
+
+Resident = bool | Literal["auto"]
+"""Joints of the whole set stay on the device: yes, no, or where a GPU has room to spare."""
 
 
 def part(data: SkeletonSet, benchmark: str, name: str) -> Int64[np.ndarray, " n"]:
@@ -97,6 +101,33 @@ class Batches(ABC):
         """The clips at these positions as the method sees them in this epoch, on the device."""
 
 
+def keep_resident(data: SkeletonSet, device: torch.device, resident: Resident) -> bool:
+    """Copy the joints of a set to the device, if ``resident`` says so; return True if they are there.
+
+    Args:
+        data: The set.
+        device: Where batches are used.
+        resident: ``auto`` copies to a GPU that has ten times the set's size free, and to nothing else.
+
+    Raises:
+        InputError: If they do not fit, or a coordinate is not finite.
+    """
+    if resident == "auto":
+        resident = device.type == "cuda" and 10 * data.joint_bytes <= torch.cuda.mem_get_info(device)[0]
+    if resident:
+        data.keep_on(device)
+    return resident
+
+
+def row_multiple(device: torch.device) -> int:
+    """Multiple of which the number of a batch's bodies is on ``device``; 1 leaves it as it is.
+
+    On a GPU 16 of the 256 slots of 128 clips: of NTU RGB+D 60, where such a batch has 151 ± 5 bodies, nearly all have
+    144 or 160 then, and 5 % of the work is for nothing.
+    """
+    return 16 if device.type == "cuda" else 1
+
+
 class ClipBatches(Batches):
     """Clips of a prepared set through the training view.
 
@@ -142,6 +173,8 @@ class ClipBatches(Batches):
         else:
             frames = self.view.frames(lengths, keys, self.window)
         batch = self.data.gather(clips, self.data.max_bodies, self.single_body, frames).to(self.device)
+        if (multiple := row_multiple(self.device)) > 1:
+            batch = batch.filled_up(multiple)
         return batch if self.view is None else self.view.change(batch, move(keys, self.device), self.data.layout)
 
 

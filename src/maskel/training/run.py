@@ -60,9 +60,12 @@ _ADDED: dict[str, Any] = {
     "pool": "mean",
     "probe": "sgd",
     "trained_on": None,
+    "training": {"graph": "auto"},
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
 """Options younger than runs that can be resumed, and their value then; with it they are left out of config.yaml."""
+_MAY_CHANGE = ("data", PROLONGED, "resident", "training.graph")
+"""Options that may differ when a run is resumed: the set may have moved; batches stay, and steps, to rounding."""
 
 
 @dataclass(frozen=True)
@@ -341,7 +344,7 @@ def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str
     """
     before, now = flat_options(before), flat_options(now)
     for name in (*now, *before):
-        if before.get(name) != now.get(name) and name not in ("data", PROLONGED):  # the set may have moved
+        if before.get(name) != now.get(name) and name not in _MAY_CHANGE:
             raise InputError(
                 f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
                 f"options, or start a new run"
