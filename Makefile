@@ -4,7 +4,7 @@ SEED ?= 0
 OUT ?= demo-run
 BIN := .venv/bin
 
-.PHONY: demo test lint bench fuzz results clean
+.PHONY: demo test test-gpu lint docs dist pictures bench bench-gpu fuzz results clean
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
@@ -13,11 +13,26 @@ demo: .venv/installed  ## the whole path on generated data, then a report
 test: .venv/installed lint  ## everything that CI checks
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
+test-gpu: .venv/installed  ## what needs a GPU; elsewhere it is skipped, and pytest says so
+	$(BIN)/pytest -q -rs -m gpu
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+
+docs: .venv/installed  ## the documentation site, in site/; a warning is an error
+	$(BIN)/python docs/build_site.py
+
+dist: .venv/installed  ## sdist and wheel in dist/, checked; the wheel is tried in an empty environment
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tests/try_wheel.py dist
+
+pictures: .venv/installed  ## the pictures of the documentation, from a demo and two more pre-trainings
+	$(BIN)/python docs/pictures.py $(OUT)
 
 bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/parse_ntu.py
@@ -32,6 +47,11 @@ bench: .venv/installed  ## speed, each against the plain way of doing the same
 	$(BIN)/python benchmarks/long_run.py
 	$(BIN)/python benchmarks/busy.py --config mamp --config ntu60_xsub --training.precision auto
 
+bench-gpu: .venv/installed  ## the same for a GPU; without one they say so and measure nothing
+	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/gpu_steps.py
+	$(BIN)/python benchmarks/busy.py --config mamp --config ntu60_xsub --config fast
+
 fuzz: .venv/installed  ## 10,000 damaged files of every format through every reader
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/fuzz.py --cases 10000
 
@@ -40,8 +60,8 @@ results: .venv/installed  ## the generated tables of docs, from docs/runs and th
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,onnx]'
 	touch $@
 
 clean:
-	rm -rf .venv demo-run dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv demo-run site dist build .pytest_cache .mypy_cache .ruff_cache

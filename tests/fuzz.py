@@ -1,8 +1,10 @@
 """Damaged and hostile files, thousands of them, through every reader: python tests/fuzz.py [--cases N] [FORMAT ...].
 
-A case is a valid file, changed in a few places that follow from (seed, format, case). It passes if the reader gives a
-result or refuses in a sentence; a traceback, more than `SECONDS` of processor time or more than `MEMORY` bytes above
-what the process had before fail it. Each format is read in a process of its own, so that a crash fails as well.
+A case is a valid file, changed in a few places that follow from (seed, format, case): bytes; every third time a value
+of its structure (repeated, nested, long, huge, not finite, no text); now and then the file itself becomes a device, a
+pipe or a sparse file. It passes if the reader gives a result or refuses in a sentence; a traceback, more than
+`SECONDS` of processor time or more than `MEMORY` bytes above what the process had before fail it. Each format is read
+in a process of its own, so that a crash fails as well.
 
 A new format is one line of `FORMATS`: how a valid one is written, and how it is read.
 """
@@ -14,6 +16,7 @@ import json
 import mmap
 import os
 import pickle
+import re
 import resource
 import shutil
 import signal
@@ -337,6 +340,73 @@ def changed(content: bytes, draws: Draws) -> bytes:
     return content
 
 
+def bomb(levels: int) -> bytes:
+    """A pickle of tuples in tuples through the memo, 2 ** levels values in 5 bytes a level."""
+    steps = (b"h" + bytes([step]) + b"\x86q" + bytes([step + 1]) for step in range(levels))
+    return b"\x80\x02K\x01q\x00" + b"".join(steps) + b"."
+
+
+def odd_value(draws: Draws) -> Any:
+    """A value that JSON or YAML can spell and few readers expect."""
+    deep: Any = 1
+    for _ in range(int(draws.integers(1, 200))):
+        deep = [deep] if draws.random() < 0.5 else {"a": deep}
+    values = (
+        *(10**400, -(10**400), 2**63, -1, 0, float("nan"), float("-inf"), 1e308, True, None, "", [], {}),
+        *("a" * 10**6, "\ud800", "\x1b[2J\x07[/red]<script>", "\u202e\u2028", ["a" * 10**5, *"b" * 3000]),
+        *(deep, [[]] * 100_000, [{}] * 100_000, {str(key): [] for key in range(10_000)}, [[0] * 100] * 1000),
+    )
+    return values[int(draws.integers(len(values)))]
+
+
+def structured(content: bytes, draws: Draws) -> bytes:
+    """A file whose structure is whole and in which one value is odd; damaged bytes where it has no such structure."""
+    if content[:1] == b"\x80":
+        return bomb(int(draws.integers(1, 60)))
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return _other_line(content, draws)
+    place, parent, key = document, None, None
+    while isinstance(place, list | dict) and place and (parent is None or draws.random() < 0.8):
+        keys = list(place) if isinstance(place, dict) else range(len(place))
+        parent, key = place, keys[int(draws.integers(len(keys)))]
+        place = parent[key]
+    if parent is None:
+        document = odd_value(draws)
+    else:
+        parent[key] = odd_value(draws)
+    sys.set_int_max_str_digits(0)
+    written = json.dumps(document).encode()
+    sys.set_int_max_str_digits(4300)
+    return written
+
+
+def _other_line(content: bytes, draws: Draws) -> bytes:
+    """A text in which one field of a line is odd, or one line stands very often."""
+    lines = content.split(b"\n")
+    at = int(draws.integers(len(lines)))
+    if draws.random() < 0.3:
+        lines[at:at] = [lines[at]] * min(50_000, 2**22 // (len(lines[at]) + 1))
+        return b"\n".join(lines)
+    fields = re.split(rb"([,; :]+)", lines[at])
+    fields[int(draws.integers(len(fields)))] = json.dumps(str(odd_value(draws))[:100_000]).encode()
+    lines[at] = b"".join(fields)
+    return b"\n".join(lines)
+
+
+def special(file: Path, draws: Draws) -> None:
+    """A device, a pipe or a sparse file of a terabyte in the place of a file."""
+    kind = int(draws.integers(3))
+    if kind == 0:
+        file.symlink_to("/dev/zero")
+    elif kind == 1:
+        os.mkfifo(file)
+    else:
+        with file.open("wb") as out:
+            out.truncate(2**40)
+
+
 def in_member(content: bytes, draws: Draws) -> bytes:
     """An archive in which one file is changed and the checksums are right."""
     written = io.BytesIO()
@@ -393,7 +463,11 @@ def read_cases(name: str, cases: range, seed: int, tally: Tally, log: Path) -> N
             tally.add(0)
             draws = np.random.default_rng((seed, zlib.crc32(name.encode()), case))
             change = in_member if case % 2 and is_archive else changed
-            file.write_bytes(change(whole, draws))
+            file.unlink(missing_ok=True)  # it may be a special one
+            if case % 30 == 5:
+                special(file, draws)
+            else:
+                file.write_bytes(structured(whole, draws) if case % 3 == 2 and not is_archive else change(whole, draws))
             signal.setitimer(signal.ITIMER_PROF, SECONDS)  # nobody handles it: the process ends
             try:
                 FORMATS[name].read(file)
@@ -408,7 +482,7 @@ def read_cases(name: str, cases: range, seed: int, tally: Tally, log: Path) -> N
 def keep(log: Path, name: str, case: int, file: Path | None, what: str) -> None:
     with log.open("a") as out:
         out.write(f"== {name} {case}\n{what}\n")
-    if file is not None:
+    if file is not None and file.is_file():
         shutil.copy(file, log.parent / f"{name}-{case}-{file.name}")
 
 

@@ -40,7 +40,7 @@ def main(data: Path) -> None:
     clips = SkeletonSet.open(data)
     window = tiny.ENCODER.window
     batches = ClipBatches(clips, np.arange(len(clips)), 4, 0, window, TrainView(), "zero", torch.device("cpu"))
-    methods: dict[str, Method] = {"mamp": tiny.tiny_method("mamp", bodies="present")}
+    methods: dict[str, Method] = {name: tiny.tiny_method(name, bodies="present") for name in ("mamp", "hacm")}
     methods["finetune"] = tiny.tiny_classifier("finetune", bodies="present")
     sys.stdout.writelines(f"{name} {graphs(method, batches)}\n" for name, method in methods.items())
 

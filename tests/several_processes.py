@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 import tiny
@@ -19,11 +20,12 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import Stopped, TrainingError
 from maskel.layouts import KINECT20
 from maskel.methods import METHODS, Method
-from maskel.training.engine import fit
+from maskel.training.engine import Session, fit
 from maskel.training.loading import ClipBatches, MicroBatches
 from maskel.training.optim import SGDConfig
 from maskel.training.run import RunFolder
 from maskel.transforms import TrainView
+from recorded import record
 
 
 def one_step(method: Method, accumulate: int, data: SkeletonSet, out: Path, world: distributed.World) -> None:
@@ -32,7 +34,7 @@ def one_step(method: Method, accumulate: int, data: SkeletonSet, out: Path, worl
     batches = ClipBatches(data, positions, 7, 0, tiny.ENCODER.window, TrainView(), "zero", world.device)
     training = SGDConfig(epochs=1, batch_size=7, lr=1.0, momentum=0.0, accumulate=accumulate)
     out.mkdir(parents=True, exist_ok=True)
-    fit(method, batches, training, RunFolder(out), world, data_hash="", name_clips=lambda clips: [])
+    fit(method, batches, Session(training, RunFolder(out), world))
 
 
 def stopped_and_resumed(data: Path, out: Path, world: distributed.World) -> str:
@@ -112,6 +114,10 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
     lacking = tiny.write_set(out / f"kinect20-{world.rank}", KINECT20)
     tiny.tiny_pretrain([data, lacking], out / "joined", shares="sqrt")
     told = stopped_and_resumed(data, out / "stopped", world)
+    with pytest.MonkeyPatch.context() as patched:
+        record(patched)
+        tiny.tiny_pretrain(data, out / "recorded")
+        stopped_and_resumed(data, out / "recorded-stopped", world)
     fault = not_finite(data, out / "not-finite", world)
     for augment in (True, False):
         options = {"augment": augment, "cache_features": not augment, "training": tiny.PROBE, "device": "cpu"}

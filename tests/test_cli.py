@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from maskel.training.run import RunFolder
 
 TINY = [
     *("--encoder.window=8", "--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2", "--device=cpu"),
-    *("--mamp.decoder_dim=16", "--mamp.decoder_depth=1", "--mae.decoder_dim=16", "--mae.decoder_depth=1"),
+    *("--mamp.decoder_dim=16", "--mamp.decoder_depth=1"),
     *("--training.epochs=2", "--training.batch_size=8"),
 ]
 PROBE = ["--training.epochs=2", "--training.batch_size=8", "--device=cpu"]
@@ -395,9 +396,48 @@ def test_masks_are_viewed_from_the_command_line(run: Run, prepared: Path, tmp_pa
 
 
 def test_only_the_options_of_the_chosen_method_count(run: Run, seen: dict[str, Any]) -> None:
-    assert run("pretrain", "--data=x", "--method=mae", "--mae.ratio=0.5", "--mamp.ratio=0.7")[0] == 0
+    code, text = run("pretrain", "--data=x", "--method=mae", "--mae.ratio=0.5", "--mamp.ratio=0.7")
+    assert code == 0
+    assert "--mamp.ratio: without effect, since the method is mae" in text
     assert seen["options"]["ratio"] == 0.5
     assert "tau" not in seen["options"]
+
+
+def test_help_is_short_and_names_the_options_of_the_chosen_method_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    own = recipe(tmp_path, "own", {"pretrain": {"method": "mae"}})
+    for command in cli.COMMANDS:
+        assert len(run(command, "--help")[1].splitlines()) <= 130, command
+    for words, shown, hidden in (
+        ([], "--mamp.tau", "--mae."),
+        (["--method", "mae"], "--mae.ratio", "--mamp."),
+        (["--config", own], "--mae.ratio", "--mamp."),
+        (["--config=hacm"], "--hacm.distance", "--mamp."),
+    ):
+        text = run("pretrain", *words, "--help")[1]
+        assert len(text.splitlines()) <= 130, words
+        assert shown in text
+        assert hidden not in text
+        assert "_" not in "".join(re.findall(r"--[\w.-]+", text))  # one spelling
+        assert not re.search(r"Literal|<class|Union|null", text)  # no types of the program
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["pretrian"], []])
+def test_what_needs_no_model_does_not_wait_for_pytorch(arguments: list[str]) -> None:
+    code = "import sys; from maskel.__main__ import main; main(); print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_options(shell: str, run: Run) -> None:
+    code, script = run("completion", shell)
+    assert code == 0
+    for word in ("pretrain", "finetune", "folder", "--training.batch-size", "--mamp.tau", "--test-subjects"):
+        assert word.lstrip("-") in script
+    assert "--training.batch_size" not in script
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -413,8 +453,8 @@ def test_help_names_every_option_with_its_meaning(run: Run) -> None:
     for option, meaning in {
         "--mamp.tau": "Temperature of motion-aware masking",
         "--training.accumulate": "saves memory",
-        "--encoder.patch_frames": "must divide",
-        "--view.p_min": "Smallest share",
+        "--encoder.patch-frames": "must divide",
+        "--view.p-min": "Smallest share",
         "--config": "repeat to merge",
         "--resume": "go on with",
     }.items():

@@ -21,7 +21,7 @@ COPIED = ("ntu120_xsub", "ntu120_xset")
 OFF = {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0}
 VIEW = {"p_min": 0.5, "p_max": 1.0, "min_frames": 64, "max_angle": 0.3} | OFF
 PLAIN = {"accumulate": 1, "clip_grad": 0.0, "precision": "fp32", "compile": False, "save_epochs": 1}
-PLAIN |= {"save_steps": 0, "deterministic": False}
+PLAIN |= {"save_steps": 0, "deterministic": False, "graph": "auto"}
 PRETRAINING = {"lr": 1e-3, "min_lr": 5e-4, "warmup_epochs": 20.0, "weight_decay": 0.05, "beta1": 0.9, "beta2": 0.95}
 BLOCKS = {"stream": "joint", "patch_joints": 1, "dim": 256, "depth": 8, "num_heads": 8, "mlp_ratio": 4.0}
 MAMP_ENCODER = {"window": 120, "patch_frames": 4, "joints": "all", "geometry": "euclidean", **BLOCKS}
@@ -112,6 +112,26 @@ def test_fine_tuning(
         **PLAIN,
     }
     assert asdict(found["encoder"]) == MAMP_ENCODER if scratch else found["encoder"] == Path("e")
+
+
+@pytest.mark.parametrize("method", ["mamp", "mae", "hacm", "amr", "masked"])
+def test_fast_changes_precision_and_bodies_and_nothing_else(method: str, merged: Callable[..., dict[str, Any]]) -> None:
+    def flat(command: str, *recipes: str, **needed: str) -> dict[str, Any]:
+        found = dict(merged(command, *recipes, **needed))
+        options = found.pop("options", {})
+        found |= {f"training.{name}": value for name, value in asdict(found.pop("training")).items()}
+        return found | {f"options.{name}": value for name, value in options.items()}
+
+    calls: list[tuple[str, tuple[str, ...], dict[str, str]]] = [("pretrain", (method, "ntu60_xsub"), {})]
+    calls.append(("finetune", ("ntu60_xsub", "finetune"), {"encoder": "e"}))
+    calls.append(("linear", ("ntu60_xsub",), {"encoder": "e"}))
+    changes = []
+    for command, recipes, needed in calls:
+        before, after = flat(command, *recipes, **needed), flat(command, *recipes, "fast", **needed)
+        assert before.keys() == after.keys()
+        changes.append({name: after[name] for name in after if after[name] != before[name]})
+    bf16 = {"training.precision": "bf16"}
+    assert changes == [bf16 | {"options.bodies": "present"}, bf16 | {"bodies": "present"}, bf16]
 
 
 def test_hacm_on_pku2_has_batches_of_its_own(merged: Callable[..., dict[str, Any]]) -> None:

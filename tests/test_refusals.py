@@ -19,7 +19,7 @@ from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError, TrainingError
 from maskel.layouts import NTU25
 from maskel.targets import MotionTarget
-from maskel.training.engine import fit
+from maskel.training.engine import Session, fit
 from maskel.training.loading import ClipBatches
 from maskel.training.run import RunFolder, open_run
 from maskel.transforms import TrainView
@@ -57,15 +57,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tiny_set: Skele
     method.encoder.patch_embed.weight.register_hook(hook)
     batches = ClipBatches(tiny_set, tiny_set.split("xsub", "train"), 5, 0, 8, TrainView(), "zero", tiny.ALONE.device)
     with pytest.raises(TrainingError, match="not finite at step 1"):
-        fit(
-            method,
-            batches,
-            tiny.TRAINING,
-            RunFolder(tmp_path),
-            tiny.ALONE,
-            data_hash="",
-            name_clips=lambda c: [str(x) for x in c],
-        )
+        fit(method, batches, Session(tiny.TRAINING, RunFolder(tmp_path), tiny.ALONE))
     assert all(weight.isfinite().all() for weight in RunFolder(tmp_path).load_state()["method"].values())
 
 
@@ -136,7 +128,7 @@ def test_interrupted_outside_the_loop(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("maskel.commands.knn.extract", interrupt)
+    monkeypatch.setattr("maskel.training.experiment.extract", interrupt)
     assert (
         cli.main(["knn", f"--data={prepared}", f"--encoder={pretrained.path}", "--k=3", f"--out={tmp_path / 'r'}"])
         == 130
@@ -166,7 +158,7 @@ def test_a_taken_folder_is_refused_before_the_work(
     options = {"linear": {"training": tiny.PROBE}, "knn": {"k": 3}}
     for command in ("linear", "knn"):
         module = sys.modules[f"maskel.commands.{command}"]
-        monkeypatch.setattr(module, "extract", never)
+        monkeypatch.setattr("maskel.training.experiment.extract", never)
         for out, complaint in ((tmp_path, "not empty"), (tmp_path / "mine" / "run", "cannot be written")):
             with pytest.raises(InputError, match=complaint):
                 getattr(module, command)(pretrained.path, prepared, **options[command], out=out)
@@ -176,6 +168,8 @@ def test_a_taken_folder_is_refused_before_the_work(
     "command",
     [
         "predict nowhere --classifier nowhere --out OUT.csv",
+        "predict nowhere --classifier nowhere --out o.csv --segments OUT.csv",
+        "predict nowhere --classifier nowhere --out o.csv --page OUT.html",
         "embed --encoder nowhere --data nowhere --out OUT.npz",
         "report nowhere --out OUT.html",
         "view masks nowhere --data nowhere --clip none --out OUT.html",

@@ -9,43 +9,45 @@ from typing import TYPE_CHECKING, Any
 from maskel.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from maskel.commands.baseline import baseline
-    from maskel.commands.embed import embed
-    from maskel.commands.ensemble import ensemble
-    from maskel.commands.evaluate import evaluate
-    from maskel.commands.finetune import finetune
-    from maskel.commands.inspect import inspect
-    from maskel.commands.knn import knn
-    from maskel.commands.linear import linear
-    from maskel.commands.predict import predict
-    from maskel.commands.prepare import prepare
-    from maskel.commands.pretrain import pretrain
-    from maskel.commands.report import report
-    from maskel.commands.results import results
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from maskel.commands.embed import Features
+    from maskel.commands.inspect import Inspection
+    from maskel.commands.prepare import PrepareSummary
     from maskel.datasets.store import SkeletonSet
-    from maskel.datasets.synthetic import synthesize
+    from maskel.live.stream import Stream
     from maskel.methods import AMR, HACM, MAE, MAMP, Masked
     from maskel.methods.released import load_release
     from maskel.models.encoder import Encoder, EncoderConfig
     from maskel.models.loading import load_encoder
     from maskel.training.classifiers import load_classifier
+    from maskel.training.run import RunFolder
 
+    baseline: Callable[..., RunFolder]
+    embed: Callable[..., Path]
+    ensemble: Callable[..., RunFolder]
+    evaluate: Callable[..., RunFolder]
+    features: Callable[..., Features]
+    finetune: Callable[..., RunFolder]
+    inspect: Callable[..., Inspection]
+    knn: Callable[..., RunFolder]
+    linear: Callable[..., RunFolder]
+    predict: Callable[..., Path]
+    prepare: Callable[..., PrepareSummary]
+    pretrain: Callable[..., RunFolder]
+    report: Callable[..., Path]
+    results: Callable[..., str]
+    synthesize: Callable[..., list[Path]]
+
+_COMMANDS = (
+    *("baseline", "embed", "ensemble", "evaluate", "features", "finetune", "inspect", "knn", "linear", "predict"),
+    *("prepare", "pretrain", "report", "results", "synthesize"),
+)
+"""Public names that are commands: functions that take plain values."""
 _MODULES = {
-    "baseline": "commands.baseline",
-    "embed": "commands.embed",
-    "ensemble": "commands.ensemble",
-    "evaluate": "commands.evaluate",
-    "finetune": "commands.finetune",
-    "inspect": "commands.inspect",
-    "knn": "commands.knn",
-    "linear": "commands.linear",
-    "predict": "commands.predict",
-    "prepare": "commands.prepare",
-    "pretrain": "commands.pretrain",
-    "report": "commands.report",
-    "results": "commands.results",
-    "synthesize": "datasets.synthetic",
     "SkeletonSet": "datasets.store",
+    "Stream": "live.stream",
     "AMR": "methods",
     "HACM": "methods",
     "MAE": "methods",
@@ -57,7 +59,7 @@ _MODULES = {
     "load_encoder": "models.loading",
     "load_classifier": "training.classifiers",
 }
-"""Public name -> the module that holds it."""
+"""Other public names -> the module that holds each."""
 
 __all__ = [
     "AMR",
@@ -68,11 +70,13 @@ __all__ = [
     "EncoderConfig",
     "Masked",
     "SkeletonSet",
+    "Stream",
     "__version__",
     "baseline",
     "embed",
     "ensemble",
     "evaluate",
+    "features",
     "finetune",
     "inspect",
     "knn",
@@ -91,12 +95,16 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    if name not in _MODULES:
+    if name in _COMMANDS:
+        value = import_module("maskel.commands").callable_of(name)
+    elif name in _MODULES:
+        value = getattr(import_module(f"maskel.{_MODULES[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"maskel.{_MODULES[name]}"), name)
+    globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    """Return the public names, also those that were not used yet."""
+    """Return the public names, also unused ones."""
     return __all__

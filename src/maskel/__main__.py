@@ -1,4 +1,4 @@
-"""``maskel`` and ``python -m maskel``: the command line, from the first moment on with a sentence for Ctrl-C."""
+"""``maskel`` and ``python -m maskel``: the command line; Ctrl-C is handled from the first moment on."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""The command line: finds the command, and makes every fault a sentence and an exit code."""
+"""The command line: runs the command, and turns every fault into a sentence and an exit code."""
 
 import difflib
 import re
@@ -8,8 +8,9 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 
 from maskel.commands import COMMANDS, KindsCommand
-from maskel.console import say, shown, standard_error
+from maskel.console import say, standard_error
 from maskel.errors import InputError, Stopped, TrainingError
+from maskel.text import shown
 from maskel.version import __version__
 
 OUT_OF_MEMORY = (
@@ -20,7 +21,7 @@ OUT_OF_MEMORY = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 2 for wrong input, 1 for a run that failed, 130 when stopped.
 
-    ``docs/errors.md`` lists what can go wrong and what is then shown.
+    ``docs/errors.md`` lists the faults and their messages.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(name, f"{fault.filename or 'a file'}: {fault.strerror or fault}", 1)
     except KeyboardInterrupt:
         return _complain(name, "stopped; nothing unfinished was kept", 130)
-    except Exception as fault:  # noqa: BLE001 (the one place where whatever is left becomes a sentence)
+    except Exception as fault:  # noqa: BLE001 (the one place where all remaining errors become a sentence)
         if _out_of_memory(fault):
             return _complain(name, OUT_OF_MEMORY, 1)
         traceback.print_exc()
@@ -65,33 +66,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _leave_others(together: bool) -> None:
-    """Leave the other processes, if the command had any: only then the module is there."""
+    """Leave the other processes, if the command had any: only then the module is imported."""
     if distributed := sys.modules.get("maskel.distributed"):
         distributed.finish(together=together)
 
 
 def _sentence(fault: Exception, command: str) -> str:
     """An error as one line, with where to look when it is about an option."""
-    text = re.sub(r"\s+", " ", str(fault)).strip()
-    # A path or a mapping (finetune's --encoder): what is wrong with the mapping is what there is to know.
-    several = re.fullmatch(
-        r"(?P<key>.*?)Does not validate against any of the Union.* - (?P<why>.*) Given value type.*", text
-    )
-    if several:
-        text = several["key"] + re.sub(r"Problem with given class_path \S+ ", "", several["why"])
-    if isinstance(fault, ArgumentError):
-        text += f"{'' if text.endswith('?') else ';'} maskel {command} --help lists the options"
-    return text
+    if not isinstance(fault, ArgumentError):
+        return re.sub(r"\s+", " ", str(fault)).strip()
+    from maskel.parsing import sentence_of  # it raised the fault, so it is there
+
+    text = sentence_of(fault)
+    return f"{text}{'' if text.endswith('?') else ';'} maskel {command} --help lists the options"
 
 
 def _complain(command: str, sentence: object, code: int) -> int:
-    """One line on stderr; returns the exit code. Names come from anywhere, so nothing in it moves the cursor."""
+    """Print one line on stderr and return the exit code. Names may come from anyone: none can move the cursor."""
     standard_error().print(f"maskel {command}: {shown(sentence)}", markup=False)
     return code
 
 
 def _out_of_memory(fault: Exception) -> bool:
-    """Whether memory ran out, on whichever device; PyTorch says so on a CPU by a plain RuntimeError."""
+    """Return True if memory ran out on any device; for a CPU, PyTorch raises a plain RuntimeError."""
     return (
         isinstance(fault, MemoryError)
         or type(fault).__name__ == "OutOfMemoryError"

@@ -11,45 +11,45 @@ from maskel.protocols import PROTOCOLS
 
 RECIPES = Path(__file__).parent / "recipes"
 COMMAND = "command"
-"""No option: the command that left a run, in its ``config.yaml``."""
+"""Key of ``config.yaml`` (no option): the command that made the run."""
 PROLONGED = "prolonged"
-"""No option: what a run's ``config.yaml`` says of epochs that were added to it, as pairs (before, after)."""
+"""Key of ``config.yaml`` (no option): extensions of the run's epochs, as pairs (before, after)."""
 
 RENAMED = {"hacm.layout": "hacm.token_order"}
-"""Options of methods that earlier versions called otherwise -> their name now."""
+"""Earlier names of methods' options -> their names today."""
 
 Options = dict[str, Any]
 
 
 def renamed(value: Any, within: str = "") -> Any:
-    """Return options, or a result with options in it, with those of earlier versions under today's names."""
+    """Return options, or a result with options in it, with earlier names replaced by today's."""
     if isinstance(value, list):
         return [renamed(entry) for entry in value]
     if not isinstance(value, dict):
         return value
     named = {}
     for name, entry in value.items():
-        now = RENAMED.get(f"{within}.{name}", f"{within}.{name}").rpartition(".")[2]
+        now = RENAMED.get(f"{within}.{name}", f".{name}").partition(".")[2]
         named[name if now in value else now] = renamed(entry, name)
     return named
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Every recipe that comes with maskel, by name."""
+    """Return every recipe that comes with maskel, by name."""
     return {file.stem: file for file in sorted(RECIPES.rglob("*.yaml"))}
 
 
 def data_recipes() -> dict[str, str]:
-    """The source of each shipped recipe of a benchmark, by the recipe's name; they are called SOURCE_BENCHMARK."""
+    """Return the source of each benchmark's shipped recipe, by the recipe's name SOURCE_BENCHMARK."""
     return {file.stem: file.stem.rpartition("_")[0] for file in sorted((RECIPES / "data").glob("*.yaml"))}
 
 
 def read_recipe(name: str, command: str) -> Options:
-    """A recipe's options for ``command``: the plain ones, and those of the command's own section.
+    """Read a recipe's options for ``command``: the plain ones, and those of the command's own section.
 
     Args:
         name: A YAML file, or the name of a recipe that ships with maskel.
-        command: For whom.
+        command: Name of the command.
 
     Raises:
         InputError: If there is no such recipe, or it is not a YAML mapping.
@@ -75,7 +75,7 @@ def read_recipe(name: str, command: str) -> Options:
 
 
 def merge(into: Options, new: Options) -> None:
-    """Overwrite ``into`` with what ``new`` holds, mapping by mapping."""
+    """Overwrite ``into`` with the content of ``new``, mapping by mapping."""
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             merge(into[key], value)
@@ -86,17 +86,17 @@ def merge(into: Options, new: Options) -> None:
 def merge_recipes(
     names: Sequence[str], command: str, options: Collection[str], groups: Collection[str], resumed: bool = False
 ) -> Options:
-    """The options that several recipes give a command together; later recipes overwrite earlier ones.
+    """Merge the options of several recipes for a command; later recipes overwrite earlier ones.
 
     Args:
-        names: As `read_recipe` takes them, in order.
-        command: For whom.
-        options: Every option that the command has; of ``training.epochs`` the first part.
-        groups: Those of them that hold options in turn.
-        resumed: Whether the first is that of a run to go on with.
+        names: Recipes, as for `read_recipe`, in order.
+        command: Name of the command.
+        options: Every option of the command; ``training`` for ``training.epochs``.
+        groups: The options that hold options in turn.
+        resumed: Whether the first recipe is that of a run to continue.
 
     Raises:
-        InputError: If a recipe cannot be read, or holds what the command has no option for.
+        InputError: If a recipe cannot be read, or holds an unknown option.
     """
     merged: Options = {}
     for name in names:
@@ -108,7 +108,16 @@ def merge_recipes(
             raise InputError(f"{name} {what}: no option is called {unknown[0]!r}")
         if resumed and name == names[0] and left_by not in (None, command):
             raise InputError(f"{name} is not a run of maskel {command}: it is one of maskel {left_by}")
-        if flat := [option for option in groups if option in recipe and not isinstance(recipe[option], dict)]:
-            raise InputError(f"{name}: expected a mapping of options under {flat[0]!r}, found {recipe[flat[0]]!r}")
+        refuse_flat(name, recipe, groups)
         merge(merged, recipe)
     return merged
+
+
+def refuse_flat(name: str, given: Options, groups: Collection[str]) -> None:
+    """Refuse a single value under an option that holds options in turn.
+
+    Raises:
+        InputError: If there is one.
+    """
+    if flat := [option for option in groups if option in given and not isinstance(given[option], dict)]:
+        raise InputError(f"{name}: expected a mapping of options under {flat[0]!r}, found {given[flat[0]]!r}")

@@ -1,10 +1,14 @@
-"""The terminal: where lines, tables and progress bars are shown, and how text of strangers gets there."""
+"""The terminal: display of lines, tables and progress bars, and safe display of text from anyone."""
 
 import os
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
+
+from maskel.text import shown
 
 
 def standard_output() -> Console:
@@ -16,26 +20,41 @@ def standard_error(quiet: bool = False) -> Console:
     """Return a console for lines on stderr, which are not wrapped.
 
     Args:
-        quiet: Show nothing: in all processes but one.
+        quiet: Show nothing, as in all processes but one.
     """
     return Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
 
 
 def say(text: object) -> None:
-    """Print lines on stdout as they are, none of them wrapped; of several processes the leading one speaks."""
+    """Print lines on stdout unchanged and without wrapping; only in the main process."""
     if os.environ.get("RANK", "0") == "0":
-        Console(highlight=False, soft_wrap=True).print(str(text), markup=False)
+        Console(highlight=False, soft_wrap=True).print(shown(text, kept="\n"), markup=False)
 
 
 def tell(sentence: object) -> None:
-    """Print one line on stderr; of several processes the leading one speaks."""
+    """Print one line on stderr; only in the main process."""
     if os.environ.get("RANK", "0") == "0":
-        standard_error().print(f"maskel: {sentence}", markup=False)
+        standard_error().print(f"maskel: {shown(sentence)}", markup=False)
 
 
-def shown(text: object) -> str:
-    """Return text that may come from anyone as it is shown: nothing in it moves the cursor."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text))
+def print_table(
+    console: Console, heading: Sequence[object], rows: Iterable[Sequence[object]], title: str = "", fold: bool = False
+) -> None:
+    """Print a table; nothing in it is markup or moves the cursor.
+
+    Args:
+        console: Where.
+        heading: Names of the columns; empty names for a table without.
+        rows: Their cells.
+        title: Above it.
+        fold: Break long cells instead of cutting them.
+    """
+    table = Table(title=plain(title) if title else None, title_justify="left", show_header=any(heading))
+    for name in heading:
+        table.add_column(plain(name), overflow="fold" if fold else "ellipsis")
+    for row in rows:
+        table.add_row(*map(plain, row))
+    console.print(table)
 
 
 def plain(text: object) -> Text:
@@ -43,17 +62,17 @@ def plain(text: object) -> Text:
     return Text(shown(text))
 
 
-def progress_bar(told: str) -> Progress:
-    """Return a bar on stderr that vanishes at the end; nothing is shown where that is no terminal.
+def progress_bar(details: str) -> Progress:
+    """Return a bar on stderr that vanishes at the end; nothing is shown if stderr is no terminal.
 
     Args:
-        told: What follows the count, with the task's fields: ``clips  {task.fields[speed]:.0f} clips/s``.
+        details: Text after the count, with the task's fields: ``clips  {task.fields[speed]:.0f} clips/s``.
     """
     console = standard_error()
     return Progress(
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(told),
+        TextColumn(details),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,

@@ -1,9 +1,9 @@
-"""Converts joints from one layout to another: which joints are the same, which are estimated, which are made up.
+"""Conversion of joints from one layout to another: equal joints are copied, others estimated or invented.
 
-Joints are the same where their names are, but for the trunk's middle, whose joints every model calls differently
-(`_SAME`). A joint that the source lacks is the mean of others where that is a fair estimate (`_MEANS`: the middle of
-the hips), and otherwise stands at the nearest joint there is (`_NEAREST`: a hand's tip at the hand): it is *invented*,
-and no motion of its own is in it.
+Joints with equal names are equal, but for the trunk's middle, which has another name in every model (`_SAME`). A joint
+that the source lacks is the mean of several joints if that is a fair estimate (`_MEANS`: the middle of the hips).
+Otherwise it takes the position of the nearest joint of the source (`_NEAREST`: a hand's tip at the hand): it is
+*invented* and has no motion of its own.
 """
 
 from collections.abc import Mapping
@@ -30,11 +30,11 @@ _SAME: Mapping[str, Mapping[str, str]] = {
     "smpl24": {"pelvis": "spine_base", "spine2": "spine_mid"},
     "h36m17": {"pelvis": "spine_base", "spine": "spine_mid", "thorax": "spine_shoulder"},
 }
-"""Joints of a layout that others know by another name, here that of Kinect v2."""
+"""Joints that have another name in other layouts; here Kinect v2's name."""
 
 
 def _both_sides(table: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """The table with every line that has a ``*`` once for the left and once for the right."""
+    """Repeat every line of a table with a ``*`` for the left and the right side."""
     return {
         joint.replace("*", side): tuple(other.replace("*", side) for other in others)
         for joint, others in table.items()
@@ -56,7 +56,7 @@ _MEANS = _both_sides(
         "*_foot": ("*_big_toe", "*_small_toe"),
     }
 )
-"""What a joint is estimated from, as a plain mean; an entry's joints may be estimated themselves."""
+"""Joint -> joints whose plain mean estimates it; these may be estimated themselves."""
 
 _NEAREST = _both_sides(
     {
@@ -77,19 +77,27 @@ _NEAREST = _both_sides(
         "*_small_toe": ("*_foot", "*_ankle"),
     }
 )
-"""Where a joint stands that can only be invented: at the first of these that the source has."""
+"""Joint that can only be invented -> candidates for its position; the first one of the source is used."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """How each joint of one layout comes from those of another; made by `conversion`.
+    """Conversion of joints from one layout to another; made by `conversion`.
 
     Args:
-        source: Layout of the joints that are there.
-        target: Layout that is wanted.
-        sources: For each target joint the source joints it is made of: one (copied), or several (their mean).
-        weights: For each target joint the weight of each of these; they sum to one.
-        invented: Target joints, by index, that the source has nothing of; ``sources`` says where they are put.
+        source: Layout of the given joints.
+        target: Layout of the result.
+        sources: Source joints of each target joint: one (copied), or several (their mean).
+        weights: Weights of these source joints; they sum to one for each target joint.
+        invented: Indices of target joints without a source; ``sources`` defines their positions.
+
+    Examples:
+        >>> from maskel.layouts import COCO17, NTU25
+        >>> to_coco = conversion(NTU25, COCO17)
+        >>> to_coco.apply(np.ones((50, 25, 3))).shape
+        (50, 17, 3)
+        >>> [COCO17.joints[joint] for joint in to_coco.invented]
+        ['nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear']
     """
 
     source: Layout
@@ -100,14 +108,14 @@ class Conversion:
 
     @cached_property
     def copied(self) -> tuple[int, ...]:
-        """Target joints, by index, that are a joint of the source under the same or another name."""
+        """Indices of target joints that are a joint of the source, under the same or another name."""
         return tuple(
             joint for joint, made_of in enumerate(self.sources) if len(made_of) == 1 and joint not in self.invented
         )
 
     @cached_property
     def lost(self) -> tuple[int, ...]:
-        """Source joints, by index, that no target joint is made of."""
+        """Indices of source joints that no target joint uses."""
         used = {joint for made_of in self.sources for joint in made_of}
         return tuple(joint for joint in range(len(self.source)) if joint not in used)
 
@@ -120,17 +128,17 @@ class Conversion:
         return matrix
 
     def apply(self, joints: Joints) -> Joints:
-        """The joints (..., V, C) of the source as joints (..., V', C) of the target.
+        """Convert joints (..., V, C) of the source to joints (..., V', C) of the target.
 
-        Absent bodies and frames, all zero, stay zero. A joint that is missing in a body that exists must have been
-        filled in before: as zeros it counts as a point at the origin.
+        Absent bodies and frames, all zero, stay zero. Fill in missing joints of existing bodies first: a joint of zeros
+        counts as a point at the origin.
         """
         if isinstance(joints, Tensor):
             return joints.new_tensor(self.matrix) @ joints
         return self.matrix.astype(joints.dtype) @ joints
 
     def describe(self) -> str:
-        """One sentence: how many joints are copied, and which are means, invented and lost."""
+        """Return one sentence: the number of copied joints, and the names of means, invented and lost joints."""
         several = [joint for joint in range(len(self.target)) if joint not in {*self.copied, *self.invented}]
         parts = [f"{len(self.copied)} of {len(self.target)} joints are copied"]
         if several:
@@ -147,10 +155,16 @@ class Conversion:
 
 
 def conversion(source: Layout, target: Layout) -> Conversion:
-    """How the joints of ``target`` come from those of ``source``; every two layouts of maskel convert.
+    """Return the conversion from ``source`` to ``target``; it exists for every two layouts of maskel.
 
     Raises:
-        InputError: If a target joint is neither one of the source's nor one of which is known what it is near.
+        InputError: If a target joint is not in the source, and no joint near it is known.
+
+    Examples:
+        >>> from maskel.layouts import KINECT20, NTU25
+        >>> print(conversion(NTU25, KINECT20).describe())
+        ntu25 to kinect20: 20 of 20 joints are copied;
+        lost: neck, left_hand_tip, left_thumb, right_hand_tip, right_thumb
     """
     places = _places(source)
     made_of = []
@@ -177,12 +191,17 @@ def conversion(source: Layout, target: Layout) -> Conversion:
 
 
 def trunk_middle(layout: Layout) -> Float64[np.ndarray, " v"]:
-    """Weights of a layout's joints whose sum is the middle of the trunk, to which recordings are centred.
+    """Return weights of a layout's joints: their weighted sum is the middle of the trunk, the origin of recordings.
 
-    It is the joint at which NTU RGB+D is centred, where the layout has it, and an estimate of it elsewhere.
+    It is the joint at which NTU RGB+D is centred, if the layout has it, else an estimate of this joint.
 
     Raises:
         InputError: If the layout has neither a middle of the trunk nor hips and shoulders.
+
+    Examples:
+        >>> from maskel.layouts import COCO17
+        >>> {COCO17.joints[joint]: float(weight) for joint, weight in enumerate(trunk_middle(COCO17)) if weight}
+        {'left_shoulder': 0.25, 'right_shoulder': 0.25, 'left_hip': 0.25, 'right_hip': 0.25}
     """
     weights = np.zeros(len(layout))
     found = _weights("spine_mid", _places(layout))
@@ -193,13 +212,13 @@ def trunk_middle(layout: Layout) -> Float64[np.ndarray, " v"]:
 
 
 def _places(layout: Layout) -> dict[str, int]:
-    """The joints of a layout by the names that all layouts share."""
+    """Return the joints of a layout by the names that all layouts share."""
     own = _SAME.get(layout.name, {})
     return {own.get(joint, joint): place for place, joint in enumerate(layout.joints)}
 
 
 def _weights(landmark: str, places: Mapping[str, int]) -> dict[int, float]:
-    """The joints whose weighted sum is the landmark; none where it cannot be estimated."""
+    """Return the joints whose weighted sum is the landmark; none if it cannot be estimated."""
     if landmark in places:
         return {places[landmark]: 1.0}
     weights: dict[int, float] = {}

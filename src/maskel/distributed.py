@@ -1,7 +1,7 @@
-"""Several processes, started by torchrun; with one process every function here is the identity.
+"""Several processes, started by torchrun; with a single process all functions are no-ops.
 
-Gradients are summed, not averaged: the loop divides by the global weight, so the number of processes and the way clips
-fall to them change nothing but rounding.
+Gradients are summed, not averaged: the loop divides by the global weight. So the number of processes and the
+distribution of clips among them change nothing but rounding.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from maskel.console import tell as tell
 from maskel.errors import InputError, TrainingError
 
 PATIENCE = timedelta(minutes=10)
-"""How long processes wait for one that does not answer; one that ends is noticed at once."""
+"""Time limit for a process that does not answer; a process that ends is noticed at once."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class World:
 
     Args:
         rank: Number of this process, from 0; rank 0 writes files and shows progress.
-        size: How many there are.
+        size: Number of processes.
         device: Where this process computes.
     """
 
@@ -48,7 +48,7 @@ def start(device: str) -> World:
     """Join the processes that torchrun started, if it did, and choose this one's device.
 
     Args:
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         InputError: If the device does not exist, or processes would share a GPU.
@@ -81,8 +81,8 @@ def start(device: str) -> World:
     else:
         _keep_large_blocks()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
-        # Ten functions of this module have the group of all processes as a default; PyTorch imports it of itself when
-        # an optimiser is made. Imported now, while there is none, they do not keep it, and its threads, alive for ever.
+        # PyTorch imports this module when an optimiser is made; ten of its functions keep the group of all processes as
+        # a default. Imported now, while there is no group, they cannot keep it and its threads alive for ever.
         importlib.import_module("torch.distributed.nn")
         distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
     if not distributed.is_initialized():
@@ -91,10 +91,10 @@ def start(device: str) -> World:
 
 
 def _keep_large_blocks() -> None:
-    """Have glibc reuse large blocks instead of handing them back to the system after every operation.
+    """Make glibc reuse large blocks instead of returning them to the system after every operation.
 
     Without it a training step on a CPU spends much of its time in page faults; see ``benchmarks/training_step.py``.
-    Other systems are left alone.
+    Other systems are not changed.
     """
     mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of <malloc.h>
     try:
@@ -109,7 +109,7 @@ def finish(together: bool) -> None:
     """Leave the other processes.
 
     Args:
-        together: Wait until all are here. Not after a fault: the others may never come.
+        together: Wait for all processes. Do not wait after a fault: the others may never come.
     """
     if not distributed.is_initialized():
         return
@@ -120,7 +120,7 @@ def finish(together: bool) -> None:
 
 @contextmanager
 def _exchange() -> Iterator[None]:
-    """Say in a sentence when another process did not take part."""
+    """Raise an error with a clear sentence if another process did not take part."""
     try:
         yield
     except RuntimeError as fault:
@@ -132,15 +132,16 @@ def _exchange() -> Iterator[None]:
 
 
 def meet() -> None:
-    """Wait until all processes are here, so that what one has written is there for the others."""
+    """Wait for all processes, so that files written by one are ready for the others."""
     if distributed.is_initialized():
-        on = [torch.cuda.current_device()] if distributed.get_backend() == "nccl" else None  # else NCCL guesses
+        # without `device_ids` NCCL guesses the device
+        on = [torch.cuda.current_device()] if distributed.get_backend() == "nccl" else None
         with _exchange():
             distributed.barrier(device_ids=on)
 
 
 def add_up(tensor: Tensor) -> Tensor:
-    """The sum of ``tensor`` over all processes.
+    """Return the sum of ``tensor`` over all processes.
 
     Raises:
         TrainingError: If another process has ended.
@@ -158,7 +159,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     process, too, every parameter has a gradient afterwards.
 
     Args:
-        parameters: What is trained, in the same order in every process.
+        parameters: The trained parameters, in the same order in every process.
 
     Raises:
         TrainingError: If another process has ended.
@@ -174,7 +175,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def gather_rows(rows: Shaped[Tensor, "n *d"]) -> Shaped[Tensor, "m *d"]:
-    """The rows of all processes, in order of rank; they may hold different numbers of rows.
+    """Return the rows of all processes, in order of rank; processes may hold different numbers of rows.
 
     Raises:
         TrainingError: If another process has ended.
@@ -183,7 +184,7 @@ def gather_rows(rows: Shaped[Tensor, "n *d"]) -> Shaped[Tensor, "m *d"]:
 
 
 def _row_counts(rows: Tensor) -> list[int]:
-    """How many rows each process has."""
+    """Return the number of rows of each process."""
     counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(distributed.get_world_size())]
     with _exchange():
         distributed.all_gather(counts, torch.full((1,), len(rows), device=rows.device))
@@ -199,7 +200,7 @@ def _gathered(rows: Tensor, counts: list[int]) -> Tensor:
 
 
 class _GatherRows(torch.autograd.Function):
-    """`gather_rows` whose gradient is the sum, over all processes, of what each does with this process's rows."""
+    """Autograd function of `gather_rows`: the gradient of a row is the sum of its gradients in all processes."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -214,9 +215,9 @@ class _GatherRows(torch.autograd.Function):
 
 
 def gather_rows_with_gradient(rows: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:
-    """`gather_rows` that a loss can be taken through.
+    """Gather the rows of all processes as `gather_rows` does, with gradients.
 
-    Every process must go backward through it. If each process scales the same loss of all rows by a weight of its own,
-    the gradient of its rows is that of the loss times the sum of the weights, which the training loop divides by.
+    Every process must run backward through it. If each process scales the same loss of all rows by its own weight, the
+    gradient of its rows is that of the loss times the sum of the weights; the training loop divides by this sum.
     """
     return _GatherRows.apply(rows) if distributed.is_initialized() else rows

@@ -4,11 +4,11 @@ from pathlib import Path
 
 
 class InputError(Exception):
-    """Something the user handed over is wrong; the command line prints the sentence and exits with 2."""
+    """The user's input is wrong; the command line prints the sentence and exits with 2."""
 
 
 class CutOffError(InputError):
-    """Work stopped half-way and not for its input (a full disk, a process ended from outside); what is done is kept."""
+    """Work was interrupted by the system (a full disk, say), not by bad input; finished parts are kept."""
 
 
 class BadFileError(InputError):
@@ -17,9 +17,9 @@ class BadFileError(InputError):
     Args:
         path: The file, or ``archive.zip/member``.
         kind: Short name under which faults are counted: ``truncated``, ``wrong count``, ``not a number``, …
-        found: What stands in the file.
-        expected: What should stand there.
-        line: Line of the fault, from 1, where one can be named.
+        found: The content of the file.
+        expected: The expected content.
+        line: Line of the fault, from 1, if it is known.
     """
 
     def __init__(self, path: Path | str, kind: str, found: str, expected: str, line: int | None = None) -> None:

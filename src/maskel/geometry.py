@@ -1,4 +1,4 @@
-"""Poincaré ball of curvature -1, as HA-CM (arXiv 2409.17951) uses it.
+"""Poincaré ball of curvature -1, as in HA-CM (arXiv 2409.17951).
 
 Points come from tangent vectors at the origin: x = exp(v), d(0, x) = 2|v|. Everything here runs outside autocast: in
 bfloat16 nearly all distances between points close to the boundary are infinite.
@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-_LARGEST = 1 - 1e-5  # norm of a point of the ball; nearer to the boundary 1 - |x|² has no digit left in float32
-_FARTHEST = 100.0  # norm of a tangent vector as distances see it; sinh products stay inside float64's range
+_LARGEST = 1 - 1e-5  # largest norm of a point; nearer to the boundary 1 - |x|² has no digit left in float32
+_FARTHEST = 100.0  # largest norm of a tangent vector in distances; sinh products stay inside float64's range
 
 
 def exp_map(tangent: Float[Tensor, "*b d"]) -> Float32[Tensor, "*b d"]:
@@ -66,9 +66,10 @@ def poincare_distance(first: Float[Tensor, "*b n d"], second: Float[Tensor, "*b 
 
 @torch.no_grad()
 def factor4_distance(first: Float[Tensor, "*b n d"], second: Float[Tensor, "*b m d"]) -> Float32[Tensor, "*b n m"]:
-    """Compute the distance as HA-CM's released code does: arccosh(1 + 4|x - y|²/((1 - |x|²)(1 - |y|²))).
+    """Compute the distance of HA-CM's released code: arccosh(1 + 4|x - y|²/((1 - |x|²)(1 - |y|²))).
 
-    With 2 in place of 4 it would be the distance: sinh(d/2) is √2 times as large. Far points are ln 2 farther apart.
+    With 2 in place of 4 it would be the true distance. Here sinh(d/2) is √2 times as large, and far points are ln 2
+    farther apart.
     """
     return 2 * (math.sqrt(2) * _half_sinh_squared(first, second).sqrt()).asinh().float()
 

@@ -1,6 +1,6 @@
-"""The command line that runs, for the results that name it."""
+"""The command line or call that runs, for results that record it."""
 
 from contextvars import ContextVar
 
-command_line: ContextVar[tuple[str, ...]] = ContextVar("command_line", default=())
-"""Arguments of the ``maskel`` command that runs; empty where maskel is used from Python."""
+invocation: ContextVar[str] = ContextVar("invocation", default="")
+"""The ``maskel`` command line, or the call from Python, that runs; empty where a command's own function is called."""

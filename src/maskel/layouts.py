@@ -84,7 +84,7 @@ class Layout:
         return self.name
 
     def __len__(self) -> int:
-        """Number of joints V."""
+        """Return the number of joints V."""
         return len(self.joints)
 
     def index(self, joint: str) -> int:
@@ -139,7 +139,7 @@ class Layout:
 
     @cached_property
     def neighbours(self) -> tuple[int, ...]:
-        """For each joint the joint at which its bone starts: (V,). The root is its own neighbour."""
+        """Start joint of each joint's bone: (V,). The root is its own neighbour."""
         tree = (self.root if parent == -1 else parent for parent in self.parents)
         return tuple(self.published_bones.get(joint, parent) for joint, parent in enumerate(tree))
 
@@ -161,12 +161,12 @@ class Layout:
 
     @cached_property
     def head(self) -> tuple[int, ...]:
-        """Indices of the joints of the head, by their names; empty where no name tells."""
+        """Indices of the joints of the head, by their names; empty if no name belongs to the head."""
         return self._called("head", "nose", "eye", "ear", "mouth")
 
     @cached_property
     def feet(self) -> tuple[int, ...]:
-        """Indices of the joints of both feet, by their names; empty where no name tells."""
+        """Indices of the joints of both feet, by their names; empty if no name belongs to a foot."""
         return self._called("foot", "ankle", "heel", "toe")
 
     def _called(self, *parts: str) -> tuple[int, ...]:

@@ -4,20 +4,43 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 Reduction = Literal["mean", "row_sum"]
 """Reduction of the squared errors of B² similarities to one number: their mean, or B times that."""
 
 
+def mean_of_rows(values: Float32[Tensor, "b *v"], weights: Float32[Tensor, " b"] | None = None) -> Float32[Tensor, ""]:
+    """Compute the mean of all values, or that of rows with a weight each.
+
+    Args:
+        values: (B, ...) a row for each body, one or more values in it.
+        weights: (B,) weight of each row; None where all weigh alike.
+
+    Example:
+        >>> import torch
+        >>> from maskel.losses import mean_of_rows
+        >>> mean_of_rows(torch.tensor([[1.0, 3.0], [8.0, 8.0]]), weights=torch.tensor([1.0, 0.0]))
+        tensor(2.)
+    """
+    if weights is None:
+        return values.mean()
+    return (values.flatten(1).mean(1) * weights).sum() / weights.sum()
+
+
 def masked_mean_squared_error(
-    predicted: Float[Tensor, "b h p"], target: Float32[Tensor, "b h p"]
+    predicted: Float[Tensor, "b h p"], target: Float32[Tensor, "b h p"], weights: Float32[Tensor, " b"] | None = None
 ) -> Float32[Tensor, ""]:
     """Compute the mean squared error over each masked token's values, averaged over the batch's masked tokens.
 
     Both arguments hold the masked tokens only; every body has the same number of them, so this is one mean. It is the
     loss of MAMP (arXiv 2308.07092).
+
+    Args:
+        predicted: (B, H, P) predictions.
+        target: (B, H, P) true values.
+        weights: (B,) weight of each body, see `mean_of_rows`.
 
     Example:
         >>> import torch
@@ -25,7 +48,7 @@ def masked_mean_squared_error(
         >>> masked_mean_squared_error(torch.zeros(1, 2, 4), torch.ones(1, 2, 4))
         tensor(1.)
     """
-    return (predicted.float() - target).square().mean()
+    return mean_of_rows((predicted.float() - target).square(), weights)
 
 
 @torch.no_grad()
@@ -66,11 +89,14 @@ def cross_contrast(
     whole: Float32[Tensor, "b d"],
     inter: bool = False,
     reduction: Reduction = "mean",
+    counted: Bool[Tensor, " b"] | None = None,
 ) -> Float32[Tensor, ""]:
     """Compute HA-CM's contrast: each half of a body's tokens should find that body among all bodies.
 
     Mean squared distance of softmax(odd·wholeᵀ) and softmax(even·wholeᵀ) from the identity, summed. Features are not
     normalised. 0 for no bodies.
+
+    Bodies that do not count are masked, not taken out: to know how many are left, a GPU would be waited for.
 
     Args:
         even: (B, D) mean of the visible tokens of even patches in time.
@@ -78,6 +104,7 @@ def cross_contrast(
         whole: (B, D) of both.
         inter: Add the released third term, softmax(even·oddᵀ).
         reduction: ``mean`` over B² entries, as released, or ``row_sum``: the mean over rows of their sums.
+        counted: (B,) True for the bodies to contrast; the result is that of these alone. By default all.
 
     Example:
         >>> import torch
@@ -87,9 +114,16 @@ def cross_contrast(
         tensor(0.3750)
     """
     pairs = [(odd, whole), (even, whole)] + ([(even, odd)] if inter else [])
-    count = max(len(even), 1)
-    entries = count**2 if reduction == "mean" else count
+    if counted is None:
+        counted = torch.ones(len(even), dtype=torch.bool, device=even.device)
+    count = counted.sum().clamp(min=1)
+    entries = count.square() if reduction == "mean" else count
+    both = counted[:, None] & counted
+    least = torch.finfo(
+        torch.float32
+    ).min  # its exponential is 0; an infinite one would leave a row of no body undefined
     with torch.autocast(even.device.type, enabled=False):
         same = torch.eye(len(even), device=even.device)
-        errors = [((first @ second.T).softmax(1) - same).square().sum() / entries for first, second in pairs]
+        similar = [(first @ second.T).masked_fill(~counted, least).softmax(1) for first, second in pairs]
+        errors = [torch.where(both, found - same, 0.0).square().sum() / entries for found in similar]
         return torch.stack(errors).sum()

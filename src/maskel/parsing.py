@@ -1,13 +1,15 @@
-"""Options of a command from the signature and docstring of its function; recipes hold the same names."""
+"""Options of a command, from the signature and docstring of its function; recipes use the same names."""
 
 import difflib
 import inspect
 import json
+import re
 from argparse import SUPPRESS, Action, HelpFormatter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from shutil import get_terminal_size
+from types import MappingProxyType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
@@ -19,7 +21,7 @@ from jsonargparse import (  # type: ignore[attr-defined]
     Namespace,
 )
 
-from maskel.configuration import RENAMED, Options, merge_recipes
+from maskel.configuration import RENAMED, Options, merge, merge_recipes, refuse_flat
 from maskel.errors import InputError
 
 Methods = Mapping[str, type]
@@ -31,10 +33,11 @@ _VALUES: dict[Any, str] = {Path: "PATH", str: "NAME", int: "N", float: "X"}
 
 
 class Formatter(DefaultHelpFormatter):
-    """Help that a person reads: options as they are typed, their meaning, the default; no types."""
+    """Formatter for readable help: options as typed, their meaning and default, without types."""
 
     def __init__(self, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **{**options, "max_help_position": 28})
+        width = get_terminal_size((100, 24)).columns - 2
+        super().__init__(*given, **{"width": width, **options, "max_help_position": 31})
 
     def _format_action_invocation(self, action: Action) -> str:
         if not action.option_strings:
@@ -58,7 +61,7 @@ class Formatter(DefaultHelpFormatter):
 
 
 class Parser(ArgumentParser):
-    """A parser that names the option that a misspelt one may have been."""
+    """Parser that suggests the right option for a misspelt one."""
 
     def parse_args(self, args: Sequence[str] | None = None, **others: Any) -> Any:  # type: ignore[override]
         """Parse as jsonargparse does."""
@@ -72,14 +75,14 @@ class Parser(ArgumentParser):
             raise ArgumentError(None, f"{fault}; did you mean {' and '.join(hints)}?") from fault
 
     def _near(self, word: str) -> str:
-        """Return the option that is most like a word; also where the word is the end of its name, as epochs is."""
+        """Return the option most similar to a word, which may be only the end of its name, as ``epochs``."""
         options = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
         ends = [option for option in options if option.rpartition(".")[2] == word[2:]]
         near = ends if len(ends) == 1 else difflib.get_close_matches(word, options, 1)
         return dashed(near[0]) if near else ""
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
-        """Format one line of usage with what is required, then a line or two for each option."""
+        """Format one line of usage with the required arguments, then a line or two for each option."""
         for action in self._actions:
             if action.dest == "print_config":
                 action.help = "print the options as a recipe, and exit"
@@ -109,17 +112,18 @@ def parser_of(
         function: Its function.
         skip: Arguments that are no options.
         several: The argument that takes all words without a dash.
-        one: The arguments, divided by spaces, that take one such word each.
+        one: The arguments, divided by spaces, that take one such word each, as far as the function has them.
     """
     parser, meaning = _parser(command), meanings(function)
     if several:
         parser.add_argument(several, nargs="+", type=Path, help=meaning[several])
     types = inspect.signature(function).parameters
-    for name in one.split():
+    words = [name for name in one.split() if name in types]
+    for name in words:
         parser.add_argument(name, type=types[name].annotation, help=meaning[name])
-    skipped: set[str | int] = {*skip, several, *one.split()}
+    skipped: set[str | int] = {*skip, several, *words}
     for name, argument in types.items():
-        if name not in skipped and _several(argument.annotation):  # words after one option
+        if name not in skipped and _word_type(argument):  # words after one option
             _add_option(parser, argument, meaning[name])
             skipped.add(name)
     parser.add_function_arguments(function, skip=skipped, as_group=False)
@@ -133,18 +137,19 @@ def add_arguments(parser: Parser, function: Callable[..., object]) -> None:
         _add_option(parser, argument, meaning.get(argument.name))
 
 
+def _word_type(argument: inspect.Parameter) -> Any:
+    """Return the type of each word of an option that takes several, ``Sequence[T]`` or that or None; else None."""
+    annotation = argument.annotation
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return next((get_args(kind)[0] for kind in kinds if get_origin(kind) is Sequence), None)
+
+
 def _add_option(parser: Parser, argument: inspect.Parameter, meaning: str | None) -> None:
     """Add an argument of a function as an option; a sequence takes several words."""
-    several = _several(argument.annotation)
-    how: Options = {"type": get_args(several)[0], "nargs": "+"} if several else {"type": argument.annotation}
+    word = _word_type(argument)
+    how: Options = {"type": word, "nargs": "+"} if word else {"type": argument.annotation}
     how |= {"required": True} if argument.default is argument.empty else {"default": argument.default}
     parser.add_argument(f"--{argument.name}", help=meaning, **how)
-
-
-def _several(annotation: Any) -> Any:
-    """Return the sequence that an option's type is or may be, so that it takes several words; None where it is none."""
-    kinds = (annotation,) if get_origin(annotation) is Sequence else get_args(annotation)
-    return next((kind for kind in kinds if get_origin(kind) is Sequence), None)
 
 
 def run_parser(
@@ -209,30 +214,106 @@ def read_run_options(
         InputError: If a recipe cannot be read, or an option that needs a value has none.
         ArgumentError: If an option is unknown, missing or out of its type.
     """
-    names = {action.dest.partition(".")[0] for action in parser._actions}
-    within = {action.dest for action in parser._actions if "." in action.dest}
-    groups = {dest.partition(".")[0] for dest in within if not dest.endswith(".help")}
     rest, recipes, resume = _take_recipes(spelt(words, parser))
-    if resume is not None and "resume" not in names:
-        raise InputError(f"maskel {command} has nothing to resume; start it again with another --out")
-    merged = merge_recipes(recipes, command, names, groups, resume is not None)
-    if resume is not None:
-        merged["out"] = str(resume)
+    merged = _merged(parser, command, recipes, resume)
     if stand_in and "--check=true" in rest and "data" not in merged and not any(w.startswith("--data") for w in rest):
         merged["data"] = str(stand_in)
-    several = any(action.dest == "data" and action.nargs == "+" for action in parser._actions)
-    if several and isinstance(merged.get("data"), str):
+    if isinstance(merged.get("data"), str) and any(
+        action.dest == "data" and _takes_several(action) for action in parser._actions
+    ):
         merged["data"] = [merged["data"]]
     found = parser.parse_args(["--config", json.dumps(merged, default=str), *rest] if merged else rest)
+    return _run_options(_instantiated(parser, found), recipes, resume, methods, rest)
+
+
+def read_run_values(
+    parser: Parser, command: str, values: Options, recipes: Sequence[str], resume: Path | None, methods: Methods
+) -> RunOptions:
+    """Read the options of a command with recipes from plain values, as `read_run_options` does from words.
+
+    Args:
+        parser: Of `run_parser`, with the options of all methods.
+        command: Its name.
+        values: By argument of the command's function; they overwrite those of recipes.
+        recipes: As `maskel.configuration.read_recipe` takes them, in order.
+        resume: The run folder to go on with, if any.
+        methods: Those of the parser.
+
+    Raises:
+        InputError: If a recipe cannot be read, or an option is unknown, missing or out of its type.
+    """
+    recipes = [*([_recipe_of(resume)] if resume else []), *recipes]
+    merged = _merged(parser, command, recipes, resume)
+    own = values.pop("options", None)
+    merge(merged, values)
+    method = str(merged.get("method", parser.get_default("method"))) if methods else ""
+    if own is not None and method in methods:
+        merge(merged, {method: own})
+    return _run_options(read_values(parser, f"maskel.{command}", merged), recipes, resume, methods, ())
+
+
+def read_values(parser: Parser, command: str, values: Options) -> Options:
+    """Read the options of a command from plain values.
+
+    Args:
+        parser: Its parser.
+        command: Its name in messages.
+        values: By argument of its function.
+
+    Raises:
+        InputError: If an option is unknown, missing or out of its type.
+    """
+    if unknown := [name for name in values if name not in _names(parser)]:
+        group, _, name = parser._near(f"--{unknown[0]}")[2:].replace("-", "_").rpartition(".")
+        near = f"{group}={{{name!r}: ...}}" if group else name
+        hint = f"; did you mean {near}?" if near else ""
+        raise InputError(f"{command} has no argument {unknown[0]!r}{hint}")
+    refuse_flat(command, values, _groups(parser))
+    several = {action.dest for action in parser._actions if _takes_several(action)}
+    values = {name: [value] if name in several and _is_single(value) else value for name, value in values.items()}
+    try:
+        return _instantiated(parser, parser.parse_object(values))
+    except ArgumentError as fault:
+        raise InputError(f"{command}: {sentence_of(fault)}") from fault
+
+
+def _names(parser: Parser) -> set[str]:
+    """Return every option; of ``training.epochs`` the first part."""
+    return {action.dest.partition(".")[0] for action in parser._actions}
+
+
+def _groups(parser: Parser) -> set[str]:
+    """Return those options that hold options in turn."""
+    within = {action.dest for action in parser._actions if "." in action.dest}
+    return {dest.partition(".")[0] for dest in within if not dest.endswith(".help")}
+
+
+def _merged(parser: Parser, command: str, recipes: Sequence[str], resume: Path | None) -> Options:
+    """Return what recipes give a command; the first is that of the run to go on with, if there is one."""
+    names = _names(parser)
+    if resume is not None and "resume" not in names:
+        raise InputError(f"maskel {command} has nothing to resume; start it again with another --out")
+    merged = merge_recipes(recipes, command, names - {"config", "resume"}, _groups(parser), resume is not None)
+    return merged if resume is None else {**merged, "out": str(resume)}
+
+
+def _instantiated(parser: Parser, found: Namespace) -> Options:
+    """Return options as the command's function takes them."""
     found.pop("config", None)
     found.pop("resume", None)
     _refuse_nothing(parser, found)
     try:
-        options = vars(parser.instantiate(found))
+        return vars(parser.instantiate(found))
     except ValueError as fault:  # of an option with several types
-        raise InputError(str(fault)) from fault
-    if several and len(options["data"]) == 1:  # as recipes and runs of every version have it
-        options["data"] = options["data"][0]
+        raise InputError(sentence_of(fault)) from fault
+
+
+def _run_options(
+    options: Options, recipes: Sequence[str], resume: Path | None, methods: Methods, words: Sequence[str]
+) -> RunOptions:
+    """Put the options of the chosen method where the command's function and ``config.yaml`` have them."""
+    if isinstance(data := options.get("data"), list) and len(data) == 1:  # as recipes and runs of every version have it
+        options["data"] = data[0]
     config = dict(options)
     idle: tuple[str, ...] = ()
     if methods:
@@ -241,8 +322,23 @@ def read_run_options(
         options["options"] = own.get(method, {})
         config = {name: value for name, value in options.items() if name != "options"} | {method: options["options"]}
         others = tuple(f"--{other}." for other in methods if other != method)
-        idle = tuple(dashed(word.partition("=")[0]) for word in rest if word.startswith(others))
+        idle = tuple(dashed(word.partition("=")[0]) for word in words if word.startswith(others))
     return RunOptions(options, config, tuple(recipes), resume, idle)
+
+
+def sentence_of(fault: Exception) -> str:
+    """Return what a parser complains of as one line."""
+    text = re.sub(r"\s+", " ", str(fault)).strip()
+    # A path or a mapping (finetune's encoder): what is wrong with the mapping, if it is one, is what there is to know.
+    several = re.fullmatch(
+        r"(?P<key>.*?)Does not validate against any of the Union.*? Errors: - (?P<path>.*?) - (?P<mapping>.*) "
+        r"Given value type: (?P<type>.*?) Given value: .*",
+        text,
+    )
+    if not several:
+        return text
+    why = several["mapping"] if several["type"] == "<class 'dict'>" else several["path"]
+    return several["key"] + re.sub(r"Problem with given class_path \S+ ", "", why)
 
 
 def spelt(words: Sequence[str], parser: ArgumentParser) -> list[str]:
@@ -255,7 +351,7 @@ def spelt(words: Sequence[str], parser: ArgumentParser) -> list[str]:
             name = name[2:].replace("-", "_")
             word = f"--{RENAMED.get(name, name)}{equals}{value}"
             following = words[position + 1] if position + 1 < len(words) else "--"
-            if word in switches and following.lower() not in ("true", "false", "yes", "no"):
+            if word in switches and following.lower() not in ("true", "false", "yes", "no", "auto"):
                 word += "=true"
         result.append(word)
     return result
@@ -267,13 +363,13 @@ def dashed(option: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the name that a word is most like as the first part of a sentence; nothing if it is like none."""
+    """Return the start of a sentence that suggests the name most similar to a word; empty without a similar name."""
     near = difflib.get_close_matches(word, list(known), 1)
     return f"did you mean {near[0]}? " if near else ""
 
 
 def meanings(documented: object) -> dict[str, str]:
-    """Return the meaning of each argument, from the docstring."""
+    """Return the description of each argument, from the docstring."""
     found = parse_docstring(inspect.getdoc(documented) or "")
     return {entry.arg_name: entry.description or "" for entry in found.params}
 
@@ -299,14 +395,19 @@ def _take_recipes(words: Sequence[str]) -> tuple[list[str], list[str], Path | No
             recipes.append(value)
         else:
             resume = Path(value)
-            if not (resume / CONFIG).is_file():
-                raise InputError(f"{resume}: no run folder to resume; it has no {CONFIG}")
-            recipes.insert(0, str(resume / CONFIG))
+            recipes.insert(0, _recipe_of(resume))
     return rest, recipes, resume
 
 
+def _recipe_of(run: Path) -> str:
+    """Return the options of a run to go on with, as the name of a recipe."""
+    if not (run / CONFIG).is_file():
+        raise InputError(f"{run}: no run folder to resume; it has no {CONFIG}")
+    return str(run / CONFIG)
+
+
 def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
-    """Refuse ``lr: null`` and the like, which the parser lets through, where an option needs a value.
+    """Refuse ``lr: null`` and the like for options that need a value; the parser accepts them.
 
     Raises:
         InputError: If there is one.
@@ -319,18 +420,26 @@ def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
             )
 
 
+def _takes_several(action: Action) -> bool:
+    return action.nargs == "+" or get_origin(getattr(action, "_typehint", None)) is list
+
+
+def _is_single(value: object) -> bool:
+    return value is not None and not isinstance(value, list)
+
+
 def _is_switch(action: Action) -> bool:
     return action.type is bool or "bool" in str(getattr(action, "_typehint", ""))
 
 
 def _value_of(action: Action) -> str:
-    """Return a word for the value of an option: its choices, N for a number, nothing for a switch that is off."""
+    """Return a placeholder for an option's value: its choices, N for a number, nothing for a switch that is off."""
     kind = getattr(action, "_typehint", None) or action.type
     kinds = get_args(kind) or (kind,)
-    if action.nargs == 0 or (_is_switch(action) and action.default is False):
+    if action.nargs == 0 or action.dest == "print_config" or (_is_switch(action) and action.default is False):
         return ""
     if _is_switch(action):
-        return "{true,false}"
+        return "{true,false,auto}" if "auto" in str(kind) else "{true,false}"
     if choices := action.choices or (kinds if get_origin(kind) is Literal else ()):
         return f"{{{','.join(map(str, choices))}}}"
     value = next((_VALUES[kind] for kind in kinds if kind in _VALUES), action.dest.rpartition(".")[2].upper())

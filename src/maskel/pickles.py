@@ -1,7 +1,7 @@
-"""Interprets pickles of unknown origin. Nothing that one names is imported or called.
+"""Interpreter for pickles of unknown origin. Nothing named in a pickle is imported or called.
 
-A pickle is a program for a stack machine. This one knows the instructions that containers, numbers and texts need, and
-hands names, calls and states to functions of the reader's own; the rest is refused.
+A pickle is a program for a stack machine. This machine knows the instructions for containers, numbers and texts. It
+passes names, calls and states to the reader's own functions, and refuses all other instructions.
 """
 
 import pickletools
@@ -15,19 +15,19 @@ MAX_BYTES = 64 * 2**20
 
 
 class Refused(ValueError):
-    """A pickle asks for something that its reader does not allow."""
+    """A pickle needs something that its reader does not allow."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """What a reader has in place of a function or class that a pickle names; the only thing that is ever called."""
+    """Our replacement for a global named in the pickle; nothing else is callable."""
 
     call: Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class InFile:
-    """Bytes that stay in the file; ``as_text`` where an old protocol holds them as UTF-8 of Latin-1 characters."""
+    """Bytes that stay in the file; ``as_text`` if an old protocol stores them as UTF-8 of Latin-1 characters."""
 
     start: int
     size: int
@@ -36,14 +36,14 @@ class InFile:
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a reader allows a pickle besides plain containers, numbers, texts and bytes.
+    """Items that a reader allows in a pickle besides plain containers, numbers, texts and bytes.
 
     Args:
-        names: What each name ("module name") stands for: a `Function`, or a value that is only handed over.
-        states: What sets the state of an object, by its type.
-        identity: What a persistent id stands for; none are allowed without it.
-        most_values: Most values on the stack, remembered and marked, in all; about 100 bytes each.
-        in_memory: Bytes beyond which a text or bytes stay in the file, as `InFile`; without it none do.
+        names: Replacement of each name ("module name"): a `Function`, or a value that is only passed on.
+        states: Function that sets the state of an object, by its type.
+        identity: Function that resolves a persistent id; without it none are allowed.
+        most_values: Most values on the stack, in the memo and marked, in all; about 100 bytes each.
+        in_memory: Bytes above which a text or bytes stay in the file, as `InFile`; without it none do.
     """
 
     names: Mapping[str, Any]
@@ -54,15 +54,15 @@ class Allowed:
 
 
 def interpret(file: BufferedReader | BytesIO, size: int, allowed: Allowed) -> Any:
-    """What a pickle describes.
+    """Return the value that a pickle describes.
 
     Args:
         file: The pickle, from its start.
-        size: Its bytes.
-        allowed: What it may ask for.
+        size: Its size in bytes.
+        allowed: The allowed items.
 
     Raises:
-        Refused: If it asks for anything else.
+        Refused: If it needs anything else.
         ValueError: If it is damaged.
     """
     try:
@@ -72,7 +72,7 @@ def interpret(file: BufferedReader | BytesIO, size: int, allowed: Allowed) -> An
 
 
 class _Bounded:
-    """The file as pickletools reads it, without allocating what is not there."""
+    """File for pickletools that never allocates more bytes than the file has."""
 
     def __init__(self, file: BufferedReader | BytesIO, size: int) -> None:
         self._file, self._size = file, size
@@ -94,9 +94,9 @@ _NUMBERS = frozenset(("INT", "LONG", "BININT", "BININT1", "BININT2", "LONG1", "L
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TEXTS = {"SHORT_BINUNICODE": 2, "BINUNICODE": 5, "BINUNICODE8": 9}
 _OLD_TEXTS = {"SHORT_BINSTRING": 2, "BINSTRING": 5}
-"""Python 2's texts, which are bytes; another one, STRING, is a line that is always short."""
+"""Python 2's texts, which are bytes; its third form, STRING, is always a short line."""
 _BYTES = {"SHORT_BINBYTES": 2, "BINBYTES": 5, "BINBYTES8": 9, "BYTEARRAY8": 9}
-"""Instruction and bytes before its content."""
+"""Instruction -> number of bytes before its content."""
 _PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
 _GETS = frozenset(("GET", "BINGET", "LONG_BINGET"))
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -104,25 +104,31 @@ _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 @dataclass
 class _Machine:
-    """The pickle machine, without the instructions that run things."""
+    """The pickle machine, without the instructions that run code."""
 
     file: _Bounded
     allowed: Allowed
     stack: list[Any] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
+    shared: dict[int, Any] = field(default_factory=dict)
+    """Containers that stand in two places, by id."""
+    weights: dict[int, int] = field(default_factory=dict)
+    """Values that they stand for; none of them grows any more."""
     values: int = 0
 
     def run(self) -> Any:
-        """What is on the stack at the end."""
+        """Run the pickle and return the value on the stack at its end."""
         instructions: Iterator[tuple[pickletools.OpcodeInfo, Any, Any]] = pickletools.genops(self.file)  # type: ignore
         for opcode, argument, position in instructions:
             name = opcode.name
             if name in _GETS:
-                self.push(self.memo[argument])
+                self.push_again(self.memo[argument])
             elif name in _PUTS:
                 self.remember(argument)
             elif name in _NUMBERS:
+                if isinstance(argument, int) and argument.bit_length() > 64:
+                    raise Refused("a whole number of more than 64 bits")
                 self.push(argument)
             elif name in _TEXTS:
                 self.push_content(argument, position + _TEXTS[name])
@@ -141,36 +147,62 @@ class _Machine:
         (content,) = self.stack
         return content
 
-    def count(self) -> None:
-        """One more value."""
-        self.values += 1
+    def count(self, more: int = 1) -> None:
+        """Count more values; refuses too many."""
+        self.values += more
         if self.values > self.allowed.most_values:
             raise Refused(f"more than {self.allowed.most_values:,} values")
 
     def push(self, value: Any) -> None:
-        """A value on the stack."""
+        """Push a value on the stack."""
         self.count()
         self.stack.append(value)
 
+    def push_again(self, value: Any) -> None:
+        """Push a remembered value on the stack; its content counts again, so that few bytes stay few values."""
+        if not isinstance(value, list | tuple | dict):
+            self.count(1 + (len(value) // 100 if isinstance(value, str | bytes) else 0))
+            self.stack.append(value)
+            return
+        if id(value) not in self.weights:
+            before, waiting = self.values, [value]
+            while waiting:
+                entry = waiting.pop()
+                self.count(self.weights.get(id(entry), 1))
+                if isinstance(entry, list | tuple | dict) and id(entry) not in self.weights:
+                    self.shared[id(entry)] = entry
+                    waiting += entry.values() if isinstance(entry, dict) else entry
+            self.weights[id(value)] = self.values - before
+        else:
+            self.count(self.weights[id(value)])
+        self.stack.append(value)
+
+    def grow(self, container: Any) -> None:
+        """Makes sure that what stands in two places does not grow: it was counted."""
+        if id(container) in self.shared:
+            raise Refused("a list or dictionary that grows where it stands twice")
+
     def push_content(self, content: str | bytes, start: int, as_text: bool | None = None) -> None:
-        """A text or bytes, left in the file if it is long."""
+        """Push a text or bytes, which stay in the file if they are long."""
         kept = self.allowed.in_memory is None or len(content) <= self.allowed.in_memory
         if as_text is None:
             as_text = isinstance(content, str)
+        if kept and isinstance(content, str) and not content.isascii():
+            content.encode()  # what UTF-8 cannot hold, no table can
         self.push(content if kept else InFile(start, self.file.tell() - start, as_text))
 
     def mark(self) -> None:
-        """Remembers how many values there are."""
+        """Mark the current height of the stack."""
         self.count()
         self.marks.append(len(self.stack))
 
     def remember(self, key: int) -> None:
-        """The top of the stack, for a later instruction that asks for it."""
+        """Store the top of the stack in the memo, for later instructions."""
         self.count()
         self.memo[key] = self.stack[-1]
 
     def taken(self, count: int) -> tuple[Any, ...]:
-        """The topmost values, taken from the stack."""
+        """Take the topmost values from the stack."""
         start = len(self.stack) - count
         if start < 0 or count < 0:
             raise IndexError("too few values")
@@ -179,35 +211,35 @@ class _Machine:
         return values
 
     def since_mark(self) -> tuple[Any, ...]:
-        """The values since the last mark, taken from the stack."""
+        """Take the values since the last mark from the stack."""
         return self.taken(len(self.stack) - self.marks.pop())
 
     def name(self, name: str) -> None:
-        """What a name stands for."""
+        """Push the replacement of a name."""
         if name not in self.allowed.names:
             raise Refused(f"the name {name.replace(' ', '.')[:80]!r}, which a pickle may import and call")
         self.push(self.allowed.names[name])
 
     def stack_name(self) -> None:
-        """What the name in the two topmost texts stands for."""
+        """Push the replacement of the name in the two topmost texts."""
         module, name = self.taken(2)
         self.name(f"{module} {name}")
 
     def identify(self) -> None:
-        """What the persistent id on top stands for."""
+        """Replace the persistent id on top by its value."""
         if self.allowed.identity is None:
             raise Refused("the instruction BINPERSID")
         self.push(self.allowed.identity(*self.taken(1)))
 
     def call(self) -> None:
-        """What the reader's function makes of its arguments."""
+        """Replace function and arguments by the result of the reader's function."""
         function, arguments = self.taken(2)
         if not isinstance(function, Function) or not isinstance(arguments, tuple):
             raise Refused("a call of something else than plain data need")
         self.push(function.call(*arguments))
 
     def build(self) -> None:
-        """The state of the object below it."""
+        """Set the state of the object below it."""
         (state,) = self.taken(1)
         build = self.allowed.states.get(type(self.stack[-1]))
         if build is None:
@@ -215,15 +247,17 @@ class _Machine:
         build(self.stack[-1], state)
 
     def extend(self, values: tuple[Any, ...]) -> None:
-        """Appends to the list on top."""
+        """Append to the list on top."""
         if not isinstance(self.stack[-1], list):
             raise TypeError("values for something that is no list")
+        self.grow(self.stack[-1])
         self.stack[-1].extend(values)
 
     def update(self, values: tuple[Any, ...]) -> None:
-        """Adds keys and values to the dictionary on top."""
+        """Add keys and values to the dictionary on top."""
         if not isinstance(self.stack[-1], dict):
             raise TypeError("keys for something that is no dictionary")
+        self.grow(self.stack[-1])
         if not all(isinstance(key, str | int) for key in values[::2]):  # a nested tuple's hash may never end
             raise Refused("a dictionary with a key that is neither text nor number")
         self.stack[-1].update(zip(values[::2], values[1::2], strict=True))
@@ -253,4 +287,4 @@ _STEPS: dict[str, Callable[[_Machine, str], None]] = {
     "SETITEM": lambda machine, _: machine.update(machine.taken(2)),
     "SETITEMS": lambda machine, _: machine.update(machine.since_mark()),
 }
-"""What the other instructions do; one that is not here is refused."""
+"""Actions of the other instructions; an instruction without an entry is refused."""

@@ -1,4 +1,4 @@
-"""The commands that leave a run folder: one table that command line, recipes, tables, reports and reproduce read."""
+"""Table of the commands that leave a run folder; command line, recipes, tables, reports and reproduce read it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ class Stage:
 
     Args:
         title: Name of its row; by default that of `Protocol.rows`.
-        recipes: Recipes behind those of the benchmark.
+        recipes: Recipes applied after those of the benchmark.
         runs: Number of seeds at the published size.
     """
 

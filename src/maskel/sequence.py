@@ -1,4 +1,4 @@
-"""The two central types: one clip as it comes from a recording, and a batch of clips on a device."""
+"""The two central types: a single clip of a recording, and a batch of clips on a device."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,40 +12,50 @@ from torch import Tensor
 from maskel.layouts import Layout
 
 SCORE = "score"
-"""The channel that says how sure a detector was of a joint, mostly in [0, 1]; always the last."""
+"""Channel of the detector's confidence in a joint, mostly in [0, 1]; always the last."""
 Channels = tuple[str, ...]
-"""What the C numbers of a joint are: two or three coordinates and, maybe, the score."""
+"""Names of the C numbers of a joint: two or three coordinates and, maybe, the score."""
 XYZ: Channels = ("x", "y", "z")
 CHANNELS: tuple[Channels, ...] = (XYZ, ("x", "y"), (*XYZ, SCORE), ("x", "y", SCORE))
 """Every combination of channels that a prepared set can have."""
 
 UNLABELLED = -1
-"""Label of a clip whose class is not known; it is of no class."""
+"""Label of a clip whose class is not known; it belongs to no class."""
 
 SingleBody = Literal["zero", "copy"]
-"""What stands in the second slot of a clip with one body: zeros, or a copy (NTU-120 as published)."""
+"""Filling of the second body slot of a single-person clip: zeros, or a copy (NTU-120 as published)."""
 
 
 def num_coordinates(channels: Channels) -> int:
-    """Number of coordinates of a joint: the channels without the score."""
+    """Return the number of coordinates of a joint: the channels without the score.
+
+    Examples:
+        >>> num_coordinates(("x", "y", "score"))
+        2
+    """
     return len(channels) - (SCORE in channels)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What is known of a clip besides its joints.
+    """Facts about a clip besides its joints.
 
     Args:
-        name: Unique within a set, for example ``S001C001P001R001A001``.
-        label: Class, from 0; `UNLABELLED` where it is not known.
-        subject: Performer, as the data set writes it; empty where unknown, like the four that follow.
+        name: Name, unique within a set, for example ``S001C001P001R001A001``.
+        label: Class, from 0; `UNLABELLED` if it is not known.
+        subject: Performer, as the data set writes it; empty if unknown, like the next four.
         camera: Camera or view.
         setup: Camera setup.
-        replication: Which repetition of the action.
-        recording: The longer recording that the clip was cut from; empty where the clip is all of its recording.
+        replication: Number of the action's repetition.
+        recording: The longer recording that the clip was cut from; empty if the clip is a whole recording.
         first_frame: Frame of the recording, from 0, that is the clip's frame 0; 0 without a recording.
-        end_frame: Frame of the recording at which the action ends, not included. The clip's own frames may stop
-            before it, where the source shortens long actions. 0 without a recording.
+        end_frame: Frame of the recording at which the action ends, not included. The clip's own frames may end
+            earlier if the source shortens long actions. 0 without a recording.
+
+    Examples:
+        >>> clip = Clip("wave_ann_1", label=0, subject="ann")
+        >>> clip.subject, clip.camera  # nothing is known of the camera
+        ('ann', '')
     """
 
     name: str
@@ -67,10 +77,17 @@ class SkeletonSequence:
         clip: Name, label and origin.
         joints: float32, (M, T, V, C) with M, T >= 1; coordinates in metres, or in the unit that the source states.
         layout: Its joint layout; V must agree.
-        counts: What was dropped, filled in or guessed to make it, such as ``missing joints``: phrase and number.
+        counts: Dropped, filled-in or guessed items, such as ``missing joints``: phrase -> number.
 
     Raises:
         ValueError: If the shape does not fit the layout, or a value is not finite; the message names the clip.
+
+    Examples:
+        >>> from maskel.layouts import COCO17
+        >>> joints = np.zeros((1, 40, 17, 2), dtype=np.float32)  # one body, 40 frames, in 2D
+        >>> sequence = SkeletonSequence(Clip("wave_ann_1", label=0), joints, COCO17)
+        >>> sequence.joints.shape
+        (1, 40, 17, 2)
     """
 
     clip: Clip
@@ -92,9 +109,9 @@ class SkeletonSequence:
 
 
 def move(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on ``device``; to a GPU by way of pinned memory, so that the CPU need not wait for the copy.
+    """Copy the tensor to ``device``; pinned memory is used for a GPU, so that the CPU need not wait for the copy.
 
-    From a GPU the copy is waited for: nothing would tell when its values are there.
+    Copies from a GPU block, so that the values are valid on return.
     """
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
@@ -122,11 +139,22 @@ class SkeletonBatch:
         joints: (B, M, T, V, C) float32; zero where a body or frame is absent.
         lengths: (B,) frames [0, length) of each clip are valid.
         present: (B, M) True for bodies that were recorded; False for absent ones and for copies of the only body.
-        labels: (B,) class from 0; `UNLABELLED` where it is not known.
+        labels: (B,) class from 0; `UNLABELLED` if it is not known.
         clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
         channels: What the C numbers of a joint are.
-        bodies: (R,) places among all B·M of the bodies present, where they are known; see `present_bodies`.
-        parts: Where clips come from sets that lack joints: which clips have which; empty where all have all.
+        bodies: (R,) indices of the present bodies among all B·M, if known; see `present_bodies`.
+        weights: (R,) weight of each of ``bodies`` in a loss: 1, or 0 for one that only fills up, see `filled_up`; None
+            if each is there once.
+        parts: Clips grouped by the joints that they have, if sets lack joints; empty where all clips have all.
+
+    Examples:
+        >>> from maskel.datasets.store import SkeletonSet
+        >>> batch = SkeletonSet.open("set").gather(np.array([0, 1]), bodies=2)
+        >>> batch.joints.shape
+        torch.Size([2, 2, 78, 25, 3])
+        >>> batch.lengths, batch.present
+        (tensor([49, 78]), tensor([[ True, False],
+                [ True, False]]))
     """
 
     joints: Float32[Tensor, "b m t v c"]
@@ -136,14 +164,15 @@ class SkeletonBatch:
     clips: Int64[Tensor, " b"]
     channels: Channels = XYZ
     bodies: Int64[Tensor, " r"] | None = None
+    weights: Float32[Tensor, " r"] | None = None
     parts: tuple[SkeletonPart, ...] = ()
 
     def __len__(self) -> int:
-        """Number of clips B."""
+        """Return the number of clips B."""
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> "SkeletonBatch":
-        """The same batch with every tensor on ``device``."""
+        """Return the same batch with every tensor on ``device``."""
         to = torch.device(device)
         return SkeletonBatch(
             move(self.joints, to),
@@ -153,6 +182,7 @@ class SkeletonBatch:
             move(self.clips, to),
             self.channels,
             None if self.bodies is None else move(self.bodies, to),
+            None if self.weights is None else move(self.weights, to),
             tuple(SkeletonPart(move(part.rows, to), part.joints) for part in self.parts),
         )
 
@@ -163,11 +193,29 @@ class SkeletonBatch:
         return SkeletonBatch(joints, lengths, present, labels, clips, self.channels)
 
     def present_bodies(self) -> Int64[Tensor, " r"]:
-        """Places among all B·M of the bodies present; to find them on a GPU is to wait for it, so sets give them."""
+        """Return the indices of present bodies among all B·M.
+
+        Computing this on a GPU forces a synchronisation; sets supply it.
+        """
         return self.present.flatten().nonzero().squeeze(1) if self.bodies is None else self.bodies
 
+    def filled_up(self, multiple: int) -> "SkeletonBatch":
+        """The same clips, with the first body present named again until ``bodies`` has one of a few lengths.
+
+        A GPU makes a new plan for every new number of bodies, and a recorded step has one number only. What fills up
+        has weight 0: no loss and no gradient changes but by rounding.
+
+        Args:
+            multiple: The length is the next multiple of it, or B·M where that is less.
+        """
+        bodies = self.present_bodies()
+        length = min(-(-len(bodies) // multiple) * multiple, self.present.numel())
+        spare = length - len(bodies)
+        weights = torch.cat((bodies.new_ones(len(bodies)), bodies.new_zeros(spare))).float()
+        return replace(self, bodies=torch.cat((bodies, bodies[:1].expand(spare))), weights=weights)
+
     def with_joints(self, joints: Float32[Tensor, "b m t v c"]) -> "SkeletonBatch":
-        """The same clips with other joints, every frame of them valid (what a resampled view is)."""
+        """Return the same clips with other joints, all frames valid, as in a resampled view."""
         return replace(self, joints=joints, lengths=torch.full_like(self.lengths, joints.shape[2]))
 
 

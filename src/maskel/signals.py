@@ -9,11 +9,11 @@ from types import FrameType
 
 @contextmanager
 def handled(by: Callable[[int, FrameType | None], object], *signals: signal.Signals) -> Iterator[None]:
-    """Handle signals by a function in the block, and as before after it; outside the main thread nothing changes.
+    """Handle signals by a function inside the block only; outside the main thread nothing changes.
 
     Args:
         by: The function; see `signal.signal`.
-        signals: Which.
+        signals: The signals to handle.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -27,5 +27,5 @@ def handled(by: Callable[[int, FrameType | None], object], *signals: signal.Sign
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Handle a signal as Python handles Ctrl-C."""
+    """Handle a signal like Ctrl-C in Python."""
     raise KeyboardInterrupt

@@ -20,13 +20,18 @@ from maskel.layouts import Layout
 from maskel.sequence import SCORE, SkeletonBatch, num_coordinates
 
 Stream = Literal["joint", "bone", "motion", "bone_motion"]
-"""What a network reads: positions, bones (joint minus its neighbour), or the forward difference of either."""
+"""Input of a network: positions, bones (joint minus its neighbour), or the forward difference of either."""
 MOST_SPEED = 9.0
-"""Ten times faster or slower is no recording of the same action."""
+"""Largest factor on the speed: ten times faster or slower is another action."""
 
 
 def centre_crop(lengths: Int64[Tensor, " b"], share: float = 0.95) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"]]:
-    """Start and length of the middle ``share`` of each clip's valid frames: the test view's crop."""
+    """Return start and length of the middle ``share`` of each clip's valid frames: the test view's crop.
+
+    Examples:
+        >>> centre_crop(torch.tensor([100, 33]))
+        (tensor([2, 0]), tensor([96, 33]))
+    """
     start = ((1 - share) * lengths.to(torch.float64) / 2).floor().to(torch.int64)
     return start, lengths - 2 * start
 
@@ -38,15 +43,20 @@ def random_crop(
     p_max: float,
     min_frames: int,
 ) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"]]:
-    """Start and length of a random crop: the training view's.
+    """Draw start and length of a random crop: the training view's.
 
     Args:
         lengths: (B,) valid frames n.
         draws: (B, 2) uniform on [0, 1): the first sets the length floor(n·p), p between ``p_min`` and ``p_max``; the
-            second the start, uniform over what fits.
+            second the start, uniform over all that fit.
         p_min: Smallest share of the valid frames, in (0, 1].
         p_max: Largest share.
         min_frames: Crops are at least this long, or the whole clip.
+
+    Examples:
+        >>> draws = torch.tensor([[0.0, 0.5], [1.0, 0.0]])
+        >>> random_crop(torch.tensor([100, 100]), draws, p_min=0.5, p_max=1.0, min_frames=64)
+        (tensor([18,  0]), tensor([ 64, 100]))
     """
     share = p_min + (p_max - p_min) * draws[:, 0].to(torch.float64)
     length = (lengths * share).floor().to(torch.int64).clamp(min=min_frames).minimum(lengths)
@@ -56,11 +66,11 @@ def random_crop(
 
 @dataclass(frozen=True)
 class ViewFrames:
-    """Where the W frames of a view lie in each of B clips: every one between two recorded frames.
+    """Positions of a view's W frames in each of B clips: each lies between two recorded frames.
 
     Args:
-        before: (B, W) the recorded frame at or before it.
-        after: (B, W) the one after it, or the same at the crop's end.
+        before: (B, W) the recorded frame at or before each.
+        after: (B, W) the recorded frame after each, or the same at the crop's end.
         weight: (B, W) share of ``after``, in [0, 1).
     """
 
@@ -70,10 +80,17 @@ class ViewFrames:
 
 
 def view_frames(start: Int64[Tensor, " b"], length: Int64[Tensor, " b"], window: int) -> ViewFrames:
-    """Frames [start, start + length) of each clip as ``window`` frames.
+    """Map frames [start, start + length) of each clip to ``window`` frames.
 
-    Same as bilinear interpolation without aligned corners. The feeder's kernel multiplies and subtracts in one
+    Equal to bilinear interpolation without aligned corners. The feeder's kernel multiplies and subtracts in one
     operation, so a position is rounded to float32 once: with the product rounded too, one weight in seventy differs.
+
+    Examples:
+        >>> frames = view_frames(start=torch.tensor([10]), length=torch.tensor([2]), window=4)
+        >>> frames.before, frames.after
+        (tensor([[10, 10, 10, 11]]), tensor([[11, 11, 11, 11]]))
+        >>> frames.weight
+        tensor([[0.0000, 0.2500, 0.7500, 0.0000]])
     """
     last = (length - 1)[:, None]
     scale = length.to(torch.float32) / torch.tensor(window, dtype=torch.float32, device=length.device)
@@ -92,15 +109,21 @@ def played_frames(
     window: int,
     factors: Float32[Tensor, " b"],
 ) -> ViewFrames:
-    """Frames [start, start + length) of each clip as ``window`` frames, played faster or slower about their middle.
+    """Map frames [start, start + length) of each clip to ``window`` frames, faster or slower about their middle.
 
     Args:
         start: (B,) first frame of the crop.
         length: (B,) its frames.
-        lengths: (B,) valid frames of the clip; where a faster clip ends before the view, its first or last pose is
-            held.
+        lengths: (B,) valid frames of the clip; if a faster clip ends before the view, its first or last pose is held.
         window: Frames W of the view.
         factors: (B,) 2 plays twice the crop's frames, 0.5 the middle half of them.
+
+    Examples:
+        >>> start, length, lengths = torch.tensor([0]), torch.tensor([4]), torch.tensor([8])
+        >>> played_frames(start, length, lengths, window=4, factors=torch.tensor([1.0])).before
+        tensor([[0, 1, 2, 3]])
+        >>> played_frames(start, length, lengths, window=4, factors=torch.tensor([2.0])).before
+        tensor([[0, 0, 2, 4]])
     """
     steps = torch.arange(window, dtype=torch.float64, device=length.device) + 0.5 - window / 2
     middle = start + length / 2 - 0.5
@@ -114,12 +137,18 @@ def played_frames(
 def resample(
     joints: Float32[Tensor, "b m t v c"], start: Int64[Tensor, " b"], length: Int64[Tensor, " b"], window: int
 ) -> Float32[Tensor, "b m w v c"]:
-    """Frames [start, start + length) of each clip, linearly resampled to ``window`` frames (see `view_frames`)."""
+    """Resample frames [start, start + length) of each clip linearly to ``window`` frames (see `view_frames`).
+
+    Examples:
+        >>> joints = torch.arange(4.0).view(1, 1, 4, 1, 1)  # one body with one joint: 0, 1, 2, 3
+        >>> resample(joints, torch.tensor([0]), torch.tensor([4]), window=2).flatten()
+        tensor([0.5000, 2.5000])
+    """
     return read_frames(joints, view_frames(start, length, window))
 
 
 def read_frames(joints: Float32[Tensor, "b m t v c"], frames: ViewFrames) -> Float32[Tensor, "b m w v c"]:
-    """The frames of a view."""
+    """Read the frames of a view from a batch."""
     count, bodies, longest, *joint = joints.shape
     first = torch.arange(count * bodies, device=joints.device).view(count, bodies, 1) * longest  # row of its frame 0
     rows = first[..., None] + torch.stack((frames.before, frames.after), -1)[:, None]  # (B, M, W, 2)
@@ -130,8 +159,8 @@ def read_frames(joints: Float32[Tensor, "b m t v c"], frames: ViewFrames) -> Flo
 def blend(
     table: Float32[Tensor, "r v c"], rows: Int64[Tensor, "b m w n"], shares: Float32[Tensor, "b m w n"]
 ) -> Float32[Tensor, "b m w v c"]:
-    """Weighted sums of n rows of a table: ``shares`` of ``rows``."""
-    # an embedding bag sums while it reads: no copy of the rows, which took most of the time of loading
+    """Compute weighted sums of n rows of a table: ``shares`` of ``rows``."""
+    # an embedding bag sums while it reads: it needs no copy of the rows, which took most of the loading time
     sums = functional.embedding_bag(
         rows.flatten(0, 2), table.flatten(1), per_sample_weights=shares.flatten(0, 2), mode="sum"
     )
@@ -139,7 +168,15 @@ def blend(
 
 
 def rotation_matrices(angles: Float32[Tensor, "b 3"]) -> Float32[Tensor, "b 3 3"]:
-    """Rz·Ry·Rx for angles (a, b, c) in radians, with the sign convention of the field's feeder."""
+    """Return Rz·Ry·Rx for angles (a, b, c) in radians, with the sign convention of the field's feeder.
+
+    Examples:
+        >>> matrix = rotation_matrices(torch.tensor([[0.0, 0.0, torch.pi / 2]]))[0]
+        >>> matrix.round().int()
+        tensor([[ 0,  1,  0],
+                [-1,  0,  0],
+                [ 0,  0,  1]], dtype=torch.int32)
+    """
     (cos_a, cos_b, cos_c), (sin_a, sin_b, sin_c) = angles.cos().unbind(1), angles.sin().unbind(1)
     one, zero = torch.ones_like(cos_a), torch.zeros_like(cos_a)
     rx = torch.stack((one, zero, zero, zero, cos_a, sin_a, zero, -sin_a, cos_a), 1).view(-1, 3, 3)
@@ -149,7 +186,14 @@ def rotation_matrices(angles: Float32[Tensor, "b 3"]) -> Float32[Tensor, "b 3 3"
 
 
 def rotate(joints: Float32[Tensor, "b m t v c"], matrices: Float32[Tensor, "b d d"]) -> Float32[Tensor, "b m t v c"]:
-    """Every point of a clip turned by its matrix: point' = R·point; channels behind the coordinates stay."""
+    """Rotate every point of a clip by its matrix: point' = R·point; channels after the coordinates stay.
+
+    Examples:
+        >>> quarter = rotation_matrices(torch.tensor([[0.0, 0.0, torch.pi / 2]]))
+        >>> point = torch.tensor([1.0, 0.0, 0.0]).view(1, 1, 1, 1, 3)
+        >>> rotate(point, quarter).flatten().round().int()
+        tensor([ 0, -1,  0], dtype=torch.int32)
+    """
     count = matrices.shape[1]
     points = joints[..., :count].flatten(1, 3)
     # a few points at a time under a block-diagonal matrix: products of 3 by 3 matrices alone are slow
@@ -160,32 +204,59 @@ def rotate(joints: Float32[Tensor, "b m t v c"], matrices: Float32[Tensor, "b d 
 
 
 def joint_to_motion(joints: Float32[Tensor, "*b t v c"], stride: int = 1) -> Float32[Tensor, "*b t v c"]:
-    """Forward difference x[t + stride] - x[t]; the last ``stride`` frames are 0."""
+    """Return the forward difference x[t + stride] - x[t]; the last ``stride`` frames are 0.
+
+    Examples:
+        >>> joints = torch.tensor([0.0, 1.0, 3.0, 6.0]).view(1, 4, 1, 1)
+        >>> joint_to_motion(joints).flatten()
+        tensor([1., 2., 3., 0.])
+        >>> joint_to_motion(joints, stride=2).flatten()
+        tensor([3., 5., 0., 0.])
+    """
     motion = torch.zeros_like(joints)
     motion[..., :-stride, :, :] = joints[..., stride:, :, :] - joints[..., :-stride, :, :]
     return motion
 
 
 def joint_to_bone(joints: Float32[Tensor, "*b t v c"], layout: Layout) -> Float32[Tensor, "*b t v c"]:
-    """Each joint minus its neighbour (the field's bone stream); the root's bone is 0."""
-    return joints - joints[..., list(layout.neighbours), :]
+    """Return each joint minus its neighbour (the field's bone stream); the root's bone is 0.
+
+    Examples:
+        >>> from maskel.layouts import NTU25
+        >>> joints = torch.randn(1, 8, 25, 3)
+        >>> wrist, elbow = NTU25.index("left_wrist"), NTU25.index("left_elbow")
+        >>> torch.equal(joint_to_bone(joints, NTU25)[..., wrist, :], joints[..., wrist, :] - joints[..., elbow, :])
+        True
+    """
+    return joints - _neighbours(joints, layout)
+
+
+def _neighbours(joints: Float32[Tensor, "*b t v c"], layout: Layout) -> Float32[Tensor, "*b t v c"]:
+    """Return each joint's neighbour, without a list of indices, whose copy a GPU would be waited for."""
+    return torch.stack([joints.select(-2, joint) for joint in layout.neighbours], -2)
 
 
 def to_stream(
     joints: Float32[Tensor, "*b t v c"], stream: Stream, layout: Layout, scored: bool = False
 ) -> Float32[Tensor, "*b t v c"]:
-    """The stream a network reads, from joint positions.
+    """Compute a network's input stream from joint positions.
 
     Args:
         joints: (..., T, V, C) positions.
-        stream: Which.
-        layout: Says which bones there are.
-        scored: The last channel is a score. It is never subtracted: a bone's is the mean of its two joints' scores, a
-            motion's that of its two frames (0 in the last frame, which has no motion), as in PYSKL.
+        stream: Name of the stream.
+        layout: The layout with the bones.
+        scored: The last channel is a score. It is never subtracted: a bone's score is the mean of its two joints'
+            scores, a motion's score that of its two frames (0 in the last frame, which has no motion), as in PYSKL.
+
+    Examples:
+        >>> from maskel.layouts import NTU25
+        >>> joints = torch.randn(1, 8, 25, 3)
+        >>> torch.equal(to_stream(joints, "motion", NTU25), joint_to_motion(joints))
+        True
     """
     if stream in ("bone", "bone_motion"):
         bones = joint_to_bone(joints, layout)
-        joints = _with_score(bones, joints, joints[..., list(layout.neighbours), :]) if scored else bones
+        joints = _with_score(bones, joints, _neighbours(joints, layout)) if scored else bones
     if stream in ("motion", "bone_motion"):
         motion = joint_to_motion(joints)
         if scored:
@@ -197,13 +268,13 @@ def to_stream(
 def _with_score(
     differences: Float32[Tensor, "*b t v c"], one: Float32[Tensor, "*b t v c"], other: Float32[Tensor, "*b t v c"]
 ) -> Float32[Tensor, "*b t v c"]:
-    """The differences, with the mean of both ends' scores as the last channel."""
+    """Append the mean of both ends' scores to the differences as the last channel."""
     return torch.cat((differences[..., :-1], (one[..., -1:] + other[..., -1:]) / 2), -1)
 
 
 @dataclass(frozen=True)
 class TrainView:
-    """The random view of training: crop, resample, rotate; and what is off in published recipes, for small sets.
+    """The random view of training: crop, resample, rotate; more changes for small sets, off in published recipes.
 
     Args:
         p_min: Smallest share of the valid frames to crop, in (0, 1].
@@ -211,11 +282,15 @@ class TrainView:
         min_frames: Crops are at least this long, or the whole clip.
         max_angle: Rotation angles are uniform on [-max_angle, max_angle] radians about each axis; 0 for none. Joints
             in 2D turn in their plane only, by the third angle.
-        mirror: Show half of the clips as a mirror does: left and right change places, and x its sign.
+        mirror: Mirror half of the clips: left and right change places, and x its sign.
         speed: Play each clip up to this share faster or slower: 0.25 draws factors from 1/1.25 to 1.25; 0 for none.
         joint_dropout: Share of the joints, in [0, 1), that a clip lacks: they stand at their neighbour; 0 for none.
         noise: Standard deviation of Gaussian noise on every coordinate, in its unit (0.01 is 1 cm in a set in metres);
             0 for none.
+
+    Examples:
+        >>> TrainView(mirror=True, speed=0.25).extras
+        ('mirror', 'speed')
     """
 
     p_min: float = 0.5
@@ -240,14 +315,14 @@ class TrainView:
 
     @property
     def extras(self) -> tuple[str, ...]:
-        """Names of the options that are on and off in published recipes."""
+        """Names of the options in use that are off in published recipes."""
         return tuple(name for name in ("mirror", "speed", "joint_dropout", "noise") if getattr(self, name))
 
     def require_fit(self, layout: Layout) -> None:
-        """Refuse a layout that does not know left from right, where that is needed.
+        """Refuse a layout without left and right joints if ``mirror`` needs them.
 
         Raises:
-            InputError: If it does not.
+            InputError: If the layout does not fit.
         """
         if self.mirror and not layout.mirror:
             raise InputError(f"view: layout {layout.name} has no pairs of left and right joints; leave out mirror")
@@ -255,18 +330,18 @@ class TrainView:
     def crop(
         self, lengths: Int64[Tensor, " b"], keys: Int64[Tensor, " b"]
     ) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"]]:
-        """Start and length of the crop that the clips' ``keys`` draw, of clips with these valid lengths."""
+        """Draw start and length of the crop by the clips' ``keys``, for clips of these valid lengths."""
         return random_crop(lengths, uniform(keys, Purpose.VIEW, 2), self.p_min, self.p_max, self.min_frames)
 
     def frames(self, lengths: Int64[Tensor, " b"], keys: Int64[Tensor, " b"], window: int) -> ViewFrames:
-        """The frames of the view that the clips' ``keys`` draw, of clips with these valid lengths."""
+        """Draw the frames of the view by the clips' ``keys``, for clips of these valid lengths."""
         start, length = self.crop(lengths, keys)
         if self.speed == 0:
             return view_frames(start, length, window)
         return played_frames(start, length, lengths, window, augmentation.speeds(keys, self.speed))
 
     def turn(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> SkeletonBatch:
-        """The clips turned as their ``keys`` draw; scores are never rotated."""
+        """Rotate the clips by random angles of their ``keys``; scores are never rotated."""
         if self.max_angle == 0:
             return batch
         count = num_coordinates(batch.channels)
@@ -277,7 +352,7 @@ class TrainView:
         return replace(batch, joints=rotate(batch.joints, matrices))
 
     def change(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], layout: Layout) -> SkeletonBatch:
-        """What the clips' ``keys`` draw for the frames of a view: mirrored, turned, noisy, without some joints."""
+        """Change the frames of a view by the clips' ``keys``: mirror, rotate, add noise, drop joints."""
         if not (self.mirror or self.noise or self.joint_dropout):
             return self.turn(batch, keys)
         joints, scored = batch.joints, SCORE in batch.channels
@@ -293,7 +368,15 @@ class TrainView:
 
 
 def test_view(batch: SkeletonBatch, window: int) -> SkeletonBatch:
-    """The deterministic view of evaluation: the middle 95 % of the valid frames, resampled to ``window``."""
+    """Return the deterministic view of evaluation: the middle 95 % of the valid frames, resampled to ``window``.
+
+    Examples:
+        >>> import numpy as np
+        >>> from maskel.datasets.store import SkeletonSet
+        >>> batch = SkeletonSet.open("set").gather(np.array([0, 1]), bodies=2)
+        >>> test_view(batch, window=60).joints.shape
+        torch.Size([2, 2, 60, 25, 3])
+    """
     return batch.with_joints(resample(batch.joints, *centre_crop(batch.lengths), window))
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from maskel.cli import COMMANDS, main
+from maskel.commands import Command
 from maskel.commands.demo import demo
 from maskel.errors import InputError, Stopped
 
@@ -21,14 +22,19 @@ SMALLER = {
 
 
 @pytest.mark.slow
-def test_the_demo_ends_with_a_table_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_demo_ends_with_a_table_and_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps: list[str] = []
 
-    def smaller(command: Sequence[str]) -> None:
-        steps.append(command[0])
-        assert main([*command, *SMALLER[command[0]]]) == 0
+    real = Command.__call__
 
-    page = demo(smaller, tmp_path / "demo", seed=3)
+    def smaller(command: Command, name: str, words: Sequence[str]) -> object:
+        steps.append(name)
+        return real(command, name, [*words, *SMALLER[name]])
+
+    monkeypatch.setattr(Command, "__call__", smaller)
+    page = demo(tmp_path / "demo", seed=3)
     assert steps == ["synthesize", "prepare", "pretrain", "linear", "linear", "knn", "knn", "baseline", "report"]
     shown = capsys.readouterr().out
     words = ("performers never seen in training", "untrained", "nearest neighbour", "raw joints", "chance", "7.7 %")
@@ -48,11 +54,11 @@ def test_every_step_computes_in_one_thread_and_afterwards_in_as_many_as_before(
     torch.set_num_threads(3)
     seen: list[int] = []
 
-    def fail(_: Sequence[str]) -> None:
+    def fail(name: str, words: Sequence[str]) -> None:
         seen.append(torch.get_num_threads())
         raise InputError("enough")
 
-    monkeypatch.setitem(COMMANDS, "synthesize", (fail, ""))
+    monkeypatch.setitem(COMMANDS, "synthesize", fail)
     try:
         assert main(["demo", "--out", str(tmp_path / "demo")]) == 2
         assert (seen, torch.get_num_threads()) == ([1], 3)
@@ -63,19 +69,19 @@ def test_every_step_computes_in_one_thread_and_afterwards_in_as_many_as_before(
 def test_a_step_that_is_stopped_or_fails_ends_the_demo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    def stop(_: Sequence[str]) -> None:
+    def stop(name: str, words: Sequence[str]) -> None:
         raise Stopped("stopped after step 7; go on with --resume out/mamp")
 
-    def fail(_: Sequence[str]) -> None:
+    def fail(name: str, words: Sequence[str]) -> None:
         raise InputError("the disk is full")
 
     stopped = "its step `maskel synthesize` stopped after step 7; go on with --resume out/mamp"
     for step, code, told in ((stop, 130, stopped), (fail, 2, "the disk is full")):
-        monkeypatch.setitem(COMMANDS, "synthesize", (step, ""))
+        monkeypatch.setitem(COMMANDS, "synthesize", step)
         assert main(["demo", "--out", str(tmp_path / "demo")]) == code
         assert told in capsys.readouterr().err
 
 
 def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exists; remove it or choose another --out"):
-        demo(main, tmp_path)
+        demo(tmp_path)

@@ -88,7 +88,7 @@ def test_the_command_line_writes_both_forms(prepared: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["csv"], "no format is called 'csv'; known are npz, pyskl"),
+        (["csv"], "no format is called 'csv'; known are npz, onnx, pyskl, torch"),
         (["npz", "SET", "--out=FILE"], "exists already"),
         (["npz", "SET", "--out=NEW", "--benchmark=xview"], "no benchmark called 'xview'"),
         (["npz", "FLAT", "--out=NEW"], "holds x, y, score, but such an npz holds x, y, z"),
@@ -113,4 +113,4 @@ def test_what_cannot_be_written_is_refused(
 
 def test_usage_is_shown(capsys: pytest.CaptureFixture) -> None:
     assert main(["export"]) == 0
-    assert "npz, pyskl" in capsys.readouterr().out
+    assert "npz, onnx, pyskl, torch" in capsys.readouterr().out

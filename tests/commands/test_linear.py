@@ -45,7 +45,7 @@ def test_the_last_epoch_is_the_result_and_the_best_is_named(
         outcome.rows[1] |= {"correct": 99, "accuracy": 0.99}
         return outcome
 
-    monkeypatch.setattr("maskel.training.supervised.fit", with_a_better_second_epoch)
+    monkeypatch.setattr("maskel.training.experiment.fit", with_a_better_second_epoch)
     run = probe(pretrained.path, prepared, tmp_path / "run")
     result, last = run.read_result(), run.read_metrics()[-1]
     assert (result["correct"], result["accuracy"]) == (last["correct"], last["accuracy"])

@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -19,7 +20,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from maskel.cli import main
 from maskel.commands.prepare import PrepareSummary, prepare, show
@@ -57,10 +57,11 @@ def raw(tmp_path: Path) -> Path:
 
 
 def shown(summary: PrepareSummary) -> str:
-    console = Console(file=io.StringIO(), width=200)
-    show(summary, console)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    output = io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(output):
+        patched.setenv("COLUMNS", "200")
+        show(summary, {})
+    return output.getvalue()
 
 
 def test_raw_files_become_a_set_in_the_order_found(raw: Path, tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ from maskel.commands.report import report
 from maskel.commands.results import results
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods.classifier import load_classifier
 from maskel.models.loading import load_encoder
+from maskel.training.classifiers import load_classifier
 from maskel.training.features import extract
 from maskel.training.regularised import C_LINEAR_SVM, C_PROBE
 from maskel.training.run import RunFolder
@@ -236,3 +236,16 @@ def test_the_command_takes_it_with_seeds_and_a_check(
     assert run("linear", "--config", tmp_path / "seeds" / "seed-1" / "config.yaml", "--out", tmp_path / "again")[0] == 0
     assert (tmp_path / "again" / "scores.npz").read_bytes() == (tmp_path / "seeds/seed-1/scores.npz").read_bytes()
     assert run(*given, "--training.lr", 0.5, "--out", tmp_path / "none")[0] == 2
+
+
+def test_the_recipe_for_own_recordings_fits_it(
+    run: Callable[..., tuple[int, str]], pretrained: RunFolder, prepared: Path, tmp_path: Path
+) -> None:
+    given = ("linear", "--config", "own", "--encoder", pretrained.path, "--data", prepared, "--device", "cpu")
+    assert run(*given, "--out", tmp_path / "run")[0] == 0
+    config = RunFolder(tmp_path / "run").read_config()
+    assert (config["probe"], config["pool"]) == ("regularised", "joints")
+    code, shown = run(*given, "--config", "small", "--out", tmp_path / "small")
+    assert code == 2
+    assert "training.batch_size: found with --probe regularised" in shown
+    assert "leave it out, and recipes that set it" in shown

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from maskel import cli
+from maskel.commands import Command
 from maskel.intervals import interval
 from maskel.training.run import RunFolder
 
@@ -25,13 +25,15 @@ SMALLER = {
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The commands of the stages that run, at a size for tests."""
     typed: list[str] = []
-    within = cli._run_within
+    real = Command.__call__
 
-    def smaller(words: Sequence[str]) -> None:
-        typed.append(" ".join(words))
-        within([*words, *SMALLER[words[0]]])
+    def smaller(command: Command, name: str, words: Sequence[str]) -> object:
+        if name not in SMALLER:
+            return real(command, name, words)
+        typed.append(" ".join([name, *words]))
+        return real(command, name, [*words, *SMALLER[name]])
 
-    monkeypatch.setattr(cli, "_run_within", smaller)
+    monkeypatch.setattr(Command, "__call__", smaller)
     return typed
 
 

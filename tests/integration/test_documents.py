@@ -24,9 +24,11 @@ import maskel
 import own
 import tiny
 from maskel.cli import COMMANDS, main
+from maskel.commands.export import FORMATS
 from maskel.commands.prepare import prepare
 from maskel.datasets import SOURCES
 from maskel.layouts import KINECT20
+from maskel.methods import METHODS
 from maskel.methods.base import Method
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.protocols import PROTOCOLS
@@ -109,6 +111,33 @@ def test_the_example_with_own_recordings_runs(
     assert shown[0].endswith("(1, 40, 17, 3)")
 
 
+@pytest.mark.slow
+def test_the_example_of_long_recordings_and_live_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record, stream = [code for note, code in blocks("docs/live.md", "python") if note.startswith("executed")]
+    names: dict[str, object] = {}
+    exec(compile(record, "live.md", "exec"), names)
+    steps = [
+        step for note, code in blocks("docs/live.md", "sh") if note.startswith("executed") for step in commands(code)
+    ]
+    assert [step[0] for step in steps] == ["prepare", "finetune", "predict", "watch"]
+    for step in steps:
+        words, _, file = " ".join(step).partition(" < ")
+        with Path(file or os.devnull).open() as content:
+            monkeypatch.setattr(sys, "stdin", content)
+            assert main(words.split()) == 0, (step, capsys.readouterr().err)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert len(lines) > 10
+    assert set(lines[0]) == set(json.loads(blocks("docs/live.md", "json")[1][1]))
+    segments = (tmp_path / "segments.csv").read_text().splitlines()
+    assert segments[0].startswith("recording,person,start_frame,end_frame,start_seconds,end_seconds,class,probability")
+    assert "<h2>long</h2>" in (tmp_path / "timeline.html").read_text()
+    exec(compile(stream, "live.md", "exec"), names)
+    assert len(capsys.readouterr().out.splitlines()) == len(lines)
+
+
 def test_the_commands_of_the_migration_page_parse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -125,17 +154,19 @@ def test_the_commands_of_the_migration_page_parse(
 
 def test_every_option_of_the_migration_page_exists(capsys: pytest.CaptureFixture) -> None:
     known = ""
-    for command in ("pretrain", "linear", "knn", "finetune", "evaluate"):
+    commands = [["linear"], ["knn"], ["finetune"], ["evaluate"], *(["pretrain", "--method", name] for name in METHODS)]
+    for command in commands:
         with pytest.raises(SystemExit):
-            main([command, "--help"])
+            main([*command, "--help"])
         known += capsys.readouterr().out
     lines = (ROOT / "docs/migrating.md").read_text().split("## Arguments of the scripts")[1].splitlines()
     ours = [line.split("|")[2] for line in lines if line.count("|") == 3]
-    named = re.findall(r"`(?:--)?([a-z]+(?:[._][a-z_]+)*\.?)[`: ]", " ".join(ours))
+    named = re.findall(r"`(?:--)?([a-z]+(?:[._-][a-z_]+)*\.?)[`: ]", " ".join(ours))
+    named = [name.replace("-", "_") for name in named]
     assert {"training.batch_size", "encoder.window", "mamp.tau", "label_smoothing"} <= set(named)
     values = {"kept", "mae", "hacm", "pretrain", "finetune", "torchrun", "motion", "bone", "bone_motion", "metrics.csv"}
     for name in set(named) - values:
-        assert f"--{name}" in known, name
+        assert f"--{name.replace('_', '-')}" in known, name
 
 
 PAGES = sorted(page.relative_to(ROOT).as_posix() for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -175,8 +206,9 @@ def options_of(*command: str) -> set[str]:
 def every_option() -> set[str]:
     """The options of all commands, and of the scripts that measure."""
     commands = [(name,) for name in COMMANDS if name not in ("prepare", "export", "view")]
+    commands += [("pretrain", "--method", method) for method in METHODS]
     commands += [("prepare", source) for source in SOURCES]
-    commands += [("export", "npz"), ("export", "pyskl"), ("view", "masks")]
+    commands += [("export", form) for form in FORMATS] + [("view", "masks")]
     scripts = " ".join(script.read_text() for script in ROOT.glob("benchmarks/*.py"))
     return set().union(*(options_of(*command) for command in commands), options_in(scripts))
 
@@ -247,6 +279,25 @@ def test_every_argument_that_a_page_names_exists() -> None:
                     assert name in anywhere, (page, word)
                     checked.append(name)
     assert {"gather", "view"} <= set(checked)
+
+
+@pytest.mark.slow
+def test_the_examples_in_python_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    for note, code in blocks("docs/python.md", "python"):
+        assert note.startswith("executed")
+        exec(compile(code, "python.md", "exec"), {})
+        shown.append(capsys.readouterr().out)
+    path, run, features, loop = shown
+    assert re.search(r"^\d+ of \d+\n\{'name': '", path, re.MULTILINE)
+    assert run == "mamp 64\n"
+    assert features.startswith("(")
+    assert "| linear | mamp |" in features
+    assert [line.split()[0] for line in loop.splitlines()] == ["0", "1"]
+    assert maskel.load_encoder("encoder.safetensors").config.window == 48
 
 
 def test_the_target_of_the_docs_trains(

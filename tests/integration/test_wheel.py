@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from maskel.version import __version__
+from try_wheel import try_wheel
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -42,3 +45,17 @@ def test_the_wheel_runs_in_an_empty_environment(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "encoder.safetensors").is_file()
     run([*maskel, "report", "run", "--out", "report.html"], tmp_path)
     assert "<html" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_distribution_is_checked_and_tried(tmp_path: Path) -> None:
+    run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path)], ROOT)
+    wheel, source = sorted(tmp_path.iterdir(), key=lambda path: path.suffix, reverse=True)
+    assert wheel.name == f"maskel-{__version__}-py3-none-any.whl"
+    assert source.name == f"maskel-{__version__}.tar.gz"
+    assert run([sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(source)], ROOT).count("PASSED") == 2
+    assert try_wheel(tmp_path) == __version__
+
+
+def test_the_citation_is_of_this_version() -> None:
+    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text()

@@ -9,13 +9,13 @@ import yaml
 
 import tiny
 from maskel.cli import main
-from maskel.commands.pretrain import load_method
 from maskel.commands.results import read_results
 from maskel.configuration import read_recipe, renamed
 from maskel.layouts import NTU25
 from maskel.methods import HACM, default_options
 from maskel.methods.hacm_variant import HACMVariant
 from maskel.models.encoder import Encoder
+from maskel.training.pretrained import load_method
 from maskel.training.run import CONFIG, RESULT, RunFolder
 
 TINY = ["--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2", "--encoder.window=12", "--device=cpu"]

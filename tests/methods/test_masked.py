@@ -8,7 +8,6 @@ import torch
 
 import tiny
 from maskel.cli import main
-from maskel.commands.pretrain import load_method
 from maskel.draws import clip_keys
 from maskel.errors import InputError
 from maskel.layouts import NTU25
@@ -18,6 +17,7 @@ from maskel.methods.base import build_seeded
 from maskel.methods.released import load_release, save_release
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.targets import TARGETS, JointTarget, MotionTarget
+from maskel.training.pretrained import load_method
 from maskel.training.run import RunFolder
 
 TINY = ["--encoder.window=8", "--encoder.dim=16", "--encoder.depth=1", "--encoder.num_heads=2", "--device=cpu"]

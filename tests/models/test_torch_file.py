@@ -136,6 +136,8 @@ DOUBLED = b"\x80\x02)q\x00" + b"".join(b"h%ch%c\x86q%c" % (n, n, n + 1) for n in
         b"\x80\x02t.",
         b"\x80\x02Na.",
         b"\x80\x02}]Ns.",
+        b"\x80\x02]K\x00K\x01s.",  # an item set in a list (CVE-2026-24747)
+        b"\x80\x02](K\x00K\x01u.",
         b"\x80\x02NN\x85b.",
         b"\x80\x02}" + 100_000 * b"]0" + b".",
         b"\x80\x02" + 60_000 * b"N" + b"\x85.",
@@ -174,9 +176,13 @@ def test_strange_pickles_end_quickly(pickled: bytes, tmp_path: Path) -> None:
 def test_a_tensor_claims_no_more_than_the_file_holds(
     shape: str, stride: str, more: dict[str, bytes], tmp_path: Path
 ) -> None:
-    file = TorchFile(archive(tmp_path / "c.pth", with_tensor(shape, stride, **more)))
+    def read(path: Path) -> object:
+        file = TorchFile(path)
+        return file.tensors(file.content)
+
+    path = archive(tmp_path / "c.pth", with_tensor(shape, stride, **more))
     with pytest.raises(InputError, match="not a whole file"):
-        file.tensors(file.content)
+        read(path)
 
 
 def test_bytes_serve_one_tensor_only(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from maskel.draws import clip_keys
 from maskel.errors import InputError
 from maskel.geometry import exp_map, log_map, poincare_distance
 from maskel.layouts import KINECT20, NTU25, Layout
-from maskel.losses import cross_contrast
+from maskel.losses import Reduction, cross_contrast
 from maskel.masking.hierarchy_aware import CrossMasking, JointHierarchy, TemporalAttention, Uniform
 from maskel.methods import HACM
 from maskel.models.encoder import Encoder
@@ -165,6 +165,30 @@ def test_bodies_that_look_alike_cost_what_a_uniform_guess_costs() -> None:
     assert cross_contrast(nothing, nothing, nothing).item() == 0
 
 
+@pytest.mark.parametrize("inter", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "row_sum"])
+@pytest.mark.parametrize("counted", [[1, 3, 4], [2], [0, 1, 2, 3, 4], []])
+def test_bodies_that_do_not_count_might_as_well_not_be_there(
+    inter: bool, reduction: Reduction, counted: list[int]
+) -> None:
+    some = torch.tensor(counted, dtype=torch.int64)
+    mask = torch.zeros(5, dtype=torch.bool).index_fill(0, some, True)
+    halves = [100 * drawn(5, 8, seed=seed).requires_grad_() for seed in (0, 1)]
+    for half in halves:
+        half.retain_grad()
+    masked = cross_contrast(*halves, sum(halves), inter, reduction, mask)  # type: ignore[arg-type]
+    masked.backward()
+    alone = [half.detach().index_select(0, some).requires_grad_() for half in halves]
+    expected = cross_contrast(*alone, sum(alone), inter, reduction)  # type: ignore[arg-type]
+    expected.backward()
+    torch.testing.assert_close(masked, expected)
+    for half, own in zip(halves, alone, strict=True):
+        assert half.grad is not None
+        assert own.grad is not None
+        torch.testing.assert_close(half.grad.index_select(0, some), own.grad)
+        assert not half.grad[~mask].any()
+
+
 @pytest.mark.parametrize("bodies", ["all", "present"])
 def test_absent_copied_and_empty_bodies_are_not_contrasted(bodies: str) -> None:
     batch = tiny.random_batch(NTU25, window=WINDOW)  # bodies (1, 2, 1, 2)
@@ -182,7 +206,7 @@ def test_absent_copied_and_empty_bodies_are_not_contrasted(bodies: str) -> None:
         "all": [[0, 2, 3, 4, 6, 7], [0, 2, 4, 6, 7], [*range(8)]],
         "present": [[*range(6)], [0, 1, 3, 4, 5], [*range(6)]],
     }
-    assert [rows.tolist() for rows in seen] == expected[bodies]
+    assert [rows.nonzero().squeeze(1).tolist() for rows in seen] == expected[bodies]
 
 
 def test_the_loss_weighs_contrast_and_reconstruction() -> None:

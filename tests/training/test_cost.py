@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from maskel.draws import clip_keys
 from maskel.layouts import NTU25
 from maskel.methods import METHODS
 from maskel.methods.base import Method
+from maskel.training import loading
 from maskel.training.loading import ClipBatches
-from maskel.transforms import TrainView
+from maskel.transforms import Stream, TrainView
 
 # method and its decoder -> operations of a step, forward and backward, millions of FLOP in them, and MB of results
 STORED = {
@@ -87,6 +89,9 @@ class Copies(TorchFunctionMode):
     """Refuses tensors made of Python numbers on the device: a GPU's copy of unpinned memory is waited for."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.__getitem__ and args[0].device.type != "cpu":
+            places = args[1] if isinstance(args[1], tuple) else (args[1],)
+            assert not any(isinstance(place, (list, np.ndarray)) for place in places), places
         made = func(*args, **(kwargs or {}))
         if func in (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor):
             assert made.device.type == "cpu", func
@@ -99,24 +104,30 @@ class Copies(TorchFunctionMode):
         ("mamp", {"bodies": "all"}),
         ("mamp", {"bodies": "present"}),
         ("mae", {"bodies": "present", "decoder": "cross"}),
-        ("hacm", {"bodies": "present", "cc_rows": "all"}),  # "valid" bodies are known on the device only
+        ("hacm", {"bodies": "all"}),
+        ("hacm", {"bodies": "present"}),
+        ("amr", {"bodies": "present"}),
         ("finetune", {"bodies": "all"}),
         ("finetune", {"bodies": "present"}),
         ("finetune", {"drop_path": 0.0, "dropout": 0.0}),
         ("linear", {}),
     ],
 )
+@pytest.mark.parametrize("stream", ["joint", "bone"])
 def test_no_value_of_the_device_is_needed_to_launch_a_step(
-    name: str, options: dict[str, Any], prepared: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, options: dict[str, Any], stream: Stream, prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tensors on ``meta`` have no values: what asks for one, or for a shape that depends on one, fails."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
+    monkeypatch.setattr(loading, "row_multiple", lambda device: 16)  # as on a GPU
+    monkeypatch.setattr(tiny, "ENCODER", replace(tiny.ENCODER, stream=stream))
     method = (tiny.tiny_method if name in METHODS else tiny.tiny_classifier)(name, **options)
     meta = torch.device("meta")
     method.to(meta).train()
     data = SkeletonSet.open(prepared)
     data.keep_on(meta)
-    batches = ClipBatches(data, np.arange(len(data)), 8, 0, tiny.ENCODER.window, TrainView(), "zero", meta)
+    view = TrainView() if stream == "joint" else TrainView(mirror=True, speed=0.1, joint_dropout=0.1, noise=0.01)
+    batches = ClipBatches(data, np.arange(len(data)), 8, 0, tiny.ENCODER.window, view, "zero", meta)
     with Copies():
         batch = batches.load(0, batches.step_clips(0, 0))
         found = method(batch, clip_keys(0, 0, batch.clips))
@@ -130,4 +141,4 @@ def test_a_step_compiles_to_one_graph_whatever_the_number_of_bodies(prepared: Pa
     """Another one once that number has changed; more would be compiled again and again."""
     command = [sys.executable, str(Path(__file__).parents[1] / "one_graph.py"), str(prepared)]
     shown = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert shown.splitlines() == ["mamp 2", "finetune 2"]
+    assert shown.splitlines() == ["mamp 2", "hacm 2", "finetune 2"]

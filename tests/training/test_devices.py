@@ -7,9 +7,11 @@ import torch
 from torch import distributed as processes
 
 from maskel import distributed
+from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.sequence import move
-from maskel.training import run
+from maskel.training import loading
+from maskel.training.machine import provenance
 
 
 @pytest.fixture
@@ -70,9 +72,35 @@ def test_processes_on_gpus_exchange_over_nccl_and_meet_on_their_own(
 
 def test_a_run_on_the_cpu_does_not_name_a_gpu(chosen: list[torch.device], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
-    assert run.provenance()["hardware"]["device"] != "a GPU"
+    assert provenance()["hardware"]["device"] != "a GPU"
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    assert run.provenance()["hardware"]["device"] == "a GPU"
+    assert provenance()["hardware"]["device"] == "a GPU"
+
+
+@pytest.mark.parametrize(
+    ("resident", "device", "free", "kept"),
+    [
+        ("auto", "cuda", 10, True),
+        ("auto", "cuda", 9.9, False),
+        ("auto", "cpu", 10, False),
+        (True, "cuda", 0, True),
+        (True, "cpu", 0, True),
+        (False, "cuda", 10, False),
+    ],
+)
+def test_a_set_is_kept_where_it_takes_a_tenth_of_what_is_free(
+    resident: loading.Resident,
+    device: str,
+    free: float,
+    kept: bool,
+    tiny_set: SkeletonSet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copied: list[torch.device] = []
+    monkeypatch.setattr(SkeletonSet, "keep_on", lambda self, device: copied.append(device))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(free * tiny_set.joint_bytes), 0))
+    assert loading.keep_resident(tiny_set, torch.device(device), resident) is kept
+    assert copied == [torch.device(device)] * kept
 
 
 class OnGPU(torch.Tensor):

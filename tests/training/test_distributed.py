@@ -157,6 +157,13 @@ def test_all_stop_together_and_go_on_as_if_they_had_not(together: tuple[int, Pat
     assert (parts.path / "metrics.csv").read_bytes() == (whole.path / "metrics.csv").read_bytes()
 
 
+@pytest.mark.parametrize("run", ["recorded", "recorded-stopped"])
+def test_recorded_steps_are_those_launched_one_by_one(run: str, together: tuple[int, Path]) -> None:
+    whole, other = (RunFolder(together[1] / name) for name in ("pretrain", run))
+    tiny.assert_identical(tiny.state_of(other), tiny.state_of(whole))
+    assert (other.path / "metrics.csv").read_bytes() == (whole.path / "metrics.csv").read_bytes()
+
+
 def test_what_one_meets_all_hear_of(together: tuple[int, Path]) -> None:
     size, out = together
     faults = {known(out, rank)["fault"] for rank in range(size)}

@@ -1,18 +1,22 @@
 """The commands: one file each, and one row of `COMMANDS`. A command's options are its function's arguments."""
 
+import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import wraps
 from importlib import import_module
-from inspect import signature  # the name `inspect` is taken by the module of that command
+from inspect import Parameter, cleandoc, signature  # `inspect` is the module of that command
 from itertools import pairwise
+from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from maskel.console import say, tell
 from maskel.errors import InputError, Stopped
-from maskel.invocation import command_line
+from maskel.invocation import invocation
 from maskel.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ class Command:
         purpose: One line for ``maskel --help``.
         function: Where the function is, ``module:name`` below ``maskel``.
         several: The argument that takes all words without a dash.
-        one: Arguments, divided by spaces, that take one such word each.
+        one: Arguments, divided by spaces, that take one such word each, as far as the function has them.
         show: The function that prints an outcome, ``module:name``, called with it and the options; by default its
             text is printed.
     """
@@ -53,14 +57,34 @@ class Command:
 
     def __call__(self, name: str, words: Sequence[str]) -> object:
         """Run a command line, print what came of it, and return that."""
-        typed = command_line.set((name, *words))
-        try:
+        with _recorded(shlex.join(("maskel", name, *words))):
             outcome, options = self.run(name, words)
-        finally:
-            command_line.reset(typed)
-        show = imported(self.show) if self.show else lambda outcome, options: say(shown(outcome))
-        show(outcome, options)
+        if outcome is not None:  # of --help nothing is left
+            show = imported(self.show) if self.show else lambda outcome, options: say(shown(outcome))
+            show(outcome, options)
         return outcome
+
+    def call(self, name: str, *given: Any, **named: Any) -> Any:
+        """Run the command with plain values, as its function takes them, and return what came of it.
+
+        Raises:
+            InputError: If the values make no sense.
+        """
+        function = imported(self.function)
+        values = plain_values(name, function, given, named)
+        with _recorded(call_text(name, values)):
+            return self.run_values(name, function, values)
+
+    def run_values(self, name: str, function: Callable[..., Any], values: dict[str, Any]) -> Any:
+        """Give plain values the types that the function wants, and call it."""
+        from maskel.parsing import parser_of, read_values
+
+        return function(**read_values(parser_of(name, function), f"maskel.{name}", values))
+
+    @property
+    def more(self) -> Mapping[str, Any]:
+        """Arguments of a call beside the function's: name -> meaning."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -69,19 +93,14 @@ class RunCommand(Command):
 
     def run(self, name: str, words: Sequence[str]) -> tuple[object, Mapping[str, Any]]:
         """Parse and run, as every command does; several seeds or folds into a folder each."""
-        from maskel.commands.seeds import Seeds
         from maskel.parsing import read_run_options, run_parser
 
         function = imported(self.function)
-        parameters = signature(function).parameters
-        methods = imported("methods:METHODS") if "method" in parameters else {}
-        again = "run seeds 0 to N - 1, or those of a list such as [0,3], into OUT/seed-0, ...; again: goes on"
-        more = {"seeds": (Seeds | None, again)} if {"seed", "device"} <= parameters.keys() else {}
-        several = {"several": self.several}
+        methods, seeds = _methods(function), _seeds(function)
         if {"-h", "--help"} & set(words):
-            run_parser(name, function, _chosen(methods, words), more, **several).print_help()
+            run_parser(name, function, _chosen(methods, words), seeds, self.several).print_help()
             sys.exit(0)
-        parser = run_parser(name, function, methods, more, **several)
+        parser = run_parser(name, function, methods, seeds, self.several)
         with TemporaryDirectory(prefix="maskel-check-") as scratch:
             found = read_run_options(parser, name, words, methods, Path(scratch) / "set")
             if found.idle and found.options["method"] in methods:
@@ -91,6 +110,30 @@ class RunCommand(Command):
 
                 say(write_for_check(found.options["data"], found.recipes, found.options["benchmark"]))
             return _run(name, function, found), found.options
+
+    def run_values(self, name: str, function: Callable[..., Any], values: dict[str, Any]) -> Any:
+        """Merge plain values over recipes, and run once, or for each seed and fold, as from the command line."""
+        from maskel.parsing import read_run_values, run_parser
+
+        methods = _methods(function)
+        parser = run_parser(name, function, methods, _seeds(function))
+        recipes, resume = values.pop("recipes", None) or [], values.pop("resume", None)
+        recipes = [recipes] if isinstance(recipes, str) else recipes
+        if not isinstance(recipes, list) or not all(isinstance(recipe, str) for recipe in recipes):
+            raise InputError(f"maskel.{name}: found recipes {recipes!r}, expected names of recipes, or YAML files")
+        resume = values.get("out", True) if resume is True else resume or None
+        if not isinstance(resume, str | None):
+            raise InputError(f"maskel.{name}: found resume={resume!r}, expected the run folder to go on with")
+        folder = None if resume is None else Path(resume)
+        return _run(name, function, read_run_values(parser, name, values, recipes, folder, methods))
+
+    @property
+    def more(self) -> Mapping[str, Any]:
+        """Recipes, and several seeds."""
+        recipes = "names of recipes or YAML files, in order, as ``--config`` takes them; arguments overwrite them."
+        return {"recipes": recipes} | {
+            seeds: meaning for seeds, (_, meaning) in _seeds(imported(self.function)).items()
+        }
 
 
 @dataclass(frozen=True)
@@ -112,9 +155,13 @@ class KindsCommand(Command):
         kinds: Mapping[str, Callable[..., object]] = imported(self.kinds)
         known = ", ".join(sorted(kinds))
         if not words or words[0] in ("-h", "--help"):
-            usage = f"usage: maskel {name} {self.word.upper()} ...; maskel {name} {min(kinds)} --help lists the options"
+            kind = min(kinds) if len(kinds) == 1 else self.word.upper()
+            words = f"{self.several[:-1].upper()} ..." if self.several else self.one.upper()
+            usage = (
+                f"usage: maskel {name} {kind} {words} [OPTIONS]; maskel {name} {min(kinds)} --help lists the options"
+            )
             say(f"{usage}\n{self.purpose[0].upper()}{self.purpose[1:]}. Known {_are(kinds)} {known}.")
-            sys.exit(0)
+            return None, {}
         kind = words[0]
         if kind not in kinds:
             hint = did_you_mean(kind, kinds)
@@ -143,6 +190,23 @@ class PrepareCommand(KindsCommand):
         options = vars(parser.read(words))
         source = function(**{option: options.pop(option) for option in signature(function).parameters})
         return prepare(source, **options), options
+
+    def run_values(self, name: str, function: Callable[..., Any], values: dict[str, Any]) -> Any:
+        """Build the source by its name and options, if it is not built already, and prepare it."""
+        from maskel.datasets.base import Source
+        from maskel.parsing import add_arguments, did_you_mean, parser_of, read_values
+
+        sources, source = imported(self.kinds), values.pop("source", None)
+        parser = parser_of(name, function, skip=["source"])
+        if not isinstance(source, Source) and source not in sources:
+            hint, known = did_you_mean(str(source), sources), ", ".join(sorted(sources))
+            raise InputError(f"maskel.{name}: no source is called {source!r}; {hint}known are {known}")
+        if isinstance(source, Source):
+            return function(source, **read_values(parser, f"maskel.{name}", values))
+        add_arguments(parser, sources[source])
+        options = read_values(parser, f"maskel.{name}", values)
+        own = {option: options.pop(option) for option in signature(sources[source]).parameters}
+        return function(sources[source](**own), **options)
 
 
 COMMANDS: dict[str, Command] = {
@@ -176,8 +240,8 @@ COMMANDS: dict[str, Command] = {
         "time pre-training on this machine, recipe by recipe", "commands.bench:bench", show="commands.bench:show"
     ),
     "export": KindsCommand(
-        "write a prepared set in a form that other code reads",
-        one="data",
+        "write a prepared set, or the model of a run, in a form that other code reads",
+        one="data run",
         kinds="commands.export:FORMATS",
         word="format",
     ),
@@ -191,6 +255,11 @@ COMMANDS: dict[str, Command] = {
         "show runs as tables, the seeds of equal runs together", "commands.results:results", several="runs"
     ),
     "predict": Command("classify new clips, with probabilities", "commands.predict:predict", several="data"),
+    "watch": Command(
+        "classify people live: keypoints in on stdin, classes out on stdout",
+        "commands.watch:watch",
+        show="commands.watch:show",
+    ),
     "convert": Command(
         "turn a released checkpoint into an encoder, or a run into a released checkpoint",
         "commands.convert:convert",
@@ -209,6 +278,9 @@ COMMANDS: dict[str, Command] = {
 }
 """Name -> command. A new command is a file and a row."""
 
+_FROM_PYTHON = {**COMMANDS, "features": Command("compute the features of clips", "commands.embed:features")}
+"""Functions for Python: the commands, and those of no use on a command line."""
+
 
 def imported(where: str) -> Any:
     """Return what stands at ``module:name`` below ``maskel``."""
@@ -223,6 +295,84 @@ def shown(outcome: object) -> str:
     if hasattr(outcome, "read_result"):
         return "\n".join(imported("training.finished:lines")(outcome))
     return str(outcome)
+
+
+def callable_of(name: str) -> Callable[..., Any]:
+    """Return a command as a function for Python that takes plain values; its docstring is that of the command.
+
+    A path is a string, a ``Path`` or a run; options that hold options are a mapping or a dataclass.
+    """
+    command = _FROM_PYTHON[name]
+    function = imported(command.function)
+
+    @wraps(function)
+    def call(*given: Any, **named: Any) -> Any:
+        return command.call(name, *given, **named)
+
+    more = "".join(f"\n    {argument}: {meaning}" for argument, meaning in command.more.items())
+    call.__doc__ = cleandoc(function.__doc__ or "").replace("\n\nReturns:", f"{more}\n\nReturns:", 1)
+    own = signature(function)
+    extra = [Parameter(argument, Parameter.KEYWORD_ONLY, default=None) for argument in command.more]
+    call.__signature__ = own.replace(parameters=[*own.parameters.values(), *extra])  # type: ignore[attr-defined]
+    return call
+
+
+def plain_values(
+    name: str, function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of a call by name, as YAML could hold them: no paths, dataclasses, tuples.
+
+    Raises:
+        InputError: If there are too many, or one is given twice.
+    """
+    parameters = signature(function).parameters
+    if len(given) > len(parameters):
+        raise InputError(f"maskel.{name} takes {len(parameters)} arguments, found {len(given)}")
+    values = dict(zip(parameters, given, strict=False))
+    if twice := values.keys() & named.keys():
+        raise InputError(f"maskel.{name}: {min(twice)} is given twice, by place and by name")
+    return {argument: _plain(value) for argument, value in (values | dict(named)).items()}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type | PathLike | imported("datasets.base:Source")):
+        return _plain(asdict(value))
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value.item() if hasattr(value, "item") else value  # of NumPy
+
+
+def call_text(name: str, values: Mapping[str, Any]) -> str:
+    """Return the call that has these values, as it would be typed."""
+    return f"maskel.{name}({', '.join(f'{argument}={value!r}' for argument, value in values.items())})"
+
+
+@contextmanager
+def _recorded(text: str) -> Iterator[None]:
+    """Have results name this invocation."""
+    before = invocation.set(text)
+    try:
+        yield
+    finally:
+        invocation.reset(before)
+
+
+def _methods(function: Callable[..., object]) -> Mapping[str, type]:
+    """Return the methods whose options go with a command's."""
+    methods: Mapping[str, type] = imported("methods:METHODS") if "method" in signature(function).parameters else {}
+    return methods
+
+
+def _seeds(function: Callable[..., object]) -> Mapping[str, tuple[Any, str]]:
+    """Return the option of several seeds, where a command has one: name -> type and meaning."""
+    from maskel.commands.seeds import Seeds
+
+    meaning = "run seeds 0 to N - 1, or those of a list such as [0,3], into OUT/seed-0, ...; again: goes on"
+    return {"seeds": (Seeds | None, meaning)} if {"seed", "device"} <= signature(function).parameters.keys() else {}
 
 
 def _run(name: str, function: Callable[..., object], found: "RunOptions") -> object:

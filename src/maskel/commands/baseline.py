@@ -1,6 +1,5 @@
 """``maskel baseline``: classify raw joints with scikit-learn, the yardstick for every encoder."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from maskel.conversion import trunk_middle
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.layouts import Layout
-from maskel.training.labelled import choose_labelled
+from maskel.training.experiment import Experiment
 from maskel.training.regularised import MAX_SVM_CLIPS, NO_SCORE, Fitted, divide, fit_logistic, fit_svm
-from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
+from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
 from maskel.transforms import view_frames
 
@@ -58,17 +57,21 @@ def baseline(
 
     Raises:
         InputError: If data and options do not fit each other.
+
+    Examples:
+        >>> result = baseline(Path("set"), out=Path("baseline")).read_result()
+        >>> result["classifier"] in ("svm", "logistic"), result["seen"]
+        (True, 13)
     """
-    started = time.perf_counter()
-    config = options_of(baseline, locals())
     if not 1 <= frames <= 10_000:
         raise InputError(f"frames: found {frames}, expected 1 to 10,000")
-    clips = SkeletonSet.open(data)
+    experiment = Experiment(baseline, locals())
+    clips = experiment.clips
     if align and clips.coordinates != 3:
         raise InputError(f"align: {data} is in 2D; nothing can be turned about a vertical axis")
-    labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, 0.0, seed)
-    refuse_taken(out)
-    world = distributed.start("cpu")
+    labelled = experiment.choose_labelled()
+    experiment.refuse_taken()
+    experiment.start()
     train, test = (raw_features(clips, some, frames, align) for some in (labelled.train, labelled.test))
     known = clips.labels[labelled.train]
     folds, chosen_on = divide(known, [clips.clips[position].subject for position in labelled.train.tolist()], seed)
@@ -78,31 +81,20 @@ def baseline(
     else:
         distributed.tell(f"{len(known):,} training clips are too many for a support vector machine; it is left out")
     best = max(fitted, key=lambda one: max(one.right.values()))
-    run = open_run(out, "baseline", config, False, world)
-    if world.leads:
-        scores = {one.name: _scores(one, test, clips, labelled.test) for one in fitted}
-        counts = {name: found.count(len(labelled.test)) for name, found in scores.items()}
+    scores = {one.name: _scores(one, test, clips, labelled.test) for one in fitted}
+    counts = {name: found.count(len(labelled.test)) for name, found in scores.items()}
+    run = experiment.open_run()
+    if experiment.leads:
         labelled.write(run.path)
         scores[best.name].write(run)
-        run.write_result(
-            {
-                "kind": "baseline",
-                "classifier": best.name,
-                "chosen_on": chosen_on,
-                "classifiers": {
-                    one.name: one.describe()
-                    | {name: counts[one.name][name] for name in ("correct", "seen", "accuracy")}
-                    for one in fitted
-                },
-                **describe(clips, benchmark),
-                **labelled.describe(),
-                "seed": seed,
-                **counts[best.name],
-                "minutes": (time.perf_counter() - started) / 60,
-                "processes": world.size,
-            }
-        )
-    return run
+    each = {
+        one.name: one.describe() | {name: counts[one.name][name] for name in ("correct", "seen", "accuracy")}
+        for one in fitted
+    }
+    return experiment.finish(
+        {"classifier": best.name, "chosen_on": chosen_on, "classifiers": each},
+        {**labelled.describe(), "seed": seed, **counts[best.name]},
+    )
 
 
 def raw_features(

@@ -26,7 +26,7 @@ _CLIPS_ON_CPU = 4
 
 @dataclass(frozen=True)
 class Timing:
-    """What a recipe would take.
+    """Cost of a recipe.
 
     Args:
         method: Its name.
@@ -83,7 +83,7 @@ def bench(
     if clips is None and world.device.type == "cpu":
         clips = _CLIPS_ON_CPU
     words = ["--check", "--training.precision=auto", f"--device={device}"]
-    words += [f"--training.batch_size={clips}"] if clips else []
+    words += [f"--training.batch-size={clips}"] if clips else []
     words += [f"--config={config}"] if config else []
     tried = [
         (name, recipe, bodies)

@@ -1,4 +1,4 @@
-"""What `maskel prepare` says of the benchmarks of a set that it has read, and when it refuses them."""
+"""Sizes of a set's benchmarks, and refusal of those that lost a part."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,7 +100,7 @@ def refuse_emptied(source: Source, choice: Choice, splits: Mapping[str, Split], 
 
 
 def _about_parts(name: str, split: Split) -> Iterator[str]:
-    """What the parts that have no clip are not good for."""
+    """Say which parts have no clip, and the consequence."""
     if not split.train and not split.unlabelled:
         yield "no clip trains, so that nothing can learn on it"
     if not split.test and name != TESTS_NONE:
@@ -108,7 +108,7 @@ def _about_parts(name: str, split: Split) -> Iterator[str]:
 
 
 def _about_labels(classes: Sequence[str], clips: Sequence[Clip], split: Split, exemplars: bool) -> Iterator[str]:
-    """What labels and subjects that are not there mean for a benchmark, which may test classes by ``exemplars``."""
+    """Say what missing labels and subjects mean for a benchmark, which may test classes by ``exemplars``."""
     learnt = {clips[position].label for position in split.train}
     tested = Counter(clips[position].label for position in split.test)
     if split.train and not exemplars and (unknown := sorted(tested.keys() - learnt)):

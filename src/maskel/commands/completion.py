@@ -7,7 +7,7 @@ from typing import Any, Literal
 import shtab
 
 from maskel.commands import COMMANDS, KindsCommand, PrepareCommand, RunCommand, imported
-from maskel.parsing import Parser, dashed, parser_of, run_parser
+from maskel.parsing import Parser, add_arguments, dashed, parser_of, run_parser
 
 Shell = Literal["bash", "zsh", "fish"]
 
@@ -31,12 +31,14 @@ def completion(shell: Shell) -> str:
         if isinstance(command, KindsCommand):
             kinds = below.add_subparsers()
             for kind, function in imported(command.kinds).items():
-                parsers = [
-                    parser_of(kind, function, one=command.one, several="" if command.function else command.several)
-                ]
                 if isinstance(command, PrepareCommand):
-                    parsers.append(parser_of(kind, imported(command.function), ["source"], command.several))
-                _take_options(kinds.add_parser(kind), *parsers)
+                    parser = parser_of(kind, imported(command.function), ["source"], command.several)
+                    add_arguments(parser, function)
+                else:
+                    parser = parser_of(kind, function, one=command.one, several=command.several)
+                _take_options(
+                    kinds.add_parser(kind, help=command.purpose), parser
+                )  # shtab passes over those without help
         elif isinstance(command, RunCommand):
             function = imported(command.function)
             methods = imported("methods:METHODS") if "method" in signature(function).parameters else {}
@@ -46,10 +48,10 @@ def completion(shell: Shell) -> str:
     return shtab.complete(root, shell)
 
 
-def _take_options(into: argparse.ArgumentParser, *parsers: Parser) -> None:
-    """Add the options of our parsers to a plain one, which is all that shtab reads."""
+def _take_options(into: argparse.ArgumentParser, parser: Parser) -> None:
+    """Add the options of our parser to a plain one, which is all that shtab reads."""
     known = {"-h", "--help"}
-    for action in (action for parser in parsers for action in parser._actions):
+    for action in parser._actions:
         names = [dashed(name) for name in action.option_strings if not name.endswith((".help", "+"))]
         if not known.isdisjoint(names) or (not names and action.option_strings):
             continue

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +11,11 @@ from jaxtyping import Float32, Int64
 
 from maskel import distributed
 from maskel.datasets.npz import write_rows
-from maskel.datasets.store import SkeletonSet
+from maskel.datasets.store import SkeletonSet, text_array
+from maskel.distributed import World
 from maskel.errors import InputError
 from maskel.files import as_output, refuse_unwritable, replacing, require_suffix
+from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
 from maskel.training import loading
@@ -59,43 +62,138 @@ def embed(
 
     Raises:
         InputError: If data, options and encoder do not fit each other, or the file cannot be written.
+
+    Examples:
+        >>> found = np.load(embed(Path("run"), Path("set"), Path("features.npz")))
+        >>> found["features"].shape
+        (26, 16)
     """
-    if (benchmark is None) != (part is None):
-        raise InputError("embed: benchmark and part go together; give both, or neither for all clips")
     require_suffix(out, ".npz")
     refuse_unwritable(out)
-    clips = SkeletonSet.open(data)
-    positions = np.arange(len(clips)) if benchmark is None else loading.part(clips, benchmark, str(part))
-    frozen = load_frozen(encoder, clips, window, untrained=False, seed=0)
-    world = distributed.start(device)
-    frozen.to(world.device)
-
-    def rows() -> Iterator[Float32[np.ndarray, "n d"]]:
-        for start in range(0, len(positions), _CLIPS_IN_MEMORY):
-            few = positions[start : start + _CLIPS_IN_MEMORY]
-            yield extract(frozen, clips, few, world, single_body, precision, pool=pool).cpu().numpy()
-
-    if not world.leads:
-        for _ in rows():  # every process computes its share
+    source = _Source.open(encoder, data, benchmark, part, window, pool, single_body, precision, device)
+    if not source.world.leads:
+        for _ in source.rows():  # every process computes its share
             pass
         return out
     with as_output(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as temporary:
-            _write(temporary, rows(), clips, positions, frozen.num_features(pool))
+            source.write(temporary)
     return out
 
 
-def _write(
-    path: Path,
-    rows: Iterator[Float32[np.ndarray, "n d"]],
-    clips: SkeletonSet,
-    positions: Int64[np.ndarray, " n"],
-    dim: int,
-) -> None:
-    names = np.array([clips.clips[position].name for position in positions.tolist()])
-    columns = {"names": names, "labels": clips.labels[positions], "classes": np.array(clips.classes)}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, column in columns.items():
-            write_rows(archive, name, column.shape, column.dtype.str, [column])
-        write_rows(archive, "features", (len(positions), dim), "<f4", rows)
+@dataclass(frozen=True)
+class Features:
+    """Features of clips, with what is known of each.
+
+    Args:
+        features: (N, F) a row for each clip.
+        names: (N,) names of the clips.
+        labels: (N,) their classes; -1 for none.
+        classes: (K,) class names: label i is ``classes[i]``.
+    """
+
+    features: Float32[np.ndarray, "n f"]
+    names: np.ndarray
+    labels: Int64[np.ndarray, " n"]
+    classes: np.ndarray
+
+
+def features(
+    encoder: Path,
+    data: Path,
+    benchmark: str | None = None,
+    part: Literal["train", "test"] | None = None,
+    window: int | None = None,
+    pool: Pool = "mean",
+    single_body: SingleBody = "zero",
+    precision: Precision = "fp32",
+    device: str = "auto",
+) -> Features:
+    """Compute the features that `embed` writes, in memory: one row per clip, in the test view.
+
+    Args:
+        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        data: A prepared set; an encoder of another joint layout is mapped to the set's.
+        benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
+        part: ``train`` or ``test``; goes with ``benchmark``.
+        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
+        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
+        single_body: How the second body slot of a single-person clip is filled.
+        precision: Of the encoder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Returns:
+        The features, and the clips' names and labels.
+
+    Raises:
+        InputError: If data, options and encoder do not fit each other.
+
+    Examples:
+        >>> found = features(Path("run"), Path("set"))
+        >>> found.features.shape, found.labels.shape
+        ((26, 16), (26,))
+    """
+    source = _Source.open(encoder, data, benchmark, part, window, pool, single_body, precision, device)
+    return Features(np.concatenate(list(source.rows())), **source.columns)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """An encoder and the clips to compute features of."""
+
+    encoder: Encoder
+    clips: SkeletonSet
+    positions: Int64[np.ndarray, " n"]
+    pool: Pool
+    single_body: SingleBody
+    precision: Precision
+    world: World
+
+    @classmethod
+    def open(
+        cls,
+        encoder: Path,
+        data: Path,
+        benchmark: str | None,
+        part: str | None,
+        window: int | None,
+        pool: Pool,
+        single_body: SingleBody,
+        precision: Precision,
+        device: str,
+    ) -> "_Source":
+        """Open set and encoder.
+
+        Raises:
+            InputError: If they do not fit each other.
+        """
+        if (benchmark is None) != (part is None):
+            raise InputError("benchmark and part go together; give both, or neither for all clips")
+        clips = SkeletonSet.open(data)
+        positions = np.arange(len(clips)) if benchmark is None else loading.part(clips, benchmark, str(part))
+        frozen = load_frozen(encoder, clips, window, untrained=False, seed=0)
+        world = distributed.start(device)
+        return cls(frozen.to(world.device), clips, positions, pool, single_body, precision, world)
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Names and labels of the clips, and the class names."""
+        names = text_array([self.clips.clips[position].name for position in self.positions.tolist()])
+        return {"names": names, "labels": self.clips.labels[self.positions], "classes": text_array(self.clips.classes)}
+
+    def rows(self) -> Iterator[Float32[np.ndarray, "n d"]]:
+        """Compute the features, some clips at a time."""
+        for start in range(0, len(self.positions), _CLIPS_IN_MEMORY):
+            few = self.positions[start : start + _CLIPS_IN_MEMORY]
+            found = extract(self.encoder, self.clips, few, self.world, self.single_body, self.precision, pool=self.pool)
+            yield found.cpu().numpy()
+
+    def write(self, path: Path) -> None:
+        """Write the features as they are computed, so that memory does not grow with the set."""
+        shape = (len(self.positions), self.encoder.num_features(self.pool))
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, column in self.columns.items():
+                write_rows(archive, name, column.shape, column.dtype.str, [column])
+            write_rows(archive, "features", shape, "<f4", self.rows())

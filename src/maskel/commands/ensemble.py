@@ -1,5 +1,6 @@
 """``maskel ensemble``: the sum of several runs' scores, as joint, bone and motion streams are combined."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from maskel.training.scores import Scores
 
 def ensemble(
     runs: list[Path],
-    weights: list[float] | None = None,
+    weights: Sequence[float] | None = None,
     scores: Literal["logits", "softmax"] = "logits",
     out: Path | None = None,
 ) -> RunFolder:
@@ -31,10 +32,14 @@ def ensemble(
 
     Raises:
         InputError: If the runs were counted on different clips, or the weights do not fit, or ``out`` is taken.
+
+    Examples:
+        >>> ensemble([Path("classifier"), Path("classifier")], out=Path("together")).read_result()["seen"]
+        13
     """
     if len(runs) < 2:
         raise InputError(f"ensemble: found {len(runs)} run, expected two or more")
-    weights = [1.0] * len(runs) if weights is None else weights
+    weights = [1.0] * len(runs) if weights is None else list(weights)
     if len(weights) != len(runs):
         raise InputError(f"weights: found {len(weights)} for {len(runs)} runs, expected one for each")
     if not (np.isfinite(weights).all() and min(weights) >= 0 and max(weights) > 0):

@@ -1,19 +1,17 @@
 """``maskel evaluate``: count a trained classifier's right answers on any part of any benchmark."""
 
-import time
 from pathlib import Path
 from typing import Any, Literal
 
-from maskel import distributed
-from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER
 from maskel.training import loading
 from maskel.training.classifiers import load_classifier
+from maskel.training.experiment import Experiment
 from maskel.training.finished import Run
-from maskel.training.precision import Precision, resolved
+from maskel.training.precision import Precision
 from maskel.training.pretrained import require_fit, say_differences
-from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken
+from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
 from maskel.training.supervised import score_clips
 from maskel.training.trained_on import TrainedOn
@@ -49,12 +47,15 @@ def evaluate(
 
     Raises:
         InputError: If data and classifier do not fit each other.
+
+    Examples:
+        >>> evaluate(Path("classifier"), Path("set"), out=Path("evaluated")).read_result()["seen"]
+        13
     """
-    started = time.perf_counter()
-    config = options_of(evaluate, locals())
-    clips = SkeletonSet.open(data)
+    experiment = Experiment(evaluate, locals())
+    clips = experiment.clips
     positions = loading.part(clips, benchmark, part)
-    refuse_taken(out)
+    experiment.refuse_taken()
     model = load_classifier(classifier, trained_on=trained_on, clips=clips)
     origin = _origin(classifier)
     require_fit(classifier, model.encoder, clips)
@@ -63,33 +64,22 @@ def evaluate(
             f"{classifier} tells {len(classes)} classes apart, from {classes[0]!r} on; "
             f"{clips.path} has {len(clips.classes)}, from {clips.classes[0]!r} on; expected the same classes"
         )
-    world = distributed.start(device)
+    experiment.start()
     say_differences(classifier, model.task.provenance, clips)
-    answers = score_clips(model.to(world.device), clips, positions, world, precision)
+    answers = score_clips(model.to(experiment.world.device), clips, positions, experiment.world, precision)
     scores = Scores.of(clips, positions, answers, model.task.classes)
     counted = scores.count(len(positions))
     counted["per_class"] = counted["per_class"][: len(clips.classes)]  # no clip is of a spare output's class
-    run = open_run(out, "evaluate", config, False, world)
-    if world.leads:
+    run = experiment.open_run()
+    if experiment.leads:
         scores.write(run)
-        run.write_result(
-            {
-                "kind": "evaluate",
-                "classifier": str(classifier),
-                "head": model.kind,
-                "trained": origin,
-                **describe(clips, benchmark),
-                "part": part,
-                "precision": resolved(precision, world.device),
-                **counted,
-                "minutes": (time.perf_counter() - started) / 60,
-                "processes": world.size,
-            }
-        )
-    return run
+    return experiment.finish(
+        {"classifier": str(classifier), "head": model.kind, "trained": origin},
+        {"part": part, "precision": experiment.precision, **counted},
+    )
 
 
 def _origin(classifier: Path) -> dict[str, Any]:
-    """What the classifier's run says of it; nothing where it is a file that came without its run."""
+    """Return the record of the classifier's run; empty for a file without its run."""
     run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
     return Run.of(run.read_result()).origin if run.finished else {}

@@ -1,4 +1,4 @@
-"""``maskel export``: writes a prepared set in a form that other code reads."""
+"""``maskel export``: writes a prepared set, or the model of a run, in a form that other code reads."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from maskel import distributed
+from maskel.commands.export_run import export_onnx, export_torch
 from maskel.datasets.npz import BODIES, write_npz
 from maskel.datasets.pyskl_writing import write_pyskl
 from maskel.datasets.store import SkeletonSet
@@ -99,5 +100,5 @@ def _open(data: Path, out: Path) -> SkeletonSet:
     return clips
 
 
-FORMATS = {"npz": export_npz, "pyskl": export_pyskl}
+FORMATS = {"npz": export_npz, "pyskl": export_pyskl, "onnx": export_onnx, "torch": export_torch}
 """Every form to write, by its name on the command line."""

@@ -1,10 +1,8 @@
 """``maskel fewshot``: classes known by a few clips each, under a frozen encoder; nothing is trained."""
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,14 +18,14 @@ from maskel.errors import InputError
 from maskel.intervals import Z
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
-from maskel.training.check import Check, check_run
-from maskel.training.features import extract
+from maskel.training.check import Check
+from maskel.training.experiment import Experiment
 from maskel.training.finished import HALF_INTERVAL
 from maskel.training.loading import known_part, part
 from maskel.training.metrics import count
-from maskel.training.precision import Precision, resolved
+from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
-from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken, write_predictions
+from maskel.training.run import RunFolder, write_predictions
 
 WAYS, SHOTS, QUERIES, EPISODES = 5, 1, 15, 600
 """What an episode has by default, and how many there are; the numbers of the few-shot literature."""
@@ -86,29 +84,31 @@ def fewshot(
     Raises:
         InputError: If data, options and encoder do not fit each other.
     """
-    started = time.perf_counter()
-    clips = SkeletonSet.open(data)
+    experiment = Experiment(fewshot, locals())
+    clips = experiment.clips
     train, test = known_part(clips, benchmark), part(clips, benchmark, "test")
-    refuse_taken(out)
+    experiment.refuse_taken()
     drawn: Episodes | None = None
+    sizes: dict[str, float] = {}
     if not exemplar_names(clips.source, benchmark):
         drawn = Episodes.of(clips, train, test, ways, shots, queries, episodes, seed)
-        ways, shots, queries, episodes = drawn.ways, drawn.shots, drawn.queries, drawn.number
+        sizes = {"ways": drawn.ways, "shots": drawn.shots, "queries": drawn.queries, "episodes": drawn.number}
+        experiment.settle(**sizes)
     elif (ways, shots, queries, episodes) != (None,) * 4:
         raise InputError(
             f"benchmark {benchmark} has exemplars of its own and is one episode; leave out ways, shots, queries and "
             "episodes"
         )
     frozen = load_frozen(encoder, clips, window, untrained, seed)
-    config = options_of(fewshot, locals())
-    world = distributed.start(device)
+    experiment.start()
+    world = experiment.world
     frozen.to(world.device)
 
     def read(positions: Positions) -> Float32[Tensor, "n d"]:
-        return extract(frozen, clips, positions, world, single_body, precision, pool=pool)
+        return experiment.features(frozen, positions)
 
     if check:
-        return check_run(frozen, world, read=read, clips=np.concatenate((train, test)))
+        return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
     features = torch.zeros(len(clips), frozen.num_features(pool), dtype=torch.float64, device=world.device)
     for positions in (train, test):
         features[torch.from_numpy(positions)] = functional.normalize(read(positions).double())
@@ -119,33 +119,19 @@ def fewshot(
         answers.append(nearest_class(features, labels, known, query))
         asked.append(labels[query])
         right.append(float((answers[-1] == asked[-1]).double().mean()))
-    run = open_run(out, "fewshot", config, False, world)
-    if world.leads:
-        if drawn:
-            about: dict[str, Any] = {"ways": ways, "shots": shots, "queries": queries, "episodes": episodes}
-            about |= {HALF_INTERVAL: Z * stdev(right) / len(right) ** 0.5}
-        else:
-            about = {"ways": len(set(clips.labels[train].tolist())), "shots": 1}
-            names = [clips.clips[position].name for position in test.tolist()]
-            write_predictions(run, names, clips.labels[test].tolist(), answers[0].tolist(), clips.classes)
-        counted = count(torch.cat(answers), torch.cat(asked), clips.classes, sum(map(len, asked)))
-        assert abs(mean(right) - counted["accuracy"]) < 1e-9  # all episodes have equally many queries
-        run.write_result(
-            {
-                "kind": "fewshot",
-                "encoder": str(encoder),
-                "untrained": untrained,
-                "adapted": frozen.adapted,
-                **describe(clips, benchmark),
-                "seed": seed,
-                **about,
-                **counted,
-                "precision": resolved(precision, world.device),
-                "minutes": (time.perf_counter() - started) / 60,
-                "processes": world.size,
-            }
-        )
-    return run
+    counted = count(torch.cat(answers), torch.cat(asked), clips.classes, sum(map(len, asked)))
+    assert abs(mean(right) - counted["accuracy"]) < 1e-9  # all episodes have equally many queries
+    about: dict[str, float] = {"ways": len(set(clips.labels[train].tolist())), "shots": 1}
+    if drawn:
+        about = sizes | {HALF_INTERVAL: Z * stdev(right) / len(right) ** 0.5}
+    run = experiment.open_run()
+    if experiment.leads and not drawn:
+        names = [clips.clips[position].name for position in test.tolist()]
+        write_predictions(run, names, clips.labels[test].tolist(), answers[0].tolist(), clips.classes)
+    return experiment.finish(
+        {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
+        {"seed": seed, **about, **counted, "precision": experiment.precision},
+    )
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,19 @@ import numpy as np
 from torch import Tensor
 
 from maskel import distributed
-from maskel.datasets.provenance import provenance_of
-from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import ClassWeights, FineTuneClassifier, HeadKind, Task
+from maskel.methods.classifier import ClassWeights, FineTuneClassifier, HeadKind
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SingleBody
-from maskel.training.check import Check, check_run
-from maskel.training.fitting import fitted, say_fitted
-from maskel.training.labelled import Positions, choose_labelled
-from maskel.training.loading import ClipBatches
+from maskel.training.check import Check
+from maskel.training.experiment import Experiment
+from maskel.training.labelled import Positions
+from maskel.training.loading import Resident
 from maskel.training.optim import FinetuneConfig
 from maskel.training.pretrained import load_fitting, say_fitting
-from maskel.training.run import RunFolder, open_run, options_of, refuse_taken
+from maskel.training.run import RunFolder
 from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
 from maskel.transforms import TrainView
 
@@ -50,7 +48,7 @@ def finetune(
     training: FinetuneConfig = FinetuneConfig(),
     seed: int = 0,
     device: str = "auto",
-    resident: bool = False,
+    resident: Resident = "auto",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -87,7 +85,7 @@ def finetune(
         training: The recipe.
         seed: Of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the joints of the whole set on the device and put batches together there.
+        resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.
@@ -99,6 +97,12 @@ def finetune(
     Raises:
         InputError: If data, options and encoder do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> training = FinetuneConfig(epochs=1, batch_size=8)
+        >>> run = finetune(Path("set"), Path("run"), head_dim=16, training=training, out=Path("finetuned"))
+        >>> run.read_result()["seen"]
+        13
     """
     check_training(training)
     scratch = isinstance(encoder, EncoderConfig)
@@ -115,52 +119,40 @@ def finetune(
         distributed.tell("no pre-trained --encoder: this trains from scratch")
     if training.layer_decay is None:
         training = replace(training, layer_decay=1.0 if scratch else 0.8)
-    clips = SkeletonSet.open(data)
-    labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
-    recipe, training = training, fitted(training, len(labelled.train), out if resume else None, least=2)
-    config = options_of(finetune, locals())
-    refuse_taken(None if resume else out)
+    experiment = Experiment(finetune, locals())
+    clips = experiment.clips
+    labelled = experiment.choose_labelled()
+    experiment.fit_training(len(labelled.train), least=2)
+    experiment.refuse_taken()
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
     if isinstance(encoder, Path) and isinstance(given, Encoder):
         say_fitting(encoder, given, clips)
 
     def build() -> FineTuneClassifier:
         start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
-        task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
+        task = experiment.task(labelled.train)
         made = FineTuneClassifier(start, task, bodies, head_dim, drop_path, dropout, label_smoothing, head)
         made.freeze_epochs = freeze_epochs
         return made
 
     classifier = build_seeded(build, seed)
-    world = distributed.start(device)
-    if resident:
-        clips.keep_on(world.device)
+    experiment.start()
     weigh(classifier, labelled, class_weights)
-    classifier.to(world.device)
-    window = classifier.encoder.config.window
-    batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, view, single_body, world.device)
+    classifier.to(experiment.world.device)
+    batches = experiment.clip_batches(labelled.train, classifier.encoder.config.window, view)
 
     def scores_of(positions: Positions) -> Tensor:
-        return score_clips(classifier, clips, positions, world, training.precision)
+        return score_clips(classifier, clips, positions, experiment.world, training.precision)
 
-    say_fitted(recipe, training)
     if check:
         asked = np.concatenate(list(labelled.asked.values()))
-        return check_run(classifier, world, training, batches, scores_of, asked, times=training.epochs)
+        return experiment.check(classifier, batches, scores_of, asked, times=training.epochs)
+    about = {
+        "encoder": None if scratch else str(encoder),
+        "from_scratch": scratch,
+        "adapted": classifier.encoder.adapted,
+        "seed": seed,
+    }
     return train_classifier(
-        classifier,
-        batches,
-        labelled,
-        lambda name: scores_of(labelled.asked[name]),
-        training,
-        open_run(out, "finetune", config, resume, world),
-        world,
-        resume,
-        {
-            "kind": "finetune",
-            "encoder": None if scratch else str(encoder),
-            "from_scratch": scratch,
-            "adapted": classifier.encoder.adapted,
-            "seed": seed,
-        },
+        experiment, classifier, batches, labelled, lambda name: scores_of(labelled.asked[name]), about
     )

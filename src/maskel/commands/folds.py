@@ -27,11 +27,11 @@ _SHARED = (
     *("kind", "method", "untrained", "from_scratch", "adapted", "chosen_on", "data", "seed", "epochs", "precision"),
     *("parameters", "processes", "ways", "shots", "queries"),
 )
-"""What the result of all folds repeats where every fold says the same."""
+"""Entries that the result of all folds repeats if they are equal in every fold."""
 
 
 def of_folds(data: Path | Sequence[Path], benchmark: str) -> bool:
-    """Whether a benchmark stands for all folds of a set; a set may have a benchmark of that name itself.
+    """Return whether a benchmark stands for all folds of a set; a set may have a benchmark of that name.
 
     Raises:
         InputError: If it stands for all folds of several sets.
@@ -152,7 +152,7 @@ def encoder_of_fold(encoder: Path, fold: str) -> Path:
 
 
 def _trained_on(encoder: Path, clips: SkeletonSet, fold: str) -> int | None:
-    """How many of a fold's test clips an encoder was pre-trained on, by their names; None where nothing tells."""
+    """Count the test clips of a fold on which an encoder was pre-trained, by name; None if that is not known."""
     names = names_of_pretraining(encoder, clips)
     tested = clips.split(fold, "test").tolist()
     return None if names is None else sum(clips.clips[position].name in names for position in tested)
@@ -186,7 +186,7 @@ def _refuse_other_clips(run: RunFolder, clips: SkeletonSet, fold: str) -> None:
 def _add_up(
     clips: SkeletonSet, results: Mapping[str, Mapping[str, Any]], seen: Mapping[str, int | None]
 ) -> dict[str, Any]:
-    """What the folds' results say together, and of each fold what it counted and whose clips tested."""
+    """Add up the results of the folds, and list the counts and test subjects of each."""
     first = next(iter(results.values()))
     together = {
         name: first[name]

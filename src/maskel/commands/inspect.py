@@ -3,15 +3,12 @@
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from maskel.console import plain, progress_bar, standard_output
+from maskel.console import print_table, progress_bar, standard_output
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, count_repeats, examine, summarise
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
 from maskel.datasets.faults import Fault
@@ -30,7 +27,7 @@ STANDARD_OUTPUT = Path("-")
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect` found.
+    """Result of `inspect`.
 
     Args:
         data: The set.
@@ -48,7 +45,7 @@ class Inspection:
 
     @property
     def clean(self) -> bool:
-        """Whether no check found anything."""
+        """True if no check found a fault."""
         return not any(finding.faults for finding in self.findings)
 
 
@@ -66,6 +63,11 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
 
     Raises:
         InputError: If there is no such set, or a file cannot be written.
+
+    Examples:
+        >>> found = inspect(Path("set"))
+        >>> found.clean, found.contents.clips
+        (False, 26)
     """
     if clips < 0:
         raise InputError(f"clips: found {clips}, expected 0 or more")
@@ -169,21 +171,12 @@ def show(found: Inspection, options: Mapping[str, Any]) -> None:
     console = standard_output()
     speed = found.contents.clips / max(found.seconds, 1e-9)
     about = [*found.contents.rows(), ("checked in", f"{found.seconds:,.1f} s, {speed:,.0f} clips/s")]
-    _print(console, ("", ""), about, title=f"prepared set {found.data.path}")
+    print_table(console, ("", ""), about, f"prepared set {found.data.path}", fold=True)
     benchmarks = [(*sizes.row(), str(found.repeats[sizes.name])) for sizes in found.contents.benchmarks]
     if benchmarks:
-        _print(console, (*BENCHMARK_HEADING, "duplicates"), benchmarks)
+        print_table(console, (*BENCHMARK_HEADING, "duplicates"), benchmarks, fold=True)
     told = [finding for finding in found.findings if finding.faults or finding.note]
     if told:
-        _print(console, FINDING_HEADING, [summarise(finding, found.data) for finding in told])
+        print_table(console, FINDING_HEADING, [summarise(finding, found.data) for finding in told], fold=True)
     quiet = [CHECKS[finding.check].title for finding in found.findings if finding not in told]
     console.print("nothing found" if found.clean else f"nothing found of: {', '.join(quiet)}", soft_wrap=True)
-
-
-def _print(console: Console, heading: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    table = Table(title=plain(title) if title else None, title_justify="left", show_header=any(heading))
-    for name in heading:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*map(plain, row))
-    console.print(table)

@@ -1,6 +1,5 @@
 """``maskel knn``: nearest neighbours of a frozen encoder's features; nothing is trained."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +9,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from maskel import distributed
-from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
-from maskel.training.check import Check, check_run
-from maskel.training.features import extract
+from maskel.training.check import Check
+from maskel.training.experiment import Experiment
+from maskel.training.labelled import Positions
 from maskel.training.loading import known_part, part
 from maskel.training.metrics import count
-from maskel.training.precision import Precision, resolved
+from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
-from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken, write_predictions
+from maskel.training.run import RunFolder, write_predictions
 
 
 def knn(
@@ -64,49 +63,46 @@ def knn(
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
+
+    Examples:
+        >>> knn(Path("run"), Path("set"), k=1, out=Path("knn")).read_result()["seen"]
+        13
     """
-    started = time.perf_counter()
-    clips = SkeletonSet.open(data)
+    experiment = Experiment(knn, locals())
+    clips = experiment.clips
     train, test = known_part(clips, benchmark), part(clips, benchmark, "test")
-    refuse_taken(out)
+    experiment.refuse_taken()
     if k < 1:
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
     neighbours, k = k, min(k, len(train))
+    experiment.settle(k=k)
     frozen = load_frozen(encoder, clips, window, untrained, seed)
-    config = options_of(knn, locals())
-    world = distributed.start(device)
-    frozen.to(world.device)
+    experiment.start()
+    frozen.to(experiment.world.device)
 
-    def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
-        return extract(frozen, clips, positions, world, single_body, precision, pool=pool)
+    def read(positions: Positions) -> Tensor:
+        return experiment.features(frozen, positions)
 
     if k < neighbours:
         distributed.tell(f"k: all {k} training clips vote, instead of {neighbours}")
     if check:
-        return check_run(frozen, world, read=read, clips=np.concatenate((train, test)))
+        return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
     known, asked = read(train), read(test)
-    labels = torch.tensor(clips.labels, device=world.device)
+    labels = torch.tensor(clips.labels, device=experiment.world.device)
     nearest, voted = vote(known, labels[train], asked, len(clips.classes), k)
-    run = open_run(out, "knn", config, False, world)
-    if world.leads:
+    run = experiment.open_run()
+    if experiment.leads:
         names = [clips.clips[position].name for position in test.tolist()]
         write_predictions(run, names, clips.labels[test].tolist(), nearest.tolist(), clips.classes)
-        run.write_result(
-            {
-                "kind": "knn",
-                "encoder": str(encoder),
-                "untrained": untrained,
-                "adapted": frozen.adapted,
-                **describe(clips, benchmark),
-                "seed": seed,
-                **count(nearest, labels[test], clips.classes, len(test)),
-                "precision": resolved(precision, world.device),
-                "vote": {"k": k} | count(voted, labels[test], clips.classes, len(test)),
-                "minutes": (time.perf_counter() - started) / 60,
-                "processes": world.size,
-            }
-        )
-    return run
+    return experiment.finish(
+        {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
+        {
+            "seed": seed,
+            **count(nearest, labels[test], clips.classes, len(test)),
+            "precision": experiment.precision,
+            "vote": {"k": k} | count(voted, labels[test], clips.classes, len(test)),
+        },
+    )
 
 
 def vote(

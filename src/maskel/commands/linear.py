@@ -1,7 +1,6 @@
 """``maskel linear``: linear evaluation of a frozen encoder."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,29 +8,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskel import distributed
-from maskel.datasets.provenance import provenance_of
-from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import ClassWeights, LinearProbe, Task
+from maskel.methods.classifier import ClassWeights, LinearProbe
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
-from maskel.training.check import Check, check_run
-from maskel.training.features import extract
-from maskel.training.fitting import fitted, say_fitted
-from maskel.training.labelled import Positions, choose_labelled
-from maskel.training.loading import ClipBatches, FeatureBatches
+from maskel.training.check import Check
+from maskel.training.experiment import Experiment
+from maskel.training.labelled import Positions
+from maskel.training.loading import ClipBatches, FeatureBatches, Resident
 from maskel.training.optim import SGDConfig
-from maskel.training.precision import resolved
 from maskel.training.pretrained import load_frozen
-from maskel.training.run import RunFolder, flat_options, open_run, options_of, plain, refuse_taken
+from maskel.training.run import RunFolder, flat_options, plain
 from maskel.training.supervised import check_training, score_features, train_classifier, weigh
 from maskel.transforms import TrainView
 
 Probe = Literal["sgd", "regularised", "svm"]
-"""How the linear layer learns: by gradient descent, as published; or at once, with a penalty whose strength is chosen
-on held-out training subjects, as a logistic regression or as a support vector machine."""
+"""Training of the linear layer: by gradient descent, as published; or at once, as a logistic regression or a support
+vector machine whose penalty is chosen on held-out training subjects."""
 _PUBLISHED: dict[str, Any] = {
     "augment": True,
     "cache_features": False,
@@ -62,7 +56,7 @@ def linear(
     training: SGDConfig = SGDConfig(),
     seed: int = 0,
     device: str = "auto",
-    resident: bool = False,
+    resident: Resident = "auto",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -97,7 +91,7 @@ def linear(
         training: The recipe.
         seed: Of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the joints of the whole set on the device and put batches together there.
+        resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.
@@ -109,6 +103,11 @@ def linear(
     Raises:
         InputError: If data, options and encoder do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> run = linear(Path("run"), Path("set"), training=SGDConfig(epochs=2, batch_size=8), out=Path("linear"))
+        >>> run.read_result()["seen"]
+        13
     """
     if probe != "sgd":
         _refuse_published(probe, locals())
@@ -117,57 +116,41 @@ def linear(
     if view.extras and not augment:
         raise InputError(f"view.{view.extras[0]}: without the random view it does nothing; leave out --augment false")
     check_training(training)
-    clips = SkeletonSet.open(data)
-    labelled = choose_labelled(clips, benchmark, labels, stratified, label_list, validation, seed)
-    recipe = training
+    experiment = Experiment(linear, locals())
+    labelled = experiment.choose_labelled()
     if probe == "sgd":
-        training = fitted(training, len(labelled.train), out if resume else None, least=2)
-    config = options_of(linear, locals())
-    refuse_taken(None if resume else out)
-    frozen = load_frozen(encoder, clips, window, untrained, seed)
-    world = distributed.start(device)
-    if resident:
-        clips.keep_on(world.device)
-    task = Task.of(clips, labelled.train, single_body, provenance_of(clips))
-    classifier = build_seeded(lambda: LinearProbe(frozen, task, pool), seed)
+        experiment.fit_training(len(labelled.train), least=2)
+    experiment.refuse_taken()
+    frozen = load_frozen(encoder, experiment.clips, window, untrained, seed)
+    experiment.start()
+    classifier = build_seeded(lambda: LinearProbe(frozen, experiment.task(labelled.train), pool), seed)
     weigh(classifier, labelled, class_weights)
-    classifier.to(world.device)
-    about = {"kind": "linear", "encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
+    classifier.to(experiment.world.device)
+    about = {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
 
     def features_of(positions: Positions) -> Tensor:
-        return extract(frozen, clips, positions, world, single_body, training.precision, pool=pool)
+        return experiment.features(frozen, positions)
 
     if probe != "sgd":
         if check:
-            return check_run(classifier, world, read=features_of, clips=np.concatenate((labelled.train, labelled.test)))
+            read_once = np.concatenate((labelled.train, labelled.test))
+            return experiment.check(classifier, read=features_of, positions=read_once)
         from maskel.training.probes import fit_probe  # scikit-learn takes a second to import
 
-        precision = {"precision": resolved(training.precision, world.device)}
-        folder = partial(open_run, out, "linear", config, resume, world)
-        return fit_probe(probe, classifier, labelled, features_of, class_weights, folder, world, about | precision)
+        return fit_probe(experiment, probe, classifier, labelled, class_weights == "balanced", about)
     batches: ClipBatches | FeatureBatches
     if cache_features:
-        blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=world.device)
+        blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=experiment.world.device)
         cached = blank if check else features_of(labelled.train)
-        batches = FeatureBatches(cached, clips, labelled.train, training.batch_size, seed)
+        batches = FeatureBatches(cached, experiment.clips, labelled.train, experiment.training.batch_size, seed)
     else:
-        window, seen = frozen.config.window, view if augment else None
-        batches = ClipBatches(clips, labelled.train, training.batch_size, seed, window, seen, single_body, world.device)
-    say_fitted(recipe, training)
+        batches = experiment.clip_batches(labelled.train, frozen.config.window, view if augment else None)
     if check:
         read = [*labelled.asked.values(), *([labelled.train] if cache_features else [])]
-        return check_run(classifier, world, training, batches, features_of, np.concatenate(read))
+        return experiment.check(classifier, batches, features_of, np.concatenate(read))
     features = {name: features_of(positions) for name, positions in labelled.asked.items()}
     return train_classifier(
-        classifier,
-        batches,
-        labelled,
-        lambda name: score_features(classifier, features[name]),
-        training,
-        open_run(out, "linear", config, resume, world),
-        world,
-        resume,
-        about,
+        experiment, classifier, batches, labelled, lambda name: score_features(classifier, features[name]), about
     )
 
 

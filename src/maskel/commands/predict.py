@@ -1,43 +1,42 @@
 """``maskel predict``: classes and probabilities of new clips."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float64
 
 from maskel import distributed
-from maskel.commands.prepare import CORES, SHOWN_FAULTS
-from maskel.datasets.provenance import build_source, conversion_to, describe
-from maskel.datasets.reading import read_all
+from maskel.commands.prepare import CORES
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
-from maskel.datasets.store_writer import META, SEGMENTS, SetWriter
-from maskel.errors import BadFileError, InputError
+from maskel.datasets.store_writer import META, SEGMENTS
+from maskel.errors import InputError
 from maskel.files import (
     as_output,
     csv_text,
-    damaged_as,
     json_text,
-    one_line,
     refuse_inside,
     refuse_unwritable,
     require_suffix,
     write_atomically,
 )
 from maskel.methods.classifier import Classifier
-from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
+from maskel.pictures.markup import write_page
+from maskel.pictures.timeline import timeline_page
+from maskel.sequence import Clip
 from maskel.training.classifiers import load_classifier
 from maskel.training.precision import Precision
 from maskel.training.pretrained import require_fit, say_differences
+from maskel.training.recordings import as_they_are, in_windows, prepared, read_extent, usual_windows
+from maskel.training.segments import Segment, Track, place_of, rows_of, segments_of, tracks_of
 from maskel.training.supervised import score_clips
 from maskel.training.trained_on import TrainedOn
 
 LONG = 4
 """A clip of more frames than this many times the longest training clip is hardly one action."""
-_FEW_FILES = 64  # that one process reads before others would have started
 
 
 def predict(
@@ -48,6 +47,12 @@ def predict(
     as_prepared: bool = False,
     source_fps: float | None = None,
     trained_on: TrainedOn | None = None,
+    window_length: str | None = None,
+    step: str | None = None,
+    segments: Path | None = None,
+    page: Path | None = None,
+    per_body: bool = False,
+    min_probability: float | None = None,
     precision: Precision = "fp32",
     device: str = "auto",
 ) -> Path:
@@ -55,6 +60,9 @@ def predict(
 
     Recordings are prepared as the clips were that the classifier learned from: the classifier says how. Of those that
     cannot be read each is named, and the others are answered.
+
+    A clip gets one answer, unless one of the options from ``window_length`` to ``min_probability`` is given: then
+    windows slide over it, each with an answer of its own, and make segments.
 
     Args:
         classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
@@ -64,9 +72,18 @@ def predict(
         top_k: Classes to list, most probable first, 1 or more; all where there are fewer.
         as_prepared: The recordings are ``.npy`` files (T, V, C) or (M, T, V, C) that need no preparation: in the unit
             of the training set, moved to the origin as its clips are, without gaps.
-        source_fps: Frames a second of the recordings, where the training set was brought to a frame rate.
+        source_fps: Frames a second of the recordings, where the training set was brought to a frame rate, or windows
+            are in seconds.
         trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
             ``pku2``, or ``data`` for the classes of a prepared set; by default the source of that set decides then.
+        window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
+            training clip.
+        step: From the start of a window to that of the next, likewise; by default a quarter of the window.
+        segments: A ``.csv`` or ``.json`` file of who does what from when to when: windows that lie over each other are
+            averaged, and neighbours with the same class joined.
+        page: An ``.html`` file that shows the segments and the probabilities over time.
+        per_body: Windows for each person, in place of windows for all people together.
+        min_probability: Segments whose mean probability is lower have no class, in [0, 1].
         precision: Of matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -76,115 +93,120 @@ def predict(
     Raises:
         InputError: If data and classifier do not fit each other, no recording can be read, or the file cannot be
             written.
+
+    Examples:
+        >>> predict(Path("classifier"), Path("set"), Path("predictions.csv")).read_text().splitlines()[0][:17]
+        'name,class_1,prob'
     """
     if top_k < 1:
         raise InputError(f"top_k: found {top_k}, expected 1 or more")
-    require_suffix(out, ".csv", ".json")
+    if min_probability is not None and not 0 <= min_probability <= 1:
+        raise InputError(f"min_probability: found {min_probability}, expected 0 to 1")
+    given = (window_length, step, segments, page, min_probability)
+    slides = per_body or any(option is not None for option in given)
+    length, pace = read_extent("window_length", window_length), read_extent("step", step)
     roots = [data] if isinstance(data, Path) else list(data)
     sets = [root for root in roots if (root / META).is_file() or (root / SEGMENTS).is_file()]
-    if sets and (len(roots) > 1 or as_prepared or source_fps is not None):
+    if sets and (len(roots) > 1 or as_prepared or (source_fps is not None and not slides)):
         raise InputError(f"{sets[0]} is a prepared set; hand it over alone, without --as-prepared and --source-fps")
-    refuse_unwritable(out)
-    refuse_inside(out, roots if not sets else ())
+    if as_prepared and source_fps is not None and not slides:
+        raise InputError("source_fps: joints as they were prepared have the frame rate of their set; leave it out")
+    outputs = {"--out": out, "--segments": segments, "--page": page}
+    _refuse_outputs(outputs, roots if not sets else ())
     known = SkeletonSet.open(sets[0]) if sets else None
     model = load_classifier(classifier, trained_on=trained_on, clips=known)
     world = distributed.start(device)
+    made = model.task.provenance
+    fps = None if made is None else made.options.get("fps")
+    if source_fps is not None and made is not None and fps is None and not slides:
+        raise InputError(
+            f"source_fps: {classifier} learned from clips that were not brought to a frame rate; leave it out"
+        )
+    rate = source_fps
+    if as_prepared or known:
+        rate = _rate_of_set(known.options.get("fps") if known else fps, source_fps)
+    windows = usual_windows(model.task, length, pace, per_body, rate) if slides else None
+    rates: Mapping[str, float] = {}
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
         if known:
             clips = known
             require_fit(classifier, model.encoder, clips)
             say_differences(classifier, model.task.provenance, clips)
         elif as_prepared:
-            clips = _as_they_are(roots, model, Path(folder) / "set")
+            clips = as_they_are(roots, model, Path(folder) / "set")
         else:
-            clips = _prepared(classifier, roots, model, source_fps, Path(folder) / "set")
-        _say_long(model, clips)
+            place = Path(folder) / "set"
+            clips, rates = prepared(classifier, roots, model, source_fps if fps else None, place, CORES, windows)
+        if windows and (known or as_prepared):
+            clips = in_windows(clips, windows, provenance_of(clips) if known else made, Path(folder) / "windows")
+        if not slides:
+            _say_long(model, clips)
         _say_bodies(model, clips)
         scores = score_clips(model.to(world.device), clips, np.arange(len(clips)), world, precision)
         rows = scores.double().softmax(1).cpu().numpy()
-        answers = {clip.name: row for clip, row in zip(clips.clips, rows, strict=True)}
-    listed = {name: _most_probable(model, row, top_k) for name, row in answers.items()}
+        about = clips.clips
+    names = [_name_of(clip, rates.get(clip.recording, rate)) if slides else {"name": clip.name} for clip in about]
+    answers = [(name, _most_probable(model, row, top_k)) for name, row in zip(names, rows, strict=True)]
     if world.leads:
-        with as_output(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(out, _json(listed) if out.suffix == ".json" else _csv(listed))
+        _write_table(out, _json(answers) if out.suffix == ".json" else _csv(answers))
+        if slides:
+            tracks = tracks_of(about, rows, rates, rate)
+            found = [(track, segments_of(track, min_probability or 0.0)) for track in tracks]
+            _say_unsure(found, min_probability)
+            _write_segments(found, model.task.classes, segments, page)
     return out
 
 
-def _prepared(
-    classifier: Path, roots: Sequence[Path], model: Classifier, source_fps: float | None, folder: Path
-) -> SkeletonSet:
-    """A set of the recordings below ``roots``, their joints made as those were that the classifier learned from."""
-    made, encoder = model.task.provenance, model.encoder
-    if source_fps is not None and made is not None and made.options.get("fps") is None:
-        raise InputError(
-            f"source_fps: {classifier} learned from clips that were not brought to a frame rate; leave it out"
-        )
-    if made is None:
-        raise InputError(
-            f"{classifier} does not say how the joints that it learned from were made (a release's, or older), so "
-            f"{roots[0]} cannot be prepared as they were; hand over a set of maskel prepare, or add --as-prepared for "
-            ".npy files in that set's unit and with its origin"
-        )
-    try:
-        source = build_source(made, **({} if source_fps is None else {"source_fps": source_fps}))
-        files = source.find_new(roots, encoder.channels)
-        converted = conversion_to(source, made.to_layout)
-    except BadFileError:
-        raise
-    except InputError as fault:
-        raise InputError(
-            f"{classifier} learned from clips of maskel prepare {made.source} and takes what that takes: {fault}; or "
-            "hand over a prepared set"
-        ) from fault
-    distributed.tell(f"prepared as the clips that {classifier} learned from: {describe(made)}")
-    layout = converted.target if converted else source.layout
-    if (layout, source.channels) != (encoder.layout, encoder.channels):
-        raise InputError(
-            f"{roots[0]} holds {layout.name} ({', '.join(source.channels)}), but {classifier} reads "
-            f"{encoder.layout.name} ({', '.join(encoder.channels)})"
-        )
-    faults: list[BadFileError] = []
-    empty: list[str] = []
-    workers = 1 if source.one_process or len(files) <= _FEW_FILES else CORES
-    with SetWriter(folder, layout, model.task.classes, source.name, {}, source.channels) as writer:
-        for file, reading in zip(files, read_all(source, files, workers), strict=True):
-            if isinstance(reading, BadFileError):
-                faults.append(reading)
-                continue
-            if not reading:
-                empty.append(str(file))
-            for sequence in reading:
-                joints = converted.apply(sequence.joints) if converted else sequence.joints
-                clip = replace(sequence.clip, label=UNLABELLED)
-                writer.add(replace(sequence, clip=clip, joints=joints, layout=layout))
-        if not writer.clips:
-            why = str(faults[0]) if faults else f"nobody is seen in {empty[0]}"
-            raise InputError(f"none of the {len(files):,} recordings can be answered; the first: {why}")
-        writer.finish({})
-    _say_left_out(faults, empty)
-    clips = SkeletonSet.open(folder)
-    _say_counts(clips.counts)
-    return clips
+def _name_of(window: Clip, rate: float | None) -> dict[str, Any]:
+    """Name a window as the table does."""
+    place = place_of(window.first_frame, window.end_frame, rate)
+    return {"name": window.recording, "person": window.subject or None, **place}
 
 
-def _say_left_out(faults: Sequence[BadFileError], empty: Sequence[str]) -> None:
-    left_out = [*map(str, faults), *(f"{name}: nobody is seen in it" for name in empty)]
-    for line in left_out[:SHOWN_FAULTS]:
-        distributed.tell(f"left out: {line}")
-    if len(left_out) > SHOWN_FAULTS:
-        distributed.tell(f"left out: {len(left_out) - SHOWN_FAULTS:,} more recordings")
+def _refuse_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
+    """Notice before the work that a file cannot be written, or is named twice."""
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        require_suffix(path, *((".html",) if option == "--page" else (".csv", ".json")), option=option.lstrip("-"))
+        refuse_unwritable(path, option)
+        refuse_inside(path, inputs, option)
+    if (segments := outputs["--segments"]) and (out := outputs["--out"]) and segments.resolve() == out.resolve():
+        raise InputError(f"{segments} is given as --out and as --segments; the one lists windows, the other segments")
 
 
-def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
-    """What was dropped, filled in or guessed to make the clips."""
-    total: Counter[str] = Counter()
-    clips_with: Counter[str] = Counter()
-    for of_clip in counts.values():
-        total.update(of_clip)
-        clips_with.update(of_clip.keys())
-    for what, number in sorted(total.items()):
-        distributed.tell(f"{what}: {number:,}, in {clips_with[what]:,} clips")
+def _rate_of_set(rate: float | None, source_fps: float | None) -> float | None:
+    """Return the frames a second of clips that are prepared already."""
+    if rate is not None and source_fps not in (None, rate):
+        raise InputError(f"source_fps: the clips were brought to {rate:g} frames a second; leave it out")
+    return rate or source_fps
+
+
+def _say_unsure(found: Sequence[tuple[Track, Sequence[Segment]]], min_probability: float | None) -> None:
+    """Count the segments, and those without a class."""
+    segments = [segment for _, some in found for segment in some]
+    unsure = sum(not segment.sure for segment in segments)
+    said = f"; {unsure:,} are less probable than {min_probability:g} and have no class" if min_probability else ""
+    distributed.tell(f"{len(segments):,} segments in {len({track.recording for track, _ in found}):,} recordings{said}")
+
+
+def _write_segments(
+    found: Sequence[tuple[Track, Sequence[Segment]]], classes: Sequence[str], segments: Path | None, page: Path | None
+) -> None:
+    rows = [row for track, some in found for row in rows_of(track, some, classes)]
+    if segments:
+        table = [list(rows[0]), *(["" if cell is None else cell for cell in row.values()] for row in rows)]
+        as_json = segments.suffix == ".json"
+        text = json_text(rows, indent=1, ensure_ascii=False) if as_json else csv_text(table)
+        _write_table(segments, text, "--segments")
+    if page:
+        write_page(timeline_page(found, classes), page, "--page")
+
+
+def _write_table(path: Path, text: str, option: str = "--out") -> None:
+    with as_output(path, option):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text)
 
 
 def _say_long(model: Classifier, clips: SkeletonSet) -> None:
@@ -197,7 +219,7 @@ def _say_long(model: Classifier, clips: SkeletonSet) -> None:
         distributed.tell(
             f"{len(long):,} of {len(clips):,} clips are more than {LONG} times as long as any that the classifier "
             f"learned from ({model.task.longest:,} frames): {first} has {frames:,} frames and gets one answer for all "
-            "of them; cut it into actions, with start and end in a labels.csv"
+            "of them; let windows slide over it (--segments FILE), or cut it with start and end in a labels.csv"
         )
 
 
@@ -211,48 +233,28 @@ def _say_bodies(model: Classifier, clips: SkeletonSet) -> None:
         )
 
 
-def _as_they_are(paths: Sequence[Path], model: Classifier, folder: Path) -> SkeletonSet:
-    """A set that holds the joints of ``.npy`` files as they stand there."""
-    stems = Counter(path.stem for path in paths)
-    layout, channels = model.encoder.layout, model.encoder.channels
-    with SetWriter(folder, layout, model.task.classes, "clip", {}, channels) as writer:
-        for path in dict.fromkeys(paths):
-            joints = _read_joints(path, model)
-            try:
-                name = path.stem if stems[path.stem] == 1 else str(path)
-                writer.add(SkeletonSequence(Clip(name, UNLABELLED), joints, layout))
-            except ValueError as fault:
-                raise InputError(f"{path}: {fault}") from fault
-        writer.finish({})
-    return SkeletonSet.open(folder)
-
-
-def _read_joints(file: Path, model: Classifier) -> Float[np.ndarray, "m t v c"]:
-    layout, channels = model.encoder.layout, model.encoder.channels
-    expected = f"a .npy file of floats (T, {len(layout)}, {len(channels)}) or (M, T, {len(layout)}, {len(channels)})"
-    with damaged_as(lambda fault: InputError(f"{file}: expected {expected} ({one_line(fault)})")):
-        array = np.lib.format.open_memmap(file, mode="r")  # never unpickles
-    fits = array.ndim in (3, 4) and np.issubdtype(array.dtype, np.floating)
-    if not fits or array.shape[-2:] != (len(layout), len(channels)):
-        raise InputError(f"{file}: found {array.dtype} {array.shape}, expected {expected} of layout {layout.name}")
-    with np.errstate(over="ignore"):  # what float32 cannot hold is refused as not finite
-        return np.array(array if array.ndim == 4 else array[None], dtype=np.float32)
-
-
-def _most_probable(model: Classifier, row: Float[np.ndarray, " classes"], top_k: int) -> list[tuple[str, float]]:
+def _most_probable(model: Classifier, row: Float64[np.ndarray, " classes"], top_k: int) -> list[tuple[str, float]]:
     order = np.argsort(-row, kind="stable")[:top_k].tolist()
     return [(model.task.classes[label], float(row[label])) for label in order]
 
 
-def _json(listed: dict[str, list[tuple[str, float]]]) -> str:
+Answers = Sequence[tuple[Mapping[str, Any], list[tuple[str, float]]]]
+"""Of each clip or window how it is named, and its most probable classes."""
+
+
+def _json(answers: Answers) -> str:
     clips = [
-        {"name": name, "classes": [{"class": label, "probability": share} for label, share in best]}
-        for name, best in listed.items()
+        {**name, "classes": [{"class": label, "probability": share} for label, share in best]} for name, best in answers
     ]
     return json_text(clips, indent=1, ensure_ascii=False)
 
 
-def _csv(listed: dict[str, list[tuple[str, float]]]) -> str:
-    places = range(1, len(next(iter(listed.values()))) + 1)
-    heading = ["name", *(f"{column}_{place}" for place in places for column in ("class", "probability"))]
-    return csv_text([heading, *([name, *(value for pair in best for value in pair)] for name, best in listed.items())])
+def _csv(answers: Answers) -> str:
+    names, best = answers[0]
+    places = range(1, len(best) + 1)
+    heading = [*names, *(f"{column}_{place}" for place in places for column in ("class", "probability"))]
+    rows = [
+        [*("" if cell is None else cell for cell in name.values()), *(value for pair in best for value in pair)]
+        for name, best in answers
+    ]
+    return csv_text([heading, *rows])

@@ -11,10 +11,8 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from maskel.commands.benchmark_sizes import BenchmarkSummary, benchmark_summaries, refuse_emptied
-from maskel.console import plain, progress_bar, standard_output
+from maskel.console import print_table, progress_bar, standard_output
 from maskel.datasets.base import RawFile, Source
 from maskel.datasets.provenance import conversion_to
 from maskel.datasets.reading import Reading, read_all
@@ -24,6 +22,7 @@ from maskel.errors import BadFileError, CutOffError, InputError, Stopped
 from maskel.files import refuse_inside
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.signals import handled, interrupt
+from maskel.text import shown
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SHOWN_FAULTS = 10
@@ -31,7 +30,7 @@ SHOWN_FAULTS = 10
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """What `prepare` read and wrote.
+    """Summary of what `prepare` read and wrote.
 
     Args:
         out: The prepared set.
@@ -113,6 +112,12 @@ def prepare(
             options or files.
         BadFileError: The first bad file, if ``strict``.
         Stopped: If Ctrl-C or SIGTERM stopped it after some file was read.
+
+    Examples:
+        >>> from maskel.datasets import Synthetic
+        >>> summary = prepare(Synthetic(), [Path("raw")], Path("trial"), workers=1, max_clips=5)
+        >>> summary.clips, summary.faults
+        (5, {})
     """
     start = time.perf_counter()
     refuse_existing(out)
@@ -318,43 +323,43 @@ def _fingerprint(files: Sequence[RawFile]) -> str:
 def show(summary: PrepareSummary, options: Mapping[str, Any]) -> None:
     """Prints what was read and written, each benchmark's sizes beside the published ones, and the first bad files."""
     console = standard_output()
-    table = Table(title=f"prepared set {summary.out}", show_header=False, title_justify="left")
     megabytes, raw = summary.size / 1e6, summary.raw_size / 1e6
     labelled = f", {summary.unlabelled:,} of them without a label" if summary.unlabelled else ""
-    table.add_row("clips", f"{summary.clips:,} of {summary.classes} classes{labelled}, from {summary.files:,} files")
-    table.add_row("bodies", f"{summary.bodies:,}")
-    table.add_row("frames", f"{summary.frames:,}")
-    table.add_row("size", f"{megabytes:,.1f} MB, {megabytes / max(raw, 1e-6):.1%} of {raw:,.1f} MB raw")
+    rows: list[tuple[str, str]] = []
+    rows.append(("clips", f"{summary.clips:,} of {summary.classes} classes{labelled}, from {summary.files:,} files"))
+    rows.append(("bodies", f"{summary.bodies:,}"))
+    rows.append(("frames", f"{summary.frames:,}"))
+    rows.append(("size", f"{megabytes:,.1f} MB, {megabytes / max(raw, 1e-6):.1%} of {raw:,.1f} MB raw"))
     speed = f", {raw / max(summary.seconds, 1e-6):,.1f} MB/s"
-    table.add_row("time", f"{summary.seconds:,.1f} s" + ("" if summary.resumed else speed))
+    rows.append(("time", f"{summary.seconds:,.1f} s" + ("" if summary.resumed else speed)))
     if summary.resumed:
-        table.add_row("resumed", f"{summary.resumed:,} files had been read before")
-    table.add_row("left out", f"{summary.left_out:,} files (listed as missing, or no body in any frame)")
+        rows.append(("resumed", f"{summary.resumed:,} files had been read before"))
+    rows.append(("left out", f"{summary.left_out:,} files (listed as missing, or no body in any frame)"))
     if summary.duplicates:
-        table.add_row("duplicates", f"{summary.duplicates:,} clips dropped")
+        rows.append(("duplicates", f"{summary.duplicates:,} clips dropped"))
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.faults.items()))
-    table.add_row("bad files", f"{sum(summary.faults.values()):,}" + (f" ({kinds})" if kinds else ""))
+    rows.append(("bad files", f"{sum(summary.faults.values()):,}" + (f" ({kinds})" if kinds else "")))
     for what, number in summary.notes.items():
-        table.add_row(plain(what), f"{number:,}")
+        rows.append((what, f"{number:,}"))
     for what, (number, clips) in summary.counts.items():
-        table.add_row(plain(what), f"{number:,}, in {clips:,} clips")
+        rows.append((what, f"{number:,}, in {clips:,} clips"))
     if summary.conversion:
-        table.add_row("layout", summary.conversion)
-    console.print(table)
+        rows.append(("layout", summary.conversion))
+    print_table(console, ("", ""), rows, f"prepared set {summary.out}")
     columns = ("train", "test", *(["without a label"] if summary.unlabelled else []))
-    sizes = Table("benchmark", *columns, "published", "duplicates dropped")
+    sizes: list[tuple[str, ...]] = []
     for name, benchmark in summary.benchmarks.items():
         published = _pair(benchmark.published) if benchmark.published else "trial set" if summary.trial else "unknown"
         counts = (*benchmark.found, benchmark.unlabelled)[: len(columns)]
-        sizes.add_row(name, *(f"{count:,}" for count in counts), published, _pair(benchmark.duplicates))
+        sizes.append((name, *(f"{count:,}" for count in counts), published, _pair(benchmark.duplicates)))
     if summary.benchmarks:
-        console.print(sizes)
+        print_table(console, ("benchmark", *columns, "published", "duplicates dropped"), sizes)
     lines = [f"{name}: {benchmark.note}" for name, benchmark in summary.benchmarks.items() if benchmark.note]
     lines += summary.first_faults
     more = sum(summary.faults.values()) - len(summary.first_faults)
     lines += [f"and {more:,} more bad files"] if more else []
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _pair(sizes: tuple[int, int]) -> str:

@@ -4,19 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskel import distributed
-from maskel.errors import InputError
-from maskel.methods import METHODS
-from maskel.methods.base import build_seeded
-from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.models.encoder import EncoderConfig
 from maskel.sequence import SingleBody
-from maskel.training.check import Check, check_run
-from maskel.training.engine import fit
-from maskel.training.fitting import fitted, say_fitted
+from maskel.training.check import Check
+from maskel.training.experiment import Experiment
+from maskel.training.loading import Resident
 from maskel.training.optim import AdamWConfig
-from maskel.training.precision import resolved
-from maskel.training.pretrained import method_options, start_from
-from maskel.training.run import ENCODER, RunFolder, open_run, options_of, pretraining_of
+from maskel.training.pretrained import method_options, new_method, start_from
+from maskel.training.run import ENCODER, RunFolder, pretraining_of
 from maskel.training.sets import PretrainingSets, Shares
 from maskel.transforms import TrainView
 
@@ -35,7 +30,7 @@ def pretrain(
     training: AdamWConfig = AdamWConfig(),
     seed: int = 0,
     device: str = "auto",
-    resident: bool = False,
+    resident: Resident = "auto",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -63,7 +58,7 @@ def pretrain(
         training: The recipe.
         seed: Of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the joints of the whole set on the device and put batches together there.
+        resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.
@@ -74,57 +69,44 @@ def pretrain(
     Raises:
         InputError: If data, options and model do not fit each other.
         TrainingError: If a loss is not finite.
+
+    Examples:
+        >>> small = EncoderConfig(window=8, dim=16, depth=1, num_heads=2)
+        >>> training = AdamWConfig(epochs=1, batch_size=8)
+        >>> run = pretrain(Path("set"), "mae", encoder=small, training=training, out=Path("mae"))
+        >>> run.read_result()["method"]
+        'mae'
     """
     options = method_options(method, options or {})
     learned = PretrainingSets.open(data, benchmark, to_layout, shares)
-    clips = learned.clips
+    experiment = Experiment(pretrain, locals(), learned)
     start = None if init is None else start_from(init, learned, encoder)
     encoder = encoder if start is None else start.config
-    recipe, training = training, fitted(training, learned.size, out if resume else None)
-    kept = options_of(pretrain, locals())
-    config = {method if name == "options" else name: value for name, value in kept.items()}
-    model = build_seeded(
-        lambda: METHODS[method](start or Encoder(clips.layout, encoder, clips.channels), **options), seed
-    )
-    if model.needs_whole_batch and training.accumulate != 1:
-        raise InputError(f"training: {method} compares the clips of a whole batch; accumulate must be 1")
+    experiment.settle(encoder=encoder)
+    experiment.fit_training(learned.size)
+    model = new_method(method, learned.clips, start or encoder, options, training, seed)
     learned.require_joints(method, model, view)
-    model.encoder.provenance = learned.provenance
-    world = distributed.start(device)
-    if resident:
-        clips.keep_on(world.device)
+    experiment.start()
+    world = experiment.world
     model.to(world.device)
-    batches = learned.batches(training.batch_size, seed, encoder.window, view, single_body, world.device)
-    say_fitted(recipe, training)
+    batches = learned.batches(experiment.training.batch_size, seed, encoder.window, view, single_body, world.device)
     if check:
-        return check_run(model, world, training, batches)
-    run = open_run(out, "pretrain", config, resume, world)
-    outcome = fit(
-        model,
-        batches,
-        training,
-        run,
-        world,
-        resume=resume,
-        data_hash=learned.hash,
-        name_clips=learned.name_clips,
-    )
-    if world.leads:
+        return experiment.check(model, batches)
+    run = experiment.open_run()
+    outcome = experiment.fit(model, batches)
+    if experiment.leads:
         model.encoder.save(run.path / ENCODER)
-        run.write_result(
-            {
-                "kind": "pretrain",
-                "method": method,
-                **({} if init is None else {"init": {"encoder": str(init), "pretraining": pretraining_of(init)}}),
-                **learned.describe(),
-                "seed": seed,
-                "epochs": training.epochs,
-                "precision": resolved(training.precision, world.device),
-                "steps": training.epochs * batches.steps_per_epoch,
-                "loss": outcome.rows[-1]["loss"],
-                "parameters": sum(weight.numel() for weight in model.parameters()),
-                "minutes": outcome.minutes,
-                "processes": world.size,
-            }
-        )
-    return run
+    return experiment.finish(
+        {
+            "method": method,
+            **({} if init is None else {"init": {"encoder": str(init), "pretraining": pretraining_of(init)}}),
+        },
+        {
+            "seed": seed,
+            "epochs": training.epochs,
+            "precision": experiment.precision,
+            "steps": training.epochs * batches.steps_per_epoch,
+            "loss": outcome.rows[-1]["loss"],
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+        },
+    )

@@ -24,6 +24,10 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
 
     Raises:
         InputError: If a folder is not a run folder, or the file cannot be written.
+
+    Examples:
+        >>> report([Path("run")], out=Path("page.html"), clips=1).name
+        'page.html'
     """
     if not runs:
         raise InputError("report: expected at least one run folder")

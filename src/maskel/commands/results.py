@@ -1,6 +1,7 @@
 """``maskel results``: runs as a table, the seeds of equal runs together."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from maskel.errors import InputError
 from maskel.files import json_text, refuse_inside, refuse_unwritable, write_atomically
 from maskel.intervals import spread
+from maskel.text import shown
 from maskel.training.finished import Answers, Count, Run
 from maskel.training.folds import FOLDS, folds_among
 from maskel.training.run import RESULT, RunFolder
@@ -34,7 +36,7 @@ class Measured:
 
     @property
     def protocol(self) -> str:
-        """How accuracy was measured; ``pre-training`` for a run that learned an encoder."""
+        """Name of the measurement; ``pre-training`` for a run that learned an encoder."""
         return self.run.row(self.answers.key if self.answers else "")
 
     @property
@@ -66,6 +68,10 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
 
     Raises:
         InputError: If there is no result, or one cannot be read or written.
+
+    Examples:
+        >>> print(results([Path("classifier")]).splitlines()[0])
+        **synthetic, xsub**: training clips 13 (d7019df39960bf06), test clips 13 (7a53e1cba5f632f6).
     """
     if out is not None:
         refuse_unwritable(out)
@@ -87,7 +93,7 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
 
 
 def read_results(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
-    """The results of single runs at and below some folders, by the folder's place among those asked for.
+    """Return the results of single runs at and below some folders, by the folder's position.
 
     A finished run of all folds stands for its folds.
 
@@ -150,6 +156,8 @@ def without_paths(value: Any, key: str = "") -> Any:
         return [without_paths(entry) for entry in value]
     if not isinstance(value, str):
         return value
+    if key == "command" and value.startswith("maskel."):  # a call from Python
+        return re.sub(r"'([^']*)'", lambda path: repr(_last_part(path[1])), value)
     if key == "command":
         return shlex.join(_last_part(word) for word in shlex.split(value))
     return _last_part(value)
@@ -171,7 +179,7 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     first = rows[0].run
     sizes = [f"{first.part_size(part)} ({first.about('split', part, 'hash')})" for part in ("train", "test")]
     data, benchmark = first.about("data", "source"), first.about("benchmark")
-    lines = [f"**{data}, {benchmark}**: training clips {sizes[0]}, test clips {sizes[1]}.", ""]
+    lines = [_cell(f"**{data}, {benchmark}**: training clips {sizes[0]}, test clips {sizes[1]}."), ""]
     same = _grouped(rows, lambda row: (row.protocol, row.run.method, _as_json(row.run.options)))
     groups = [sorted(group, key=lambda row: row.run.value("seed") or 0) for group in same.values()]
     counted = [group for group in groups if group[0].answers]
@@ -188,19 +196,23 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     versions = sorted(
         {f"maskel {run.about('versions', 'maskel')}, PyTorch {run.about('versions', 'torch')}" for run in runs}
     )
+    commands = list(dict.fromkeys(shown(group[0].run.about("command")).replace("```", "'''") for group in groups))
     lines += [
-        f"Measured on {'; '.join(machines)}; {'; '.join(versions)}. Commands, of the first seed each:",
+        _cell(f"Measured on {'; '.join(machines)}; {'; '.join(versions)}.") + " Commands, of the first seed each:",
         "",
-        "```sh",
+        "```" if any(command.startswith("maskel.") for command in commands) else "```sh",  # calls from Python
     ]
-    lines += dict.fromkeys(group[0].run.about("command") for group in groups)
-    return "\n".join([*lines, "```", ""])
+    return "\n".join([*lines, *commands, "```", ""])
 
 
 def markdown_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table; a bar within a cell becomes a slash."""
-    lines = (f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in (heading, *rows))
+    lines = (f"| {' | '.join(map(_cell, cells))} |" for cells in (heading, *rows))
     return [next(lines), "|" + "---|" * len(heading), *lines]
+
+
+def _cell(text: str) -> str:
+    return shown(text).replace("|", "/").replace("<", "&lt;")
 
 
 def _trained_cells(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """``maskel retrieval``: clips of a class found by their likeness under a frozen encoder; nothing is trained."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +12,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from maskel import distributed
-from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, clip_keys, uniform
 from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.models.pooling import Pool
 from maskel.pictures.neighbours import Query, neighbours_page
 from maskel.sequence import SingleBody
-from maskel.training.check import Check, check_run
-from maskel.training.features import extract
+from maskel.training.check import Check
+from maskel.training.experiment import Experiment
 from maskel.training.finished import PRECISION
 from maskel.training.loading import known_part, part
 from maskel.training.metrics import count
-from maskel.training.precision import Precision, resolved
+from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
-from maskel.training.run import RunFolder, describe, open_run, options_of, refuse_taken, write_predictions
+from maskel.training.run import RunFolder, write_predictions
 
 Gallery = Literal["train", "test"]
 """Clips that are searched: the training part, or all other test clips (leave one out)."""
@@ -84,11 +82,11 @@ def retrieval(
     Raises:
         InputError: If data, options and encoder do not fit each other.
     """
-    started = time.perf_counter()
-    skeletons = SkeletonSet.open(data)
+    experiment = Experiment(retrieval, locals())
+    skeletons = experiment.clips
     test = part(skeletons, benchmark, "test")
     searched = known_part(skeletons, benchmark) if gallery == "train" else test
-    refuse_taken(out)
+    experiment.refuse_taken()
     if k < 1 or clips < 0:
         raise InputError(f"found k {k} and clips {clips}, expected k of 1 or more and clips of 0 or more")
     size = len(searched) - (gallery == "test")
@@ -97,49 +95,45 @@ def retrieval(
     if size < k:
         distributed.tell(f"k: the {size} clips there are, instead of {k}")
     k = min(k, size)
+    experiment.settle(k=k)
     frozen = load_frozen(encoder, skeletons, window, untrained, seed)
-    config = options_of(retrieval, locals())
-    world = distributed.start(device)
-    frozen.to(world.device)
+    experiment.start()
+    frozen.to(experiment.world.device)
 
     def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
-        return extract(frozen, skeletons, positions, world, single_body, precision, pool=pool)
+        return experiment.features(frozen, positions)
 
     if check:
-        return check_run(frozen, world, read=read, clips=np.concatenate((searched, test)))
+        return experiment.check(frozen, read=read, positions=np.concatenate((searched, test)))
     asked = read(test)
     known = asked if gallery == "test" else read(searched)
-    labels = torch.tensor(skeletons.labels, device=world.device)
+    labels = torch.tensor(skeletons.labels, device=experiment.world.device)
     found = rank(known, labels[searched], asked, labels[test], k, leave_out=gallery == "test")
     absent = int((~torch.isin(labels[test], labels[searched])).sum())
     if absent:
         distributed.tell(f"{absent} test clips are of a class that no clip of the gallery has; they count as not found")
-    run = open_run(out, "retrieval", config, False, world)
-    if world.leads:
-        names, nearest = [skeletons.clips[position].name for position in test.tolist()], labels[searched][found.nearest]
+    nearest, right = labels[searched][found.nearest], labels[test]
+    counted = count(nearest[:, 0], right, skeletons.classes, len(test))
+    wider = count(
+        torch.where((nearest == right[:, None]).any(1), right, nearest[:, 0]), right, skeletons.classes, len(test)
+    )
+    wider.pop("macro_f1")  # of one right answer among several there is none
+    run = experiment.open_run()
+    if experiment.leads:
+        names = [skeletons.clips[position].name for position in test.tolist()]
         write_predictions(run, names, skeletons.labels[test].tolist(), nearest[:, 0].tolist(), skeletons.classes)
         write_atomically(run.path / PAGE, neighbours_page(skeletons, _shown(test, searched, found, clips, seed)))
-        wider = torch.where((nearest == labels[test][:, None]).any(1), labels[test], nearest[:, 0])
-        counted = count(wider, labels[test], skeletons.classes, len(test))
-        counted.pop("macro_f1")  # of one right answer among several there is none
-        run.write_result(
-            {
-                "kind": "retrieval",
-                "encoder": str(encoder),
-                "untrained": untrained,
-                "adapted": frozen.adapted,
-                **describe(skeletons, benchmark),
-                "seed": seed,
-                "gallery": {"part": gallery, "size": size, "without_their_class": absent},
-                **count(nearest[:, 0], labels[test], skeletons.classes, len(test)),
-                PRECISION: float(found.precision.mean()),
-                "wider": {"k": k, **counted},
-                "precision": resolved(precision, world.device),
-                "minutes": (time.perf_counter() - started) / 60,
-                "processes": world.size,
-            }
-        )
-    return run
+    return experiment.finish(
+        {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
+        {
+            "seed": seed,
+            "gallery": {"part": gallery, "size": size, "without_their_class": absent},
+            **counted,
+            PRECISION: float(found.precision.mean()),
+            "wider": {"k": k, **wider},
+            "precision": experiment.precision,
+        },
+    )
 
 
 @dataclass(frozen=True)

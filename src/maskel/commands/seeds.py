@@ -71,7 +71,7 @@ def _all_folds(kind: str, command: Callable[..., object], options: Mapping[str, 
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What several seeds of the same run give together: each one's outcome, mean and standard deviation (n - 1)."""
+    """Summarise several seeds of a run: each outcome, mean and standard deviation (n - 1)."""
     together: dict[str, Any] = {name: results[0][name] for name in _SHARED if name in results[0]}
     together["seeds"] = [outcome_of(result) for result in results]
     for keys in _OUTCOMES:

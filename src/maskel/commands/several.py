@@ -92,7 +92,7 @@ def kept(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
 
 
 def outcome_of(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What the result of several runs says of each."""
+    """Return the part of a run's result that the result of several runs repeats."""
     return {name: result[name] for name in _OF_EACH if name in result}
 
 

@@ -1,4 +1,4 @@
-"""What `maskel prepare` knows of a data set: where its files are, how one is read, and its benchmarks."""
+"""Sources of `maskel prepare`: where a data set's files are, how one is read, and its benchmarks."""
 
 import inspect
 import itertools
@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from maskel.datasets.counts import Counts
+from maskel.datasets.windows import Windows, cut_windows
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
-from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence
+from maskel.sequence import XYZ, Channels, Clip, SkeletonSequence, num_coordinates
 
 ON_THE_BODY, AS_RECORDED, IN_THE_IMAGE = "on the body in its first frame", "as recorded", "in the middle of the image"
-"""Where the origin of a clip is."""
+"""Places of a clip's origin."""
 METRES, HALF_SIDES, HALF_LONGER = "metres", "halves of the image's sides", "halves of the image's longer side"
 """Units of coordinates."""
 
 
 def upwards(layout: Layout) -> Mapping[str, str]:
-    """Which way is up in a layout's recordings, as `Source.conventions` has it; nothing where it does not say."""
+    """Return the upward direction of a layout's recordings, for `Source.conventions`; empty if it is not known."""
     return {"up": layout.up} if layout.up else {}
 
 
@@ -32,6 +33,10 @@ class RawFile:
         path: The file, or the archive that holds it.
         member: Name inside the archive; empty for a plain file.
         labels: The file that holds its labels, where that is another one.
+
+    Examples:
+        >>> print(RawFile(Path("all_sqe.zip"), "a01_s01_e00_v01.json"))
+        all_sqe.zip/a01_s01_e00_v01.json
     """
 
     path: Path
@@ -50,6 +55,10 @@ class Split:
         train: Training clips, each with a label.
         test: Test clips, each with a label.
         unlabelled: Clips without a label that pre-training may see; none is of a subject who tests.
+
+    Examples:
+        >>> Split(train=(0, 1), test=(2,), unlabelled=(3,))
+        Split(train=(0, 1), test=(2,), unlabelled=(3,))
     """
 
     train: tuple[int, ...]
@@ -61,7 +70,7 @@ class Split:
         """Divide clips, in their order, into those that train and those that test.
 
         Args:
-            trains: For each whether it trains.
+            trains: Whether each clip trains.
             positions: Their positions; 0, 1, 2, … by default.
 
         >>> Split.of([True, False, True])
@@ -77,12 +86,21 @@ class Source(ABC):
     A subclass is one file: it states the facts below, finds its files, reads one, and says which clip belongs to
     which side of each benchmark. Its constructor's arguments are the options of ``maskel prepare NAME``. Instances
     travel to worker processes, so they must pickle.
+
+    Examples:
+        >>> from maskel.datasets import SOURCES
+        >>> source = SOURCES["synthetic"]()
+        >>> files = source.find([Path("raw")])
+        >>> len(files), source.read(files[0])[0].clip.name
+        (26, 'S001C001P001R001A001')
+        >>> {name: len(split.train) for name, split in source.benchmarks(source.clips(files[0])).items()}
+        {'xsub': 1, 'xview': 0, 'xset': 0}
     """
 
     name: ClassVar[str]
     """Name on the command line."""
     layout: Layout
-    """Layout, classes and channels may depend on the files; they are asked for after `find`."""
+    """Joint layout. Layout, classes and channels may depend on the files; they are valid after `find`."""
     classes: tuple[str, ...]
     """Class names; label i is ``classes[i]``."""
     channels: Channels = XYZ
@@ -91,29 +109,29 @@ class Source(ABC):
     exemplars: ClassVar[Mapping[str, frozenset[str]]] = {}
     """Of benchmarks that test classes of which nothing trains: names of the clips that stand for these classes."""
     one_process: ClassVar[bool] = False
-    """All clips stand in one file that is read front to back; more processes would only read it again."""
+    """True where one file holds all clips and is read front to back: more processes would only read it again."""
     choosing: ClassVar[tuple[str, ...]] = ()
-    """Options that choose clips, labels and splits, and say nothing of how joints are made."""
+    """Options that choose clips, labels and splits, but do not change how joints are made."""
     may_miss_joints: bool = False
-    """Whether single joints may be missing, all zero, in a body that exists; such a set's layout is not converted."""
+    """True if single joints of an existing body may be missing (all zero); the layout is then not converted."""
 
     @abstractmethod
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """The raw files below ``roots`` (folders, or archives where the set comes as one), in the set's order.
+        """Return the raw files below ``roots`` (folders, or the archives of the set), in the set's order.
 
         Raises:
             InputError: If a root does not exist or none holds a file of this data set.
         """
 
     def find_new(self, roots: Sequence[Path], channels: Channels) -> list[RawFile]:
-        """Recordings to name the classes of: what `find` takes, or single files of a folder that it takes.
+        """Return new recordings to classify: inputs of `find`, or single files of a folder that `find` reads.
 
         Args:
             roots: Files and folders.
             channels: The channels that every clip should have.
 
         Raises:
-            InputError: If that is not what `find` takes.
+            InputError: If `find` does not accept the files.
         """
         try:
             return self.find(roots)
@@ -131,38 +149,57 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """The clips of one raw file, centred as published; none where the published procedure leaves the file out.
+        """Read the clips of one raw file, centred as published; none if the published procedure drops the file.
 
         Raises:
-            BadFileError: If the file is not what it should be: file, line, found, expected.
+            BadFileError: If the file is damaged or of another form: file, line, content, expectation.
         """
 
-    def clips(self, file: RawFile) -> list[Clip]:
-        """What is known of a file's clips; those without a body may be among them.
-
-        Trial sets are chosen by it. A source that knows it without reading joints overrides this, so that no file is
-        read in vain.
+    def read_windows(self, file: RawFile, windows: Windows) -> list[SkeletonSequence]:
+        """Read the clips of one raw file in windows, each centred as a clip; see `cut_windows` for their names.
 
         Raises:
             BadFileError: If the file is not what it should be.
+            InputError: If the windows are in seconds and no frame rate is known, or leave frames out.
+        """
+        coordinates = num_coordinates(self.channels)
+        centred = self.conventions(coordinates).get("origin") == ON_THE_BODY
+        return [
+            window
+            for sequence in self.read(file)
+            for window in cut_windows(sequence, windows, windows.rate, coordinates, centred, self.may_miss_joints)
+        ]
+
+    def frame_rates(self) -> Mapping[str, float]:
+        """Return the frames a second of recordings that say it, by name; known after `find_new`."""
+        return {}
+
+    def clips(self, file: RawFile) -> list[Clip]:
+        """Return names, labels and origins of a file's clips, maybe with clips that have no body.
+
+        Trial sets are chosen from these facts. A source that knows them without reading joints overrides this
+        method, so that no file is read in vain.
+
+        Raises:
+            BadFileError: If the file is damaged or of another form.
         """
         return [sequence.clip for sequence in self.read(file)]
 
     @abstractmethod
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """For each benchmark of this data set which of ``clips`` are training and test clips."""
+        """Divide ``clips`` into training and test clips for each benchmark of this data set."""
 
     def all_benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """`benchmarks`, and those that test classes by `exemplars`."""
         return self.benchmarks(clips)
 
     def recorded(self) -> dict[str, object]:
-        """What the set records as its source's options: the constructor's arguments, as far as they are kept."""
+        """Return the options that the set records: the constructor's arguments that are attributes as well."""
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
-        """Origin, unit and upward direction of the joints, in words that sources share; without what is not known.
+        """Return origin, unit and upward direction of the joints, in the sources' common words; without unknown ones.
 
         Args:
             coordinates: 2 or 3.
@@ -170,11 +207,11 @@ class Source(ABC):
         return {"origin": ON_THE_BODY, "unit": METRES, **upwards(self.layout)}
 
     def notes(self) -> Counts:
-        """What `find` passed over, as it is shown: phrase -> number, such as files that are of no known form."""
+        """Return counts of what `find` skipped, such as files of an unknown form: phrase -> number."""
         return {}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Why a finished benchmark may have ``found`` (train, test) clips instead of the published number."""
+        """Explain why a benchmark may have ``found`` (train, test) clips instead of the published number."""
         return ""
 
 
@@ -184,11 +221,11 @@ class Provenance:
 
     Args:
         source: Its name.
-        options: Those that say how joints are made; of others, such as labels and splits, nothing depends on.
-        to_layout: The layout that the joints were converted to; None where they were not.
+        options: Its options that change how joints are made; options for labels and splits are left out.
+        to_layout: Layout after conversion; None where the joints were not converted.
 
     Raises:
-        InputError: If a name is no text, or the options are no mapping.
+        InputError: If a name is not text, or the options are not a mapping.
     """
 
     source: str

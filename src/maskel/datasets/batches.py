@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float32, Int64
 from maskel.sequence import Channels, SingleBody, SkeletonBatch, move
 from maskel.transforms import ViewFrames, blend
 
-_ROWS_AT_A_TIME = 65_536  # that are copied to a device: about 20 MB of NTU's
+_ROWS_AT_A_TIME = 65_536  # copied to a device: about 20 MB of NTU's joints
 
 
 @dataclass
 class ClipRows:
-    """The joints of a set, one row per body and frame that exists, and where each clip's rows are.
+    """Joints of a set, one row per existing body and frame, and the place of each clip's rows.
 
     Args:
         joints: (R, V, C) float32 rows; `keep_on` replaces them by a copy on a device.
@@ -26,7 +26,7 @@ class ClipRows:
         bodies: (N,) bodies of each clip.
         valid_frames: (N,) valid length of each clip.
         labels: (N,) class of each clip.
-        channels: What the C numbers of a joint are.
+        channels: Names of the C numbers of a joint.
         refuse: Raises an error for the clip at a position, which holds a coordinate that is not finite.
     """
 
@@ -84,11 +84,11 @@ class ClipRows:
         """
         kept = torch.empty(self.joints.shape, device=device)
         for start in range(0, len(kept), _ROWS_AT_A_TIME):
-            some = self.joints[start : start + _ROWS_AT_A_TIME].cpu().numpy()
-            if not np.isfinite(some).all():
-                bad = start + int(np.flatnonzero(~np.isfinite(some).all(axis=(1, 2)))[0])
+            chunk = self.joints[start : start + _ROWS_AT_A_TIME].cpu().numpy()
+            if not np.isfinite(chunk).all():
+                bad = start + int(np.flatnonzero(~np.isfinite(chunk).all(axis=(1, 2)))[0])
                 self.refuse(int(self.segments[np.searchsorted(self.rows, bad, "right") - 1, 0]))
-            kept[start : start + len(some)] = self.joints[start : start + len(some)]
+            kept[start : start + len(chunk)] = self.joints[start : start + len(chunk)]
         self.joints = kept
 
     def _rows_of(
@@ -98,9 +98,9 @@ class ClipRows:
         bodies: int,
         single_body: SingleBody,
     ) -> tuple[Int64[np.ndarray, "b m f"], Bool[np.ndarray, "b m f"], Bool[np.ndarray, "b m"]]:
-        """The row of every body in these frames, whether there is one, and which bodies are present at all.
+        """Return the row of every body in these frames, its existence, and the presence of each body in the clip.
 
-        Where a body does not exist stands the clip's first row, so that what is read for a clip is always its own.
+        Absent bodies point to the clip's first row (weight 0), so no other clip's data is ever read.
         """
         begin, end = self.bounds[positions], self.bounds[positions + 1]
         counts = end - begin
@@ -115,15 +115,15 @@ class ClipRows:
         present = np.zeros((len(positions), bodies), dtype=bool)
         present.flat[place] = True
         present[:, 0] |= ~present.any(axis=1)
-        # the first segment of every body at once, then the second of those that were away in between, and so on
+        # the first segment of every body at once, then the second of bodies with a gap, and so on
         order = np.arange(len(place))
         nth = order - np.maximum.accumulate(np.where(np.diff(place, prepend=-1) != 0, order, 0))
         for turn in range(int(nth.max(initial=-1)) + 1):
-            some, where = kept[nth == turn], place[nth == turn]
-            at = frames[slots[some]]
-            inside = (at >= first[some, None]) & (at < last[some, None])
-            found = at + (self.rows[segments[some]] - first[some])[:, None]
-            rows[where] = np.where(inside, found, rows[where])
+            current, where = kept[nth == turn], place[nth == turn]
+            at = frames[slots[current]]
+            inside = (at >= first[current, None]) & (at < last[current, None])
+            row = at + (self.rows[segments[current]] - first[current])[:, None]
+            rows[where] = np.where(inside, row, rows[where])
             exists[where] |= inside
         shape = (len(positions), bodies, frames.shape[1])
         rows, exists = rows.reshape(shape), exists.reshape(shape)
@@ -135,7 +135,7 @@ class ClipRows:
     def _whole(
         self, rows: Int64[np.ndarray, "b m t"], exists: Bool[np.ndarray, "b m t"]
     ) -> Float32[torch.Tensor, "b m t v c"]:
-        """Every frame, zeros where a body does not exist."""
+        """Return every frame, with zeros for absent bodies."""
         there = torch.from_numpy(exists).to(self.joints.device)
         joints = self.joints.new_zeros((*rows.shape, *self.joints.shape[1:]))
         joints[there] = self.joints[torch.from_numpy(rows[exists]).to(self.joints.device)]
@@ -147,7 +147,7 @@ class ClipRows:
         exists: Bool[np.ndarray, "b m pairs"],
         weight: Float32[np.ndarray, "b w"],
     ) -> Float32[torch.Tensor, "b m w v c"]:
-        """The frames of a view, from the two rows that each lies between; a row that does not exist counts as zero."""
+        """Interpolate the frames of a view between the two rows around each; an absent row counts as zero."""
         shares = np.stack((1 - weight, weight), 2).reshape(len(weight), 1, -1) * exists
         pairs = (*rows.shape[:2], -1, 2)
         device = self.joints.device
@@ -158,7 +158,7 @@ class ClipRows:
         )
 
     def _require_finite(self, joints: Float32[np.ndarray, "b m t v c"], positions: Int64[np.ndarray, " b"]) -> None:
-        """Checked where clips are read: opening a set does not look at the joints."""
+        """Refuse coordinates that are not finite, at reading: opening a set does not look at the joints."""
         finite = np.isfinite(joints)
         if not finite.all():
             self.refuse(int(positions[~finite.all(axis=(1, 2, 3, 4))][0]))

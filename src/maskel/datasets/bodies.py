@@ -1,7 +1,7 @@
-"""How large the bodies of a prepared set are, and which way is up in it.
+"""Size of the bodies of a prepared set, and its upward direction.
 
-A body's size is the diagonal of its bounding box. Both are found from a sample of the clips, so that large sets take
-no longer than small ones.
+A body's size is the diagonal of its bounding box. Both are estimated from a sample of the clips, so that large sets
+take no longer than small ones.
 """
 
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from maskel.datasets.store import SkeletonSet
 from maskel.layouts import LAYOUTS, Layout
 
 SMALLEST_METRES, LARGEST_METRES = 0.3, 3.0
-"""Sizes between which a body in metres lies."""
+"""Smallest and largest size of a body in metres."""
 
 _CLIPS, _FRAMES = 256, 16  # of a sample: evenly over the set, and evenly over each clip's body-frames
 _AXES = "xyz"
 
 
 def columns_of(joints: Float32[np.ndarray, "r v c"]) -> Float32[np.ndarray, "c v r"]:
-    """The joints with the longest axis last, in which sums and differences are many times faster."""
+    """Transpose joints so that the longest axis is last, which makes sums and differences many times faster."""
     return np.ascontiguousarray(joints.transpose(2, 1, 0))
 
 
 def missing_joints(columns: Float32[np.ndarray, "c v r"], data: SkeletonSet) -> Bool[np.ndarray, "v r"] | None:
-    """Which joints of bodies that exist are missing, all zero; None where no joint is.
+    """Return a mask of missing (all zero) joints of existing bodies; None where no joint is missing.
 
     In 3D a joint at zero may be the origin, unless the set was prepared with missing joints left at zero.
     """
@@ -36,7 +36,7 @@ def missing_joints(columns: Float32[np.ndarray, "c v r"], data: SkeletonSet) -> 
 
 
 def without_missing(joints: Float32[np.ndarray, "*n v c"], data: SkeletonSet) -> Float32[np.ndarray, "*n v c"]:
-    """The joints with NaN in the place of those that are missing; bodies that are absent stay zero."""
+    """Replace missing joints by NaN; absent bodies stay zero."""
     rows = joints.reshape(-1, *joints.shape[-2:])
     missing = missing_joints(columns_of(rows), data)
     if missing is None:
@@ -49,7 +49,7 @@ def without_missing(joints: Float32[np.ndarray, "*n v c"], data: SkeletonSet) ->
 def body_extents(
     columns: Float32[np.ndarray, "c v r"], missing: Bool[np.ndarray, "v r"] | None = None
 ) -> Float32[np.ndarray, "c r"]:
-    """How far each body reaches along each axis, over the joints that are not missing."""
+    """Return the extent of each body along each axis, over the joints that are not missing."""
     if missing is None:
         return columns.max(axis=1) - columns.min(axis=1)
     high, low = (np.where(missing, far, columns) for far in (np.float32(-np.inf), np.float32(np.inf)))
@@ -57,17 +57,17 @@ def body_extents(
 
 
 def body_sizes(extents: Float32[np.ndarray, "c r"]) -> Float32[np.ndarray, " r"]:
-    """The diagonal of each body's bounding box."""
+    """Return the diagonal of each body's bounding box."""
     return np.sqrt(np.square(extents).sum(axis=0))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Some body-frames of a set, evenly over its clips, all of them finite.
+    """A sample of a set's body-frames, evenly over its clips, all finite.
 
     Args:
         columns: (C, V, R) coordinates.
-        missing: (V, R) which joints are missing; None where none are.
+        missing: (V, R) True for missing joints; None where none are missing.
     """
 
     columns: Float32[np.ndarray, "c v r"]
@@ -75,7 +75,7 @@ class Sample:
 
     @classmethod
     def of(cls, data: SkeletonSet) -> "Sample":
-        """The sample; always the same one of a set."""
+        """Draw the sample; the same for every call on a set."""
         clips = np.unique(np.linspace(0, len(data) - 1, _CLIPS).astype(np.int64)).tolist()
         parts = []
         for clip in clips:
@@ -87,21 +87,21 @@ class Sample:
 
 
 def usual_size(sample: Sample) -> float:
-    """The median size of a body, in the set's unit; 0 if no body is finite."""
-    with np.errstate(over="ignore"):  # damaged coordinates are another check's
+    """Return the median size of a body, in the set's unit; 0 if no body is finite."""
+    with np.errstate(over="ignore"):  # another check reports damaged coordinates
         sizes = body_sizes(body_extents(sample.columns, sample.missing))
     return float(np.median(sizes)) if len(sizes) else 0.0
 
 
 @dataclass(frozen=True)
 class Up:
-    """Which way is up in a set.
+    """Upward direction of a set.
 
     Args:
-        axis: Which coordinate.
+        axis: Index of the vertical coordinate.
         sign: 1 where it grows upwards, -1 where it grows downwards, as y does in images.
-        why: How this is known, in words.
-        doubt: Where the bodies of the set point another way than they should: what was found, in words.
+        why: The reason, in words.
+        doubt: The contradiction, in words, if the set's bodies point another way than its rule says; else empty.
     """
 
     axis: int
@@ -122,21 +122,20 @@ class Up:
         return {0: [1, 0, 2], 1: [0, 1, 2], 2: [0, 2, 1]}[self.axis]
 
     def turn(self, points: Float[np.ndarray, "*n c"]) -> Float[np.ndarray, "*n c"]:
-        """Points or motions as pictures draw them: to the right, up, and the coordinate that is left."""
+        """Turn points or motions as pictures draw them: right, up, and the remaining coordinate."""
         turned = points[..., self._order[: points.shape[-1]]]
         turned[..., 1] *= self.sign
         return turned
 
 
 def upward(data: SkeletonSet, sample: Sample | None = None) -> Up:
-    """Which way is up: as the layout's tool or an image has it, else as heads and feet of the set's bodies say.
+    """Return the upward direction: that of the layout's tool or of images, else the one from feet to heads.
 
-    Where more than half of the bodies contradict that rule, they are believed and the rule is not: pictures show heads
-    above feet.
+    If more than half of the bodies contradict the rule, the bodies win: pictures show heads above feet.
 
     Args:
         data: The set.
-        sample: Of its bodies; taken where it is not given.
+        sample: A sample of its bodies; drawn by default.
     """
     shares = _pointing(sample or Sample.of(data), data)
     best = max(shares, key=lambda way: shares[way], default=(1, 1))
@@ -154,7 +153,7 @@ def upward(data: SkeletonSet, sample: Sample | None = None) -> Up:
 
 
 def recorded_layout(data: SkeletonSet) -> Layout | None:
-    """The layout of the recordings, before ``--to-layout``; None where the set does not say."""
+    """Return the layout of the recordings, before ``--to-layout``; None where the set does not record it."""
     if not data.options.get("to_layout"):
         return data.layout
     return LAYOUTS.get(str(data.options.get("layout")))
@@ -165,7 +164,7 @@ def _name(axis: int, sign: int) -> str:
 
 
 def _rule(data: SkeletonSet) -> tuple[int, int, str] | None:
-    """What is known without a look at the bodies: axis, sign, and how."""
+    """Return axis, sign and reason as known without a look at the bodies."""
     if data.coordinates == 2:
         return 1, -1, "images count y downwards"
     layout = recorded_layout(data)
@@ -177,7 +176,7 @@ def _rule(data: SkeletonSet) -> tuple[int, int, str] | None:
 def head_over_feet(
     columns: Float32[np.ndarray, "c v r"], missing: Bool[np.ndarray, "v r"] | None, layout: Layout
 ) -> Float32[np.ndarray, "c r"]:
-    """From the middle of each body's feet to the middle of its head; not a number where all of either are missing."""
+    """Return the vector from the middle of each body's feet to that of its head; NaN without a foot or head joint."""
     middles = []
     for part in (layout.head, layout.feet):
         points = columns[:, list(part)]
@@ -188,7 +187,7 @@ def head_over_feet(
 
 
 def _pointing(sample: Sample, data: SkeletonSet) -> dict[tuple[int, int], float]:
-    """For each direction the share of bodies whose head is, seen from the feet, that way more than any other."""
+    """Return, for each direction, the share of bodies whose head lies mainly that way from the feet."""
     along = head_over_feet(sample.columns, sample.missing, data.layout)
     along = along[:, np.isfinite(along).all(axis=0) & along.any(axis=0)]
     if not along.size:

@@ -1,4 +1,4 @@
-"""What is wrong with a prepared set: one pass over its clips, a few at a time.
+"""Checks for faults of a prepared set: one pass over its clips, a few at a time.
 
 The checks of joints and their thresholds stand in `maskel.datasets.clip_checks`, those of tables in
 `maskel.datasets.set_checks`, near duplicates in `maskel.datasets.duplicates`.
@@ -35,19 +35,19 @@ from maskel.datasets.set_checks import FILLED_SHARE, IMBALANCE, LEFT_OUT_SHARE, 
 from maskel.datasets.store import SkeletonSet
 
 CHUNK_ROWS = 2**14
-"""Body-frames that are looked at together: some 5 MB with 25 joints. A longer clip is looked at whole."""
+"""Body-frames per pass: some 5 MB with 25 joints. A longer clip is one pass."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What one check looks for.
+    """One check: its title and threshold.
 
     Args:
-        title: What it finds.
-        threshold: From when on that is a fault, in words.
-        unit: Of a fault's value.
-        in_sizes: The threshold for sets whose bodies are not in metres, where it is another; the unit is then the size
-            of a body, the diagonal of its bounding box.
+        title: Name of the fault.
+        threshold: The limit, as text.
+        unit: Unit of a fault's value.
+        in_sizes: The limit for sets whose bodies are not in metres, if it differs; the unit is then the size of a body,
+            the diagonal of its bounding box.
     """
 
     title: str
@@ -116,17 +116,17 @@ CHECKS: dict[str, Check] = {
     "short": Check("short clips", f"< {100 * SHORT_SHARE:g} % of the median length, or one frame", "frames"),
     "imbalance": Check("class imbalance", f"largest class > {IMBALANCE:g} times the smallest, or empty", "clips"),
 }
-"""Every check by its name, in the order in which they are shown."""
+"""All checks by name, in the order of display."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """Result of one check.
 
     Args:
         check: Its name in `CHECKS`.
-        faults: The worst first.
-        note: Why the check did not end.
+        faults: Its faults, the worst first.
+        note: The reason if the check stopped early; else empty.
         metric: Whether the set's bodies are in metres.
     """
 
@@ -142,13 +142,13 @@ class Finding:
 
     @property
     def threshold(self) -> str:
-        """From when on something is a fault in this set, in words."""
+        """The limit of this set, as text."""
         check = CHECKS[self.check]
         return check.threshold if self.metric else check.in_sizes or check.threshold
 
     @property
     def unit(self) -> str:
-        """Of a fault's value."""
+        """Unit of a fault's value."""
         check = CHECKS[self.check]
         return "body sizes" if check.in_sizes and not self.metric else check.unit
 
@@ -158,9 +158,9 @@ def examine(data: SkeletonSet, advance: Callable[[int], None] = lambda clips: No
 
     Args:
         data: The set.
-        advance: Called with a number of clips when these are done.
+        advance: Called with the number of clips done since the last call.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # damaged coordinates are found, not stumbled over
+    with np.errstate(over="ignore", invalid="ignore"):  # a check reports damaged coordinates
         bearings = Bearings.of(data)
         prints = Fingerprints(data, bearings.near)
         faults: dict[str, list[Fault]] = {name: [] for name in CHECKS}
@@ -198,7 +198,7 @@ def examine(data: SkeletonSet, advance: Callable[[int], None] = lambda clips: No
 
 @dataclass(frozen=True)
 class Repeats:
-    """Clips that a benchmark has twice.
+    """Counts of clips that occur twice in a benchmark.
 
     Args:
         train: Training clips equal to an earlier training clip.
@@ -218,7 +218,7 @@ class Repeats:
 
 
 def count_repeats(data: SkeletonSet, findings: Sequence[Finding]) -> dict[str, Repeats]:
-    """What `examine` found twice, for each benchmark."""
+    """Count the duplicates of `examine` for each benchmark."""
     by_name = {finding.check: finding.faults for finding in findings}
     first = np.arange(len(data))
     for fault in by_name["duplicates"]:
@@ -241,7 +241,7 @@ FINDING_HEADING = ("check", "a fault when", "found", "the worst")
 
 
 def summarise(finding: Finding, data: SkeletonSet) -> tuple[str, str, str, str]:
-    """A finding as a row of a table under `FINDING_HEADING`."""
+    """Return a finding as a row of a table under `FINDING_HEADING`."""
     check, faults = CHECKS[finding.check], finding.faults
     clips = "1 clip" if finding.clips == 1 else f"{finding.clips:,} clips"
     found = clips if finding.clips else f"{len(faults):,}" if faults else "none"
@@ -256,7 +256,7 @@ def summarise(finding: Finding, data: SkeletonSet) -> tuple[str, str, str, str]:
 
 
 def chunks(data: SkeletonSet) -> Iterator[tuple[int, int]]:
-    """Runs of clips (first, one after the last) of at most `CHUNK_ROWS` body-frames each, but at least one clip."""
+    """Yield ranges of clips (first, one after the last) of at most `CHUNK_ROWS` body-frames, but at least one clip."""
     start, size = 0, 0
     for clip, rows in enumerate((data.bodies * data.frames).tolist()):
         if size and size + rows > CHUNK_ROWS:

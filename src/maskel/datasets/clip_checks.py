@@ -1,7 +1,7 @@
-"""The checks that look at joints: each looks for one kind of fault in some clips at a time.
+"""Checks that look at joints: each looks for one kind of fault in a few clips at a time.
 
-Thresholds are constants, with their units. Those in metres are for bodies in metres; elsewhere a body's own size takes
-the place of the metre, in every frame anew, so that who walks towards a camera does not count as growing.
+Thresholds are constants, with their units. Those in metres are for bodies in metres. In other sets a body's own size
+replaces the metre. It is measured in every frame, so that a person who walks towards a camera does not seem to grow.
 """
 
 from collections.abc import Callable
@@ -29,35 +29,34 @@ from maskel.datasets.faults import Fault
 from maskel.datasets.store import BodyFrames, SkeletonSet
 
 FROZEN_FRAMES = 5
-"""Frames in a row with exactly the same coordinates from which on a body is frozen; a sensor's noise never repeats."""
+"""Exactly equal frames in a row from which a body counts as frozen; a sensor's noise never repeats."""
 JUMP_METRES, JUMP_SIZES = 0.5, 0.3
-"""How far a joint may move from one frame to the next; 15 m/s at 30 frames a second."""
+"""Largest step of a joint from one frame to the next; 15 m/s at 30 frames a second."""
 BONE_CHANGE = 0.5
-"""How much a bone's length may change within a clip, as a share of its median; the change is from the 5th to the 95th
-percentile."""
+"""Largest change of a bone's length within a clip, from the 5th to the 95th percentile, as a share of its median."""
 BONE_METRES, BONE_SIZES = 0.25, 0.2
-"""Changes of a bone's length up to this are noise: sensors guess joints that they do not see. Seen in an image, most
-bones are shorter than this, and those that turn towards the camera change by less."""
+"""Changes of a bone's length up to this are noise: sensors guess hidden joints. In an image most bones are shorter than
+this, and bones that turn towards the camera change by less."""
 SWAP_METRES, SWAP_SIZES = 0.2, 0.12
-"""Mean joint distance that two bodies travel in one frame from which on they may have changed places."""
+"""Mean joint distance between two frames from which two bodies may have exchanged their places."""
 SWAP_RATIO = 3.0
-"""They have if they would have travelled so many times less with their places exchanged."""
+"""A swap is reported if exchanging the two bodies would shorten their path by this factor."""
 SMALLEST_IN_IMAGE, LARGEST_IN_IMAGE = 0.02, 4.0
-"""Sizes between which a body lies in 2D, in halves of the image."""
+"""Smallest and largest size of a body in 2D, in halves of the image."""
 FLAT_SHARE = 0.01
-"""A body that reaches along one axis less far than this share of its size is flat: its depth is none."""
+"""A body is flat, without depth, if its extent along one axis is below this share of its size."""
 HEAD_DOWN = 0.25
 """A body whose head is lower than its feet by this share of its size is upside down."""
 
 
 @dataclass(frozen=True)
 class Bearings:
-    """What holds for all bodies of a set.
+    """Facts that hold for all bodies of a set.
 
     Args:
-        metric: Whether they are in 3D, and as large as bodies in metres are.
+        metric: Whether the bodies are in 3D, with sizes that bodies in metres have.
         size: The usual size of a body, in the set's unit.
-        up: Which way is up.
+        up: The upward direction.
     """
 
     metric: bool
@@ -66,7 +65,7 @@ class Bearings:
 
     @classmethod
     def of(cls, data: SkeletonSet) -> "Bearings":
-        """Those of a set, from a sample of its clips."""
+        """Measure a set by a sample of its clips."""
         sample = Sample.of(data)
         size = usual_size(sample)
         metric = data.coordinates == 3 and SMALLEST_METRES <= size <= LARGEST_METRES
@@ -74,11 +73,11 @@ class Bearings:
 
     @property
     def near(self) -> float:
-        """How near clips are that nearly equal each other, in the set's unit."""
+        """Largest distance of near duplicates, in the set's unit."""
         return NEAR_METRES if self.metric else NEAR_SIZES * self.size
 
     def distance(self, value: float) -> tuple[float, str]:
-        """A small distance in the checks' unit, and in words."""
+        """Return a small distance in the checks' unit, and as text."""
         if self.metric:
             return value, f"{1000 * value:.2f} mm"
         share = value / self.size if self.size else 0.0
@@ -87,15 +86,15 @@ class Bearings:
 
 @dataclass(frozen=True)
 class Seen:
-    """Some clips, as the checks look at them.
+    """Clips with the measures that the checks need.
 
     Args:
         data: The set.
         rows: All bodies of the clips in all frames in which they exist.
-        bearings: Of the set.
+        bearings: Facts of the set.
         columns: (C, V, R) their coordinates, the longest axis last.
-        missing: (V, R) which joints are missing; None where none are.
-        extents: (C, R) how far each body reaches along each axis.
+        missing: (V, R) True for missing joints; None where none are missing.
+        extents: (C, R) extent of each body along each axis.
         sizes: (R,) the size of each body, in the set's unit.
     """
 
@@ -109,7 +108,7 @@ class Seen:
 
     @classmethod
     def of(cls, data: SkeletonSet, start: int, stop: int, bearings: Bearings) -> "Seen":
-        """The clips from position ``start`` to before ``stop``."""
+        """Measure the clips from position ``start`` to before ``stop``."""
         rows = data.body_frames(start, stop)
         columns = columns_of(rows.joints)
         missing = missing_joints(columns, data)
@@ -118,25 +117,25 @@ class Seen:
 
     @cached_property
     def units(self) -> Float32[np.ndarray, " r"]:
-        """What counts as 1 in each body: a metre, or its size."""
+        """(R,) length that counts as 1 for each body: a metre, or its size."""
         if self.bearings.metric:
             return np.ones_like(self.sizes)
         return np.where(self.sizes > 0, self.sizes, np.float32(np.inf))
 
     @property
     def unit(self) -> str:
-        """Name of that unit, behind a number."""
+        """Name of that unit, to stand after a number."""
         return "m" if self.bearings.metric else "body sizes"
 
 
 def limit(metres: float, sizes: float, seen: Seen | Bearings) -> float:
-    """The threshold that holds for a set, of one in metres and one in body sizes."""
+    """Choose a set's threshold: the one in metres or the one in body sizes."""
     bearings = seen.bearings if isinstance(seen, Seen) else seen
     return metres if bearings.metric else sizes
 
 
 def _follows(rows: BodyFrames) -> Bool[np.ndarray, " p"]:
-    """For each row but the last whether the next one is the same body in the next frame."""
+    """Return True for each row but the last if the next row is the same body in the next frame."""
     same = (np.diff(rows.clip) == 0) & (np.diff(rows.body) == 0)
     return same & (np.diff(rows.frame) == 1)
 
@@ -152,14 +151,14 @@ def _worst_of_each_clip(
     about: Callable[[int], str],
     frames: Int64[np.ndarray, " n"] | None = None,
 ) -> list[Fault]:
-    """One fault for each clip with any.
+    """Return one fault for each clip that has any: the worst.
 
     Args:
-        rows: Some clips.
+        rows: Body-frames of the clips.
         where: Rows with a fault.
-        values: How bad each is.
-        about: What the fault at a place in ``where`` is.
-        frames: In how many frames each is; by default one.
+        values: Severity of each.
+        about: Describes the fault at a place in ``where``.
+        frames: Number of frames of each; by default one.
     """
     clips = rows.clip[where]
     order = np.lexsort((-values, clips))
@@ -186,8 +185,8 @@ def _not_finite(seen: Seen) -> list[Fault]:
     rows = seen.rows
     counts = (~np.isfinite(rows.joints)).sum(axis=(1, 2))
     where = np.flatnonzero(counts)
-    told = counts[where]
-    return _worst_of_each_clip(rows, where, told.astype(np.float64), lambda at: f"{told[at]} coordinates not finite")
+    bad = counts[where]
+    return _worst_of_each_clip(rows, where, bad.astype(np.float64), lambda at: f"{bad[at]} coordinates not finite")
 
 
 def _absent(seen: Seen) -> list[Fault]:
@@ -250,7 +249,7 @@ def _bones(seen: Seen) -> list[Fault]:
     known = np.broadcast_to(counts, (len(lengths), len(counts)))  # (bones, bodies)
     if seen.missing is not None:
         unknown = seen.missing[joints] | seen.missing[parents]
-        lengths[unknown] = np.nan  # sorted behind all numbers
+        lengths[unknown] = np.nan  # sorted after all numbers
         known = known - np.add.reduceat(unknown, starts, axis=1, dtype=np.int64)
     ordered = _sorted_in_runs(lengths, counts)
     low, usual, high = (  # (bones, bodies)
@@ -280,9 +279,9 @@ def _bones(seen: Seen) -> list[Fault]:
 
 
 def _sorted_in_runs(values: Float32[np.ndarray, "n r"], counts: Int64[np.ndarray, " k"]) -> Float32[np.ndarray, "n r"]:
-    """Every row's runs of ``counts`` values sorted, each in its place; values are 0 or more."""
+    """Sort every row's runs of ``counts`` values, each run in its place; values are 0 or more."""
     run = np.repeat(np.arange(len(counts), dtype=np.uint64), counts) << np.uint64(32)
-    keys = run | np.ascontiguousarray(values).view(np.uint32)  # floats from 0 on are ordered like their bits
+    keys = run | np.ascontiguousarray(values).view(np.uint32)  # floats >= 0 have the order of their bits
     keys.sort(axis=1)
     return keys.astype(np.uint32).view(np.float32)
 
@@ -293,34 +292,34 @@ def _swaps(seen: Seen) -> list[Fault]:
     order = np.lexsort((rows.body, rows.frame, rows.clip))
     where: list[Int64[np.ndarray, " n"]] = []
     values: list[Float[np.ndarray, " n"]] = []
-    told: list[str] = []
-    for step in range(1, len(order)):  # bodies of one frame stand together
-        one, other = order[:-step], order[step:]
-        together = (rows.clip[one] == rows.clip[other]) & (rows.frame[one] == rows.frame[other])
+    texts: list[str] = []
+    for step in range(1, len(order)):  # bodies of one frame are neighbours
+        first, second = order[:-step], order[step:]
+        together = (rows.clip[first] == rows.clip[second]) & (rows.frame[first] == rows.frame[second])
         if not together.any():
             break
-        pairs = np.flatnonzero(together & follows[one] & follows[other])
-        one, other = one[pairs], other[pairs]
-        units = np.maximum(seen.units[one], seen.units[other])
-        kept = (_apart(seen, one, one + 1) + _apart(seen, other, other + 1)) / (2 * units)
-        swapped = (_apart(seen, one, other + 1) + _apart(seen, other, one + 1)) / (2 * units)
+        pairs = np.flatnonzero(together & follows[first] & follows[second])
+        first, second = first[pairs], second[pairs]
+        units = np.maximum(seen.units[first], seen.units[second])
+        kept = (_apart(seen, first, first + 1) + _apart(seen, second, second + 1)) / (2 * units)
+        swapped = (_apart(seen, first, second + 1) + _apart(seen, second, first + 1)) / (2 * units)
         bad = np.flatnonzero((kept > limit(SWAP_METRES, SWAP_SIZES, seen)) & (kept > SWAP_RATIO * swapped))
-        where.append(one[bad] + 1)
+        where.append(first[bad] + 1)
         values.append(kept[bad])
         for at in bad:
-            bodies = f"bodies {rows.body[one[at]]} and {rows.body[other[at]]}"
-            told.append(f"{bodies} move {kept[at]:.2f} {seen.unit}, exchanged {swapped[at]:.2f}")
-    if not told:
+            bodies = f"bodies {rows.body[first[at]]} and {rows.body[second[at]]}"
+            texts.append(f"{bodies} move {kept[at]:.2f} {seen.unit}, exchanged {swapped[at]:.2f}")
+    if not texts:
         return []
-    return _worst_of_each_clip(rows, np.concatenate(where), np.concatenate(values), told.__getitem__)
+    return _worst_of_each_clip(rows, np.concatenate(where), np.concatenate(values), texts.__getitem__)
 
 
-def _apart(seen: Seen, one: Int64[np.ndarray, " n"], other: Int64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Mean joint distance of rows, over the joints that both have; 0 where there are none."""
-    distances = _lengths(seen.columns[:, :, one] - seen.columns[:, :, other])
+def _apart(seen: Seen, first: Int64[np.ndarray, " n"], second: Int64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return the mean joint distance of rows, over the joints that both have; 0 without common joints."""
+    distances = _lengths(seen.columns[:, :, first] - seen.columns[:, :, second])
     if seen.missing is None:
         return distances.mean(axis=0)
-    both = ~(seen.missing[:, one] | seen.missing[:, other])
+    both = ~(seen.missing[:, first] | seen.missing[:, second])
     return (distances * both).sum(axis=0) / np.maximum(both.sum(axis=0), 1)
 
 
@@ -330,13 +329,13 @@ def _in_most_frames(
     values: Float[np.ndarray, " r"],
     about: Callable[[int], str],
 ) -> list[Fault]:
-    """A fault for each clip in more than half of whose body-frames something is wrong: the worst row.
+    """Return the worst fault of each clip in which more than half of the body-frames are bad.
 
     Args:
-        seen: Some clips.
-        bad: Where it is wrong.
-        values: How bad it is.
-        about: What it is in a row.
+        seen: The clips.
+        bad: True for bad rows.
+        values: Severity of each row.
+        about: Describes the fault of a row.
     """
     if not bad.any():
         return []

@@ -1,4 +1,4 @@
-"""What is in a prepared set, counted; its benchmarks beside the published sizes."""
+"""Counts of a prepared set's contents, and its benchmarks beside the published sizes."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ class BenchmarkSizes:
     """Sizes of one benchmark, as (train, test).
 
     Args:
-        name: Of the benchmark.
-        found: Clips in the set.
-        published: As published; None where no size is.
+        name: Name of the benchmark.
+        found: Number of clips in the set.
+        published: Published number of clips; None if there is none.
     """
 
     name: str
@@ -27,7 +27,7 @@ class BenchmarkSizes:
 
     @property
     def verdict(self) -> str:
-        """How the two compare, in words."""
+        """Comparison of the two sizes, as text."""
         if self.published is None:
             return "no published size"
         train, test = self.published
@@ -37,7 +37,7 @@ class BenchmarkSizes:
         return f"{text}; {sum(self.found) / sum(self.published):.1%} of it is here"
 
     def row(self) -> tuple[str, str, str, str]:
-        """A row of a table under `BENCHMARK_HEADING`."""
+        """Return a row of a table under `BENCHMARK_HEADING`."""
         return self.name, f"{self.found[0]:,}", f"{self.found[1]:,}", self.verdict
 
 
@@ -50,20 +50,20 @@ class Contents:
 
     Args:
         clips: Number of clips.
-        body_frames: Frames of all bodies, those in which they exist.
+        body_frames: Number of frames of all bodies, without absent frames.
         size: Bytes on disk.
-        lengths: Shortest, median and longest clip in frames that have a body.
+        lengths: Shortest, median and longest clip, in frames with a body.
         bodies: Number of bodies -> clips.
-        classes: (name, clips) of each class, also of empty ones.
+        classes: (name, clips) of each class, empty classes included.
         unlabelled: Clips without a label.
-        subjects: Subject -> clips; empty where none is known, like the two that follow.
+        subjects: Subject -> clips; empty where none is known, like ``cameras`` and ``setups``.
         cameras: Camera -> clips.
         setups: Setup -> clips.
-        benchmarks: Their sizes.
-        counts: What was dropped, filled in or guessed to make the clips -> (how many in all, in how many clips).
-        up: Which way is up.
+        benchmarks: Sizes of the benchmarks.
+        counts: Dropped, filled-in or guessed items: phrase -> (total number, number of clips).
+        up: The upward direction.
         usual_size: The median size of a body, the diagonal of its bounding box, in the set's unit.
-        trial: The options that left clips out on purpose, in words; empty for a whole set.
+        trial: The options that left clips out on purpose, as text; empty for a whole set.
     """
 
     clips: int
@@ -83,7 +83,7 @@ class Contents:
     trial: str
 
     def rows(self) -> list[tuple[str, str]]:
-        """Names and values for a table."""
+        """Return names and values for a table."""
         bodies = ", ".join(f"{number}: {count:,} clips" for number, count in self.bodies.items())
         rows = [
             ("clips", f"{self.clips:,}"),
@@ -101,7 +101,7 @@ class Contents:
         return [*rows, ("trial set", self.trial)] if self.trial else rows
 
     def origins(self) -> dict[str, dict[str, int]]:
-        """Subjects, cameras and setups by what they are called."""
+        """Return the counts of subjects, cameras and setups, by these three words."""
         return {"subjects": self.subjects, "cameras": self.cameras, "setups": self.setups}
 
 
@@ -110,7 +110,7 @@ TRIAL_OPTIONS = ("classes", "max_clips", "benchmarks", "drop_duplicates")
 
 
 def count_contents(data: SkeletonSet) -> Contents:
-    """Count what is in a set; reads its tables, and the joints of a sample of its clips."""
+    """Count a set's contents; reads its tables, and the joints of a sample of its clips."""
     sample = Sample.of(data)
     source = SOURCES.get(data.source)
     published = source.published if source else {}
@@ -140,12 +140,12 @@ def count_contents(data: SkeletonSet) -> Contents:
 
 
 def _summed(counts: Mapping[int, Mapping[str, int]]) -> dict[str, tuple[int, int]]:
-    """Of each phrase the sum over all clips, and the number of clips; by phrase."""
+    """Return, for each phrase, the sum over all clips and the number of clips; sorted by phrase."""
     sums: Counter[str] = Counter()
     clips: Counter[str] = Counter()
-    for one in counts.values():
-        sums.update(one)
-        clips.update(one.keys())
+    for clip_counts in counts.values():
+        sums.update(clip_counts)
+        clips.update(clip_counts.keys())
     return {what: (sums[what], clips[what]) for what in sorted(sums)}
 
 
@@ -154,7 +154,7 @@ def _in_clips(number: int, clips: int) -> str:
 
 
 def _counted(names: list[str]) -> dict[str, int]:
-    """Clips of each name, numbers in their order; empty names are left out."""
+    """Count the clips of each name; numbers in numerical order, without empty names."""
     counts = Counter(name for name in names if name)
     return {name: counts[name] for name in sorted(counts, key=lambda name: (len(name) * name.isdecimal(), name))}
 

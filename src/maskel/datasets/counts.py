@@ -1,7 +1,7 @@
-"""What a source drops, fills in or guesses, counted: for each clip, and for the set as a whole.
+"""Counts of dropped, filled-in and guessed items, for each clip and for the set as a whole.
 
-A count is a phrase and a number, as they are shown: ``missing joints: 12``. The phrases that several readers share
-stand here; a reader may add its own, which names what it counts (``columns not read: timestamp``).
+A count is a phrase and a number, shown as ``missing joints: 12``. This module holds the phrases that several readers
+share. A reader may add its own phrases, such as ``columns not read: timestamp``.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ Counts = Mapping[str, int]
 """Phrase -> number, above 0."""
 
 MISSING_JOINTS = "missing joints"
-"""Joints of bodies that exist which the recording lacks, counted by body and frame; filled in or zero."""
+"""Missing joints of existing bodies, counted by body and frame; they are filled in, or zero."""
 FILLED_FRAMES = "frames filled in"
-"""Frames that were not recorded and lie on the line between those around them, counted by body."""
+"""Interpolated frames, counted by body: they were not recorded and lie between recorded frames."""
 EMPTY_FRAMES = "frames without a body"
-"""Frames that were dropped because nobody was seen in them."""
+"""Frames dropped because nobody is in them."""
 THINNED_FRAMES = "frames thinned out"
-"""Frames that another frame rate leaves out."""
+"""Frames dropped to lower the frame rate."""
 BODIES = "bodies left out"
-"""People beyond the number of bodies that is kept."""
+"""People beyond the number of bodies to keep."""
 BODY_FRAMES = "frames of bodies left out"
 """Body-frames of those people."""

@@ -1,4 +1,4 @@
-"""Finds clips that are in a set twice, equal or nearly so, without comparing every clip with every other."""
+"""Search for equal and nearly equal clips of a set, without comparing every clip with every other."""
 
 import hashlib
 from collections import defaultdict
@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float64, Int64
 from maskel.datasets.store import BodyFrames, SkeletonSet
 
 NEAR_METRES = 0.001
-"""Clips whose joints differ by less in the mean, both centred, are near duplicates."""
+"""Clips with a smaller mean joint distance, both centred, are near duplicates."""
 NEAR_SIZES = 0.0005
-"""The same for bodies that are not in metres, as a share of the usual size of the set's bodies."""
+"""The same limit for bodies that are not in metres, as a share of the usual size of the set's bodies."""
 MOST_PAIRS = 100_000
 """Near pairs after which the search ends: a set with more is one clip many times."""
 
@@ -22,10 +22,10 @@ _SLACK = 1.001  # keys are sums in float64; their rounding must not hide a pair
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What is twice in a set.
+    """Duplicate clips of a set.
 
     Args:
-        first: (N,) for each clip the position of the first clip with the same coordinates; its own if there is none.
+        first: (N,) position of the first clip with the same coordinates; a clip's own position if there is none.
         near: Pairs of clips (i, j), i < j, that are nearly equal, and their mean joint distance in the set's unit. Of
             clips with the same coordinates only the first is in a pair.
         complete: False if the search for near pairs ended at `MOST_PAIRS`.
@@ -37,13 +37,13 @@ class Duplicates:
 
 
 class Fingerprints:
-    """Collects what tells clips apart while a set is read once.
+    """Collector of digests and keys that tell clips apart, filled while a set is read once.
 
     A clip's digest stands for every coordinate. Its keys bound distances from below: each is the mean over joints and
     frames of the centred joint's component along a direction that depends on the joint. The mean of lengths is at
     least the length of the mean, so two clips with the same frames are at least as far apart, in mean joint distance,
     as any of their keys. Clips whose keys differ by more than ``near`` are no near duplicates; all others are
-    compared joint by joint. So none of the same length is missed.
+    compared joint by joint. So no pair of the same length is missed.
 
     Args:
         data: The set.
@@ -62,7 +62,7 @@ class Fingerprints:
         self._directions = directions / np.linalg.norm(directions, axis=2, keepdims=True)
 
     def add(self, rows: BodyFrames) -> None:
-        """Take in the clips of ``rows``, each of them whole; clips come in order."""
+        """Add the clips of ``rows``; each clip must be whole, and clips must come in order."""
         clips, starts, counts = np.unique(rows.clip, return_index=True, return_counts=True)
         pose = np.add.reduceat(rows.joints, starts, axis=0, dtype=np.float64) / counts[:, None, None]
         pose -= pose.mean(axis=1, keepdims=True)
@@ -75,17 +75,17 @@ class Fingerprints:
             self._first[clip] = self._seen.setdefault(digest.digest(), clip)
 
     def duplicates(self) -> Duplicates:
-        """Compare the clips taken in."""
+        """Compare the added clips."""
         candidates, complete = self._candidates()
         pairs = {}
-        for one, other in candidates.tolist():
-            distance = self._distance(one, other)
+        for first, second in candidates.tolist():
+            distance = self._distance(first, second)
             if distance < self._near:
-                pairs[one, other] = distance
+                pairs[first, second] = distance
         return Duplicates(self._first, pairs, complete)
 
     def _candidates(self) -> tuple[Int64[np.ndarray, "p 2"], bool]:
-        """Pairs of clips that the keys do not tell apart, and whether these are all."""
+        """Return the pairs of clips with nearly equal keys, and whether the list is complete."""
         only = np.flatnonzero((self._first == np.arange(len(self._first))) & np.isfinite(self._keys).all(axis=1))
         order = only[np.lexsort((self._keys[only, 0], self._rows[only], self.data.frames[only]))]
         size = np.stack((self.data.frames[order], self._rows[order]), axis=1)
@@ -105,9 +105,9 @@ class Fingerprints:
         pairs = np.concatenate(found)
         return pairs[np.lexsort(pairs.T[::-1])], True
 
-    def _distance(self, one: int, other: int) -> float:
-        """Mean distance of the joints of two centred clips; infinite if other bodies or frames exist."""
-        a, b = self.data.body_frames(one, one + 1), self.data.body_frames(other, other + 1)
+    def _distance(self, first: int, second: int) -> float:
+        """Return the mean joint distance of two centred clips; infinite if they differ in bodies or frames."""
+        a, b = self.data.body_frames(first, first + 1), self.data.body_frames(second, second + 1)
         if not (np.array_equal(a.body, b.body) and np.array_equal(a.frame, b.frame)):
             return float("inf")
         apart: Float64[np.ndarray, "r v c"] = np.subtract(a.joints, b.joints, dtype=np.float64)
@@ -117,11 +117,11 @@ class Fingerprints:
 def leaks(
     duplicates: Duplicates, train: Int64[np.ndarray, " n"], test: Int64[np.ndarray, " m"]
 ) -> dict[int, tuple[int, float]]:
-    """Test clips that stand in training too: for each the training clip and the mean joint distance, 0 if equal."""
+    """Find test clips that are also in training: clip -> (training clip, mean joint distance; 0 if equal)."""
     of_class = dict(zip(duplicates.first[train][::-1].tolist(), train[::-1].tolist(), strict=True))
     near: dict[int, list[tuple[float, int]]] = defaultdict(list)
-    for (one, other), distance in duplicates.near.items():
-        for here, there in ((one, other), (other, one)):
+    for (first, second), distance in duplicates.near.items():
+        for here, there in ((first, second), (second, first)):
             if there in of_class:
                 near[here].append((distance, of_class[there]))
     found = {}

@@ -1,21 +1,21 @@
-"""One thing that is wrong with a prepared set, as the checks of `maskel.datasets.checks` find it."""
+"""A fault of a prepared set, as reported by the checks of `maskel.datasets.checks`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong; of a clip in which it is wrong several times, the worst.
+    """One fault; the worst of its kind if a clip has several.
 
     Args:
-        about: What it is, as a sentence's end.
-        value: How bad, in the check's unit; the larger the worse, but for duplicates and short clips.
-        clip: Position of the clip; None where the fault is the set's.
-        body: Which of its bodies.
-        frame: The frame, from 0; of a jump or swap the one after it, of frozen bodies the first.
-        frames: In how many frames of the clip.
+        about: Description, to stand at a sentence's end.
+        value: Severity, in the check's unit; larger is worse, but for duplicates and short clips.
+        clip: Position of the clip; None for a fault of the whole set.
+        body: Number of the body in its clip, from 0.
+        frame: The frame, from 0; the frame after a jump or swap, the first of frozen frames.
+        frames: Number of faulty frames of the clip.
         other: Position of the clip that it equals.
-        benchmark: Where the fault is a benchmark's.
+        benchmark: The benchmark with the fault; None for all other faults.
     """
 
     about: str

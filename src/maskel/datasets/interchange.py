@@ -1,4 +1,4 @@
-"""What the readers of other toolboxes' files share: classes and names of clips, and joints that are missing."""
+"""Helpers that the readers of other toolboxes' files share: classes and names of clips, and missing joints."""
 
 import re
 import unicodedata
@@ -18,29 +18,30 @@ from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.tracks import ACTORS
 from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
 from maskel.errors import BadFileError, InputError
+from maskel.files import described
 from maskel.layouts import Layout
 from maskel.sequence import Clip
 
 MAX_CLASSES = 10_000
 LARGEST = 100.0
-"""No body is 100 m from the origin: larger coordinates in 3D are in another unit."""
+"""Metres. No body is 100 m from the origin: larger coordinates in 3D are in another unit."""
 SMALLEST = 0.05
-"""A body in metres that never spans as much along any axis is in another unit, or one point."""
+"""Metres. A body that never extends this far along any axis is in another unit, or a single point."""
 LARGEST_BODY = 10.0
-"""Nor is a body, over the diagonal of its bounding box, in the median of its frames, that large in metres."""
+"""Metres. No body is larger: the diagonal of its bounding box, in the median of its frames."""
 SUFFIX = re.compile(r"\.(mp4|avi|mkv|mov|webm|mpg|mpeg|wmv|flv|skeleton|npy|npz|pkl|json|csv|txt)$")
-"""Endings of the files that clips were made from."""
+"""Endings of source files that names of clips may keep."""
 
 Missing = Literal["interpolate", "zero"]
 
 
 def key_of(name: str) -> str:
-    """What two spellings of a clip's name share: not their case, Unicode form, folders or ending."""
+    """Normalise a clip's name: without differences of case, Unicode form, folders and ending."""
     return SUFFIX.sub("", unicodedata.normalize("NFC", name).casefold().replace("\\", "/").rpartition("/")[2])
 
 
 def clip_named(name: str, label: int) -> Clip:
-    """A clip, and what its name says of it if that is one of NTU RGB+D's."""
+    """Return a clip; an NTU RGB+D name gives its subject, camera, setup and replication."""
     match = NAME.fullmatch(name)
     if match is None or int(match[5]) > len(ACTIONS):
         return Clip(name, label)
@@ -49,7 +50,7 @@ def clip_named(name: str, label: int) -> Clip:
 
 
 def numbered_classes(count: int) -> tuple[str, ...]:
-    """Names for classes that have none."""
+    """Return names for classes without names."""
     return tuple(f"class_{label:03}" for label in range(count))
 
 
@@ -58,10 +59,10 @@ class Classes:
     """The classes of a file whose labels are numbers.
 
     Args:
-        labels: Of each clip, from 0.
-        names: Of the classes.
-        published: Published sizes of the benchmarks, where the set is NTU RGB+D.
-        empty: Classes without a clip, where they have only numbers.
+        labels: Label of each clip, from 0.
+        names: Names of the classes.
+        published: Published sizes of the benchmarks, if the set is NTU RGB+D; else empty.
+        empty: Number of classes without a clip; 0 for NTU RGB+D.
     """
 
     labels: tuple[int, ...]
@@ -71,11 +72,11 @@ class Classes:
 
 
 def classes_of(path: Path, names: Sequence[str], labels: Sequence[int], first: int | None) -> Classes:
-    """The classes that a file's labels mean.
+    """Determine the classes of a file from its labels.
 
     Args:
         path: The file, for messages.
-        names: Of its clips; NTU RGB+D's say the class as well.
+        names: Names of its clips; NTU RGB+D names contain the class.
         labels: As they stand in the file, all >= 0.
         first: The label of the first class, 0 or 1, if the user says so.
 
@@ -105,30 +106,30 @@ def classes_of(path: Path, names: Sequence[str], labels: Sequence[int], first: i
 
 
 def label_of(where: str, label: Any) -> int:
-    """A label as a whole number, whatever kind of number or array of one number it is.
+    """Return a label as a whole number; a float with a whole value is accepted.
 
     Raises:
-        BadFileError: If it is none, or beyond `MAX_CLASSES`.
+        BadFileError: If it is not a whole number from 0 to below `MAX_CLASSES`.
     """
     if isinstance(label, float) and label.is_integer():
         label = int(label)
     if type(label) is not int or not 0 <= label < MAX_CLASSES:
-        raise BadFileError(where, "not a number", f"label {str(label)[:40]}", f"a class from 0 to {MAX_CLASSES - 1}")
+        raise BadFileError(where, "not a number", f"label {described(label)}", f"a class from 0 to {MAX_CLASSES - 1}")
     return label
 
 
 def repeated(names: Sequence[str]) -> list[str]:
-    """The names that stand more than once, each once."""
+    """Return the repeated names, each once."""
     return [name for name, count in Counter(names).items() if count > 1]
 
 
 def with_gaps(
     joints: Float64[np.ndarray, "m t v d"], scores: Float64[np.ndarray, "m t v"] | None, min_score: float = 0
 ) -> Float64[np.ndarray, "m t v d"]:
-    """Coordinates, NaN where a joint is missing: all zero, NaN, or with a score of 0 or less, or below ``min_score``.
+    """Replace missing joints by NaN: all zero, NaN, or with a score of 0 or less, or below ``min_score``.
 
-    In 3D one joint that is always zero is the origin, as is the only one that is zero in the first frame. Scores that
-    are nowhere above 0 say nothing.
+    In 3D a joint may be the origin and is then not missing: the only joint that is zero in all frames, or the only one
+    that is zero in the first frame. Scores that are nowhere above 0 are ignored.
     """
     missing = np.isnan(joints).any(-1)
     zero = (joints == 0).all(-1)  # (M, T, V)
@@ -150,12 +151,12 @@ def with_gaps(
 def treated(
     joints: Float64[np.ndarray, "m t v d"], layout: Layout, missing: Missing
 ) -> tuple[Float64[np.ndarray, "m t v d"], Counts]:
-    """Missing joints, NaN, of bodies that exist: on the line between the frames around them, or zero.
+    """Fill in the missing (NaN) joints of existing bodies: interpolate them in time, or set them to zero.
 
-    Absent bodies, and frames without any, stay absent; they are zero.
+    Absent bodies and empty frames stay absent: they are zero.
 
     Returns:
-        (M, T, V, D), and how many joints were missing.
+        (M, T, V, D), and the number of missing joints.
     """
     exists = body_exists(joints)
     gaps = np.isnan(joints).any(-1) & exists[..., np.newaxis]
@@ -166,10 +167,10 @@ def treated(
 
 
 def check_people(source: str, bodies: int, actor: str) -> None:
-    """Makes sure that options choose people of a form in which nobody has a name.
+    """Check the options that choose people, for files in which people have no names.
 
     Raises:
-        InputError: If no body is to be kept, or the actor is chosen by a name.
+        InputError: If ``bodies`` is below 1, or the actor is chosen by a name.
     """
     if bodies < 1 or actor not in ("", *ACTORS):
         raise InputError(
@@ -185,21 +186,21 @@ def main_bodies(
     actor: str,
     middle: Float64[np.ndarray, " d"] | None = None,
 ) -> tuple[Float64[np.ndarray, "k t v d"], Float64[np.ndarray, "k t v"] | None, Counts]:
-    """The bodies of a clip that matter, as `maskel.datasets.folder.people.choose_bodies` finds them.
+    """Choose a clip's main bodies with `maskel.datasets.folder.people.choose_bodies`.
 
-    As long as nobody says who matters, a clip of no more than ``bodies`` keeps those that exist as they stand; of more
-    those in most frames are kept.
+    Without ``actor``, a clip of at most ``bodies`` existing bodies keeps them unchanged; of more bodies it keeps those
+    with the most frames.
 
     Args:
-        where: Whose they are, for messages.
-        joints: NaN where a joint is missing.
-        scores: Of each joint, where there are any.
+        where: The clip, for messages.
+        joints: Coordinates; NaN where a joint is missing.
+        scores: Score of each joint; None if there are none.
         bodies: Bodies to keep, 1 or more.
-        actor: Who comes first, one of `ACTORS`, or empty.
-        middle: The middle of the image, where it is known.
+        actor: Rule for the first body, one of `ACTORS`, or empty.
+        middle: The middle of the image, if it is known.
 
     Returns:
-        Joints, scores, and who was left out or linked.
+        Joints, scores, and counts of left-out and linked bodies.
     """
     there = np.flatnonzero(body_exists(joints).any(1))
     if not actor and len(there) <= bodies:
@@ -209,12 +210,12 @@ def main_bodies(
 
 
 def check_metres(where: str, joints: np.ndarray, remedy: str) -> None:
-    """Makes sure that joints in 3D may be in metres.
+    """Check that joints in 3D can be in metres.
 
     Args:
-        where: Whose joints they are, for messages.
+        where: The clip, for messages.
         joints: (M, T, V, 3); NaN where a joint is missing.
-        remedy: What the user can do about another unit.
+        remedy: Advice to the user for another unit.
 
     Raises:
         BadFileError: If one is further than `LARGEST` from the origin, the largest body is below `SMALLEST`, or the
@@ -222,7 +223,7 @@ def check_metres(where: str, joints: np.ndarray, remedy: str) -> None:
     """
     largest = float(np.nanmax(np.abs(joints), initial=0))
     sides = np.nan_to_num(joints, nan=-np.inf).max(2) - np.nan_to_num(joints, nan=np.inf).min(2)  # (M, T, 3)
-    extent = float(sides.max())  # of a frame without joints it is minus infinity
+    extent = float(sides.max())  # minus infinity for a frame without joints
     exists = ((np.nan_to_num(joints) != 0).any((2, 3))) & np.isfinite(sides).all(2)
     usual = float(np.median(np.linalg.norm(sides[exists], axis=-1))) if exists.any() else 0.0
     if largest <= LARGEST and extent >= SMALLEST and usual <= LARGEST_BODY:
@@ -235,6 +236,6 @@ def check_metres(where: str, joints: np.ndarray, remedy: str) -> None:
 
 
 def is_score(third: np.ndarray) -> bool:
-    """Whether numbers that should be z are all between 0 and 1, as scores are; zeros and NaN say nothing."""
+    """Return True if all z values lie between 0 and 1, as scores do; zeros and NaN are ignored."""
     numbers = third[np.isfinite(third) & (third != 0)]
     return bool(numbers.size > 0 and numbers.min() > 0 and numbers.max() <= 1)

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Int64
 
 from maskel.conversion import conversion
-from maskel.datasets.store import SkeletonSet
+from maskel.datasets.base import Provenance
+from maskel.datasets.provenance import provenance_of
+from maskel.datasets.store import SkeletonSet, names_hash
 from maskel.errors import InputError
 from maskel.layouts import Layout, layout_named
 from maskel.sequence import Channels, Clip, SingleBody, SkeletonBatch, SkeletonPart
@@ -74,6 +76,11 @@ class JoinedSets:
         """Number of clips N of all sets."""
         return int(self._starts[-1])
 
+    @property
+    def provenance(self) -> Provenance | None:
+        """How the first set was made, if it has the common layout; else None."""
+        return provenance_of(self.sets[0]) if self.sets[0].layout == self.layout else None
+
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
         """Name, label and origin of each clip."""
@@ -82,6 +89,22 @@ class JoinedSets:
     def among_all(self, parts: Sequence[Int64[np.ndarray, " _"]]) -> Int64[np.ndarray, " n"]:
         """Positions among all clips of positions in each set."""
         return np.concatenate([start + part for start, part in zip(self._starts, parts, strict=False)])
+
+    def names_hash(self, positions: Int64[np.ndarray, " n"]) -> str:
+        """Hash that stands for the clips at ``positions`` among all: that of the hashes of each set's clips."""
+        owners = self._owners(positions)
+        return names_hash(
+            [one.names_hash(positions[owners == at] - self._starts[at]) for at, one in enumerate(self.sets)]
+        )
+
+    @property
+    def joint_bytes(self) -> int:
+        """Memory that all joints take, on the disk and on a device."""
+        return sum(one.joint_bytes for one in self.sets)
+
+    def _owners(self, positions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Return the index of each clip's set."""
+        return np.asarray(np.searchsorted(self._starts, positions, "right") - 1)
 
     def keep_on(self, device: torch.device) -> None:
         """Copy all joints to ``device``, see `SkeletonSet.keep_on`."""
@@ -103,7 +126,7 @@ class JoinedSets:
             frames: The (B, W) frames of the view.
             seen: For each set the joints of the layout that may be seen, of those that are there.
         """
-        owners = np.searchsorted(self._starts, positions, "right") - 1
+        owners = self._owners(positions)
         rows = [np.flatnonzero(owners == number) for number in range(len(self.sets))]
         parts = []
         for number, own in enumerate(rows):

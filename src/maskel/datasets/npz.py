@@ -1,8 +1,8 @@
 """The prepared arrays of MAMP and CTR-GCN: one ``.npz`` per benchmark, read and written a clip at a time.
 
 Such a file holds ``x_train``, ``y_train``, ``x_test`` and ``y_test``: clips (N, T, 2·V·3), person-major and padded with
-zeros to T frames, or (N, 3, T, V, 2), and their classes, one-hot (N, classes). numpy reads a member of an npz whole (7
-to 11 GB here, with ``mmap_mode`` too); this module reads and writes the members front to back, with one clip in memory.
+zeros to T frames, or (N, 3, T, V, 2), and their classes, one-hot (N, classes). numpy reads a whole member of an npz (7
+to 11 GB here, also with ``mmap_mode``). This module reads and writes members front to back, with one clip in memory.
 """
 
 import re
@@ -22,9 +22,9 @@ from maskel.datasets.counts import Counts
 from maskel.datasets.interchange import MAX_CLASSES, check_metres, check_people, is_score, main_bodies, numbered_classes
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
-from maskel.datasets.raw_file import bad_file, open_archive
+from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError, InputError
-from maskel.files import replacing
+from maskel.files import npy_header, open_archive, replacing
 from maskel.layouts import layout_named
 from maskel.sequence import Clip, SkeletonSequence
 
@@ -32,27 +32,27 @@ PARTS = ("train", "test")
 BODIES = 2
 """Bodies of every clip of such a file."""
 BENCHMARK = re.compile(r"(?:^|[_-])[xc](sub|s|view|v|set)(?:[_-]|$)", re.IGNORECASE)
-"""How file names spell benchmarks: NTU60_XSub, NTU60_CS, NTU120_CSet."""
+"""Spellings of benchmarks in file names: NTU60_XSub, NTU60_CS, NTU120_CSet."""
 BENCHMARKS = {"sub": "xsub", "s": "xsub", "view": "xview", "v": "xview", "set": "xset"}
 MAX_CLIPS = 1_000_000
 MAX_CLIP_BYTES = 64 * 2**20
 """Largest sizes read: NTU RGB+D 120 has 63,026 clips of 180 kB in one array."""
 LABELS_AT_ONCE = 1024
 LOOKED_AT = 32
-"""Clips of a file that are looked at to tell a score from z."""
+"""Clips of a file that are checked to tell a score from z."""
 
 
 class Npz(Source):
     """An npz of MAMP or CTR-GCN, or one that `maskel export npz` wrote.
 
-    Coordinates are kept as they stand (float32; wider ones are rounded). Frames of zeros at a clip's end are padding
-    and cut off. The first clip that has a second slot of zeros or a copy of the first body there, as NTU RGB+D 120's
-    published script writes, tells which of the two the file uses for clips with one body. They are stored as one body;
-    any other clip as two, so that the file can be written back bit for bit; (N, 3, T, V, 2) as (N, T, 2·V·3).
+    Coordinates are kept unchanged (float32; wider ones are rounded). Frames of zeros at a clip's end are padding and
+    cut off. Clips with one body have zeros in the second slot, or a copy of the body, as NTU RGB+D 120's published
+    script writes; the file's first clip of this kind decides. These clips are stored with one body, all others with
+    two, so that the file can be written back bit for bit; (N, 3, T, V, 2) as (N, T, 2·V·3).
 
     Args:
         layout: Joint layout.
-        benchmark: Name of the file's benchmark; by default what the file's name says (NTU60_XSub, NTU60_CS, …).
+        benchmark: Name of the file's benchmark; by default from the file's name (NTU60_XSub, NTU60_CS, …).
         bodies: Bodies of a clip to keep, 1 or 2.
         actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
             (nearest to the middle), ``largest``; by default the file's order, and of one body the longest.
@@ -77,11 +77,11 @@ class Npz(Source):
         self.labels: Mapping[str, Int64[np.ndarray, " n"]] = {}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """The clips of the one file in ``roots``: all of training, then all of test.
+        """Return the clips of the one file in ``roots``: first the training clips, then the test clips.
 
         Raises:
             InputError: If there is not exactly one file, or its benchmark has no name.
-            BadFileError: If it does not hold the four arrays, in shapes that fit each other.
+            BadFileError: If it does not hold the four arrays, or their shapes do not match.
         """
         if len(roots) != 1 or not roots[0].is_file():
             found = ", ".join(map(str, roots))
@@ -105,7 +105,7 @@ class Npz(Source):
         return [RawFile(path, f"x_{part}[{clip}]") for part in PARTS for clip in range(len(self.labels[part]))]
 
     def _check(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """The four shapes: of the layout, and fitting each other."""
+        """Check the four shapes against the layout and each other."""
         width = BODIES * len(self.layout) * 3
         for part in PARTS:
             clips, one_hot = shapes[f"x_{part}"], shapes[f"y_{part}"]
@@ -126,7 +126,7 @@ class Npz(Source):
                 raise _wrong_count(path, f"y_{part}", f"{one_hot[1]} classes", f"{classes}, as y_train has")
 
     def _single_body(self, arrays: "Sequence[_Rows]") -> Literal["zero", "copy"]:
-        """What the file has in the second slot of its first clip with one body."""
+        """Return the content of the second slot in the file's first clip with one body."""
         for rows in arrays:
             for clip in range(len(rows)):
                 first, second = self._bodies(rows, clip)
@@ -137,7 +137,7 @@ class Npz(Source):
         return "zero"
 
     def _question(self, rows: "_Rows") -> None:
-        """Refuses a file with a score in the place of z, by its first clips."""
+        """Refuse a file with a score in the place of z, by its first clips."""
         clips = (self._bodies(rows, clip)[..., 2] for clip in range(min(len(rows), LOOKED_AT)))
         with np.errstate(invalid="ignore"):  # a NaN is reported when its clip is read
             scores = [is_score(third) for third in clips if third.any()]
@@ -153,10 +153,10 @@ class Npz(Source):
         return bodies
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """One clip; none if it is all zero.
+        """Read one clip; none if it is all zero.
 
         Raises:
-            BadFileError: If the file is damaged there, or a coordinate is not finite.
+            BadFileError: If the clip is damaged, or a coordinate is not finite.
         """
         array, _, number = file.member.rstrip("]").partition("[")
         part, clip = array.removeprefix("x_"), int(number)
@@ -180,27 +180,27 @@ class Npz(Source):
         return [SkeletonSequence(known, joints, self.layout, counts)]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """The file's one benchmark."""
+        """Return the file's one benchmark."""
         parts = ([at for at, clip in enumerate(clips) if clip.name.startswith(part)] for part in PARTS)
         return {self.benchmark: Split(*map(tuple, parts))}
 
     def notes(self) -> Counts:
-        """How many classes have no clip: labels may have counted from 1."""
+        """Count the classes without a clip: labels may have counted from 1."""
         empty = len(self.classes) - len({int(label) for labels in self.labels.values() for label in labels})
         return {"classes without a clip": empty} if empty else {}
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
-        """The unit, which is checked; where origin and up are, the file does not say."""
+        """Return the unit, which is checked; origin and upward direction are not known."""
         return {"unit": METRES}
 
     def recorded(self) -> dict[str, object]:
-        """What `maskel export npz` needs to write the file back."""
+        """Return the options that `maskel export npz` needs to write the file back."""
         names = ("benchmark", "frames", "single_body", "label_dtype", "bodies", "actor")
         return {name: getattr(self, name) for name in names}
 
 
 def _frames(shape: tuple[int, ...]) -> int:
-    """Frames of a clip in an array (N, T, 2·V·3) or (N, 3, T, V, 2)."""
+    """Return the frames of a clip in an array (N, T, 2·V·3) or (N, 3, T, V, 2)."""
     return shape[1 if len(shape) == 3 else 2]
 
 
@@ -233,19 +233,19 @@ def write_npz(
 def write_rows(
     archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: str, rows: Iterable[np.ndarray]
 ) -> None:
-    """Write one array of an npz, as much of it in memory as ``rows`` gives at once.
+    """Write one array of an npz, with one part of ``rows`` in memory at a time.
 
     Args:
         archive: The npz.
-        name: Of the array.
-        shape: Of the whole array.
-        dtype: Its type, for example ``<f4``; that of ``rows`` too.
+        name: Name of the array.
+        shape: Shape of the whole array.
+        dtype: Type of the array and of ``rows``, for example ``<f4``.
         rows: Parts of it along the first axis, in order.
     """
     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
         np.lib.format.write_array_header_1_0(member, {"descr": dtype, "fortran_order": False, "shape": shape})
-        for some in rows:
-            member.write(some.tobytes())
+        for part in rows:
+            member.write(part.tobytes())
 
 
 def _one_hot(labels: Int64[np.ndarray, " n"], classes: int, dtype: str) -> np.ndarray:
@@ -253,7 +253,7 @@ def _one_hot(labels: Int64[np.ndarray, " n"], classes: int, dtype: str) -> np.nd
 
 
 class _Rows:
-    """Rows of one array of an npz, in ascending order; only going back costs reading again. A context manager."""
+    """Reader for the rows of one array of an npz; going back starts again at row 0. A context manager."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
@@ -288,18 +288,17 @@ class _Rows:
         return self.shape[0]
 
     def _start(self) -> None:
-        """Reads the header at the member's start; numpy parses it without running anything."""
+        """Read the header at the member's start; numpy parses it without running code of the file."""
         self._next = 0
-        version = np.lib.format.read_magic(self._stream)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        self.shape, fortran, dtype = read[version](self._stream)
+        assert isinstance(self._stream, zipfile.ZipExtFile)
+        self.shape, fortran, dtype = npy_header(self._stream)
         if dtype.kind not in "fiub" or dtype.itemsize > 8 or fortran or min(self.shape, default=-1) < 0:
             order = "Fortran" if fortran else "C"
             raise ValueError(f"{dtype} of shape {self.shape} in {order} order, where plain numbers in C order are read")
         self.dtype: np.dtype[Any] = dtype
 
     def read(self, first: int, count: int) -> np.ndarray:
-        """Rows [first, first + count); coordinates as float32, labels as they are.
+        """Read rows [first, first + count); coordinates as float32, labels unchanged.
 
         Raises:
             BadFileError: If the member is damaged.
@@ -330,12 +329,12 @@ def _open_rows(path: Path, name: str) -> _Rows:
 
 @lru_cache(maxsize=1)
 def _kept_open(path: Path, name: str, modified: int) -> _Rows:
-    """The array that is being read; clip follows clip. ``modified`` tells versions of a file."""
+    """Open the array and keep it open for the next clips; ``modified`` distinguishes versions of a file."""
     return _Rows(path, name)
 
 
 def _labels(path: Path, rows: _Rows) -> Int64[np.ndarray, " n"]:
-    """Classes of all clips, from one-hot rows."""
+    """Read the classes of all clips from one-hot rows."""
     clips = len(rows)
     labels = np.empty(clips, dtype=np.int64)
     for first in range(0, clips, LABELS_AT_ONCE):
@@ -350,8 +349,8 @@ def _labels(path: Path, rows: _Rows) -> Int64[np.ndarray, " n"]:
     return labels
 
 
-def _equal_bits(one: Float32[np.ndarray, "t v 3"], other: Float32[np.ndarray, "t v 3"]) -> bool:
-    return one.tobytes() == other.tobytes()
+def _equal_bits(first: Float32[np.ndarray, "t v 3"], second: Float32[np.ndarray, "t v 3"]) -> bool:
+    return first.tobytes() == second.tobytes()
 
 
 def _benchmark(path: Path) -> str:
@@ -362,7 +361,7 @@ def _benchmark(path: Path) -> str:
 
 
 def _about(stem: str, classes: int) -> tuple[tuple[str, ...], Mapping[str, tuple[int, int]]]:
-    """Class names and published sizes, where the file's name tells the data set."""
+    """Return class names and published sizes, if the file's name contains the data set."""
     for prefix, source in (("ntu60", NTU60), ("ntu120", NTU120), ("pkuv1", PKU1), ("pkuv2", PKU2)):
         if stem.lower().startswith(prefix) and classes == len(source.classes):
             return source.classes, source.published

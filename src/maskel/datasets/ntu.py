@@ -75,11 +75,11 @@ SURPLUS_LINES = "lines behind the last frame that a file declares (a fault of th
 FRAMES_AT_ZERO = "frames of zeros in recordings of one body, moved with the origin as published"
 
 Rule = tuple[Callable[[Clip], str], frozenset[int]]
-"""What a benchmark splits at, and which of these numbers train."""
+"""The number at which a benchmark splits clips, and the values that train."""
 
 
 class NTU(Source):
-    """What NTU RGB+D 60 and 120 have in common; a subclass names its actions and benchmarks."""
+    """Base class of NTU RGB+D 60 and 120; a subclass names its actions and benchmarks."""
 
     layout: Layout = NTU25
     title: ClassVar[str]
@@ -91,9 +91,9 @@ class NTU(Source):
         self.missing = frozenset(name for path in missing for name in _listed(Path(path)))
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """The ``.skeleton`` files of this set's actions below ``roots``, by name.
+        """Find the ``.skeleton`` files of this set's actions below ``roots``, sorted by name.
 
-        Files whose name is no recording's are among them; reading one raises `BadFileError`, which counts it.
+        Files with other names are among them; reading one raises `BadFileError`, which counts it.
 
         Raises:
             InputError: If a root is no folder, none holds a recording of this set, or two files have one name.
@@ -118,10 +118,10 @@ class NTU(Source):
         return [RawFile(path) for path in own]
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """The clip of one file; none if the missing lists name it or no body is in any of its frames.
+        """Read the clip of one file; none if the missing lists name it or no frame has a body.
 
         Raises:
-            BadFileError: If the file or its name is not what it should be.
+            BadFileError: If the file is damaged, or its name is not that of a recording.
         """
         if not (clips := self.clips(file)):
             return []
@@ -138,16 +138,16 @@ class NTU(Source):
         return [SkeletonSequence(clips[0], joints, self.layout, counts)] if joints.any() else []
 
     def clips(self, file: RawFile) -> list[Clip]:
-        """The clip that a file's name describes; none if the missing lists name it."""
+        """Return the clip that a file's name describes; none if the missing lists name it."""
         clip = _clip(file.path)
         return [] if clip.name in self.missing else [clip]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """Each benchmark's clips, by performer, camera or setup and then by name, as published."""
+        """Divide the clips of each benchmark, sorted by performer, camera or setup and then by name, as published."""
         return {benchmark: _split(clips, *rule) for benchmark, rule in self.rules.items()}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Why sizes differ from the published ones."""
+        """Explain sizes that differ from the published ones."""
         if benchmark not in self.published or found == self.published[benchmark]:
             return ""
         if not self.missing:
@@ -170,6 +170,10 @@ class NTU60(NTU):
 
     Raises:
         InputError: If a list does not exist or names no recording.
+
+    Examples:
+        >>> NTU60.published["xsub"]  # training and test clips
+        (40091, 16487)
     """
 
     name: ClassVar[str] = "ntu60"
@@ -216,14 +220,14 @@ class NTU120(NTU):
         return self.benchmarks(clips) | {"oneshot": Split.of(trains, tested)}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Why sizes differ from the published ones; some papers leave out three recordings fewer."""
+        """Explain sizes that differ from the published ones; some papers leave out three recordings fewer."""
         if found == LEAVING_OUT_532.get(benchmark):
             return "these are the sizes of papers that leave out 532 recordings; the official lists name 535"
         return super().explain(benchmark, found)
 
 
 def _listed(path: Path) -> set[str]:
-    """The recordings that a missing list names."""
+    """Read the names of recordings from a list of missing skeletons."""
     try:
         lines = read_bounded(path).decode(errors="replace").splitlines()
     except (OSError, ValueError) as error:
@@ -238,7 +242,7 @@ def _listed(path: Path) -> set[str]:
 
 
 def _action(name: str) -> int | None:
-    """The action in a recording's name, from 1; None where the name is no recording's."""
+    """Return the action in a recording's name, from 1; None for other names."""
     match = NAME.fullmatch(name)
     action = int(match[5]) if match else 0
     return action if 1 <= action <= len(ACTIONS) else None
@@ -254,7 +258,7 @@ def _clip(path: Path) -> Clip:
 
 
 def _bodies(recording: SkeletonFile) -> list[TrackedBody]:
-    """Each body's frames, on the time line that is left when frames without a body are cut out."""
+    """Return each body's frames, on the time line without empty frames."""
     time = np.cumsum(recording.body_counts > 0) - 1  # (T,)
     joints = recording.joints.astype(np.float32)
     _, first = np.unique(recording.body_ids, return_index=True)
@@ -265,12 +269,12 @@ def _bodies(recording: SkeletonFile) -> list[TrackedBody]:
 
 
 def centre(joints: Float32[np.ndarray, "m t v c"], absent_stay_zero: bool = True) -> Float32[np.ndarray, "m t v c"]:
-    """Moves the origin to the spine of the first body, in the first frame it exists.
+    """Move the origin to the spine of the first body, in its first frame.
 
     Args:
-        joints: (M, T, V, C) metres; some are not 0.
-        absent_stay_zero: Without, frames of zeros are moved like all others and hold minus the origin. The published
-            script does that in recordings of one body.
+        joints: (M, T, V, C) metres, not all 0.
+        absent_stay_zero: Keep frames of zeros at zero. If False, they are moved like all others and hold minus the
+            origin, as in the published script for recordings of one body.
     """
     absent = joints.reshape(*joints.shape[:2], -1).sum(axis=-1) == 0  # (M, T), as published by the sum
     body = joints.any(axis=(1, 2, 3)).argmax()
@@ -282,6 +286,6 @@ def centre(joints: Float32[np.ndarray, "m t v c"], absent_stay_zero: bool = True
 
 
 def _split(clips: Sequence[Clip], number: Callable[[Clip], str], training: frozenset[int]) -> Split:
-    """Training and test clips by the number that a benchmark splits at, in its order and then by name."""
+    """Divide clips by the number at which a benchmark splits them, sorted by this number and then by name."""
     ordered = sorted(range(len(clips)), key=lambda position: (int(number(clips[position])), clips[position].name))
     return Split.of((int(number(clips[position])) in training for position in ordered), ordered)

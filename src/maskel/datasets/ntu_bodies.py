@@ -1,12 +1,12 @@
-"""Which of the tracked bodies of an NTU RGB+D recording are its people, as published.
+"""Selection of the people among the tracked bodies of an NTU RGB+D recording, as published.
 
 The Kinect tracks ghosts: chairs, mirrors, one person under two ids. Every published number on NTU RGB+D rests on the
 selection of SGN (Zhang et al., CVPR 2020, https://github.com/microsoft/SGN), which CTR-GCN, MAMP and HA-CM pass on:
-short bodies and bodies wider than tall go, the others are ordered by motion and share two tracks.
+short bodies and bodies wider than tall are dropped; the rest is ordered by motion and shares two tracks.
 
 Note:
-    A body that vanishes and returns is closed up: its interval grows by one for each frame in which it is seen, so that
-    its later frames are shifted early. Published sets have this quirk, and so have these.
+    The gap of a body that vanishes and returns is closed: its frames are counted one after the other, so that its later
+    frames come too early. Published sets have this quirk, and so have these.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class TrackedBody:
     joints: Float32[np.ndarray, "t v c"]
 
     def __len__(self) -> int:
-        """Frames in which the body is seen."""
+        """Return the number of frames in which the body is seen."""
         return len(self.joints)
 
     @property
@@ -46,15 +46,15 @@ class TrackedBody:
 
 
 def select_bodies(bodies: Sequence[TrackedBody], frames: int) -> Float32[np.ndarray, "m t v c"]:
-    """The one or two tracks that a recording's bodies make.
+    """Merge a recording's bodies into one or two tracks.
 
     Args:
         bodies: All tracked bodies, at least one, in the order in which they first appear.
         frames: Number of frames that have any body.
 
     Returns:
-        (M, T, V, C): one track where a single body was tracked or is left; else two, of which the second is all zero
-        where no body overlaps the first in time. Of a recording with several bodies, frames without any are cut out.
+        (M, T, V, C): one track if a single body was tracked or remains; else two, of which the second is zero where
+        no body overlaps the first in time. Empty frames of a recording with several bodies are cut out.
     """
     if len(bodies) == 1:
         return bodies[0].joints[np.newaxis]
@@ -75,7 +75,7 @@ def select_bodies(bodies: Sequence[TrackedBody], frames: int) -> Float32[np.ndar
 
 
 def _people(bodies: Sequence[TrackedBody]) -> list[TrackedBody]:
-    """The bodies that are not noise, those that move most first."""
+    """Return the bodies that are not noise, sorted by motion, the largest first."""
     people = [body for body in bodies if len(body) >= SHORTEST_BODY]
     if not people:  # here the published script fails
         return [max(bodies, key=len)]
@@ -92,11 +92,11 @@ def _people(bodies: Sequence[TrackedBody]) -> list[TrackedBody]:
 
 
 def _motion(joints: Float32[np.ndarray, "t v c"]) -> np.float32:
-    """Variance over all frames and joints, summed over x, y and z, in float32 and frame by frame as published."""
+    """Return the variance over frames and joints, summed over x, y and z; float32, frame by frame, as published."""
     return np.var(joints.reshape(-1, joints.shape[-1]), axis=0).sum()
 
 
 def _noisy_frames(joints: Float32[np.ndarray, "t v c"]) -> Bool[np.ndarray, " t"]:
-    """Frames in which the body is wider than a person of its height."""
+    """Return a mask of the frames in which the body is wider than a person of its height."""
     width, height = np.ptp(joints[..., :2], axis=1).T.astype(np.float64)
     return width > WIDEST_SPREAD * height

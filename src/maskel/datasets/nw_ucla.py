@@ -4,28 +4,27 @@ Wang, Nie, Xia, Wu, Zhu: Cross-view Action Modeling, Learning and Recognition, C
 JSON skeletons ``aAA_sSS_eEE_vVV.json`` that Shift-GCN and CTR-GCN link to, in a folder or as ``all_sqe.zip``.
 """
 
-import itertools
 import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
 from maskel.datasets.base import RawFile, Source, Split
-from maskel.datasets.raw_file import bad_file, open_archive, parse_json, read_member, read_raw
+from maskel.datasets.raw_file import bad_file, parse_json, read_member, read_raw
 from maskel.errors import BadFileError, InputError
-from maskel.files import damaged_as, one_line
+from maskel.files import damaged_as, described, one_line, open_archive
 from maskel.layouts import KINECT20, Layout
 from maskel.sequence import Clip, SkeletonSequence
 
 NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})\.json")
 ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
-"""The action numbers in use; their place, counted from 1, is the label in the file."""
+"""Action numbers in use; the position in this list, from 1, is the label in the file."""
 MAX_BYTES = 16 * 2**20
 """More than a hundred times the largest published file (127 KB); nothing larger is read into memory."""
 
@@ -42,7 +41,11 @@ class NwUcla(Source):
 
     Note:
         For actions 2 and 3 every published file of view 3 equals that of view 2, so that in ``xview`` 95 of the 464
-        test clips stand in training too. Dropping duplicates leaves 674 and 715 clips in ``xsub``.
+        test clips are also in training. Dropping duplicates leaves 674 and 715 clips in ``xsub``.
+
+    Examples:
+        >>> NwUcla().layout.name, NwUcla.classes[:2]
+        ('kinect20', ('pick up with one hand', 'pick up with two hands'))
     """
 
     name: ClassVar[str] = "nw_ucla"
@@ -62,7 +65,7 @@ class NwUcla(Source):
     published: Mapping[str, tuple[int, int]] = {"xview": (1020, 464)}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """The skeleton files below ``roots`` (folders, or zip archives), by name.
+        """Find the skeleton files below ``roots`` (folders, or zip archives), sorted by name.
 
         Raises:
             InputError: If a root does not exist, is neither, or none holds a file of this data set.
@@ -76,10 +79,10 @@ class NwUcla(Source):
         return sorted(found, key=lambda file: (_base_name(file), str(file)))
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """The clip of one file; none if the body has no non-zero coordinate.
+        """Read the clip of one file; none if all coordinates are zero.
 
         Raises:
-            BadFileError: If the file is not what it should be.
+            BadFileError: If the file is damaged or of another form.
         """
         clip = _clip(file)
         centred = _centre(_joints(file, _content(file), clip.label), self.layout.index("spine"))
@@ -88,18 +91,18 @@ class NwUcla(Source):
         return [SkeletonSequence(clip, centred[np.newaxis], self.layout)] if centred.any() else []
 
     def clips(self, file: RawFile) -> list[Clip]:
-        """The clip that a file's name describes."""
+        """Return the clip that a file's name describes."""
         return [_clip(file)]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """``xsub``: odd against even subjects. ``xview``: views 1 and 2 against view 3."""
+        """Divide the clips: ``xsub`` by odd and even subjects, ``xview`` by views 1 and 2 against view 3."""
         return {
             "xsub": Split.of(int(clip.subject) % 2 == 1 for clip in clips),
             "xview": Split.of(clip.camera != "3" for clip in clips),
         }
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """What is to be known of ``xview``'s sizes."""
+        """Explain the sizes of ``xview``."""
         if benchmark != "xview":
             return ""
         leak = "for actions 2 and 3 the files of view 3 equal those of view 2, coordinate for coordinate: "
@@ -136,12 +139,12 @@ def _clip(file: RawFile) -> Clip:
 
 @lru_cache(maxsize=1)
 def _archive(path: Path, modified: int) -> zipfile.ZipFile:
-    """The open archive; reading its directory for each of its members would be slow. ``modified`` tells versions."""
+    """Open the archive once: reading its directory per member is slow. ``modified`` distinguishes versions."""
     return open_archive(path)
 
 
 def _content(file: RawFile) -> bytes:
-    """The bytes of a file or member, at most `MAX_BYTES`."""
+    """Read a file or member of at most `MAX_BYTES` bytes."""
     expected = "JSON with skeletons and label"
     if not file.member:
         return read_raw(file.path, MAX_BYTES, expected)
@@ -151,12 +154,13 @@ def _content(file: RawFile) -> bytes:
 
 
 def _joints(file: RawFile, content: bytes, label: int) -> Float64[np.ndarray, "t v c"]:
-    """The coordinates as they stand in the file, if its label is that of the action in its name."""
+    """Read the file's coordinates; its label must match the action in its name."""
     document = parse_json(content, str(file))
     if not isinstance(document, dict) or not {"skeletons", "label"} <= document.keys():
         raise BadFileError(str(file), "not text", "JSON of another form", "an object with skeletons and label")
     if type(document["label"]) is not int or document["label"] != label + 1:
-        found = f"label {json.dumps(document['label'])[:40]}"
+        given = document["label"]
+        found = f"label {described(given) if isinstance(given, list | dict) else json.dumps(given)[:40]}"
         raise BadFileError(str(file), "bad name", found, f"label {label + 1}, as the file's name says")
     return _array(file, document["skeletons"])
 
@@ -167,22 +171,33 @@ def _array(file: RawFile, skeletons: object) -> Float64[np.ndarray, "t v c"]:
         raise BadFileError(str(file), "wrong count", "skeletons that are no list", shape)
     if not skeletons:
         raise BadFileError(str(file), "empty", "no frame", shape)
+    # one long text among many short ones would take its length for each
+    other = _leaves(skeletons) - {int, float}
+    if other:
+        found = f"a coordinate of type {min(kind.__name__ for kind in other)}"
+        raise BadFileError(str(file), "not a number", found, "metres")
     try:
         array = np.array(skeletons)
     except ValueError as error:
         raise BadFileError(str(file), "wrong count", "lists of differing lengths", shape) from error
     if array.ndim != 3 or array.shape[1:] != (len(KINECT20), 3):
         raise BadFileError(str(file), "wrong count", f"skeletons of shape {array.shape}", shape)
-    flat = itertools.chain.from_iterable(itertools.chain.from_iterable(skeletons))
-    other = {type(value).__name__ for value in flat} - {"int", "float"}
-    if other or array.dtype == object:
-        found = f"a coordinate of type {min(other)}" if other else "a coordinate of more than 64 bits"
-        raise BadFileError(str(file), "not a number", found, "metres")
+    if array.dtype == object:
+        raise BadFileError(str(file), "not a number", "a coordinate of more than 64 bits", "metres")
     return array.astype(np.float64)
 
 
+def _leaves(values: list[Any]) -> set[type]:
+    """The types of what is in lists within lists."""
+    found: set[type] = set()
+    while values:
+        found |= set(map(type, values)) - {list}
+        values = [entry for value in values if isinstance(value, list) for entry in value]
+    return found
+
+
 def _centre(joints: Float64[np.ndarray, "t v c"], origin: int) -> Float32[np.ndarray, "t v c"]:
-    """Moves the origin to joint ``origin`` of the first frame that exists; absent frames stay zero."""
+    """Move the origin to joint ``origin`` of the first existing frame; absent frames stay zero."""
     exists = joints.any(axis=(1, 2))  # (T,)
     centred = joints - joints[exists.argmax(), origin]
     centred[~exists] = 0

@@ -1,7 +1,7 @@
-"""Reads a pickle of plain data and numpy arrays, without numpy's own functions.
+"""Reader for pickles of plain data and numpy arrays, without numpy's own functions.
 
-Arrays stay in the file until they are asked for, so that memory grows with the number of values, of which there is a
-limit, and not with the size of the arrays.
+Arrays stay in the file until they are read. So memory grows with the number of values, which is limited, and not with
+the size of the arrays.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from maskel.pickles import MAX_BYTES, Allowed, Function, InFile, Refused, interp
 MAX_VALUES = 20_000_000
 """Most values of a file, of about 100 bytes each: 2 GB. NTU RGB+D 120 takes four to nine million."""
 IN_MEMORY = 256
-"""Bytes beyond which an array's content stays in the file."""
+"""Bytes above which an array's content stays in the file."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class _Dtype:
     order: str = "="
 
     def build(self, state: Any) -> None:
-        """What `numpy.dtype` makes of its state: byte order and nothing of structures."""
+        """Set the state of `numpy.dtype`: the byte order, and no structures."""
         if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", ">", "|", "="):
             raise Refused("a numpy type of an unknown form")
         if any(entry is not None for entry in state[2:5]):
@@ -37,7 +37,7 @@ class _Dtype:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type, if it is one of plain numbers."""
+        """The numpy type; only plain numbers are accepted."""
         if self.name[:1] not in "fiub" or self.name[1:] not in ("1", "2", "4", "8"):
             raise Refused(f"a numpy array of type {self.name[:20]!r}, which is no plain number")
         return np.dtype(self.name).newbyteorder("=" if self.order == "|" else self.order)  # type: ignore[arg-type]
@@ -45,7 +45,7 @@ class _Dtype:
 
 @dataclass
 class PickledArray:
-    """A numpy array of a pickle; its content may still be in the file.
+    """A numpy array of a pickle, whose content may still be in the file.
 
     Args:
         shape: Its shape.
@@ -57,7 +57,7 @@ class PickledArray:
     _content: bytes | InFile = b""
 
     def build(self, state: Any) -> None:
-        """What `numpy.ndarray` makes of its state."""
+        """Set the state of `numpy.ndarray`."""
         if not isinstance(state, tuple) or len(state) != 5:
             raise Refused("a numpy array of an unknown form")
         _, self.shape, self._dtype, self._fortran, content = state
@@ -65,7 +65,7 @@ class PickledArray:
         self.check()
 
     def check(self) -> "PickledArray":
-        """This array, if its content fits its shape."""
+        """Return this array; refuses content that does not fit its shape."""
         if not isinstance(self._dtype, _Dtype) or not isinstance(self._content, bytes | InFile):
             raise Refused("a numpy array of objects")
         shape = self.shape
@@ -79,10 +79,10 @@ class PickledArray:
         return self
 
     def read(self, path: Path) -> np.ndarray:
-        """The array, read from its file.
+        """Read the array from its file.
 
         Raises:
-            BadFileError: If its content is not what it should be.
+            BadFileError: If its content does not fit its shape.
         """
         try:
             return self._read(path)
@@ -102,7 +102,7 @@ class PickledArray:
 
 
 def read_pickle(path: Path) -> Any:
-    """What a pickle holds, if that is nothing but plain data; arrays as `PickledArray`.
+    """Read a pickle of plain data; arrays come as `PickledArray`.
 
     Raises:
         BadFileError: If it holds anything else, more than `MAX_VALUES` values, or is damaged.
@@ -119,10 +119,10 @@ def read_pickle(path: Path) -> Any:
 
 
 def one_number(path: Path, value: Any) -> Any:
-    """The number in an array of one, such as ``np.array(3)``; any other value as it is.
+    """Return the number in an array of one, such as ``np.array(3)``; any other value unchanged.
 
     Raises:
-        BadFileError: If the array's content is not what it should be.
+        BadFileError: If the array's content does not fit its shape.
     """
     if isinstance(value, PickledArray) and prod(value.shape) == 1:
         return value.read(path).reshape(-1)[0].item()
@@ -165,8 +165,8 @@ _NAMES = {
     **{f"numpy.{core}.multiarray scalar": Function(_number) for core in ("core", "_core")},
     **{f"numpy.{core}.numeric _frombuffer": Function(_array_from_buffer) for core in ("core", "_core")},
     "numpy dtype": Function(_make_dtype),
-    "numpy ndarray": np.ndarray,  # only handed to these functions
+    "numpy ndarray": np.ndarray,  # only passed to these functions
     "_codecs encode": Function(_encoded),
 }
-"""What stands here for each name that arrays are pickled with."""
+"""Our replacement for each name with which arrays are pickled."""
 _STATES: dict[type, Callable[[Any, Any], None]] = {PickledArray: PickledArray.build, _Dtype: _Dtype.build}

@@ -1,7 +1,7 @@
-"""PKU-MMD, phases I and II: long recordings of a Kinect v2, in which 51 actions are marked.
+"""PKU-MMD, phases I and II: long recordings of a Kinect v2 with 51 annotated actions.
 
 Liu, Hu, Li, Song, Liu: PKU-MMD: A Large Scale Benchmark for Continuous Multi-Modal Human Action Understanding, ACM
-Multimedia workshop 2017. A clip is one marked action, cut as the public scripts of MAMP cut it.
+Multimedia workshop 2017. A clip is one annotated action, cut as in the public scripts of MAMP.
 """
 
 import re
@@ -47,7 +47,7 @@ MAX_BYTES = 32 * 2**20
 MAX_TABLE_BYTES = 2**20
 """Most bytes of a label or split file, hundreds of times a published one."""
 BLOCK = 2**18
-"""Bytes of text that are decoded at a time, so that the arrays in between stay small whatever a file holds."""
+"""Bytes of text decoded at a time, so that intermediate arrays stay small for any file."""
 HEAD = 4096
 LONGEST_LABEL_LINE = 100
 
@@ -57,7 +57,7 @@ BENCHMARKS = {"subject": "xsub", "view": "xview"}
 
 
 class PkuMmd(Source):
-    """What the two phases have in common; a subclass says what its recordings are called."""
+    """Base class of the two phases; a subclass states the form of its recordings' names."""
 
     layout: Layout = NTU25
     classes: tuple[str, ...] = ACTIONS
@@ -68,19 +68,19 @@ class PkuMmd(Source):
     def __init__(self, center: bool = False) -> None:
         self.center = center
         self._training: dict[str, frozenset[str]] = {}
-        self._absent: dict[str, int] = {}  # how many training recordings of a benchmark were not found
+        self._absent: dict[str, int] = {}  # benchmark -> number of missing training recordings
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
-        """As published, clips stay where they were recorded."""
+        """Return origin, unit and up; as published, the origin is that of the recording."""
         return {**super().conventions(coordinates), "origin": ON_THE_BODY if self.center else AS_RECORDED}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """The skeleton files below ``roots`` with their label files, by name; reads the split files found there too.
+        """Find the skeleton files below ``roots`` with their label files, sorted by name; also reads the split files.
 
         Raises:
             InputError: If a root is no folder, none holds a skeleton or a split file of this phase, or two files claim
                 to be the same.
-            BadFileError: If a split file is not what it should be.
+            BadFileError: If a split file is damaged or of another form.
         """
         skeletons: dict[str, Path] = {}
         labels: dict[str, Path] = {}
@@ -108,7 +108,7 @@ class PkuMmd(Source):
         return [RawFile(skeletons[name], labels=labels.get(name)) for name in sorted(skeletons)]
 
     def _read_splits(self, paths: Mapping[Path, str]) -> dict[str, frozenset[str]]:
-        """The training recordings of each benchmark whose split file names recordings of this phase."""
+        """Read the training recordings of each benchmark; split files of the other phase are skipped."""
         found: dict[str, tuple[Path, frozenset[str]]] = {}
         for path, benchmark in paths.items():
             training = _read_training(path)
@@ -120,10 +120,10 @@ class PkuMmd(Source):
         return {benchmark: found[benchmark][1] for benchmark in BENCHMARKS.values() if benchmark in found}
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """One clip for each line of the label file, but for those without a frame in which a body exists: as published.
+        """Read one clip for each line of the label file; clips without any body are left out, as published.
 
         Raises:
-            BadFileError: If the skeleton or the label file is not what it should be, or there is no label file.
+            BadFileError: If the skeleton or the label file is damaged, or there is no label file.
         """
         clips = self.clips(file)
         frames = parse_frames(_content(file.path, MAX_BYTES), file.path)
@@ -137,7 +137,7 @@ class PkuMmd(Source):
         return sequences
 
     def clips(self, file: RawFile) -> list[Clip]:
-        """A clip for each line of the label file."""
+        """Return a clip for each line of the label file."""
         name = file.path.stem
         if file.labels is None:
             raise BadFileError(
@@ -149,13 +149,13 @@ class PkuMmd(Source):
         ]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """A recording trains if the split file says so; every other one tests, those marked as validation too."""
+        """Divide the clips: recordings that the split file lists for training train, all others test."""
         return {
             name: Split.of(clip.recording in training for clip in clips) for name, training in self._training.items()
         }
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """What is missing from the folders."""
+        """List what is missing from the folders: recordings and split files."""
         notes = []
         if absent := self._absent.get(benchmark):
             notes.append(f"{absent} of the {len(self._training[benchmark])} training recordings are not in the folders")
@@ -175,6 +175,10 @@ class PKU1(PkuMmd):
     Args:
         center: Move the origin of each clip to the spine of its first body, as for NTU RGB+D; as published, clips stay
             where the camera saw them.
+
+    Examples:
+        >>> len(PKU1.classes), PKU1.classes[0]
+        (51, 'bow')
     """
 
     name: ClassVar[str] = "pku1"
@@ -200,7 +204,7 @@ class PKU2(PkuMmd):
 
 
 def _text_files(roots: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Each text file below the roots, once, with the root it was found in."""
+    """Yield each text file below the roots once, with its root."""
     seen: set[Path] = set()
     for root in roots:
         if not root.is_dir():
@@ -212,7 +216,7 @@ def _text_files(roots: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
 
 
 def _holds_labels(root: Path, path: Path) -> bool:
-    """Whether a recording's file holds labels: by the folders it is in, else by its first line."""
+    """Return True if a recording's file holds labels: judged by its folders, else by its first line."""
     for folder in reversed(path.relative_to(root.parent).parts[:-1]):
         for word in ("label", "skeleton"):
             if word in folder.lower():
@@ -221,11 +225,11 @@ def _holds_labels(root: Path, path: Path) -> bool:
         with open_regular(path) as file:
             return len(file.read(HEAD).strip().partition(b"\n")[0]) < LONGEST_LABEL_LINE
     except (OSError, ValueError):
-        return False  # reading it reports the fault
+        return False  # `read` reports the fault
 
 
 def _content(path: Path, most: int) -> bytes:
-    """The bytes of a text file, at most ``most``; ASCII, and not empty."""
+    """Read a text file of at most ``most`` bytes; it must be ASCII and not empty."""
     data = read_raw(path, most, "text").removeprefix(b"\xef\xbb\xbf")
     if damage := re.search(rb"[^\t\n\r -\x7e]", data):
         line = data.count(b"\n", 0, damage.start()) + 1
@@ -236,13 +240,13 @@ def _content(path: Path, most: int) -> bytes:
 
 
 def _read_training(path: Path) -> frozenset[str]:
-    """The recordings that a split file lists for training: the names after its first heading, up to the next one."""
+    """Read a split file's training recordings: the names between its first heading and the next."""
     expected = "a heading, then training recordings like 0002-L, 0003-M or A01N01-L"
     training: set[str] = set()
     for number, line in enumerate(_content(path, MAX_TABLE_BYTES).decode("ascii").splitlines(), 1):
         _, colon, rest = line.rpartition(":")
         names = [name.removesuffix(".txt") for name in re.split(r"[\s,;]+", rest) if name]
-        is_list = re.search(r"\d-", rest)  # in every recording's name, also in a damaged one, and in no heading
+        is_list = re.search(r"\d-", rest)  # every recording's name has this, even a damaged one, and no heading
         if training and (colon or (names and not is_list)):
             break
         if not is_list:
@@ -256,7 +260,7 @@ def _read_training(path: Path) -> frozenset[str]:
 
 
 def _read_labels(path: Path) -> list[tuple[int, int, int]]:
-    """Class from 0, first frame and end frame of each action of a recording."""
+    """Read class (from 0), first frame and end frame of each action of a recording."""
     expected = f"class 1 to {len(ACTIONS)}, start, end and confidence, whole numbers"
     actions = []
     for number, line in enumerate(_content(path, MAX_TABLE_BYTES).decode("ascii").splitlines(), 1):
@@ -276,7 +280,7 @@ def _read_labels(path: Path) -> list[tuple[int, int, int]]:
 
 
 def _joints(frames: Float32[np.ndarray, "t n"]) -> Float32[np.ndarray, "m t v c"]:
-    """Both bodies of some frames, or the first alone where there is never a second."""
+    """Return both bodies of the frames, or only the first if the second is always absent."""
     joints = frames.reshape(len(frames), BODIES, len(NTU25), 3).swapaxes(0, 1)
     return np.ascontiguousarray(joints if joints[1:].any() else joints[:1])
 
@@ -288,10 +292,10 @@ def parse_frames(data: bytes, path: Path | str) -> Float32[np.ndarray, "t n"]:
 
     Args:
         data: ASCII text; numbers are separated by blanks, lines end in LF or CRLF.
-        path: Where it came from, for messages.
+        path: The file, for messages.
 
     Raises:
-        BadFileError: If a line does not hold 150 numbers, or one that is not below `COORDINATE_LIMIT`.
+        BadFileError: If a line does not hold 150 numbers, all below `COORDINATE_LIMIT`.
     """
     text = data.rstrip()
     blocks = []
@@ -312,8 +316,8 @@ def parse_frames(data: bytes, path: Path | str) -> Float32[np.ndarray, "t n"]:
 
 
 def _decode_block(block: bytes) -> Float64[np.ndarray, "t n"] | None:
-    """The numbers of some whole lines; None if a line is not as it should be."""
-    text = b" " * 16 + block + b"\n\n"  # the decoder looks up to 16 bytes back and two ahead
+    """Decode the numbers of whole lines; None if a line is malformed."""
+    text = b" " * 16 + block + b"\n\n"  # the decoder reads up to 16 bytes back and two ahead
     octets = np.frombuffer(text, np.uint8)
     blank = octets <= ord(" ")
     edges = np.flatnonzero(blank[1:] != blank[:-1]) + 1
@@ -328,7 +332,7 @@ def _decode_block(block: bytes) -> Float64[np.ndarray, "t n"] | None:
 
 
 def _first_fault(block: bytes, path: Path | str, lines_before: int, last: bool) -> BadFileError:
-    """What is wrong with the first bad line of a block; ``last`` if the file ends with it."""
+    """Describe the fault of a block's first bad line; ``last`` means that the file ends with the block."""
     lines = block.split(b"\n")
     for number, line in enumerate(lines, lines_before + 1):
         fields = line.split()

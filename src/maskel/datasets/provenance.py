@@ -1,4 +1,4 @@
-"""How the joints of a set were made, so that those of new recordings can be made the same way."""
+"""Provenance of a set's joints: the source and options that made them, to prepare new recordings in the same way."""
 
 import inspect
 from typing import Any
@@ -13,7 +13,7 @@ from maskel.layouts import LAYOUTS, layout_named
 
 
 def provenance_of(clips: SkeletonSet) -> Provenance | None:
-    """How a set was made; None where it does not say so, as of a source that is not known."""
+    """Return the provenance of a set; None if it is not known, for example for an unknown source."""
     if clips.source not in SOURCES:
         return None
     source = SOURCES[clips.source]
@@ -28,11 +28,11 @@ def provenance_of(clips: SkeletonSet) -> Provenance | None:
 
 
 def build_source(made: Provenance, **others: Any) -> Source:
-    """The source, to read new recordings with.
+    """Build the source again, to read new recordings.
 
     Args:
-        made: How the clips were made.
-        **others: Options that are another's for these recordings.
+        made: The provenance of the clips.
+        **others: Options that differ for the new recordings.
 
     Raises:
         InputError: If there is no such source or option.
@@ -47,7 +47,7 @@ def build_source(made: Provenance, **others: Any) -> Source:
 
 
 def describe(made: Provenance) -> str:
-    """The source and those of its options that are not the default ones, in words."""
+    """Return the source and its options that differ from the defaults, as text."""
     known = inspect.signature(SOURCES[made.source]).parameters
     said = {**made.options} | ({"to_layout": made.to_layout} if made.to_layout else {})
     usual = {name: [] if known[name].default == () else known[name].default for name in made.options}
@@ -56,13 +56,13 @@ def describe(made: Provenance) -> str:
 
 
 def differences(made: Provenance, other: Provenance, coordinates: int) -> str:
-    """How two sets were made otherwise, in words; empty where they were not, or that is not known.
+    """Describe the differences of two provenances; empty if there are none, or they are not known.
 
-    Sets of one source differ in its options; those of two in what both sources say of origin, unit and up.
+    Two sets of one source are compared by its options; sets of two sources by origin, unit and upward direction.
 
     Args:
-        made: How the one was made.
-        other: How the other was made.
+        made: Provenance of the first set.
+        other: Provenance of the second set.
         coordinates: Coordinates of a joint in both, 2 or 3.
     """
     if made.source == other.source in SOURCES:
@@ -77,7 +77,7 @@ def differences(made: Provenance, other: Provenance, coordinates: int) -> str:
 
 
 def _said(made: Provenance) -> dict[str, object]:
-    """Every option that says how joints are made, the default ones too."""
+    """Return every option that changes how joints are made, defaults included."""
     known, choosing = inspect.signature(SOURCES[made.source]).parameters, SOURCES[made.source].choosing
     options = {name: made.options.get(name, known[name].default) for name in known if name not in choosing}
     same = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
@@ -85,10 +85,10 @@ def _said(made: Provenance) -> dict[str, object]:
 
 
 def conversion_to(source: Source, to_layout: str | None) -> Conversion | None:
-    """What takes a source's joints to another layout; None where it is the source's own.
+    """Return the conversion of a source's joints to another layout; None for the source's own layout.
 
     Raises:
-        InputError: If there is no such layout, or joints do not convert.
+        InputError: If there is no such layout, or the joints cannot be converted.
     """
     if to_layout is None or layout_named(to_layout) == source.layout:
         return None

@@ -40,35 +40,36 @@ from maskel.datasets.pyskl_annotation import (
     shape_of,
 )
 from maskel.errors import BadFileError, InputError
+from maskel.files import described
 from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, layout_named
 from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
 
 LAYOUTS = {"xy": (COCO17, OPENPOSE18), "xys": (COCO17, OPENPOSE18), "xyz": (NTU25, KINECT20)}
-"""Layouts that a file means, by channels and number of joints, when the user does not say."""
+"""Default layouts, by channels; the number of joints chooses one of them."""
 LOOKED_AT = 64
-"""Clips of a file that are looked at to question its units and the order of its image sizes."""
+"""Clips of a file whose units and order of image sizes are checked."""
 SPELLINGS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
-"""Parts of splits' names that mean the same."""
+"""Other spellings of the parts in splits' names."""
 
 
 class Pyskl(Source):
-    """A pickle in the form of PYSKL and MMAction2; nothing in it is ever run.
+    """A pickle in the form of PYSKL and MMAction2; its code is never run.
 
     Joints in 2D are in pixels; they become (x - w/2)/(w/2) and (y - h/2)/(h/2), as PYSKL normalises them, so that the
-    image spans [-1, 1] and y points down. Joints in 3D are kept as they stand. Bodies of zeros
-    are left out. Splits ``xsub_train`` and ``xsub_val`` become benchmark ``xsub``, ``train`` and ``val`` become
-    ``val``, ``train1`` and ``test1`` become ``split1``; without any split to test on there is ``all``. Files
-    that are only a list of annotations, as of older versions of MMAction2, are a split each: ``xsub_train.pkl``, ….
+    image spans [-1, 1] and y points down. Joints in 3D are kept unchanged. Bodies of zeros are left out. Splits
+    ``xsub_train`` and ``xsub_val`` become benchmark ``xsub``, ``train`` and ``val`` become ``val``, ``train1`` and
+    ``test1`` become ``split1``; without a split to test on, the benchmark is ``all``. Older versions of MMAction2 write
+    one list of annotations per file; each of these files is one split: ``xsub_train.pkl``, ….
 
     Args:
-        layout: Joint layout; by default that of the number of joints (17 in 2D: coco17, 25 in 3D: ntu25, …).
+        layout: Joint layout; by default from the number of joints (17 in 2D: coco17, 25 in 3D: ntu25, …).
         scores: Keep the detector's scores as a third channel.
-        channels: What the numbers of ``keypoint`` are; by default xy or xyz. xys if the third is a score.
-        missing: Missing joints (0, NaN, score 0) are interpolated in time, or are zero, as PYSKL makes them.
-        min_score: A joint of a lower score is missing; PYSKL takes 0.01.
-        image_size: Width and height of every image in pixels, in place of what the file says.
+        channels: Meaning of the numbers in ``keypoint``; by default xy or xyz. xys if the third is a score.
+        missing: Missing joints (0, NaN, score 0) are interpolated in time, or are zero, as in PYSKL.
+        min_score: A joint with a lower score is missing; PYSKL uses 0.01.
+        image_size: Width and height of every image in pixels, instead of the sizes in the file.
         scale: Factor from the file's unit to metres, in 3D.
-        first_label: Label of the first class, 0 or 1, where the file leaves it open.
+        first_label: Label of the first class, 0 or 1, if the file leaves it open.
         bodies: Bodies of a clip to keep, 1 or more.
         actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
             (nearest to the middle), ``largest``; by default the file's order, and of more bodies than are kept the
@@ -99,9 +100,9 @@ class Pyskl(Source):
             raise InputError("pyskl: expected --first-label 0 or 1, and --scale above 0")
         if len(image_size) not in (0, 2) or any(not 0 < side < 100_000 for side in image_size):
             raise InputError("pyskl: expected --image-size WIDTH HEIGHT in pixels")
-        self.asked = layout_named(layout) if layout else None
+        self.given_layout = layout_named(layout) if layout else None
         self.scores = scores
-        self.asked_channels = channels
+        self.given_channels = channels
         self.missing: Missing = missing
         self.min_score = min_score
         self.image_size = tuple(image_size)
@@ -119,7 +120,7 @@ class Pyskl(Source):
         self.found_notes: Counts = {}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """The clips of the one file in ``roots``, in its order; or of several that are a list of annotations each.
+        """Return the clips of the file in ``roots``, in its order, or of several files with a list of annotations each.
 
         Raises:
             InputError: If there is no file, several have splits, labels may count from 0 or 1, or a benchmark is empty.
@@ -134,16 +135,14 @@ class Pyskl(Source):
             if named := [root for root, (given, _) in contents.items() if given]:
                 raise InputError(f"{named[0]} has splits of its own; hand it over alone")
             self.annotations = [clip for _, clips in contents.values() for clip in clips]
-            splits = {
-                root.stem: [str(clip.get("frame_dir")) for clip in clips] for root, (_, clips) in contents.items()
-            }
+            splits = {root.stem: list(map(_name, clips)) for root, (_, clips) in contents.items()}
         files = [RawFile(root, _member(at)) for root, (_, clips) in contents.items() for at in range(len(clips))]
         self.place = {file: at for at, file in enumerate(files)}
         labels = [
             label_of(str(file), one_number(file.path, clip.get("label")))
             for file, clip in zip(files, self.annotations, strict=True)
         ]
-        names = [name if isinstance(name := clip.get("frame_dir"), str) else "" for clip in self.annotations]
+        names = list(map(_name, self.annotations))
         if twice := repeated([name for name in names if name]):
             raise BadFileError(path, "bad name", f"{len(twice)} frame_dir that repeat ({twice[0][:80]})", "one a clip")
         classes = classes_of(path, names, labels, self.first_label)
@@ -158,7 +157,7 @@ class Pyskl(Source):
         return files
 
     def _channels(self, path: Path) -> None:
-        """Layout and channels, from the first clip's shape."""
+        """Set layout and channels from the first clip's shape."""
         at, shape = next(
             ((at, shape) for at, clip in enumerate(self.annotations) if len(shape := shape_of(clip)) > 2), (0, ())
         )
@@ -170,15 +169,15 @@ class Pyskl(Source):
             )
             raise BadFileError(f"{path}/{_member(at)}", "wrong count", found, expected)
         joints, numbers = shape[-2:]
-        self.read_as = known[numbers] if self.asked_channels == "auto" else self.asked_channels
+        self.read_as = known[numbers] if self.given_channels == "auto" else self.given_channels
         layouts = [layout for layout in LAYOUTS[self.read_as] if len(layout) == joints]
-        if not self.asked and not layouts:
+        if not self.given_layout and not layouts:
             third = "; if the third number is a score, add --channels xys" if self.read_as == "xyz" else ""
             dimensions = "2D" if self.read_as == "xy" else "3D"
             raise InputError(
                 f"{path} has {joints} joints in {dimensions}; say which they are with --layout NAME{third}"
             )
-        self.layout = self.asked or layouts[0]
+        self.layout = self.given_layout or layouts[0]
         self.flat = self.read_as != "xyz"
         self.channels = (*XYZ[: 2 if self.flat else 3], *([SCORE] if self.scores else []))
 
@@ -189,13 +188,13 @@ class Pyskl(Source):
         return image_of(file, annotation)
 
     def _question(self, files: Sequence[RawFile]) -> None:
-        """Refuses a file that looks like height and width swapped, or a score in the place of z."""
+        """Refuse a file whose height and width seem swapped, or that seems to have a score in the place of z."""
         beyond, swapped, seen, scores = 0, 0, 0, []
         for at in np.unique(np.linspace(0, len(files) - 1, LOOKED_AT).astype(int)).tolist():
             try:
                 joints, _, _ = self._joints(files[at], self.annotations[at])
             except BadFileError:
-                continue  # it is reported when its turn comes
+                continue  # `read` reports it
             image, _ = self._image(files[at], self.annotations[at])
             if not self.flat and np.isfinite(joints).any():
                 scores.append(is_score(joints[..., 2]) and float(np.nanmax(joints[..., :2])) > 2)
@@ -203,7 +202,7 @@ class Pyskl(Source):
                 beyond += outside(joints, image)
                 swapped += outside(joints, image[::-1])
                 seen += int(np.isfinite(joints).all(-1).sum())
-        if scores and all(scores) and self.asked_channels == "auto":
+        if scores and all(scores) and self.given_channels == "auto":
             expected = "x, y, z; if it is a score, --channels xys and the --layout, else --channels xyz"
             raise BadFileError(
                 files[0].path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected
@@ -214,16 +213,16 @@ class Pyskl(Source):
             raise BadFileError(files[0].path, "wrong unit", found, expected)
 
     def _joints(self, file: RawFile, annotation: Annotation) -> tuple[np.ndarray, np.ndarray | None, Counts]:
-        """Joints as they stand in the file, NaN where missing, with their scores."""
+        """Read joints, NaN where missing, with their scores; both unchanged."""
         numbers = 2 if self.read_as == "xy" else 3
         keypoints = read_keypoints(file, annotation, self.layout, numbers, self.read_as == "xys")
         return with_gaps(keypoints.joints, keypoints.scores, self.min_score), keypoints.scores, keypoints.counts
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """One clip; none if its joints are all missing.
+        """Read one clip; none if its joints are all missing.
 
         Raises:
-            BadFileError: If the annotation is not what it should be.
+            BadFileError: If the annotation is damaged or of another form.
         """
         at = self.place[file]
         annotation, (clip,) = self.annotations[at], self.clips(file)
@@ -236,7 +235,7 @@ class Pyskl(Source):
         if self.flat:
             image, guessed = self._image(file, annotation)
             if image is None:
-                found = f"no img_shape (height, width) but {str(annotation.get('img_shape'))[:40]}"
+                found = f"no img_shape (height, width) but {described(annotation.get('img_shape'))}"
                 raise BadFileError(str(file), "wrong count", found, "the size of the image; --image-size WIDTH HEIGHT")
             check_pixels(file, joints, image)
             middle, counts = np.array(image[::-1]) / 2, {**counts, **guessed}
@@ -254,15 +253,15 @@ class Pyskl(Source):
         return [SkeletonSequence(clip, joints.astype(np.float32), self.layout, {**counts, **people, **missing})]
 
     def clips(self, file: RawFile) -> list[Clip]:
-        """What an annotation says of its clip."""
+        """Return name, label and origin of an annotation's clip."""
         at = self.place[file]
         name = self.annotations[at].get("frame_dir")
         if not isinstance(name, str) or len(name.splitlines()) != 1:
-            raise BadFileError(str(file), "bad name", f"frame_dir {str(name)[:40]!r}", "a name of one line")
+            raise BadFileError(str(file), "bad name", f"frame_dir {described(name)!r}", "a name of one line")
         return [clip_named(name, self.labels[at])]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """One benchmark for each pair of a training and another split; clips that were left out are not in it."""
+        """Return one benchmark for each pair of a training and a test split, without left-out clips."""
         positions = {clip.name: position for position, clip in enumerate(clips)}
         found = {
             name: tuple(positions[clip] for clip in names if clip in positions) for name, names in self.splits.items()
@@ -273,40 +272,44 @@ class Pyskl(Source):
         return {benchmark: Split(found[train], found[test]) for benchmark, (train, test) in self.pairs.items()}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """What ``all`` is for."""
+        """Explain benchmark ``all``."""
         return "every clip, for pre-training; the file has no split to test on" if benchmark == "all" else ""
 
     def notes(self) -> Counts:
-        """Names and classes that are not as they should be."""
+        """Return counts of problems with names and classes."""
         return self.found_notes
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
-        """Joints in 3D as they were recorded, in 2D as parts of half the image."""
+        """Return origin, unit and up: as recorded in 3D, halves of the image in 2D."""
         if coordinates == 2:
             return {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"}
-        return {"origin": AS_RECORDED, "unit": METRES, **(upwards(self.asked) if self.asked else {})}
+        return {"origin": AS_RECORDED, "unit": METRES, **(upwards(self.given_layout) if self.given_layout else {})}
 
     def recorded(self) -> dict[str, object]:
-        """The options, and the images' height and width where all clips share them."""
+        """Return the options, and the images' height and width if all clips share them."""
         names = ("scores", "missing", "min_score", "image_size", "scale", "first_label", "bodies", "actor")
-        known = {"layout": self.layout.name, "img_shape": self.image, "channels": self.asked_channels}
+        known = {"layout": self.layout.name, "img_shape": self.image, "channels": self.given_channels}
         return {name: getattr(self, name) for name in names} | known
 
 
 def _matched(
     path: Path, splits: Mapping[str, Sequence[str]], names: Sequence[str], notes: dict[str, int]
 ) -> tuple[dict[str, list[str]], dict[str, tuple[str, str]]]:
-    """The splits with the names of their clips as the annotations spell them, and the benchmarks they make.
+    """Match the names in splits with those of the annotations, and pair the splits to benchmarks.
 
-    Names that differ in case, Unicode form, folders or ending match, where only one clip has such a name.
+    Names that differ in case, Unicode form, folders or ending match if only one clip fits.
+
+    Returns:
+        The splits with matched names, and the (training, test) splits of each benchmark.
 
     Raises:
-        InputError: If splits make no benchmark, or no clip is in one of its parts.
+        InputError: If splits form no benchmark, or a part of a benchmark has no clip.
     """
     if not splits:
         return {"all": [name for name in names if name]}, {}
     pairs = _benchmarks(tuple(splits))
-    unpaired = [name for name in splits if name not in {part for pair in pairs.values() for part in pair}]
+    paired = {part for pair in pairs.values() for part in pair}
+    unpaired = [name for name in splits if name not in paired]
     if not pairs and (len(splits) > 1 or _canonical(unpaired[0]) in ("val", "test")):
         found = ", ".join(splits)
         raise InputError(f"{path} has the splits {found}; expected train and val (or test), xsub_train and xsub_val, …")
@@ -319,7 +322,7 @@ def _matched(
         notes["names in splits that no clip has"] = notes.get("names in splits that no clip has", 0) + matched[
             split
         ].count("")
-        respelled = sum(name not in ("", other) for name, other in zip(matched[split], wanted, strict=True))
+        respelled = sum(name not in ("", written) for name, written in zip(matched[split], wanted, strict=True))
         notes["names in splits spelled otherwise (case, ending, folder)"] = (
             notes.get("names in splits spelled otherwise (case, ending, folder)", 0) + respelled
         )
@@ -342,7 +345,7 @@ def _canonical(split: str) -> str:
 
 
 def _benchmarks(splits: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """For each benchmark its training and its test split."""
+    """Return the training and the test split of each benchmark."""
     found = {}
     written = {_canonical(split): split for split in splits}
     for train in written:
@@ -360,12 +363,17 @@ def _benchmarks(splits: Sequence[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
+def _name(annotation: Annotation) -> str:
+    name = annotation.get("frame_dir")
+    return name if isinstance(name, str) else ""
+
+
 def _member(at: int) -> str:
     return f"annotations[{at}]"
 
 
 def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[Annotation]]:
-    """Splits and annotations; a list of annotations has no splits."""
+    """Return splits and annotations; a list of annotations has no splits."""
     expected = "dict(split={name: [frame_dir, …]}, annotations=[{…}, …]) as PYSKL writes it, or a list of annotations"
     clips = content.get("annotations") if isinstance(content, dict) else content
     splits = content.get("split", {}) if isinstance(content, dict) else {}
@@ -382,5 +390,5 @@ def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[A
         raise BadFileError(path, "empty" if not clips else "not data", "no clip or one that is no dictionary", expected)
     for name, names in splits.items():
         if not isinstance(names, list | tuple) or not all(isinstance(text, str) for text in (name, *names)):
-            raise BadFileError(path, "not data", f"a split {str(name)[:40]!r} that is no list of names", expected)
+            raise BadFileError(path, "not data", f"a split {described(name)!r} that is no list of names", expected)
     return splits, clips

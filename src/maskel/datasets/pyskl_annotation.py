@@ -1,4 +1,4 @@
-"""One annotation of PYSKL's and MMAction2's pickles: key points, scores, image and frames, as people write them."""
+"""One annotation of PYSKL's and MMAction2's pickles: key points, scores, image and frames, in their various forms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +15,14 @@ from maskel.datasets.folder.axes import LETTERS, arrange
 from maskel.datasets.folder.units import refuse_flat
 from maskel.datasets.pickled import PickledArray, one_number
 from maskel.errors import BadFileError
+from maskel.files import described
 from maskel.layouts import Layout
 
 Annotation = Mapping[str, Any]
 Image = tuple[int | float, int | float]
 """Height and width in pixels."""
 OUTSIDE, FAR = 1.02, 2.0
-"""Beyond these parts of half an image, from its middle, a joint is outside of it, and so far that it is not of it."""
+"""Limits in halves of an image, from its middle: beyond them a joint is outside, or too far to belong to the image."""
 NO_IMAGE = "clips without img_shape, read with original_shape"
 BEYOND = "frames beyond total_frames, left out"
 PROMISED = "frames that total_frames has and keypoint has not"
@@ -29,12 +30,12 @@ PROMISED = "frames that total_frames has and keypoint has not"
 
 @dataclass(frozen=True)
 class Keypoints:
-    """Key points of one clip as they stand in the file.
+    """Key points of one clip, as in the file.
 
     Args:
         joints: (M, T, V, D).
-        scores: (M, T, V), where there are some.
-        counts: What was left out or guessed.
+        scores: (M, T, V); None if there are none.
+        counts: Counts of left-out or guessed items.
     """
 
     joints: Float64[np.ndarray, "m t v d"]
@@ -43,7 +44,7 @@ class Keypoints:
 
 
 def shape_of(annotation: Annotation) -> tuple[int, ...]:
-    """The shape of a clip's key points, which are not read for it; of nested lists that of the first ones."""
+    """Return the shape of a clip's key points without reading them; for nested lists, from their first entries."""
     value = annotation.get("keypoint")
     shape: list[int] = []
     while isinstance(value, list | tuple) and value and len(shape) < 5:
@@ -53,14 +54,14 @@ def shape_of(annotation: Annotation) -> tuple[int, ...]:
 
 
 def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, numbers: int, scored: bool) -> Keypoints:
-    """Key points and scores of an annotation, as (M, T, V, …).
+    """Read key points and scores of an annotation, as (M, T, V, …).
 
     Args:
-        file: Where it stands, for messages.
+        file: The annotation's place, for messages.
         annotation: The annotation.
         layout: Its joints.
-        numbers: Numbers of a joint in ``keypoint``.
-        scored: The last of them is the score.
+        numbers: Count of numbers of a joint in ``keypoint``.
+        scored: Whether the last of them is the score.
 
     Raises:
         BadFileError: If an array is missing, of another shape, or infinite somewhere.
@@ -117,7 +118,7 @@ def _array(file: RawFile, annotation: Annotation, name: str) -> Float64[np.ndarr
 
 
 def _as_lists(file: RawFile, value: Any, depth: int = 0) -> Any:
-    """Tuples and the arrays inside lists as lists."""
+    """Convert tuples, and arrays inside lists, to lists."""
     if isinstance(value, PickledArray):
         return value.read(file.path).tolist()
     if isinstance(value, list | tuple) and depth < 5:
@@ -130,12 +131,12 @@ def _total_frames(file: RawFile, annotation: Annotation) -> int | None:
     if total is None:
         return None
     if isinstance(total, bool) or not isinstance(total, int | float) or not total >= 1 or total != total // 1:
-        raise BadFileError(str(file), "not a number", f"total_frames {str(total)[:40]}", "a whole number from 1")
+        raise BadFileError(str(file), "not a number", f"total_frames {described(total)}", "a whole number from 1")
     return int(total)
 
 
 def image_of(file: RawFile, annotation: Annotation) -> tuple[Image | None, Counts]:
-    """Height and width of a clip's image, from ``img_shape`` or else ``original_shape``, and a count of the latter."""
+    """Return height and width of a clip's image, from ``img_shape`` or ``original_shape``; counts the latter."""
     if image := _image(file, annotation.get("img_shape")):
         return image, {}
     image = _image(file, annotation.get("original_shape"))
@@ -143,7 +144,7 @@ def image_of(file: RawFile, annotation: Annotation) -> tuple[Image | None, Count
 
 
 def _image(file: RawFile, value: Any) -> Image | None:
-    """(height, width) of whole or other numbers; a number of colours may follow."""
+    """Return (height, width), None if malformed; a number of colours may follow them."""
     if isinstance(value, PickledArray) and len(value.shape) == 1 and value.shape[0] in (2, 3):
         value = value.read(file.path).tolist()
     if not isinstance(value, list | tuple) or len(value) not in (2, 3):
@@ -161,19 +162,19 @@ def _image(file: RawFile, value: Any) -> Image | None:
 
 
 def normalised(joints: Float64[np.ndarray, "m t v 2"], image: Image) -> Float64[np.ndarray, "m t v 2"]:
-    """Pixels as parts of half the image, from its middle."""
+    """Convert pixels to halves of the image, from its middle."""
     half = np.array(image[::-1]) / 2  # (width, height)
     result: np.ndarray = (joints - half) / half
     return result
 
 
 def outside(joints: Float64[np.ndarray, "m t v 2"], image: Image, limit: float = OUTSIDE) -> int:
-    """How many joints lie outside of an image, or further from its middle than ``limit`` times its half."""
+    """Count the joints whose distance from the image's middle is above ``limit`` times half its side."""
     return int((np.abs(normalised(joints, image)) > limit).any(-1).sum())
 
 
 def check_pixels(file: RawFile, joints: Float64[np.ndarray, "m t v 2"], image: Image) -> None:
-    """Makes sure that joints, NaN where missing, may be pixels of their image.
+    """Check that joints, NaN where missing, can be pixels of their image.
 
     Raises:
         BadFileError: If they are fractions of it, or most of them lie far outside of it.

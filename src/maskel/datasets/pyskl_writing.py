@@ -1,4 +1,4 @@
-"""Writes prepared sets as pickles of PYSKL's form, which `maskel.datasets.pyskl` reads."""
+"""Writer of prepared sets as pickles in PYSKL's form, which `maskel.datasets.pyskl` reads."""
 
 import pickle
 from pathlib import Path
@@ -12,17 +12,16 @@ from maskel.files import replacing
 from maskel.sequence import SCORE, UNLABELLED
 
 UNIT_IMAGE = (2, 2)
-"""Image on which PYSKL's normalisation is a shift by 1: for normalised joints whose images differ in size."""
+"""Image size with which PYSKL's normalisation is a shift by 1; for normalised joints of images that differ in size."""
 
 
 def write_pyskl(out: Path, clips: SkeletonSet) -> None:
     """Write a prepared set as PYSKL's pickle, one clip in memory: plain containers and numpy arrays only.
 
-    Clips without a label are left out: the form has no place for them.
+    Clips without a label are left out: the format has no place for them.
 
-    Every benchmark becomes two splits (xsub_train, xsub_val). Joints in 2D are written in pixels of the images that the
-    set was prepared from where all had one size, else of an image of 2 x 2 pixels, which PYSKL normalises to the same
-    numbers.
+    Every benchmark becomes two splits (xsub_train, xsub_val). Joints in 2D are written in pixels of the original images
+    if all have one size, else of an image of 2 x 2 pixels, which PYSKL normalises to the same numbers.
 
     Args:
         out: The file.
@@ -65,12 +64,12 @@ def _pickled_annotation(clips: SkeletonSet, position: int, image: tuple[int, ...
 
 
 def _pickled(value: object) -> bytes:
-    """A plain value, without the first and the last instruction. Each numbers what it remembers from 0."""
+    """Pickle a plain value, without the first and the last instruction; memo entries count from 0."""
     return pickle.dumps(value, protocol=3)[2:-1]
 
 
 def _pickled_array(array: Float32[np.ndarray, "..."]) -> bytes:
-    """An array under the names that numpy 1 and 2 know (numpy 2 itself writes one that old versions lack)."""
+    """Pickle an array under names that numpy 1 and 2 know (numpy 2 itself writes a name that numpy 1 lacks)."""
     call, build = b"R", b"b"
     empty = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n" + _pickled((0,)) + _pickled(b"b") + b"t" + call
     dtype = b"cnumpy\ndtype\n" + _pickled(("f4", False, True)) + call
@@ -80,7 +79,7 @@ def _pickled_array(array: Float32[np.ndarray, "..."]) -> bytes:
 
 
 def _split_names(benchmark: str) -> tuple[str, str]:
-    """Training and test split under which a benchmark is written: what `Pyskl` reads as it."""
+    """Return the names of a benchmark's training and test split, as `Pyskl` reads them."""
     if benchmark in ("val", "test"):
         return "train", benchmark
     if (number := benchmark.removeprefix("split")).isdigit():

@@ -1,4 +1,4 @@
-"""Reads one raw file of unknown origin."""
+"""Reader for one raw file of unknown origin."""
 
 import json
 import zipfile
@@ -14,16 +14,18 @@ from maskel.errors import BadFileError
 
 @contextmanager
 def bad_file(path: Path | str, expected: str) -> Iterator[None]:
-    """Turn whatever a damaged file raises in the block into a `BadFileError`; one that is raised there passes.
+    """Turn every exception of a damaged file in the block into a `BadFileError`.
 
     Args:
         path: The file, for messages.
-        expected: What should stand there.
+        expected: The expected content, for messages.
     """
 
     def refusal(fault: Exception) -> BadFileError:
         if isinstance(fault, (zipfile.BadZipFile, zlib.error, EOFError)):
-            return BadFileError(path, "truncated", f"damaged content ({files.one_line(fault)})", f"{expected}, intact")
+            return BadFileError(
+                path, "truncated", f"a damaged archive ({files.one_line(fault)})", f"{expected}, intact"
+            )
         return BadFileError(path, "unreadable", f"a file that cannot be read ({files.one_line(fault)})", expected)
 
     with files.damaged_as(refusal):
@@ -36,8 +38,8 @@ def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
     Args:
         path: The file.
         most: Largest size in bytes.
-        expected: What should stand there, for messages.
-        advice: What to do about a larger one.
+        expected: The expected content, for messages.
+        advice: Advice for a larger file, for messages.
 
     Raises:
         BadFileError: If it cannot be read, is larger, no regular file, or blank.
@@ -52,26 +54,18 @@ def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
     return content
 
 
-def open_archive(path: Path) -> zipfile.ZipFile:
-    """Open a zip archive that may come from anyone.
-
-    Raises:
-        Exception: One of `maskel.files.DAMAGE`, if it is none.
-    """
-    with files.open_regular(path):
-        pass
-    return zipfile.ZipFile(path)
-
-
-def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int, expected: str) -> bytes:
+def read_member(
+    archive: zipfile.ZipFile, name: str, path: Path | str, most: int, expected: str, unit: str = "bytes"
+) -> bytes:
     """Read a member of an archive, which is not unpacked beyond ``most`` bytes whatever it claims.
 
     Args:
         archive: The archive.
-        name: Of the member.
-        path: Where it is, for messages.
+        name: Name of the member.
+        path: The member's place, for messages.
         most: Largest size in bytes, unpacked.
-        expected: What should stand there, for messages.
+        expected: The expected content, for messages.
+        unit: Unit of the size, for messages.
 
     Raises:
         BadFileError: If it is larger, or blank.
@@ -79,7 +73,7 @@ def read_member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int
     """
     size = archive.getinfo(name).file_size
     if size > most:
-        raise BadFileError(path, "wrong count", f"{size} bytes unpacked", f"at most {most}")
+        raise BadFileError(path, "wrong count", f"{size} {unit}", f"at most {most}")
     with archive.open(name) as stream:
         content = stream.read(most)
     if not content.strip():
@@ -92,7 +86,7 @@ def parse_json(content: bytes, path: Path | str) -> Any:
 
     Args:
         content: The whole file, UTF-8.
-        path: Where it came from, for messages.
+        path: The file, for messages.
 
     Raises:
         BadFileError: If it is not JSON, or nested too deeply.
@@ -105,5 +99,9 @@ def parse_json(content: bytes, path: Path | str) -> Any:
             raise BadFileError(path, "not text", "a value on each line (JSON Lines)", expected) from error
         kind = "truncated" if error.pos >= len(error.doc.rstrip()) else "not text"
         raise BadFileError(path, kind, error.msg, "JSON", line=error.lineno) from error
+    except files.TooLargeError as error:
+        raise BadFileError(path, "wrong count", str(error), "fewer; cut the recording into clips") from error
+    except files.HugeNumberError as error:
+        raise BadFileError(path, "not a number", str(error), "numbers of at most 64 bits") from error
     except ValueError as error:  # another encoding, a number of thousands of digits, deep nesting
         raise BadFileError(path, "not text", str(error), "JSON") from error

@@ -1,4 +1,4 @@
-"""Reads the raw files of a data set in parallel processes, in order and with little in memory at any time."""
+"""Parallel reader for a data set's raw files: in order, and with little in memory at any time."""
 
 import math
 import multiprocessing
@@ -9,26 +9,58 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol, runtime_checkable
 
 from maskel.datasets.base import RawFile, Source
+from maskel.datasets.windows import Windows
 from maskel.errors import BadFileError, CutOffError
 from maskel.sequence import SkeletonSequence
 
 CHUNK = 16
-"""Most files that a worker reads before it answers: few messages, yet little memory in flight."""
+"""Most files per message of a worker: few messages, but little memory in flight."""
 
 Reading = list[SkeletonSequence] | BadFileError
-"""What reading one raw file gives: its clips, or what is wrong with it."""
+"""Result of reading one raw file: its clips, or the error."""
 
 
-def read_all(source: Source, files: Sequence[RawFile], workers: int) -> Generator[Reading, None, None]:
-    """What reading each file gives, in the order of ``files``; closing the generator ends the workers.
+@runtime_checkable
+class Reads(Protocol):
+    """A reader of raw files; it travels to worker processes, so it must pickle."""
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """Read the clips of one raw file.
+
+        Raises:
+            BadFileError: If the file is not what it should be.
+        """
+
+
+@dataclass(frozen=True)
+class WindowReader:
+    """A reader of raw files in windows.
 
     Args:
         source: The data set.
+        windows: How they slide.
+    """
+
+    source: Source
+    windows: Windows
+
+    def read(self, file: RawFile) -> list[SkeletonSequence]:
+        """Read the windows of one raw file; see `Source.read_windows`."""
+        return self.source.read_windows(file, self.windows)
+
+
+def read_all(source: Reads, files: Sequence[RawFile], workers: int) -> Generator[Reading, None, None]:
+    """Read files and yield the result of each, in the order of ``files``; closing the generator ends the workers.
+
+    Args:
+        source: The data set, or another reader of its files.
         files: Its raw files.
-        workers: Processes that read, >= 1; with one, this process reads itself.
+        workers: Number of reading processes, >= 1; with 1, this process reads.
 
     Raises:
         CutOffError: If a worker process is ended from outside.
@@ -47,7 +79,7 @@ def read_all(source: Source, files: Sequence[RawFile], workers: int) -> Generato
         context.set_forkserver_preload([__name__])  # the imports are made once; a worker is a fork of the server
     pool = ProcessPoolExecutor(min(workers, math.ceil(len(files) / chunk)), context, _start_worker, (source,))
     try:
-        # never all chunks at once: what is read and not yet written must stay small
+        # never all chunks at once: the clips read but not yet written must stay few
         waiting = deque(pool.submit(_read_chunk, part) for part in islice(parts, 3 * workers))
         while waiting:
             yield from _answer(waiting.popleft())
@@ -63,17 +95,17 @@ def _answer(future: "Future[list[Reading]]") -> list[Reading]:
         raise CutOffError("a worker process was ended from outside (out of memory?); use fewer workers") from error
 
 
-_worker_source: list[Source] = []
+_worker_source: list[Reads] = []
 
 
-def _start_worker(source: Source) -> None:
+def _start_worker(source: Reads) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the main one ends the workers
     _worker_source[:] = [source]
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed cannot end its workers, and they would wait for work for ever."""
+    """End this worker with its parent: a killed parent cannot end its workers, which would wait for ever."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
@@ -84,7 +116,7 @@ def _read_chunk(files: Sequence[RawFile]) -> list[Reading]:
     return [_read(source, file) for file in files]
 
 
-def _read(source: Source, file: RawFile) -> Reading:
+def _read(source: Reads, file: RawFile) -> Reading:
     try:
         return source.read(file)
     except BadFileError as error:

@@ -1,4 +1,4 @@
-"""The checks that need no joints: what the tables of a set say of clips, classes and benchmarks."""
+"""Checks that need no joints: the tables of clips, classes and benchmarks."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,47 +18,47 @@ from maskel.sequence import Clip
 SHORT_SHARE = 0.25
 """Clips shorter than this share of the median length are short; clips of a single frame always are."""
 IMBALANCE = 5.0
-"""How many times more clips the largest class may have than the smallest."""
+"""Largest ratio of the clips of the largest class to those of the smallest."""
 FILLED_SHARE = 0.2
-"""Share of a clip's body-frames that may have been filled in between others."""
+"""Largest share of a clip's body-frames that may be filled in."""
 MISSING_SHARE = 0.2
-"""Share of a clip's joints, over all its body-frames, that the recording may lack."""
+"""Largest share of a clip's joints, over all its body-frames, that may be missing."""
 LEFT_OUT_SHARE = 0.2
-"""Share of a recording that may have been left out: its frames without a body, or body-frames of other people."""
+"""Largest share of a recording that may be left out: frames without a body, or body-frames of other people."""
 
 SAME_SIDE: dict[str, tuple[str, Callable[[Clip], str]]] = {
     "xsub": ("subject", lambda clip: clip.subject),
     "xview": ("camera", lambda clip: clip.camera),
     "xset": ("setup", lambda clip: clip.setup),
 }
-"""Benchmarks that split at a number: none of it may stand on both sides."""
+"""Benchmarks that split clips by a subject, camera or setup: none may be on both sides."""
 TESTS_NONE = "all"
-"""The benchmark that is for pre-training: it tests nothing, and clips without a label may be all that it has."""
+"""The benchmark for pre-training: it has no test clips, and all its clips may lack a label."""
 
 
 def equal_clips(data: SkeletonSet, duplicates: Duplicates) -> Iterator[Fault]:
-    """Clips that equal an earlier one."""
+    """Yield clips that equal an earlier clip."""
     for clip in np.flatnonzero(duplicates.first != np.arange(len(data))).tolist():
         other = int(duplicates.first[clip])
         yield Fault(f"equals {data.clips[other].name}{_label(data, clip, other)}", 0.0, clip=clip, other=other)
 
 
 def near_clips(data: SkeletonSet, duplicates: Duplicates, bearings: Bearings) -> Iterator[Fault]:
-    """Clips that nearly equal an earlier one."""
+    """Yield clips that nearly equal an earlier clip."""
     for (other, clip), distance in duplicates.near.items():
         value, words = bearings.distance(distance)
         yield Fault(f"{words} from {data.clips[other].name}{_label(data, clip, other)}", value, clip=clip, other=other)
 
 
 def _label(data: SkeletonSet, clip: int, other: int) -> str:
-    one, another = data.labels[clip], data.labels[other]
-    if one == another or min(one, another) < 0:
+    label, other_label = data.labels[clip], data.labels[other]
+    if label == other_label or min(label, other_label) < 0:
         return ""
-    return f", but is of class {data.classes[one]}, not {data.classes[another]}"
+    return f", but is of class {data.classes[label]}, not {data.classes[other_label]}"
 
 
 def leaking_clips(data: SkeletonSet, duplicates: Duplicates, bearings: Bearings) -> Iterator[Fault]:
-    """Test clips that stand in training too."""
+    """Yield test clips that are also in training."""
     for benchmark in data.benchmarks:
         found = leaks(duplicates, data.split(benchmark, "train"), data.split(benchmark, "test"))
         for clip, (other, distance) in found.items():
@@ -69,7 +69,7 @@ def leaking_clips(data: SkeletonSet, duplicates: Duplicates, bearings: Bearings)
 
 
 def shared_origins(data: SkeletonSet) -> Iterator[Fault]:
-    """Subjects, cameras or setups on both sides of a benchmark that splits at them."""
+    """Yield subjects, cameras or setups on both sides of a benchmark that splits clips by them."""
     for benchmark, (what, number) in SAME_SIDE.items():
         if benchmark not in data.benchmarks:
             continue
@@ -81,7 +81,7 @@ def shared_origins(data: SkeletonSet) -> Iterator[Fault]:
 
 
 def short_clips(data: SkeletonSet) -> Iterator[Fault]:
-    """Clips much shorter than the others."""
+    """Yield clips that are much shorter than usual."""
     usual = float(np.median(data.valid_frames))
     for clip in np.flatnonzero((data.valid_frames < SHORT_SHARE * usual) | (data.valid_frames == 1)).tolist():
         frames = int(data.valid_frames[clip])
@@ -89,7 +89,7 @@ def short_clips(data: SkeletonSet) -> Iterator[Fault]:
 
 
 def unequal_classes(data: SkeletonSet) -> Iterator[Fault]:
-    """Classes without clips, or with far fewer than the largest; clips without a label count for none."""
+    """Yield classes without clips, or with far fewer than the largest; clips without a label count for no class."""
     counts = _class_counts(data, np.arange(len(data)))
     if not counts.any():
         return
@@ -100,7 +100,7 @@ def unequal_classes(data: SkeletonSet) -> Iterator[Fault]:
 
 
 def empty_parts(data: SkeletonSet) -> Iterator[Fault]:
-    """Benchmarks that train or test on no clip, or test a class that they do not train."""
+    """Yield benchmarks without training or test clips, or with a test class that has no training clip."""
     for benchmark in data.benchmarks:
         parts = {part: data.split(benchmark, part) for part in ("train", "test")}
         empty = [part for part, clips in parts.items() if not len(clips)]
@@ -120,13 +120,13 @@ def empty_parts(data: SkeletonSet) -> Iterator[Fault]:
 
 
 def _class_counts(data: SkeletonSet, clips: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
-    """Clips of each class."""
+    """Count the clips of each class."""
     labels = data.labels[clips]
     return np.bincount(labels[labels >= 0], minlength=len(data.classes))
 
 
 def counted_faults(data: SkeletonSet, body_frames: Int64[np.ndarray, " n"]) -> dict[str, list[Fault]]:
-    """Clips of which much was filled in, missing or left out when the set was prepared.
+    """Return the clips with large parts filled in, missing or left out when the set was prepared.
 
     Args:
         data: The set.
@@ -136,7 +136,7 @@ def counted_faults(data: SkeletonSet, body_frames: Int64[np.ndarray, " n"]) -> d
     joints = len(recorded_layout(data) or data.layout)
     for clip, counts in data.counts.items():
         frames = int(data.frames[clip])
-        rows = round(int(body_frames[clip]) * (1 + counts.get(THINNED_FRAMES, 0) / frames))  # as they were recorded
+        rows = round(int(body_frames[clip]) * (1 + counts.get(THINNED_FRAMES, 0) / frames))  # as recorded
         filled, missing = counts.get(FILLED_FRAMES, 0), counts.get(MISSING_JOINTS, 0)
         empty, others = counts.get(EMPTY_FRAMES, 0), counts.get(BODY_FRAMES, 0)
         if filled > FILLED_SHARE * rows:

@@ -4,8 +4,8 @@ The format (https://github.com/shahroudy/NTURGB-D): line 1 is the frame count; e
 a line of 10 fields that starts with its bodyID, the joint count 25, and 25 lines of 12 fields that start with x, y and
 z in metres. The other fields are not read.
 
-There are two readers. Files as Microsoft's and NTU's tools wrote them (single blanks, nothing damaged) are decoded with
-whole-array arithmetic. Everything else goes to a plain reader, line by line, which knows the whole format and names the
+There are two readers. Files as written by Microsoft's and NTU's tools (single blanks, nothing damaged) are decoded with
+whole-array arithmetic. All other files go to a plain reader, line by line, which knows the whole format and names the
 line of a fault. Both give the same numbers.
 """
 
@@ -27,10 +27,10 @@ JOINT_FIELDS = 12
 BODY_LINES = 2 + JOINTS
 
 COORDINATE_LIMIT = 1e15
-"""Metres. Beyond any camera, and small enough that sums of squares stay finite in float32."""
+"""Metres. Beyond the reach of any camera, and small enough that sums of squares stay finite in float32."""
 
-# glibc maps large arrays afresh for every file and returns them after, until one larger block was freed. Freeing one
-# that is never touched makes it keep memory between files, which doubles the speed of reading; elsewhere it is idle.
+# glibc maps large arrays anew for every file and returns them afterwards, until a larger block has been freed. Freeing
+# a large untouched block makes it keep memory between files, which doubles the speed of reading. Elsewhere: no effect.
 np.empty(2**24, np.uint8)
 
 
@@ -40,11 +40,10 @@ class SkeletonFile:
 
     Args:
         body_counts: (T,) bodies tracked in each frame.
-        frames: (N,) for each tracked body-frame its frame, from 0.
-        body_ids: (N,) its bodyID.
-        joints: (N, V, C) its joints in metres, camera space; exactly ``float(text)``.
-        surplus_lines: Lines behind the last frame that the file declares. Nothing reads them, as in the published
-            scripts.
+        frames: (N,) frame of each tracked body-frame, from 0.
+        body_ids: (N,) bodyID of each.
+        joints: (N, V, C) joints of each in metres, camera space; exactly ``float(text)``.
+        surplus_lines: Number of lines after the last declared frame; they are not read, as in the published scripts.
     """
 
     body_counts: Int64[np.ndarray, " t"]
@@ -59,24 +58,23 @@ def parse_skeleton(data: bytes, path: Path | str) -> SkeletonFile:
 
     Args:
         data: The whole file; lines end in LF or CRLF.
-        path: Where it came from, for messages.
+        path: The file, for messages.
 
     Raises:
-        BadFileError: If the file is empty, not text, ends early, has other counts than it declares (but for frames or
-            lines behind the last one declared, which are counted), or has something other than a number where a count,
-            a bodyID or a coordinate should be.
+        BadFileError: If the file is empty, not text, ends early, differs from its declared counts (lines after the last
+            declared frame are only counted), or has a count, bodyID or coordinate that is not a number.
     """
     parsed = _parse_columns(data)
     return _LineReader(data, path).parse() if parsed is None else parsed
 
 
 def _parse_columns(data: bytes) -> SkeletonFile | None:
-    """Decode a file that is laid out exactly as published with whole-array arithmetic; None for any other file."""
+    """Decode a file of exactly the published form, with whole-array arithmetic; None for any other file."""
     text = data.rstrip()
     line_end = b"\r\n" if b"\r" in text else b"\n"
     text += line_end
     octets = np.frombuffer(text, np.uint8)
-    newlines = octets == line_end[0]  # the CR where there is one: it ends the last field of a line
+    newlines = octets == line_end[0]  # the CR if there is one: it ends the last field of a line
     ends = np.flatnonzero(newlines | (octets == ord(" ")))  # where the fields end
     last = np.flatnonzero(newlines[ends])  # the field that ends each line
     others = np.count_nonzero(octets <= ord(" ")) - len(ends)
@@ -122,12 +120,12 @@ def _fields_between(text: bytes, starts: Int64[np.ndarray, " n"], ends: Int64[np
 def _locate_bodies(
     text: bytes, line_starts: Int64[np.ndarray, " lines"], line_ends: Int64[np.ndarray, " lines"]
 ) -> tuple[Int64[np.ndarray, " t"], Int64[np.ndarray, " n"]] | None:
-    """Body count of each frame and the line of each body, from the counts alone; None where these do not fit."""
+    """Return each frame's body count and each body's line, from the counts alone; None if they do not match."""
     lines = len(line_starts)
 
     def count_at(line: int) -> int:
         field = text[line_starts[line] : line_ends[line]]
-        return int(field) if _is_count(field) else lines  # more than can be there
+        return int(field) if _is_count(field) else lines  # more than the file can hold
 
     body_counts: list[int] = []
     bodies: list[int] = []
@@ -148,13 +146,13 @@ def _locate_bodies(
 
 
 POWERS_OF_TEN = 10 ** np.arange(15, dtype=np.uint64)
-WORD = 8  # digits that are read at once
+WORD = 8  # digits read at once
 
 
 def decode_decimals(
     text: bytes, starts: Int64[np.ndarray, " fields"], ends: Int64[np.ndarray, " fields"]
 ) -> Float64[np.ndarray, " fields"] | None:
-    """``float(text[start:end])`` of many fields; None if one is not a number.
+    """Decode many fields as ``float(text[start:end])``; None if a field is not a number.
 
     Fields of the form -d.ddd with at most 14 decimals are whole numbers below 2**53 over a power of ten that is exact
     in float64, so one division rounds correctly (Clinger, PLDI 1990). The decimals are the last bytes before ``end``:
@@ -164,7 +162,7 @@ def decode_decimals(
     Args:
         text: ASCII, with at least 16 bytes before each of ``ends``.
         starts: (fields,) first byte of each field.
-        ends: (fields,) the blank after each field; at most the third field of a line of more.
+        ends: (fields,) position of the blank after each field; at least one more field must follow on its line.
     """
     octets = np.frombuffer(text, np.uint8)
     negative = octets[starts] == ord("-")
@@ -196,11 +194,11 @@ def decode_decimals(
 def _last_digits(
     octets: UInt8[np.ndarray, " size"], ends: Int64[np.ndarray, " fields"], count: Int64[np.ndarray, " fields"]
 ) -> tuple[UInt64[np.ndarray, " fields"], Bool[np.ndarray, " fields"]]:
-    """The number that up to eight of the ``count`` digits before each end make, and whether they are digits."""
+    """Return the number made of up to eight of the ``count`` digits before each end, and whether all are digits."""
     overlapping = np.ndarray(len(octets) - WORD + 1, "<u8", octets.data, strides=(1,))  # a word from every byte on
     words = overlapping[ends - WORD]
     unused = np.minimum(8 * np.maximum(WORD - count, 0), 63).astype(np.uint64)
-    words ^= np.uint64(0x3030303030303030)  # digits become 0..9; a shift by 63 clears a word, for ASCII has no bit 7
+    words ^= np.uint64(0x3030303030303030)  # digits become 0..9; a shift by 63 clears a word: ASCII has no bit 7
     words >>= unused
     words <<= unused
     digits = ((words + np.uint64(0x7676767676767676)) & np.uint64(0x8080808080808080)) == 0
@@ -224,7 +222,7 @@ def _is_body_id(field: bytes | str) -> bool:
 
 
 class _LineReader:
-    """Reads a file line by line and raises at the first line that is not as it should be."""
+    """Reader of a file, line by line; raises at the first malformed line."""
 
     def __init__(self, data: bytes, path: Path | str) -> None:
         self.path = path
@@ -240,7 +238,7 @@ class _LineReader:
         return BadFileError(self.path, kind, found, expected, self.line)
 
     def fields(self, number: int, expected: str) -> list[str]:
-        """The fields of the next line, ``number`` of them."""
+        """Read the next line, which must have ``number`` fields."""
         if self.line == len(self.lines):
             raise self.fault("truncated", "the end of the file", expected)
         fields = self.lines[self.line].split()
@@ -268,7 +266,7 @@ class _LineReader:
         return row
 
     def bodies(self, frame: int, count: int) -> Iterator[tuple[int, list[list[float]]]]:
-        """Each body of one frame: its bodyID and joints."""
+        """Yield bodyID and joints of each body of one frame."""
         seen: set[int] = set()
         for body in range(1, count + 1):
             where = f"body {body} of {count} in frame {frame}"

@@ -1,4 +1,4 @@
-"""A set of a few generated clips in place of one that is not at hand, to see what a run on that one would take."""
+"""Stand-in sets of a few generated clips, to measure a run on a data set that is not at hand."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from maskel.sequence import Clip, SkeletonSequence
 
 CLIPS, FRAMES = 64, 100
 UNKNOWN = 1024
-"""Clips of each part where no size is published: more than the batch of any recipe."""
+"""Clips of each part of a benchmark without a published size: more than the batch of any recipe."""
 BODIES = (1, 1, 1, 2)
 """Bodies of successive clips: a quarter of NTU RGB+D's actions are between two people."""
 
@@ -26,10 +26,10 @@ def write_stand_in(out: Path, source: str, benchmark: str) -> bool:
     Args:
         out: Folder to write; must not exist.
         source: The source whose layout, classes and published sizes to take.
-        benchmark: One that the set must have, of `UNKNOWN` training and test clips where no size is published.
+        benchmark: A benchmark that the set must have; without a published size each part has `UNKNOWN` clips.
 
     Returns:
-        Whether the size of ``benchmark`` is a published one.
+        True if the size of ``benchmark`` is published.
     """
     kind = SOURCES[source]
     sizes = {benchmark: (UNKNOWN, UNKNOWN)} | dict(kind.published)
@@ -49,12 +49,12 @@ def write_stand_in(out: Path, source: str, benchmark: str) -> bool:
 
 
 def write_for_check(out: Path, recipes: Sequence[str], benchmark: str) -> str:
-    """Write a stand-in for the data set that a recipe is for, and say so; of NTU RGB+D 60 without such a recipe.
+    """Write a stand-in for the data set of a recipe (NTU RGB+D 60 without one), and return a sentence that says so.
 
     Args:
         out: Folder to write; must not exist.
-        recipes: Names of the run's recipes, and files.
-        benchmark: One that the set must have.
+        recipes: Names of the run's recipes, or files.
+        benchmark: A benchmark that the set must have.
     """
     known = data_recipes()
     source = next((known[name] for name in recipes if name in known and not Path(name).is_file()), "ntu60")

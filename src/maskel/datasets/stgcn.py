@@ -37,14 +37,14 @@ from maskel.datasets.npz import BENCHMARK, BENCHMARKS, MAX_CLIP_BYTES, MAX_CLIPS
 from maskel.datasets.pickled import PickledArray, one_number, read_pickle
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError, InputError
-from maskel.files import open_regular
+from maskel.files import described, map_npy, open_regular
 from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, Layout, layout_named
 from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
 
 PARTS = ("train", "val", "test")
 PART = re.compile(r"(?:^|[_.-])(?:(train)(?:ing)?|(e?val)(?:id|idation)?|(test)(?:ing)?)(?=[_.-]|$)", re.IGNORECASE)
 NO_JOINTS = re.compile(r"bone|motion|vel|accel|label|num_frame|index|stat|mean|std", re.IGNORECASE)
-"""Arrays of the same folder that are not positions of joints."""
+"""Arrays of the same folder that do not hold joint positions."""
 CHANNELS: Mapping[str, int] = {"xy": 2, "xyz": 3, "xys": 3}
 FORMS: Mapping[tuple[int, int], tuple[Layout, str]] = {
     (25, 3): (NTU25, "xyz"),
@@ -53,18 +53,18 @@ FORMS: Mapping[tuple[int, int], tuple[Layout, str]] = {
     (18, 2): (OPENPOSE18, "xy"),
     (17, 2): (COCO17, "xy"),
 }
-"""Layout and channels that V and C mean, when the user does not say."""
+"""Default layout and channels for V and C."""
 LOOKED_AT = 32
-"""Clips of a file that are looked at to tell a score from z, and fractions of the image from another unit."""
+"""Clips of a file that are checked to tell a score from z, and fractions of the image from another unit."""
 MOST_2D = 1.3
-"""Parts of half the image, from its middle, beyond which only a few joints are."""
+"""Distance from the image's middle, in halves of the image, that only a few joints exceed."""
 REPEATED = "frames that repeat the clip as padding"
 WHAT = "train_data.npy (or train_data_joint.npy, train_position.npy) and train_label.pkl, and the same for val or test"
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One array and what belongs to its clips."""
+    """One array with names, labels and lengths of its clips."""
 
     data: Path
     pickle: Path
@@ -74,21 +74,21 @@ class _Part:
 
 
 class StGcn(Source):
-    """A folder with the arrays of ST-GCN, 2s-AGCN, AimCLR or CMD; nothing in its pickles is ever run.
+    """A folder with the arrays of ST-GCN, 2s-AGCN, AimCLR or CMD; code in its pickles is never run.
 
-    Frames of zeros at a clip's end are padding and are cut off, as are bodies of zeros, frames
-    beyond ``train_num_frame.npy``, and frames that repeat the clip from its start, with which 2s-AGCN pads. Joints in
-    3D are kept as they stand. Those in 2D are fractions of the image less 0.5, as in Kinetics-Skeleton; they become
-    parts of half the image.
+    Frames of zeros at a clip's end are padding and are cut off, as are bodies of zeros, frames beyond
+    ``train_num_frame.npy``, and frames that repeat the clip from its start (the padding of 2s-AGCN). Joints in 3D are
+    kept unchanged. Joints in 2D are fractions of the image less 0.5, as in Kinetics-Skeleton; they become halves of the
+    image.
 
     Args:
-        layout: Joint layout; by default that of V and C (25 in 3D: ntu25, 18 with scores: openpose18, …).
-        channels: What the C numbers of a joint are; s is the score.
+        layout: Joint layout; by default from V and C (25 in 3D: ntu25, 18 with scores: openpose18, …).
+        channels: Meaning of the C numbers of a joint; s is the score.
         scores: Keep the scores as a third channel.
         missing: Missing joints (0, NaN, score 0) are interpolated in time, or stay zero.
         scale: Factor to metres; in 2D to halves of the image, by default 2.
-        benchmark: Name of the benchmark; by default what the folder's name says (xsub, NTU60_CS, …), else val or test.
-        first_label: Label of the first class, 0 or 1, where the file leaves it open.
+        benchmark: Name of the benchmark; by default from the folder's name (xsub, NTU60_CS, …), else val or test.
+        first_label: Label of the first class, 0 or 1, if the file leaves it open.
         bodies: Bodies of a clip to keep, 1 or more.
         actor: Who comes first, and is kept: ``longest`` (seen in most frames), ``motion`` (moves most), ``central``
             (nearest to the middle), ``largest``; by default the file's order, and of more bodies than are kept the
@@ -116,7 +116,7 @@ class StGcn(Source):
         check_people("stgcn", bodies, actor)
         if first_label not in (None, 0, 1) or (scale is not None and not 0 < scale < 10_000):
             raise InputError("stgcn: expected --first-label 0 or 1, and --scale above 0")
-        self.asked = layout_named(layout) if layout else None
+        self.given_layout = layout_named(layout) if layout else None
         self.read_as = channels
         self.scores = scores
         self.missing: Missing = missing
@@ -132,11 +132,11 @@ class StGcn(Source):
         self.found_notes: dict[str, int] = {}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """The clips of one benchmark: all of training, then all of validation and test.
+        """Return the clips of one benchmark: training, then validation and test.
 
         Raises:
             InputError: If there is not one array and one label file for each part.
-            BadFileError: If one of them is not what it should be, or they do not fit each other.
+            BadFileError: If a file is damaged or of another form, or the files do not match.
         """
         self.parts = {part: _read_part(data, label) for part, (data, label) in _files(roots).items()}
         first = next(iter(self.parts.values()))
@@ -166,13 +166,13 @@ class StGcn(Source):
         ]
 
     def _form(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Layout and channels, from the shapes and from what the numbers look like."""
+        """Set layout and channels from the shapes and from the range of the numbers."""
         _, count, frames, joints, bodies = shape = next(iter(shapes.values()))
         if any((other[1], *other[3:]) != (count, joints, bodies) for other in shapes.values()):
             listed = " and ".join(map(str, shapes.values()))
             raise BadFileError(path, "wrong count", f"arrays of shape {listed}", "the same C, V and M in every part")
         layout, channels = FORMS.get((joints, count), (None, ""))
-        layout = self.asked or layout
+        layout = self.given_layout or layout
         channels = channels if self.read_as == "auto" else self.read_as
         if layout is None or not channels:
             asks = "say what they are with --layout NAME and --channels xy, xyz or xys"
@@ -196,7 +196,7 @@ class StGcn(Source):
         self._check_numbers(path)
 
     def _check_numbers(self, path: Path) -> None:
-        """Questions units and channels by what some of the clips look like."""
+        """Check units and channels with a sample of the clips."""
         data, scale = _mapped(path), self.scale or 2
         looked = [data[clip] for clip in np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))]  # views
         likely = [is_score(clip[2]) for clip in looked if not self.flat and clip.any()]
@@ -204,7 +204,7 @@ class StGcn(Source):
             expected = "x, y, z; if it is a score, --channels xys and the --layout, else --channels xyz"
             raise BadFileError(path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected)
         if self.flat and self.scale is None:
-            with np.errstate(invalid="ignore"):  # a NaN is reported when its clip is read
+            with np.errstate(invalid="ignore"):  # `read` reports NaN
                 negative = any((clip[:2] < 0).any() for clip in looked)
                 somewhere = any((clip[:2] > 0).any() for clip in looked)
             if somewhere and not negative:
@@ -213,7 +213,7 @@ class StGcn(Source):
         if self.flat:
             planes = [np.abs(clip[:2][np.isfinite(clip[:2]) & (clip[:2] != 0)]) * scale for clip in looked]
             outside = sum(int((plane > MOST_2D).sum()) for plane in planes)
-            if outside > 0.02 * sum(plane.size for plane in planes):  # some joints lie outside of their image
+            if outside > 0.02 * sum(plane.size for plane in planes):  # a few joints may lie outside of their image
                 largest = max(float(plane.max(initial=0)) for plane in planes) / scale
                 expected = (
                     "fractions of the image less 0.5, from -0.5 to 0.5, as in Kinetics-Skeleton; --scale 1 if they "
@@ -222,7 +222,7 @@ class StGcn(Source):
                 raise BadFileError(path, "wrong unit", f"positions up to {largest:.4g}", expected)
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """One clip; none if its joints are all zero.
+        """Read one clip; none if its joints are all zero.
 
         Raises:
             BadFileError: If a number is infinite or in another unit.
@@ -257,12 +257,12 @@ class StGcn(Source):
         ]
 
     def clips(self, file: RawFile) -> list[Clip]:
-        """What the label file says of a clip."""
+        """Return a clip's name, label and origin from the label file."""
         part, _, number = file.member.rstrip("]").partition("[")
         return [self.clip_facts[part][int(number)]]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """The folder's benchmark; with both ``val`` and ``test`` one for each, without either ``all``."""
+        """Return the folder's benchmark; one each for ``val`` and ``test`` if both exist, ``all`` if neither does."""
         part_of = {clip.name: part for part, facts in self.clip_facts.items() for clip in facts}
         found = {part: tuple(at for at, clip in enumerate(clips) if part_of[clip.name] == part) for part in self.parts}
         tests = [part for part in found if part != "train"]
@@ -272,25 +272,25 @@ class StGcn(Source):
         return {names[part]: Split(found["train"], found[part]) for part in tests}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """What ``all`` is for."""
+        """Explain benchmark ``all``."""
         return "every clip, for pre-training; there is no part val or test" if benchmark == "all" else ""
 
     def notes(self) -> Counts:
-        """Names and classes that are not as they should be."""
+        """Return counts of problems with names and classes."""
         return self.found_notes
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
-        """Joints in 2D as parts of half the image; in 3D the unit, which is checked: origin and up differ by script."""
+        """Return origin, unit and up in 2D; in 3D only the checked unit, as scripts differ in origin and up."""
         return {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"} if coordinates == 2 else {"unit": METRES}
 
     def recorded(self) -> dict[str, object]:
-        """The options, as far as they say how joints are made."""
+        """Return the options that change how joints are made."""
         names = ("scores", "missing", "scale", "benchmark", "first_label", "bodies", "actor")
         return {name: getattr(self, name) for name in names} | {"layout": self.layout.name, "channels": self.read_as}
 
 
 def _files(roots: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
-    """For each part its array and its labels."""
+    """Return the array and the label file of each part."""
     if len(roots) == 1 and roots[0].is_dir():
         (root,) = roots
         arrays = sorted(path for path in root.iterdir() if path.suffix.lower() == ".npy" and PART.search(path.stem))
@@ -322,7 +322,7 @@ def _files(roots: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
 
 
 def _part(path: Path) -> str:
-    """Which part a file's name says it belongs to; empty if none."""
+    """Return the part (train, val or test) in a file's name; empty if there is none."""
     match = PART.search(path.stem)
     return next(part for part, spelled in zip(PARTS, match.groups(), strict=True) if spelled) if match else ""
 
@@ -356,7 +356,7 @@ def _read_part(data: Path, label: Path) -> _Part:
 
 
 def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """What a label file holds: (names, labels), each a list or an array."""
+    """Read a label file: (names, labels), each a list or an array."""
     expected = "two lists, (names of the clips, their labels as numbers from 0)"
     content = read_pickle(path)
     if not isinstance(content, list | tuple) or len(content) != 2:
@@ -366,6 +366,8 @@ def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if not isinstance(names, list | tuple) or not isinstance(labels, list | tuple):
         raise BadFileError(path, "not data", f"{type(names).__name__} and {type(labels).__name__}", expected)
     numbers = [label_of(str(path), one_number(path, label)) for label in labels]
+    if other := [name for name in names if not isinstance(name, str | bytes | int)]:
+        raise BadFileError(path, "bad name", described(other[0]), "names of clips")
     texts = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names]
     if any(len(name.splitlines()) != 1 or len(name) > 500 for name in texts):
         raise BadFileError(path, "bad name", "a clip's name that is empty or of several lines", "names of one line")
@@ -376,7 +378,7 @@ def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 
 def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and type of an array of clips."""
+    """Read shape, order and type of an array of clips."""
     with bad_file(path, "numpy's .npy format"), open_regular(path) as stream:
         shape, fortran, dtype = read_npy_header(path, stream)
     if len(shape) != 5 or 0 in shape:
@@ -388,20 +390,17 @@ def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _mapped(path: Path) -> np.ndarray:
-    """The array of a file, read as it is used; what the header claims must be there."""
-    with bad_file(path, "numpy's .npy format"), open_regular(path) as stream:
-        shape, fortran, dtype = read_npy_header(path, stream)
-        start = stream.tell()
-    size, claimed = path.stat().st_size - start, prod(shape) * dtype.itemsize
-    if size != claimed:
-        raise BadFileError(path, "truncated", f"{size} bytes after the header", f"{claimed}, those of shape {shape}")
-    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+    """Map the array of a file into memory; its size must match the header."""
+    with bad_file(path, "numpy's .npy format"):
+        with open_regular(path) as stream:
+            read_npy_header(path, stream)  # real numbers only
+        return map_npy(path)
 
 
 def _without_padding(
     values: Float64[np.ndarray, "m t v c"], frames: Sequence[int]
 ) -> tuple[Float64[np.ndarray, "k s v c"], Counts]:
-    """The clip without frames and bodies that only fill the array."""
+    """Cut off padding: frames and bodies that only fill the array."""
     for length in frames:
         values = values[:, :length]
     exists = (values != 0).any((2, 3))  # (M, T); NaN is not 0

@@ -1,10 +1,11 @@
-"""Reads a prepared set: clips of any length and number of bodies, memory-mapped, with the benchmarks' splits.
+"""Reader of a prepared set: clips of any length and number of bodies, memory-mapped, with the benchmarks' splits.
 
-What stands in which file of the folder is described in `maskel.datasets.store_writer`. Opening reads the tables and
-nothing of the joints; processes that open the same set share its pages.
+`maskel.datasets.store_writer` describes the files of the folder. Opening reads the tables, but no joints; processes
+that open the same set share its memory pages.
 """
 
 import hashlib
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -35,22 +36,46 @@ from maskel.sequence import (
 )
 from maskel.transforms import ViewFrames
 
+MOST_TEXT = 4096
+"""Characters of a name, or any other field of a table of clips; no path is longer."""
+MOST_NAME_BYTES = 512 * 2**20
+"""Memory of the names of clips in one array of numpy's, where each takes as much as the longest."""
 PARTS = tuple(field.name for field in fields(Split))
 
 
 def names_hash(names: Sequence[str]) -> str:
-    """16 hexadecimal digits that stand for the names of clips and their order (SHA-256)."""
+    """Return a hash of clips' names and their order: 16 hexadecimal digits of SHA-256.
+
+    Examples:
+        >>> names_hash(["S001C001P001R001A001", "S001C001P001R001A002"])
+        '4bd1dc59f8d4bf81'
+    """
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def text_array(texts: Sequence[str]) -> np.ndarray:
+    """Make an array of texts, each of which takes as much memory as the longest.
+
+    Raises:
+        InputError: If that is more than `MOST_NAME_BYTES`.
+    """
+    longest = max(texts, key=len, default="")
+    if 4 * len(longest) * len(texts) > MOST_NAME_BYTES:
+        raise InputError(
+            f"{len(texts):,} names take too much memory where each has room for the longest, of {len(longest):,} "
+            f"characters ({longest[:40]} ...); shorten it"
+        )
+    return np.array(texts, dtype=np.str_)
 
 
 @dataclass(frozen=True)
 class BodyFrames:
-    """All bodies of some clips in all frames in which they exist, by clip, body and frame.
+    """Bodies of a range of clips in all frames in which they exist, sorted by clip, body and frame.
 
     Args:
-        joints: (R, V, C) float32 coordinates as they stand in the set; those of a damaged set may not be finite.
+        joints: (R, V, C) float32 coordinates, as in the set; not finite if the set is damaged.
         clip: (R,) position of the clip.
-        body: (R,) which of its bodies.
+        body: (R,) number of the body in its clip.
         frame: (R,) frame, from 0.
     """
 
@@ -61,7 +86,7 @@ class BodyFrames:
 
 
 class SkeletonSet:
-    """The clips of one data set as `maskel prepare` wrote them; made by `SkeletonSet.open`.
+    """A prepared data set, as written by `maskel prepare`; opened with `SkeletonSet.open`.
 
     Pickles by its path: a process that receives it opens the folder again.
 
@@ -69,17 +94,28 @@ class SkeletonSet:
         path: Its folder.
         layout: Joint layout of every clip.
         classes: Class names; label i is ``classes[i]``.
-        channels: What the C numbers of a joint are.
-        coordinates: How many of them are coordinates.
-        source: Name of the source it was prepared from.
+        channels: Names of the C numbers of a joint.
+        coordinates: Number of coordinates among them.
+        source: Name of its source.
         options: The source's options.
         frames: (N,) frames T of each clip.
         valid_frames: (N,) number of frames in which any body exists: the published valid length.
         bodies: (N,) bodies M of each clip, as recorded.
-        labels: (N,) class of each clip; `UNLABELLED` where it is not known.
+        labels: (N,) class of each clip; `UNLABELLED` if it is not known.
         max_bodies: Most bodies of any clip.
         benchmarks: For each benchmark its training, test and unlabelled clips, by position.
-        counts: For the clips to make which something was dropped, filled in or guessed, by position: phrase -> number.
+        counts: Dropped, filled-in or guessed items: position of the clip -> phrase -> number.
+
+    Examples:
+        >>> data = SkeletonSet.open("set")
+        >>> len(data), data.layout.name, data.channels
+        (26, 'ntu25', ('x', 'y', 'z'))
+        >>> data.classes[:3]
+        ('waving', 'drinking', 'kicking')
+        >>> data.clips[0].name, data.class_name(0)
+        ('S001C001P001R001A001', 'waving')
+        >>> list(data.benchmarks)
+        ['xsub', 'xview', 'xset']
     """
 
     def __init__(self, path: Path) -> None:
@@ -136,7 +172,7 @@ class SkeletonSet:
 
     @classmethod
     def open(cls, path: Path | str) -> "SkeletonSet":
-        """The prepared set in folder ``path``.
+        """Open the prepared set in folder ``path``.
 
         Raises:
             InputError: If there is none, it is of another version, or its files are damaged.
@@ -153,7 +189,7 @@ class SkeletonSet:
         return SkeletonSet.open, (self.path.absolute(),)
 
     def __len__(self) -> int:
-        """Number of clips N."""
+        """Return the number of clips N."""
         return len(self.labels)
 
     @cached_property
@@ -164,14 +200,19 @@ class SkeletonSet:
         return tuple(map(Clip, *columns))
 
     def split(self, benchmark: str, part: str) -> Int64[np.ndarray, " n"]:
-        """Positions of the clips of one part of a benchmark, in the published order.
+        """Return the positions of the clips of one part of a benchmark, in the published order.
 
         Args:
             benchmark: For example ``xsub``.
-            part: ``train`` or ``test``, or ``unlabelled``: what pre-training may see beside ``train``.
+            part: ``train``, ``test`` or ``unlabelled`` (more clips for pre-training).
 
         Raises:
             InputError: If the set has no such benchmark or part.
+
+        Examples:
+            >>> data = SkeletonSet.open("set")
+            >>> data.split("xsub", "train")[:3], len(data.split("xsub", "test"))
+            (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
             known = ", ".join(self.benchmarks) or "none"
@@ -181,12 +222,12 @@ class SkeletonSet:
         return np.array(getattr(self.benchmarks[benchmark], part), dtype=np.int64)
 
     def class_name(self, position: int) -> str:
-        """What the class of a clip is called, as it is shown; says so where the clip has no label."""
+        """Return the name of a clip's class; ``no label`` if it has none."""
         label = int(self.labels[position])
         return "no label" if label == UNLABELLED else self.classes[label]
 
     def split_hash(self, benchmark: str, part: str) -> str:
-        """16 hexadecimal digits that stand for the names and the order of a part's clips (SHA-256).
+        """Return a hash of the names and the order of a part's clips: 16 hexadecimal digits of SHA-256.
 
         Raises:
             InputError: If the set has no such benchmark or part.
@@ -194,15 +235,19 @@ class SkeletonSet:
         return self.names_hash(self.split(benchmark, part))
 
     def names_hash(self, positions: Int64[np.ndarray, " n"]) -> str:
-        """What `split_hash` is of a part, of any clips."""
+        """Return the hash of any clips, as `split_hash` does for a part."""
         names = self._columns["name"]
         return names_hash([names[position] for position in positions.tolist()])
 
     def sequence(self, position: int) -> SkeletonSequence:
-        """The clip at ``position``, every coordinate as it was written (but -0.0 in an absent body is 0.0).
+        """Return the clip at ``position``, with every coordinate as written (but -0.0 in an absent body is 0.0).
 
         Raises:
             InputError: If a coordinate is not finite: the file was changed after it was written.
+
+        Examples:
+            >>> SkeletonSet.open("set").sequence(0).joints.shape
+            (1, 49, 25, 3)
         """
         if not 0 <= position < len(self):
             raise IndexError(f"found position {position}, expected 0 to {len(self) - 1}")
@@ -218,11 +263,11 @@ class SkeletonSet:
 
     @property
     def num_body_frames(self) -> int:
-        """Frames of all bodies of all clips, those in which they exist."""
+        """Number of frames of all bodies of all clips, without absent frames."""
         return len(self._joints)
 
     def body_frames(self, start: int, stop: int) -> BodyFrames:
-        """The clips from position ``start`` to before ``stop`` without their absent frames; ``joints`` is a view."""
+        """Return the clips from position ``start`` to before ``stop`` without absent frames; ``joints`` is a view."""
         clip, body, first, length = self._segments[self._bounds[start] : self._bounds[stop]].T
         row = self._rows[self._bounds[start]]
         ends = np.cumsum(length)
@@ -241,27 +286,38 @@ class SkeletonSet:
         single_body: SingleBody = "zero",
         frames: ViewFrames | None = None,
     ) -> SkeletonBatch:
-        """A batch of clips, each cut to its valid length and padded with zeros to the longest, or seen in a view.
+        """Collate a batch of clips: cut to their valid lengths and padded with zeros to the longest, or seen in a view.
 
         Args:
             positions: (B,) clips, by position.
             bodies: Bodies M of the batch, >= 1. Of a clip with more, the first M are kept: sources write the main
                 actor first.
-            single_body: What a clip recorded with one body has in the second slot if M >= 2: zeros (NTU RGB+D 60's
+            single_body: How the second body slot of a single-person clip is filled if M >= 2: zeros (NTU RGB+D 60's
                 published scripts), or a copy of the body (NTU RGB+D 120's). ``present`` is False for both.
-            frames: The (B, W) frames of a view, on the CPU and inside the valid lengths, which are then all that is
-                read; the same as `resample` makes of the whole clips.
+            frames: The (B, W) frames of a view, on the CPU and inside the valid lengths. Only these frames are read;
+                the result equals `resample` of the whole clips.
 
-        A clip whose bodies all come after its valid length counts its first body as present, and all zero. The batch is
-        on the CPU, or on the device that `keep_on` was given.
+        If all bodies of a clip come after its valid length, its first body counts as present and is all zero. The batch
+        is on the CPU, or on the device of `keep_on`.
 
         Raises:
             InputError: If a coordinate is not finite: the file was changed after it was written.
+
+        Examples:
+            >>> data = SkeletonSet.open("set")
+            >>> batch = data.gather(data.split("xsub", "test")[:4], bodies=2)
+            >>> batch.joints.shape, batch.labels
+            (torch.Size([4, 2, 88, 25, 3]), tensor([0, 1, 2, 3]))
         """
         return self._batches.gather(positions, bodies, single_body, frames)
 
+    @property
+    def joint_bytes(self) -> int:
+        """Memory that all joints take, on the disk and on a device."""
+        return self._joints.nbytes
+
     def keep_on(self, device: torch.device) -> None:
-        """Copy all joints to ``device``: from now on `gather` makes its batches there, equal bit for bit.
+        """Copy all joints to ``device``: from now on `gather` makes its batches there, bit-equal to those on the CPU.
 
         Raises:
             InputError: If they do not fit, or a coordinate is not finite.
@@ -277,7 +333,7 @@ class SkeletonSet:
 
 
 def _refuse_clip(path: Path, names: Sequence[str], position: int) -> NoReturn:
-    """Checked where clips are read: opening a set does not look at the joints."""
+    """Refuse a clip whose joints are not finite, at reading: opening a set does not look at the joints."""
     raise InputError(f"{path}: clip {names[position]} holds a coordinate that is not finite; prepare the set again")
 
 
@@ -302,23 +358,31 @@ def _read_meta(path: Path) -> dict[str, Any]:
 
 
 def _read_clips(path: Path, clips: int) -> dict[str, tuple[str, ...]]:
-    """The columns of the table of clips, as text."""
-    heading, *lines = read_rows(path)
-    _require(tuple(heading) == files.CLIP_COLUMNS, path.name, "other columns")
-    _require(len(lines) == clips, path.name, f"{len(lines)} clips, expected {clips}")
-    columns = dict(zip(heading, zip(*lines, strict=True), strict=True))
+    """Read the columns of the table of clips, as text."""
+    lines = read_rows(path)
+    _require(tuple(next(lines, ())) == files.CLIP_COLUMNS, path.name, "other columns")
+    columns: dict[str, list[str]] = {name: [] for name in files.CLIP_COLUMNS}
+    for number, line in enumerate(lines, 1):
+        _require(number <= clips, path.name, f"more than {clips} clips")
+        for name, field in zip(columns, line, strict=True):
+            _require(len(field) <= MOST_TEXT, path.name, f"a text of {len(field):,} characters")
+            columns[name].append(sys.intern(field) if name != "name" else field)
+    found = len(columns["name"])
+    _require(found == clips, path.name, f"{found} clips, expected {clips}")
     _require(len(set(columns["name"])) == clips, path.name, "a clip twice")
-    return columns
+    return {name: tuple(column) for name, column in columns.items()}
 
 
 def _read_counts(path: Path, clips: int) -> dict[int, dict[str, int]]:
-    """The table of counts: clip -> phrase -> number."""
+    """Read the table of counts: clip -> phrase -> number."""
     found: dict[int, dict[str, int]] = {}
-    heading, *lines = read_rows(path)
-    _require(tuple(heading) == files.COUNT_COLUMNS, path.name, "other columns")
+    lines = read_rows(path)
+    _require(tuple(next(lines, ())) == files.COUNT_COLUMNS, path.name, "other columns")
     for clip, what, number in lines:
         _require(0 <= int(clip) < clips, path.name, f"a clip outside 0 to {clips - 1}")
-        found.setdefault(int(clip), {})[what] = int(number)
+        _require(0 <= int(number) < 2**63, path.name, "a count that is none")
+        _require(len(what) <= MOST_TEXT, path.name, f"a text of {len(what):,} characters")
+        found.setdefault(int(clip), {})[sys.intern(what)] = int(number)
     return found
 
 
@@ -327,11 +391,10 @@ def _integers(column: tuple[str, ...]) -> Int64[np.ndarray, " n"]:
 
 
 def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
-    """The array in ``path``, memory-mapped, if it is of this type and shape and nothing follows it."""
+    """Map the array in ``path`` into memory; it must have this type and shape, and nothing may follow it."""
     mapped = np.lib.format.open_memmap(path, mode="r")  # never unpickles
     fits = mapped.dtype == dtype and mapped.shape == shape and mapped.flags.c_contiguous
     _require(fits, path.name, f"{mapped.dtype} {mapped.shape}, expected {dtype} {shape}")
-    _require(path.stat().st_size == mapped.offset + mapped.nbytes, path.name, "more than its array")
     return mapped
 
 
@@ -350,7 +413,7 @@ def _check_segments(
 
 
 def _valid_frames(segments: Int64[np.ndarray, "s 4"], frames: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-    """For each clip the number of frames that any of its segments covers."""
+    """Count, for each clip, the frames that any of its segments covers."""
     clip, _, first, length = segments.T
     start = first + (np.cumsum(frames) - frames)[clip]  # on one time line through all clips
     order = np.argsort(start, kind="stable")
@@ -368,14 +431,14 @@ def _read_splits(path: Path, labels: Int64[np.ndarray, " n"]) -> dict[str, Split
         _require(known, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
         checked: dict[str, tuple[int, ...]] = {}
         for part, given in parts.items():
-            positions = np.array(given)
-            fits = positions.ndim == 1 and (positions.size == 0 or positions.dtype == np.int64)
+            fits = isinstance(given, list) and set(map(type, given)) <= {int}
             _require(fits, path.name, f"something else than positions in {benchmark} {part}")
+            positions = np.array(given, dtype=np.int64)
             inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < len(labels)
             _require(bool(inside), path.name, f"a position outside 0 to {len(labels) - 1} in {benchmark} {part}")
             checked[part] = tuple(positions.tolist())
             has_label = labels[positions.astype(np.int64)] != UNLABELLED
-            told = (~has_label if part == "unlabelled" else has_label).all()
-            _require(bool(told), path.name, f"clips with and without a label mixed up in {benchmark} {part}")
+            consistent = (~has_label if part == "unlabelled" else has_label).all()
+            _require(bool(consistent), path.name, f"clips with and without a label mixed up in {benchmark} {part}")
         splits[benchmark] = Split(**checked)
     return splits

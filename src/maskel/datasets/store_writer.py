@@ -1,4 +1,4 @@
-"""Writes a prepared set: one folder that holds every clip of a data set once, for all its benchmarks.
+"""Writer of a prepared set: one folder that holds every clip of a data set once, for all its benchmarks.
 
 Only this module and `maskel.datasets.store`, which reads the folder, know its files:
 
@@ -8,18 +8,18 @@ Only this module and `maskel.datasets.store`, which reads the folder, know its f
   frames; sorted. The rows of the runs follow each other in ``joints.npy``, so that the first row of a run is the sum
   of the lengths before it; storing it would allow the two to disagree.
 * ``clips.csv``: one line per clip: the fields of `maskel.sequence.Clip`, then bodies M and frames T.
-* ``counts.csv``: what was dropped, filled in or guessed to make a clip: its position, a phrase, a number.
+* ``counts.csv``: dropped, filled-in or guessed items of a clip: its position, a phrase, a number.
 * ``splits.json``: for each benchmark the positions of its training and test clips, in the published order, and of
   the clips without a label (-1) that pre-training may see, where there are any.
 * ``meta.json``: format and version, layout, channels, class names, source with its options, counts.
 
 Equal clips give equal files, byte for byte.
 
-While it is written, the folder is ``set`` in a folder ``OUT.partial``. Of a job that may be interrupted, a
-``journal.jsonl`` lies beside it: a line that says what the job is, then a line for each finished raw file with its
-clips, the checksum of their joints, and the caller's note, after a checksum of its own. Joints go to the operating
-system before their line. So a line that is whole and agrees with the joints can be trusted; the first that does not,
-and all after it, are done again.
+While it is written, the folder is ``set`` in a folder ``OUT.partial``. A job that may be interrupted also writes a
+``journal.jsonl`` beside it: a line that describes the job, then a line for each finished raw file. Such a line starts
+with its own checksum; then follow the clips, the checksum of their joints, and the caller's note. Joints go to the
+operating system before their line. So a complete line that agrees with the joints can be trusted; from the first other
+line on, files are read again.
 """
 
 import errno
@@ -50,7 +50,7 @@ from maskel.version import __version__
 FORMAT = "maskel prepared set"
 VERSION = 3
 READABLE = (2, 3)
-"""Version 2 has no table of counts, and clips without a label are of a class ``unlabelled``."""
+"""Readable versions. Version 2 has no table of counts; its clips without a label are of a class ``unlabelled``."""
 JOINTS, SEGMENTS, CLIPS, SPLITS, META = "joints.npy", "segments.npy", "clips.csv", "splits.json", "meta.json"
 COUNTS = "counts.csv"
 JOURNAL = "journal.jsonl"
@@ -59,13 +59,13 @@ CLIP_FIELDS = tuple(field.name for field in fields(Clip))
 CLIP_COLUMNS = (*CLIP_FIELDS, "bodies", "frames")
 COUNT_COLUMNS = ("clip", "what", "number")
 MOST_BODIES, MOST_BODY_FRAMES = 100, 2**20
-"""Of a clip. A reader takes memory for absent ones too, so a file must not claim what it likes."""
+"""Limits of a clip. A reader takes memory for absent body-frames too, so a damaged file must not claim any size."""
 JOINTS_DTYPE = np.dtype("<f4")
 SEGMENTS_DTYPE = np.dtype("<i4")
 
 
 def refuse_existing(out: Path) -> None:
-    """Makes sure that a set can be written to ``out`` without touching anything that is there.
+    """Refuse to write a set to ``out`` if anything is there already.
 
     Raises:
         InputError: If ``out`` exists.
@@ -75,11 +75,11 @@ def refuse_existing(out: Path) -> None:
 
 
 class SetWriter:
-    """Streams clips into a prepared set; a context manager.
+    """Writer that streams clips into a prepared set; a context manager.
 
     Everything is written to a temporary folder beside ``out``, which `finish` renames. If the ``with`` block is left
-    without `finish`, nothing stays behind; but of a ``job`` that is interrupted (any exception that is no `InputError`,
-    or a `CutOffError`) what `record` has seen stays, and a writer with the same arguments goes on from there.
+    without `finish`, nothing remains. A ``job`` is the exception: if it is interrupted (by a `CutOffError`, or any
+    exception but `InputError`), the recorded files remain, and a writer with the same arguments resumes from there.
 
     Args:
         out: Folder to write; must not exist.
@@ -87,12 +87,12 @@ class SetWriter:
         classes: Class names; label i is ``classes[i]``, and -1 is none.
         source: Name of the data set's source.
         options: The source's options, for the record; sets are written sorted, paths and the like as text.
-        channels: What the C numbers of every joint are.
-        job: What distinguishes this preparation from others beside the arguments above, as JSON can hold it; None for
-            one that cannot be interrupted.
+        channels: Names of the C numbers of every joint.
+        job: Facts beside the arguments above that identify this preparation, as JSON can hold them; None for a
+            preparation that cannot be resumed.
 
     Raises:
-        InputError: If ``out`` exists or cannot be written, or what another job has left is in the way.
+        InputError: If ``out`` exists or cannot be written, or the rest of another job is in the way.
     """
 
     def __init__(
@@ -112,13 +112,13 @@ class SetWriter:
         self.options = options
         self.channels = channels
         self.clips: list[Clip] = []
-        """The clips added so far; a clip's place is its position in the set."""
+        """The clips added so far; the index of a clip is its position in the set."""
         self.sizes: list[tuple[int, int]] = []
         """Bodies M and frames T of each clip."""
         self.recovered: list[dict[str, Any]] = []
-        """What was given to `record` for each raw file in the interrupted runs that this one goes on from."""
+        """Notes given to `record`, one per raw file, in the interrupted runs that this writer resumes."""
         self.recorded = 0
-        """Raw files that were recorded, those included."""
+        """Number of recorded raw files, those of interrupted runs included."""
         self.job = job
         self._counts: list[dict[str, int]] = []
         self._names: set[str] = set()
@@ -166,7 +166,7 @@ class SetWriter:
         wrong = kind is None or (issubclass(kind, InputError) and not issubclass(kind, CutOffError))
         try:
             self._file.close()
-        except OSError:  # a full disk may show again when the last bytes are flushed; they are not recorded
+        except OSError:  # a full disk may fail again at the last flush; these bytes are not recorded
             pass
         finally:
             if wrong or self.job is None or not self.recorded:
@@ -176,18 +176,18 @@ class SetWriter:
             self._lock.close()
 
     def _is_ours(self) -> bool:
-        """Whether the folder holds an unfinished set, or what is left of one that was killed before it began."""
+        """Return True if the folder holds an unfinished set, or the rest of a run killed before it began."""
         return (self.partial / JOURNAL).is_file() or {path.name for path in self.partial.iterdir()} <= {LOCK}
 
     def _remove(self) -> None:
-        if sys.platform == "win32":  # no open file can be removed there
+        if sys.platform == "win32":  # Windows cannot remove open files
             if self._journal:
                 self._journal.close()
             self._lock.close()
-        shutil.rmtree(self.partial, ignore_errors=True)  # after `finish` there is no folder of this name
+        shutil.rmtree(self.partial, ignore_errors=True)  # after `finish` there is no such folder
 
     def _open_journal(self) -> list[bytes]:
-        """Opens the job's journal and returns its whole lines after the first; none for a job that just begins."""
+        """Open the job's journal and return its complete lines after the first; none for a new job."""
         if self.job is None:
             return []
         self._journal = (self.partial / JOURNAL).open("a+b", buffering=0)
@@ -206,7 +206,7 @@ class SetWriter:
         return lines
 
     def _recover(self, lines: list[bytes]) -> None:
-        """Takes over the raw files whose lines are whole and agree with the joints; the rest is cut off."""
+        """Resume with the raw files whose lines are complete and agree with the joints; cut off the rest."""
         trusted = 0
         left = self._file.seek(0, os.SEEK_END) - self._header_bytes
         self._file.seek(self._header_bytes)
@@ -245,7 +245,7 @@ class SetWriter:
             raise CutOffError(f"cannot write the prepared set {self.out}: {error.strerror or error}") from error
 
     def add(self, sequence: SkeletonSequence) -> None:
-        """Appends one clip.
+        """Append one clip.
 
         Raises:
             InputError: If a clip of this name was added before, it is too long, or the disk is full.
@@ -282,7 +282,7 @@ class SetWriter:
         self._append(clip, exists.shape, _runs(exists).tolist(), counts)
 
     def _append(self, clip: Clip, size: tuple[int, int], runs: list[list[int]], counts: dict[str, int]) -> None:
-        """Enters a clip whose joints are written into the tables."""
+        """Enter a clip into the tables; its joints are written already."""
         for run in runs:
             self._segments.extend((len(self.clips), *run))
         self._rows += sum(length for *_, length in runs)
@@ -293,7 +293,7 @@ class SetWriter:
         self._since.append([*astuple(clip), *size, runs, counts])
 
     def record(self, note: dict[str, Any]) -> None:
-        """Notes in the job's journal that a raw file is done: the clips added since the last one, and ``note``.
+        """Record in the job's journal that a raw file is done: the clips added since the last record, and ``note``.
 
         Raises:
             CutOffError: If the disk is full.
@@ -310,10 +310,10 @@ class SetWriter:
         self._checksum = 0
 
     def finish(self, benchmarks: Mapping[str, Split]) -> None:
-        """Writes the tables and gives the folder its name.
+        """Write the tables and give the folder its name.
 
         Args:
-            benchmarks: For each benchmark the positions of its training and test clips.
+            benchmarks: Positions of the clips of each benchmark.
 
         Raises:
             InputError: If no clip was added, ``out`` has come to exist, or the disk is full.
@@ -379,10 +379,10 @@ def _plain_json(content: object) -> bytes:
     return json_text(content, default=_plain, separators=(",", ":")).encode()
 
 
-def _differences(one: bytes, other: bytes) -> str:
-    """What is not the same in two jobs."""
+def _differences(first: bytes, second: bytes) -> str:
+    """List the differences between two jobs."""
     try:
-        before, now = ({**job, **job["options"], "options": None} for job in map(json.loads, (one, other)))
+        before, now = ({**job, **job["options"], "options": None} for job in map(json.loads, (first, second)))
     except (ValueError, TypeError, KeyError):
         return "content than a journal's"
     differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
@@ -390,12 +390,12 @@ def _differences(one: bytes, other: bytes) -> str:
 
 
 def _plain(value: object) -> object:
-    """An option as JSON can hold it; sets are sorted, so that equal options give equal files."""
+    """Convert an option to a JSON value; sets are sorted, so that equal options give equal files."""
     return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
 
 
 def _runs(exists: Bool[np.ndarray, "m t"]) -> Int64[np.ndarray, "s 3"]:
-    """Runs of consecutive frames of one body: body, first frame, number of frames; sorted by body and frame."""
+    """Return runs of consecutive frames of one body: body, first frame, number of frames; sorted by body and frame."""
     edges = np.diff(np.pad(exists, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     body, first = np.nonzero(edges == 1)
     end = np.nonzero(edges == -1)[1]

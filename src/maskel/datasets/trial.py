@@ -1,4 +1,4 @@
-"""Trial sets: some classes, or a few clips, of a data set, chosen without reading more than is needed."""
+"""Trial sets: a few classes, or a few clips, of a data set, chosen with as little reading as possible."""
 
 import difflib
 import hashlib
@@ -13,13 +13,13 @@ from maskel.sequence import UNLABELLED, Clip
 
 @dataclass(frozen=True)
 class Choice:
-    """What is kept of a data set.
+    """Files, classes and clips to keep of a data set.
 
     Args:
         files: Raw files to read.
-        labels: For each class that is kept, by its label in the source, its label in the set; also for `UNLABELLED`,
-            unless some classes were chosen.
-        clips: Names of the clips that are kept; None for every clip of these classes.
+        labels: Label in the source -> label in the set, for each kept class; also for `UNLABELLED`, unless classes were
+            chosen.
+        clips: Names of the clips to keep; None for every clip of these classes.
     """
 
     files: list[RawFile]
@@ -27,20 +27,20 @@ class Choice:
     clips: frozenset[str] | None = None
 
     def keeps(self, clip: Clip) -> bool:
-        """Whether a clip of one of the classes is kept."""
+        """Return True if a clip of a kept class is kept."""
         return self.clips is None or clip.name in self.clips
 
 
 def choose(source: Source, files: list[RawFile], classes: Sequence[str], max_clips: int | None) -> Choice:
-    """Which clips of ``files`` a trial set keeps.
+    """Choose the clips of a trial set.
 
     Args:
         source: The data set.
-        files: Its raw files. One whose clips cannot be told is kept, so that reading it reports the fault.
+        files: Its raw files. A file whose clips cannot be listed is kept, so that reading it reports the fault.
         classes: Names or numbers, from 1, of the classes to keep; empty for all. Labels stay in the source's order.
-        max_clips: Most clips to keep, >= 1; None for all. Clips take turns by class and by the sides they are on in
-            the benchmarks; within these, the order of a hash of their names decides. So a larger number keeps all that
-            a smaller one keeps.
+        max_clips: Most clips to keep, >= 1; None for all. Clips take turns by class and by their sides of the
+            benchmarks (training or test); within these groups, a hash of their names decides the order. So a larger
+            number keeps all clips of a smaller one.
 
     Raises:
         InputError: If there is no such class, no clip of the classes, or ``max_clips`` is below 1.
@@ -80,7 +80,7 @@ def _label(source: Source, name: str) -> int:
 
 
 def _spread(source: Source, clips: Sequence[Clip]) -> list[int]:
-    """Positions of the clips in the order in which they take turns."""
+    """Return the positions of the clips in the order of their turns."""
     sides = [""] * len(clips)
     for split in source.benchmarks(clips).values():
         training = {*split.train, *split.unlabelled}

@@ -1,15 +1,21 @@
-"""Verbs for files: reading those of others within bounds, writing whole ones, and locking folders."""
+"""Verbs for files: bounded reading of files from anyone, writing of whole files, and locks on folders."""
 
 from maskel.files.locks import LOCK as LOCK
 from maskel.files.locks import locked as locked
 from maskel.files.reading import DAMAGE as DAMAGE
+from maskel.files.reading import HugeNumberError as HugeNumberError
 from maskel.files.reading import TooLargeError as TooLargeError
 from maskel.files.reading import damaged_as as damaged_as
+from maskel.files.reading import described as described
+from maskel.files.reading import map_npy as map_npy
 from maskel.files.reading import nested as nested
+from maskel.files.reading import npy_header as npy_header
 from maskel.files.reading import one_line as one_line
+from maskel.files.reading import open_archive as open_archive
 from maskel.files.reading import open_regular as open_regular
 from maskel.files.reading import open_tensors as open_tensors
 from maskel.files.reading import parse_json as parse_json
+from maskel.files.reading import plain_values as plain_values
 from maskel.files.reading import read_bounded as read_bounded
 from maskel.files.reading import read_json as read_json
 from maskel.files.reading import read_rows as read_rows

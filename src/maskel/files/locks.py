@@ -1,4 +1,4 @@
-"""Keeping other processes out of a folder."""
+"""Locks that keep other processes out of a folder."""
 
 import errno
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from maskel.console import tell
 from maskel.errors import InputError
 
 LOCK = ".lock"
-"""File in a folder by which it is locked; it goes with the lock. What ``kill -9`` leaves of it locks nothing."""
+"""Lock file in a folder; it is removed with the lock. A file left by ``kill -9`` locks nothing."""
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY)
-"""What file systems without locks answer."""
+"""Error numbers of file systems without locks."""
 _told: list[Path] = []
 IN_USE = "{} is in use by another process; wait for it, or stop it first"
 
 
 @contextmanager
 def locked(folder: Path, refusal: str = IN_USE) -> Iterator[None]:
-    """Keep other processes out of a folder that exists, as far as its file system can.
+    """Keep other processes out of an existing folder, if its file system supports locks.
 
-    The operating system holds the lock and lets go of it when the process ends, however it ends.
+    The operating system holds the lock and releases it when the process ends, in whatever way.
 
     Args:
         folder: The folder; it may be removed within.
@@ -35,7 +35,7 @@ def locked(folder: Path, refusal: str = IN_USE) -> Iterator[None]:
     lock = FileLock(folder / LOCK, timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
-    except Timeout as fault:
+    except (Timeout, BlockingIOError) as fault:
         raise InputError(refusal.format(folder)) from fault
     except OSError as fault:
         if fault.errno not in _NO_LOCKS:
@@ -46,6 +46,6 @@ def locked(folder: Path, refusal: str = IN_USE) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # before the lock is let go of: who waits for it then sees a file without a name
+        with suppress(OSError):  # before the lock is released: a waiting process then sees a file without a name
             (folder / LOCK).unlink(missing_ok=True)
         lock.release()

@@ -1,12 +1,15 @@
-"""Reading files that may come from anyone, within bounds."""
+"""Reading of files that may come from anyone, within bounds."""
 
 import csv
 import errno
 import io
 import json
+import math
 import os
+import re
 import stat
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -15,13 +18,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from safetensors import SafetensorError, safe_open
 
 MOST_BYTES = 64 << 20
 """Of a table, a result, or any other file that is read whole."""
+MOST_TABLE_BYTES = 1 << 30
+"""Of a table that is read line by line."""
+_MOST_JSON_MEMORY = 900 << 20  # of what a JSON file stands for: empty containers take 20 times their text
+_MOST_DIRECTORY = 32 << 20  # bytes of an archive's directory: half a million entries, of which each takes 600 in memory
+MOST_HEADER = 2**14
+"""Bytes of the part of a ``.npy`` file that says shape and type; numpy itself accepts 10,000."""
 MOST_YAML_BYTES = 100_000
-"""PyYAML reads some 100 kB a second; a run's options take one or two."""
+"""Largest YAML file. PyYAML reads some 100 kB a second; a run's options take one or two kB."""
 _DEEPEST = 30
 _MOST_ALIASES = 10  # of one in another: a file of 100 kB stands for 4 MB at most
 
@@ -30,16 +40,16 @@ DAMAGE: tuple[type[Exception], ...] = (
     *(RuntimeError, SyntaxError),  # also RecursionError, NotImplementedError; numpy's parser of headers
     *(SafetensorError, csv.Error, struct.error, tokenize.TokenError, yaml.YAMLError, zipfile.BadZipFile, zlib.error),
 )
-"""Whatever the readers of Python, numpy, PyTorch and PyYAML raise on a damaged file."""
+"""All exceptions that the readers of Python, numpy, PyTorch and PyYAML raise on a damaged file."""
 
 
 @contextmanager
 def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn whatever a damaged file raises in the block into an error that names the file.
+    """Turn every exception of a damaged file in the block into an error that names the file.
 
     Args:
-        refusal: Makes that error of the one that was raised; `one_line` says what that one says.
-        also: Errors to turn as well: `InputError` where its sentence lacks the file.
+        refusal: Makes this error from the raised one; `one_line` gives the text of that one.
+        also: More errors to turn: `InputError` if its sentence lacks the file.
     """
     try:
         yield
@@ -48,16 +58,20 @@ def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Excep
 
 
 def one_line(fault: Exception, most: int = 200) -> str:
-    """Return what an error says in one line of at most ``most`` characters; its type if it says nothing."""
+    """Return an error's text as one line of at most ``most`` characters; its type if it has no text."""
     return " ".join(str(fault).split())[:most] or type(fault).__name__
 
 
+class HugeNumberError(ValueError):
+    """A whole number has more than 64 bits."""
+
+
 class TooLargeError(ValueError):
-    """A file is larger than anything that is read of its kind."""
+    """A file is larger than the limit for its kind."""
 
 
 def open_regular(path: Path) -> io.BufferedReader:
-    """Open a file to read it, without waiting for one who writes to a pipe.
+    """Open a regular file for reading; never waits for a writer to a pipe.
 
     Raises:
         OSError: If it cannot be opened.
@@ -89,9 +103,12 @@ def read_bounded(path: Path, most: int = MOST_BYTES) -> bytes:
         ValueError: If it is no regular file.
     """
     with open_regular(path) as file:
-        content = b"" if os.fstat(file.fileno()).st_size > most else file.read(most + 1)
-        if len(content) > most or os.fstat(file.fileno()).st_size > most:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
             raise TooLargeError(f"it is larger than {most:,} bytes")
+        content = file.read(size + 1)  # not ``most``: for so much memory would be taken at once
+        if len(content) > size:
+            raise ValueError("it grows while it is read")
     return content
 
 
@@ -106,32 +123,158 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def read_rows(path: Path) -> Iterator[list[str]]:
-    """Read the lines of a csv table, the heading first.
+    """Read the lines of a csv table one by one, the heading first.
 
     Raises:
         OSError: If it cannot be read.
         ValueError: If it is too large, or not text.
         csv.Error: If it is no table.
     """
-    yield from csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > MOST_TABLE_BYTES:
+            raise TooLargeError(f"it is larger than {MOST_TABLE_BYTES:,} bytes")
+        with io.TextIOWrapper(file, "utf-8", newline="") as text:
+            yield from csv.reader(text, strict=True)
 
 
 def parse_json(content: bytes | str) -> Any:
-    """Parse JSON; more deeply nested than Python takes is a ValueError like any other fault of it."""
+    """Parse JSON in bounded memory.
+
+    Numbers may be NaN or infinite, as Python writes them; see `plain_values`.
+
+    Raises:
+        ValueError: If it is none, nested more deeply than Python takes, stands for too many values, or holds a whole
+            number of more than 64 bits or text that UTF-8 cannot hold.
+    """
+    text = content if isinstance(content, str) else content.decode(json.detect_encoding(content))
+    # bytes of the objects that Python makes of a container, a value and a text
+    memory = 200 * text.count("{") + 80 * text.count("[") + 32 * text.count(",") + 25 * text.count('"')
+    if memory + sys.getsizeof(text) > _MOST_JSON_MEMORY:
+        raise TooLargeError("it holds too many values")
     try:
-        return json.loads(content)
+        value = json.loads(text)
     except RecursionError as fault:
-        raise ValueError("it is nested too deeply") from fault
+        raise ValueError(f"it is nested too deeply ({fault})") from fault
+    if _ODD.search(text):
+        plain_values(value, finite=False)
+    return value
+
+
+_ODD = re.compile(r"\\u[dD]|(?<![\d.])\d{19,}(?![\d.eE])")  # half of a pair of surrogates; a huge whole number
+
+
+def plain_values(value: Any, finite: bool = True) -> Any:
+    """Return a value of containers, texts and numbers if every file and table can hold them.
+
+    Args:
+        value: The value.
+        finite: Allow no number that is not finite.
+
+    Raises:
+        ValueError: If a whole number has more than 64 bits, a text cannot be written in UTF-8, or a number is NaN or
+            infinite.
+    """
+    waiting = [value]
+    while waiting:
+        entry = waiting.pop()
+        if isinstance(entry, str):
+            if not entry.isascii():
+                entry.encode()  # a UnicodeEncodeError is a ValueError
+        elif isinstance(entry, Mapping):
+            waiting += entry.keys()
+            waiting += entry.values()
+        elif isinstance(entry, list | tuple):
+            waiting += entry
+        elif isinstance(entry, int) and entry.bit_length() > 64:
+            raise HugeNumberError("a whole number of more than 64 bits")
+        elif finite and isinstance(entry, float) and not math.isfinite(entry):
+            raise ValueError(f"{entry}, where a number is expected")
+    return value
+
+
+def described(value: object) -> str:
+    """Describe a stranger's value in a few words, whatever it is: its text may never end."""
+    if isinstance(value, str | bytes):
+        return str(value[:40])
+    if isinstance(value, bool | float) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= 64 else "a whole number of more than 64 bits"
+    if isinstance(value, list | tuple | dict):
+        inner = ", ".join(map(described, value)) if len(value) <= 4 and not any(map(_is_container, value)) else None
+        return f"({inner})" if inner else f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"
+
+
+def _is_container(value: object) -> bool:
+    return isinstance(value, list | tuple | dict)
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file of maskel.
 
     Raises:
         OSError: If it cannot be read.
-        ValueError: If it is not JSON, or larger or more deeply nested than any file of maskel.
+        ValueError: If it is not JSON, or larger or more deeply nested than any file of maskel, or a number is not
+            finite.
     """
-    return parse_json(read_text(path))
+    return plain_values(parse_json(read_text(path)))
+
+
+def open_archive(source: Path | io.BytesIO) -> zipfile.ZipFile:
+    """Open a zip archive.
+
+    Raises:
+        Exception: One of `DAMAGE`, if it is none, or its directory takes too much memory.
+    """
+    with io.BytesIO(source.getbuffer()) if isinstance(source, io.BytesIO) else open_regular(source) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 2**16 - 100))  # the directory's end, before a comment of up to 64 KB
+        tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    directory = int.from_bytes(tail[end + 12 : end + 16], "little")
+    if directory == 2**32 - 1:  # then the record before says it, in 64 bits
+        directory = int.from_bytes(tail[end - 36 : end - 28], "little")
+    if end >= 0 and directory > _MOST_DIRECTORY:
+        raise TooLargeError("an archive of too many files")
+    return zipfile.ZipFile(source)
+
+
+def npy_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read shape, whether the first axis runs fastest, and type of an array in numpy's format; the content follows.
+
+    Raises:
+        Exception: One of `DAMAGE`, if it is no such header.
+    """
+    magic = stream.read(8)
+    width = 2 if magic[6:7] == b"\x01" else 4
+    size = stream.read(width)
+    length = int.from_bytes(size, "little")
+    if length > MOST_HEADER:  # numpy would read 4 GB
+        raise ValueError("a header that is too long")
+    head = io.BytesIO(magic + size + stream.read(length))
+    version = np.lib.format.read_magic(head)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(head)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"an array of shape {shape}")
+    return shape, fortran, dtype
+
+
+def map_npy(path: Path) -> np.ndarray:
+    """Map an array in numpy's format into memory; nothing of it is read, and objects are refused.
+
+    Raises:
+        Exception: One of `DAMAGE`, if it is none, or what its header claims is not what the file holds.
+    """
+    with open_regular(path) as stream:
+        shape, fortran, dtype = npy_header(stream)
+        start, size = stream.tell(), os.fstat(stream.fileno()).st_size
+    if dtype.hasobject:
+        raise ValueError("an array of objects")
+    if size - start != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{size - start} bytes after the header, expected those of shape {shape} and type {dtype}")
+    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
 
 
 @contextmanager
@@ -139,15 +282,15 @@ def open_tensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Open a file of safetensors.
 
     Yields:
-        The file, as `safetensors.safe_open` opens it; and what maskel wrote about it.
+        The file, as opened by `safetensors.safe_open`, and its metadata written by maskel.
 
     Raises:
-        Exception: One of `DAMAGE`, if it is none.
+        Exception: One of `DAMAGE`, if it is no such file.
     """
     with open_regular(path):
         pass
     with safe_open(path, framework="pt") as stored:
-        about = parse_json((stored.metadata() or {}).get("maskel", "{}"))
+        about = plain_values(parse_json((stored.metadata() or {}).get("maskel", "{}")))
         if not isinstance(about, dict):
             raise ValueError("no description of it")
         yield stored, about
@@ -165,7 +308,7 @@ def nested(mapping: Any, *keys: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML of plain values, without what lets a short file stand for a huge one: many aliases and endless nesting."""
+    """Loader for YAML of plain values, without many aliases and deep nesting: a short file cannot become a huge one."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -194,7 +337,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds; no tag runs code.
+    """Read a YAML file; no tag runs code.
 
     Raises:
         OSError: If it cannot be read.
@@ -202,7 +345,7 @@ def read_yaml(path: Path) -> Any:
     """
     text = read_text(path, MOST_YAML_BYTES)
     try:
-        return yaml.load(text, _Loader)
+        return plain_values(yaml.load(text, _Loader), finite=False)
     except (yaml.YAMLError, LookupError, AttributeError, TypeError, OverflowError) as fault:
-        # what is not a YAMLError comes from PyYAML's own conversions, of `!!bool maybe` for example
+        # other exceptions come from PyYAML's own conversions, for example of `!!bool maybe`
         raise ValueError(" ".join(str(fault).split())) from fault

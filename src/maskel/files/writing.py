@@ -1,4 +1,4 @@
-"""Writing files whole."""
+"""Writing of whole files."""
 
 import csv
 import errno
@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from maskel.errors import InputError
+from maskel.text import shown
 
 _MOST_LINKS = 40  # as on Linux
 
@@ -27,7 +28,7 @@ def write_atomically(path: Path, content: bytes | str, previous: Path | None = N
     Args:
         path: The file.
         content: All of it.
-        previous: Where the old file goes instead of being replaced.
+        previous: New place of the old file, which else is replaced.
         flush: As for `replacing`.
     """
     with replacing(path, previous, flush) as temporary:
@@ -36,15 +37,15 @@ def write_atomically(path: Path, content: bytes | str, previous: Path | None = N
 
 @contextmanager
 def replacing(path: Path, previous: Path | None = None, flush: bool = True) -> Iterator[Path]:
-    """A file to write in the ``with`` block; it becomes ``path`` at its end, and vanishes if the block fails.
+    """Yield a file to write in the ``with`` block; it becomes ``path`` at its end, and vanishes if the block fails.
 
-    The new file is on the disk before it takes the old one's name, so that a crash of the machine loses neither. Of a
-    symbolic link the file that it names is replaced. What is written to ``/dev/stdout`` and the like goes there.
+    The new file is on the disk before it takes the old one's name, so that a crash of the machine loses neither. A
+    symbolic link stays, and its target is replaced. Content for ``/dev/stdout`` and the like goes there.
 
     Args:
         path: The file.
-        previous: Where the old file goes instead of being replaced.
-        flush: Wait for the disk; needless for thousands of files that can be made again.
+        previous: New place of the old file, which else is replaced.
+        flush: Wait for the disk; needless for thousands of files that can easily be made again.
 
     Raises:
         InputError: If ``path`` is a device, a pipe or a socket.
@@ -67,10 +68,10 @@ def replacing(path: Path, previous: Path | None = None, flush: bool = True) -> I
         if previous is not None and path.exists():
             path.replace(previous)
         temporary.replace(path)
-        if flush and os.name == "posix":  # elsewhere a folder cannot be opened
+        if flush and os.name == "posix":  # other systems cannot open a folder
             _flush(path.parent)
     except OSError as fault:
-        fault.filename = str(path)  # a full disk names no file, other faults the temporary one
+        fault.filename = str(path)  # a full disk names no file, other faults name the temporary one
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -78,11 +79,11 @@ def replacing(path: Path, previous: Path | None = None, flush: bool = True) -> I
 
 @contextmanager
 def as_output(path: Path, option: str = "--out") -> Iterator[None]:
-    """What fails in the ``with`` block is said to fail for a file that the user named.
+    """Turn an OSError in the block into an InputError that names the user's file.
 
     Args:
         path: The file.
-        option: What the user named it with.
+        option: The user's option for the file.
 
     Raises:
         InputError: Instead of an `OSError`.
@@ -94,15 +95,15 @@ def as_output(path: Path, option: str = "--out") -> Iterator[None]:
 
 
 def refuse_unwritable(path: Path, option: str = "--out") -> None:
-    """Notice before the work that a file cannot be written after it. Nothing is made, no folder either.
+    """Fail early if the output cannot be written. Nothing is made, not even a folder.
 
     Args:
         path: The file; folders above it may be missing.
-        option: What the user named it with.
+        option: The user's option for the file.
 
     Raises:
-        InputError: If it is a folder, a device, a pipe or a socket, or the folder that it would be in, or be made in,
-            takes no file.
+        InputError: If it is a folder, a device, a pipe or a socket, or its folder (or the nearest existing folder
+            above it) takes no file.
     """
     with as_output(path, option):
         if (stream := stream_of(path)) is not None:
@@ -118,7 +119,7 @@ def refuse_unwritable(path: Path, option: str = "--out") -> None:
 
 
 def refuse_inside(out: Path, inputs: Iterable[Path], option: str = "--out") -> None:
-    """Refuse an output that lies in a folder that is read with all below it: the next reading would find it.
+    """Refuse an output inside a folder of inputs: the next reading would find it.
 
     Raises:
         InputError: If it does.
@@ -132,7 +133,7 @@ def refuse_inside(out: Path, inputs: Iterable[Path], option: str = "--out") -> N
 
 
 def stream_of(path: Path) -> int | None:
-    """Return the open descriptor that ``/dev/stdout``, ``/dev/fd/3`` or a link to one of them stands for."""
+    """Return the open descriptor behind ``/dev/stdout``, ``/dev/fd/3`` or a link to one of them."""
     name = os.path.abspath(path)  # noqa: PTH100 (links must stay)
     for _ in range(_MOST_LINKS if os.name == "posix" else 0):
         if match := re.fullmatch(rf"/(?:dev|proc/(?:self|thread-self|{os.getpid()}))/fd/(\d{{1,9}})", name):
@@ -157,40 +158,44 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def require_suffix(path: Path, *endings: str) -> None:
-    """Refuse a file to write whose name ends otherwise than it must; ``/dev/stdout`` and the like have no endings.
+def require_suffix(path: Path, *endings: str, option: str = "out") -> None:
+    """Refuse an output with another ending than required; ``/dev/stdout`` and the like need no ending.
 
     Raises:
         InputError: If it does.
     """
     if path.suffix not in endings and stream_of(path) is None:
-        raise InputError(f"out: found {path}, expected a name that ends in {' or '.join(endings)}")
+        raise InputError(f"{option}: found {path}, expected a name that ends in {' or '.join(endings)}")
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    """Write rows as csv, lines ending in LF."""
+    """Return rows as csv text with line ends LF."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    lines = ([shown(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
 
 
 def json_text(content: Any, **how: Any) -> str:
-    """Write content as JSON, a line end behind it.
+    """Return content as JSON text with a final line end.
 
     Args:
         content: Plain containers, texts and numbers.
-        how: As for `json.dumps`.
+        how: Options of `json.dumps`.
     """
-    return json.dumps(content, **how) + "\n"
+    text = json.dumps(content, allow_nan=False, **how)
+    if "\\ud" in text:  # half of a pair of surrogates is no text
+        json.dumps(content, **{**how, "ensure_ascii": False}).encode()
+    return text + "\n"
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML that `read_yaml` reads: an object that stands in two places is written twice."""
+    """Dumper for YAML that `read_yaml` reads: an object that occurs in two places is written twice."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def yaml_text(options: Any) -> str:
-    """Options as YAML, in their own order."""
+    """Return options as YAML text, in their own order."""
     return yaml.dump(options, Dumper=_Dumper, sort_keys=False)

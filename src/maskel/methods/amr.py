@@ -3,14 +3,12 @@
 AMR's code is not public, and its paper leaves details open; docs/methods/amr.md lists which choices are its own, which
 are ours, and what is known of their effect.
 
-======================  ====================================  =========================
-paper                   here                                  where
-======================  ====================================  =========================
-random mask             ``RandomMasking``                     ``maskel.masking.random``
-learned queries, r = 6  ``QueryDecoder``, ``query_frames`` 24  ``maskel.models.decoder``
-motion-energy weights   ``energy_weights``                    ``maskel.losses``
-encoder                 ``Encoder``, as MAMP's                ``maskel.models.encoder``
-======================  ====================================  =========================
+| paper | here | where |
+|---|---|---|
+| random mask | ``RandomMasking`` | ``maskel.masking.random`` |
+| learned queries, r = 6 | ``QueryDecoder``, ``query_frames`` 24 | ``maskel.models.decoder`` |
+| motion-energy weights | ``energy_weights`` | ``maskel.losses`` |
+| encoder | ``Encoder``, as MAMP's | ``maskel.models.encoder`` |
 """
 
 from collections.abc import Collection, Sequence
@@ -21,7 +19,7 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from maskel.errors import InputError
-from maskel.losses import energy_weights
+from maskel.losses import energy_weights, mean_of_rows
 from maskel.masking import RandomMasking
 from maskel.masking.base import TokenMask, mask_columns
 from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction, mean_of_parts
@@ -159,8 +157,8 @@ class AMR(MaskedMethod):
         if self.energy:
             weights = energy_weights(positions, self.energy_windows, self.energy)
             errors = errors * self._spans(weights[..., None])[:, :, :, None]
-        loss = errors.mean()
-        return {"loss": loss, "weight": loss.new_full((), len(joints))}
+        loss = mean_of_rows(errors, self.row_weights(batch))
+        return {"loss": loss, "weight": self.row_count(batch)}
 
     def _spans(self, signal: Float32[Tensor, "r t v c"]) -> Float32[Tensor, "r q f v c"]:
         """Cut a signal into the spans that queries predict."""

@@ -24,7 +24,7 @@ from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder
 from maskel.models.heads import FinetuneHead, LinearHead
-from maskel.models.pooling import Pool
+from maskel.models.pooling import Pool, put_bodies
 from maskel.models.transformer import drop_path_scales
 from maskel.models.weights import save_weights
 from maskel.sequence import FeatureBatch, SingleBody, SkeletonBatch
@@ -48,6 +48,7 @@ class Task:
         single_body: Filling of the second body slot of a clip with one body.
         provenance: Origin of the joints of the training clips; None where that is unknown.
         longest: Frames of the longest training clip; None where that is unknown.
+        median: Frames of the median training clip; None where that is unknown, as in older files.
         spare: Number of the last ``classes`` that stand for no class: the public code trains some data sets with more
             outputs than they have classes. A clip for which one of these is highest counts as wrong.
 
@@ -61,6 +62,7 @@ class Task:
     provenance: Provenance | None = None
     longest: int | None = None
     spare: int = 0
+    median: int | None = None
 
     @classmethod
     def of(
@@ -71,8 +73,9 @@ class Task:
         provenance: Provenance | None,
     ) -> "Task":
         """Make the task of classifying a set, learned from its clips at the positions ``train``."""
-        longest = int(clips.valid_frames[train].max())
-        return cls(clips.classes, clips.max_bodies, single_body, provenance, longest)
+        lengths = clips.valid_frames[train]
+        longest, median = int(lengths.max()), int(np.median(lengths))
+        return cls(clips.classes, clips.max_bodies, single_body, provenance, longest, median=median)
 
     @classmethod
     def read(cls, about: Mapping[str, Any]) -> "Task":
@@ -88,8 +91,9 @@ class Task:
             raise InputError(f"classifier: found {self.num_bodies!r} body slots, expected 1 to 1000")
         if self.single_body not in get_args(SingleBody):
             raise InputError(f"classifier: found single_body {self.single_body!r}, expected zero or copy")
-        if not (self.longest is None or (type(self.longest) is int and self.longest >= 1)):
-            raise InputError(f"classifier: found a longest clip of {self.longest!r} frames, expected 1 or more")
+        for name, frames in (("longest", self.longest), ("median", self.median)):
+            if not (frames is None or (type(frames) is int and frames >= 1)):
+                raise InputError(f"classifier: found a {name} clip of {frames!r} frames, expected 1 or more")
         if not (type(self.spare) is int and 0 <= self.spare < len(self.classes)):
             raise InputError(f"classifier: found {self.spare!r} spare outputs of {len(self.classes)}")
 
@@ -162,10 +166,10 @@ class Classifier(Method):
         batch = batch.to(self.encoder.patch_embed.weight.device)
         return self.logits(test_view(batch, self.encoder.config.window)).softmax(1)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write weights, classes, layout and everything else for classifying to one ``.safetensors`` file."""
         about = {"head": self.kind, "task": asdict(self.task), "options": self.options}
-        save_weights(path, self, {"format": FORMAT, **self.encoder.about(), **about})
+        save_weights(Path(path), self, {"format": FORMAT, **self.encoder.about(), **about})
 
 
 class LinearProbe(Classifier):
@@ -301,9 +305,7 @@ class FineTuneClassifier(Classifier):
         pooled = self.encoder.pooled(tokens, "joints")
         if not present:
             return pooled.unflatten(0, batch.present.shape).mean(1)
-        features = pooled.new_zeros(batch.present.numel(), pooled.shape[1])
-        features = features.index_copy(0, batch.present_bodies(), pooled)
-        return features.unflatten(0, batch.present.shape).sum(1) / batch.present.sum(1, keepdim=True)
+        return put_bodies(batch, pooled).sum(1) / batch.present.sum(1, keepdim=True)
 
 
 CLASSIFIERS: dict[str, Callable[..., Classifier]] = {kind.kind: kind for kind in (FineTuneClassifier, LinearProbe)}

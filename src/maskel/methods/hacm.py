@@ -1,16 +1,14 @@
 """HA-CM: hierarchy and attention guided cross masking (Yin and Cao, 2024, arXiv 2409.17951).
 
-====================  ===============================  =====================================
-paper                 here                             where
-====================  ===============================  =====================================
-prior refinement      ``EncoderConfig.joints`` kept    ``maskel.models.encoder``
-hyperbolic mapping    ``EncoderConfig.geometry``       same; ``maskel.geometry.exp_map``
-joint hierarchy       ``JointHierarchy``               ``maskel.masking.hierarchy_aware``
-global attention      ``TemporalAttention``            same
-cross masking         ``CrossMasking``                 same
-motion target         ``MotionTarget``                 ``maskel.targets.motion``
-cross-contrast loss   ``cross_contrast``, ``cc_alpha``  ``maskel.losses``
-====================  ===============================  =====================================
+| paper | here | where |
+|---|---|---|
+| prior refinement | ``EncoderConfig.joints`` kept | ``maskel.models.encoder`` |
+| hyperbolic mapping | ``EncoderConfig.geometry`` | same; ``maskel.geometry.exp_map`` |
+| joint hierarchy | ``JointHierarchy`` | ``maskel.masking.hierarchy_aware`` |
+| global attention | ``TemporalAttention`` | same |
+| cross masking | ``CrossMasking`` | same |
+| motion target | ``MotionTarget`` | ``maskel.targets.motion`` |
+| cross-contrast loss | ``cross_contrast``, ``cc_alpha`` | ``maskel.losses`` |
 
 Where paper and released code differ or the code is at fault, the default is what is evidently meant;
 docs/methods/hacm.md lists every point. All switches are fields of `HACMVariant` (``maskel.methods.hacm_variant``). Here
@@ -21,7 +19,7 @@ from copy import deepcopy
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from maskel.distributed import gather_rows_with_gradient
@@ -150,44 +148,47 @@ class HACM(MaskedMethod):
         """Compute the target of every token, in token order."""
         return self.target(self.encoder.positions(joints), self.encoder.config.patch_frames, 1)
 
-    def contrast(self, visible: Float[Tensor, "r k d"], rows: Int64[Tensor, " c"]) -> Float32[Tensor, ""]:
+    def contrast(
+        self, visible: Float[Tensor, "r k d"], rows: Bool[Tensor, " r"] | Int64[Tensor, " c"]
+    ) -> Float32[Tensor, ""]:
         """Contrast the halves with the whole, among the bodies ``rows`` of all processes.
 
         Args:
             visible: (R, K, D) encoded tokens, those of even patches first.
-            rows: (C,) places of the bodies to contrast, among the R.
+            rows: (R,) True for the bodies to contrast; or (C,) their places among the R.
         """
-        even, odd = (half.mean(1) for half in visible.float().index_select(0, rows).split(self.kept, 1))
-        even, odd = gather_rows_with_gradient(torch.cat((even, odd), 1)).chunk(2, 1)
+        if rows.dtype != torch.bool:
+            visible, rows = visible.index_select(0, rows), torch.ones_like(rows, dtype=torch.bool)
+        halves = [half.mean(1) for half in visible.float().split(self.kept, 1)]
+        gathered = gather_rows_with_gradient(torch.cat((*halves, rows[:, None]), 1))
+        even, odd = gathered[:, :-1].chunk(2, 1)
         share = self.kept[0] / sum(self.kept)
         whole = share * even + (1 - share) * odd
-        return cross_contrast(even, odd, whole, self.variant.cc_inter, self.variant.cc_reduction)
+        variant = self.variant
+        return cross_contrast(even, odd, whole, variant.cc_inter, variant.cc_reduction, gathered[:, -1] > 0)
 
-    def contrasted(self, batch: SkeletonBatch) -> Int64[Tensor, " c"]:
-        """Return the places of the bodies to contrast, among those trained on.
-
-        This waits for a GPU, so call it before the GPU has much to do.
-        """
+    def contrasted(self, batch: SkeletonBatch) -> Bool[Tensor, " r"]:
+        """Mark the bodies to contrast, among those trained on."""
         valid = (batch.present & batch.joints.flatten(2).any(2)).flatten()
         if self.bodies == "present":
             valid = valid.index_select(0, batch.present_bodies())
         if self.variant.cc_rows == "all":
-            return torch.arange(len(valid), device=valid.device)
-        return valid.nonzero().squeeze(1)
+            valid = torch.ones_like(valid)
+        weights = self.row_weights(batch)
+        return valid if weights is None else valid & (weights > 0)
 
     def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Compute the mean squared error on masked tokens, and the contrast among the bodies of the whole batch."""
         joints, draws = self.masked_inputs(batch, keys)
-        rows = self.contrasted(batch)
         result = self.reconstruct(joints, draws)
-        reconstruction = masked_mean_squared_error(result.predicted, result.target)
-        contrast = self.contrast(result.visible, rows)
+        reconstruction = masked_mean_squared_error(result.predicted, result.target, self.row_weights(batch))
+        contrast = self.contrast(result.visible, self.contrasted(batch))
         # One weight serves both terms. The loop sums weight·gradient over processes and divides by all weights R. The
         # reconstruction is this process's mean over R_i bodies: R_i/R of the whole. The contrast is the same number on
         # each, of all bodies; its gradient reaches a process's rows from every process i, times R_i: R/R of the whole.
         alpha = self.variant.cc_alpha
         loss = reconstruction + contrast if alpha is None else (1 - alpha) * reconstruction + alpha * contrast
-        weight = loss.new_full((), len(joints))
+        weight = self.row_count(batch)
         return {"loss": loss, "weight": weight, "reconstruction": reconstruction, "contrast": contrast}
 
 

@@ -1,15 +1,13 @@
 """MAMP: Masked Motion Predictors (Mao et al., ICCV 2023, arXiv 2308.07092).
 
-================== =============================  =========================================
-paper              here                           where
-================== =============================  =========================================
-motion target      ``MotionTarget``               ``maskel.targets.motion``
-motion-aware mask  ``MotionAwareMasking``         ``maskel.masking.motion_aware``
-τ                  ``tau``                        same
-mask ratio         ``ratio``                      ``maskel.masking.base``
-encoder, decoder   ``Encoder``, ``Decoder``       ``maskel.models``
-loss               ``masked_mean_squared_error``  ``maskel.losses``
-================== =============================  =========================================
+| paper | here | where |
+|---|---|---|
+| motion target | ``MotionTarget`` | ``maskel.targets.motion`` |
+| motion-aware mask | ``MotionAwareMasking`` | ``maskel.masking.motion_aware`` |
+| τ | ``tau`` | same |
+| mask ratio | ``ratio`` | ``maskel.masking.base`` |
+| encoder, decoder | ``Encoder``, ``Decoder`` | ``maskel.models`` |
+| loss | ``masked_mean_squared_error`` | ``maskel.losses`` |
 """
 
 from maskel.methods.masked import Bodies, Masked

@@ -91,6 +91,18 @@ class MaskedMethod(Method):
         joints, rows = fold_bodies(batch, body_keys(keys, batch.joints.shape[1]), self.bodies == "present")
         return self.encoder.stream(joints), uniform(rows, Purpose.MASK, self.encoder.num_tokens)
 
+    def row_weights(self, batch: SkeletonBatch) -> Float32[Tensor, " r"] | None:
+        """Return the weights in the loss of the bodies that `masked_inputs` returns; None where all weigh alike."""
+        return batch.weights if self.bodies == "present" else None
+
+    def row_count(self, batch: SkeletonBatch) -> Float32[Tensor, ""]:
+        """Return the number of bodies that the loss is the mean of."""
+        weights = self.row_weights(batch)
+        if weights is not None:
+            return weights.sum()
+        rows = len(batch.present_bodies()) if self.bodies == "present" else batch.present.numel()
+        return torch.full((), rows, dtype=torch.float32, device=batch.joints.device)
+
 
 def mean_of_parts(
     batch: SkeletonBatch,
@@ -207,8 +219,8 @@ class MaskedAutoencoder(MaskedMethod):
         def loss(batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None) -> dict[str, Tensor]:
             joints, draws = self.masked_inputs(batch, keys)
             result = self.reconstruct(joints, draws, there)
-            loss = masked_mean_squared_error(result.predicted, result.target)
-            return {"loss": loss, "weight": loss.new_full((), len(joints))}
+            loss = masked_mean_squared_error(result.predicted, result.target, self.row_weights(batch))
+            return {"loss": loss, "weight": self.row_count(batch)}
 
         return mean_of_parts(batch, keys, loss)
 

@@ -46,6 +46,15 @@ def load_release(path: Path | str, method: str | None = None, **options: Any) ->
     Raises:
         InputError: If the file is none of these, holds no decoder, does not name its method and neither do you, or an
             option is unknown.
+
+    Examples:
+        >>> from maskel.layouts import NTU25
+        >>> from maskel.models.encoder import EncoderConfig
+        >>> encoder = Encoder(NTU25, EncoderConfig(window=8, dim=16, depth=1, num_heads=2))
+        >>> save_release(METHODS["mamp"](encoder, decoder_dim=16), Path("checkpoint.pth"))
+        >>> loaded = load_release("checkpoint.pth")
+        >>> type(loaded).__name__, loaded.masking.tau
+        ('MAMP', 0.8)
     """
     release = read_release(Path(path))
     name = method or release.method

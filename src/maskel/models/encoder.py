@@ -16,7 +16,7 @@ from maskel.errors import InputError
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
-from maskel.models.pooling import THIRDS, Pool, pool_tokens, region_weights
+from maskel.models.pooling import THIRDS, Pool, pool_tokens, put_bodies, region_weights
 from maskel.models.transformer import Transformer, initialise, position_embedding
 from maskel.models.weights import save_weights
 from maskel.sequence import CHANNELS, SCORE, XYZ, Channels, SkeletonBatch, num_coordinates
@@ -282,8 +282,7 @@ class Encoder(nn.Module):
         tokens = self(self.stream(rows)).float()
         features = self.pooled(tokens, pool)
         weights = batch.present.float()
-        sums = features.new_zeros(weights.numel(), features.shape[1]).index_copy(0, places, features[:-1])
-        sums = sums.unflatten(0, weights.shape)
+        sums = put_bodies(batch, features[:-1])
         if absent_bodies:
             absent = ~batch.present & ~batch.joints.flatten(2).any(2)  # neither a body nor a copy
             sums = torch.where(absent[..., None], features[-1], sums)
@@ -309,10 +308,10 @@ class Encoder(nn.Module):
         """Describe the encoder as JSON can hold it, so that `build_encoder` builds one of the same sizes."""
         return {"layout": self.layout.name, "channels": self.channels, "config": asdict(self.config)}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write weights and everything needed to rebuild the encoder to one ``.safetensors`` file."""
         made = {} if self.provenance is None else {"provenance": asdict(self.provenance)}
-        save_weights(path, self, {"format": FORMAT, **self.about(), **made})
+        save_weights(Path(path), self, {"format": FORMAT, **self.about(), **made})
 
 
 def build_encoder(about: Mapping[str, Any]) -> Encoder:

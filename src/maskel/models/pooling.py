@@ -1,6 +1,6 @@
 """Pooling of a body's tokens into one feature vector."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Float32
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from maskel.errors import InputError
 from maskel.layouts import Layout
+from maskel.sequence import SkeletonBatch
 
 Pool = Literal["mean", "regions", "joints", "regions_time"]
 """Groups of tokens to average: all of them, as published (D); those of each region of the body (up to 5·D); each
@@ -27,8 +28,10 @@ def pool_tokens(
         regions: (G, V') the weight of each column of the grid in each region, as `region_weights` gives them.
 
     Raises:
-        InputError: If time has fewer patches than thirds.
+        InputError: If there is no such ``pool``, or time has fewer patches than thirds.
     """
+    if pool not in get_args(Pool):
+        raise InputError(f"pool: found {pool!r}, expected one of {', '.join(get_args(Pool))}")
     if pool == "mean":
         return tokens.mean(1)
     table = tokens.unflatten(1, grid)  # (R, T', V', D)
@@ -53,3 +56,19 @@ def region_weights(layout: Layout, read: tuple[int, ...], patch_joints: int) -> 
     columns = [read[start : start + patch_joints] for start in range(0, len(read), patch_joints)]
     inside = [[len(set(column) & set(joints)) for column in columns] for joints in layout.regions.values()]
     return torch.tensor([[count / sum(row) for count in row] for row in inside if any(row)])
+
+
+def put_bodies(batch: SkeletonBatch, features: Float32[Tensor, "r f"]) -> Float32[Tensor, "b m f"]:
+    """Put the features of the bodies present into the slots of their clips; zeros stand in the others.
+
+    Args:
+        batch: Clips.
+        features: (R, F) of the bodies at `SkeletonBatch.present_bodies`; those that only fill up are left out.
+    """
+    slots = features.new_zeros(batch.present.numel(), features.shape[1])
+    places = batch.present_bodies()
+    if batch.weights is None:
+        slots = slots.index_copy(0, places, features)
+    else:  # a place named twice must get its features once, and pass its gradient on once
+        slots = slots.index_add(0, places, features * batch.weights[:, None])
+    return slots.unflatten(0, batch.present.shape)

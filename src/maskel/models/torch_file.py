@@ -1,10 +1,10 @@
 """Reader of files written by ``torch.save``: runs nothing that stands in them, in bounded memory.
 
-`torch.load` with ``weights_only=True`` runs no foreign code either, but it makes tensors as large as the file claims
-and does not notice damaged weights. Here the pickle is interpreted, not unpickled: it may hold plain values, ordered
-dictionaries, argument namespaces and tensors, in at most 4 MiB and 50,000 values. Every entry of the archive must be
-stored as it is, and each tensor must fill one, so that tensors never take more memory than the file has bytes; the
-archive's checksums are checked.
+`torch.load` with ``weights_only=True`` is meant to run no foreign code either, but before PyTorch 2.10 a crafted file
+can corrupt memory (CVE-2026-24747); it makes tensors as large as the file claims and does not notice damaged weights.
+Here the pickle is interpreted, not unpickled: it may hold plain values, ordered dictionaries, argument namespaces and
+tensors, in at most 4 MiB and 50,000 values. Every entry of the archive must be stored as it is, and each tensor must
+fill one, so that tensors never take more memory than the file has bytes; the archive's checksums are checked.
 """
 
 import zipfile
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from maskel.errors import InputError
-from maskel.files import damaged_as, one_line
+from maskel.files import damaged_as, one_line, open_archive, open_regular
 from maskel.pickles import Allowed, Function, interpret
 
 _MAX_PICKLE = 4 * 2**20
@@ -100,9 +100,11 @@ class TorchFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         with damaged_as(self._refusal):
+            with open_regular(path):
+                pass
             if not zipfile.is_zipfile(path):
                 raise ValueError("it is no archive; a file from PyTorch before 1.6 must be saved anew by a later one")
-            with zipfile.ZipFile(path) as archive:
+            with open_archive(path) as archive:
                 self._entries = {entry.filename: entry for entry in archive.infolist()}
                 self._require_plain(archive)
                 pickles = [name for name in self._entries if name.endswith("/data.pkl")]
@@ -126,7 +128,7 @@ class TorchFile:
         Raises:
             InputError: If it holds anything else, a tensor does not fill its part of the file, or the file is damaged.
         """
-        with damaged_as(self._refusal), zipfile.ZipFile(self.path) as archive:
+        with damaged_as(self._refusal), open_archive(self.path) as archive:
             read: set[str] = set()
             return {name: self._tensor(archive, name, claim, read) for name, claim in claims.items()}
 
@@ -175,5 +177,7 @@ class TorchFile:
 
 def is_torch_file(path: Path) -> bool:
     """Tell by its ending or its first bytes if a file is meant to be one of ``torch.save``."""
+    if not path.is_file():  # a pipe would have to be waited for
+        return path.suffix in (".pth", ".pt")
     with path.open("rb") as file:
         return path.suffix in (".pth", ".pt") or file.read(4) == b"PK\x03\x04"

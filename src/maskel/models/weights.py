@@ -4,7 +4,6 @@ Nothing in such a file runs. Names, shapes and types of all tensors are compared
 before any of it is allocated, so a file costs no more memory than its own size.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +13,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from maskel.errors import InputError
-from maskel.files import damaged_as, one_line, open_tensors, write_atomically
+from maskel.files import damaged_as, json_text, one_line, open_tensors, write_atomically
 
 _Module = TypeVar("_Module", bound=nn.Module)
 TYPES = {torch.float32: "F32", torch.int64: "I64"}
@@ -25,7 +24,7 @@ def save_weights(path: Path, module: nn.Module, about: Mapping[str, Any]) -> Non
     """Write a module's weights, and ``about``: its format and whatever rebuilds it."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     # One entry of metadata: several come in any order.
-    write_atomically(path, safetensors_bytes(weights, {"maskel": json.dumps(about)}))
+    write_atomically(path, safetensors_bytes(weights, {"maskel": json_text(about).strip()}))
 
 
 def load_weights(file: Path, what: str, known: str, build: Callable[[Any], _Module]) -> _Module:

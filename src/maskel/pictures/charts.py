@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from maskel.pictures.markup import Markup, element, join, paragraph, svg, text
 
 MOST_LINES = 6
-"""Lines that the page's colours and dashes tell apart."""
+"""Number of lines that the page's colours and dashes can distinguish."""
 
 _WIDTH, _HEIGHT = 400.0, 240.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 10.0, 24.0, 38.0  # margins of a line chart
@@ -23,8 +23,8 @@ class Line:
 
     Args:
         name: For the legend.
-        x: Where, increasing.
-        y: Values; those that are not finite are left out.
+        x: Positions, increasing.
+        y: Values; values that are not finite are left out.
     """
 
     name: str
@@ -33,11 +33,11 @@ class Line:
 
 
 def line_chart(title: str, x_label: str, lines: Sequence[Line]) -> Markup:
-    """Curves over one horizontal axis; at most `MOST_LINES`.
+    """Draw curves over one horizontal axis; at most `MOST_LINES`.
 
     Args:
-        title: What the vertical axis shows, with its unit; stands above it.
-        x_label: What the horizontal axis shows.
+        title: Quantity of the vertical axis with its unit; written above the chart.
+        x_label: Quantity of the horizontal axis.
         lines: The curves.
     """
     points = [[(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)] for line in lines]
@@ -74,7 +74,7 @@ def line_chart(title: str, x_label: str, lines: Sequence[Line]) -> Markup:
 
 
 def legend(names: Sequence[str]) -> Markup:
-    """Names of the lines of a chart, each with a piece of its line."""
+    """Draw the names of a chart's lines, each with a piece of its line."""
     pieces = (
         join((element("svg", element("path", d="M2 8H28", class_=f"line line-{n}"), viewBox="0 0 30 16", class_="key"),
               f" {name}   "))
@@ -84,7 +84,7 @@ def legend(names: Sequence[str]) -> Markup:
 
 
 def _ticks(low: float, high: float, most: int, whole: bool = False) -> list[float]:
-    """Round numbers from at or below ``low`` to at or above ``high``; with ``whole``, whole numbers between them."""
+    """Return round numbers from at or below ``low`` to at or above ``high``; with ``whole``, whole numbers between."""
     span = high / most - low / most or abs(high) / most or 1.0 / most  # divided first: the whole may not be finite
     raw = max(span, 1e-300)
     power = 10.0 ** math.floor(math.log10(raw))
@@ -101,10 +101,10 @@ class Bar:
     """One accuracy.
 
     Args:
-        name: Of what.
-        value: As text.
-        share: In [0, 1].
-        outlined: Drawn hollow: a baseline.
+        name: Name of the evaluation.
+        value: The accuracy as text.
+        share: The accuracy in [0, 1].
+        outlined: Whether the bar is hollow, as for a baseline.
     """
 
     name: str
@@ -114,9 +114,9 @@ class Bar:
 
 
 def bar_chart(bars: Sequence[Bar], chance: float, largest: float) -> Markup:
-    """Accuracies from 0 to 100 %, with a line at chance and a dashed one at the largest class's share.
+    """Draw accuracies from 0 to 100 %, with a line at chance and a dashed one at the largest class's share.
 
-    Names are text of the page, not of the picture: they wrap on a phone.
+    Names are text of the page, not of the picture, so that they wrap on a phone.
     """
     marks = [
         element("line", x1=f"{100 * at:.2f}%", x2=f"{100 * at:.2f}%", y1=0, y2=16, class_=name)
@@ -137,7 +137,7 @@ def bar_chart(bars: Sequence[Bar], chance: float, largest: float) -> Markup:
 
 
 def cells(levels: Float[np.ndarray, "r c"], left: float, top: float, width: float, height: float) -> Markup:
-    """A grid of cells, the darker the higher its level in [0, 1]; cells of level 0 (and not a number) stay empty."""
+    """Draw a grid of cells, darker for higher levels in [0, 1]; cells of level 0 or NaN stay empty."""
     shades = np.ceil(np.nan_to_num(levels, nan=0.0).clip(0, 1) * _SHADES).astype(int)
     paths = []
     for shade in range(1, _SHADES + 1):
@@ -151,10 +151,10 @@ def cells(levels: Float[np.ndarray, "r c"], left: float, top: float, width: floa
 
 
 def confusion_matrix(counts: Int64[np.ndarray, "k k"], classes: Sequence[str]) -> Markup:
-    """True class by row, predicted class by column; a cell is shaded by its share of the row.
+    """Draw true classes by row and predicted classes by column; a cell is shaded by its share of the row.
 
-    Up to 20 classes have their names beside the rows and the counts in the cells; more have numbers, of every tenth
-    row and column where there is no room for all.
+    With up to 20 classes, names stand beside the rows and counts in the cells. With more classes there are only
+    numbers; if there is no room for all, at every tenth row and column.
     """
     few = len(classes) <= 20
     cell = 34.0 if few else max(5.0, 720 / len(classes))
@@ -191,15 +191,15 @@ def token_map(
     scale: str = "",
     lowest: str = "0",
 ) -> Markup:
-    """One value per token: joints by row, time by column.
+    """Draw one value per token: joints by row, time by column.
 
     Args:
-        title: What the cells show.
-        levels: In [0, 1]; 0 and not-a-number stay empty.
+        title: Quantity of the cells.
+        levels: Values in [0, 1]; cells of 0 and NaN stay empty.
         rows: Names of the joints (or groups of them).
         patch_frames: Frames of a token; for the ticks.
-        scale: What a full cell stands for.
-        lowest: What an empty cell stands for.
+        scale: Meaning of a full cell.
+        lowest: Meaning of an empty cell.
     """
     left, top, height = 78.0, 20.0, 10.0
     count = levels.shape[1]

@@ -1,4 +1,4 @@
-"""The report's comparisons: seeds of equal runs together, what pre-training adds, and whether raw joints do as well."""
+"""Comparisons of the report: means over seeds, gains of pre-training, and raw joints as a yardstick."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from maskel.training.run import flat_options
 _PLACES = {"data", "device", "seed"}
 """Options in which seeds of one run may differ; the data are compared by their clips and options."""
 _OF_LABELS = {"labels", "label_list", "stratified"}
-"""Options that choose the labelled clips, which are compared themselves where their hash is known."""
+"""Options that choose the labelled clips; if the hash of these clips is known, it is compared instead."""
 _UNKNOWN = "not recorded"
 
 
 def means_of_seeds(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
-    """Mean and standard deviation of runs that are equal but for the seed."""
+    """Show mean and standard deviation of runs that differ only in the seed."""
     rows = [
         (_names(seeds), seeds[0].answers[way].way, _seeds(seeds), f"{spread(_accuracies(seeds, way), 1)} %")
         for seeds in _joined(group, runs)
@@ -30,7 +30,7 @@ def means_of_seeds(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
 
 
 def against_untrained(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
-    """What pre-training adds: each run beside the untrained one that is equal in everything else, or why there is none.
+    """Compare each run with the untrained run that is equal in everything else, or state why there is none.
 
     Args:
         group: Runs that were counted on the same clips.
@@ -49,8 +49,8 @@ def against_untrained(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
         }
         if not baselines:
             lines.append(
-                f"{_names(seeds)}: no {first.kind} run with the untrained encoder was given, so what pre-training adds "
-                "cannot be read from this page."
+                f"{_names(seeds)}: there is no {first.kind} run with the untrained encoder, so this page cannot show "
+                "the gain of pre-training."
             )
         fair = [other for other, differing in baselines.values() if not differing]
         for other in fair:
@@ -65,7 +65,7 @@ def against_untrained(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
 
 
 def against_raw_joints(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
-    """Whether pre-trained encoders get more right than raw joints that learned from the same labelled clips.
+    """Compare pre-trained encoders with raw joints, trained on the same labelled clips.
 
     Args:
         group: Runs that were counted on the same clips.
@@ -87,20 +87,20 @@ def against_raw_joints(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
         yardstick = mean(_accuracies(raw, 0))
         names, way_of = _names(seeds), seeds[0].answers[way].way
         lines.append(
-            f"{'Raw joints win here' if best < yardstick else 'Raw joints do not win here'}: of what is pre-trained, "
-            f"{names} ({way_of}) gets most right, {best:.1f} %; {_names(raw)}, without any encoder, {yardstick:.1f} % "
+            f"{'Raw joints win here' if best < yardstick else 'Raw joints do not win here'}: the best pre-trained run, "
+            f"{names} ({way_of}), has {best:.1f} % right; {_names(raw)}, without any encoder, has {yardstick:.1f} % "
             f"({best - yardstick:+.1f} points)."
         )
     return element("ul", *(element("li", line) for line in lines), class_="note") if lines else Markup()
 
 
 def _labelled(run: Run) -> str:
-    """The hash of the clips whose labels a run used: those of the whole training part where no option chooses some."""
+    """Return the hash of the clips whose labels a run used; by default the whole training part."""
     return run.about("labels", "hash") if "labels" in run.config else run.about("split", "train", "hash")
 
 
 def _joined(group: Sequence[Run], runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that are equal but for the seed together, each seed once."""
+    """Group runs that differ only in the seed, each seed once."""
     joined: list[tuple[str, list[Run]]] = []
     for run in group:
         recipe = _recipe(run, runs)
@@ -115,7 +115,7 @@ def _joined(group: Sequence[Run], runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _recipe(run: Run, runs: Sequence[Run]) -> str:
-    """All that makes a run what it is, but its seed; of an encoder that was pre-trained also how."""
+    """Return everything that defines a run but its seed; for a pre-trained encoder also its pre-training."""
     options = {key: value for key, value in flat_options(dict(run.config)).items() if key not in _PLACES}
     if run.sizes is None and (earlier := _pretraining(run, runs)):
         known = {key: value for key, value in flat_options(dict(earlier)).items() if key not in _PLACES}
@@ -125,7 +125,7 @@ def _recipe(run: Run, runs: Sequence[Run]) -> str:
 
 
 def _pretraining(run: Run, runs: Sequence[Run]) -> Mapping[str, Any]:
-    """The options of the encoder's pre-training, as the run kept them or the page's run of it has them."""
+    """Return the options of the encoder's pre-training, from the run itself or from the page's pre-training run."""
     about = run.result.get("pretraining")
     config = about.get("config") if isinstance(about, Mapping) else None
     if isinstance(config, Mapping):
@@ -135,7 +135,7 @@ def _pretraining(run: Run, runs: Sequence[Run]) -> Mapping[str, Any]:
 
 
 def _data(run: Run) -> dict[str, str]:
-    """What a run learned from, by what the page calls it."""
+    """Return a run's training clips and data options, under their names on the page."""
     options = flat_options(run.result["data"]) if isinstance(run.result.get("data"), dict) else {}
     options.pop("path", None)
     return {
@@ -145,14 +145,14 @@ def _data(run: Run) -> dict[str, str]:
 
 
 def _differing(seeds: Sequence[Run], others: Sequence[Run], runs: Sequence[Run]) -> list[str]:
-    """In what a pre-trained and an untrained run differ, other than pre-training."""
+    """List the differences between a pre-trained and an untrained run, other than pre-training."""
     run, other = seeds[0], others[0]
     may_differ = {"untrained", *_PLACES}
-    clips, against = ({one.about("labels", "hash") for one in some} for some in (seeds, others))
+    clips, against = ({each.about("labels", "hash") for each in group} for group in (seeds, others))
     if _UNKNOWN not in clips | against:
         may_differ |= _OF_LABELS
     if other.sizes is not None:
-        may_differ.add("training.layer_decay")  # there are no trained layers to change more slowly
+        may_differ.add("training.layer_decay")  # there are no pre-trained layers to change more slowly
     options, known = flat_options(dict(run.config)), flat_options(dict(other.config))
     names = {*options, *known} - may_differ
     differing = [
@@ -164,14 +164,14 @@ def _differing(seeds: Sequence[Run], others: Sequence[Run], runs: Sequence[Run])
         differing.append("labelled clips")
     data, other_data = _data(run), _data(other)
     differing += [name for name in data if data[name] != other_data[name]]
-    sizes = [one.sizes or _pretraining(one, runs).get("encoder") for one in (run, other)]
+    sizes = [each.sizes or _pretraining(each, runs).get("encoder") for each in (run, other)]
     if run.encoder != other.encoder and (sizes[0] is None or sizes[0] != sizes[1]):
         differing.append("encoder")
     return differing
 
 
 def _compared(seeds: Sequence[Run], others: Sequence[Run], way: int) -> str:
-    """One sentence: what pre-training adds, or takes."""
+    """Return one sentence on the gain or loss by pre-training."""
     run, other = seeds[0].answers[way], others[0].answers[way]
     mine, against = _accuracies(seeds, way), _accuracies(others, way)
     points = f"({mean(mine) - mean(against):+.1f} points)"
@@ -186,7 +186,7 @@ def _compared(seeds: Sequence[Run], others: Sequence[Run], way: int) -> str:
 
 
 def _accuracies(seeds: Sequence[Run], way: int) -> list[float]:
-    """In percent."""
+    """Return the accuracies in percent."""
     return [100 * run.answers[way].count.share for run in seeds]
 
 

@@ -1,4 +1,4 @@
-"""The page of ``maskel inspect``: what is in a set, what is wrong with it, and the worst clips drawn."""
+"""The page of ``maskel inspect``: contents of a set, its faults, and drawings of the worst clips."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,20 +15,20 @@ from maskel.datasets.store import SkeletonSet
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
 from maskel.pictures.skeletons import FrontView, arrows, bones, shown_frames, skeleton
 
-_AROUND = 3  # frames drawn before a fault; as many from it on
+_AROUND = 3  # frames drawn before a fault, and as many after it
 
 
 def faults_page(
     data: SkeletonSet, contents: Contents, findings: Sequence[Finding], repeats: dict[str, Repeats], clips: int
 ) -> str:
-    """The page.
+    """Render the page.
 
     Args:
         data: The set.
-        contents: What is in it.
-        findings: What the checks found.
-        repeats: For each benchmark the clips that it has twice.
-        clips: Clips to draw for each check, 0 or more.
+        contents: Its counts.
+        findings: Results of the checks.
+        repeats: Counts of repeated clips in each benchmark.
+        clips: Number of clips to draw for each check, 0 or more.
     """
     title = f"maskel inspect: {data.path.name}"
     sections = (
@@ -107,7 +107,7 @@ def _figure(data: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearings) 
 
 
 def _row(data: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
-    """A few frames of a clip: those around the fault, or from all of it."""
+    """Draw a few frames of a clip: around the fault, or from the whole clip."""
     joints = without_missing(data.sequence(position).joints[..., : data.coordinates], data)
     joints = bearings.up.turn(joints)  # (M, T, V, C)
     frames = shown_frames(joints.shape[1]).tolist()
@@ -119,7 +119,7 @@ def _row(data: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> 
 
 
 def _view(joints: Float32[np.ndarray, "m f v c"]) -> FrontView:
-    """One place and scale for all bodies and frames."""
+    """Return one position and scale for all bodies and frames."""
     points = joints[joints.any(axis=(2, 3))].reshape(1, -1, joints.shape[3])
     if not points.size:
         points = np.zeros((1, 1, joints.shape[3]), dtype=np.float32)

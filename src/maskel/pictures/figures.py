@@ -1,4 +1,4 @@
-"""Drawn test clips of every pre-training run, with captions that say what one sees."""
+"""Drawings of test clips for every pre-training run, with captions that explain them."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from maskel.training.finished import Run, open_pretrained
 
 
 def reconstructions(runs: Sequence[Run], clips: int) -> Markup:
-    """A few test clips through each pre-trained method."""
+    """Draw a few test clips and their predictions by each pre-trained method."""
     parts: list[Markup] = []
     for run in runs:
         if run.pretrains and clips:
@@ -39,7 +39,7 @@ def _of_run(run: Run, count: int) -> Markup:
 
 
 def _drawn(method: MaskedMethod) -> Drawn:
-    """Form in which predictions are shown: on the skeleton only positions or motion of joints, not other streams."""
+    """Return the form of the drawn predictions: only positions or motion of joints are drawn on the skeleton."""
     return method.target.drawn if method.encoder.config.stream == "joint" else "maps"
 
 
@@ -70,17 +70,19 @@ def _how_to_read(method: MaskedMethod, part: str, up: Up) -> Markup:
         )
     elif method.target.drawn == "motion":
         sentences.append(
-            "Arrows at masked joints: in the colour of the text, the true motion; orange, the predicted motion; how "
-            "much longer than the motion they are drawn stands below each clip. The shortest are left out."
+            "Arrows at masked joints show the true motion (in the colour of the text) and the predicted motion "
+            "(orange). The factor on their length stands below each clip. The shortest arrows are left out."
         )
     else:
-        sentences.append("Orange crosses: the predicted positions of masked joints, each tied to the true position.")
+        sentences.append(
+            "Orange crosses: predicted positions of masked joints, each joined by a line to the true position."
+        )
     sentences.append(_how_to_read_maps(method))
     if within := method.standardised_within:
         sentences.append(
-            f"The method predicts the {what} standardised within each {within}. To draw it, that is undone with the "
-            f"true mean and standard deviation there, which the method does not know: the overall size of what is "
-            f"drawn is given to it, its course within the {within} is its own."
+            f"The method predicts the {what} standardised within each {within}. For drawing, this is undone with the "
+            f"true mean and standard deviation, which the method does not know: the overall size of the drawing comes "
+            f"from the truth, its course within the {within} from the method."
         )
     return paragraph(" ".join(sentences), class_="note")
 
@@ -132,7 +134,7 @@ def _figure(method: MaskedMethod, shown: ShownClip) -> Markup:
 
 
 def _panels(method: MaskedMethod, shown: ShownClip) -> tuple[list[Markup], str]:
-    """The skeletons, and what the caption must say of them."""
+    """Draw the skeletons, and return notes for the caption."""
     config, layout = method.encoder.config, method.encoder.layout
     frames = skeletons.shown_frames(config.window)
     joints = shown.joints[frames]
@@ -162,7 +164,7 @@ def _maps(method: MaskedMethod, shown: ShownClip) -> list[Markup]:
     what = "target" if method.target.drawn == "maps" else "motion"
     if method.target.drawn != "positions":
         name, true, guess = f"predicted {what}", per_token(shown.true, config), per_token(shown.predicted, config)
-        most_true = most_guess = float(max(true.max(), np.nanmax(guess)))  # one scale, so that the two compare
+        most_true = most_guess = float(max(true.max(), np.nanmax(guess)))  # one scale, so that the two can be compared
     else:
         motion = np.diff(shown.true, axis=0, append=shown.true[-1:])
         name, true = "distance of predicted from true", per_token(motion, config)
@@ -177,7 +179,7 @@ def _maps(method: MaskedMethod, shown: ShownClip) -> list[Markup]:
 
 
 def row_names(encoder: Encoder) -> list[str]:
-    """The joint of each row of a map, or the first of each group of joints."""
+    """Return the joint of each row of a map, or the first of each group of joints."""
     size = encoder.config.patch_joints
     return [joint + (" …" if size > 1 else "") for joint in encoder.joints[::size]]
 

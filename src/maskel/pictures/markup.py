@@ -1,12 +1,14 @@
-"""HTML and SVG in which every plain text is escaped: names in a run folder may come from anyone."""
+"""HTML and SVG with all plain text escaped: names in a run folder may come from anyone."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 from maskel.files import as_output, write_atomically
+from maskel.text import shown
 from maskel.version import __version__
 
+_KEPT = "\n\t"
 _STYLE = Path(__file__).with_name("page.css")
 
 
@@ -17,45 +19,45 @@ class Markup(str):
 
 
 def element(name: str, *content: object, **attributes: object) -> Markup:
-    """One element.
+    """Return one element.
 
     Args:
         name: Its tag.
-        content: What is inside: Markup as it is, anything else as escaped text.
+        content: Its content: Markup unchanged, anything else as escaped text.
         attributes: ``class_`` is written ``class``, ``stroke_width`` is written ``stroke-width``.
     """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"' for key, value in attributes.items()
+        f' {key.rstrip("_").replace("_", "-")}="{escape(shown(value, _KEPT))}"' for key, value in attributes.items()
     )
     return Markup(f"<{name}{written}>{join(content)}</{name}>")
 
 
 def join(parts: Iterable[object]) -> Markup:
     """Parts one after another: Markup as it is, anything else as escaped text."""
-    return Markup("".join(part if isinstance(part, Markup) else escape(str(part)) for part in parts))
+    return Markup("".join(part if isinstance(part, Markup) else escape(shown(part, _KEPT)) for part in parts))
 
 
 def svg(width: float, height: float, label: str, *content: Markup, class_: str = "") -> Markup:
-    """A picture that scales with its place.
+    """Return a picture that scales with the space available.
 
     Args:
-        width: In its own units.
-        height: In its own units.
-        label: What it shows, in words, for those who do not see it.
+        width: Width in the picture's units.
+        height: Height in the picture's units.
+        label: Description for readers who cannot see it.
         content: Its elements.
-        class_: Style.
+        class_: Class of its style.
     """
     box = f"0 0 {width:.0f} {height:.0f}"
     return element("svg", *content, viewBox=box, role="img", aria_label=label, class_=class_)
 
 
 def text(x: float, y: float, content: object, class_: str = "") -> Markup:
-    """A word in a picture; ``class_`` sets colour and alignment."""
+    """Return a text in a picture; ``class_`` sets colour and alignment."""
     return element("text", content, x=f"{x:.1f}", y=f"{y:.1f}", class_=class_)
 
 
 def table(heading: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup:
-    """A table whose first column names the rows; it scrolls where it does not fit."""
+    """Return a table whose first column names the rows; it scrolls if it does not fit."""
     head = element("thead", element("tr", *(element("th", cell, scope="col") for cell in heading)))
     lines = (
         element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in rest))
@@ -65,12 +67,12 @@ def table(heading: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup
 
 
 def paragraph(*content: object, class_: str = "") -> Markup:
-    """A paragraph; class ``note`` is set smaller, class ``missing`` says why something is not shown."""
+    """Return a paragraph; class ``note`` has smaller print, class ``missing`` explains missing content."""
     return element("p", *content, **({"class": class_} if class_ else {}))
 
 
 def page(title: str, *content: Markup) -> str:
-    """A whole document. Its policy forbids the browser to load or run anything but the style inside it."""
+    """Return a whole document. Its policy forbids the browser to load or run anything but the style inside it."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -88,7 +90,7 @@ def write_page(page: str, out: Path, option: str = "--out") -> Path:
     Args:
         page: Its text.
         out: The file.
-        option: What the user gave the file with.
+        option: The user's option for the file.
 
     Raises:
         InputError: If it cannot be written.

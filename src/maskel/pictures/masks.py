@@ -1,4 +1,4 @@
-"""How often each joint and time of a clip is hidden, over many draws of the mask, methods side by side."""
+"""Maps of mask frequencies: how often a method hides each joint and time of a clip, over many draws of the mask."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from maskel.pictures.markup import Markup, element, join, paragraph, table
 from maskel.pictures.reconstructions import choose_clips, first_body, mask_draws
 from maskel.training.finished import Run, open_pretrained
 
-_AT_ONCE = 50  # masks drawn together; bounds the memory
+_AT_ONCE = 50  # masks drawn at once; limits the memory
 _OF_A_REPORT = 500  # draws
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """How often one method hides each token of a clip.
+    """Frequency with which one method hides each token of a clip.
 
     Args:
-        name: Of the method and its run.
+        name: Name of the method and its run.
         rows: Names of the joints.
-        shares: (V', T') in [0, 1].
+        shares: (V', T') frequencies in [0, 1].
         patch_frames: Frames of a token.
-        draws: How many masks were drawn.
+        draws: Number of drawn masks.
     """
 
     name: str
@@ -44,12 +44,12 @@ def count_hidden(name: str, method: MaskedMethod, clips: SkeletonSet, position: 
     """Draw a clip's mask as in ``draws`` epochs of training, on the first recorded body in the test view.
 
     Args:
-        name: For the picture.
-        method: In eval mode, on the CPU.
+        name: Name in the picture.
+        method: The method, in eval mode, on the CPU.
         clips: A set of its layout.
-        position: The clip.
-        draws: How many masks.
-        seed: Of the masks.
+        position: Position of the clip.
+        draws: Number of masks.
+        seed: Seed of the masks.
 
     Raises:
         InputError: If the set has another layout.
@@ -71,7 +71,7 @@ def count_hidden(name: str, method: MaskedMethod, clips: SkeletonSet, position: 
 
 
 def mask_maps(clip: str, found: Sequence[Hidden]) -> Markup:
-    """The maps side by side, all on one scale, and what they come to in numbers.
+    """Draw the maps side by side, all on one scale, with a summary in numbers.
 
     Args:
         clip: Name of the clip and its class.
@@ -125,14 +125,14 @@ def _numbers(one: Hidden) -> tuple[str, ...]:
 
 def _how_to_read() -> Markup:
     return paragraph(
-        "Spread: standard deviation of the share over tokens. Even if a method hid every token equally often, a count "
-        "of so many draws would spread by the last column.",
+        "Spread: standard deviation of the share over tokens. The last column is the spread "
+        "that this number of draws causes even if a method hides every token equally often.",
         class_="note",
     )
 
 
 def masks_of_runs(runs: Sequence[Run], clips: int) -> Markup:
-    """For every set that pre-training runs learned from: one clip, a test clip if there is any, under all masks."""
+    """Draw all masks of one clip of each pre-training set: a test clip if there is any."""
     if not clips:
         return paragraph("No clips were asked for.", class_="missing")
     found: dict[tuple[str, ...], list[Hidden]] = {}

@@ -1,4 +1,4 @@
-"""What a pre-trained method makes of a few test clips, in the units of its signal."""
+"""Predictions of a pre-trained method for a few test clips, in the units of its signal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ from maskel.transforms import centre_crop, test_view, view_frames
 
 @dataclass(frozen=True)
 class ShownClip:
-    """One body of one clip, and what was predicted of it. T frames of the window, T'·V' tokens of the R joints read.
+    """One body of one clip with its prediction: T frames of the window, T'·V' tokens of the R joints read.
 
     Args:
         clip: Name and label.
         class_name: Its class.
-        body: Which body, from 1.
-        bodies: Bodies of the clip.
-        joints: (T, V, C) positions of all joints as pictures draw them: to the right, up, depth; NaN where missing.
+        body: Number of the body, from 1.
+        bodies: Number of bodies of the clip.
+        joints: (T, V, C) positions of all joints as in pictures: right, up, depth; NaN where missing.
         read: (R,) the joints that the method reads.
         hidden: (T', V') True where the token was masked.
         true: (T, R, C) the signal to predict: motion or positions of the stream.
-        predicted: (T, R, C) the prediction in the same units; not a number where the token was visible.
+        predicted: (T, R, C) the prediction in the same units; NaN where the token was visible.
         error: Mean squared error on the masked tokens, as in training.
         error_of_zero: The same for a prediction of 0 everywhere.
     """
@@ -50,17 +50,17 @@ class ShownClip:
 
 
 def shown_part(clips: SkeletonSet, benchmark: str) -> str:
-    """The part of a benchmark that pictures show: the test part, else the training part, else clips without a label."""
+    """Return the part of a benchmark to show: the test part, else the training part, else clips without a label."""
     return next((part for part in ("test", "train") if len(clips.split(benchmark, part))), "unlabelled")
 
 
 def choose_clips(clips: SkeletonSet, benchmark: str, count: int) -> Int64[np.ndarray, " n"]:
-    """Clips to draw: always the same ones of a set, of different classes as long as there are such.
+    """Choose clips to draw: always the same clips of a set, with different classes as far as possible.
 
     Args:
         clips: The set.
-        benchmark: Of whose `shown_part`.
-        count: How many; fewer if the part is smaller.
+        benchmark: The benchmark; clips of its `shown_part` are chosen.
+        count: Number of clips; fewer if the part is smaller.
     """
     shuffled = np.random.default_rng(0).permutation(clips.split(benchmark, shown_part(clips, benchmark)))
     labels = clips.labels[shuffled]
@@ -69,7 +69,7 @@ def choose_clips(clips: SkeletonSet, benchmark: str, count: int) -> Int64[np.nda
 
 
 def first_body(encoder: Encoder, clips: SkeletonSet, position: int) -> tuple[Float32[Tensor, "1 t v c"], int]:
-    """The first recorded body of a clip in the test view, joint positions, and its slot."""
+    """Return joint positions and slot of the first recorded body of a clip in the test view."""
     batch = test_view(clips.gather(np.array([position]), int(clips.bodies[position])), encoder.config.window)
     body = int(batch.present[0].to(torch.int64).argmax())
     return batch.joints[:, body], body
@@ -78,7 +78,7 @@ def first_body(encoder: Encoder, clips: SkeletonSet, position: int) -> tuple[Flo
 def mask_draws(
     encoder: Encoder, seed: int, epochs: Sequence[int], position: int, body: int
 ) -> Float32[Tensor, "epochs n"]:
-    """The draws that mask one body of a clip in each of some epochs of training."""
+    """Return the draws that mask one body of a clip in each of the given epochs of training."""
     clip = torch.tensor([position])
     keys = [body_keys(clip_keys(seed, epoch, clip), body + 1)[:, body] for epoch in epochs]
     return uniform(torch.cat(keys), Purpose.MASK, encoder.num_tokens)
@@ -86,13 +86,13 @@ def mask_draws(
 
 @torch.no_grad()
 def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, seed: int) -> ShownClip:
-    """Mask the first recorded body of a clip in the test view, and predict what is hidden.
+    """Mask the first recorded body of a clip in the test view, and predict the hidden tokens.
 
     Args:
-        method: In eval mode, on the CPU.
+        method: The method, in eval mode, on the CPU.
         clips: A set of its layout.
-        position: The clip.
-        seed: Of the mask, which depends on it and the clip only.
+        position: Position of the clip.
+        seed: Seed of the mask, which depends on seed and clip only.
     """
     encoder, config = method.encoder, method.encoder.config
     joints, body = first_body(encoder, clips, position)
@@ -121,7 +121,7 @@ def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, se
 def _known(
     joints: Float32[np.ndarray, "t v c"], clips: SkeletonSet, position: int, body: int
 ) -> Float32[np.ndarray, "t v c"]:
-    """A body in the test view, NaN where a joint is missing in a frame that this one is made of."""
+    """Set joints of a body in the test view to NaN if they are missing in one of the two frames blended."""
     recorded = clips.sequence(position).joints[body, ..., : clips.coordinates]
     missing = np.isnan(without_missing(recorded, clips)).any(-1)  # (T of the clip, V)
     start, length = centre_crop(torch.from_numpy(clips.valid_frames[[position]]))
@@ -141,7 +141,7 @@ def _from_patches(
 
 
 def per_token(values: Float[np.ndarray, "t v c"], config: EncoderConfig) -> Float[np.ndarray, "vp tp"]:
-    """Mean length of the vectors inside each token: joints by row, time by column."""
+    """Return the mean length of the vectors inside each token: joints by row, time by column."""
     lengths = np.linalg.norm(values, axis=-1)
     u, p = config.patch_frames, config.patch_joints
     return lengths.reshape(len(lengths) // u, u, lengths.shape[1] // p, p).mean((1, 3)).T

@@ -1,4 +1,4 @@
-"""The report page: sections in order, each of which says in one sentence why something is missing from it."""
+"""The report page: a list of sections, each of which explains its missing content in one sentence."""
 
 import csv
 import io
@@ -16,19 +16,20 @@ from maskel.pictures.markup import Markup, element, join, page, paragraph, table
 from maskel.pictures.masks import masks_of_runs
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
 from maskel.protocols import PROTOCOLS
+from maskel.text import shown
 from maskel.training.finished import Run
 from maskel.training.run import PREDICTIONS
 
 MOST_CLASSES = 1_000
-"""Of a confusion matrix."""
+"""Largest number of classes of a confusion matrix."""
 
 
 def render(runs: Sequence[Run], clips: int) -> str:
-    """The page.
+    """Render the page.
 
     Args:
-        runs: In the order in which they are shown.
-        clips: Test clips to draw with each pre-trained method, 0 or more.
+        runs: The runs, in the order of display.
+        clips: Number of test clips to draw with each pre-trained method, 0 or more.
     """
     title = "maskel report: " + ", ".join(run.name for run in runs)
     sections = (
@@ -44,12 +45,12 @@ def render(runs: Sequence[Run], clips: int) -> str:
 
 
 def missing(fault: object) -> Markup:
-    """Why something is not shown."""
+    """Return a paragraph that explains missing content."""
     return paragraph(f"Not shown: {fault}.", class_="missing")
 
 
 def curves(runs: Sequence[Run]) -> Markup:
-    """Loss and learning rate of pre-training; loss and test accuracy of classifiers, same test clips together."""
+    """Draw loss and learning rate of pre-training; loss and test accuracy of classifiers, grouped by test clips."""
     parts: list[Markup] = []
     for run in runs:
         if run.pretrains:
@@ -82,8 +83,8 @@ def _pretraining(run: Run) -> Markup:
         ),
         element(
             "figcaption",
-            "Loss: mean over the epoch's clips, of the method's own loss; methods do not compare. The "
-            "vertical axes need not start at 0.",
+            "Loss: mean of the method's own loss over the epoch's clips; losses of different methods cannot be "
+            "compared. The vertical axes need not start at 0.",
         ),
     )
 
@@ -111,12 +112,12 @@ def _probes(group: Sequence[Run]) -> Markup:
 
 
 def _start(run: Run) -> str:
-    """What training of a classifier began with."""
+    """Return the start of a classifier's training: untrained or pre-trained."""
     return "untrained" if run.untrained else "pre-trained"
 
 
 def confusions(runs: Sequence[Run]) -> Markup:
-    """The confusion matrix of every run that scored clips, and its most confused pairs."""
+    """Draw the confusion matrix of every run that scored clips, with its most confused pairs."""
     parts = []
     for run in runs:
         if not run.protocol.scores:
@@ -155,14 +156,14 @@ def _confusion(run: Run) -> Markup:
 
 
 def read_confusion(path: Path, classes: Sequence[str]) -> Int64[np.ndarray, "k k"]:
-    """How often a clip of each true class (row) was given each class (column).
+    """Count the clips of each true class (row) by predicted class (column).
 
     Raises:
         InputError: If there is no such table, it names other classes, or there are too many of them.
     """
     if len(classes) > MOST_CLASSES:
         raise InputError(f"{len(classes)} classes are too many for a picture; {MOST_CLASSES} fit")
-    index = {name: label for label, name in enumerate(classes)}
+    index = {shown(name): label for label, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     if not path.is_file():
         raise InputError(f"{path.parent.name} has no {path.name}")

@@ -14,22 +14,22 @@ _GAINS = (1, 2, 5, 10, 20, 50, 100)
 
 
 def shown_frames(window: int, panels: int = 6) -> Int64[np.ndarray, " n"]:
-    """Frames evenly over the window: the middles of ``panels`` equal parts, none twice."""
+    """Return frames evenly over the window: the middles of ``panels`` equal parts, without repetition."""
     return np.unique(((np.arange(panels) + 0.5) * window / panels).astype(np.int64))
 
 
 @dataclass(frozen=True)
 class FrontView:
-    """Seen from the front: x to the right, y up, depth dropped; one scale for all frames, same for x and y.
+    """Front view: x to the right, y up, depth dropped; one scale for all frames, the same for x and y.
 
-    Points come as `maskel.datasets.bodies.Up.turn` gives them, NaN where a joint is missing.
+    Points are turned by `maskel.datasets.bodies.Up.turn`; NaN where a joint is missing.
 
     Each panel is centred on the body's width, so that walking does not shrink it; heights stay comparable.
 
     Args:
         scale: Panel units per unit of the data.
         floor: Lowest y.
-        middle: The x in the middle of every panel, where the panels are not to be centred on their bodies.
+        middle: The x in the middle of every panel; None centres each panel on its body.
     """
 
     scale: float
@@ -38,7 +38,7 @@ class FrontView:
 
     @classmethod
     def of(cls, joints: Float32[np.ndarray, "f v c"]) -> "FrontView":
-        """The view that fits these frames into a panel."""
+        """Return the view that fits these frames into a panel."""
         x, y = joints[..., 0], joints[..., 1]
         across = float((np.fmax.reduce(x, axis=1) - np.fmin.reduce(x, axis=1)).max())
         up = float(np.nanmax(y) - np.nanmin(y))
@@ -46,7 +46,7 @@ class FrontView:
         return cls(scale, float(np.nanmin(y)))
 
     def place(self, points: Float[np.ndarray, "n c"], joints: Float32[np.ndarray, "v c"]) -> Float[np.ndarray, "n 2"]:
-        """Points in the panel of the frame whose body is ``joints``."""
+        """Convert points to the panel of the frame with body ``joints``."""
         middle = (np.nanmin(joints[:, 0]) + np.nanmax(joints[:, 0])) / 2 if self.middle is None else self.middle
         x = _WIDTH / 2 + (points[:, 0] - middle) * self.scale
         y = _HEIGHT - _MARGIN - (points[:, 1] - self.floor) * self.scale
@@ -54,7 +54,7 @@ class FrontView:
 
 
 def arrow_gain(motion: Float[np.ndarray, "f r c"], joints: Float32[np.ndarray, "f v c"]) -> int:
-    """How many times longer than the motion arrows are drawn: the longest stays below a third of the body."""
+    """Return the factor on the length of motion arrows: the longest stays below a third of the body."""
     longest = np.nanmax(np.linalg.norm(motion[..., :2], axis=-1), initial=1e-9)
     limit = (np.nanmax(joints[..., 1]) - np.nanmin(joints[..., 1])) / 3
     return max((gain for gain in _GAINS if gain * longest <= limit), default=1)
@@ -69,9 +69,9 @@ def skeleton(
     view: FrontView,
     marks: Sequence[Markup] = (),
 ) -> Markup:
-    """One panel: bones, the joints ``read`` filled where visible and hollow where masked, ``marks`` between them.
+    """Draw one panel: bones, ``marks``, and the joints ``read``: filled if visible, hollow if masked.
 
-    A joint that is NaN is missing: neither it nor a bone to it is drawn.
+    A joint that is NaN is missing: neither it nor its bones are drawn.
     """
     parts = [text(2.0, 11.0, title, "quiet"), *marks]
     if not joints.any():
@@ -90,14 +90,14 @@ def skeleton(
 
 
 def bones(points: Float[np.ndarray, "v 2"], layout: Layout) -> Markup:
-    """The bones of a body whose joints are at these places of a panel, but for those to a joint that is NaN."""
+    """Draw the bones of a body with joints at these places of a panel, without bones to NaN joints."""
     edges = [edge for edge in layout.edges if not np.isnan(points[list(edge)]).any()]
     drawn = "".join(f"M{_point(points[parent])}L{_point(points[joint])}" for parent, joint in edges)
     return element("path", d=drawn, class_="bone")
 
 
 def arrows(starts: Float[np.ndarray, "n 2"], ends: Float[np.ndarray, "n 2"], class_: str) -> Markup:
-    """Arrows; those shorter than one unit, or whose end is not known, are left out."""
+    """Draw arrows; arrows shorter than one unit, or with an unknown end, are left out."""
     drawn = []
     for start, end in zip(starts, ends, strict=True):
         along = end - start
@@ -113,7 +113,7 @@ def arrows(starts: Float[np.ndarray, "n 2"], ends: Float[np.ndarray, "n 2"], cla
 
 
 def crosses(starts: Float[np.ndarray, "n 2"], ends: Float[np.ndarray, "n 2"], class_: str) -> Markup:
-    """A cross at each end that is known, with a line that leads to it from its start."""
+    """Draw a cross at each known end, with a line from its start."""
     drawn = "".join(
         f"M{_point(start)}L{_point(end)}m-2 -2l4 4m0 -4l-4 4"
         for start, end in zip(starts, ends, strict=True)

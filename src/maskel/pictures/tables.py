@@ -1,4 +1,4 @@
-"""The report's tables: the result, what was run, accuracy per class."""
+"""Tables of the report: results, details of the runs, accuracy per class."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ _NONE = "No finished run that counts right answers was given."
 
 
 def same_test(runs: Sequence[Run]) -> list[list[Run]]:
-    """Finished evaluations, those that counted on the same clips together."""
+    """Group finished evaluations by their test clips."""
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         if run.answers:
@@ -22,7 +22,7 @@ def same_test(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def counted_on(group: Sequence[Run]) -> str:
-    """What a group was counted on."""
+    """Describe the test clips of a group."""
     run = group[0]
     size, part = run.part_size(run.part), "training" if run.part == "train" else run.part
     few = f", {run.ways} classes at a time" if run.ways else ""
@@ -30,13 +30,13 @@ def counted_on(group: Sequence[Run]) -> str:
 
 
 def results(runs: Sequence[Run]) -> Markup:
-    """Right answers of every evaluation, beside the untrained encoder and chance."""
+    """Show the right answers of every evaluation, with the untrained encoder and chance."""
     groups = same_test(runs)
     if not groups:
         return paragraph(_NONE, class_="missing")
     parts: list[Markup] = []
     if len(groups) > 1:
-        parts.append(paragraph("Runs that were counted on other clips do not compare; they have tables of their own."))
+        parts.append(paragraph("Results on different test clips cannot be compared, so they are in separate tables."))
     for group in groups:
         parts += [element("h3", counted_on(group)), _group_results(group, runs)]
     return join(parts)
@@ -49,10 +49,10 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
     most = max(range(len(classes)), key=lambda label: per_class[label].seen)
     largest = Count(per_class[most].seen, answered[0][1].count.seen)
     ways, largest_named = group[0].ways, f"{classes[most]}, {largest}"
-    told = [(answers.way, _weights(run, runs), str(answers.count)) for run, answers in answered]
+    labels = [(answers.way, _weights(run, runs), str(answers.count)) for run, answers in answered]
     bars = [
         Bar(f"{way}, {weights} ({run.name})", count, answers.count.share, _outlined(run, runs))
-        for (run, answers), (way, weights, count) in zip(answered, told, strict=True)
+        for (run, answers), (way, weights, count) in zip(answered, labels, strict=True)
     ]
     more = _more_columns([answers for _, answers in answered])
     rows = [
@@ -61,7 +61,7 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
             *(show(answers) for show in more.values()),
             _best(run),
         )
-        for (run, answers), (way, weights, count) in zip(answered, told, strict=True)
+        for (run, answers), (way, weights, count) in zip(answered, labels, strict=True)
     ]
     chance = Count(1, ways or len(classes))
     return join(
@@ -76,8 +76,8 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
             table(("run", "evaluation", "of", "result: correct / seen", *more, "best epoch on the test part"), rows),
             paragraph(
                 "A trained classifier's result is that of its last epoch. The best epoch was chosen by looking at the "
-                "test part; it is shown because some papers report it, and it is not the result. What trains nothing "
-                "has no epochs.",
+                "test part. It is shown because some papers report it, but it is not the result. Evaluations without "
+                "training have no epochs.",
                 class_="note",
             ),
             means_of_seeds(group, runs),
@@ -90,7 +90,7 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
 
 
 def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], object]]:
-    """Columns behind the result, by their heading; some tables do not need all."""
+    """Return the columns after the result, by heading; only those that the table needs."""
 
     def percent(share: float | None) -> str:
         return "–" if share is None else f"{100 * share:.1f} %"
@@ -110,13 +110,13 @@ def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], 
 
 
 def _sum(run: Run, runs: Sequence[Run]) -> Markup:
-    """What an ensemble adds up, and what each part of it gets right alone."""
-    rows = [(_name_at(one.path, runs), f"{one.weight:g}", _nowrap(one.alone)) for one in run.summands]
+    """Show the parts of an ensemble, with the right answers of each part alone."""
+    rows = [(_name_at(part.path, runs), f"{part.weight:g}", _nowrap(part.alone)) for part in run.summands]
     return join((element("h4", f"{run.name} adds up"), table(("run", "weight", "alone: correct / seen"), rows)))
 
 
 def _of_folds(run: Run) -> Markup:
-    """What each fold gets right, and whose clips tested in it."""
+    """Show the right answers and the test subjects of each fold."""
     rows = [(fold.name, ", ".join(fold.subjects) or "–", _nowrap(fold.counted)) for fold in run.folds]
     whole = table(("fold", "test subjects", "correct / seen"), rows)
     few = element("details", element("summary", f"{len(rows)} folds"), whole) if len(rows) > 10 else whole
@@ -124,16 +124,16 @@ def _of_folds(run: Run) -> Markup:
     if untested := run.value("never_tested"):
         notes.append(f"{untested} clips with a label test in no fold.")
     if (seen := run.result.get(SEEN, 0)) != 0:
-        known = "Nothing tells which clips its encoder was pre-trained on; these may be among them, without labels."
+        known = "It is unknown which clips its encoder was pre-trained on; these may be among them, without labels."
         notes.append(
             known if seen is None else f"Its encoder was pre-trained on {seen} of these clips, without labels."
         )
-    told = [paragraph(" ".join(notes), class_="note")] if notes else []
-    return join((element("h4", f"{run.name} adds up its folds"), few, *told))
+    below = [paragraph(" ".join(notes), class_="note")] if notes else []
+    return join((element("h4", f"{run.name} adds up its folds"), few, *below))
 
 
 def _run_at(path: str, runs: Sequence[Run]) -> Run | None:
-    """The run in a folder, or with a file in it; None where the page does not show it."""
+    """Return the run in a folder, or with a file in it; None if the page does not show it."""
     try:
         place = Path(path).resolve()
     except (OSError, RuntimeError, ValueError):  # a run from someone else may name anything
@@ -143,19 +143,19 @@ def _run_at(path: str, runs: Sequence[Run]) -> Run | None:
 
 
 def _name_at(path: str, runs: Sequence[Run]) -> str:
-    """How the page calls the run at a path."""
-    found = _run_at(path, runs)
-    return found.name if found else path
+    """Return the page's name of the run at a path."""
+    run = _run_at(path, runs)
+    return run.name if run else path
 
 
 def _outlined(run: Run, runs: Sequence[Run]) -> bool:
-    """Whether a run is a baseline, or evaluates one that the page shows."""
+    """Return True if a run is a baseline, or evaluates a baseline of the page."""
     counted = _run_at(str(run.config["classifier"]), runs) if "classifier" in run.config else run
     return counted is not None and counted.untrained
 
 
 def _weights(run: Run, runs: Sequence[Run]) -> str:
-    """The encoder, classifier or scores that a run used."""
+    """Describe the encoder, classifier or scores that a run used."""
     if run.protocol.without_encoder:
         return run.protocol.without_encoder
     if "classifier" in run.config:
@@ -181,14 +181,14 @@ def _best(run: Run) -> Markup:
 
 
 def what_was_run(runs: Sequence[Run]) -> Markup:
-    """One column per finished run, then the commands."""
+    """Show one column per finished run, then the commands."""
     unfinished = [paragraph(f"{run.name}: {run.unfinished}.", class_="missing") for run in runs if run.unfinished]
     finished = [run for run in runs if not run.unfinished]
     if not finished:
         return join(unfinished)
     table_of_all = table(["", *(run.name for run in finished)], _provenance(finished, runs))
     note = paragraph(
-        "A hash stands for the names and the order of a part's clips: equal hashes, equal splits.", class_="note"
+        "A hash identifies the names and the order of a part's clips: equal hashes mean equal splits.", class_="note"
     )
     commands = (
         join((element("h4", run.name), element("pre", element("code", run.about("command"))))) for run in finished
@@ -202,7 +202,7 @@ def _provenance(finished: Sequence[Run], runs: Sequence[Run]) -> list[tuple[obje
 
     return [
         ("kind", *(run.kind for run in finished)),
-        ("method, or what was asked", *(_method(run, runs) for run in finished)),
+        ("method, or evaluated model", *(_method(run, runs) for run in finished)),
         row("data", "data", "source"),
         ("data options", *(_options(run) for run in finished)),
         row("joint layout", "data", "layout"),
@@ -224,7 +224,7 @@ def _provenance(finished: Sequence[Run], runs: Sequence[Run]) -> list[tuple[obje
 
 
 def _lacks(run: Run, name: str) -> bool:
-    """Whether runs of its kind have no such record, so that nobody misses it."""
+    """Return True if runs of this kind never have this record."""
     return name in run.protocol.lacks or (name == "epochs" and not run.has_epochs)
 
 
@@ -233,7 +233,7 @@ def _method(run: Run, runs: Sequence[Run]) -> str:
 
 
 def _options(run: Run) -> str:
-    """What a set was prepared with, but for what is empty or off."""
+    """Return the options of a set's preparation, without empty ones and those that are off."""
     about = run.result.get("data")
     options = about.get("options") if isinstance(about, Mapping) else None
     if not isinstance(options, Mapping):
@@ -252,7 +252,7 @@ def _part(run: Run, part: str) -> str:
 
 
 def per_class(runs: Sequence[Run]) -> Markup:
-    """Right answers of every class, one column per evaluation."""
+    """Show the right answers of every class, one column per evaluation."""
     groups = same_test(runs)
     if not groups:
         return paragraph(_NONE, class_="missing")
@@ -277,5 +277,5 @@ def _of_class(answers: Answers, label: int) -> Markup:
 
 
 def _nowrap(count: object) -> Markup:
-    """A count that stays on one line."""
+    """Return a count that stays on one line."""
     return element("span", count, class_="count")

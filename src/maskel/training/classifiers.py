@@ -38,6 +38,13 @@ def load_classifier(
 
     Raises:
         InputError: If there is no such file, it is not a whole maskel classifier, or nothing says its data set.
+
+    Examples:
+        >>> data = SkeletonSet.open("set")
+        >>> model = load_classifier("classifier")
+        >>> batch = data.gather(data.split("xsub", "test")[:2], model.task.num_bodies, model.task.single_body)
+        >>> model.classify(batch).shape
+        torch.Size([2, 13])
     """
     file = Path(path) / CLASSIFIER if Path(path).is_dir() else Path(path)
     if not file.is_file():

@@ -15,26 +15,42 @@ from inspect import signature
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import nn
 
-from maskel.distributed import World, add_up, sum_gradients, tell
+from maskel.distributed import World, add_up, tell
 from maskel.errors import InputError, Stopped, TrainingError
 from maskel.files import damaged_as
 from maskel.methods.base import Method
 from maskel.signals import handled
-from maskel.training.loading import Batches, MicroBatches
+from maskel.training.loading import Batches
 from maskel.training.optim import TrainingConfig
-from maskel.training.precision import autocast, multiplies_bf16
+from maskel.training.precision import multiplies_bf16
 from maskel.training.progress import Progress
 from maskel.training.run import Row, RunFolder
+from maskel.training.steps import Steps, steps_ahead
+
+
+@dataclass(frozen=True)
+class Session:
+    """Recipe, process and folder of a training run.
+
+    Args:
+        training: The recipe.
+        run: Where state and metrics go.
+        world: This process among all.
+        resume: Go on from the run's saved state.
+    """
+
+    training: TrainingConfig
+    run: RunFolder
+    world: World
+    resume: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run has to say.
+    """Outcome of a finished run.
 
     Args:
         rows: One row of metrics per epoch.
@@ -47,7 +63,7 @@ class Outcome:
 
 @dataclass
 class _State:
-    """Where a run is; everything that its saved state holds beside weights and optimiser."""
+    """Progress of a run: its saved state without weights and optimiser."""
 
     step: int
     rows: list[Row]
@@ -59,27 +75,18 @@ class _State:
 def fit(
     method: Method,
     batches: Batches,
-    training: TrainingConfig,
-    run: RunFolder,
-    world: World,
-    *,
-    resume: bool = False,
-    data_hash: str,
-    name_clips: Callable[[Int64[np.ndarray, " n"]], list[str]],
+    session: Session,
     after_epoch: Callable[[], Row] | None = None,
+    show: bool = True,
 ) -> Outcome:
     """Train ``method``.
 
     Args:
         method: Moved to the device already.
-        batches: What it sees.
-        training: The recipe.
-        run: Where state and metrics go.
-        world: This process among all.
-        resume: Go on from the run's saved state.
-        data_hash: Of the training clips' names; a run is resumed with the same clips only.
-        name_clips: Names of clips by position, for messages.
+        batches: What it sees; a run is resumed with the same clips only.
+        session: How, and into which folder.
         after_epoch: Called after every epoch; its numbers join the epoch's row.
+        show: Show progress.
 
     Raises:
         InputError: If a batch cannot be shared by all processes and micro-batches.
@@ -87,17 +94,18 @@ def fit(
             written, or another process has ended.
         Stopped: After Ctrl-C or SIGTERM; the state is saved.
     """
+    training, run, world = session.training, session.run, session.world
     if training.batch_size < world.size * training.accumulate:
         raise InputError(
             f"training: batch_size {training.batch_size} cannot be shared by {world.size} processes with accumulate "
             f"{training.accumulate}; every micro-batch needs a clip"
         )
     optimizer = training.optimizer(method)
-    state = _State(0, [], {}, 0.0, data_hash)
+    state = _State(0, [], {}, 0.0, batches.names_hash)
     steps = batches.steps_per_epoch
-    if resume and run.has_state:
-        state = _restore(run, method, optimizer, world, data_hash, training.epochs * steps)
-    take = _Steps(method, optimizer, batches, training, world, range(state.step, training.epochs * steps)).take
+    if session.resume and run.has_state:
+        state = _restore(run, method, optimizer, world, batches.names_hash, training.epochs * steps)
+    todo = Steps(method, optimizer, batches, training, world, range(state.step, training.epochs * steps))
     clock = time.perf_counter() - state.seconds
     saved = state.step
 
@@ -106,8 +114,29 @@ def fit(
         state.seconds = time.perf_counter() - clock
         if world.leads:
             with writing():
-                _save(run, state, method, optimizer)
+                _save(run, state, method, optimizer, todo.rates)
         saved = state.step
+
+    def count(ahead: int) -> bool:
+        """Count the steps launched, but the last ``ahead``; return True if a process wishes to stop."""
+        wished = False
+        for found in todo.read(ahead):
+            epoch, step = divmod(state.step, steps)
+            rate = training.learning_rate(epoch + step / steps)
+            if not found.finite:
+                if state.step == 0:
+                    optimizer.state.clear()  # moments come with the first step that is counted
+                whole = all(bool(value.isfinite().all()) for value in method.state_dict().values())
+                if whole:
+                    save()
+                clips, loss = batches.step_clips(epoch, step), found.sums["loss"]
+                raise _not_finite(state.step, epoch, rate, loss, run, whole, len(clips), batches.names(clips[:8]))
+            for name, value in found.sums.items():
+                state.totals[name] = state.totals.get(name, 0.0) + value
+            state.step += 1
+            progress.step(found.sums["loss"] / found.sums["weight"], rate, batches.batch_size)
+            wished |= found.stop
+        return wished
 
     @contextmanager
     def writing() -> Iterator[None]:
@@ -125,30 +154,26 @@ def fit(
         run.in_use() if world.leads else nullcontext(),
         _deterministic(training.deterministic),
         _stop_signals() as stop,
-        Progress(training.epochs * steps, state.step, show=world.leads) as progress,
+        Progress(training.epochs * steps, state.step, show=show and world.leads) as progress,
     ):
-        while state.step < training.epochs * steps:
-            epoch, step = divmod(state.step, steps)
-            clips = batches.step_clips(epoch, step)
+        for launched in range(state.step, training.epochs * steps):
+            epoch, step = divmod(launched, steps)
             rate = training.learning_rate(epoch + step / steps)
-            sums, finite = take(rate, epoch)
-            if not finite:
-                whole = all(bool(value.isfinite().all()) for value in method.state_dict().values())
-                if whole:
-                    save()
-                raise _not_finite(state.step, epoch, rate, sums["loss"], run, whole, len(clips), name_clips(clips[:8]))
-            for name, value in sums.items():
-                state.totals[name] = state.totals.get(name, 0.0) + value
-            state.step += 1
-            progress.step(sums["loss"] / sums["weight"], rate, len(clips))
-            if step + 1 == steps:
+            todo.launch(rate, stop.is_set, epoch)
+            wished = count(steps_ahead(world.device)) or (world.size == 1 and stop.is_set())
+            last = step + 1 == steps
+            ended = last and ((epoch + 1) % training.save_epochs == 0 or epoch + 1 == training.epochs)
+            due = ended or (training.save_steps and (launched + 1) % training.save_steps == 0)
+            if not (wished or last or due):
+                continue
+            count(0)
+            if last:
                 _end_epoch(state, epoch, rate, method, after_epoch)
                 progress.epoch(epoch, training.epochs, state.rows[-1])
                 if world.leads:
                     with writing():
                         run.write_metrics(state.rows)
-            ended = step + 1 == steps and ((epoch + 1) % training.save_epochs == 0 or epoch + 1 == training.epochs)
-            if ended or (training.save_steps and state.step % training.save_steps == 0):
+            if due:
                 save()
             if _anyone(stop.is_set(), world):  # after the last step too: what would follow this run must not start
                 if saved < state.step:
@@ -165,15 +190,13 @@ def try_steps(method: Method, batches: Batches, training: TrainingConfig, world:
     """
     _advise(training, world)
     optimizer = training.optimizer(method.train())
-    take = _Steps(method, optimizer, batches, training, world, range(steps + 1)).take  # each loads the next's clips too
+    todo = Steps(method, optimizer, batches, training, world, range(steps + 1))  # each loads the next's clips too
     seconds = []
     for step in range(steps):
         started = time.perf_counter()
-        _, finite = take(training.lr)
-        if not finite:
+        todo.launch(training.lr)
+        if not all(found.finite for found in todo.read()):
             raise TrainingError(f"the loss or gradient is not finite at step {step} of the check")
-        if world.device.type == "cuda":
-            torch.cuda.synchronize(world.device)
         seconds.append(time.perf_counter() - started)
     return seconds
 
@@ -191,92 +214,6 @@ def _not_finite(
         f"the {what} is not finite at step {step} (epoch {epoch}, learning rate {rate:.3g}); {left}; "
         f"the step's {clips} clips begin with {', '.join(names)}"
     )
-
-
-class _Steps:
-    """The steps of a run, taken one after another.
-
-    Args:
-        method: What is trained.
-        optimizer: Of its weights.
-        batches: What the run sees.
-        training: The recipe.
-        world: This process among all.
-        steps: Which of the run's steps.
-    """
-
-    def __init__(
-        self,
-        method: Method,
-        optimizer: torch.optim.Optimizer,
-        batches: Batches,
-        training: TrainingConfig,
-        world: World,
-        steps: range,
-    ) -> None:
-        self._trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
-        # Compiling must not rename parameters, so the module itself is saved; only the call goes through the compiler.
-        self._forward: Callable[..., dict[str, Tensor]] = torch.compile(method) if training.compile else method
-        self._names = ("loss", "weight", *method.logged)
-        self._optimizer = optimizer
-        self._training = training
-        self._world = world
-        self._seen = MicroBatches(batches, world, training.accumulate, steps)
-
-    def take(self, rate: float, epoch: int = 0) -> tuple[dict[str, float], bool]:
-        """Take the next step.
-
-        Args:
-            rate: Learning rate.
-            epoch: The step's, from 0; weights whose group begins later stay as they are.
-
-        Returns:
-            The weighted sums, over all processes, of what is logged; and True if loss and gradient were finite. If they
-            were not, the weights are as before.
-        """
-        sums, size = self._mean_gradient()
-        finite = math.isfinite(sums["loss"]) and math.isfinite(size)
-        if finite:
-            self._update(size, rate, epoch)
-        return sums, finite
-
-    def _mean_gradient(self) -> tuple[dict[str, float], float]:
-        """Run all micro-batches of a step and leave the averaged gradient in ``.grad``.
-
-        Only the last line waits for the device, once all is launched and the next micro-batch loaded.
-
-        Returns:
-            The weighted sums of what is logged, and the gradient's norm.
-        """
-        sums = torch.zeros(len(self._names), dtype=torch.float64, device=self._world.device)
-        for _ in range(self._training.accumulate):
-            batch, keys = self._seen.take()
-            with autocast(self._training.precision, self._world.device):
-                logged = self._forward(batch, keys)
-            weight = logged["weight"]
-            (logged["loss"] * weight).backward()
-            with torch.no_grad():
-                means = torch.stack([logged[name].double() for name in self._names])
-                sums += torch.where(torch.arange(len(means), device=means.device) == 1, 1.0, means) * weight
-            self._seen.load_next()
-        sum_gradients(self._trained)
-        torch._foreach_div_(self._gradients(), add_up(sums)[1].float())
-        size = torch.stack(torch._foreach_norm(self._gradients())).norm()
-        *found, length = torch.cat((sums, size.double()[None])).tolist()
-        return dict(zip(self._names, found, strict=True)), length
-
-    def _update(self, size: float, rate: float, epoch: int) -> None:
-        """Change the weights by the gradient of norm ``size`` that is there."""
-        if 0 < self._training.clip_grad < size:
-            torch._foreach_mul_(self._gradients(), self._training.clip_grad / size)
-        for group in self._optimizer.param_groups:
-            begun = epoch >= group.get("from_epoch", 0)
-            group["lr"] = rate * group.get("scale", 1.0) if begun else 0.0  # layer decay
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-
-    def _gradients(self) -> list[Tensor]:
-        return [parameter.grad for parameter in self._trained if parameter.grad is not None]
 
 
 def _advise(training: TrainingConfig, world: World) -> None:
@@ -302,7 +239,11 @@ def _end_epoch(state: _State, epoch: int, rate: float, method: Method, after_epo
     state.rows.append(row)
 
 
-def _save(run: RunFolder, state: _State, method: Method, optimizer: torch.optim.Optimizer) -> None:
+def _save(run: RunFolder, state: _State, method: Method, optimizer: torch.optim.Optimizer, rates: list[float]) -> None:
+    moments = optimizer.state_dict()
+    moments["param_groups"] = [
+        {**group, "lr": rate} for group, rate in zip(moments["param_groups"], rates, strict=True)
+    ]
     run.save_state(
         {
             "step": state.step,
@@ -311,7 +252,7 @@ def _save(run: RunFolder, state: _State, method: Method, optimizer: torch.optim.
             "seconds": state.seconds,
             "data_hash": state.data_hash,
             "method": {name: value for name, value in method.state_dict().items() if name not in _frozen(method)},
-            "optimizer": optimizer.state_dict(),
+            "optimizer": moments,
         }
     )
 
@@ -369,7 +310,7 @@ def _frozen(method: Method) -> set[str]:
 
 
 def _anyone(wish: bool, world: World) -> bool:
-    """Whether any process wishes to stop; all must stop at the same step."""
+    """Return whether any process received a signal to stop; all must stop at the same step."""
     if world.size == 1:
         return wish
     return bool(add_up(torch.tensor(float(wish), device=world.device)).item())

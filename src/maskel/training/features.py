@@ -12,6 +12,7 @@ from maskel.distributed import World, gather_rows
 from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody, SkeletonBatch
+from maskel.training import loading
 from maskel.training.precision import Precision, autocast
 from maskel.transforms import centre_crop, view_frames
 
@@ -54,7 +55,7 @@ def read_clips(
     precision: Precision = "fp32",
     batch_size: int = CHUNK,
 ) -> Float32[Tensor, "n d"]:
-    """What ``read`` makes of the clips in the test view, each exactly once, on every process.
+    """Apply ``read`` to the clips in the test view, to each exactly once; all processes get all rows.
 
     Args:
         read: Makes one row (D,) of every clip of a batch.
@@ -74,6 +75,8 @@ def read_clips(
         chosen = some[start : start + batch_size]
         frames = view_frames(*centre_crop(torch.from_numpy(data.valid_frames[chosen])), window)
         batch = data.gather(chosen, bodies, single_body, frames).to(world.device)
+        if (multiple := loading.row_multiple(world.device)) > 1:
+            batch = batch.filled_up(multiple)
         with autocast(precision, world.device):
             rows.append(read(batch))
     return gather_rows(torch.cat(rows)[: len(share)])

@@ -93,7 +93,7 @@ class Answers:
 
     @property
     def unequal(self) -> bool:
-        """Whether some classes have more clips than others."""
+        """True if classes differ in their number of clips."""
         return len({count.seen for count in self.per_class}) > 1
 
     @classmethod
@@ -201,7 +201,7 @@ class Run:
 
     @property
     def pretrains(self) -> bool:
-        """Whether it learned an encoder; every other run counts right answers."""
+        """True if it learned an encoder; every other run counts right answers."""
         return self.kind == "pretrain"
 
     def value(self, *keys: str) -> Any:
@@ -222,7 +222,7 @@ class Run:
 
     @property
     def has_epochs(self) -> bool:
-        """Whether it was trained epoch by epoch, and not fitted at once."""
+        """True if it was trained epoch by epoch, and not fitted at once."""
         return self.protocol.trains and not named_probe(self.config)
 
     @cached_property
@@ -247,9 +247,11 @@ class Run:
     @property
     def summands(self) -> tuple[Summand, ...]:
         """Of an ensemble the runs in it."""
+        runs = self.result.get("runs", [])
+        if any(not one["weight"] >= 0 for one in runs):
+            raise ValueError("a weight below 0")
         return tuple(
-            Summand(str(one["run"]), float(one["weight"]), Count(int(one["correct"]), int(one["seen"])))
-            for one in self.result.get("runs", [])
+            Summand(str(one["run"]), float(one["weight"]), Count(int(one["correct"]), int(one["seen"]))) for one in runs
         )
 
     @property
@@ -271,14 +273,14 @@ class Run:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What its classifier is; results of evaluations and ensembles repeat it."""
+        """Description of its classifier, which results of evaluations and ensembles repeat."""
         trained = self.result.get("trained")
         own = {name: self.result[name] for name in _ORIGIN if name in self.result}
         return own | trained if isinstance(trained, dict) else own
 
     @property
     def untrained(self) -> bool:
-        """Whether an encoder with random weights was evaluated, or fine-tuned: training from scratch."""
+        """True if the encoder had random weights: the untrained baseline, or training from scratch."""
         return bool(self.config.get("untrained")) or (not self.pretrains and self.sizes is not None)
 
     @property
@@ -376,7 +378,7 @@ class Run:
 
     @property
     def method(self) -> str:
-        """What made the encoder, and of which stream; of an ensemble those of every run."""
+        """Method and stream of the encoder; of an ensemble those of every run."""
         if trained := self._trained(self.value("runs") or []):
             return " + ".join(one.method for one in trained)
         method = self.value("method") or self.value("pretraining", "method")
@@ -474,7 +476,7 @@ def _members(path: Path) -> list[Path]:
 
 
 def _is_member(path: Path) -> bool:
-    """Whether a folder is one of several seeds or folds, so that its own name says little."""
+    """Return whether a folder is one of several seeds or folds, so that its name alone is ambiguous."""
     return path in (*seed_folders(path.parent).values(), *fold_folders(path.parent).values())
 
 

@@ -40,7 +40,7 @@ def fitted(training: _Training, clips: int, resumed: Path | None = None, least: 
 
 
 def say_fitted(asked: TrainingConfig, training: TrainingConfig) -> None:
-    """Say how the recipe differs from the one that was asked for."""
+    """Say how the recipe differs from the given one."""
     if training.batch_size != asked.batch_size:
         tell(f"training: batches of {training.batch_size}, all training clips, instead of {asked.batch_size}")
     if training.warmup_epochs != asked.warmup_epochs:
@@ -51,7 +51,7 @@ def say_fitted(asked: TrainingConfig, training: TrainingConfig) -> None:
 
 
 def _started_so(training: TrainingConfig, resumed: Path | None) -> bool:
-    """Whether an earlier version started the run with this warm-up."""
+    """Return whether an earlier version started the run with this warm-up."""
     if resumed is None or not RunFolder(resumed).has_config:
         return False
     before = RunFolder(resumed).read_config().get("training")

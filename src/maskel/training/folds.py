@@ -7,7 +7,7 @@ from pathlib import Path
 from maskel.training.run import CONFIG, RunFolder
 
 FOLDS = "folds"
-"""What ``--benchmark`` calls all folds of a set."""
+"""Name of all folds of a set, for ``--benchmark``."""
 SEEN = "test_clips_in_pretraining"
 """Entry of ``result.json``: how many test clips the encoder was pre-trained on; null where nothing tells."""
 _FOLD = re.compile("fold[-_ ]?([0-9]+)", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Which training clips a classifier sees: all, a share of the labels, and without the subjects held out."""
+"""Training clips of a classifier: all, or a share of the labels, without held-out subjects."""
 
 import csv
 import io
@@ -51,7 +51,7 @@ class Labelled:
         return {"test": self.test} | ({"validation": self.validation} if len(self.validation) else {})
 
     def describe(self) -> dict[str, Any]:
-        """What a result says of them."""
+        """Describe them for a result."""
         return {
             "labels": self._part(self.labelled),
             "validation": self._part(self.validation) | {"subjects": list(self.subjects)},
@@ -115,7 +115,7 @@ def choose_labelled(
 
 
 def share_of_labels(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    """How tables name a run's share of the training labels: ``, 1 % of the labels``; nothing where it used all.
+    """Name a run's share of the training labels, as in ``, 1 % of the labels``; empty if it used all.
 
     Args:
         config: The run's options; a list of clips says no share.
@@ -128,7 +128,7 @@ def share_of_labels(config: Mapping[str, Any], result: Mapping[str, Any]) -> str
 
 
 def named_probe(config: Mapping[str, Any]) -> str:
-    """How tables name the probe of a run of ``maskel linear``: ``, regularised``; nothing for the published one."""
+    """Name the probe of a run of ``maskel linear``, as in ``, regularised``; empty for the published one."""
     probe = config.get("probe", "sgd")
     return f", {probe}" if probe != "sgd" else ""
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,12 +10,16 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from maskel.datasets import exemplar_names
+from maskel.datasets.joined import JoinedSets
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.draws import clip_keys, epoch_order
 from maskel.errors import InputError
 from maskel.sequence import FeatureBatch, SingleBody, SkeletonBatch, move
 from maskel.transforms import TrainView, centre_crop, view_frames
+
+Resident = bool | Literal["auto"]
+"""Joints of the whole set stay on the device: yes, no, or where a GPU has room to spare."""
 
 
 def part(data: SkeletonSet, benchmark: str, name: str) -> Int64[np.ndarray, " n"]:
@@ -63,25 +68,36 @@ def pretraining_part(data: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n
 
 
 class Batches(ABC):
-    """What the training loop iterates over: whole batches of a permutation drawn from (seed, epoch).
+    """Batches of the training loop: whole batches of a permutation drawn from (seed, epoch).
 
     What is left at the end of an epoch, less than a batch, is left out, as published.
 
     Args:
+        data: The set, or several as one.
         positions: Training clips.
         batch_size: Clips per step, over all processes.
         seed: The run's seed.
+
+    Attributes:
+        in_parts: Clips of a batch may lack joints, and are grouped by these (`SkeletonBatch.parts`).
 
     Raises:
         InputError: If there are fewer clips than one batch.
     """
 
-    def __init__(self, positions: Int64[np.ndarray, " n"], batch_size: int, seed: int) -> None:
+    in_parts: bool = False
+
+    data: SkeletonSet | JoinedSets
+
+    def __init__(
+        self, data: SkeletonSet | JoinedSets, positions: Int64[np.ndarray, " n"], batch_size: int, seed: int
+    ) -> None:
         if len(positions) < batch_size:
             raise InputError(
                 f"the training part has {len(positions)} clips, fewer than one batch of {batch_size}; "
-                f"use --training.batch_size {len(positions)} or less"
+                f"use --training.batch-size {len(positions)} or less"
             )
+        self.data = data
         self.positions = positions
         self.batch_size = batch_size
         self.seed = seed
@@ -99,12 +115,53 @@ class Batches(ABC):
         return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
 
     def epoch_clips(self, epoch: int) -> Int64[np.ndarray, " n"]:
-        """Clips of an epoch, as many as in every other, before they are put in order."""
+        """Return the clips of an epoch, the same number in every epoch, before they are put in order."""
         return self.positions
+
+    @property
+    def names_hash(self) -> str:
+        """Hash that stands for the training clips and their order."""
+        return self.data.names_hash(self.positions)
+
+    def names(self, clips: Int64[np.ndarray, " b"]) -> list[str]:
+        """Names of the clips at these positions."""
+        return [self.data.clips[position].name for position in clips.tolist()]
 
     @abstractmethod
     def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch | FeatureBatch:
         """The clips at these positions as the method sees them in this epoch, on the device."""
+
+
+def keep_resident(data: SkeletonSet | JoinedSets, device: torch.device, resident: Resident) -> bool:
+    """Copy the joints of a set to the device, if ``resident`` says so; return True if they are there.
+
+    Args:
+        data: The set.
+        device: Where batches are used.
+        resident: ``auto`` copies to a GPU that has ten times the set's size free, and to nothing else.
+
+    Raises:
+        InputError: If they do not fit, or a coordinate is not finite.
+    """
+    if resident == "auto":
+        resident = device.type == "cuda" and 10 * data.joint_bytes <= torch.cuda.mem_get_info(device)[0]
+    if resident:
+        data.keep_on(device)
+    return resident
+
+
+def row_multiple(device: torch.device) -> int:
+    """Multiple of which the number of a batch's bodies is on ``device``; 1 leaves it as it is.
+
+    On a GPU 16 of the 256 slots of 128 clips: of NTU RGB+D 60, where such a batch has 151 ± 5 bodies, nearly all have
+    144 or 160 then, and 5 % of the work is for nothing.
+    """
+    return 16 if device.type == "cuda" else 1
+
+
+def filled_up(batch: SkeletonBatch, device: torch.device) -> SkeletonBatch:
+    """Return the same clips with one of a few numbers of bodies; see `row_multiple`."""
+    return batch.filled_up(multiple) if (multiple := row_multiple(device)) > 1 else batch
 
 
 class ClipBatches(Batches):
@@ -124,6 +181,8 @@ class ClipBatches(Batches):
         InputError: If there are fewer clips than one batch, or the view asks more of the layout than it has.
     """
 
+    data: SkeletonSet
+
     def __init__(
         self,
         data: SkeletonSet,
@@ -131,18 +190,17 @@ class ClipBatches(Batches):
         batch_size: int,
         seed: int,
         window: int,
-        view: TrainView | None,
-        single_body: SingleBody,
-        device: torch.device,
+        view: TrainView | None = TrainView(),
+        single_body: SingleBody = "zero",
+        device: torch.device | str = "cpu",
     ) -> None:
-        super().__init__(positions, batch_size, seed)
+        super().__init__(data, positions, batch_size, seed)
         if view is not None:
             view.require_fit(data.layout)
-        self.data = data
         self.window = window
         self.view = view
         self.single_body = single_body
-        self.device = device
+        self.device = torch.device(device)
 
     def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch:
         """Read the frames of the view, move them to the device, turn and change them there."""
@@ -153,6 +211,7 @@ class ClipBatches(Batches):
         else:
             frames = self.view.frames(lengths, keys, self.window)
         batch = self.data.gather(clips, self.data.max_bodies, self.single_body, frames).to(self.device)
+        batch = filled_up(batch, self.device)
         return batch if self.view is None else self.view.change(batch, move(keys, self.device), self.data.layout)
 
 
@@ -175,7 +234,7 @@ class FeatureBatches(Batches):
         batch_size: int,
         seed: int,
     ) -> None:
-        super().__init__(positions, batch_size, seed)
+        super().__init__(data, positions, batch_size, seed)
         self.features = features
         self.labels = torch.tensor(data.labels, device=features.device)  # of all clips of the set
         self.row = torch.zeros(len(data), dtype=torch.int64, device=features.device)
@@ -188,7 +247,7 @@ class FeatureBatches(Batches):
 
 
 class MicroBatches:
-    """What this process sees of a run's steps, in order; the next can be loaded before it is asked for.
+    """Batches of this process, step by step; the next one can be loaded ahead.
 
     Args:
         batches: The run's.

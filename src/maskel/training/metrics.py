@@ -35,7 +35,7 @@ def count(
 
 
 def add_up_counts(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What `count` gives of several parts together, from what it gave of each.
+    """Add up the counts of several parts, as `count` of all of them would give.
 
     Args:
         counts: One or more, of the same classes, and of parts that share no clip.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -11,10 +12,13 @@ from maskel.errors import InputError
 from maskel.methods.base import Method
 from maskel.training.precision import Precision
 
+Graph = Literal["auto", "off", "on"]
+"""Steps are recorded as CUDA graphs: where that is possible, nowhere, or else the run is refused."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What every training run has.
+    """Options of every training run.
 
     Args:
         epochs: Passes over the training clips.
@@ -27,6 +31,7 @@ class TrainingConfig:
         clip_grad: Largest norm of the gradient; 0 for no clipping, as published.
         precision: Of matrix products: ``fp32``; ``bf16``; or ``auto``, which is bf16 where the hardware multiplies it.
         compile: Compile the method with torch.compile (needs a C++ compiler on a CPU).
+        graph: Record steps as CUDA graphs; ``auto``: where possible.
         save_epochs: Save the whole state every so many epochs, and at the end.
         save_steps: Save it also every so many steps, where an epoch is long; 0 for never.
         deterministic: Refuse operations whose result depends on the order in which parallel parts finish, and use
@@ -43,6 +48,7 @@ class TrainingConfig:
     clip_grad: float = 0.0
     precision: Precision = "fp32"
     compile: bool = False
+    graph: Graph = "auto"
     save_epochs: int = 1
     save_steps: int = 0
     deterministic: bool = False
@@ -94,7 +100,7 @@ class AdamWConfig(TrainingConfig):
 
     def optimizer(self, method: Method) -> Optimizer:
         """AdamW, fused."""
-        return AdamW(self.groups(method.parameters()), lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
+        return _adamw(self, method, self.groups(method.parameters()))
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,9 @@ class SGDConfig(TrainingConfig):
     momentum: float = 0.9
 
     def optimizer(self, method: Method) -> Optimizer:
-        """SGD with momentum."""
-        return SGD(self.groups(method.parameters()), lr=self.lr, momentum=self.momentum)
+        """SGD with momentum; fused on a GPU, where otherwise the rate would be read. On a CPU that rounds otherwise."""
+        fused = True if _on_gpu(method) else None
+        return SGD(self.groups(method.parameters()), lr=self.lr, momentum=self.momentum, fused=fused)
 
 
 @dataclass(frozen=True)
@@ -155,4 +162,13 @@ class FinetuneConfig(AdamWConfig):
                 own = [parameter for parameter in layer if (id(parameter) in inside) == of_encoder]
                 begins = {"scale": decay**below, "from_epoch": begin}
                 groups += [group | begins for group in self.groups(own) if group["params"]]
-        return AdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2), fused=True)
+        return _adamw(self, method, groups)
+
+
+def _adamw(training: AdamWConfig, method: Method, groups: list[dict[str, object]]) -> AdamW:
+    """AdamW; on a GPU as one that a graph can hold."""
+    return AdamW(groups, lr=training.lr, betas=(training.beta1, training.beta2), fused=True, capturable=_on_gpu(method))
+
+
+def _on_gpu(method: Method) -> bool:
+    return any(parameter.is_cuda for parameter in method.parameters())

@@ -12,7 +12,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @cache
 def multiplies_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 matrix products are quick on ``device``.
+    """Return whether ``device`` multiplies bfloat16 matrices natively.
 
     A processor without instructions for them computes them many times slower than float32 ones. On Linux its flags
     tell; elsewhere the answer is no.
@@ -27,7 +27,7 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 
 def resolved(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
-    """What ``precision`` means on ``device``."""
+    """Return the precision that ``precision`` stands for on ``device``."""
     if precision == "auto":
         return "bf16" if multiplies_bf16(device) else "fp32"
     return precision

@@ -1,4 +1,4 @@
-"""What commands start from: the encoder or the whole method of an earlier run, fitted to the set that they read."""
+"""Encoders and whole methods of earlier runs, fitted to the set that a command reads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,6 +20,7 @@ from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.loading import load_encoder
 from maskel.models.weights import TYPES, refuse_others
 from maskel.training.loading import pretraining_part
+from maskel.training.optim import TrainingConfig
 from maskel.training.run import ENCODER, STATE, RunFolder
 from maskel.training.sets import PretrainingSets
 
@@ -36,6 +37,39 @@ def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := set(given) - set(known):
         raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(known)}")
     return known | dict(given)
+
+
+def new_method(
+    name: str,
+    clips: SkeletonSet | JoinedSets,
+    encoder: EncoderConfig | Encoder,
+    options: Mapping[str, Any],
+    training: TrainingConfig,
+    seed: int,
+) -> MaskedMethod:
+    """Make a method to train on a set, with random weights but for those of an encoder to go on from.
+
+    Args:
+        name: Of the method.
+        clips: The set, or several as one.
+        encoder: Sizes of the encoder, or the one to go on from.
+        options: The method's own options.
+        training: The recipe.
+        seed: Of the weights.
+
+    Raises:
+        InputError: If they do not fit each other.
+    """
+
+    def build() -> MaskedMethod:
+        start = encoder if isinstance(encoder, Encoder) else Encoder(clips.layout, encoder, clips.channels)
+        return METHODS[name](start, **options)
+
+    model = build_seeded(build, seed)
+    if model.needs_whole_batch and training.accumulate != 1:
+        raise InputError(f"training: {name} compares the clips of a whole batch; accumulate must be 1")
+    model.encoder.provenance = provenance_of(clips) if isinstance(clips, SkeletonSet) else clips.provenance
+    return model
 
 
 def load_method(run: RunFolder) -> MaskedMethod:

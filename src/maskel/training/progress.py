@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on."""
+"""Progress of a run on the terminal."""
 
 import time
 from types import TracebackType

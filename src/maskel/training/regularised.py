@@ -20,7 +20,7 @@ FOLDS = 5
 C_LOGISTIC = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 C_SVM = (1.0, 10.0, 100.0)
 C_PROBE = (*C_LOGISTIC, 10.0, 100.0)
-C_LINEAR_SVM = (1e-6, *C_LOGISTIC, 10.0)
+C_LINEAR_SVM = (1e-6, *C_LOGISTIC[:-1])
 """Inverse strengths of the L2 penalty that are tried: on raw joints, and on the features of an encoder."""
 MAX_SVM_CLIPS = 10_000
 """Training clips beyond which the support vector machine, whose cost grows with their square, is not tried."""
@@ -30,7 +30,7 @@ NO_SCORE = -1e3
 Folds = list[tuple[np.ndarray, np.ndarray]]
 """Positions to fit on and positions held out, of each part."""
 Scoring = Callable[[Float64[np.ndarray, "n f"]], Float64[np.ndarray, "n k"]]
-"""What gives class scores of features."""
+"""A classifier that scores features."""
 _Scoring = TypeVar("_Scoring", bound=Scoring)
 
 
@@ -74,7 +74,7 @@ class Fitted(Generic[_Scoring]):
     scores: _Scoring
 
     def describe(self) -> dict[str, Any]:
-        """What a result says of the choice."""
+        """Describe the choice for a result."""
         return {
             "C": self.strength,
             "right_by_C": {f"{c:g}": right for c, right in self.right.items()},
@@ -106,7 +106,7 @@ def divide(labels: Int64[np.ndarray, " n"], groups: Sequence[str], seed: int) ->
         return [], "nothing: the training part has one clip of each class, so a middle strength is taken"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
-        drawn = StratifiedKFold(min(FOLDS, most), shuffle=True, random_state=seed).split(labels, labels)
+        drawn = StratifiedKFold(min(FOLDS, most), shuffle=True, random_state=seed % 2**32).split(labels, labels)
         parts = _of_two_classes(drawn, labels)
     return parts, "held-out training clips, as clips cannot be held out by subject"
 

@@ -1,10 +1,5 @@
 """The run folder: config.yaml, metrics.csv, the saved state, result.json, and what the run leaves for others."""
 
-import os
-import platform
-import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
@@ -12,11 +7,9 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from maskel.configuration import COMMAND, PROLONGED, renamed
-from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World, meet, tell
 from maskel.errors import InputError
 from maskel.files import (
@@ -26,6 +19,7 @@ from maskel.files import (
     json_text,
     locked,
     one_line,
+    plain_values,
     read_json,
     read_rows,
     read_text,
@@ -34,9 +28,12 @@ from maskel.files import (
     write_atomically,
     yaml_text,
 )
-from maskel.invocation import command_line
+from maskel.methods.classifier import Classifier
+from maskel.models.encoder import Encoder
+from maskel.models.loading import load_encoder
+from maskel.training.classifiers import load_classifier
+from maskel.training.machine import provenance
 from maskel.training.state import read_state, write_state
-from maskel.version import __version__
 
 Row = dict[str, float | int]
 """One epoch's line of metrics.csv."""
@@ -53,11 +50,11 @@ SCORES = "scores.npz"
 LABELS = "labels.csv"
 CLASSIFIER = "classifier.safetensors"
 _OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
-"""What a finished run leaves, the result first."""
+"""Files of a finished run, the result first."""
 NOT_KEPT = ("out", "resume", "check")
 """Options that say where a run is and whether it begins, and nothing of what it does."""
 _UNBORN = (f".{CONFIG}.*.partial", LOCK)
-"""What a process leaves that is killed before its run has options: such a folder is as good as empty."""
+"""Leftovers of a process killed before its run had options; a folder with nothing else counts as empty."""
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
     "freeze_epochs": 0,
@@ -68,9 +65,12 @@ _ADDED: dict[str, Any] = {
     "pool": "mean",
     "probe": "sgd",
     "trained_on": None,
+    "training": {"graph": "auto"},
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
 """Options younger than runs that can be resumed, and their value then; with it they are left out of config.yaml."""
+_MAY_CHANGE = ("data", PROLONGED, "resident", "training.graph")
+"""Options that may differ when a run is resumed: the set may have moved; batches stay, and steps, to rounding."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,58 @@ class RunFolder:
 
     path: Path
 
+    def __fspath__(self) -> str:
+        """The folder, so that a run serves where a path is wanted."""
+        return str(self.path)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The content of ``result.json``.
+
+        Raises:
+            InputError: If the run is not finished.
+        """
+        return self.read_result()
+
+    @property
+    def metrics(self) -> list[Row]:
+        """The rows of ``metrics.csv``: one for each epoch.
+
+        Raises:
+            InputError: If there are none.
+        """
+        return self.read_metrics()
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that pre-training left, in eval mode on the CPU.
+
+        Raises:
+            InputError: If there is none.
+        """
+        return load_encoder(self.path)
+
+    @property
+    def classifier(self) -> Classifier:
+        """The classifier that linear evaluation or fine-tuning left, in eval mode on the CPU.
+
+        Raises:
+            InputError: If there is none.
+        """
+        return load_classifier(self.path)
+
+    @property
+    def predictions(self) -> list[dict[str, str]]:
+        """The rows of ``predictions.csv``: name, class and predicted class of every clip that was counted.
+
+        Raises:
+            InputError: If there are none.
+        """
+        file = self.path / PREDICTIONS
+        with damaged_as(lambda fault: InputError(f"{file}: expected a table of predictions ({one_line(fault)})")):
+            heading, *rows = read_rows(file)
+            return [dict(zip(heading, row, strict=True)) for row in rows]
+
     @classmethod
     def create(cls, out: Path | None, kind: str, config: Mapping[str, Any]) -> "RunFolder":
         """A new run folder with its ``config.yaml``.
@@ -93,12 +145,17 @@ class RunFolder:
             config: Resolved options. With the command they are ``config.yaml``, itself a valid ``--config``.
 
         Raises:
-            InputError: If the folder exists and is not empty, or cannot be written.
+            InputError: If the folder exists and is not empty, or cannot be written; or an option is no number or text
+                that its files can hold.
         """
+        with damaged_as(lambda fault: InputError(f"{kind}: an option that no file can hold ({one_line(fault)})")):
+            plain_values(config)
+        refuse_taken(out)  # first: a file can hold no lock
         try:
             if out is None:
                 out = _next_free(Path("runs"), kind)
-            elif not out.exists():
+            elif not out.is_dir():
+                refuse_taken(out)
                 out.mkdir(parents=True, exist_ok=True)
             with locked(out):  # of two processes that start at once, one finds the other's options
                 refuse_taken(out)
@@ -156,12 +213,12 @@ class RunFolder:
 
     @property
     def has_config(self) -> bool:
-        """Whether it is a run folder."""
+        """True for a run folder."""
         return (self.path / CONFIG).is_file()
 
     @property
     def has_state(self) -> bool:
-        """Whether there is a saved state."""
+        """True if there is a saved state."""
         return (self.path / STATE).is_file() or (self.path / PREVIOUS).is_file()
 
     @contextmanager
@@ -183,7 +240,7 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether there is a result."""
+        """True if there is a result."""
         return (self.path / RESULT).is_file()
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
@@ -294,7 +351,7 @@ def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str
     """
     before, now = flat_options(before), flat_options(now)
     for name in (*now, *before):
-        if before.get(name) != now.get(name) and name not in ("data", PROLONGED):  # the set may have moved
+        if before.get(name) != now.get(name) and name not in _MAY_CHANGE:
             raise InputError(
                 f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
                 f"options, or start a new run"
@@ -403,63 +460,12 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
 
 
 def pretraining_of(encoder: Path) -> dict[str, Any] | None:
-    """Return what pre-trained an encoder: method, data and options; None where no run folder says so."""
+    """Return method, data and options of an encoder's pre-training; None without its run folder."""
     run = RunFolder(encoder.parent if encoder.is_file() else encoder)
     if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
         return None
     result = run.read_result() if run.finished else {}
     return {"method": config["method"], "source": result.get("data", {}).get("source"), "config": config}
-
-
-def provenance() -> dict[str, Any]:
-    """Versions, commit, hardware and command of this process."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_initialized() else _processor()  # a GPU only if it was used
-    return {
-        "versions": {
-            "maskel": __version__,
-            "commit": _commit(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-        "hardware": {"device": device, "threads": torch.get_num_threads(), "system": platform.system()},
-        "command": shlex.join(["maskel", *typed] if (typed := command_line.get()) else ["python", *sys.argv]),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    """The checkout's commit, where maskel runs from one; empty otherwise."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-            env={**os.environ, "GIT_CEILING_DIRECTORIES": str(here.parents[2])},
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return found.stdout.strip()
-
-
-def describe(clips: SkeletonSet, benchmark: str) -> dict[str, Any]:
-    """What a result says of its data: source, options, benchmark, and each part's size and hash."""
-    parts = {
-        part: {"size": len(clips.split(benchmark, part)), "hash": clips.split_hash(benchmark, part)}
-        for part in ("train", "test")
-    }
-    data = {"path": str(clips.path), "source": clips.source, "options": clips.options, "layout": clips.layout.name}
-    return {"data": data, "benchmark": benchmark, "split": parts}
 
 
 def write_predictions(

@@ -1,4 +1,4 @@
-"""The scores of every clip that was asked, and the counts that follow from them."""
+"""Class scores (logits) of every evaluated clip, and the accuracy computed from them."""
 
 import io
 import zipfile
@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 
-from maskel.datasets.store import SkeletonSet, names_hash
+from maskel.datasets.store import SkeletonSet, names_hash, text_array
 from maskel.errors import InputError
-from maskel.files import damaged_as, one_line, write_atomically
+from maskel.files import damaged_as, one_line, open_archive, read_bounded, write_atomically
 from maskel.training.metrics import count
 from maskel.training.run import RunFolder, write_predictions
 
 SCORES = "scores.npz"
+MOST_BYTES = 512 * 2**20
 TOP = 5
 """A clip is right among the first this many classes."""
 
@@ -61,10 +62,10 @@ class Scores:
         return self.scores.argmax(1)
 
     def count(self, expected: int) -> dict[str, Any]:
-        """As `maskel.training.metrics.count`; of more than five classes also ``top5``.
+        """Count as `maskel.training.metrics.count` does; of more than five classes also ``top5``.
 
         ``top5`` is the number of clips whose class is among those of the five highest scores. ``expected`` is the
-        number of clips that should have been asked.
+        number of clips that should have been evaluated.
         """
         counted = count(torch.from_numpy(self.predicted), torch.tensor(self.labels), self.classes, expected)
         if len(self.classes) > TOP:
@@ -76,7 +77,7 @@ class Scores:
         """Write ``predictions.csv`` and ``scores.npz``."""
         write_predictions(run, self.names, self.labels.tolist(), self.predicted.tolist(), self.classes)
         buffer = io.BytesIO()
-        names, classes = np.array(self.names), np.array(self.classes)
+        names, classes = text_array(self.names), text_array(self.classes)
         np.savez(buffer, names=names, labels=self.labels, classes=classes, scores=self.scores)
         write_atomically(run.path / SCORES, buffer.getvalue())
 
@@ -93,10 +94,11 @@ class Scores:
             one = f"; name one of its runs, like {seed}" if seed else ""
             raise InputError(f"{file}: no such scores; maskel linear, finetune, evaluate and ensemble leave them{one}")
         with damaged_as(lambda fault: InputError(f"{file}: not the scores of a run ({one_line(fault)}); run it again")):
-            with zipfile.ZipFile(file) as archive:  # packed members could unpack to any size
+            content = io.BytesIO(read_bounded(file, MOST_BYTES))
+            with open_archive(content) as archive:  # packed members could unpack to any size
                 if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                     raise ValueError("compressed arrays")
-            with np.load(file, allow_pickle=False) as stored:
+            with np.load(content, allow_pickle=False) as stored:
                 names, labels, classes, scores = (stored[name] for name in ("names", "labels", "classes", "scores"))
             fits = (names.dtype.kind, labels.dtype, classes.dtype.kind, scores.dtype) == (
                 "U",

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Int64
 
 from maskel import distributed
-from maskel.datasets.base import Provenance
 from maskel.datasets.joined import JoinedSets
 from maskel.datasets.provenance import differences, provenance_of
 from maskel.datasets.store import SkeletonSet, names_hash
@@ -20,8 +19,7 @@ from maskel.layouts import Layout
 from maskel.masking import Masking
 from maskel.methods.masked import MaskedMethod
 from maskel.sequence import UNLABELLED, SingleBody, SkeletonBatch, move
-from maskel.training.loading import Batches, ClipBatches, pretraining_part
-from maskel.training.run import describe
+from maskel.training.loading import Batches, ClipBatches, filled_up, pretraining_part
 from maskel.transforms import TrainView
 
 Shares = Literal["size", "sqrt", "equal"]
@@ -84,17 +82,6 @@ class PretrainingSets:
         """Clips to learn from, of all sets."""
         return sum(map(len, self.parts))
 
-    @property
-    def hash(self) -> str:
-        """16 hexadecimal digits that stand for these clips."""
-        each = [one.names_hash(part) for one, part in zip(self.sets, self.parts, strict=True)]
-        return each[0] if isinstance(self.clips, SkeletonSet) else names_hash(each)
-
-    @property
-    def provenance(self) -> Provenance | None:
-        """How the first set was made, where it has the common layout; None where it has not."""
-        return provenance_of(self.sets[0]) if self.sets[0].layout == self.clips.layout else None
-
     def batches(
         self,
         batch_size: int,
@@ -108,10 +95,6 @@ class PretrainingSets:
         if isinstance(self.clips, SkeletonSet):
             return ClipBatches(self.clips, self.parts[0], batch_size, seed, window, view, single_body, device)
         return SetBatches(self.clips, self.parts, self.shares, batch_size, seed, window, view, single_body, device)
-
-    def name_clips(self, clips: Positions) -> list[str]:
-        """Names of clips at positions as batches have them."""
-        return [self.clips.clips[int(clip) % len(self.clips)].name for clip in clips]
 
     def require_joints(self, name: str, method: MaskedMethod, view: TrainView) -> None:
         """Refuse sets that lack joints which a method needs, and name those that are masked.
@@ -149,7 +132,7 @@ class PretrainingSets:
             )
 
     def describe(self) -> dict[str, Any]:
-        """What a result says of its data, as `maskel.training.run.describe` does; of several sets also of each."""
+        """What a result says of its data, as `describe` does; of several sets also of each."""
         each = []
         for one, name, part in zip(self.sets, self.names, self.parts, strict=True):
             unlabelled = int((one.labels[part] == UNLABELLED).sum())
@@ -169,10 +152,20 @@ class PretrainingSets:
             "benchmark": self.names[0] if len(set(self.names)) == 1 else ",".join(self.names),
             "split": {part: {"size": sizes[part], "hash": hashes[part]} for part in sizes},
             "clips": {name: sum(one["clips"][name] for one in each) for name in ("labelled", "unlabelled")}
-            | {"hash": self.hash},
+            | {"hash": self.clips.names_hash(self.clips.among_all(self.parts))},
             "shares": self.shares,
             "sets": each,
         }
+
+
+def describe(clips: SkeletonSet, benchmark: str) -> dict[str, Any]:
+    """Describe the data of a result: source, options, benchmark, and size and hash of each part."""
+    parts = {
+        part: {"size": len(clips.split(benchmark, part)), "hash": clips.split_hash(benchmark, part)}
+        for part in ("train", "test")
+    }
+    data = {"path": str(clips.path), "source": clips.source, "options": clips.options, "layout": clips.layout.name}
+    return {"data": data, "benchmark": benchmark, "split": parts}
 
 
 def _leave_out_tests(sets: Sequence[SkeletonSet], names: Sequence[str], parts: list[Positions]) -> None:
@@ -242,6 +235,8 @@ class SetBatches(Batches):
         InputError: If there are fewer clips than one batch, or the view asks more of the layout than it has.
     """
 
+    data: JoinedSets
+
     def __init__(
         self,
         data: JoinedSets,
@@ -254,9 +249,8 @@ class SetBatches(Batches):
         single_body: SingleBody,
         device: torch.device,
     ) -> None:
-        super().__init__(data.among_all(parts), batch_size, seed)
+        super().__init__(data, data.among_all(parts), batch_size, seed)
         view.require_fit(data.layout)
-        self.data = data
         sizes = [len(part) for part in parts]
         self.counts = clips_of_epoch(sizes, shares)
         self.window = window
@@ -264,7 +258,12 @@ class SetBatches(Batches):
         self.single_body = single_body
         self.device = device
         self.seen = [joints_seen(data.layout, there, view) for there in data.there]
+        self.in_parts = any(len(seen) < len(data.layout) for seen in self.seen)
         self._parts = np.split(self.positions, np.cumsum(sizes)[:-1])
+
+    def names(self, clips: Positions) -> list[str]:
+        """Names of the clips at these positions, whichever time of theirs it is."""
+        return super().names(clips % len(self.data))
 
     def epoch_clips(self, epoch: int) -> Positions:
         """Of each set all clips as often as they fit, and as many more as are missing, drawn for the epoch."""
@@ -284,6 +283,7 @@ class SetBatches(Batches):
         frames = self.view.frames(torch.from_numpy(self.data.valid_frames[places]), keys, self.window)
         batch = self.data.gather(places, self.single_body, frames, self.seen)
         batch = replace(batch, clips=torch.from_numpy(clips.copy())).to(self.device)
+        batch = batch if batch.parts else filled_up(batch, self.device)
         return self.view.change(batch, move(keys, self.device), self.data.layout)
 
 

@@ -88,7 +88,7 @@ def _checksum(text: str, tensors: Mapping[str, Tensor]) -> int:
 
 
 def _is_complete(path: Path) -> bool:
-    """Whether no part of a state is missing; its values are not looked at."""
+    """Return whether a state has all its parts; values are not checked."""
     try:
         with open_tensors(path):
             return True

@@ -12,13 +12,13 @@ from maskel.distributed import World
 from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, class_weights
 from maskel.sequence import SkeletonBatch
-from maskel.training.engine import fit
+from maskel.training.experiment import Experiment
 from maskel.training.features import CHUNK, read_clips
 from maskel.training.labelled import Labelled, Positions
 from maskel.training.loading import Batches
 from maskel.training.optim import TrainingConfig
-from maskel.training.precision import Precision, resolved
-from maskel.training.run import Row, RunFolder, describe
+from maskel.training.precision import Precision
+from maskel.training.run import Row, RunFolder
 from maskel.training.scores import Scores
 
 
@@ -67,15 +67,12 @@ def score_features(classifier: Classifier, features: Float32[Tensor, "n f"]) -> 
 
 
 def train_classifier(
+    experiment: Experiment,
     classifier: Classifier,
     batches: Batches,
     labelled: Labelled,
-    ask: Callable[[str], Tensor],
-    training: TrainingConfig,
-    run: RunFolder,
-    world: World,
-    resume: bool,
-    result: Mapping[str, Any],
+    score: Callable[[str], Tensor],
+    about: Mapping[str, Any],
 ) -> RunFolder:
     """Train, count on the test part after every epoch, and write what the run leaves.
 
@@ -83,25 +80,21 @@ def train_classifier(
     also the epoch that is best on it.
 
     Args:
+        experiment: Started; its run folder is opened here.
         classifier: On its device already.
         batches: What it sees.
         labelled: Its training clips.
-        ask: Class scores (N, classes) of the clips of a part, ``test`` or ``validation``, on every process.
-        training: The recipe.
-        run: Where everything goes.
-        world: This process among all.
-        resume: Go on from the run's saved state.
-        result: What the command adds to ``result.json``.
+        score: Class scores (N, classes) of the clips of a part, ``test`` or ``validation``, on every process.
+        about: What ``result.json`` says first.
 
     Raises:
         TrainingError: If a loss is not finite.
     """
-    clips = labelled.clips
 
     def scores_of(part: str) -> Scores:
         classifier.eval()
         with torch.no_grad():
-            return Scores.of(clips, labelled.asked[part], ask(part))
+            return Scores.of(labelled.clips, labelled.asked[part], score(part))
 
     def after_epoch() -> Row:
         row: Row = {}
@@ -111,61 +104,47 @@ def train_classifier(
             row |= {prefix + name: counted[name] for name in ("correct", "seen", "accuracy")}
         return row
 
-    outcome = fit(
-        classifier,
-        batches,
-        training,
-        run,
-        world,
-        resume=resume,
-        data_hash=clips.names_hash(labelled.train),
-        name_clips=lambda some: [clips.clips[int(clip)].name for clip in some],
-        after_epoch=after_epoch,
-    )
-    scores = scores_of("test")
-    if world.leads:
-        best = {"best_epoch": _epoch(max(outcome.rows, key=lambda row: row["accuracy"]))}
-        if "validation" in labelled.asked:
-            best["best_validation_epoch"] = _epoch(max(outcome.rows, key=lambda row: row["validation_accuracy"]))
-        more = {
-            "last_epoch": _epoch(outcome.rows[-1]),
-            **best,
-            "epochs": training.epochs,
-            "precision": resolved(training.precision, world.device),
-            "steps": training.epochs * batches.steps_per_epoch,
-            "parameters": sum(weight.numel() for weight in classifier.parameters()),
-            "minutes": outcome.minutes,
-            "processes": world.size,
-        }
-        leave(run, classifier, labelled, scores, result, more)
-    return run
+    experiment.open_run()
+    rows = experiment.fit(classifier, batches, after_epoch).rows
+    best = {"best_epoch": _epoch(max(rows, key=lambda row: row["accuracy"]))}
+    if "validation" in labelled.asked:
+        best["best_validation_epoch"] = _epoch(max(rows, key=lambda row: row["validation_accuracy"]))
+    epochs = experiment.training.epochs
+    trained = {
+        "last_epoch": _epoch(rows[-1]),
+        **best,
+        "epochs": epochs,
+        "precision": experiment.precision,
+        "steps": epochs * batches.steps_per_epoch,
+    }
+    return leave(experiment, classifier, labelled, scores_of("test"), about, trained)
 
 
 def leave(
-    run: RunFolder,
+    experiment: Experiment,
     classifier: Classifier,
     labelled: Labelled,
     scores: Scores,
     about: Mapping[str, Any],
-    more: Mapping[str, Any],
-) -> None:
+    trained: Mapping[str, Any],
+) -> RunFolder:
     """Write what a trained classifier's run leaves.
 
     Args:
-        run: Where.
+        experiment: Its run folder is open.
         classifier: Trained.
         labelled: Its training clips.
         scores: Of the test part.
         about: What ``result.json`` says first: what was run.
-        more: What it says last: how training went.
+        trained: What it says after the counts: how training went.
     """
-    labelled.write(run.path)
-    classifier.save(run.path / CLASSIFIER)
-    scores.write(run)
+    if experiment.leads:
+        labelled.write(experiment.run.path)
+        classifier.save(experiment.run.path / CLASSIFIER)
+        scores.write(experiment.run)
+    parameters = sum(weight.numel() for weight in classifier.parameters())
     counted = scores.count(len(labelled.test))
-    run.write_result(
-        {**about, **describe(labelled.clips, labelled.benchmark), **labelled.describe(), **counted, **more}
-    )
+    return experiment.finish(about, {**labelled.describe(), **counted, **trained, "parameters": parameters})
 
 
 def _epoch(row: Row) -> dict[str, float | int]:

@@ -1,4 +1,4 @@
-"""Own recordings: a folder of clips, as arrays, tables, or what pose detectors write."""
+"""Own recordings: a folder of clips, as arrays, tables, or output of pose detectors."""
 
 from maskel.datasets.folder.source import Folder
 

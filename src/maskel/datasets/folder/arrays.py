@@ -2,7 +2,6 @@
 
 import io
 import math
-import zipfile
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +13,16 @@ from maskel.datasets.folder.axes import arrange, settle
 from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers, check_size, read_bytes
 from maskel.datasets.raw_file import bad_file, read_member
 from maskel.errors import BadFileError
-from maskel.files import DAMAGE, one_line, open_regular
+from maskel.files import DAMAGE, npy_header, one_line, open_archive, open_regular
 from maskel.layouts import Layout
 
 ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
-"""What the last axis of an array holds; ``s`` is the score. ``auto``: 2 numbers xy, 3 xyz, 4 xyzs."""
-MAX_HEADER = 2**14
-"""Bytes of the part of a ``.npy`` file that says shape and type; numpy itself accepts 10,000."""
+"""Meaning of an array's last axis; ``s`` is the score. ``auto``: 2 numbers are xy, 3 xyz, 4 xyzs."""
 _AUTO: dict[int, ArrayChannels] = {2: "xy", 3: "xyz", 4: "xyzs"}
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array of a ``.npy`` file; pickled objects are refused.
+    """Read the array of a ``.npy`` file; pickled objects are refused.
 
     Raises:
         BadFileError: If it is not a whole file of that format.
@@ -34,19 +31,19 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def read_npz(path: Path) -> np.ndarray:
-    """The only array of an ``.npz`` archive, or the one called ``joints``.
+    """Read the only array of an ``.npz`` archive, or the one called ``joints``.
 
     Raises:
         BadFileError: If there is no such array, or the archive is damaged or larger unpacked than may be read.
     """
     content = read_bytes(path)
-    with bad_file(path, "numpy's .npz"), zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with bad_file(path, "numpy's .npz"), open_archive(io.BytesIO(content)) as archive:
         names = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
         name = "joints" if len(names) != 1 else next(iter(names))
         if name not in names:
             expected = "one, or one named joints" + ("; prepare npz reads it" if "x_train" in names else "")
             raise BadFileError(path, "wrong count", f"arrays {', '.join(names) or 'none'}", expected)
-        return _parse_npy(path, read_member(archive, names[name], path, MAX_BYTES, "joints"))
+        return _parse_npy(path, read_member(archive, names[name], path, MAX_BYTES, "joints", "bytes unpacked"))
 
 
 def _parse_npy(path: Path, content: bytes) -> np.ndarray:
@@ -60,29 +57,22 @@ def _parse_npy(path: Path, content: bytes) -> np.ndarray:
 
 
 def read_npy_header(path: Path, stream: io.BufferedReader | io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether its first axis runs fastest, and type of the array that a stream of numpy's format holds.
+    """Read an array's header from a stream: shape, whether the first axis runs fastest, and type.
 
     Raises:
         BadFileError: If it is no such header, or the array holds anything but real numbers.
     """
-    start = stream.tell()
-    head = io.BytesIO(stream.read(MAX_HEADER))  # a longer one could claim 4 GB
     try:
-        version = np.lib.format.read_magic(head)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read_header(head)
+        shape, fortran, dtype = npy_header(stream)
     except DAMAGE as error:
         raise BadFileError(path, "not text", f"no array ({one_line(error)})", "numpy's .npy format") from error
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         raise BadFileError(path, "not a number", f"an array of {dtype}", "real numbers of at most 64 bits")
-    if min(shape, default=0) < 0:
-        raise BadFileError(path, "not text", f"an array of shape {shape}", "numpy's .npy format")
-    stream.seek(start + head.tell())
     return shape, fortran, dtype
 
 
 def parse_nested(path: Path, nested: list[Any]) -> np.ndarray:
-    """The array that nested lists of numbers (``null`` where missing) stand for.
+    """Convert nested lists of numbers (``null`` where missing) to an array.
 
     Raises:
         BadFileError: If lists of one level differ in length, or hold something else.
@@ -110,14 +100,14 @@ def parse_nested(path: Path, nested: list[Any]) -> np.ndarray:
 
 
 def numbers_of(channels: ArrayChannels) -> Collection[int]:
-    """How many numbers a joint may have."""
+    """Return the possible counts of numbers of a joint."""
     return _AUTO if channels == "auto" else (len(channels),)
 
 
 def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels) -> tuple[str, ...]:
-    """The orders of axes, of arrays with M and without, that the ``.npy`` files of one set decide together.
+    """Find the orders of axes, with M and without, that the ``.npy`` files of one set decide together.
 
-    Files that cannot be read decide nothing; they are reported when their turn comes.
+    Unreadable files decide nothing; they are reported later, when they are read.
     """
     shapes: dict[int, set[tuple[int, ...]]] = {3: set(), 4: set()}
     for path in paths:
@@ -128,8 +118,8 @@ def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels)
             continue
         if len(shape) in shapes:
             shapes[len(shape)].add(shape)
-    found = (settle(sorted(some), len(layout), numbers_of(channels)) for some in shapes.values())
-    return tuple(orders[0] for orders in found if len(orders) == 1)
+    fits = (settle(sorted(alike), len(layout), numbers_of(channels)) for alike in shapes.values())
+    return tuple(orders[0] for orders in fits if len(orders) == 1)
 
 
 def array_pose(
@@ -140,7 +130,7 @@ def array_pose(
     axes: str = "",
     settled: Collection[str] = (),
 ) -> Pose:
-    """An array whose axes may stand in any order (`arrange`) as a `Pose`.
+    """Convert an array with axes in any order (`arrange`) to a `Pose`.
 
     Raises:
         BadFileError: If no order fits or several do, or a number is out of range.
@@ -150,7 +140,7 @@ def array_pose(
 
 
 def to_pose(path: Path, array: np.ndarray, layout: Layout, channels: ArrayChannels) -> Pose:
-    """An array as a `Pose`, its last axis divided into coordinates and score.
+    """Convert an array to a `Pose`: divide its last axis into coordinates and score.
 
     Raises:
         BadFileError: If its shape does not fit layout and channels, or a number is out of range.

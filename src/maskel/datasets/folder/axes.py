@@ -1,8 +1,8 @@
-"""Which axis of an array is which: bodies M, frames T, joints V, and the numbers C of a joint.
+"""Order of an array's axes: bodies M, frames T, joints V, and the numbers C of a joint.
 
 Toolboxes store a clip as (M, T, V, C), (T, M, V, C) or (C, T, V, M), and some shapes fit two of them: (3, 60, 25, 2) is
-three bodies in 2D, or two in 3D. The layout tells V, and C is 2, 3 or 4; a clip never has more bodies than frames, nor
-more than `MAX_BODIES`. What is still open after that is refused, not guessed.
+three bodies in 2D, or two in 3D. The layout determines V, and C is 2, 3 or 4. A clip never has more bodies than frames,
+nor more than `MAX_BODIES`. An order that is still ambiguous is refused, not guessed.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,18 +18,18 @@ from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
 
 LETTERS = "MTVC"
-"""The order of every clip in maskel; of an array without M the last three."""
+"""Order of every clip in maskel; the last three letters for an array without M."""
 MAX_BODIES = 12
-"""More people than this are not believed: another axis was taken for M."""
+"""Most bodies of an array; with more, another axis was taken for M."""
 CUSTOMARY = ("MTVC", "TMVC", "CTVM", "TVC", "CTV", "VTC")
-"""Orders that toolboxes write. Another one is believed where none of these fits."""
+"""Orders that toolboxes write. Other orders are accepted only if none of these fits."""
 MEANING = {"M": "bodies", "T": "frames", "V": "joints", "C": "numbers a joint"}
 
 Shape = tuple[int, ...]
 
 
 def parse_axes(text: str) -> str:
-    """An order as the user wrote it (``CTVM``, ``t,v,c``), in capitals.
+    """Parse an order that the user wrote (``CTVM``, ``t,v,c``) to capitals.
 
     Raises:
         InputError: If it is not the letters T, V, C, with M or without, each once.
@@ -42,12 +42,12 @@ def parse_axes(text: str) -> str:
 
 
 def settle(shapes: Iterable[Shape], joints: int, numbers: Collection[int]) -> list[str]:
-    """The orders that the arrays of one set may have, all of one number of axes; one if their shapes decide it.
+    """Find the possible orders of a set's arrays, all with the same number of axes; one if their shapes decide it.
 
-    An array of 25 frames and 25 joints may be (T, V, C) or (V, T, C); another clip of the same set tells which.
+    An array of 25 frames and 25 joints may be (T, V, C) or (V, T, C); another clip of the same set may decide.
 
     Args:
-        shapes: Of the arrays, all of 3 or all of 4 axes; one that fits no order decides nothing.
+        shapes: Shapes of the arrays, all of 3 or all of 4 axes; a shape that fits no order is ignored.
         joints: Joints V.
         numbers: Possible sizes of C.
     """
@@ -64,18 +64,18 @@ def arrange(
     said: str = "",
     settled: Collection[str] = (),
 ) -> tuple[np.ndarray, Counts]:
-    """A clip as (M, T, V, C), whatever the order of its axes is.
+    """Transpose a clip to (M, T, V, C) from any order of axes.
 
     Args:
-        path: Where it comes from, for messages.
+        path: The file, for messages.
         array: The clip, with an axis M or without.
         layout: Its joints.
         numbers: Possible sizes of C.
-        said: The order that the user states; it is right for arrays without M and for flat frames as well.
-        settled: The orders that other clips of the set decided; found from the shape alone where none of them fits.
+        said: The order stated by the user; it also holds for arrays without M and with flat frames.
+        settled: The orders decided by other clips of the set; if none fits, the shape alone decides.
 
     Returns:
-        The array, and a count if its order was found and is not the documented one.
+        The array, and a count if its order was inferred and is not the documented one.
 
     Raises:
         BadFileError: If no order fits, several do, or the stated one does not.
@@ -103,7 +103,7 @@ def arrange(
 
 
 def _fitting(shape: Shape, joints: int, numbers: Collection[int]) -> dict[str, int]:
-    """The orders that a shape may have, and how many bodies it then has."""
+    """Return the possible orders of a shape, and its number of bodies in each."""
     fits: dict[str, int] = {}
     if len(shape) not in (3, 4):
         return fits
@@ -116,7 +116,7 @@ def _fitting(shape: Shape, joints: int, numbers: Collection[int]) -> dict[str, i
 
 
 def _likely(bodies: Mapping[str, int]) -> list[str]:
-    """Customary orders before others; the documented one alone where every other would mean more bodies."""
+    """Select customary orders if any fit; only the documented order if all other orders mean more bodies."""
     fits = {order: bodies[order] for order in CUSTOMARY if order in bodies} or dict(bodies)
     documented = next((order for order in (LETTERS, LETTERS[1:]) if order in fits), None)
     if documented and all(count > fits[documented] for order, count in fits.items() if order != documented):
@@ -125,9 +125,9 @@ def _likely(bodies: Mapping[str, int]) -> list[str]:
 
 
 def _with_all_axes(shape: Shape, order: str, joints: int, numbers: Collection[int]) -> list[tuple[Shape, str]]:
-    """The array's full shapes under a known order: as it is, without M, or with its last axes in one.
+    """Return the array's full shape and letters under a known order: unchanged, without M, or with merged last axes.
 
-    (T, V·C) is ``TVC`` with its last two axes in one, (T, M·V·C) ``TMVC`` with its last three.
+    (T, V·C) is ``TVC`` with its last two axes merged, (T, M·V·C) is ``TMVC`` with its last three merged.
     """
     for letters in (order, order.replace("M", "")):
         apart = max(len(shape) - 1, 0)

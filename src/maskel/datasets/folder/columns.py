@@ -1,4 +1,4 @@
-"""What the columns of a table are called: joints and their channels, and what says whose and which frame a line is.
+"""Meaning of a table's columns by their names: joints and their channels, people, and frames.
 
 Names are compared without case, separators and brackets: ``frameIdx``, ``Frame_IDX`` and ``frame idx`` are one.
 """
@@ -31,12 +31,12 @@ PEOPLE = frozenset(
     "object obj actor performer identity entity detection det pose bodytrack persontrack".split()
     for ending in ("", "id", "idx", "index", "no", "nr", "num", "number", "name")
 ) | frozenset(("pid", "tid", "who", "individuals"))
-"""Names of columns that say whose line it is."""
+"""Names of columns that identify the person of a line."""
 COUNTERS = frozenset(
     "unnamed0 unnamed01 index idx id uid no nr num number n level0 row rowid rowindex rownumber rownames line seq "
     "sample sampleid key".split()
 ) | {""}
-"""Names of columns that may count lines, frames or people; what is in them decides."""
+"""Names of columns that may count lines, frames or people; their content decides."""
 PERHAPS_PEOPLE = ("id", "idx", "uid")
 TIMES = frozenset("t ts sec secs second seconds ms msec msecs milliseconds elapsed pts clock datetime date".split())
 RECORDINGS = frozenset(
@@ -44,7 +44,7 @@ RECORDINGS = frozenset(
     "sequenceid sequencename subject subjectid subjectname participant participantid patient patientid session "
     "sessionid trial trialid take takeid camera cameraid cam camid view viewid".split()
 )
-"""Names of columns that say which recording it is: one file is one clip, so that they do not change."""
+"""Names of columns that identify the recording: they must not change, as one file is one clip."""
 LABELS = frozenset(
     "label labels labelid labelname class classid classname cls action actionid actionname activity activityid "
     "category categoryid categoryname gesture annotation event phase state posture exercise behaviour behavior".split()
@@ -54,7 +54,7 @@ JOINTS = frozenset(
     for name in "joint landmark keypoint kp bodypart part node marker".split()
     for ending in ("", "id", "idx", "index", "no", "nr", "num", "number", "name", "type")
 )
-"""Names of the column of a long table that says which joint it is."""
+"""Names of the column that identifies the joint of a line in a long table."""
 _ADDITIONAL = re.compile(
     r"fps|framerate|area|iscrowd|(num|n)(people|persons|bodies|keypoints|landmarks|joints|detections)|quality|"
     r"(image|img|frame|video)?(width|height)|(bbox|box|bb|boundingbox|rect|roi|crop).*|(x|y|w|h|x1|y1|x2|y2|cx|cy)|"
@@ -70,10 +70,10 @@ class Column:
     """A column of a table with a heading.
 
     Args:
-        shown: Its name as it stands there.
-        joint: Name or number of its joint, where lines of a heading apart from each other say it.
-        channel: Name of its channel, likewise.
-        person: Whose column it is, likewise.
+        shown: Its name as written in the table.
+        joint: Name or number of its joint, if the heading has a line of its own for joints.
+        channel: Name of its channel, if the heading has a line for channels.
+        person: Name of its person, if the heading has a line for people.
     """
 
     shown: str
@@ -83,33 +83,33 @@ class Column:
 
     @property
     def name(self) -> str:
-        """The name as it is compared."""
+        """The name in the form used for comparisons."""
         return squeeze(self.shown)
 
 
 def squeeze(name: str) -> str:
-    """A name without case, separators and brackets."""
+    """Normalise a name: without case, separators and brackets."""
     return re.sub(r"[^a-z0-9]+", "", name.lower()).replace("center", "centre")
 
 
 def is_time(name: str) -> bool:
-    """Whether a column of that name tells the time."""
+    """Return True if a column of this name holds times."""
     return name in TIMES or "time" in name
 
 
 def is_additional(name: str) -> bool:
-    """Whether a column of that name says something about a frame that is no joint: boxes, sizes, rates."""
+    """Return True if a column of this name describes a frame, but no joint: boxes, sizes, rates."""
     return name in CHANNELS or _ADDITIONAL.fullmatch(name) is not None
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
-    """Names of columns for a sentence; no more than ``most``."""
+    """Join names of columns for a sentence; at most ``most`` of them."""
     shown = [("".join(filter(str.isprintable, name))[:30] or "one without a name") for name in names]
     return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
 
 
 class JointNames:
-    """The joints of a layout under all names that tables have for them.
+    """The joints of a layout under all names that tables use for them.
 
     ``left_wrist`` is also ``leftWrist``, ``WristLeft``, ``LWrist`` or ``wrist_l``, maybe with ``landmark`` before it.
     """
@@ -126,22 +126,22 @@ class JointNames:
         self._places |= {squeeze(joint): place for place, joint in enumerate(layout.joints)}
 
     def place(self, name: str) -> int | None:
-        """The joint that a squeezed name stands for; None if it is no name of one."""
+        """Return the joint of a squeezed name; None if it is not the name of a joint."""
         if name in self._places:
             return self._places[name]
         return self._places.get(_PREFIX.sub("", name, count=1))
 
     def number(self, name: str) -> int | None:
-        """The number in a squeezed name such as ``15`` or ``landmark15``; None where the layout knows the name."""
+        """Return the number in a squeezed name such as ``15`` or ``landmark15``; None if the layout knows the name."""
         match = _NUMBER.fullmatch(name)
         return int(match[1]) if match and self.place(name) is None else None
 
     def begins(self, name: str) -> bool:
-        """Whether a squeezed name begins as one of a joint, such as ``lefthandstate``."""
+        """Return True if a squeezed name begins with the name of a joint, as ``lefthandstate`` does."""
         return any(name.startswith(joint) for joint in self._places if len(joint) > 3)
 
     def split(self, name: str) -> tuple[str, str] | None:
-        """Joint (name or number) and channel in the squeezed name of a column; None if there are none."""
+        """Split the squeezed name of a column into joint (name or number) and channel; None if it has none."""
         for channel in _SUFFIXES:
             for joint in (
                 *([name.removesuffix(channel)] if name.endswith(channel) else ()),
@@ -153,14 +153,14 @@ class JointNames:
 
 
 def unknown_joint(shown: str) -> str | None:
-    """What looks like a joint in a name such as ``tail_x``, ``x_tail`` or ``tailX``; None if nothing does."""
+    """Return the probable joint in a name such as ``tail_x``, ``x_tail`` or ``tailX``; None if there is none."""
     match = re.fullmatch(r"(.+?)[^A-Za-z0-9]+[xyzXYZ]\W*|\W*[xyzXYZ][^A-Za-z0-9]+(.+)|(.*[a-z0-9])[XYZ]", shown)
     joint = next(filter(None, match.groups()), "") if match else ""
     return joint if joint and not _BOXES.fullmatch(squeeze(joint)) else None
 
 
 def layouts_with(names: Iterable[str]) -> list[str]:
-    """The layouts that know all of these columns."""
+    """Return the layouts that know all of these columns."""
     wanted = [squeeze(name) for name in names]
     known = {name: JointNames(layout) for name, layout in LAYOUTS.items()}
     return [

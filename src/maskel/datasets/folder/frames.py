@@ -1,4 +1,4 @@
-"""Numbers of frames: a recording of which every fifth or 25th frame was kept has no gaps between them."""
+"""Numbers of frames: if only every fifth or 25th frame of a recording was kept, it has no gaps."""
 
 import math
 from collections.abc import Sequence
@@ -6,13 +6,13 @@ from itertools import pairwise
 
 
 def frame_step(numbers: Sequence[int]) -> int:
-    """How far apart the frames of a recording are: the largest step that all their distances are multiples of.
+    """Return the step between a recording's frames: the greatest common divisor of all their distances.
 
     Args:
-        numbers: Frame numbers of the whole recording, of all its people, in any order; repeated ones count once.
+        numbers: Frame numbers of the whole recording, of all its people, in any order; repeated numbers count once.
 
     Returns:
-        The step, 1 or more; 1 for fewer than three frames, which say nothing about it.
+        The step, 1 or more; 1 for fewer than three frames, which do not determine it.
     """
     distinct = sorted(set(numbers))
     if len(distinct) < 3:
@@ -21,5 +21,5 @@ def frame_step(numbers: Sequence[int]) -> int:
 
 
 def steps_note(step: int) -> str:
-    """The phrase under which a step above 1 is counted, with the number of frames."""
+    """Return the phrase that counts the frames of a recording with a step above 1."""
     return f"frame numbers in steps of {step}"

@@ -1,4 +1,4 @@
-"""Joints that a detector missed, and recordings of another frame rate: both are interpolated in time."""
+"""Interpolation in time: joints that a detector missed, and other frame rates."""
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -6,21 +6,21 @@ from jaxtyping import Bool, Float64
 from maskel.layouts import Layout
 
 MAX_GAP = 10
-"""Frames; a body that is missing for longer has left, unless an option says otherwise."""
+"""Frames. A body that is missing for longer has left; the default of an option."""
 
 
 def fill_gaps(
     values: Float64[np.ndarray, "m t v c"], layout: Layout, max_gap: int = MAX_GAP
 ) -> Float64[np.ndarray, "m t v c"]:
-    """Missing joints, NaN, on the line between the frames around the gap, and where they are first or last seen beyond.
+    """Interpolate missing (NaN) joints between the frames around a gap; before and after, repeat the nearest frame.
 
-    A body that is missing as a whole for more than ``max_gap`` frames stays missing there, and so it does before its
-    first and after its last frame. A joint that is never seen stands at the nearest joint of the tree that is.
+    A whole body that is missing for more than ``max_gap`` frames stays missing there, and also before its first and
+    after its last frame. A joint that is never seen is placed at the nearest seen joint of the tree.
 
     Args:
         values: (M, T, V, C) coordinates, or scores.
-        layout: Whose tree says which joint is near.
-        max_gap: Longest absence of a body that is filled in, in frames; 0 for none.
+        layout: The layout whose tree determines the nearest joint.
+        max_gap: Longest absence of a body to fill in, in frames; 0 for none.
     """
     filled = values.copy()
     for body, exists in zip(filled, body_exists(values), strict=True):
@@ -39,9 +39,9 @@ def fill_gaps(
 def resample_frames(
     values: Float64[np.ndarray, "m t v c"], source_fps: float, fps: float
 ) -> Float64[np.ndarray, "m s v c"]:
-    """The clip at another frame rate, linear between the two frames around each new one.
+    """Resample a clip to another frame rate, linearly between the two frames around each new one.
 
-    What is missing in one of the two is missing in between.
+    A joint that is missing in one of the two is missing in between.
     """
     last = values.shape[1] - 1
     times = np.arange(np.floor(last * fps / source_fps + 1e-9) + 1) * source_fps / fps  # in frames of the source
@@ -53,12 +53,12 @@ def resample_frames(
 
 
 def body_exists(values: Float64[np.ndarray, "m t v c"]) -> Bool[np.ndarray, "m t"]:
-    """In which frames a body has any joint."""
+    """Return an (M, T) mask of the frames in which a body has any joint."""
     return ~np.isnan(values).any(-1).all(-1)
 
 
 def _with_short_gaps(exists: Bool[np.ndarray, " t"], max_gap: int) -> Bool[np.ndarray, " t"]:
-    """The frames in which a body exists, and those between two of them that are at most ``max_gap`` + 1 apart."""
+    """Return the frames in which a body exists, and all frames in gaps of at most ``max_gap`` frames."""
     wanted = exists.copy()
     frames = np.flatnonzero(exists)
     short = np.diff(frames) <= max_gap + 1

@@ -1,4 +1,4 @@
-"""Which lines of a table are its heading, and what they call each column.
+"""Heading of a table: its lines, and the names that they give to the columns.
 
 * None: the first line is a frame.
 * One line of names, or of numbers as pandas writes them: 0, 1, 2, … in order, or 0, 0.1, 0.2, 1, 1.1, … by joint.
@@ -30,12 +30,12 @@ class Table:
     """A table of joints.
 
     Args:
-        columns: What each column is called; nothing where there is no heading.
+        columns: Name of each column; empty if there is no heading.
         lines: The lines below the heading, all of one length.
-        heading: Number of the last line of the heading; of the first line where there is none.
-        ordered: The columns that hold the joints, each with all its numbers, if only their order says so.
+        heading: Number of the last line of the heading; of the first line if there is no heading.
+        ordered: The columns that hold the joints, each joint with all its numbers, if only their order identifies them.
         named: Whether there is a heading.
-        counts: What was passed over.
+        counts: Counts of skipped columns and lines.
     """
 
     columns: Sequence[Column]
@@ -47,7 +47,7 @@ class Table:
 
 
 def read_table(path: Path, layout: Layout) -> Table:
-    """The lines of a table and what its columns are called.
+    """Read the lines of a table and the names of its columns.
 
     Raises:
         BadFileError: If it is no table, its lines differ in length, or a heading of several lines is of no known form.
@@ -73,12 +73,12 @@ def read_table(path: Path, layout: Layout) -> Table:
 
 
 def is_missing(field: str) -> bool:
-    """Whether a field says that there is no number."""
+    """Return True if a field marks a missing number."""
     return field.lower() in _MISSING
 
 
 def is_number(field: str) -> bool:
-    """Whether a field is a number, or says that there is none."""
+    """Return True if a field is a number, or marks a missing number."""
     try:
         float(field)
     except ValueError:
@@ -87,7 +87,7 @@ def is_number(field: str) -> bool:
 
 
 def counts_up(fields: Sequence[str]) -> bool:
-    """Whether whole numbers go up from line to line, by the same step."""
+    """Return True if the fields are whole numbers that increase by the same step."""
     if not all(re.fullmatch(r"-?\d{1,15}(\.0+)?", field) for field in fields):
         return False
     numbers = [int(field.partition(".")[0]) for field in fields]
@@ -96,7 +96,7 @@ def counts_up(fields: Sequence[str]) -> bool:
 
 
 def _heading_lines(lines: Sequence[Line], layout: Layout) -> tuple[int, int | None]:
-    """How many lines are the heading, and which of them names channels if they are several."""
+    """Return the number of lines of the heading, and the line that names channels if there are several."""
     tops = [fields for _, fields in lines[:_MOST]]
     for place, fields in enumerate(tops):
         if not _names_channels(fields):
@@ -128,7 +128,7 @@ def _names_joints(fields: Sequence[str], layout: Layout) -> bool:
 
 
 def _names_the_index(fields: Sequence[str]) -> bool:
-    """A line of pandas that names the index, below the lines that name the columns: ``frame,,,,``."""
+    """Return True for pandas' line with the index's name, below the names of columns: ``frame,,,,``."""
     return (
         len(fields) > 5
         and not any(fields[3:])
@@ -138,7 +138,7 @@ def _names_the_index(fields: Sequence[str]) -> bool:
 
 
 def _goes_on(tops: Sequence[Sequence[str]]) -> bool:
-    """Whether the second line counts on where the first one ends, as in an array that was made by counting."""
+    """Return True if the second line continues the count of the first, as in an array of consecutive numbers."""
     if len(tops) < 2 or len(tops[1]) != len(tops[0]):
         return False
     first, second = ([math.nan if is_missing(f) or not is_number(f) else float(f) for f in top] for top in tops[:2])
@@ -146,10 +146,10 @@ def _goes_on(tops: Sequence[Sequence[str]]) -> bool:
 
 
 def _numbered(names: Sequence[str], joints: int) -> list[int]:
-    """The order of columns called by numbers, all numbers of a joint together; empty if they are not.
+    """Return the order of numbered columns, all numbers of a joint together; empty if they are not numbered.
 
-    They are 0, 1, 2, … (or from 1), or each joint's number as often as it has numbers: 0, 0, 1, 1, … or, as pandas
-    tells equal names apart, 0, 0.1, 1, 1.1, …
+    Their names are 0, 1, 2, … (or from 1), or repeat each joint's number: 0, 0, 1, 1, …, or as pandas writes repeated
+    names: 0, 0.1, 1, 1.1, …
     """
     matches = [re.fullmatch(r"(\d{1,5})(?:\.(\d{1,2}))?", name) for name in names]
     if len(names) < 2 * joints or len(names) % joints or not all(matches):
@@ -175,7 +175,7 @@ def _numbered(names: Sequence[str], joints: int) -> list[int]:
 
 
 def _in_order(columns: Sequence[Column], layout: Layout) -> list[int]:
-    """The columns that hold the joints, where numbers are all that they are called: 0, 1, 2, … or V1, V2, and so on."""
+    """Return the columns that hold the joints if their names are only numbers: 0, 1, 2, … or V1, V2, and so on."""
     matches = [_ORDERED.fullmatch(column.name) for column in columns]
     for prefix in dict.fromkeys(match[1] for match in matches if match):
         found = [c for c, match in enumerate(matches) if match and match[1] == prefix]
@@ -186,14 +186,14 @@ def _in_order(columns: Sequence[Column], layout: Layout) -> list[int]:
 
 
 def _alike(path: Path, lines: Sequence[Line], count: int) -> tuple[list[Line], list[Line]]:
-    """The lines of the heading and those below, all of one length.
+    """Divide the lines into the heading and the rest, all of one length.
 
-    A field too many at the end of each line (what some programs write after the last comma) goes if it is empty, and
-    a heading without a name for the column that counts the lines (as R writes it) gets an empty one.
+    Some programs write a comma at the end of each line: the empty field after it is removed. R writes no name for the
+    column that counts the lines: the heading gets an empty name.
     """
     heads, below = list(lines[:count]), list(lines[count:])
     widths = Counter(len(fields) for _, fields in below)
-    width = widths.most_common(1)[0][0]  # of equally frequent ones the first
+    width = widths.most_common(1)[0][0]  # the first of equally frequent widths
     head = len(heads[-1][1]) if heads else width
     if head != width and widths[width] == 1:
         width = head
@@ -216,7 +216,7 @@ def _alike(path: Path, lines: Sequence[Line], count: int) -> tuple[list[Line], l
 
 
 def _without_heading(table: Table, layout: Layout) -> Table:
-    """The columns of joints of a table without heading: all, but for an empty last or a counting first one."""
+    """Set the columns of joints of a table without heading: all but an empty last or a counting first column."""
     width = len(table.lines[0][1])
     over = width % len(layout) == 1
     if over and not any(fields[-1] for _, fields in table.lines):
@@ -228,10 +228,10 @@ def _without_heading(table: Table, layout: Layout) -> Table:
 
 
 def _leveled(path: Path, heads: Sequence[Line], channels: int, layout: Layout) -> list[Column]:
-    """The columns under a heading of several lines.
+    """Return the columns under a heading of several lines.
 
     Raises:
-        BadFileError: If a line divides the columns, and is neither said to name people nor joints.
+        BadFileError: If a line divides the columns, but its title names neither people nor joints.
     """
     index = [fields for _, fields in heads if _names_the_index(fields)]
     names = [name.lower() for name in heads[channels][1]]
@@ -258,7 +258,7 @@ def _leveled(path: Path, heads: Sequence[Line], channels: int, layout: Layout) -
             expected = "individuals or person at its start, if it names people"
             raise BadFileError(path, "wrong count", f"a heading line of {listed(different)}", expected, line=line)
         person_level = level
-    recorder = any(squeeze(title) == "bodyparts" for _, title, _ in levels)  # DeepLabCut numbers frames without a word
+    recorder = any(squeeze(title) == "bodyparts" for _, title, _ in levels)  # DeepLabCut numbers frames without a title
     titles = {squeeze(title) for _, title, level in levels if level is person_level or squeeze(title) in JOINTS}
     columns = []
     for c, name in enumerate(names):
@@ -278,7 +278,7 @@ def _title(
     recorder: bool,
     last: bool,
 ) -> str:
-    """The name of a column beside those of joints."""
+    """Return the name of a column that is not one of a joint."""
     named = [fields[column] for fields in index if fields[column]]
     if named:
         return named[-1]
@@ -289,7 +289,7 @@ def _title(
 
 
 def _spread(fields: Sequence[str], channels: Sequence[str]) -> list[str]:
-    """Names of a level, each also for the empty fields to its right (merged cells) below which channels stand."""
+    """Repeat each name of a level in the empty fields to its right (merged cells) above channels."""
     spread: list[str] = []
     for c, field in enumerate(fields):
         left = spread[-1] if c and channels[c] in CHANNELS and channels[c - 1] in CHANNELS else ""

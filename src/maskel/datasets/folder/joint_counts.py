@@ -1,4 +1,4 @@
-"""Which tool or layout has how many joints, for messages."""
+"""Numbers of joints of tools and layouts, for messages."""
 
 from maskel.layouts import LAYOUTS
 
@@ -12,11 +12,11 @@ OTHER_COUNTS = {
     543: "MediaPipe Holistic's landmarks",
     478: "MediaPipe's face",
 }
-"""Numbers of joints that tools write and no layout has."""
+"""Numbers of joints that tools write, but that no layout has."""
 
 
 def whose_joints(count: int) -> str:
-    """The end of a sentence that says which tool or layout has that many joints; empty if none is known."""
+    """Return the end of a sentence that names the tool or layout with this number of joints; empty if unknown."""
     layouts = " and ".join(name for name, layout in LAYOUTS.items() if len(layout) == count)
     whose = OTHER_COUNTS.get(count) or (layouts and f"layout {layouts}")
     return f"; {count} is the number of {whose}" if whose else ""

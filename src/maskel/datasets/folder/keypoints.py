@@ -1,4 +1,4 @@
-"""JSON as pose detectors write it: OpenPose, COCO key points, AlphaPose, MMPose, Ultralytics and MediaPipe.
+"""JSON files of pose detectors: OpenPose, COCO key points, AlphaPose, MMPose, Ultralytics and MediaPipe.
 
 * OpenPose: a folder with one file a frame, ``people[].pose_keypoints_2d`` = x, y, score of each joint in turn; or a
   list of such frames; or, as AlphaPose writes it, an object with one for each image.
@@ -10,7 +10,7 @@
 * MediaPipe: a list of frames (or ``frames``), each a list of landmarks with x, y, z and maybe ``visibility``, or an
   object that holds one under ``landmarks``, ``pose_landmarks`` or ``pose_world_landmarks``.
 
-What a frame is called says its number; see `frame_numbers`.
+The names of frames contain their numbers; see `frame_numbers`.
 """
 
 from collections import defaultdict
@@ -35,7 +35,7 @@ from maskel.layouts import Layout
 FRAME_ENDING = "_keypoints.json"
 """Ending of OpenPose's files of one frame."""
 LARGEST_FRAME = 2**20
-"""Bytes of a file of one frame, at most."""
+"""Most bytes of a file of one frame."""
 PEOPLE = ("people", "instances", "persons", "bodies", "predictions")
 """Keys of a frame that hold its people."""
 IMAGES = (
@@ -49,7 +49,7 @@ IMAGES = (
     "frame_number",
     "frame",
 )
-"""Keys of a person that say its frame; the first that is there counts."""
+"""Keys of a person that identify its frame; the first one present counts."""
 FRAMES = ("frame_id", "frame_index", "frame_number", "frame")
 """Keys of a frame that hold its number."""
 FORMS = "an array, MediaPipe's landmarks, or people of OpenPose, COCO, AlphaPose, MMPose or Ultralytics"
@@ -63,16 +63,16 @@ NEARLY = {
     "box": "Ultralytics' boxes; use a model for poses",
     "bbox": "boxes without key points",
 }
-"""Keys of files that are not read, and what they are."""
+"""Keys of files that are not read, with the kind of these files."""
 
 Frames = list[tuple[int, list[Person]]]
 
 
 def frame_folders(root: Path) -> set[Path]:
-    """The folders below ``root``, and maybe itself, that are one clip each, with a JSON file for each frame.
+    """Find the folders below ``root`` (and maybe itself) that are one clip each, with a JSON file for each frame.
 
-    OpenPose's are known by their names, others, where there are two or more, by what the first, the middle or the last
-    one holds.
+    OpenPose's files are recognised by their names; other files, if there are two or more, by the content of the first,
+    the middle or the last one.
     """
     files: dict[Path, list[Path]] = defaultdict(list)
     for file in sorted(root.rglob("*")):
@@ -89,20 +89,20 @@ def frame_folders(root: Path) -> set[Path]:
 def read_frames(
     folder: Path, layout: Layout, channels: ArrayChannels = "auto", in_image: bool = False, max_gap: int = MAX_GAP
 ) -> Pose:
-    """The bodies of a folder with a JSON file for each frame, as OpenPose writes it.
+    """Read the bodies of a folder with a JSON file for each frame, as OpenPose writes it.
 
-    If some are called ``*_keypoints.json`` they are the frames, else all are. What counts in their names says the
-    frames' numbers.
+    Files called ``*_keypoints.json`` are the frames; without any, all files are. The counting part of their names gives
+    the frames' numbers.
 
     Args:
         folder: The folder.
-        layout: Joints of the files.
-        channels: What the third of three numbers of a joint is, where the file does not say.
+        layout: Joint layout of the files.
+        channels: Meaning of the third of three numbers of a joint, if the file does not define it.
         in_image: Take positions in the image, not those in the world, if there are both.
         max_gap: Longest absence, in frames, after which a body is continued.
 
     Raises:
-        BadFileError: If a file is no frame, its joints are not those of the layout, or nobody is in any.
+        BadFileError: If a file is no frame, its joints are not those of the layout, or all frames are empty.
     """
     files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".json" and file.name[0] != "."]
     named = [file for file in files if file.name.lower().endswith(FRAME_ENDING)]
@@ -133,16 +133,16 @@ def read_keypoints(
     axes: str = "",
     settled: Sequence[str] = (),
 ) -> Pose:
-    """The bodies of a JSON file of any of the forms above, or of an array (``joints``, or the file itself).
+    """Read the bodies of a JSON file in any of the forms above, or of an array (``joints``, or the file itself).
 
     Args:
         path: The file.
         layout: Its joints.
-        channels: What the last axis of an array holds.
+        channels: Meaning of an array's last axis.
         in_image: Take positions in the image, not those in the world, if there are both.
         max_gap: Longest absence, in frames, after which a body is continued.
-        axes: Order of an array's axes, as the user states it.
-        settled: The orders that other arrays of the set decided.
+        axes: Order of an array's axes, as stated by the user.
+        settled: The orders decided by other arrays of the set.
 
     Raises:
         BadFileError: If it is of no known form, or its joints are not those of the layout.
@@ -164,7 +164,7 @@ def read_keypoints(
     if not isinstance(document, list) or not document:
         raise BadFileError(path, "not text", f"JSON of another form: {_described(document)}", FORMS)
     if all(isinstance(entry, str) for entry in document):
-        document = [parse_json(entry.encode(), path) for entry in document]  # Results.to_json() gives text
+        document = [parse_json(entry.encode(), path) for entry in document]  # Results.to_json() returns text
     if _is_array(document):
         return array_pose(path, parse_nested(path, document), layout, channels, axes, settled)
     first = next((entry for entry in document if entry), None)
@@ -205,18 +205,18 @@ def _is_array(document: list[Any]) -> bool:
 
 
 def _is_frame(file: Path) -> bool:
-    """Whether a file holds the people of one frame."""
+    """Return True if a file holds the people of one frame."""
     try:
         document = files.parse_json(files.read_bounded(file, LARGEST_FRAME))
     except (OSError, ValueError):
-        return False  # it is reported when its turn comes
+        return False  # reported later, when it is read
     if isinstance(document, dict):
         return _people_of(document) is not None
     return bool(document) and _people_of(document) is not None
 
 
 def _people_of(entry: object) -> list[Any] | None:
-    """The people of a frame; None if it is no frame. A list of persons who do not say their frame is one."""
+    """Return the people of a frame; None if it is no frame. A list of persons without frame numbers is a frame."""
     if isinstance(entry, dict):
         return next((entry[key] for key in PEOPLE if isinstance(entry.get(key), list)), None)
     if isinstance(entry, list) and all(is_person(person) and not _image(person) for person in entry):
@@ -225,10 +225,10 @@ def _people_of(entry: object) -> list[Any] | None:
 
 
 def _images(document: dict[str, Any]) -> list[list[Any]]:
-    """The people of each image, if the document is an object with a frame for each image; else nothing."""
+    """Return the people of each image, if the document is an object with a frame for each image; else nothing."""
     people = [_people_of(entry) for entry in document.values() if isinstance(entry, dict | list)]
-    found = [some for some in people if some is not None]
-    return found if len(found) == len(document) and any(found) else []
+    frames = [frame for frame in people if frame is not None]
+    return frames if len(frames) == len(document) and any(frames) else []
 
 
 def _people(path: Path, where: str, people: Iterable[object], wanted: Wanted) -> list[Person]:
@@ -236,14 +236,14 @@ def _people(path: Path, where: str, people: Iterable[object], wanted: Wanted) ->
 
 
 def _image(person: object) -> str | None:
-    """The key that says a person's frame."""
+    """Return the key of a person that identifies its frame."""
     if not isinstance(person, dict):
         return None
     return next((key for key in IMAGES if isinstance(person.get(key), int | str)), None)
 
 
 def _coco_frames(path: Path, document: dict[str, Any], wanted: Wanted) -> Frames:
-    """People who say which image they are in, and the images without people, where the file lists images."""
+    """Return the frames of people with an image id, and the empty images if the file lists images."""
     names: dict[str, str] = {}
     for image in document.get("images") or ():
         if isinstance(image, dict) and isinstance(image.get("id"), int | str):
@@ -267,7 +267,7 @@ def _coco_frames(path: Path, document: dict[str, Any], wanted: Wanted) -> Frames
 
 
 def _listed_frames(path: Path, document: Sequence[Any], wanted: Wanted) -> Frames:
-    """Frames in order, each with its people and maybe its number."""
+    """Return frames in order, each with its people and maybe its number."""
     frames: Frames = []
     for number, entry in zip(_numbers(path, document), document, strict=True):
         people = _people_of(entry)
@@ -279,7 +279,7 @@ def _listed_frames(path: Path, document: Sequence[Any], wanted: Wanted) -> Frame
 
 
 def _numbers(path: Path, document: Sequence[Any]) -> list[int]:
-    """The numbers of frames that stand in order: as they say, or counted from 0."""
+    """Return the numbers of frames in a list: as stored, or counted from 0."""
     first = next((entry for entry in document if isinstance(entry, dict) and entry), {})
     key = next((key for key in FRAMES if type(first.get(key)) is int), None)
     if key is None:
@@ -295,7 +295,7 @@ def _numbers(path: Path, document: Sequence[Any]) -> list[int]:
 
 
 def _described(document: object) -> str:
-    """What stands in place of a known form, in words."""
+    """Describe a document of an unknown form, for messages."""
     if isinstance(document, list):
         inner = next((entry for entry in document if entry), None)
         return f"a list of {len(document)}" + (f", first {_described(inner)}" if inner is not None else "")

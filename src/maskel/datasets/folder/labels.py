@@ -1,4 +1,4 @@
-"""What is known of each own recording: from a table, or from the folders it lies in."""
+"""Facts about each own recording: from a table, or from its folders."""
 
 import difflib
 from collections import Counter
@@ -13,26 +13,26 @@ from maskel.datasets.folder.ranges import Range, read_moment
 from maskel.errors import BadFileError, InputError
 
 TABLE = "labels.csv"
-"""The table that is read where none is named."""
+"""The table that is read by default."""
 LOOSE = "files that the table writes otherwise (case, form or ending)"
 NOT_READ = "columns of the table not read: "
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a clip; texts are empty where nothing is.
+    """Facts about a clip; unknown texts are empty.
 
     Args:
-        name: Its path below the folder, without the file's ending; of several ranges of a file with their number.
+        name: Its path below the folder, without the file's ending; with a number if a file has several ranges.
         label: Name of its class.
         subject: Performer.
         camera: Camera or view.
         setup: Camera setup.
-        replication: Which repetition.
-        fps: Frames a second; None where unknown.
-        recording: The name of the file that it is a range of; empty where it is the whole of it.
-        range: Which range.
-        line: The line of the table that says it; 0 where there is none.
+        replication: Number of the repetition.
+        fps: Frames a second; None if unknown.
+        recording: Name of the file, if the clip is a range of it; empty if it is the whole file.
+        range: The range; None for the whole file.
+        line: Its line in the table; 0 if there is none.
     """
 
     name: str
@@ -72,7 +72,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "start_seconds": ("start_seconds", "start_s", "start_sec", "start_time"),
     "end_seconds": ("end_seconds", "end_s", "end_sec", "end_time"),
 }
-"""Columns of the table, and what else they may be called."""
+"""Columns of the table, with their other names."""
 _MEANING = {written: column for column, names in _COLUMNS.items() for written in names}
 _TEXTS = ("label", "subject", "camera", "setup", "replication")
 
@@ -80,23 +80,23 @@ _TEXTS = ("label", "subject", "camera", "setup", "replication")
 def facts_of(
     root: Path, clips: Sequence[Path], table: Path | None, strict: bool = True
 ) -> tuple[list[tuple[Facts, ...]], Counter[str]]:
-    """What is known of each of ``clips``, which lie below ``root``, and what was passed over to know it.
+    """Collect the facts about each of ``clips`` below ``root``, and counts of skipped items.
 
-    Without a table the folders say it: ``CLASS/clip`` and ``CLASS/SUBJECT/clip``; clips beside each other in ``root``
-    have no label.
+    Without a table the folders give label and subject: ``CLASS/clip`` and ``CLASS/SUBJECT/clip``. Clips directly in
+    ``root`` have no label.
 
     Args:
         root: The folder.
         clips: Files, or folders that are one clip.
         table: The table of labels.
-        strict: Refuse clips of which nothing is known, and lines of the table without a clip.
+        strict: Refuse clips without facts, and lines of the table without a clip.
 
     Returns:
-        For each file its clips: one, or those that the table cuts it into; and phrases with numbers.
+        Clips of each file (one, or one for each range in the table), and counts: phrase -> number.
 
     Raises:
         InputError: If a clip lies deeper and there is no table, the table lacks a clip, or names one that is not there.
-        BadFileError: If the table has other columns, or a line does not hold what it should.
+        BadFileError: If the table has other columns, or a line is malformed.
     """
     names = [clip.relative_to(root).as_posix() if clip != root else root.resolve().name for clip in clips]
     for name in names:
@@ -142,7 +142,7 @@ def refuse_same(table: Path, facts: Facts, other: Facts) -> NoReturn:
 
 
 def _numbered(stem: str, lines: Sequence[Facts]) -> tuple[Facts, ...]:
-    """The clips of a file under names of their own."""
+    """Number the clips of a file, so that their names differ."""
     if not lines:
         return (Facts(stem),)
     if lines[0].range is None:
@@ -170,7 +170,7 @@ def _from_folders(root: Path, stem: str, strict: bool) -> Facts:
 
 
 def _read_table(path: Path) -> tuple[list[Facts], list[str]]:
-    """The lines of the table, and the columns that say nothing known."""
+    """Read the lines of the table, and the names of its unknown columns."""
     if not path.is_file():
         raise InputError(f"there is no table of labels {path}; expected columns {', '.join(_COLUMNS)}")
     (first, heading), *lines = read_lines(path)
@@ -192,7 +192,7 @@ def _read_table(path: Path) -> tuple[list[Facts], list[str]]:
 
 
 def _columns(path: Path, line: int, heading: Sequence[str]) -> tuple[dict[str, int], list[str]]:
-    """Where each known column stands, and the names of the others."""
+    """Return the place of each known column, and the names of the unknown ones."""
     written = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in heading]
     meaning: dict[str, int] = {}
     for place, name in enumerate(written):
@@ -217,7 +217,7 @@ def _misspelt(name: str) -> bool:
 
 
 def _range(path: Path, line: int, entry: Mapping[str, str]) -> Range | None:
-    """The part of the file that a line is about; None for the whole."""
+    """Return the range of a line; None for the whole file."""
     moments = []
     for side in ("start", "end"):
         column = next((name for name in entry if name.startswith(side)), "")

@@ -18,13 +18,13 @@ FORM = "MediaPipe's landmarks, each with x, y and z"
 
 
 def read_landmarks(path: Path, number: int, entry: object, layout: Layout, in_image: bool) -> list[Person]:
-    """The people of one frame.
+    """Read the people of one frame.
 
     Args:
         path: The file, for messages.
         number: The frame, for messages.
         entry: A list of landmarks, of people, or an object that holds one.
-        layout: Joints.
+        layout: Joint layout.
         in_image: Take landmarks in the image, not those in the world, if there are both.
 
     Raises:
@@ -34,7 +34,7 @@ def read_landmarks(path: Path, number: int, entry: object, layout: Layout, in_im
 
 
 def _people(path: Path, number: int, entry: object, in_image: bool) -> list[list[Any]]:
-    """The people of a frame, each a list of landmarks."""
+    """Return the people of a frame, each a list of landmarks."""
     if isinstance(entry, dict) and LIST not in entry:
         keys = (*IN_IMAGE, *WORLD) if in_image else (*WORLD, *IN_IMAGE)
         key = next((key for key in keys if key in entry), None)

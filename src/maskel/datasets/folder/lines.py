@@ -1,4 +1,4 @@
-"""The lines of a text table: what stands between its fields, decimal commas, and remarks above it."""
+"""Lines of a text table: separators of fields, decimal commas, and remarks at the top."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ Line = tuple[int, list[str]]
 """A line's number and its fields."""
 
 _SAMPLE = 20
-"""Lines that say what stands between the fields."""
+"""Number of lines that determine the separator of fields."""
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
 _WITH_SPACES = re.compile(r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?")
@@ -22,7 +22,7 @@ _LEADING_ZERO = re.compile(r"(?:^|,)[ ]*(-0|-?0\d+)(?=,|\r?$)", re.MULTILINE)
 
 
 def read_lines(path: Path) -> list[Line]:
-    """The lines of a table that hold anything, one at least; comma, semicolon or tab between the fields.
+    """Read a table's lines that are not empty, at least one; comma, semicolon or tab between the fields.
 
     Raises:
         BadFileError: If the file is no table of UTF-8 text.
@@ -33,18 +33,18 @@ def read_lines(path: Path) -> list[Line]:
 
 
 def read_pose_lines(path: Path) -> tuple[list[Line], int]:
-    """As `read_lines`, for tables of joints: also spaces between the fields, decimal commas, and remarks after ``#``.
+    """Read the lines of a table of joints; allows spaces as separators, decimal commas, and remarks after ``#``.
 
     Returns:
-        The lines, and how many remarks above them were passed over.
+        The lines, and the number of skipped remarks at the top.
 
     Raises:
-        BadFileError: If the file is no table of UTF-8 text, or its commas may be decimal commas or not.
+        BadFileError: If the file is no table of UTF-8 text, or its commas are ambiguous.
     """
     text = _read_text(path)
-    named = re.match(r'"?sep=([,;\t| ])"?\r?\n', text)  # what Excel writes and reads
+    named = re.match(r'"?sep=([,;\t| ])"?\r?\n', text)  # written and read by Excel
     if named:
-        text = "\n" + text[named.end() :]  # line numbers stay
+        text = "\n" + text[named.end() :]  # keeps line numbers
     sample = list(islice((line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"), _SAMPLE))
     delimiter = named[1] if named else _delimiter(sample)
     if delimiter == "," and "." not in text and (part := _after_a_decimal_comma(text, sample)):
@@ -84,7 +84,7 @@ def _split(path: Path, text: str, delimiter: str) -> list[Line]:
 
 
 def _delimiter(sample: Sequence[str]) -> str:
-    """What stands between the fields: what every line has equally often; a comma may stand inside of numbers."""
+    """Return the separator of fields: every line has it equally often; a comma may be a decimal comma."""
     if not sample:
         return ","
     tokens = sample[-1].split()
@@ -101,7 +101,7 @@ def _delimiter(sample: Sequence[str]) -> str:
 
 
 def _after_a_decimal_comma(text: str, sample: Sequence[str]) -> str | None:
-    """A field that seems to be the digits behind a decimal comma, in a table with commas between its fields."""
+    """Return a field that seems to hold the digits after a decimal comma, in a table with commas as separators."""
     if zero := _LEADING_ZERO.search(text):
         return zero[1]
     before = [field.strip() for line in sample for field in line.split(",")[::2]]
@@ -112,7 +112,7 @@ def _after_a_decimal_comma(text: str, sample: Sequence[str]) -> str | None:
 
 
 def _without_remarks(lines: list[Line]) -> tuple[list[Line], int]:
-    """Lines at the top that begin with # are remarks, but for the last one if it has a field for every column."""
+    """Drop remarks: lines at the top that begin with #, but the last one stays if it has a field for every column."""
     above = next((place for place, (_, fields) in enumerate(lines) if not fields[0].startswith("#")), len(lines))
     if above == 0 or above == len(lines):
         return lines[above:], above
@@ -125,7 +125,7 @@ def _without_remarks(lines: list[Line]) -> tuple[list[Line], int]:
 
 
 def _decimal_points(path: Path, lines: list[Line]) -> list[Line]:
-    """Lines with 0.5 for 0,5.
+    """Replace decimal commas: 0.5 for 0,5.
 
     Raises:
         BadFileError: If a comma may also separate thousands, or other numbers have a decimal point.

@@ -1,4 +1,4 @@
-"""Which joints a detector did not find, in every code that tools write for it."""
+"""Missing joints of a detector, in every code that tools write for them."""
 
 import warnings
 
@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 PIXELS = 10.0
-"""Positions in 2D of at least this typical size are pixels."""
+"""Typical size from which positions in 2D are pixels."""
 ORIGIN_SIZES = 0.75
-"""A joint at zero may be the origin of the recording if the body's middle is within this many body sizes of it."""
+"""Body sizes. A joint at zero may be the recording's origin if the body's middle is within this distance."""
 NEAR_ZERO = 0.05
-"""A joint that is nearer to zero than this, in body sizes, may be at zero in the next frame."""
+"""Body sizes. A joint that is nearer to zero than this may be at zero in the next frame."""
 
 
 def missing_joints(
@@ -19,21 +19,21 @@ def missing_joints(
     min_score: float = 0.0,
     occlusion: bool = False,
 ) -> Bool[np.ndarray, "m t v"]:
-    """Which joints of a recording are missing.
+    """Return a mask of the missing joints of a recording.
 
     * NaN in any coordinate.
-    * A score of zero or less, unless no score is above zero: then nobody filled them in. ``min_score`` adds those
-      below it.
-    * All coordinates zero, but for the joint of a body that its others are measured from (see `origin_joint`), and in
-      3D but for one that was made the origin in one frame: its neighbouring frames, or its being alone, tell.
+    * A score of zero or less, unless no score is above zero: then the scores were never filled in. ``min_score`` adds
+      all lower scores.
+    * All coordinates zero, but for the joint that is a body's origin (see `origin_joint`). In 3D a joint may also be
+      the origin in one frame: it is close to zero in a neighbouring frame, or is the only joint at zero.
     * (-1, -1), in 3D (-1, -1, -1); in pixels any joint that is left of and above the image, if no other joint leaves it
       in one direction only. Whole numbers that are negative elsewhere too are left alone: there -1 may be a position.
 
     Args:
         joints: Coordinates.
-        scores: How sure the detector was; NaN where unknown.
-        min_score: A joint of a lower score is missing.
-        occlusion: The scores say whether a joint can be seen; its position is an estimate even at zero.
+        scores: Confidence of the detector; NaN where unknown.
+        min_score: A joint with a lower score is missing.
+        occlusion: The scores are visibilities; the position of a hidden joint is an estimate even at score zero.
     """
     missing = np.isnan(joints).any(-1)
     if scores is not None:
@@ -54,10 +54,10 @@ def missing_joints(
 
 
 def origin_joint(joints: Float64[np.ndarray, "t v d"], missing: Bool[np.ndarray, "t v"]) -> int | None:
-    """The one joint of a body that is zero in every frame because the others are measured from it; None without one.
+    """Return the joint that is zero in every frame because a body's coordinates are relative to it; None without one.
 
-    A joint that was never found is zero as well. It is not the origin if the body is far from zero, nor in 2D if no
-    coordinate is negative, as in pixels.
+    A joint that was never detected is zero as well. A joint is not the origin if the body is far from zero, nor in 2D
+    if no coordinate is negative, as in pixels.
     """
     exists = ~missing.all(1)
     always = (joints[exists] == 0).all((0, 2))
@@ -75,9 +75,9 @@ def origin_joint(joints: Float64[np.ndarray, "t v d"], missing: Bool[np.ndarray,
 
 
 def _passes_zero(joints: Float64[np.ndarray, "t v d"], missing: Bool[np.ndarray, "t v"]) -> Bool[np.ndarray, "t v"]:
-    """Where a joint in 3D may well be at zero.
+    """Return a mask of the joints in 3D whose position may really be zero.
 
-    Either it is very near in a neighbouring frame, or it alone is zero in the first frame and never again.
+    Either the joint is very near zero in a neighbouring frame, or it alone is zero, in the first frame and never again.
     """
     passes = np.zeros(missing.shape, np.bool_)
     exists = np.flatnonzero(~missing.all(1))
@@ -97,7 +97,7 @@ def _passes_zero(joints: Float64[np.ndarray, "t v d"], missing: Bool[np.ndarray,
 
 
 def _on_both_sides(joints: np.ndarray) -> bool:
-    """Whether coordinates of both signs are common, apart from -1, which may be a code."""
+    """Return True if coordinates of both signs are common, apart from -1, which may be a code."""
     seen = joints[~np.isnan(joints) & (joints != -1)]
     return bool(seen.size) and bool(0.05 <= (seen < 0).mean() <= 0.95)
 

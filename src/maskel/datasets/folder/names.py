@@ -1,4 +1,4 @@
-"""Names that people write by hand: which mean the same, and which of several was meant."""
+"""Names that people write by hand: comparison of spellings, and search for the intended name."""
 
 import difflib
 import re
@@ -10,34 +10,34 @@ from pathlib import PurePosixPath
 from maskel.errors import InputError
 
 NO_LABEL = ("unlabelled", "unlabeled")
-"""What a folder or a label may be called instead of having none."""
+"""Names of folders and labels that mean: no label."""
 _VIDEOS, _POSES = "mp4 avi mov mkv webm m4v mpg mpeg wmv".split(), "csv tsv txt json npy npz pkl bvh c3d".split()
 _ENDING = re.compile(rf"\.({'|'.join(_VIDEOS + _POSES)})$", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
-    """A name as it is kept: Unicode in its composed form (NFC), single blanks between words."""
+    """Clean a name for storage: composed Unicode (NFC), single blanks between words."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def likeness(text: str) -> str:
-    """Equal for names that differ in case, Unicode form, blanks, underscores, or leading zeros only."""
+    """Return a key that ignores case, Unicode form, blanks, underscores and leading zeros."""
     folded = unicodedata.normalize("NFKC", text).casefold().replace("_", " ")
     whole = re.sub(r"^(\d+)\.0+$", r"\1", " ".join(folded.split()))  # pandas writes 7 as 7.0 beside an empty field
     return re.sub(r"(?<!\d)0+(?=\d)", "", whole)
 
 
 def numerically(name: str) -> list[tuple[int, str]]:
-    """A key by which ``s2`` comes before ``s10``."""
+    """Return a sort key that puts ``s2`` before ``s10``."""
     return [(int(part or 0), "") if place % 2 else (0, part) for place, part in enumerate(re.split("([0-9]+)", name))]
 
 
 def refuse_alike(kind: str, names: Iterable[str]) -> None:
-    """Make sure that no two names differ in their writing only, as those of one class or person often do.
+    """Refuse names that differ only in their spelling: they are probably one class or person.
 
     Args:
-        kind: What they name, in the plural.
-        names: Each as often as it is used; empty ones are none.
+        kind: The named things, in the plural, for messages.
+        names: All names, repeated as often as used; empty names are ignored.
 
     Raises:
         InputError: If two do.
@@ -54,7 +54,7 @@ def refuse_alike(kind: str, names: Iterable[str]) -> None:
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:
-    """Which of the known names ``name`` is: the same one, or the only one that is alike; None if there is none."""
+    """Return the known name that is equal to ``name``, or the only similar one; None if there is none."""
     names = list(known)
     if name in names:
         return name
@@ -63,24 +63,24 @@ def meant(name: str, known: Iterable[str]) -> str | None:
 
 
 def hint(name: str, known: Sequence[str]) -> str:
-    """What to say of a name that is not known: the nearest one, or some that are."""
+    """Return advice for an unknown name: the nearest known name, or a list of known names."""
     near = difflib.get_close_matches(name, known, 1)
     more = ", …" if len(known) > 10 else ""
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known[:10])}{more}"
 
 
 class Finder:
-    """Finds clips by what a table or list calls them.
+    """Search for clips by their names in a table or list.
 
     Case, Unicode form, slashes and a missing ending do not matter as long as one clip fits; nor does another ending,
-    as of the video that a pose file was made from.
+    for example that of the original video.
 
     Args:
         names: Path of each clip below its folder, with its ending.
-        stems: The same without it.
+        stems: The same paths without the ending.
 
     Attributes:
-        loose: How many names were found that are written otherwise than the clip's.
+        loose: Number of matched names that differ from the clip's name in spelling.
     """
 
     def __init__(self, names: Sequence[str], stems: Sequence[str]) -> None:
@@ -94,14 +94,14 @@ class Finder:
         self._names = names
 
     def find(self, written: str, where: str) -> int | None:
-        """Which clip is meant, by its place; None if there is none.
+        """Return the index of the clip with this name; None if there is none.
 
         Args:
-            written: The name as it is written.
-            where: The file and line that it is written in.
+            written: The name as written in the table or list.
+            where: Its file and line, for messages.
 
         Raises:
-            InputError: If several fit.
+            InputError: If several clips fit.
         """
         name = unicodedata.normalize("NFC", PurePosixPath(written.replace("\\", "/")).as_posix())
         stem = _ENDING.sub("", name)

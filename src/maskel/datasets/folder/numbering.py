@@ -1,4 +1,4 @@
-"""Which part of the names of frames counts them."""
+"""Numbers of frames, read from their names."""
 
 import re
 from collections.abc import Sequence
@@ -7,18 +7,18 @@ from pathlib import Path
 from maskel.errors import BadFileError
 
 MAX_NUMBER = 10**15
-"""Largest number of a frame."""
+"""Largest accepted number of a frame."""
 
 
 def frame_numbers(path: Path, names: Sequence[str]) -> list[int]:
-    """The number of each frame, from the one part of the names that counts them.
+    """Return the number of each frame, from the one part of the names that counts frames.
 
-    All names must be alike but for their numbers. A number that is the same in all (``1080`` in ``frame_12_1080p``)
-    does not count; one that differs from frame to frame does. A slower one beside it, such as the minutes of a time
-    stamp, must never fall from one frame to the next.
+    All names must be alike but for their numbers. A number that is the same in all names (``1080`` in
+    ``frame_12_1080p``) does not count frames; a number that differs from frame to frame does. A slower number beside
+    it, such as the minutes of a time stamp, must never decrease.
 
     Args:
-        path: Where the names come from, for messages.
+        path: The file or folder, for messages.
         names: One name a frame, with or without a suffix; each differs from the others.
 
     Raises:
@@ -69,7 +69,7 @@ def _check_alike(path: Path, names: Sequence[str], split: Sequence[Sequence[str]
 
 
 def _twice(names: Sequence[str], numbers: Sequence[int]) -> tuple[int, str, str]:
-    """A number that two names share, and the names."""
+    """Return a number that two names share, and the names."""
     seen: dict[int, str] = {}
     for name, number in zip(names, numbers, strict=True):
         if number in seen:
@@ -79,7 +79,7 @@ def _twice(names: Sequence[str], numbers: Sequence[int]) -> tuple[int, str, str]
 
 
 def _offset(one: Sequence[int], other: Sequence[int]) -> int | None:
-    """By how much two counts differ; None if that is not the same in all frames."""
+    """Return the difference of two counts; None if it is not the same in all frames."""
     differences = {b - a for a, b in zip(one, other, strict=True)}
     return differences.pop() if len(differences) == 1 else None
 

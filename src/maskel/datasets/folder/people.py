@@ -1,4 +1,4 @@
-"""Joins the people that a detector found in each frame to bodies, and keeps those that matter."""
+"""Tracking of the people in each frame to bodies, and choice of the main bodies."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from maskel.datasets.folder.tracks import LINKED, Track, check_actor, in_order, 
 NEAR = 0.5
 """Largest step from one frame to the next, as a share of the body's extent (the diagonal of its bounding box)."""
 MAX_PEOPLE = 32
-"""Most people of a frame; further ones are not followed."""
+"""Most people of a frame; more are not followed."""
 CROWD = f"people in a frame beyond {MAX_PEOPLE}"
-"""Counts people who were not followed."""
+"""Phrase for people who were not followed."""
 JUMPS = "jumps of the only person by more than its size"
-"""Counts frames after which somebody else may be seen: with one person a frame all are taken for one body."""
+"""Phrase for frames after which a different person may appear: one person a frame is taken for one body."""
 BAD_NAMES = "people in a frame whose track numbers jump between them"
-"""Counts people whose numbers were not believed; they are followed by position."""
+"""Phrase for people whose numbers are not reliable; they are followed by position."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Person:
 
     Args:
         joints: Coordinates and, last, the score (NaN where unknown) of each joint.
-        name: What the tool calls the person in all frames, such as a track's number; empty where it does not say.
+        name: The tool's name for the person in all frames, such as a track's number; empty if it has none.
     """
 
     joints: Float64[np.ndarray, "v c"]
@@ -41,30 +41,30 @@ class Person:
 
 
 Frames = Sequence[tuple[int, Sequence[Person]]]
-"""For each frame its number and its people; numbers increase."""
+"""Number and people of each frame; numbers increase."""
 
 
 def join_people(
     path: Path, frames: Frames, joints: int, coordinates: int, max_gap: int = MAX_GAP, occlusion: bool = False
 ) -> Pose:
-    """The bodies of a clip, those seen in most frames first.
+    """Join people of all frames to the bodies of a clip, sorted by their number of frames, the longest first.
 
-    The step of the recording is found first: every fifth frame of a video has no gaps. People are followed by the
-    numbers that their tool gave them. Who has none is followed by position: the nearest pair of a body and a person is
-    joined first, then the next, as long as the step is shorter than `NEAR`; a person who is left starts a new body, and
-    a body that was missing for more than ``max_gap`` frames ends. If no frame has more than one person, it is one body.
-    What belongs together is linked then; see `link_again`.
+    First the step of the recording is determined: every fifth frame of a video has no gaps. People are followed by the
+    numbers of their tool. People without a number are followed by position: the nearest pair of a body and a person is
+    joined first, then the next, as long as the distance is below `NEAR`. Each remaining person starts a new body, and a
+    body that is missing for more than ``max_gap`` frames ends. If no frame has more than one person, there is one body.
+    At last, tracks of one person are linked; see `link_again`.
 
     Args:
-        path: Where the people come from, for messages.
+        path: The file, for messages.
         frames: The people.
         joints: Joints V of the layout.
         coordinates: Coordinates D of a joint.
         max_gap: Longest absence, in frames, after which a body is continued.
-        occlusion: The scores say whether a joint can be seen; see `missing_joints`.
+        occlusion: The scores are visibilities; see `missing_joints`.
 
     Raises:
-        BadFileError: If nobody is in any frame, or there are too many frames.
+        BadFileError: If all frames are empty, or there are too many frames.
     """
     step = frame_step([number for number, _ in frames])
     start = frames[0][0] if frames else 0
@@ -100,17 +100,17 @@ def join_people(
 
 
 def choose_bodies(path: Path, pose: Pose, bodies: int, actor: str, middle: np.ndarray | None = None) -> Pose:
-    """The bodies of a clip that matter, the main actor first.
+    """Choose the main bodies of a clip, the main actor first.
 
     Args:
-        path: Where they come from, for messages.
+        path: The file, for messages.
         pose: All bodies; NaN where a joint is missing.
         bodies: Bodies to keep, 1 or more.
-        actor: Who comes first: see `in_order`.
-        middle: The middle of the image, where it is known.
+        actor: Rule for the first body: see `in_order`.
+        middle: The middle of the image, if it is known.
 
     Raises:
-        BadFileError: If the actor is chosen by a name that nobody has.
+        BadFileError: If the actor is chosen by a name that no body has.
     """
     values, exists = pose.joints, body_exists(pose.joints)
     scores = np.full(values.shape[:-1], np.nan) if pose.scores is None else pose.scores
@@ -125,9 +125,9 @@ def choose_bodies(path: Path, pose: Pose, bodies: int, actor: str, middle: np.nd
     if len(tracks) < 2 and len(values) < 2:
         return pose
     total = Counter(pose.counts)
-    if LINKED not in pose.counts:  # else `join_people` has seen to it
+    if LINKED not in pose.counts:  # else `join_people` has checked it
         linked, counts = link_again(tracks)
-        tracks = linked if counts[LINKED] else tracks  # the file's order stays
+        tracks = linked if counts[LINKED] else tracks  # keeps the file's order
         total.update(counts)
     tracks = in_order(tracks, actor, middle)
     total.update(_left_out(tracks[bodies:]))
@@ -137,7 +137,7 @@ def choose_bodies(path: Path, pose: Pose, bodies: int, actor: str, middle: np.nd
 
 
 def _pose(tracks: Sequence[Track], shape: Sequence[int], counts: Counts) -> Pose:
-    """The tracks as arrays, at least one body, of ``shape`` (T, V, C) each."""
+    """Convert tracks to arrays of ``shape`` (T, V, C) each; at least one body."""
     values = np.full((max(len(tracks), 1), *shape), np.nan)
     for body, track in zip(values, tracks, strict=False):
         body[track.frames] = track.people
@@ -150,7 +150,7 @@ def _left_out(tracks: Sequence[Track]) -> Counts:
 
 
 def _marked(frames: Frames, occlusion: bool) -> list[tuple[int, list[Person]]]:
-    """The people of each frame with NaN where a joint is missing; those without any joint are left out."""
+    """Set missing joints of the people in each frame to NaN; people without any joint are left out."""
     everybody = [person for _, people in frames for person in people]
     if not everybody:
         return [(frame, []) for frame, _ in frames]
@@ -168,7 +168,7 @@ def _marked(frames: Frames, occlusion: bool) -> list[tuple[int, list[Person]]]:
 
 
 def _jumping(frames: Frames) -> bool:
-    """Whether the names of people are no names: twice in a frame, or changing from person to person."""
+    """Return True if the names of people are unreliable: twice in a frame, or changing between people."""
     names = [{person.name for person in people if person.name} for _, people in frames]
     if any(
         len(some) < sum(bool(person.name) for person in people) for some, (_, people) in zip(names, frames, strict=True)
@@ -208,28 +208,41 @@ def _track(seen: Sequence[tuple[int, Person]]) -> Track:
 
 
 def _follow(frames: Frames, max_gap: int) -> list[Track]:
-    """Tracks of people without a name, by who is nearest to whom."""
+    """Track people without names by their distances."""
     tracks: list[list[tuple[int, Person]]] = []
     open_tracks: list[list[tuple[int, Person]]] = []
     for frame, people in frames:
         waiting = list(people[:MAX_PEOPLE])
         open_tracks = [track for track in open_tracks if frame - track[-1][0] <= max_gap + 1]
-        taken: set[int] = set()
-        moved: set[int] = set()
-        steps = _steps([track[-1][1].joints for track in open_tracks], [person.joints for person in waiting])
-        for body, person in np.transpose(np.unravel_index(np.argsort(steps, axis=None, kind="stable"), steps.shape)):
-            if steps[body, person] <= NEAR and body not in moved and person not in taken:
-                open_tracks[body].append((frame, waiting[person]))
-                moved.add(body)
-                taken.add(person)
-        fresh = [[(frame, person)] for place, person in enumerate(waiting) if place not in taken]
+        bodies = continued([track[-1][1].joints for track in open_tracks], [person.joints for person in waiting])
+        for person, body in bodies.items():
+            open_tracks[body].append((frame, waiting[person]))
+        fresh = [[(frame, person)] for place, person in enumerate(waiting) if place not in bodies]
         tracks += fresh
         open_tracks += fresh
     return [_track(track) for track in tracks]
 
 
+def continued(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[int, int]:
+    """Join each person of a frame to a body, the nearest pair first; new people are left out.
+
+    Args:
+        last: (V, C) coordinates and, last, scores of each body where it was last seen.
+        people: The same of each person.
+
+    Returns:
+        Places in ``people`` -> places in ``last``.
+    """
+    found: dict[int, int] = {}
+    steps = _steps(last, people)
+    for body, person in np.transpose(np.unravel_index(np.argsort(steps, axis=None, kind="stable"), steps.shape)):
+        if steps[body, person] <= NEAR and body not in found.values() and person not in found:
+            found[int(person)] = int(body)
+    return found
+
+
 def _jumps(track: Track) -> int:
-    """Frames before which a body moves by more than its size."""
+    """Count the frames before which a body moves by more than its size."""
     if len(track.frames) < 2:
         return 0
     return sum(
@@ -239,7 +252,7 @@ def _jumps(track: Track) -> int:
 
 
 def _steps(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> Float64[np.ndarray, "k p"]:
-    """Mean distance of the joints that two have in common, as a share of the first one's extent."""
+    """Return the mean distance of two people's common joints, as a share of the first one's extent."""
     if not last or not people:
         return np.zeros((len(last), len(people)))
     here, there = np.stack(last)[..., :-1], np.stack(people)[..., :-1]

@@ -1,4 +1,4 @@
-"""One person in one frame, as each pose tool writes it to JSON."""
+"""Reader for one person in one frame, in each pose tool's JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
 NAMES = ("track_id", "tracking_id", "idx", "person_id", "instance_id", "id")
-"""Keys under which tools say who a person is over all frames; the first that is there counts."""
+"""Keys under which tools identify a person over all frames; the first one present counts."""
 FLAT_3D = "pose_keypoints_3d"
 FLAT = ("pose_keypoints_2d", "pose_keypoints", "joints")
-"""Keys of OpenPose, of its first versions, and of AlphaPose's form for it: x, y, score of each joint in turn."""
+"""Keys of OpenPose, its first versions, and AlphaPose's form of it: x, y, score of each joint in turn."""
 KEYPOINTS = "keypoints"
 """Key of COCO and the tools that follow it."""
 JOINTS = (KEYPOINTS, *FLAT, FLAT_3D)
@@ -28,12 +28,12 @@ VISIBLE = ("visible", "visibility", "score", "confidence", "conf")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be read of a person.
+    """Options for reading a person.
 
     Args:
-        layout: Joints.
-        channels: What the third of three numbers of a joint is, where the file does not say.
-        in_image: Of positions in the image and in the world take those in the image.
+        layout: Joint layout.
+        channels: Meaning of the third of three numbers of a joint, if the file does not define it.
+        in_image: Take positions in the image, not those in the world, if there are both.
     """
 
     layout: Layout
@@ -42,22 +42,22 @@ class Wanted:
 
 
 def is_person(entry: object) -> bool:
-    """Whether it is an object with joints in it."""
+    """Return True for an object that contains joints."""
     return isinstance(entry, dict) and any(key in entry for key in JOINTS)
 
 
 def read_person(path: Path, where: str, entry: object, wanted: Wanted, scored: bool = False) -> Person:
-    """The joints of one person.
+    """Read the joints of one person.
 
     Args:
         path: The file, for messages.
-        where: Where in it, for messages.
-        entry: What stands there.
-        wanted: What to read.
+        where: The place in the file, for messages.
+        entry: The content of this place.
+        wanted: Options for reading.
         scored: The last of three numbers of a joint is a score, as in COCO's form.
 
     Raises:
-        BadFileError: If it has no joints, those of another layout, or no numbers.
+        BadFileError: If it has no joints, joints of another layout, or no numbers.
     """
     if not isinstance(entry, dict):
         raise BadFileError(path, "not text", f"no object in place of a person in {where}", "one with the joints")
@@ -75,10 +75,10 @@ def read_person(path: Path, where: str, entry: object, wanted: Wanted, scored: b
 
 
 def check_joints(path: Path, count: int, what: str, where: str, layout: Layout) -> None:
-    """Makes sure that a person has the layout's number of joints.
+    """Check that a person has the layout's number of joints.
 
     Raises:
-        BadFileError: If not; it says whose number it is.
+        BadFileError: If not; it names the tool or layout with this number.
     """
     if count != len(layout):
         expected = f"{len(layout)} (layout {layout.name}){where}{whose_joints(count)}"
@@ -86,13 +86,13 @@ def check_joints(path: Path, count: int, what: str, where: str, layout: Layout) 
 
 
 def _order(entry: Mapping[str, Any], wanted: Wanted) -> Sequence[str]:
-    """Keys of joints, the wanted ones first; OpenPose writes an empty list for what it did not estimate."""
+    """Return the keys of joints, preferred ones first; OpenPose writes an empty list for missing estimates."""
     flat = (*FLAT, FLAT_3D) if wanted.in_image else (FLAT_3D, *FLAT)
     return (KEYPOINTS, *sorted(flat, key=lambda key: not entry.get(key)))
 
 
 def _of_columns(path: Path, where: str, values: Mapping[str, Any], wanted: Wanted) -> np.ndarray:
-    """Ultralytics: a list of x, one of y, and maybe one of how visible each joint is."""
+    """Read joints of Ultralytics: a list of x, a list of y, and maybe a list of visibilities."""
     names = [name for name in ("x", "y", "z") if name in values]
     visible = next((values[name] for name in VISIBLE if name in values), None)
     if names[:2] != ["x", "y"] or not all(isinstance(values[name], list) for name in names):
@@ -107,7 +107,7 @@ def _of_columns(path: Path, where: str, values: Mapping[str, Any], wanted: Wante
 
 
 def _of_joints(path: Path, where: str, values: list[Any], scores: object, wanted: Wanted, scored: bool) -> np.ndarray:
-    """MMPose and others: a list of two or three numbers for each joint, and maybe a list of scores."""
+    """Read joints of MMPose and similar tools: two or three numbers for each joint, and maybe a list of scores."""
     check_joints(path, len(values), "joints", f" in {where}", wanted.layout)
     joints = parse_nested(path, values)
     if joints.ndim != 2 or joints.shape[1] not in (2, 3):
@@ -122,7 +122,7 @@ def _of_joints(path: Path, where: str, values: list[Any], scores: object, wanted
 
 
 def _of_numbers(path: Path, where: str, key: str, values: object, wanted: Wanted) -> np.ndarray:
-    """COCO and OpenPose: x, y (z) and score of each joint in turn."""
+    """Read joints of COCO and OpenPose: x, y (z) and score of each joint in turn."""
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         raise BadFileError(
             path, "not a number", f"a person without numbers in {key} ({where})", "x, y and score of each joint"

@@ -1,4 +1,4 @@
-"""What every reader of own recordings gives, and the bounds that every file must keep."""
+"""Poses as returned by every reader of own recordings, and limits for every file."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,27 +11,27 @@ from maskel.datasets.raw_file import read_raw
 from maskel.errors import BadFileError
 
 MAX_BYTES = 64 * 2**20
-"""Largest file, or sum of the files of one clip, that is read: an hour of 33 joints at 30 frames a second."""
+"""Most bytes of a file, or of all files of one clip: an hour of 33 joints at 30 frames a second."""
 MAX_FRAMES = 200_000
 """Most frames of a clip."""
 MAX_VALUES = 2**25
-"""Most numbers of a clip, bodies x frames x joints x coordinates: 256 MiB while it is read."""
+"""Most numbers of a clip (bodies x frames x joints x coordinates): 256 MiB during reading."""
 MAX_MAGNITUDE = 1e9
-"""Largest number that is a position in any unit."""
+"""Largest position in any unit."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """The bodies of one clip as a file has them.
+    """The bodies of one clip, as in the file.
 
     Args:
         joints: (M, T, V, D) coordinates in the file's unit and frame of reference; NaN where a joint is missing.
-        scores: (M, T, V) how sure the detector was; None where the file does not say.
-        counts: What the reader dropped, filled in or guessed.
-        names: For each body what the file calls it, such as the number of a track; several where tracks were linked.
-            Empty where the file has no names.
-        first_frame: Number of the first frame as the file counts; 0 where it does not.
-        step: By how much that number grows from frame to frame, 1 or more.
+        scores: (M, T, V) confidence of the detector; None if the file has no scores.
+        counts: Counts of dropped, filled-in or guessed items.
+        names: Names of each body in the file, such as the number of a track; several if tracks were linked. Empty if
+            the file has no names.
+        first_frame: Number of the first frame in the file's count; 0 if it does not count frames.
+        step: Difference between the numbers of successive frames, 1 or more.
     """
 
     joints: Float64[np.ndarray, "m t v d"]
@@ -43,7 +43,7 @@ class Pose:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file.
+    """Read the content of a file.
 
     Raises:
         BadFileError: If it cannot be read, is empty or larger than `MAX_BYTES`.
@@ -52,7 +52,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def check_size(path: Path, bodies: int, frames: int, joints: int) -> None:
-    """Makes sure that a clip's arrays fit in memory, before they are made.
+    """Check that a clip's arrays fit in memory, before they are made.
 
     Raises:
         BadFileError: If there is no frame, or too many.
@@ -65,7 +65,7 @@ def check_size(path: Path, bodies: int, frames: int, joints: int) -> None:
 
 
 def check_numbers(path: Path, values: Float64[np.ndarray, "..."]) -> None:
-    """Makes sure that every number is NaN (missing) or a sane size.
+    """Check that every number is NaN (missing) or of a plausible size.
 
     Raises:
         BadFileError: If one is infinite or beyond `MAX_MAGNITUDE`.

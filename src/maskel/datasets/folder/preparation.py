@@ -1,4 +1,4 @@
-"""How the joints of a clip are made from what its file holds: gaps, units, frame rate, origin."""
+"""Preparation of a clip's joints from its file: gaps, units, frame rate, origin."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,25 +13,30 @@ from maskel.datasets.folder.arrays import ArrayChannels, array_pose, read_npy, r
 from maskel.datasets.folder.gaps import body_exists, fill_gaps, resample_frames
 from maskel.datasets.folder.keypoints import read_frames, read_keypoints
 from maskel.datasets.folder.missing import missing_joints
-from maskel.datasets.folder.people import choose_bodies
+from maskel.datasets.folder.people import MAX_PEOPLE, choose_bodies
 from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.ranges import cut
 from maskel.datasets.folder.tables import read_csv
 from maskel.datasets.folder.units import FRACTIONS, place
+from maskel.datasets.windows import Windows, counted_once
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
-from maskel.sequence import SCORE, XYZ, Channels
+from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonSequence
 
 ORIGINS = "bodies with a joint at zero, taken for the origin"
-"""Counts bodies of which a joint is zero, in one frame or all, and yet not missing."""
+"""Phrase for bodies with a joint at zero, in one or all frames, that is not missing."""
 NO_SCORES = "clips whose scores are all zero, not used"
-"""Counts clips of which no score says that a joint is missing."""
+"""Phrase for clips without any score above zero: the scores cannot mark missing joints."""
+
+BAD_WINDOWS = "windows that cannot be prepared, left out"
+"""Counts windows of a recording whose bodies are of an unlikely size, say, though those of the whole are not."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """The options of `Folder` that say how joints are made; they are documented there.
+    """The options of `Folder` that change how joints are made; they are documented there.
 
-    ``settled`` are the orders of axes that the set's arrays decided together (`settled_axes`), where ``axes`` is empty.
+    ``settled`` holds the orders of axes that the set's arrays decide together (`settled_axes`) if ``axes`` is empty.
     """
 
     layout: Layout
@@ -51,7 +56,7 @@ class Preparation:
     settled: tuple[str, ...] = ()
 
     def read(self, path: Path) -> Pose:
-        """What a file, or a folder that is one clip, holds.
+        """Read a file, or a folder that is one clip.
 
         Raises:
             BadFileError: If it is of no known form, or lacks scores that the options need.
@@ -72,22 +77,36 @@ class Preparation:
         return pose
 
     def channels_of(self, pose: Pose) -> Channels:
-        """The channels of the joints that `apply` makes of ``pose``."""
+        """Return the channels of the joints that `apply` makes of ``pose``."""
         return (*XYZ[: pose.joints.shape[-1]], *([SCORE] if self.scores else []))
 
     def apply(self, path: Path, pose: Pose, source_fps: float | None = None) -> tuple[np.ndarray, Counts]:
-        """The joints of a clip, and what was dropped or filled in to make them.
+        """Make the joints of a clip, and count dropped and filled-in items.
+
+        Args:
+            path: The file, for messages.
+            pose: The result of `read`.
+            source_fps: Frames a second of this file, if known.
+
+        Returns:
+            (M, T, V, C) float32, zero where a body is absent; all zero if all frames are empty.
+
+        Raises:
+            BadFileError: If the coordinates are in another unit, a frame rate is missing, or the actor is not there.
+        """
+        return self.complete(path, self.place_people(path, pose, self.bodies, self.actor), source_fps)
+
+    def place_people(self, path: Path, pose: Pose, bodies: int, actor: str) -> Pose:
+        """Do the first half of `apply`: NaN where a joint is missing, the set's unit, the bodies that matter.
 
         Args:
             path: Where the pose comes from, for messages.
             pose: What `read` gave.
-            source_fps: Frames a second of this file, where that is known of it.
-
-        Returns:
-            (M, T, V, C) float32, zero where a body is absent; all zero if nobody is in any frame.
+            bodies: Bodies to keep, 1 or more.
+            actor: Who comes first; see `Folder`.
 
         Raises:
-            BadFileError: If the coordinates are in another unit, a frame rate is missing, or the actor is not there.
+            BadFileError: If the coordinates are in another unit, or the actor is not there.
         """
         missing = missing_joints(pose.joints, pose.scores, self.min_score, occlusion=self.layout in FRACTIONS)
         guesses = {
@@ -99,20 +118,30 @@ class Preparation:
         may_be_score = self.channels == "auto" and pose.scores is None
         values, units = place(path, values, self.layout, self.scale, self.image_size, may_be_score)
         middle = np.zeros(values.shape[-1]) if self.image_size else None
-        pose = choose_bodies(path, replace(pose, joints=values), self.bodies, self.actor, middle)
+        pose = choose_bodies(path, replace(pose, joints=values), bodies, actor, middle)
+        return replace(pose, counts={**pose.counts, **units, **guesses})
+
+    def complete(self, path: Path, pose: Pose, source_fps: float | None = None) -> tuple[np.ndarray, Counts]:
+        """Do the second half of `apply`: fill gaps, bring to the set's frame rate and origin.
+
+        Arguments and result are those of `apply`.
+
+        Raises:
+            BadFileError: If a frame rate is missing.
+        """
         values = pose.joints
         gaps = np.isnan(values).any(-1)
-        counts = {**pose.counts, **units, **guesses, MISSING_JOINTS: int(gaps[body_exists(values)].sum())}
+        counts = {**pose.counts, MISSING_JOINTS: int(gaps[body_exists(values)].sum())}
         if self.missing == "interpolate":
             filled = fill_gaps(values, self.layout, self.max_gap)
             counts[FILLED_FRAMES] = int((body_exists(filled) & ~body_exists(values)).sum())
             values = filled
         if self.scores and pose.scores is not None:
-            sure = np.where(gaps, 0.0, np.nan_to_num(pose.scores))  # what is filled in was not seen
+            sure = np.where(gaps, 0.0, np.nan_to_num(pose.scores))  # filled-in joints were not seen
             sure[np.isnan(values).any(-1)] = np.nan
             values = np.concatenate((values, sure[..., np.newaxis]), -1)
         if self.fps is not None:
-            rate = source_fps or self.source_fps  # of the numbers by which the file counts its frames
+            rate = source_fps or self.source_fps  # rate of the file's own frame numbers
             if rate is None:
                 raise BadFileError(path, "wrong count", "no frame rate", "--source-fps, or a column fps in the table")
             before = values.shape[1]
@@ -122,8 +151,55 @@ class Preparation:
         counts[EMPTY_FRAMES] = int(empty.sum())
         return self._finish(values), counts
 
+    def windows(
+        self, path: Path, pose: Pose, clip: Clip, windows: Windows, rate: float | None, source_fps: float | None
+    ) -> list[SkeletonSequence]:
+        """Cut a clip into windows, each prepared as if it were all of its file; counts are those of the whole.
+
+        Args:
+            path: Where the pose comes from, for messages.
+            pose: What `read` gave.
+            clip: What is known of it.
+            windows: How they slide.
+            rate: Frames a second, of the numbers by which the file counts its frames; None where unknown.
+            source_fps: As for `apply`.
+
+        Raises:
+            BadFileError: If no window can be prepared, or the clip as a whole.
+            InputError: See `Windows.frames`.
+        """
+        alone = replace(self, bodies=1, actor="longest")
+        everyone = self.place_people(path, pose, MAX_PEOPLE, "longest")
+        exists = body_exists(everyone.joints)
+        groups = [("", np.asarray(exists.any(0)))]
+        if windows.per_body:
+            names = everyone.names or [()] * len(exists)
+            groups = [("+".join(names[body]) or str(body + 1), exists[body]) for body in range(len(exists))]
+        found: list[SkeletonSequence] = []
+        fault: BadFileError | None = None
+        left_out = 0
+        for body, (person, seen) in enumerate(groups):
+            for first, end in windows.spans(seen, rate and rate / pose.step, self.max_gap, path):
+                try:
+                    if windows.per_body:
+                        joints, _ = alone.complete(path, cut(_only(everyone, body), first, end), source_fps)
+                    else:
+                        joints, _ = self.apply(path, cut(pose, first, end), source_fps)
+                except BadFileError as wrong:
+                    fault, left_out = wrong, left_out + 1
+                    continue
+                low, high = (pose.first_frame + place * pose.step for place in (first, end))
+                about = replace(clip, subject=person, first_frame=low, end_frame=high)
+                if joints.any():
+                    found.append(SkeletonSequence(about, joints, self.layout))
+        if fault and not found:
+            raise fault
+        chosen = everyone if windows.per_body else self.place_people(path, pose, self.bodies, self.actor)
+        _, counts = self.complete(path, chosen, source_fps)
+        return counted_once(found, {**counts, BAD_WINDOWS: left_out})
+
     def _finish(self, values: Float64[np.ndarray, "m t v c"]) -> np.ndarray:
-        """Frames without a body dropped, centred if asked for, zero where missing."""
+        """Drop frames without a body, centre if the options say so, and set missing joints to zero."""
         exists = body_exists(values)
         values, exists = values[:, exists.any(0)], exists[:, exists.any(0)]
         count = values.shape[-1] - self.scores
@@ -134,8 +210,14 @@ class Preparation:
         return np.nan_to_num(values, nan=0.0).astype(np.float32)
 
 
+def _only(pose: Pose, body: int) -> Pose:
+    """Return one of the bodies."""
+    scores = None if pose.scores is None else pose.scores[body : body + 1]
+    return replace(pose, joints=pose.joints[body : body + 1], scores=scores, names=pose.names[body : body + 1])
+
+
 def _trunk_middle(values: Float64[np.ndarray, "m t v d"], layout: Layout) -> Float64[np.ndarray, " d"]:
-    """The middle of the first body's trunk, in the first frame in which all joints that it is made of are there."""
+    """Return the middle of the first body's trunk, in the first frame that has all its joints."""
     weights = trunk_middle(layout)
     used = weights > 0
     for body in values:

@@ -1,4 +1,4 @@
-"""Ranges of long recordings: where a clip starts and ends in its file, in frames or in seconds."""
+"""Ranges of long recordings: start and end of a clip in its file, in frames or in seconds."""
 
 import math
 import re
@@ -9,9 +9,9 @@ from maskel.datasets.folder.pose import Pose
 from maskel.errors import BadFileError
 
 OUTSIDE = "frames outside every range"
-"""Frames of a recording that none of its ranges in the table holds."""
+"""Phrase for frames of a recording outside all its ranges in the table."""
 OVERLAPPING = "clips whose frames another clip of the recording has too"
-"""Counts ranges that overlap: clips that are not independent of each other."""
+"""Phrase for overlapping ranges: such clips are not independent of each other."""
 _CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):(\d{1,2}(?:\.\d+)?)")
 
 
@@ -20,8 +20,8 @@ class Moment:
     """A place in a recording.
 
     Args:
-        value: Number of a frame, as the file counts them, or seconds since frame 0; 0 or more.
-        seconds: Which of the two.
+        value: Number of a frame in the file's count, or seconds since frame 0; 0 or more.
+        seconds: Whether the value is in seconds.
     """
 
     value: float
@@ -29,15 +29,15 @@ class Moment:
 
 
 def read_moment(text: str, unit: str) -> Moment | None:
-    """What a field of the table says; None where it is empty.
+    """Parse a field of the table; None if it is empty.
 
     Args:
         text: The field.
-        unit: Of its column: ``frame``, ``seconds``, or empty where the field itself says it: whole numbers are frames,
+        unit: Unit of its column: ``frame``, ``seconds``, or empty if the field decides: whole numbers are frames,
             seconds are written ``12.5s`` or ``1:02.5``.
 
     Raises:
-        ValueError: If it is neither; the message says what was expected.
+        ValueError: If it is neither; the message states what was expected.
     """
     if not text:
         return None
@@ -62,12 +62,12 @@ def read_moment(text: str, unit: str) -> Moment | None:
 
 @dataclass(frozen=True)
 class Range:
-    """Where a clip starts and ends in its file.
+    """Start and end of a clip in its file.
 
     Args:
-        start: Its first frame; None for the file's.
+        start: Its first frame; None for the start of the file.
         end: The frame after its last; None for the end of the file.
-        table: The table that says so, for messages.
+        table: The table with the range, for messages.
         line: The line in it.
     """
 
@@ -78,24 +78,24 @@ class Range:
 
     @property
     def in_seconds(self) -> bool:
-        """Whether a frame rate is needed to find it."""
+        """True if start or end is in seconds, so that a frame rate is needed."""
         return any(moment is not None and moment.seconds for moment in (self.start, self.end))
 
     def same_as(self, other: "Range") -> bool:
-        """Whether the table says the same start and end."""
+        """Return True for the same start and end."""
         return (self.start, self.end) == (other.start, other.end)
 
     def frames(
         self, path: Path, count: int, rate: float | None, first_number: int = 0, step: int = 1
     ) -> tuple[int, int]:
-        """Its first frame and the one after its last, as positions in the file from 0.
+        """Return its first frame and the one after its last, as positions in the file from 0.
 
         Args:
             path: The file.
-            count: How many frames it has.
-            rate: Its frames a second, where known.
-            first_number: Number of its first frame, as it counts them; the range refers to these numbers.
-            step: By how much they grow from frame to frame.
+            count: Number of its frames.
+            rate: Its frames a second, if known.
+            first_number: Number of the file's first frame, in its own count; the range refers to this count.
+            step: Difference between the numbers of successive frames.
 
         Raises:
             BadFileError: If it is empty or outside the file, or is in seconds and there is no rate.
@@ -112,7 +112,7 @@ class Range:
             for number, default in zip(numbers, (0, count), strict=True)
         )
         if end == count + 1 and self.end is not None and self.end.seconds:
-            end = count  # the last frame lasts until the recording's end, and rounding may go beyond it
+            end = count  # the last frame lasts until the recording's end; rounding may go beyond it
         if not 0 <= first < end <= count:
             low, high = (first_number + place * step for place in (first, end))
             found = f"frames {low} up to {high}, the last not included, of {path}"
@@ -123,6 +123,6 @@ class Range:
 
 
 def cut(pose: Pose, first: int, end: int) -> Pose:
-    """The frames of a recording from ``first`` to before ``end``; counts of the whole recording are left out."""
+    """Cut a recording to the frames from ``first`` to before ``end``; counts of the whole recording are left out."""
     scores = None if pose.scores is None else pose.scores[:, first:end]
     return replace(pose, joints=pose.joints[:, first:end], scores=scores, counts={})

@@ -1,4 +1,4 @@
-"""Which frame and whose each line of a table is."""
+"""Frame and person of each line of a table."""
 
 import datetime
 import itertools
@@ -24,15 +24,15 @@ UNTRACKED_ROWS = "lines left out that name no track or person"
 
 @dataclass(frozen=True)
 class Rows:
-    """What each line of a table is.
+    """Frame and person of each line of a table.
 
     Args:
-        frames: The place of its frame, from 0, without steps.
-        people: Whose it is; None where the table names people but not this one.
+        frames: Index of each line's frame, from 0, without steps.
+        people: Person of each line; None for a line without a name in a table that names people.
         start: Number of the first frame.
-        step: Between the frames' numbers.
-        counts: What was found out on the way.
-        unread: Columns beside those of joints that say neither, for messages.
+        step: Step between the frames' numbers.
+        counts: Counts of skipped and guessed items.
+        unread: Other columns that are not read, for messages.
     """
 
     frames: Sequence[int]
@@ -43,15 +43,15 @@ class Rows:
     unread: Sequence[str]
 
     def number(self, frame: int) -> int:
-        """The number that the table has for a frame."""
+        """Return the table's number of a frame."""
         return self.start + self.step * frame
 
     def names(self) -> tuple[tuple[str, ...], ...]:
-        """What the table calls each body; empty if it has no names."""
+        """The table's name of each body; empty if it has no names."""
         return tuple((who,) for who in dict.fromkeys(self.people) if who)
 
     def extent(self, path: Path, layout: Layout) -> tuple[dict[str, int], int]:
-        """The place of each body, and how many frames there are.
+        """Return the index of each body, and the number of frames.
 
         Raises:
             BadFileError: If there are none, or too many.
@@ -62,7 +62,7 @@ class Rows:
         return bodies, length
 
     def twice(self, what: str) -> str:
-        """A sentence's part on something that stands in two lines."""
+        """Return the part of a message about an item that occurs in two lines."""
         unread = f"; columns that are not read: {listed(self.unread)}" if self.unread else ""
         return f"{what} twice{unread}"
 
@@ -70,23 +70,23 @@ class Rows:
 def rows_of(
     path: Path, table: Table, others: Sequence[int], joints: Sequence[str] = (), additional: Collection[int] = ()
 ) -> Rows:
-    """What each line is, from the columns beside those of joints.
+    """Determine frame and person of each line, from the columns that are not joints.
 
     Args:
         path: The file, for messages.
         table: Its lines.
-        others: The columns beside those of joints.
-        joints: For each line its joint, in a table of a line a joint.
-        additional: Those of ``others`` that say something about a joint.
+        others: The columns that are not joints.
+        joints: Joint of each line, in a table with a line for each joint.
+        additional: The columns of ``others`` that describe a joint.
 
     Raises:
-        BadFileError: If the columns leave open which frame or whose a line is.
+        BadFileError: If frame or person of a line is ambiguous.
     """
     return _Reader(path, table, others, joints, additional).rows()
 
 
 class _Reader:
-    """The columns of one table beside those of joints, by what they may be."""
+    """Reader of a table's columns that are not joints."""
 
     def __init__(
         self, path: Path, table: Table, others: Sequence[int], joints: Sequence[str], additional: Collection[int]
@@ -131,7 +131,7 @@ class _Reader:
         return BadFileError(self.path, "wrong count", found, expected, line=line or self.table.heading)
 
     def _frames(self) -> list[int] | None:
-        """The number of each line's frame; None if no column counts frames."""
+        """Return the frame number of each line; None if no column counts frames."""
         candidates = self._called(names.FRAMES)
         candidates = [c for c in candidates if len(set(self.values[c])) > 1] or candidates[:1]
         if not candidates:
@@ -160,7 +160,7 @@ class _Reader:
         return [number[field] for field in fields]
 
     def _people(self, numbers: list[int] | None) -> list[str | None]:
-        """Whose each line is; the same for all if no column says so."""
+        """Return the person of each line; the same for all if no column identifies people."""
         whose = {c: [_person(field) for field in self.values[c]] for c in self._called(names.PEOPLE)}
         whose = {
             c: people for c, people in whose.items() if not any(who and _FRACTION.fullmatch(who) for who in people)
@@ -191,14 +191,14 @@ class _Reader:
         return [""] * count
 
     def _counts_lines(self, column: int, numbers: list[int] | None, alone: bool) -> bool:
-        """Whether a column that could name people counts the lines instead."""
+        """Return True if a column that could name people counts the lines instead."""
         fields = self.values[column]
         if numbers is None:
             return counts_up(fields)
         return alone and len(fields) > 2 and len(set(fields)) == len(fields)
 
     def _frames_by_time(self, people: Sequence[str | None]) -> list[int] | None:
-        """Frames told apart by the time, where people or joints share it; None if nobody has to be told apart."""
+        """Number the frames by their times, if people or joints share them; None if there is only one person."""
         if len(set(people)) < 2 and not self.joints:
             return None
         for column in (c for c, name in self.names.items() if names.is_time(name)):
@@ -216,7 +216,7 @@ class _Reader:
         return None
 
     def _must_be_in_order(self, people: Sequence[str | None]) -> None:
-        """Without a column for frames the lines are frames in their order, if nothing speaks against it."""
+        """Check that the lines can be frames in their order, as there is no column for frames."""
         if len(set(people)) > 1:
             tell = [c for c in self.read if self.names[c] in names.PEOPLE or self.names[c] in names.PERHAPS_PEOPLE]
             who = listed(dict.fromkeys(who for who in people if who), 4)
@@ -277,19 +277,19 @@ class _Reader:
 
 
 def _person(field: str) -> str | None:
-    """Whose a line is, the same for ``1`` and ``1.0``; None for nobody."""
+    """Return the person of a field, the same for ``1`` and ``1.0``; None for nobody."""
     name = re.sub(r"(?<=\d)\.0+$", "", field)
     return None if is_missing(name) or name == "-1" else name
 
 
 def _all_equal(people: Sequence[Sequence[str | None]]) -> bool:
-    """Whether all tell the same lines apart."""
+    """Return True if all columns divide the lines into the same groups."""
     count = len(set(people[0]))
     return all(len(set(other)) == count and len(set(zip(people[0], other, strict=True))) == count for other in people)
 
 
 def _times(fields: Sequence[str]) -> list[float] | None:
-    """Times in one unit; None if they are not all of one kind."""
+    """Parse times to one unit; None if they are not all of one kind."""
     if all(is_number(field) and not is_missing(field) for field in fields):
         return [float(field) for field in fields]
     try:

@@ -29,6 +29,7 @@ from maskel.datasets.folder.names import Finder, hint, meant, numerically, refus
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
+from maskel.datasets.windows import Windows
 from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
 from maskel.files import read_text
@@ -36,7 +37,7 @@ from maskel.layouts import layout_named
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 
 EMPTY_RANGES = "ranges without a body"
-"""Ranges of the table in which nobody is seen: they are no clip."""
+"""Phrase for ranges of the table without a body: they are no clip."""
 SUFFIXES = (".npy", ".npz", ".csv", ".json")
 _SHOWN = 5
 
@@ -60,9 +61,9 @@ class Folder(Source):
             subject alone (leave one subject out), by name; 0 for none.
         seed: Of the draw of the folds, 0 or more.
         test_list: Benchmark ``listed``: test on the clips that this file names, one a line, train on the others.
-        channels: What the last axis of an array, or of a table without heading, holds; s is the score.
-        axes: Order of an array's axes, from bodies M, frames T, joints V, numbers C: ``CTVM``; ``TMVC/VTC/``
-            where those of arrays with bodies and without differ. By default it is found.
+        channels: Meaning of the last axis of an array, or of a table without heading; s is the score.
+        axes: Order of an array's axes, from bodies M, frames T, joints V, numbers C: ``CTVM``; ``TMVC/VTC/`` if
+            arrays with and without bodies differ. By default the order is inferred.
         scores: Keep the detector's scores as a channel of the set.
         min_score: A joint of a lower score is missing.
         missing: Missing joints (0, NaN, (-1, -1), score 0 or low) are interpolated in time, or stay zero.
@@ -78,6 +79,15 @@ class Folder(Source):
 
     Raises:
         InputError: If options do not fit each other, or are out of range.
+
+    Examples:
+        >>> source = Folder(layout="coco17", test_subjects=["cy"])
+        >>> files = source.find([Path("recordings")])
+        >>> len(files), source.classes
+        (6, ('bow', 'wave'))
+        >>> clip = source.read(files[0])[0].clip
+        >>> clip.name, clip.label, clip.subject
+        ('bow/ann/take0', 0, 'ann')
     """
 
     name: ClassVar[str] = "folder"
@@ -143,18 +153,16 @@ class Folder(Source):
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, tuple[Facts, ...]] = {}
         self._tests: dict[str, frozenset[str]] = {}
-        self._tested: dict[str, tuple[str, ...]] = {}  # of each benchmark the subjects that were chosen to test
-        self._held: dict[
-            str, frozenset[tuple[str, str]]
-        ] = {}  # of each benchmark the subjects and recordings that test
+        self._tested: dict[str, tuple[str, ...]] = {}  # test subjects of each benchmark
+        self._held: dict[str, frozenset[tuple[str, str]]] = {}  # test subjects and test recordings of each benchmark
         self._passed: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """The clips below ``roots``, by name; what is known of them is read as well.
+        """Find the clips below ``roots``, sorted by name; reads the facts about them as well.
 
         Raises:
             InputError: If a root is no folder, holds no clip, or labels and splits do not fit the clips.
-            BadFileError: If the table of labels is not what it should be.
+            BadFileError: If the table of labels is malformed.
         """
         files: list[RawFile] = []
         self._passed.clear()
@@ -198,13 +206,13 @@ class Folder(Source):
         return list(dict.fromkeys(files))
 
     def find_new(self, roots: Sequence[Path], channels: Channels) -> list[RawFile]:
-        """Recordings to name the classes of: files, folders of them, or one of OpenPose's folders.
+        """Find new recordings to classify: files, folders of them, or one of OpenPose's folders.
 
         A folder's ``labels.csv`` is read for frame rates and ranges; it may lack files, and labels are not looked at.
 
         Raises:
             InputError: If a root does not exist, or holds no recording.
-            BadFileError: If a table of labels is not what it should be.
+            BadFileError: If a table of labels is malformed.
         """
         found: dict[Path, tuple[Facts, ...]] = {}
         for root in roots:
@@ -232,16 +240,13 @@ class Folder(Source):
         return [RawFile(path) for path in self._facts]
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """The clip of one file, or those that the table cuts it into; none if no body is in any frame.
+        """Read the clips of one file (one, or one for each range in the table); none if no frame has a body.
 
         Raises:
-            BadFileError: If the file is not what it should be, or a range does not lie in it.
+            BadFileError: If the file is damaged or of another form, or a range does not lie in it.
         """
         path = file.path
-        pose = self.preparation.read(path)
-        if self.preparation.channels_of(pose) != self.channels:
-            found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
-            raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
+        pose = self._pose(path)
         sequences: list[SkeletonSequence] = []
         spans = self._spans(path, pose)
         for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
@@ -254,7 +259,7 @@ class Folder(Source):
             if joints.any():
                 counts = {**counts, OVERLAPPING: int(shared)}
                 sequences.append(SkeletonSequence(clip, joints, self.layout, counts))
-        if sequences and self._facts[path][0].range:  # what is of the whole recording is counted once
+        if sequences and self._facts[path][0].range:  # counts of the whole recording are added once
             seen = np.zeros(pose.joints.shape[1], dtype=bool)
             for first, end in spans:
                 seen[first:end] = True
@@ -263,8 +268,49 @@ class Folder(Source):
             sequences[0] = replace(sequences[0], counts=counts)
         return sequences
 
+    def read_windows(self, file: RawFile, windows: Windows) -> list[SkeletonSequence]:
+        """Read the clip of one file, or those that the table cuts it into, in windows.
+
+        A window of all people is what the table's ``start`` and ``end`` would cut out. For windows of each person
+        people are found in the whole clip; ``subject`` is what the file calls them, or a number. ``first_frame`` and
+        ``end_frame`` count frames as the file does.
+
+        Raises:
+            BadFileError: If the file is not what it should be.
+            InputError: If the windows are in seconds and no frame rate is known, or leave frames out.
+        """
+        path = file.path
+        pose = self._pose(path)
+        found = []
+        spans = self._spans(path, pose)
+        for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
+            number = pose.first_frame + first * pose.step
+            part = replace(cut(pose, first, end), counts=pose.counts, first_frame=number)
+            rate = facts.fps or self.preparation.source_fps or windows.rate
+            about = replace(clip, recording=facts.name)
+            found += self.preparation.windows(path, part, about, windows, rate, facts.fps)
+        return found
+
+    def frame_rates(self) -> Mapping[str, float]:
+        """Return the frames a second that a table of labels or ``source_fps`` says."""
+        known = [facts for several in self._facts.values() for facts in several]
+        rates = {facts.name: facts.fps or self.preparation.source_fps for facts in known}
+        return {name: rate for name, rate in rates.items() if rate}
+
+    def _pose(self, path: Path) -> Pose:
+        """Read a file, and make sure that it has the set's channels.
+
+        Raises:
+            BadFileError: If it is not what it should be.
+        """
+        pose = self.preparation.read(path)
+        if self.preparation.channels_of(pose) != self.channels:
+            found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
+            raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
+        return pose
+
     def _spans(self, path: Path, pose: Pose) -> list[tuple[int, int]]:
-        """First frame, and the one after the last, of each clip of a file.
+        """Return the first frame, and the one after the last, of each clip of a file.
 
         Raises:
             BadFileError: If a range does not lie in the file, or two are the same frames.
@@ -281,7 +327,7 @@ class Folder(Source):
         return spans
 
     def clips(self, file: RawFile) -> list[Clip]:
-        """What table or folders say of a file's clips."""
+        """Return the facts about a file's clips from table or folders."""
         return [
             Clip(
                 facts.name,
@@ -296,11 +342,11 @@ class Folder(Source):
         ]
 
     def notes(self) -> Counts:
-        """Files that are no clips, and what the table of labels says that was not read or found only by guessing."""
+        """Return counts of files that are no clips, and of skipped or guessed items of the table of labels."""
         return dict(self._passed)
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
-        """What the options settle; the unit of positions in 2D without an image is not known."""
+        """Return origin, unit and up by the options; the unit of positions in 2D without an image size is unknown."""
         how = self.preparation
         flat = bool(how.image_size) or coordinates == 2
         centred = coordinates == 3 if how.centre is None else how.centre
@@ -309,14 +355,14 @@ class Folder(Source):
         return {"origin": origin, **unit, **({"up": "-y"} if flat else upwards(self.layout))}
 
     def recorded(self) -> dict[str, object]:
-        """The options as given; `channels` are those of arrays."""
+        """Return the options as given; `channels` are those of arrays."""
         how = {field.name: getattr(self.preparation, field.name) for field in fields(self.preparation)}
-        settled = how.pop("settled")  # what the arrays decided holds for new ones too
+        settled = how.pop("settled")  # the orders decided by the arrays hold for new ones too
         how["axes"] = how["axes"] or "/".join((*settled, "")) * bool(settled)
         return super().recorded() | how | {"layout": self.layout.name}
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """``all``, and what was asked for."""
+        """Return ``all``, and the benchmarks that the options define."""
         everything = range(len(clips))
         labelled = [i for i in everything if clips[i].label != UNLABELLED]
         unlabelled = [i for i in everything if clips[i].label == UNLABELLED]
@@ -334,7 +380,7 @@ class Folder(Source):
         }
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Who tests, and what ``all`` is for."""
+        """Name the test subjects, or explain ``all``."""
         if benchmark != "all":
             return self._say_who_tests(benchmark)
         if self._tests:
@@ -348,7 +394,7 @@ class Folder(Source):
         return f"tests subject{'s' * (len(subjects) > 1)} {_listing(subjects)}"
 
     def _test_clips(self, labelled: Sequence[Facts]) -> dict[str, frozenset[str]]:
-        """For each benchmark but ``all`` the names of its test clips."""
+        """Return the names of the test clips of each benchmark but ``all``."""
         parts: dict[str, Sequence[str]] = {}
         subjects = sorted({facts.subject for facts in labelled})
         if (self.test_subjects or self.folds) and (not subjects or not all(subjects)):
@@ -377,7 +423,7 @@ class Folder(Source):
         return tests
 
     def _divide(self, subjects: Sequence[str]) -> list[list[str]]:
-        """Which of the subjects test in each fold."""
+        """Divide the subjects into the test subjects of each fold."""
         if len(subjects) == 1:
             raise InputError(f"--folds: {subjects[0]} is the only subject; folds need two or more, one to train on")
         if isinstance(self.folds, str):
@@ -415,21 +461,21 @@ class Folder(Source):
         return frozenset(chosen)
 
     def _find_channels(self) -> Channels:
-        """The channels of the first file that can be read."""
+        """Return the channels of the first readable file."""
         for path in self._facts:
             try:
                 return self.preparation.channels_of(self.preparation.read(path))
             except BadFileError:
-                continue  # it is reported when its turn comes
+                continue  # reported later, when it is read
         return XYZ
 
 
 def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
-    """Files and folders below ``root`` that are a clip each, by name; and what else lies there, counted.
+    """Find the files and folders below ``root`` that are a clip each, sorted by name; counts all other files.
 
     Args:
         root: The folder.
-        known: Files that are no clips, and read elsewhere.
+        known: Files that are no clips and are read elsewhere.
     """
     frames = frame_folders(root)
     others = {path.name: path.resolve() for path in known if path}

@@ -6,7 +6,7 @@
   or a heading of several lines, as DeepLabCut and pandas write it.
 * Long: a line a frame and joint, with columns that say which (``frame``, ``joint``), ``x``, ``y``, maybe ``z``.
 
-Other columns say which frame and whose a line is (`maskel.datasets.folder.rows`); what they are called is in
+Other columns identify frame and person of a line (`maskel.datasets.folder.rows`); their names are in
 `maskel.datasets.folder.columns`. Columns that are not read are counted; coordinates of a joint that the layout lacks
 are refused. An empty field, ``nan``, ``NA`` or the like is a missing joint.
 """
@@ -39,15 +39,15 @@ _ORDER = (*COORDINATES, "score")
 
 
 def read_csv(path: Path, layout: Layout, channels: ArrayChannels) -> Pose:
-    """The bodies of a table of any of the forms above.
+    """Read the bodies of a table in any of the forms above.
 
     Args:
         path: The file.
         layout: Its joints.
-        channels: What the numbers of each joint are where no column says so.
+        channels: Meaning of each joint's numbers if no column names them.
 
     Raises:
-        BadFileError: If columns, joints or frames are missing or of no known meaning, or a field is no number.
+        BadFileError: If columns, joints or frames are missing or have no known meaning, or a field is no number.
     """
     table = read_table(path, layout)
     if table.ordered:
@@ -87,7 +87,7 @@ def _wide(path: Path, table: Table, layout: Layout) -> Pose:
 
 
 def _joint_columns(path: Path, table: Table, layout: Layout) -> tuple[dict[str, list[int]], list[str]]:
-    """For each person in the heading the columns of all joints and channels in turn; and the channels.
+    """Return the columns of all joints and channels for each person in the heading, and the channels.
 
     Raises:
         BadFileError: If a column is missing or there twice, or is one of a joint that the layout lacks.
@@ -134,7 +134,7 @@ def _joint_columns(path: Path, table: Table, layout: Layout) -> tuple[dict[str, 
 
 
 def _refuse_beyond(path: Path, table: Table, layout: Layout, beyond: Sequence[str], any_known: bool) -> None:
-    """Refuses columns of joints that the layout lacks, beside some that it has."""
+    """Refuse columns of joints that the layout lacks, beside joints that it has."""
     if not beyond or not any_known:
         return
     every = [column.shown for column in table.columns if JointNames(layout).split(column.name)]
@@ -175,10 +175,10 @@ def _long(path: Path, table: Table, layout: Layout) -> Pose:
 
 
 def _joints_of_lines(path: Path, table: Table, layout: Layout, named: Sequence[int]) -> tuple[list[int], int]:
-    """The joint of each line, and the column that says it: one of ``named``; names come before numbers.
+    """Return the joint of each line, and its column, one of ``named``; names are preferred to numbers.
 
     Raises:
-        BadFileError: If a line is of no joint of the layout, or it is open whether numbers count from 0 or 1.
+        BadFileError: If a line has no joint of the layout, or its numbers may count from 0 or from 1.
     """
     joints = JointNames(layout)
     joint = next(
@@ -203,7 +203,7 @@ def _joints_of_lines(path: Path, table: Table, layout: Layout, named: Sequence[i
 
 
 def _place(joints: JointNames, name: str, base: int) -> int | None:
-    """The joint that a name or number stands for; None where it is none of the layout."""
+    """Return the joint of a name or number; None if the layout does not have it."""
     place = joints.place(name)
     if place is not None:
         return place
@@ -212,14 +212,14 @@ def _place(joints: JointNames, name: str, base: int) -> int | None:
 
 
 def _fill(path: Path, table: Table, rows: Rows, layout: Layout, people: Mapping[str, Sequence[int]]) -> np.ndarray:
-    """The numbers (M, T, V, C) of a table of a line a frame.
+    """Fill an array (M, T, V, C) from a table with a line for each frame.
 
     Args:
         path: The file, for messages.
         table: Its lines.
-        rows: What each line is.
+        rows: Frame and person of each line.
         layout: Its joints.
-        people: For each person in the heading the columns of all joints and channels in turn.
+        people: The columns of all joints and channels in turn, for each person in the heading.
     """
     bodies, length = rows.extent(path, layout)
     each = len(next(iter(people.values()))) // len(layout)

@@ -1,4 +1,4 @@
-"""Bodies of a clip as tracks: who was gone and came back is linked again, and who matters comes first."""
+"""Tracks of a clip's bodies: linked again after an absence, and sorted by importance."""
 
 import itertools
 import warnings
@@ -14,25 +14,25 @@ from maskel.datasets.counts import Counts
 from maskel.errors import BadFileError
 
 ACTORS = ("longest", "motion", "central", "largest")
-"""Who comes first: seen in most frames, moving most, nearest to the middle, of the largest size."""
+"""Rules for the first body: seen in most frames, moving most, nearest to the middle, or largest."""
 LONGEST_ABSENCE = 300
-"""Frames; who is gone for longer is not linked again."""
+"""Frames. After a longer absence, a body is not linked again."""
 REACH, REACH_EACH_FRAME, FARTHEST = 1.0, 0.05, 3.0
-"""How far away somebody may come back, in body sizes: at once, more for each frame of absence, and at most."""
+"""Largest distance of a return, in body sizes: without absence, more per frame of absence, and at most."""
 SIZE_RATIO = 1.6
-"""Largest ratio of the sizes of the body that left and of the one that came back."""
+"""Largest ratio of sizes of the body that left and the one that returned."""
 BRIEF = 3
-"""Frames; a shorter track may be a ghost, which must not take a person's place."""
+"""Frames. A shorter track may be a ghost, which must not replace a person."""
 RIVAL_RATIO, RIVAL_MARGIN = 2.0, 0.3
-"""A link is sure if every other one that would exclude it is more than this times as far, and this much farther."""
+"""A link is sure if each competing link is longer than this factor times its length plus this margin in body sizes."""
 TIME_COST = 0.02
-"""What a frame of absence costs, in body sizes: of several tracks that follow each other the first is linked first."""
+"""Cost of a frame of absence, in body sizes: of several tracks in a row, the first is linked first."""
 FEW = 0.1
-"""A track of less than this share of the longest one's frames is never the main actor, unless chosen by its name."""
+"""Smallest share of the longest track's frames for the main actor, unless it is chosen by name."""
 LINKED = "people linked again after a gap or jump"
-"""Counts every link."""
+"""Phrase for linked tracks."""
 NOT_LINKED = "people who may have come back, left apart"
-"""Counts tracks that begin where more than one person could have come back."""
+"""Phrase for tracks that could be the return of more than one person."""
 
 
 @dataclass(eq=False)
@@ -40,9 +40,9 @@ class Track:
     """One body in the frames in which it is seen.
 
     Args:
-        frames: Their numbers, increasing.
+        frames: Numbers of these frames, increasing.
         people: Coordinates and, last, the score of each joint; NaN where missing or unknown.
-        names: What the file calls the person; several where tracks of different names were linked.
+        names: Names of the person in the file; several if tracks of different names were linked.
     """
 
     frames: Int64[np.ndarray, " n"]
@@ -61,15 +61,15 @@ class Track:
 
 
 def link_again(tracks: Sequence[Track]) -> tuple[list[Track], Counts]:
-    """Links a track that ends to one that begins later, if it is the same person by position, size and time.
+    """Link a track that ends to one that begins later, if position, size and time fit one person.
 
-    Where only one person is ever seen at a time, it is the same one by size and time, wherever it comes back; not if
-    the file calls them by more than numbers, which trackers give anew to who returns. Where two links exclude each
-    other and neither is clearly better, none is made. Among them a track of fewer than `BRIEF` frames never stands
-    against a longer one.
+    If the clip never shows two people at once, size and time suffice, wherever the person returns. This does not hold
+    if the file has real names; mere numbers do not count, as trackers give a new number to a returning person. If two
+    links exclude each other and neither is clearly better, none is made. In this comparison a track of fewer than
+    `BRIEF` frames never competes with a longer one.
 
     Returns:
-        The tracks, ordered by their first frame, and how many were linked or left apart.
+        The tracks, ordered by their first frame, and counts of linked and unlinked tracks.
     """
     tracks = sorted(tracks, key=lambda track: track.start)
     after, unsure = _alone(tracks), 0
@@ -88,12 +88,12 @@ def link_again(tracks: Sequence[Track]) -> tuple[list[Track], Counts]:
 
 
 def in_order(tracks: Sequence[Track], actor: str, middle: Float64[np.ndarray, " d"] | None = None) -> list[Track]:
-    """The tracks by how much they matter, the main actor first; equal ones stay in order.
+    """Sort tracks by importance, the main actor first; ties keep their order.
 
     Args:
         tracks: Tracks of one clip.
         actor: One of `ACTORS`, or the name of a person.
-        middle: The middle of the image or scene; by default of all that is seen.
+        middle: The middle of the image or scene; by default the middle of all bodies.
     """
     if len(tracks) < 2:
         return list(tracks)
@@ -119,7 +119,7 @@ def in_order(tracks: Sequence[Track], actor: str, middle: Float64[np.ndarray, " 
 
 
 def check_actor(path: object, tracks: Sequence[Track], actor: str) -> None:
-    """Makes sure that a person who is chosen by name is there.
+    """Check that a person who is chosen by name exists.
 
     Raises:
         BadFileError: If nobody in the clip has the name.
@@ -132,9 +132,9 @@ def check_actor(path: object, tracks: Sequence[Track], actor: str) -> None:
 
 
 def _alone(tracks: Sequence[Track]) -> dict[int, int]:
-    """The track that follows each, if all of them are one person who leaves and returns; else nothing.
+    """Return the next track of each track if all are one person who leaves and returns; else nothing.
 
-    A track of fewer than `BRIEF` frames is nobody's return, and may stand beside others.
+    A track of fewer than `BRIEF` frames is no return, and may overlap the rest.
     """
     places = [place for place, track in enumerate(tracks) if len(track.frames) >= BRIEF]
     pairs = list(itertools.pairwise(places))
@@ -149,7 +149,7 @@ def _alone(tracks: Sequence[Track]) -> dict[int, int]:
 
 
 def _links(tracks: Sequence[Track]) -> tuple[dict[int, int], int]:
-    """The track that follows each, and the number of tracks that were left apart for want of a clear choice."""
+    """Return the next track of each track, and the number of tracks not linked because the choice is unclear."""
     followers, predecessors = _candidates(tracks)
     after: dict[int, int] = {}
     before: dict[int, int] = {}
@@ -191,7 +191,7 @@ def _links(tracks: Sequence[Track]) -> tuple[dict[int, int], int]:
 
 
 def _candidates(tracks: Sequence[Track]) -> tuple[dict[int, dict[int, float]], dict[int, dict[int, float]]]:
-    """How far, in body sizes, each possible link reaches, by the earlier and by the later track.
+    """Return the distance of each possible link, in body sizes: (earlier track, later track) -> distance.
 
     ``tracks`` are ordered by first frame.
     """
@@ -214,7 +214,7 @@ def _candidates(tracks: Sequence[Track]) -> tuple[dict[int, dict[int, float]], d
         gap = first_frames[later] - track.end
         allowed = np.minimum(REACH + REACH_EACH_FRAME * gap, FARTHEST)
         near = np.flatnonzero((moved <= allowed) & (ratio <= SIZE_RATIO))
-        for place in near[:16].tolist():  # further ones follow some track in between
+        for place in near[:16].tolist():  # later tracks follow a track in between
             followers[first][begin + place] = predecessors[begin + place][first] = float(moved[place])
     return followers, predecessors
 
@@ -224,14 +224,14 @@ def _overlap(one: Track, other: Track) -> bool:
 
 
 def _sizes(joints: Float64[np.ndarray, "n v d"]) -> Float64[np.ndarray, " n"]:
-    """The diagonal of the bounding box of each body."""
+    """Return the diagonal of each body's bounding box."""
     low, high = np.nanmin(joints, 1), np.nanmax(joints, 1)
     return np.asarray(np.linalg.norm(high - low, axis=-1))
 
 
 @contextmanager
 def _all_may_be_missing() -> Iterator[None]:
-    """Silences what numpy says of means of nothing; the result, NaN, is what is wanted."""
+    """Silence numpy's warnings about means of no values; the result is NaN, as intended."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
         yield

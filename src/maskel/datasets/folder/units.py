@@ -1,4 +1,4 @@
-"""The unit of coordinates: placed as the options say, and questioned where that makes no body."""
+"""Units of coordinates: conversion as the options say, and checks that the result is a plausible body."""
 
 import warnings
 from pathlib import Path
@@ -12,23 +12,23 @@ from maskel.errors import BadFileError
 from maskel.layouts import MEDIAPIPE33, Layout
 
 MAX_COORDINATE = 100
-"""Coordinates beyond this are in another unit: no body is 100 m from the origin."""
+"""Metres. Larger coordinates are in another unit: no body is 100 m from the origin."""
 SMALLEST, LARGEST = {2: 0.01, 3: 0.2}, {2: 10.0, 3: 10.0}
-"""Sizes of a body (the diagonal of its bounding box, in 3D in metres) beyond which its unit is questioned."""
+"""Smallest and largest plausible size of a body: the diagonal of its bounding box, in 3D in metres."""
 FRACTIONS = (MEDIAPIPE33,)
-"""Layouts whose detector gives positions in the image as fractions of its width (x, z) and height (y)."""
+"""Layouts whose detector writes positions in the image as fractions of its width (x, z) and height (y)."""
 LARGEST_FRACTION = 2.0
-"""Fractions of an image are of this typical size at most; joints beyond the image have more than 1."""
+"""Largest typical size of fractions of an image; joints outside of the image exceed 1."""
 FLAT = 0.01
-"""A body that reaches along one axis less far than this share of another one has it in another unit, or not at all."""
+"""Smallest ratio of a body's extents along two axes; below it, one axis has another unit, or is not recorded."""
 READ_AS_FRACTIONS = "clips in fractions of the image"
-"""Counts clips of other detectors that came in fractions and not in pixels."""
+"""Phrase for clips of other detectors in fractions instead of pixels."""
 MAYBE_FRACTIONS = "clips from 0 to 1, maybe fractions of an image (--image-size), taken as they stand"
-"""Counts clips whose proportions may be those of the image."""
+"""Phrase for clips that may have the proportions of the image."""
 IN_A_CORNER = "clips in the top left quarter of the image, maybe of a smaller one (--image-size)"
-"""Counts clips that never leave that quarter: so it looks where the image is larger than the video was."""
+"""Phrase for clips in one quarter of the image: the stated image size may be larger than the video."""
 AS_IT_STANDS = "bodies of an unlikely size, taken as they stand"
-"""Counts bodies that ``--scale 1`` let pass."""
+"""Phrase for bodies of implausible size that ``--scale 1`` accepts."""
 
 
 def place(
@@ -39,15 +39,15 @@ def place(
     image_size: tuple[int, ...],
     may_be_score: bool,
 ) -> tuple[Float64[np.ndarray, "m t v c"], Counts]:
-    """Coordinates in the set's unit: metres in 3D, halves of the image's longer side in 2D.
+    """Convert coordinates to the set's unit: metres in 3D, halves of the image's longer side in 2D.
 
     Args:
-        path: Where they come from, for messages.
+        path: The file, for messages.
         values: Coordinates; NaN where missing.
         layout: Their joints.
-        scale: Factor to metres. ``1`` lets every size of a body pass; None is 1, and questions it.
+        scale: Factor to metres. ``1`` accepts bodies of every size; None is 1 with a check of the size.
         image_size: Width and height of the image, or nothing.
-        may_be_score: Nobody said what the last coordinate is, so that it may be a score.
+        may_be_score: The meaning of the last coordinate is not stated, so that it may be a score.
 
     Raises:
         BadFileError: If the coordinates must be in another unit, or a score stands in the place of z.
@@ -88,7 +88,7 @@ def place(
 def _in_image(
     path: Path, values: np.ndarray, layout: Layout, scale: float, image_size: tuple[int, ...]
 ) -> tuple[np.ndarray, Counts]:
-    """Positions in an image, from -1 to 1 along its longer side; fractions of it are known by their size."""
+    """Convert positions to -1 to 1 along the image's longer side; fractions are recognised by their size."""
     width, height = image_size
     longer, count = max(image_size), values.shape[-1]
     flat = values[..., :2][~np.isnan(values[..., :2]).any(-1)]  # (N, 2)
@@ -117,7 +117,7 @@ def _in_image(
 
 
 def _refuse_mixed(path: Path, values: np.ndarray, may_be_flat: bool) -> None:
-    """Pixels beside fractions, in some frames or along one axis, are no body; nor is one without depth."""
+    """Refuse pixels mixed with fractions (in some frames or along one axis), and bodies without depth."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # nobody in a frame
         typical = np.nanmedian(np.abs(values[..., :2]), (2, 3))  # (M, T)
@@ -130,10 +130,10 @@ def _refuse_mixed(path: Path, values: np.ndarray, may_be_flat: bool) -> None:
 
 
 def refuse_flat(path: Path | str, values: Float64[np.ndarray, "m t v c"]) -> None:
-    """Makes sure that x, y and z, where there is one, are in one unit: a body reaches along each of them.
+    """Check that x, y and z (if there is one) have one unit: a body extends along each axis.
 
     Args:
-        path: Where they come from, for messages.
+        path: The file, for messages.
         values: Coordinates; NaN where missing.
 
     Raises:
@@ -153,7 +153,7 @@ def refuse_flat(path: Path | str, values: Float64[np.ndarray, "m t v c"]) -> Non
 
 
 def _refuse_scores(path: Path, values: np.ndarray) -> None:
-    """A third number from 0 to 1 beside pixels is no depth; beside fractions it is none if it is high or restless."""
+    """Refuse scores as depth: a third number from 0 to 1 beside pixels, or a high or restless one beside fractions."""
     x_y, z = values[..., :2], values[..., 2:]
     low, high = float(np.nanmin(z)), float(np.nanmax(z))
     if low < 0 or high > 1 or low == high == 0:
@@ -169,7 +169,7 @@ def _refuse_scores(path: Path, values: np.ndarray) -> None:
 
 
 def _restlessness(values: np.ndarray) -> float:
-    """Mean step of a number from frame to frame, as a share of how much it differs between joints."""
+    """Return the mean step of a number between frames, as a share of its spread over joints."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # one frame, or nobody in it
         steps = np.nanmean(np.abs(np.diff(values, axis=1)))
@@ -178,7 +178,7 @@ def _restlessness(values: np.ndarray) -> float:
 
 
 def _refuse_fractions(path: Path, values: np.ndarray) -> None:
-    """MediaPipe's landmarks in the image are no metres: z starts at the hips, as in the world, but x and y do not."""
+    """Refuse MediaPipe's landmarks in the image as metres: z starts at the hips, but x and y do not."""
     count = values.shape[-1]
     hips = [MEDIAPIPE33.index("left_hip"), MEDIAPIPE33.index("right_hip")]
     with warnings.catch_warnings():
@@ -195,7 +195,7 @@ def _refuse_fractions(path: Path, values: np.ndarray) -> None:
 
 
 def _size(values: Float64[np.ndarray, "m t v c"]) -> float:
-    """Median over bodies and frames of the diagonal of a body's bounding box; 0 if nowhere half of the joints are."""
+    """Return the median diagonal of a body's bounding box; 0 if no frame has half of the joints."""
     whole = values[(~np.isnan(values).any(-1)).mean(-1) >= 0.5]  # (N, V, C)
     if not len(whole):
         return 0.0

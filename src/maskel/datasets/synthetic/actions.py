@@ -1,4 +1,4 @@
-"""The actions. Each needs movement to be told from the others: poses are shared, what happens between them is not."""
+"""The actions. Only their movement tells them apart: they share poses, but not the movement between them."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from maskel.datasets.synthetic.motion import SEATED, WALKS_UP, Curve, Motion, he
 
 
 def _walk_up(body: Motion) -> None:
-    """Sometimes come a few steps before the action, ending on the spot."""
+    """Sometimes walk a few steps before the action, ending on the spot."""
     if body.rng.random() < WALKS_UP:
         share = body.draw(0.2, 0.5)
         progress = body.seconds / body.seconds[-1]
@@ -18,7 +18,7 @@ def _walk_up(body: Motion) -> None:
 
 
 def _settle(body: Motion) -> None:
-    """Be seated for the whole clip, or come a few steps, or just stand."""
+    """Sit for the whole clip, or walk a few steps, or just stand."""
     if body.rng.random() < SEATED:
         body.squat(np.ones_like(body.seconds), body.draw(1.1, 1.5))
     else:
@@ -26,7 +26,7 @@ def _settle(body: Motion) -> None:
 
 
 def wave(body: Motion) -> None:
-    """One hand is raised and swings from side to side."""
+    """Raise one hand and swing it from side to side."""
     _settle(body)
     swing = body.swing(1.2, 2.4) * body.draw(0.3, 0.7) * body.performer.amplitude
     raised = held(body.window(1.4, 2.4), 0.25, 0.8)
@@ -35,7 +35,7 @@ def wave(body: Motion) -> None:
 
 
 def drink(body: Motion) -> None:
-    """One hand goes to the mouth, stays, the head tilts back, the hand returns."""
+    """Move one hand to the mouth, hold it, tilt the head back, and return the hand."""
     _settle(body)
     progress = body.window(1.4, 2.4)
     at_mouth = held(progress, body.draw(0.25, 0.4), body.draw(0.6, 0.75))
@@ -44,7 +44,7 @@ def drink(body: Motion) -> None:
 
 
 def kick(body: Motion) -> None:
-    """One leg swings back, then forward, then down."""
+    """Swing one leg back, then forward, then down."""
     _walk_up(body)
     progress = body.window(0.8, 1.4)
     size = body.draw(0.7, 1.2) * body.performer.amplitude
@@ -58,7 +58,7 @@ def kick(body: Motion) -> None:
 
 
 def _chair(body: Motion, depth: Curve, turn: Curve) -> None:
-    """Be ``depth`` of the way down on a chair, bent forward on the way."""
+    """Go down to a chair by share ``depth``, bent forward on the way."""
     body.squat(depth, body.draw(0.8, 1.5))
     body.bend(turn * body.draw(0.3, 0.8) * body.performer.amplitude + depth * body.draw(-0.1, 0.3))
     knees = body.draw(0.0, 1.0)
@@ -68,13 +68,13 @@ def _chair(body: Motion, depth: Curve, turn: Curve) -> None:
 
 
 def sit_down(body: Motion) -> None:
-    """From standing to a chair."""
+    """Sit down on a chair from standing."""
     progress = body.window(1.0, 1.7)
     _chair(body, rise(progress), 4.0 * progress * (1.0 - progress))
 
 
 def stand_up(body: Motion) -> None:
-    """From a chair to standing: sitting down with time reversed."""
+    """Stand up from a chair: sitting down with time reversed."""
     sit_down(body)
     body.reverse()
 
@@ -96,7 +96,7 @@ def jump(body: Motion) -> None:
 
 
 def throw(body: Motion) -> None:
-    """One hand goes up behind the shoulder, then fast forward and down."""
+    """Move one hand up behind the shoulder, then fast forward and down."""
     _settle(body)
     progress = body.window(0.9, 1.6)
     raised, thrown = held(progress, 0.4, 0.75), rise(progress, 0.45, 0.62)
@@ -109,7 +109,7 @@ def throw(body: Motion) -> None:
 
 
 def bow(body: Motion) -> None:
-    """The upper body bends forward, stays, comes up."""
+    """Bend the upper body forward, hold it, and come up."""
     _walk_up(body)
     bent = held(body.window(1.3, 2.2), body.draw(0.3, 0.4), body.draw(0.55, 0.7))
     body.bend(bent * body.draw(0.5, 1.1) * body.performer.amplitude)
@@ -124,13 +124,13 @@ def walk(body: Motion) -> None:
 
 
 def walk_backwards(body: Motion) -> None:
-    """Walk backwards across the room; walking with time reversed."""
+    """Walk backwards across the room: walking with time reversed."""
     walk(body)
     body.reverse()
 
 
 def clap(body: Motion) -> None:
-    """Both hands meet in front of the chest again and again."""
+    """Clap both hands in front of the chest again and again."""
     _settle(body)
     raised = held(body.window(1.2, 2.4), 0.2, 0.85)
     apart = (1.0 + body.swing(1.8, 3.5)) * body.draw(0.15, 0.35) * body.performer.amplitude
@@ -140,7 +140,7 @@ def clap(body: Motion) -> None:
 
 
 def punch(first: Motion, second: Motion) -> None:
-    """One strikes at the other once to three times; the other flinches."""
+    """Let one performer punch at the other one to three times; the other flinches."""
     _walk_up(first)
     strikes = int(first.rng.integers(1, 4))
     progress = first.window(0.6 * strikes, 0.9 * strikes)
@@ -154,7 +154,7 @@ def punch(first: Motion, second: Motion) -> None:
 
 
 def shake_hands(first: Motion, second: Motion) -> None:
-    """Both hold out the right hand, join, and move them up and down together."""
+    """Let both performers hold out the right hand, join hands, and move them up and down together."""
     _walk_up(first)
     joined = held(first.window(1.3, 2.3), 0.3, 0.75)
     up = first.swing(1.5, 3.0) * first.draw(0.08, 0.22) * first.performer.amplitude

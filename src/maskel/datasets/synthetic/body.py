@@ -36,7 +36,7 @@ _LEFT = {
 
 
 def _bones_outward() -> tuple[tuple[int, int], ...]:
-    """The edges of the layout as (nearer the pelvis, farther), each after the one it hangs on."""
+    """Return the edges of the layout as (nearer the pelvis, farther), parents first."""
     reached, bones, rest = {NTU25.index("spine_base")}, [], set(NTU25.edges)
     while rest:
         for first, second in sorted(rest):
@@ -52,7 +52,7 @@ BONES = _bones_outward()
 
 @dataclass(frozen=True)
 class Performer:
-    """Who performs: what stays the same over everything one performer does.
+    """A performer: the body and manner that all actions of one person share.
 
     Args:
         offsets: (V, 3) metres, each joint's bone from the neighbour nearer the pelvis, standing straight.
@@ -80,7 +80,7 @@ class Performer:
 
 
 def draw_performer(rng: np.random.Generator) -> Performer:
-    """A performer with proportions and manner of their own."""
+    """Draw a performer with individual proportions and manner."""
     height = rng.uniform(1.5, 1.92)
     offsets = np.zeros((len(NTU25), 3))
     for joint, share in _CENTRE.items():
@@ -102,7 +102,7 @@ def draw_performer(rng: np.random.Generator) -> Performer:
 
 
 def rotations(angles: Float64[np.ndarray, "*shape 3"]) -> Float64[np.ndarray, "*shape 3 3"]:
-    """Rotation matrices for angles about x, y, z: about y first (a limb's own axis), then z, then x."""
+    """Return rotation matrices for angles about x, y, z: about y first (a limb's own axis), then z, then x."""
     cos_x, cos_y, cos_z = np.moveaxis(np.cos(angles), -1, 0)
     sin_x, sin_y, sin_z = np.moveaxis(np.sin(angles), -1, 0)
     across, along = sin_z * cos_y, sin_z * sin_y
@@ -117,11 +117,11 @@ def rotations(angles: Float64[np.ndarray, "*shape 3"]) -> Float64[np.ndarray, "*
 def forward_kinematics(
     offsets: Float64[np.ndarray, "v 3"], angles: Float64[np.ndarray, "t v 3"]
 ) -> Float64[np.ndarray, "t v 3"]:
-    """Joint positions with the pelvis at the origin.
+    """Compute joint positions with the pelvis at the origin.
 
     Args:
         offsets: Bones at rest, metres.
-        angles: What each joint turns the bones beyond it by, about x, y, z, radians.
+        angles: Rotation of the bones beyond each joint, about x, y, z, radians.
     """
     turned = rotations(angles)
     joints = np.zeros(angles.shape)

@@ -1,4 +1,4 @@
-"""Writing the whole set: every file is a function of the seed and of its own name."""
+"""Generation of the whole set: every file is a function of the seed and of its own name."""
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from maskel.errors import InputError
 from maskel.files import as_output
 
 MOST = 999
-"""Most performers, replications or cameras: file names have three digits for each."""
+"""Largest number of performers, replications or cameras: file names have three digits for each."""
 FACING = 0.6
 """Standard deviation of the direction a performer faces, radians from the middle camera (pairs: from its side)."""
 
-# What a stream of draws is for; the first number of its key.
+# Purposes of the streams of draws: the first number of their keys.
 _PERFORMER, _PARTNER, _PERFORMANCE, _RECORDING = range(4)
 
 
@@ -43,16 +43,16 @@ class Performance:
         return 1 + ((self.performer - 1) // 2 + self.replication - 1) % len(SETUPS)
 
     def name(self, camera: int) -> str:
-        """Name of the recording by ``camera``, without suffix."""
+        """Return the name of the recording by ``camera``, without suffix."""
         where = f"S{self.setup:03d}C{camera:03d}"
         return f"{where}P{self.performer:03d}R{self.replication:03d}A{self.action:03d}"
 
     def rng(self, *key: int) -> np.random.Generator:
-        """The draws of the stream ``key``."""
+        """Return the generator of the stream ``key``."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
     def bodies(self) -> Float64[np.ndarray, "m t v 3"]:
-        """The performance in metres, y = 0 on the floor, about the origin, facing z more or less."""
+        """Return the performance in metres: y = 0 on the floor, about the origin, roughly facing z."""
         rng = self.rng(_PERFORMANCE, self.action, self.performer, self.replication)
         frames = int(rng.integers(self.frames[0], self.frames[1] + 1))
         action = CLASSES[self.action - 1]
@@ -69,7 +69,7 @@ class Performance:
         return bodies @ rotations(np.array([0.0, facing, 0.0])).T
 
     def write(self, out: Path, cameras: int) -> list[Path]:
-        """Film the performance with every camera; the files written."""
+        """Film the performance with every camera; returns the written files."""
         bodies = self.bodies()
         paths = []
         for camera in range(1, cameras + 1):
@@ -83,7 +83,7 @@ class Performance:
 
 
 def _first_id(key: tuple[int, ...]) -> int:
-    """A number for a recording's first body that no other recording's bodies reach."""
+    """Return a number for a recording's first body, beyond the range of all other recordings."""
     return int(np.ravel_multi_index(key, (MOST + 1,) * len(key))) * 10
 
 
@@ -98,15 +98,15 @@ def synthesize(
 ) -> list[Path]:
     """Write a synthetic data set as raw NTU ``.skeleton`` files, each whole or not at all.
 
-    Each file is a function of the seed and its own name: more performers or other workers change no other file.
+    Each file is a function of the seed and its own name: more performers or workers change no other file.
 
     Args:
-        out: Folder for the files; made where it does not exist, files of the same names are replaced.
+        out: Folder for the files; made if it does not exist, files of the same names are replaced.
         performers: Number of performers, 1 to 999.
-        replications: How often each performer does each action, 1 to 999.
-        cameras: Cameras that film each performance at once, 1 to 999.
+        replications: Number of times that each performer does each action, 1 to 999.
+        cameras: Number of cameras that film each performance at once, 1 to 999.
         seed: From 0.
-        workers: Processes that write.
+        workers: Number of writing processes.
         frames: Shortest and longest clip, in frames at 30 a second.
 
     Returns:
@@ -114,6 +114,11 @@ def synthesize(
 
     Raises:
         InputError: If a number is out of its range.
+
+    Examples:
+        >>> files = synthesize(Path("more"), performers=1, replications=1, cameras=1)
+        >>> len(files), files[0].name
+        (13, 'S001C001P001R001A001.skeleton')
     """
     for what, number in (("performers", performers), ("replications", replications), ("cameras", cameras)):
         if not 1 <= number <= MOST:

@@ -1,4 +1,4 @@
-"""The verbs actions are written in: one body's joint angles and path over a clip, built up step by step."""
+"""Movements as the verbs of the actions: they build one body's joint angles and path over a clip step by step."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -9,32 +9,32 @@ from maskel.layouts import NTU25
 FRAME_RATE = 30.0
 
 OTHER_HAND = 0.15
-"""Probability that a performance uses the hand the performer does not prefer."""
+"""Probability that a performer uses the hand that is not the preferred one."""
 PARTIAL = 0.2
-"""Probability that a clip begins after the action did, or ends before it."""
+"""Probability that a clip begins after its action's start, or stops before its end."""
 WALKS_UP = 0.35
-"""Probability that the performer comes a few steps before the action, where it starts from standing."""
+"""Probability that the performer walks a few steps before an action that starts from standing."""
 SEATED = 0.3
 """Probability that an action of the arms is done sitting."""
 FIDGETS = 3
-"""Movements a clip without meaning: an arm is raised a little and sinks again."""
+"""Meaningless movements per clip: an arm is raised a little and sinks again."""
 
 Curve = Float64[np.ndarray, " t"]
 
 
 def rise(progress: Curve, start: float = 0.0, end: float = 1.0) -> Curve:
-    """From 0 at ``start`` smoothly to 1 at ``end``."""
+    """Rise smoothly from 0 at ``start`` to 1 at ``end``."""
     ramp = np.clip((progress - start) / (end - start), 0.0, 1.0)
     return ramp * ramp * (3.0 - 2.0 * ramp)
 
 
 def held(progress: Curve, up: float, down: float) -> Curve:
-    """From 0 to 1 until ``up``, held until ``down``, back to 0 at 1."""
+    """Rise from 0 to 1 until ``up``, hold until ``down``, return to 0 at time 1."""
     return rise(progress, 0.0, up) * (1.0 - rise(progress, down, 1.0))
 
 
 class Motion:
-    """One body over one clip: starts idle, then verbs move it.
+    """Motion of one body over one clip: it starts idle, then the methods move it.
 
     Angles are blended: a verb with weight 0 leaves a limb as it was, with weight 1 it sets it.
 
@@ -61,11 +61,11 @@ class Motion:
             self._fidget()
 
     def draw(self, low: float, high: float) -> float:
-        """One uniform draw."""
+        """Return one uniform draw."""
         return float(self.rng.uniform(low, high))
 
     def window(self, low: float, high: float) -> Curve:
-        """Progress from 0 to 1 of an action that takes ``low`` to ``high`` seconds, placed somewhere in the clip."""
+        """Return the progress (0 to 1) of an action that takes ``low`` to ``high`` seconds, anywhere in the clip."""
         clip = len(self.seconds) / FRAME_RATE
         duration = min(self.draw(low, high) / self.performer.tempo, clip)
         start = self.draw(0.0, clip - duration)
@@ -74,7 +74,7 @@ class Motion:
         return np.clip((self.seconds - start) / duration, 0.0, 1.0)
 
     def swing(self, low: float, high: float) -> Curve:
-        """A sine of ``low`` to ``high`` beats a second, starting anywhere in its period."""
+        """Return a sine of ``low`` to ``high`` beats a second that starts anywhere in its period."""
         beats = self.draw(low, high) * self.performer.tempo
         return np.sin(2 * np.pi * (beats * self.seconds + self.rng.random()))
 
@@ -132,12 +132,12 @@ class Motion:
         self.travel[:, 2] += np.cumsum(active) * 2 * cadence * step / FRAME_RATE
 
     def reverse(self) -> None:
-        """Turn time around."""
+        """Reverse time."""
         for curve in (self.angles, self.travel, self.bent, self.lift):
             curve[:] = curve[::-1].copy()
 
     def joints(self) -> Float64[np.ndarray, "t v 3"]:
-        """Joint positions, metres: the lower foot on the floor (y = 0) but for jumps."""
+        """Return joint positions in metres: the lower foot is on the floor (y = 0), but for jumps."""
         angles = self.angles.copy()
         angles[:, NTU25.index("spine_base"), 0] += 0.6 * self.bent
         angles[:, NTU25.index("spine_mid"), 0] += 0.4 * self.bent
@@ -157,7 +157,7 @@ class Motion:
             angles[:, axis] += weight * (target - angles[:, axis])
 
     def _stand(self) -> None:
-        """Idle posture: the performer's own, with arms sometimes raised, crossed or on the hips."""
+        """Set the performer's idle posture, with arms sometimes raised, crossed or on the hips."""
         whole = np.ones_like(self.seconds)
         for side in SIDES:
             forward, outward, inward, elbow = self.performer.carriage
@@ -170,7 +170,7 @@ class Motion:
         self.nod(whole * self.draw(-0.2, 0.3))
 
     def _sway(self) -> None:
-        """Slow aimless movement of trunk, head and arms."""
+        """Add a slow aimless movement of trunk, head and arms."""
         arms = (f"{side}_{part}" for side in SIDES for part in ("shoulder", "elbow"))
         for joint in ("spine_mid", "neck", *arms):
             for axis in range(3):

@@ -1,4 +1,4 @@
-"""What a Kinect makes of a performance: another view, noise, and the trouble the real recordings have."""
+"""Simulated recording of a performance by a Kinect: another view, noise, and the faults of real recordings."""
 
 from dataclasses import dataclass, replace
 
@@ -16,12 +16,12 @@ VIEW_JITTER = 0.15
 
 @dataclass(frozen=True)
 class Setup:
-    """Where the cameras stand.
+    """Position of the cameras.
 
     Args:
         distance: From the middle of the performance, metres.
         height: Above the floor, metres.
-        tilt: How far the cameras look down, radians.
+        tilt: Downward angle of the cameras, radians.
     """
 
     distance: float
@@ -36,7 +36,7 @@ WHITE_NOISE = 0.003
 DRIFT = 0.010
 """Standard deviation of a joint's slow error, metres; extremities twice as much."""
 INFERRED_FACTOR = 2.5
-"""How much more noise there is on joints the body itself hides from the camera."""
+"""Factor on the noise of joints that the body itself hides from the camera."""
 JUMP = 0.002
 """Probability that an extremity jumps aside in a frame, for up to 6 frames."""
 
@@ -54,7 +54,7 @@ LATE = 0.15
 """Probability that the second body of a two-person action is seen only from some frame on."""
 
 SHORTEST_CLIP = 30
-"""Frames below which there is no room for a change of id, a gap and a ghost."""
+"""Fewest frames with room for a change of id, a gap and a ghost."""
 
 _FIRST_ID = 72057594037927936
 _EXTREMITIES = [
@@ -66,13 +66,13 @@ _EXTREMITIES = [
 
 @dataclass(frozen=True)
 class SensedBody:
-    """One body as the sensor tracked it.
+    """One body, as tracked by the sensor.
 
     Args:
         body_id: 17 digits.
         joints: (T, V, 3) metres in the camera's frame, over all frames of the clip.
-        inferred: (T, V) joints the sensor guessed.
-        seen: (T,) frames that have this body.
+        inferred: (T, V) True for joints that the sensor guessed.
+        seen: (T,) True for frames that have this body.
     """
 
     body_id: int
@@ -81,20 +81,20 @@ class SensedBody:
     seen: Bool[np.ndarray, " t"]
 
     def during(self, frames: Bool[np.ndarray, " t"]) -> "SensedBody":
-        """The same body seen in no frames but these."""
+        """Return the same body, seen in these frames only."""
         return replace(self, seen=self.seen & frames)
 
 
 def film(
     bodies: Float64[np.ndarray, "m t v 3"], setup: Setup, camera: int, rng: np.random.Generator
 ) -> Float64[np.ndarray, "m t v 3"]:
-    """A performance around the world's origin in a camera's frame: x right, y up, z away from the camera.
+    """Transform a performance around the world's origin to a camera's frame: x right, y up, z away from the camera.
 
     Right is that of the mirrored picture Kinect shows, so a body facing the camera has its left at smaller x.
 
     Args:
         bodies: Metres, y = 0 on the floor, z towards the cameras.
-        setup: Where the cameras stand.
+        setup: Position of the cameras.
         camera: Number of the camera, from 1.
         rng: Source of the camera's jitter.
     """
@@ -105,7 +105,7 @@ def film(
 
 
 def sense(clean: Float64[np.ndarray, "t v 3"], body_id: int, rng: np.random.Generator) -> SensedBody:
-    """A body with the sensor's errors: white noise, slow drift, and extremities that jump aside."""
+    """Add the sensor's errors to a body: white noise, slow drift, and extremities that jump aside."""
     frames, joints, _ = clean.shape
     depth = clean[..., 2] - clean[:, [NTU25.index("spine_mid")], 2]
     inferred = depth > 0.15
@@ -123,19 +123,19 @@ def sense(clean: Float64[np.ndarray, "t v 3"], body_id: int, rng: np.random.Gene
 
 
 def _slow(frames: int, joints: int, rng: np.random.Generator) -> Float64[np.ndarray, "t v 3"]:
-    """Slow noise of about unit size: a sine with a frequency and phase of its own for each coordinate."""
+    """Draw slow noise of about unit size: a sine with random frequency and phase for each coordinate."""
     turns = rng.uniform(0.005, 0.03, size=(joints, 3)) * np.arange(frames)[:, None, None]
     size = np.sqrt(2.0) * rng.uniform(0.3, 1.4, size=(joints, 3))
     return size * np.sin(2 * np.pi * (turns + rng.random((joints, 3))))
 
 
 def record(bodies: Float64[np.ndarray, "m t v 3"], first_id: int, rng: np.random.Generator) -> list[SensedBody]:
-    """What the sensor tracked: the bodies with noise, and now and then the trouble of real recordings.
+    """Record the bodies as the sensor tracks them: with noise, and now and then a fault of real recordings.
 
     Args:
         bodies: In the camera's frame, metres, at least ``SHORTEST_CLIP`` frames.
-        first_id: Number that makes this recording's body ids differ from others'.
-        rng: Source of noise and trouble.
+        first_id: Number that makes this recording's body ids unique.
+        rng: Source of noise and faults.
     """
     frames = bodies.shape[1]
     ids = iter(range(_FIRST_ID + first_id, 10**17))
@@ -161,7 +161,7 @@ def record(bodies: Float64[np.ndarray, "m t v 3"], first_id: int, rng: np.random
 
 
 def _interval(frames: int, shortest: int, longest: int, rng: np.random.Generator) -> Bool[np.ndarray, " t"]:
-    """Some frames in a row that leave the first and last frame out."""
+    """Draw frames in a row, without the first and the last frame."""
     length = int(rng.integers(shortest, longest + 1))
     start = int(rng.integers(1, frames - length))
     position = np.arange(frames)
@@ -171,7 +171,7 @@ def _interval(frames: int, shortest: int, longest: int, rng: np.random.Generator
 def _ghost(
     body: Float64[np.ndarray, "t v 3"], body_id: int, seen: Bool[np.ndarray, " t"], rng: np.random.Generator
 ) -> SensedBody:
-    """A shaky frozen copy of a body somewhere else in the room."""
+    """Return a shaky frozen copy of a body somewhere else in the room."""
     aside = rng.uniform((0.5, -0.2, -0.4), (1.2, 0.2, 0.8)) * (rng.choice((-1.0, 1.0)), 1.0, 1.0)
     joints = np.repeat(body[:1] * rng.uniform(0.85, 1.0), len(body), axis=0) + aside
     joints += rng.normal(0.0, 0.05, size=body.shape)
@@ -181,7 +181,7 @@ def _ghost(
 def _furniture(
     body: Float64[np.ndarray, "t v 3"], body_id: int, seen: Bool[np.ndarray, " t"], rng: np.random.Generator
 ) -> SensedBody:
-    """Joints scattered over something low and wide, a table or a row of chairs."""
+    """Return joints scattered over something low and wide: a table or a row of chairs."""
     size = rng.uniform((1.0, 0.4, 0.3), (1.6, 0.6, 0.8))
     place = body[0].mean(axis=0) + rng.uniform((-0.8, -0.6, 0.2), (0.8, -0.3, 0.9))
     spot = place + (rng.random((body.shape[1], 3)) - 0.5) * size

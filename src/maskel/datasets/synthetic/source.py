@@ -1,4 +1,4 @@
-"""The synthetic recordings as a source: read the way NTU RGB+D is read."""
+"""Synthetic recordings as a source, read like NTU RGB+D."""
 
 from collections.abc import Mapping
 from operator import attrgetter
@@ -12,10 +12,16 @@ TRAINING_PERFORMERS = frozenset(range(1, MOST + 1, 2))
 
 
 class Synthetic(NTU):
-    """Raw files that `maskel.datasets.synthetic.synthesize` wrote.
+    """Raw files written by `maskel.datasets.synthetic.synthesize`.
 
     Benchmarks: ``xsub`` trains on odd performers; ``xview`` trains on cameras 2 and 3 and tests on the others; ``xset``
     trains on even setups. Accuracies mean nothing beyond that the pipeline learns.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> source = Synthetic()
+        >>> len(source.find([Path("raw")])), source.classes[:2]
+        (26, ('waving', 'drinking'))
     """
 
     name: ClassVar[str] = "synthetic"
@@ -32,5 +38,5 @@ class Synthetic(NTU):
         super().__init__()  # no recording is listed as missing
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Nothing: the size is the user's choice."""
+        """Return nothing: the size is the user's choice."""
         return ""

@@ -1,4 +1,4 @@
-"""Text of a ``.skeleton`` file as the NTU RGB+D data sets have it."""
+"""Writer of ``.skeleton`` files in the form of the NTU RGB+D data sets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from maskel.layouts import NTU25
 _DEPTH = (365.5, 255.0, 206.0)
 _COLOUR = (1081.0, 960.0, 540.0)
 
-# Orientation is all zero: what Kinect writes for a joint whose orientation it does not know.
+# Orientation is all zero, as Kinect writes for a joint of unknown orientation.
 _JOINT_LINE = "%.7g %.7g %.7g %.5f %.5f %.5f %.5f 0 0 0 0 %d\n"
 _BODY = f"%d 0 1 1 1 1 0 %.7g %.7g 2\n{len(NTU25)}\n" + _JOINT_LINE * len(NTU25)
 
@@ -24,7 +24,7 @@ def write_skeleton_file(path: Path, bodies: Sequence[SensedBody], frames: int) -
 
     Args:
         path: The file; a file of that name is replaced.
-        bodies: What the sensor tracked, each over all frames.
+        bodies: The tracked bodies, each over all frames.
         frames: Length of the recording, with the frames that have no body.
     """
     blocks: list[list[str]] = [[] for _ in range(frames)]
@@ -36,7 +36,7 @@ def write_skeleton_file(path: Path, bodies: Sequence[SensedBody], frames: int) -
 
 
 def _body_values(body: SensedBody) -> list[list[float]]:
-    """For each frame in which the body is seen the values of ``_BODY`` after the id."""
+    """Return, for each frame with the body, the values of ``_BODY`` after the id."""
     joints = body.joints[body.seen]
     picture = [_project(joints, *camera) for camera in (_DEPTH, _COLOUR)]
     state = np.where(body.inferred[body.seen], 1.0, 2.0)[..., None]
@@ -50,6 +50,6 @@ def _body_values(body: SensedBody) -> list[list[float]]:
 def _project(
     joints: Float64[np.ndarray, "t v 3"], focal: float, centre_x: float, centre_y: float
 ) -> Float64[np.ndarray, "t v 2"]:
-    """Pinhole projection in pixels, y down."""
+    """Project to pixels with a pinhole camera, y down."""
     flat = joints[..., :2] / np.maximum(joints[..., 2:], 0.1)
     return flat * (focal, -focal) + (centre_x, centre_y)

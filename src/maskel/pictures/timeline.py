@@ -1,0 +1,162 @@
+"""The page of ``maskel predict``: what each person of each recording does over time, and how probable it is."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from maskel.pictures.charts import MOST_LINES, Line, legend, line_chart
+from maskel.pictures.markup import Markup, element, page, paragraph, table
+from maskel.training.segments import Segment, Track
+
+_MOST_TRACKS, _MOST_SEGMENTS = 100, 10_000  # drawn on a page
+_LISTED = 200  # segments of a table
+_POINTS = 300  # of a curve
+
+Found = Sequence[tuple[Track, Sequence[Segment]]]
+"""Tracks, those of a recording one after another, with their segments."""
+
+
+def timeline_page(found: Found, classes: Sequence[str]) -> str:
+    """Draw the page.
+
+    Args:
+        found: What was found.
+        classes: Class names.
+    """
+    unsure = any(not segment.sure for _, segments in found for segment in segments)
+    parts = [
+        element("h1", "Timeline"),
+        paragraph(
+            "A row for each class, coloured where it is the most probable one"
+            f"{', pale where it is less probable than was wanted' if unsure else ''}. Below, the mean probability of "
+            "the windows that lie over each moment.",
+            class_="note",
+        ),
+    ]
+    shown: list[tuple[Track, Sequence[Segment]]] = []
+    drawn = 0
+    for track, segments in found[:_MOST_TRACKS]:
+        drawn += len(segments)
+        if drawn > _MOST_SEGMENTS and shown:
+            break
+        shown.append((track, segments))
+    for recording, some in groupby(shown, key=lambda one: one[0].recording):
+        parts.append(element("h2", recording))
+        people = list(some)
+        low = min(int(track.edges[0]) for track, _ in people)
+        high = max(int(track.edges[-1]) for track, _ in people)
+        order = list(_totals([segment for _, segments in people for segment in segments]))
+        for track, segments in people:
+            parts += _person(track, segments, classes, order, (low, high))
+    if len(shown) < len(found):
+        parts.append(paragraph(f"{len(found) - len(shown):,} more are not drawn: the page would be too long."))
+    return page("Timeline", *parts)
+
+
+def _totals(segments: Sequence[Segment]) -> dict[int, int]:
+    """Count the frames of each class that occurs, most first."""
+    total: Counter[int] = Counter()
+    for segment in segments:
+        total[segment.label] += segment.end - segment.start
+    return dict(total.most_common())
+
+
+def _person(
+    track: Track, segments: Sequence[Segment], classes: Sequence[str], order: Sequence[int], span: tuple[int, int]
+) -> list[Markup]:
+    """Draw one person, or all of a recording together.
+
+    Args:
+        track: The probabilities.
+        segments: The segments.
+        classes: Class names.
+        order: Classes of the recording; they have the page's colours in this order.
+        span: First frame of the recording, and the one after its last.
+    """
+    low, high = span
+    length = max(high - low, 1)
+    parts = [element("h3", f"Person {track.person}")] if track.person else []
+    lanes = []
+    for label, total in _totals(segments).items():
+        number = order.index(label) + 1
+        style = f"dot-{number}" if number <= MOST_LINES else "rest"
+        bars = []
+        for segment in segments:
+            if segment.label == label:
+                said = f"{classes[label]}, {_moments(segment, track.rate)}, {segment.probability:.0%}"
+                bars.append(
+                    element(
+                        "rect",
+                        element("title", said if segment.sure else f"unsure: {said}"),
+                        x=f"{100 * (segment.start - low) / length:.3f}%",
+                        width=f"{100 * (segment.end - segment.start) / length:.3f}%",
+                        y=2,
+                        height=14,
+                        class_=style if segment.sure else f"{style} unsure",
+                    )
+                )
+        share = f"{_duration(total, track.rate)}, {total / length:.0%}"
+        track_of_all = element("rect", width="100%", height=18, class_="track")
+        label_text = f"{classes[label]}: {share}"
+        lanes += [
+            element("span", classes[label]),
+            element("span", share, class_="share"),
+            element("svg", track_of_all, *bars, role="img", aria_label=label_text, class_="lane"),
+        ]
+    parts.append(element("div", *lanes, _scale(low, high, track.rate), class_="bars"))
+    drawn = order[:MOST_LINES]
+    times, curves = _curves(track, drawn)
+    lines = [Line(classes[label], times, curve) for label, curve in zip(drawn, curves, strict=True)]
+    unit = "seconds" if track.rate else "frames"
+    parts.append(element("div", line_chart("probability", unit, lines), class_="charts"))
+    parts.append(paragraph(legend([classes[label] for label in drawn]), class_="note"))
+    rows = [
+        (
+            _moments(segment, track.rate),
+            classes[segment.label],
+            f"{segment.probability:.0%}",
+            "" if segment.sure else "unsure",
+        )
+        for segment in segments[:_LISTED]
+    ]
+    heading = ("from, to", "class", "probability", "")
+    more = [paragraph(f"{len(segments) - _LISTED:,} more are not listed.")] if len(segments) > _LISTED else []
+    summary = element("summary", f"{len(segments):,} segment{'' if len(segments) == 1 else 's'}")
+    parts.append(element("details", summary, table(heading, rows), *more))
+    return parts
+
+
+def _curves(track: Track, labels: Sequence[int]) -> tuple[list[float], list[list[float]]]:
+    """Return moments, and the probability of each class at them; long recordings are averaged over equal stretches."""
+    middles = (track.edges[:-1] + track.edges[1:]) / 2 / (track.rate or 1)
+    parts = np.array_split(np.arange(len(middles)), min(_POINTS, len(middles)))
+    times = [float(middles[part].mean()) for part in parts]
+    return times, [[float(track.probabilities[part, label].mean()) for part in parts] for label in labels]
+
+
+def _scale(low: int, high: int, rate: float | None) -> Markup:
+    """Draw five moments below the rows."""
+    marks = []
+    for at in (0, 25, 50, 75, 100):
+        moment = _time(low + (high - low) * at / 100, rate)
+        style = {0: "quiet", 100: "quiet end"}.get(at, "quiet middle")
+        marks.append(element("text", moment, x=f"{at}%", y=12, class_=style))
+    return element("svg", *marks, class_="scale")
+
+
+def _moments(segment: Segment, rate: float | None) -> str:
+    return f"{_time(float(segment.start), rate)} to {_time(float(segment.end), rate)}"
+
+
+def _duration(frames: int, rate: float | None) -> str:
+    return f"{frames:,} frames" if rate is None else _time(float(frames), rate)
+
+
+def _time(frames: float, rate: float | None) -> str:
+    """Write a moment in seconds, in minutes from the first minute on; in frames where the rate is not known."""
+    if rate is None:
+        return f"{frames:.0f}"
+    seconds = round(frames / rate, 1)
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)}:{seconds % 60:04.1f}"

@@ -1,0 +1,436 @@
+"""scikit-learn's interface: an encoder as a transformer, and a classifier that pre-trains on what it is fitted to.
+
+Clips are a list of arrays (T, V, C) or (M, T, V, C), or positions in a prepared set, so that scikit-learn's splits,
+pipelines and searches work on them. No run folder is written.
+"""
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Integral
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, TypeAlias, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int64
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from torch import Tensor
+
+from maskel import distributed
+from maskel.datasets.store import SkeletonSet
+from maskel.datasets.store_writer import SetWriter
+from maskel.errors import InputError, Stopped
+from maskel.layouts import Layout, layout_named
+from maskel.methods.masked import Bodies
+from maskel.models.adaptation import adapted
+from maskel.models.encoder import Encoder, EncoderConfig
+from maskel.models.loading import load_encoder
+from maskel.models.pooling import Pool
+from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence
+from maskel.training.engine import Session, fit
+from maskel.training.features import read_clips
+from maskel.training.fitting import fitted, say_fitted
+from maskel.training.loading import ClipBatches
+from maskel.training.optim import AdamWConfig
+from maskel.training.pretrained import method_options, new_method, require_fit, say_fitting
+from maskel.training.probes import FittedProbe, fit_features
+from maskel.training.regularised import Linear, divide
+from maskel.training.run import RunFolder
+from maskel.transforms import TrainView
+
+Clips: TypeAlias = Any
+"""Arrays of clips, or positions in a set: what scikit-learn calls X."""
+
+
+class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Common part of both estimators: reading clips, and their features under a frozen encoder."""
+
+    pool: Pool
+    bodies: Bodies
+    window: int | None
+    layout: str | None
+    data: Path | str | None
+    device: str
+    encoder_: Encoder
+    num_bodies_: int
+    _fitted: ClassVar[str]  # what `fit` sets last
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that clips are not the rows of one matrix."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+    @contextmanager
+    def _opened(
+        self, given: Clips, layout: Layout, channels: Channels
+    ) -> Iterator[tuple[SkeletonSet, Int64[np.ndarray, " n"]]]:
+        """Open the set that clips are positions of, or make one of arrays for as long as it is needed."""
+        if self.data is not None:
+            clips = SkeletonSet.open(self.data)
+            yield clips, _positions(given, clips)
+            return
+        with TemporaryDirectory(prefix="maskel-", ignore_cleanup_errors=True) as folder:
+            clips = _written(given, layout, channels, Path(folder) / "set")
+            yield clips, np.arange(len(clips))
+
+    def _check(self, **more: tuple[object, ...]) -> None:
+        """Refuse an option that is none of its words."""
+        for name, known in ({"pool": get_args(Pool), "bodies": get_args(Bodies)} | more).items():
+            if getattr(self, name) not in known:
+                raise InputError(f"{name}: found {getattr(self, name)!r}, expected {' or '.join(map(str, known))}")
+
+    def _adopt(self, encoder: Encoder, clips: SkeletonSet) -> None:
+        """Take an encoder and the number of body slots."""
+        self.encoder_ = encoder.requires_grad_(False).eval()
+        self.num_bodies_ = clips.max_bodies
+
+    def _load(self, encoder: Encoder | Path | str) -> Encoder:
+        """Load the encoder, mapped to the layout and window that are wanted; the caller's own stays as it is."""
+        own = copy.deepcopy(encoder) if isinstance(encoder, Encoder) else load_encoder(encoder)
+        if self.data is not None:
+            if self.layout is not None:
+                raise InputError(f"layout: {self.data} says its layout itself; leave it out")
+            layout = SkeletonSet.open(self.data).layout
+        else:
+            layout = own.layout if self.layout is None else layout_named(self.layout)
+        return adapted(own, layout, self.window)
+
+    def _features(self, clips: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n f"]:
+        """Compute the features of clips in the test view."""
+        world = distributed.start(self.device)
+        encoder, every = self.encoder_.to(world.device), self.bodies == "all"
+        slots = self.num_bodies_ if every else clips.max_bodies
+        if more := int((clips.bodies[positions] > slots).sum()):
+            warnings.warn(
+                f"{more} of {len(positions)} clips hold more bodies than the {slots} of the clips that were fitted; "
+                f"the first {slots} of each are seen",
+                stacklevel=3,
+            )
+
+        def read(batch: SkeletonBatch) -> Tensor:
+            return encoder.pool(batch, absent_bodies=every, pool=self.pool)
+
+        rows = read_clips(read, encoder.config.window, slots, "zero", clips, positions, world)
+        return rows.cpu().numpy()
+
+    def _read(self, given: Clips) -> Float32[np.ndarray, "n f"]:
+        """Compute the features of clips with what was fitted."""
+        check_is_fitted(self, self._fitted)
+        encoder = self.encoder_
+        with self._opened(given, encoder.layout, encoder.channels) as (clips, positions):
+            require_fit(self._name(), encoder, clips)
+            return self._features(clips, positions)
+
+    def _name(self) -> Path:
+        """Name the encoder, for messages."""
+        given = getattr(self, "encoder", None)
+        return Path(given) if isinstance(given, str | Path) else Path("the encoder")
+
+
+class SkeletonTransformer(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    _SkeletonEstimator,
+):
+    """Turns clips into the features of a frozen encoder, those of ``maskel embed``.
+
+    Fitting learns nothing from clips but how many body slots they have: the features of ``bodies="all"`` are a mean
+    over these.
+
+    Args:
+        encoder: A run folder of pretrain, an ``encoder.safetensors``, a released ``.pth`` file, or an `Encoder`.
+        pool: Tokens to average, see `maskel.models.pooling.Pool`.
+        bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` over the bodies
+            there, so that features do not depend on the number of slots.
+        window: Frames that the encoder reads, if others than in pre-training.
+        layout: Joint layout of arrays, if another than the encoder's, which is then mapped to it.
+        data: A prepared set; X is then positions in it.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Attributes:
+        encoder_: The encoder, mapped to layout and window.
+        num_bodies_: Body slots.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskel.sklearn import SkeletonTransformer
+        >>> clips = [np.random.default_rng(0).normal(size=(frames, 25, 3)) for frames in (30, 50)]
+        >>> SkeletonTransformer("run", pool="regions").fit_transform(clips).shape
+        (2, 80)
+        >>> SkeletonTransformer("run", data="set").fit_transform([0, 1, 2]).shape
+        (3, 16)
+    """
+
+    _fitted = "_n_features_out"
+
+    def __init__(
+        self,
+        encoder: Encoder | Path | str | None = None,
+        pool: Pool = "mean",
+        bodies: Bodies = "all",
+        window: int | None = None,
+        layout: str | None = None,
+        data: Path | str | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.encoder = encoder
+        self.pool = pool
+        self.bodies = bodies
+        self.window = window
+        self.layout = layout
+        self.data = data
+        self.device = device
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that features are float32, whatever type clips are of."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def fit(self, X: Clips, y: object = None) -> "SkeletonTransformer":
+        """Load the encoder and count body slots; of a set those of all its clips.
+
+        Raises:
+            InputError: If encoder and clips do not fit each other.
+        """
+        self._check()
+        if self.encoder is None:
+            raise InputError("encoder: found None, expected a run folder of pretrain, an encoder's file or an Encoder")
+        encoder = self._load(self.encoder)
+        with self._opened(X, encoder.layout, encoder.channels) as (clips, _):
+            require_fit(self._name(), encoder, clips)
+            say_fitting(self._name(), encoder, clips)
+            self._adopt(encoder, clips)
+        self._n_features_out = encoder.num_features(self.pool)
+        return self
+
+    def transform(self, X: Clips) -> Float32[np.ndarray, "n f"]:
+        """Compute one row of features per clip, in the test view.
+
+        Raises:
+            InputError: If clips do not fit the encoder.
+            NotFittedError: If `fit` was not called.
+        """
+        return self._read(X)
+
+
+def _has_probabilities(classifier: "SkeletonClassifier") -> bool:
+    return bool(classifier.probe == "regularised")
+
+
+class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[misc]
+    """Fits a linear classifier to the features of an encoder: a given one, or one pre-trained on the same clips.
+
+    Pre-training does not look at labels. The classifier is that of ``maskel linear --probe regularised``: the strength
+    of its penalty is chosen on clips held out by subject where groups are known.
+
+    Args:
+        encoder: As for `SkeletonTransformer`; or the sizes of one to pre-train in `fit`, by default MAMP's.
+        method: Pre-training method, where one is pre-trained.
+        options: The method's options.
+        training: Recipe of pre-training, by default that of ``maskel pretrain``.
+        view: Random view of pre-training, by default the published one.
+        probe: ``regularised``, a logistic regression; or ``svm``, linear support vector machines, which have no
+            probabilities.
+        pool: Tokens to average, see `maskel.models.pooling.Pool`.
+        bodies: Body slots to average over, as for `SkeletonTransformer`.
+        window: Frames that a given encoder reads, if others than in pre-training.
+        layout: Joint layout of arrays; by default that of a given encoder.
+        channels: What the C values of a joint are in arrays, where an encoder is pre-trained; x, y, z by default.
+        data: A prepared set; X is then positions in it, and its subjects are the groups.
+        random_state: Seed of weights, views, masks and order.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Attributes:
+        classes_: Labels, sorted.
+        encoder_: The frozen encoder.
+        num_bodies_: Body slots.
+        strength_: Inverse strength C of the penalty that was chosen.
+        chosen_on_: What it was chosen on, in words.
+
+    Example:
+        >>> import numpy as np
+        >>> from maskel import SkeletonSet
+        >>> from maskel.sklearn import SkeletonClassifier
+        >>> data = SkeletonSet.open("set")
+        >>> train, test = data.split("xsub", "train"), data.split("xsub", "test")
+        >>> model = SkeletonClassifier("run", data="set").fit(train, data.labels[train])
+        >>> model.predict_proba(test).shape
+        (13, 13)
+    """
+
+    classes_: np.ndarray
+    _scores: Linear
+    _fitted = "classes_"
+
+    def __init__(
+        self,
+        encoder: Encoder | EncoderConfig | Path | str | None = None,
+        method: str = "mamp",
+        options: Mapping[str, Any] | None = None,
+        training: AdamWConfig | None = None,
+        view: TrainView | None = None,
+        probe: FittedProbe = "regularised",
+        pool: Pool = "mean",
+        bodies: Bodies = "all",
+        window: int | None = None,
+        layout: str | None = None,
+        channels: Channels | None = None,
+        data: Path | str | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.encoder = encoder
+        self.method = method
+        self.options = options
+        self.training = training
+        self.view = view
+        self.probe = probe
+        self.pool = pool
+        self.bodies = bodies
+        self.window = window
+        self.layout = layout
+        self.channels = channels
+        self.data = data
+        self.random_state = random_state
+        self.device = device
+
+    def fit(
+        self,
+        X: Clips,
+        y: Any,
+        groups: Sequence[object] | None = None,
+    ) -> "SkeletonClassifier":
+        """Pre-train on the clips, where no encoder is given, and fit the classifier to their features.
+
+        Args:
+            X: Clips.
+            y: (N,) their labels, of any type.
+            groups: (N,) subject of each clip; of a prepared set its own by default. The strength of the penalty is
+                chosen on clips of held-out subjects, or of held-out clips where there are no groups.
+
+        Raises:
+            InputError: If clips, labels and options do not fit each other.
+        """
+        self._check(probe=get_args(FittedProbe))
+        check_consistent_length(X, y)
+        check_classification_targets(y)
+        classes, labels = np.unique(column_or_1d(y), return_inverse=True)
+        seed = self.random_state
+        if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+            raise InputError(f"random_state: found {seed}, expected a whole number of 0 or more, and less than 2^63")
+        given = None if self.encoder is None or isinstance(self.encoder, EncoderConfig) else self._load(self.encoder)
+        with self._opened(X, *self._form(given)) as (clips, positions):
+            if groups is None:
+                groups = [clips.clips[position].subject for position in positions.tolist()]
+            check_consistent_length(X, groups)
+            folds, chosen_on = divide(labels, [str(group) for group in groups], seed)
+            if given is not None:
+                require_fit(self._name(), given, clips)
+                say_fitting(self._name(), given, clips)
+            self._adopt(self._pretrain(clips, positions) if given is None else given, clips)
+            features = self._features(clips, positions).astype(np.float64)
+        found = fit_features(self.probe, features, labels, folds, balanced=False)
+        self.classes_, self._scores = classes, found.scores
+        self.strength_, self.chosen_on_ = found.strength, chosen_on
+        return self
+
+    def _form(self, given: Encoder | None) -> tuple[Layout, Channels]:
+        """Return the joint layout and the channels of arrays."""
+        if self.data is not None:
+            clips = SkeletonSet.open(self.data)
+            if self.layout is not None or self.channels is not None:
+                raise InputError(f"layout, channels: {self.data} says its own; leave them out")
+            return clips.layout, clips.channels
+        if given is not None:
+            return given.layout, self.channels or given.channels
+        if self.layout is None:
+            raise InputError("layout: found none, expected the joint layout of the arrays by name, such as ntu25")
+        return layout_named(self.layout), tuple(self.channels or XYZ)
+
+    def _pretrain(self, clips: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Encoder:
+        """Pre-train an encoder on clips."""
+        if self.window is not None:
+            raise InputError("window: of an encoder that is pre-trained here it is in its sizes; leave it out")
+        config = self.encoder if isinstance(self.encoder, EncoderConfig) else EncoderConfig()
+        recipe = self.training or AdamWConfig()
+        training = fitted(recipe, len(positions))
+        options, seed = method_options(self.method, self.options or {}), self.random_state
+        model = new_method(self.method, clips, config, options, training, seed)
+        world = distributed.start(self.device)
+        model.to(world.device)
+        view, size = self.view or TrainView(), training.batch_size
+        batches = ClipBatches(clips, positions, size, seed, config.window, view, "zero", world.device)
+        say_fitted(recipe, training)
+        with TemporaryDirectory(prefix="maskel-", ignore_cleanup_errors=True) as folder:
+            try:
+                fit(model, batches, Session(training, RunFolder(Path(folder)), world), show=False)
+            except Stopped as stop:  # there is no run to go on with
+                raise KeyboardInterrupt from stop
+        return model.encoder
+
+    def _scored(self, given: Clips) -> Float64[np.ndarray, "n k"]:
+        features = self._read(given).astype(np.float64)
+        return self._scores(features)
+
+    def decision_function(self, X: Clips) -> Float64[np.ndarray, "n *k"]:
+        """Compute class scores (N, K); of two classes one score (N,), above 0 for the second."""
+        scores = self._scored(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def predict(self, X: Clips) -> np.ndarray:
+        """Return the label of each clip with the highest score."""
+        best = self._scored(X).argmax(1)
+        labels: np.ndarray = self.classes_[best]
+        return labels
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Clips) -> Float64[np.ndarray, "n k"]:
+        """Compute the probability of each class; only of ``probe="regularised"``."""
+        return torch.from_numpy(self._scored(X)).softmax(1).numpy()
+
+
+def _positions(given: Clips, clips: SkeletonSet) -> Int64[np.ndarray, " n"]:
+    """Read positions in a set, (N,) or (N, 1)."""
+    found = np.asarray(given)
+    column = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
+    if column.ndim != 1 or not len(column) or not np.issubdtype(column.dtype, np.integer):
+        raise InputError(f"X: found {found.dtype} {found.shape}, expected positions in {clips.path}, integers (N,)")
+    if not 0 <= column.min() <= column.max() < len(clips):
+        raise InputError(f"X: found positions {column.min()} to {column.max()}, expected 0 to {len(clips) - 1}")
+    return column.astype(np.int64)
+
+
+def _written(given: Clips, layout: Layout, channels: Channels, folder: Path) -> SkeletonSet:
+    """Write arrays as a set."""
+    shape = f"(T, {len(layout)}, {len(channels)})"
+    expected = f"{shape} or (M, {shape[1:]} of layout {layout.name} ({', '.join(channels)})"
+    with SetWriter(folder, layout, ("none",), "arrays", {}, channels) as writer:
+        for number, each in enumerate(given):
+            try:
+                array = np.asarray(each)
+                numbers = np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array)
+            except ValueError:  # lists of several lengths
+                array, numbers = np.empty(0), False
+            if not numbers or array.ndim not in (3, 4) or array.shape[-2:] != (len(layout), len(channels)):
+                raise InputError(f"X[{number}]: found {array.dtype} {array.shape}, expected numbers {expected}")
+            with np.errstate(over="ignore"):  # what float32 cannot hold is refused as not finite
+                joints = np.array(array if array.ndim == 4 else array[None], dtype=np.float32)
+            if not joints.any():
+                raise InputError(f"X[{number}]: found nothing but zeros, which stand for absent bodies and frames")
+            try:
+                writer.add(SkeletonSequence(Clip(f"X[{number}]", UNLABELLED), joints, layout))
+            except ValueError as fault:
+                raise InputError(str(fault)) from fault
+        if not writer.clips:
+            raise InputError(f"X: found no clip, expected a list of arrays {expected}")
+        writer.finish({})
+    return SkeletonSet.open(folder)

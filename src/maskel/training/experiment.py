@@ -1,0 +1,210 @@
+"""One run of a command: the start and the end that pre-training and every evaluation have in common."""
+
+import time
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import Any
+
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+from maskel import distributed
+from maskel.datasets.provenance import provenance_of
+from maskel.datasets.store import SkeletonSet
+from maskel.distributed import World
+from maskel.methods.base import Method
+from maskel.methods.classifier import Task
+from maskel.models.encoder import Encoder
+from maskel.training.check import Check, check_run
+from maskel.training.engine import Outcome, Session, fit
+from maskel.training.features import extract
+from maskel.training.fitting import fitted, say_fitted
+from maskel.training.labelled import Labelled, Positions, choose_labelled
+from maskel.training.loading import Batches, ClipBatches, keep_resident
+from maskel.training.optim import TrainingConfig
+from maskel.training.precision import Precision, resolved
+from maskel.training.run import Row, RunFolder, open_run, options_of, refuse_taken
+from maskel.training.sets import PretrainingSets, describe
+from maskel.transforms import TrainView
+
+
+class Experiment:
+    """One run of a command. Opening it opens the set; `start`, `open_run` and `finish` follow in this order.
+
+    A command refuses what costs nothing between these: options before the set is opened, the set's content and a taken
+    folder before `start`, a model that does not fit before `open_run`. Only `open_run` and what follows write.
+
+    Args:
+        command: The command's function; its name is that of the protocol.
+        options: The value of every argument by name: the function's own ``locals()``.
+        learned: The set or sets of pre-training, opened already; other commands have one set, ``data``.
+
+    Attributes:
+        clips: The set; pre-training has ``learned`` instead.
+        world: This process among all, from `start` on.
+        run: The run folder, from `open_run` on.
+
+    Raises:
+        InputError: If there is no such set.
+    """
+
+    clips: SkeletonSet
+    world: World
+    run: RunFolder
+
+    def __init__(
+        self, command: Callable[..., object], options: Mapping[str, Any], learned: PretrainingSets | None = None
+    ) -> None:
+        self._began = time.perf_counter()
+        self._command = command
+        self._options = {name: options[name] for name in signature(command).parameters}
+        self._recipe: TrainingConfig | None = options.get("training")
+        self._outcome: Outcome | None = None
+        self._learned = learned
+        if learned is None:
+            self.clips = SkeletonSet.open(options["data"])
+
+    def settle(self, **options: Any) -> None:
+        """Replace options by what they come to on this set; ``config.yaml`` holds that."""
+        self._options |= options
+
+    def choose_labelled(self) -> Labelled:
+        """Choose the training clips whose labels are used, by the options that say so.
+
+        Raises:
+            InputError: If a part is empty, or these options do not fit the set.
+        """
+        given = {name: self._options[name] for name in ("benchmark", "labels", "stratified", "label_list", "seed")}
+        return choose_labelled(self.clips, **given, validation=self._options.get("validation", 0.0))
+
+    def fit_training(self, clips: int, least: int = 1) -> None:
+        """Shrink batches and warm-up where the set is too small for them.
+
+        Args:
+            clips: Training clips.
+            least: Clips that a batch must have.
+
+        Raises:
+            InputError: If there are fewer clips than that.
+        """
+        resumed = self._options["out"] if self._options["resume"] else None
+        self.settle(training=fitted(self.training, clips, resumed, least))
+
+    def refuse_taken(self) -> None:
+        """Refuse a run folder that holds something already, before anything expensive is done.
+
+        Raises:
+            InputError: If it does, and the run does not go on with it.
+        """
+        refuse_taken(None if self._options.get("resume") else self._options["out"])
+
+    def start(self) -> None:
+        """Join the other processes, choose the device, and keep the set on it if it shall be ``resident``.
+
+        Raises:
+            InputError: If there is no such device.
+        """
+        self.world = distributed.start(self._options.get("device", "cpu"))
+        if "resident" in self._options:
+            clips = self._learned.clips if self._learned else self.clips
+            self.settle(resident=keep_resident(clips, self.world.device, self._options["resident"]))
+
+    @property
+    def leads(self) -> bool:
+        """True in the process that writes files."""
+        return self.world.leads
+
+    @property
+    def training(self) -> TrainingConfig:
+        """The recipe, as far as it is settled."""
+        training: TrainingConfig = self._options["training"]
+        return training
+
+    @property
+    def precision(self) -> str:
+        """Number type of the matrix products: fp32 or bf16."""
+        return resolved(self._precision, self.world.device)
+
+    def task(self, train: Positions) -> Task:
+        """Return what a classifier of these training clips must know of them."""
+        return Task.of(self.clips, train, self._options["single_body"], provenance_of(self.clips))
+
+    def clip_batches(self, positions: Positions, window: int, view: TrainView | None) -> ClipBatches:
+        """Return batches of the clips at ``positions``.
+
+        Args:
+            positions: (N,) training clips.
+            window: Frames that the model reads.
+            view: The random view; None for the test view.
+
+        Raises:
+            InputError: If the view asks more of the layout than it has.
+        """
+        size, seed, single_body = self.training.batch_size, self._options["seed"], self._options["single_body"]
+        return ClipBatches(self.clips, positions, size, seed, window, view, single_body, self.world.device)
+
+    def features(self, encoder: Encoder, positions: Positions) -> Float32[Tensor, "n f"]:
+        """Compute features of the clips at ``positions`` in the test view, each exactly once, on every process."""
+        single_body, pool = self._options["single_body"], self._options.get("pool", "mean")
+        return extract(encoder, self.clips, positions, self.world, single_body, self._precision, pool=pool)
+
+    def check(
+        self,
+        model: nn.Module,
+        batches: Batches | None = None,
+        read: Callable[[Positions], object] | None = None,
+        positions: Positions | None = None,
+        times: int = 1,
+    ) -> Check:
+        """Try a few steps and say what the run would take; see `maskel.training.check.check_run`."""
+        self._say_fitted()
+        training = None if batches is None else self.training
+        return check_run(model, self.world, training, batches, read, positions, times)
+
+    def open_run(self) -> RunFolder:
+        """Open the run folder: a new one with its ``config.yaml``, or the one to go on with.
+
+        Raises:
+            InputError: If the folder is taken, or cannot be resumed with these options.
+        """
+        self._say_fitted()
+        out, resume = self._options["out"], self._options.get("resume", False)
+        self.run = open_run(out, self._command.__name__, self._config, resume, self.world)
+        return self.run
+
+    def fit(self, method: Method, batches: Batches, after_epoch: Callable[[], Row] | None = None) -> Outcome:
+        """Train ``method`` in the run folder; see `maskel.training.engine.fit`."""
+        session = Session(self.training, self.run, self.world, self._options["resume"])
+        self._outcome = fit(method, batches, session, after_epoch)
+        return self._outcome
+
+    def finish(self, about: Mapping[str, Any], found: Mapping[str, Any]) -> RunFolder:
+        """Write ``result.json``, in the leading process.
+
+        Args:
+            about: What it says first: what was run.
+            found: What it says after the data: counts, and how training went.
+        """
+        if self.leads:
+            minutes = self._outcome.minutes if self._outcome else (time.perf_counter() - self._began) / 60
+            data = self._learned.describe() if self._learned else describe(self.clips, self._options["benchmark"])
+            measured = {"minutes": minutes, "processes": self.world.size}
+            self.run.write_result({"kind": self._command.__name__, **about, **data, **found, **measured})
+        return self.run
+
+    @property
+    def _precision(self) -> Precision:
+        training = self._options.get("training")
+        precision: Precision = self._options.get("precision", training.precision if training else "fp32")
+        return precision
+
+    @property
+    def _config(self) -> dict[str, Any]:
+        """The options as ``config.yaml`` holds them; those of a method stand under its name."""
+        method = self._options.get("method")
+        config = options_of(self._command, self._options)
+        return {str(method) if name == "options" else name: value for name, value in config.items()}
+
+    def _say_fitted(self) -> None:
+        if self._recipe is not None:
+            say_fitted(self._recipe, self.training)

@@ -1,0 +1,185 @@
+"""Work of a GPU, recorded once as a CUDA graph and then replayed by one launch.
+
+A training step is about a thousand small kernels, and to launch them one by one takes the processor longer than the GPU
+computes. A recording holds fixed addresses: what comes in is copied to the same tensors each time, and what goes out
+is written into tensors that are there already.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor
+
+from maskel.distributed import World, tell
+from maskel.errors import InputError, TrainingError
+from maskel.methods.base import Method
+from maskel.sequence import FeatureBatch, SkeletonBatch
+from maskel.training.optim import Graph
+
+Batch = SkeletonBatch | FeatureBatch
+Work = Callable[[], None]
+
+
+def records(graph: Graph, method: Method, world: World, in_parts: bool = False) -> bool:
+    """Whether the steps of a run are recorded.
+
+    Args:
+        graph: The option.
+        method: What is trained.
+        world: This process among all.
+        in_parts: Batches have clips that lack joints.
+
+    Raises:
+        InputError: If they are to be and cannot.
+    """
+    obstacle = _obstacle(method, world, in_parts)
+    if graph == "on" and obstacle:
+        raise InputError(f"training: found graph on, but {obstacle}; leave graph at auto")
+    return graph != "off" and not obstacle
+
+
+def _obstacle(method: Method, world: World, in_parts: bool) -> str:
+    if world.device.type != "cuda":
+        return f"a step is recorded on a GPU only, and this run computes on {world.device.type}"
+    if world.size > 1 and method.needs_whole_batch:
+        return "a loss that compares the clips of all processes exchanges them in the middle of a step"
+    if in_parts:
+        return "clips that lack joints are taken together in every step anew"
+    return ""
+
+
+class Recorder:
+    """Records work on a GPU.
+
+    All recordings share their memory, so nothing may be left in it that another one needs.
+
+    Args:
+        device: The GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream = torch.cuda.Stream(device)
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def warm_up(self, work: Work) -> None:
+        """Do the work once beside the current stream: plans are made, and what is made once is there afterwards."""
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            work()
+        torch.cuda.current_stream().wait_stream(self._stream)
+
+    def record(self, work: Work) -> Work:
+        """Record the work without doing it; return what does it.
+
+        Raises:
+            RuntimeError: If it cannot be recorded; nothing was computed then.
+        """
+        before = torch.cuda.current_stream()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # Only this thread's calls are watched: with several processes another one asks NCCL how far it is.
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                work()
+        finally:
+            torch.cuda.set_stream(before)  # a recording that fails does not leave its stream by itself
+        return graph.replay
+
+
+class _Recording:
+    """Work with tensors of one set of shapes.
+
+    Args:
+        work: What is done with a batch and the keys of its clips.
+        batch: The first one; its tensors are copied.
+        keys: Of its clips.
+    """
+
+    def __init__(self, work: Callable[[Batch, Tensor], None], batch: Batch, keys: Tensor) -> None:
+        self._batch: Batch = replace(batch, **{name: each.clone() for name, each in _tensors(batch).items()})  # type: ignore[arg-type]
+        self._keys = keys.clone()
+        self._work = work
+        self.replay: Work | None = None
+
+    def __call__(self) -> None:
+        """Do the work, operation by operation."""
+        self._work(self._batch, self._keys)
+
+    def fill(self, batch: Batch, keys: Tensor) -> None:
+        """Put other values in the place of the first ones."""
+        for name, tensor in _tensors(self._batch).items():
+            tensor.copy_(getattr(batch, name))
+        self._keys.copy_(keys)
+
+
+class Recorded:
+    """The two parts of a step, between which processes exchange gradients: each recorded, and then replayed.
+
+    With shapes that are new, work is done operation by operation once and recorded at the second time.
+
+    Args:
+        learn: Adds the gradient of a micro-batch to that of the step.
+        update: Changes the weights.
+        recorder: Records both.
+        must: Recording may not fail.
+    """
+
+    def __init__(
+        self, learn: Callable[[Batch, Tensor], None], update: Work, recorder: Recorder, must: bool = False
+    ) -> None:
+        self._learn = learn
+        self._update = update
+        self._recorder = recorder
+        self._must = must
+        self._failed = False
+        self._known: dict[tuple[torch.Size, ...], _Recording] = {}
+        self._updated = False
+        self._replay: Work | None = None
+
+    def learn(self, batch: Batch, keys: Tensor) -> None:
+        """Add the gradient of a micro-batch to that of the step."""
+        if self._failed:
+            self._learn(batch, keys)
+            return
+        shapes = tuple(tensor.shape for tensor in (*_tensors(batch).values(), keys))
+        recording = self._known.get(shapes)
+        if recording is None:
+            recording = self._known[shapes] = _Recording(self._learn, batch, keys)
+            self._recorder.warm_up(recording)
+            return
+        recording.fill(batch, keys)
+        if recording.replay is None:
+            recording.replay = self._record(recording)
+        recording.replay()
+
+    def update(self) -> None:
+        """Change the weights."""
+        if not self._updated:  # the first update makes the moments
+            self._updated = True
+            self._recorder.warm_up(self._update)
+            return
+        if self._replay is None:
+            self._replay = self._record(self._update)
+        self._replay()
+
+    def _record(self, work: Work) -> Work:
+        """Return what does the work: its recording, or itself where it cannot be recorded."""
+        if self._failed:
+            return work
+        try:
+            return self._recorder.record(work)
+        except RuntimeError as fault:
+            reason = (str(fault).splitlines() or [type(fault).__name__])[0]
+            if self._must:
+                raise TrainingError(f"training.graph on: the step cannot be recorded ({reason}); use auto") from fault
+            self._failed = True
+            tell(
+                f"training.graph: the step cannot be recorded ({reason}); its operations are launched one by one, "
+                f"which is slower and comes to the same, to rounding"
+            )
+            return work
+
+
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    values = {entry.name: getattr(batch, entry.name) for entry in fields(batch)}
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
