@@ -33,19 +33,19 @@ def records(graph: Graph, method: Method, world: World, in_parts: bool = False) 
     Raises:
         InputError: If they are to be and cannot.
     """
-    obstacle = _obstacle(method, world, in_parts)
+    obstacle = _obstacle(method, world)
+    if in_parts and not obstacle:
+        obstacle = "the clips that have the same joints are others in every step"
     if graph == "on" and obstacle:
         raise InputError(f"training: found graph on, but {obstacle}; leave graph at auto")
     return graph != "off" and not obstacle
 
 
-def _obstacle(method: Method, world: World, in_parts: bool) -> str:
+def _obstacle(method: Method, world: World) -> str:
     if world.device.type != "cuda":
         return f"a step is recorded on a GPU only, and this run computes on {world.device.type}"
     if world.size > 1 and method.needs_whole_batch:
         return "a loss that compares the clips of all processes exchanges them in the middle of a step"
-    if in_parts:
-        return "clips that lack joints are taken together in every step anew"
     return ""
 
 
