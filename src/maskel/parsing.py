@@ -331,7 +331,7 @@ def sentence_of(fault: Exception) -> str:
     )
     if not several:
         return text
-    why = several["mapping"] if several["type"] == "<class 'dict'>" else several["path"]
+    why = several["path"] if several["type"] == "<class 'str'>" else several["mapping"]
     return several["key"] + re.sub(r"Problem with given class_path \S+ ", "", why)
 
 
