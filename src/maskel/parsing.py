@@ -331,7 +331,8 @@ def sentence_of(fault: Exception) -> str:
     )
     if not several:
         return text
-    why = several["path"] if several["type"] == "<class 'str'>" else several["mapping"]
+    mapping = re.search("dict|Namespace|NestedArg", several["type"])
+    why = several["mapping"] if mapping else several["path"]
     return several["key"] + re.sub(r"Problem with given class_path \S+ ", "", why)
 
 
