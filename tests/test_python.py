@@ -25,7 +25,7 @@ def test_plain_values_give_the_run_that_the_command_line_gives(
     monkeypatch.chdir(tmp_path)
     called = maskel.pretrain(
         str(prepared),
-        recipes=["mae", "own"],
+        recipes=["own", "mae"],
         encoder=SMALL,
         options={"decoder_dim": 16, "ratio": 0.8},
         training={"epochs": 2, "batch_size": 8},
@@ -35,7 +35,7 @@ def test_plain_values_give_the_run_that_the_command_line_gives(
     )
     sizes = [f"--encoder.{name}={value}" for name, value in SMALL.items()]
     words = ["--mae.decoder-dim=16", "--mae.ratio=0.8", "--training.epochs=2", "--training.batch-size=8", "--seed=3"]
-    given = ["--data", prepared, "--config=mae", "--config=own", *sizes, *words, "--device=cpu", "--out", "typed"]
+    given = ["--data", prepared, "--config=own", "--config=mae", *sizes, *words, "--device=cpu", "--out", "typed"]
     assert run("pretrain", *given)[0] == 0
     typed = RunFolder(Path("typed"))
     assert (called.path / "config.yaml").read_bytes() == (typed.path / "config.yaml").read_bytes()
@@ -43,7 +43,7 @@ def test_plain_values_give_the_run_that_the_command_line_gives(
     assert called.metrics == typed.metrics
     assert len(called.metrics) == 2
     assert called.result["loss"] == called.metrics[-1]["loss"]
-    assert called.result["command"].startswith(f"maskel.pretrain(data={str(prepared)!r}, recipes=['mae', 'own'], ")
+    assert called.result["command"].startswith(f"maskel.pretrain(data={str(prepared)!r}, recipes=['own', 'mae'], ")
     assert "seed=3, device='cpu', out='called')" in called.result["command"]
     assert typed.result["command"].startswith("maskel pretrain --data ")
 

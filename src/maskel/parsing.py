@@ -337,7 +337,8 @@ def sentence_of(fault: Exception) -> str:
     )
     if not several:
         return text
-    why = several["mapping"] if several["type"] == "<class 'dict'>" else several["path"]
+    mapping = re.search("dict|Namespace|NestedArg", several["type"])
+    why = several["mapping"] if mapping else several["path"]
     return several["key"] + re.sub(r"Problem with given class_path \S+ ", "", why)
 
 

@@ -157,7 +157,12 @@ def test_a_process_ends_cleanly(how: str, trained: RunFolder, tmp_path: Path) ->
     command = [sys.executable, "-m", "maskel", "watch", "--classifier", str(trained.path), "--device=cpu"]
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | {"PYTHONPATH": path()}
+        command,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        env=os.environ | {"PYTHONPATH": path()},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it
     ) as asked:
         assert asked.stdin
         assert asked.stdout

@@ -191,14 +191,14 @@ def test_a_loss_across_processes_is_not_recorded() -> None:
 
 def test_a_run_goes_on_with_or_without_a_graph(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which of the two is no part of what a run is."""
-    off = replace(tiny.TRAINING, graph="off")
+    auto = replace(tiny.TRAINING, graph="auto")
     with monkeypatch.context() as patched:
         tiny.as_steps_begin(patched, lambda step: tiny.ctrl_c_if(step == 4))
         with pytest.raises(Stopped):
-            tiny.tiny_pretrain(prepared, tmp_path / "run", training=off)
+            tiny.tiny_pretrain(prepared, tmp_path / "run", training=auto)
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", resume=True, resident=True)
     whole = tiny.tiny_pretrain(prepared, tmp_path / "whole")
     tiny.assert_identical(tiny.state_of(run), tiny.state_of(whole))
     assert "resident: false" in (whole.path / "config.yaml").read_text()
-    assert "graph: 'off'" in (run.path / "config.yaml").read_text()
+    assert "graph: auto" in (run.path / "config.yaml").read_text()
     assert "graph" not in (whole.path / "config.yaml").read_text()

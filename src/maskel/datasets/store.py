@@ -21,7 +21,7 @@ from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.datasets.batches import ClipRows
 from maskel.errors import InputError
-from maskel.files import damaged_as, one_line, read_json, read_rows
+from maskel.files import damaged_as, map_npy, one_line, read_json, read_rows
 from maskel.layouts import Layout, layout_named
 from maskel.sequence import (
     CHANNELS,
@@ -392,7 +392,7 @@ def _integers(column: tuple[str, ...]) -> Int64[np.ndarray, " n"]:
 
 def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
     """Map the array in ``path`` into memory; it must have this type and shape, and nothing may follow it."""
-    mapped = np.lib.format.open_memmap(path, mode="r")  # never unpickles
+    mapped = map_npy(path)
     fits = mapped.dtype == dtype and mapped.shape == shape and mapped.flags.c_contiguous
     _require(fits, path.name, f"{mapped.dtype} {mapped.shape}, expected {dtype} {shape}")
     return mapped

@@ -48,7 +48,7 @@ class TrainingConfig:
     clip_grad: float = 0.0
     precision: Precision = "fp32"
     compile: bool = False
-    graph: Graph = "auto"
+    graph: Graph = "off"
     save_epochs: int = 1
     save_steps: int = 0
     deterministic: bool = False

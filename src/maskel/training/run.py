@@ -65,7 +65,7 @@ _ADDED: dict[str, Any] = {
     "pool": "mean",
     "probe": "sgd",
     "trained_on": None,
-    "training": {"graph": "auto"},
+    "training": {"graph": "off"},
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
 """Options younger than runs that can be resumed, and their value then; with it they are left out of config.yaml."""
