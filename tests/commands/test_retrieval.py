@@ -135,7 +135,7 @@ def test_the_page_shows_what_was_found(
     assert texts[0] == texts[1]
     assert texts[0].count("<figure>") == 8
     none = found(pretrained.path, prepared, tmp_path / "none", clips=0)
-    assert "No clips were asked for" in (none.path / "neighbours.html").read_text()
+    assert "No clips to draw" in (none.path / "neighbours.html").read_text()
 
 
 def test_tables_folds_seeds_and_reports_know_it(run: Run, pretrained: RunFolder, tmp_path: Path) -> None:

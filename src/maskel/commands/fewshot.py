@@ -28,7 +28,7 @@ from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
 
 WAYS, SHOTS, QUERIES, EPISODES = 5, 1, 15, 600
-"""What an episode has by default, and how many there are; the numbers of the few-shot literature."""
+"""Sizes and number of episodes by default, as in the few-shot literature."""
 Positions = Int64[np.ndarray, " _"]
 
 
@@ -223,16 +223,16 @@ def nearest_class(
     features: Float64[Tensor, "n d"],
     labels: Int64[Tensor, " n"],
     known: Int64[Tensor, " s"],
-    asked: Int64[Tensor, " q"],
+    queries: Int64[Tensor, " q"],
 ) -> Int64[Tensor, " q"]:
-    """Class whose known clips' mean is nearest to each asked clip, by the cosine; of equal ones the first.
+    """Class whose known clips' mean is nearest to each query, by the cosine; of equal ones the first.
 
     Args:
         features: (N, D) of all clips, of length 1.
         labels: (N,) classes.
         known: (S,) positions of clips whose classes are known.
-        asked: (Q,) positions of clips to classify.
+        queries: (Q,) positions of clips to classify.
     """
     classes, which = labels[known].unique(return_inverse=True)
     sums = features.new_zeros(len(classes), features.shape[1]).index_add(0, which, features[known])
-    return classes[(features[asked] @ functional.normalize(sums).T).argmax(1)]
+    return classes[(features[queries] @ functional.normalize(sums).T).argmax(1)]

@@ -138,7 +138,7 @@ def retrieval(
 
 @dataclass(frozen=True)
 class Ranking:
-    """What Q queries find in a gallery.
+    """Clips of a gallery that Q queries find.
 
     Args:
         nearest: (Q, k) places in the gallery, the nearest first; of equal ones that which stands first there.
@@ -154,7 +154,7 @@ class Ranking:
 def rank(
     known: Float32[Tensor, "n d"],
     labels: Int64[Tensor, " n"],
-    asked: Float32[Tensor, "q d"],
+    queries: Float32[Tensor, "q d"],
     right: Int64[Tensor, " q"],
     k: int,
     leave_out: bool = False,
@@ -164,16 +164,16 @@ def rank(
     Args:
         known: (N, D) features of the gallery.
         labels: (N,) its classes.
-        asked: (Q, D) features of the queries.
+        queries: (Q, D) features of the queries.
         right: (Q,) their classes.
         k: Nearest to name, at most N, or N - 1 with ``leave_out``.
         leave_out: The queries are the gallery, and none finds itself.
     """
-    known, asked = functional.normalize(known.double()), functional.normalize(asked.double())
+    known, queries = functional.normalize(known.double()), functional.normalize(queries.double())
 
     def parts() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for start in range(0, len(asked), _ROWS):
-            cosines = asked[start : start + _ROWS] @ known.T
+        for start in range(0, len(queries), _ROWS):
+            cosines = queries[start : start + _ROWS] @ known.T
             if leave_out:
                 cosines[torch.arange(len(cosines)), torch.arange(start, start + len(cosines))] = -torch.inf
             cosines, order = cosines.sort(dim=1, descending=True, stable=True)

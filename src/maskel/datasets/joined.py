@@ -78,7 +78,7 @@ class JoinedSets:
 
     @property
     def provenance(self) -> Provenance | None:
-        """How the first set was made, if it has the common layout; else None."""
+        """Preparation of the first set, if it has the common layout; else None."""
         return provenance_of(self.sets[0]) if self.sets[0].layout == self.layout else None
 
     @cached_property
@@ -87,7 +87,7 @@ class JoinedSets:
         return tuple(clip for one in self.sets for clip in one.clips)
 
     def among_all(self, parts: Sequence[Int64[np.ndarray, " _"]]) -> Int64[np.ndarray, " n"]:
-        """Positions among all clips of positions in each set."""
+        """Return positions among all clips for positions in each set."""
         return np.concatenate([start + part for start, part in zip(self._starts, parts, strict=False)])
 
     def names_hash(self, positions: Int64[np.ndarray, " n"]) -> str:
@@ -118,7 +118,7 @@ class JoinedSets:
         frames: ViewFrames,
         seen: Sequence[Sequence[int]],
     ) -> SkeletonBatch:
-        """A batch of clips seen in a view, in the common layout.
+        """Return a batch of clips seen in a view, in the common layout.
 
         Args:
             positions: (B,) clips, by position among all.

@@ -41,7 +41,9 @@ def neighbours_page(clips: SkeletonSet, queries: Sequence[Query]) -> str:
         f"clip's first body, seen from the front: {up.across} to the right and {up} up ({up.why}). Which test clips "
         f"are shown was drawn by the run's seed."
     )
-    shown = [_query(clips, query, up) for query in queries] or [paragraph("No clips were asked for.", class_="missing")]
+    shown = [_query(clips, query, up) for query in queries] or [
+        paragraph("No clips to draw: --clips is 0.", class_="missing")
+    ]
     return page(
         f"maskel retrieval: {clips.path.name}",
         element("h1", "Test clips and their nearest neighbours"),

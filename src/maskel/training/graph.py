@@ -22,7 +22,7 @@ Work = Callable[[], None]
 
 
 def records(graph: Graph, method: Method, world: World, in_parts: bool = False) -> bool:
-    """Whether the steps of a run are recorded.
+    """Return True if the steps of a run are recorded.
 
     Args:
         graph: The option.

@@ -29,7 +29,7 @@ Positions = Int64[np.ndarray, " _"]
 
 @dataclass(frozen=True)
 class PretrainingSets:
-    """What pre-training learns from: one set as it is, or several joined.
+    """Data of pre-training: one set as it is, or several joined.
 
     Args:
         clips: The set, or the sets as one.
@@ -50,7 +50,7 @@ class PretrainingSets:
     def open(
         cls, data: Path | Sequence[Path], benchmark: str, to_layout: str | None = None, shares: Shares = "size"
     ) -> "PretrainingSets":
-        """The sets in some folders; says how they differ, and what is seen of test clips.
+        """Open the sets in some folders; say how they differ, and which test clips training sees.
 
         A clip that tests in another of the sets (one of the same name, frames and bodies) is left out, and a line
         counts such clips.
@@ -132,7 +132,7 @@ class PretrainingSets:
             )
 
     def describe(self) -> dict[str, Any]:
-        """What a result says of its data, as `describe` does; of several sets also of each."""
+        """Describe the data of a result, as `describe` does; of several sets also each."""
         each = []
         for one, name, part in zip(self.sets, self.names, self.parts, strict=True):
             unlabelled = int((one.labels[part] == UNLABELLED).sum())

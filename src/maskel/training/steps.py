@@ -23,13 +23,13 @@ from maskel.training.precision import autocast
 
 
 def steps_ahead(device: torch.device) -> int:
-    """How many steps may be launched whose numbers are not read yet: on a CPU nothing is gained by any."""
+    """Return the number of steps that may be launched before their numbers are read: on a CPU none gains anything."""
     return 1 if device.type == "cuda" else 0
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a step found.
+    """Findings of a step.
 
     Args:
         sums: Weighted sums, over all processes, of what is logged.
@@ -206,7 +206,7 @@ class Steps:
         self._numbers.copy_(torch.cat((self._sums, self._failed.double()[None])))
 
     def _kept(self) -> list[Tensor]:
-        """What is put back after a step that is not finite.
+        """Return what is put back after a step that is not finite.
 
         Running averages of batch norms; and weights and moments, unless the optimiser leaves them alone by itself.
         """
