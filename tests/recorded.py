@@ -34,5 +34,5 @@ def read_late(patched: pytest.MonkeyPatch) -> None:
 def record(patched: pytest.MonkeyPatch) -> None:
     read_late(patched)
     patched.setattr(graph, "_obstacle", lambda method, world: "")
-    patched.setattr(steps, "records", lambda how, method, world: True)
+    patched.setattr(steps, "records", lambda *_: True)
     patched.setattr(steps, "Recorder", Called)

@@ -40,19 +40,18 @@ def pretrain(
     Labels are not looked at, and no clip of a test subject is seen, but by the benchmark ``all``.
 
     Args:
-        data: A prepared set, or several to learn from at once: their joints are matched by name, and a joint that a
-            set lacks is masked in its clips.
+        data: A prepared set, or several to learn from at once: joints are matched by name, and those that a set lacks
+            are masked in its clips.
         method: Name of the method.
-        benchmark: Whose training part to learn from; of several sets one name for all, or one for each with commas
-            between them.
+        benchmark: Whose training part to learn from; of several sets one name for all, or one each, with commas.
         options: The method's own options, by name of its constructor's arguments.
         encoder: Sizes of the encoder.
-        init: An encoder to go on from instead of random weights: a pre-training run folder, an
-            ``encoder.safetensors`` file or a released ``.pth`` checkpoint, mapped to the set's joint layout. Its sizes
-            are taken, not those of ``encoder``.
-        to_layout: The joint layout that clips are mapped to; that of the first set by default.
-        shares: Clips of each of several sets in an epoch, which has as many as all together: as many as it has
-            (``size``, one pass over all), in proportion to the square root of that (``sqrt``), or ``equal``.
+        init: An encoder to go on from, mapped to the set's joints: a pre-training run folder, an
+            ``encoder.safetensors`` file or a released ``.pth`` checkpoint. Its sizes are taken, not those of
+            ``encoder``.
+        to_layout: The joint layout of all clips; by default that of the first set.
+        shares: Clips of each of several sets in an epoch of as many as all have: in proportion to its ``size``, to the
+            square root of that (``sqrt``), or ``equal``.
         view: The random view of each clip.
         single_body: What stands in the second slot of a clip with one body.
         training: The recipe.
