@@ -50,7 +50,7 @@ def step_of_two(sums: bool) -> Variant:
             size = torch.stack(torch._foreach_norm([p.grad for p in parameters if p.grad is not None])).norm().item()
             optimizer.step()
             optimizer.zero_grad()
-            distributed.meet()
+            distributed.barrier()
             return size
 
         if not leads:

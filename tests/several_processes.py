@@ -123,7 +123,7 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
         options = {"augment": augment, "cache_features": not augment, "training": tiny.PROBE, "device": "cpu"}
         linear(encoder, data, out=out / f"linear-{augment}", **options)
     tiny.tiny_finetune(data, out / "finetune", encoder, labels=0.8, validation=0.3)
-    distributed.add_up(torch.zeros(1))  # the leading process has written the classifier
+    distributed.all_reduce(torch.zeros(1))  # the leading process has written the classifier
     evaluate(out / "finetune", data, device="cpu", out=out / "evaluate")
     knn(encoder, data, k=3, device="cpu", out=out / "knn")
     few = few_clips(out / f"few-{world.rank}")
@@ -136,7 +136,7 @@ def everything(data: Path, encoder: Path, out: Path) -> dict[str, Any]:
         "told": told,
         "fault": fault,
         "gathered": gathered,
-        "sum": distributed.add_up(torch.tensor([1.0, world.rank])),
+        "sum": distributed.all_reduce(torch.tensor([1.0, world.rank])),
         "uneven": uneven_gradients(world),
         "threads": gloo_threads(),
     }

@@ -198,7 +198,7 @@ def test_a_file_that_cannot_be_written_is_noticed_before_anything_is_read(
 
 def test_no_process_makes_the_folder_before_all_have_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, there = tmp_path / "run", []
-    monkeypatch.setattr("maskel.training.run.meet", lambda: there.append(out.exists()))
+    monkeypatch.setattr("maskel.training.run.barrier", lambda: there.append(out.exists()))
     open_run(out, "finetune", {}, False, tiny.ALONE)
     assert there == [False]
 

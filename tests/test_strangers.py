@@ -15,7 +15,7 @@ import pytest
 
 import own
 from maskel import files
-from maskel.console import say, tell
+from maskel.console import notify, say
 from maskel.datasets.base import RawFile
 from maskel.datasets.folder import Folder
 from maskel.datasets.ntu import NTU60
@@ -202,7 +202,7 @@ def test_text_is_shown_with_codes_in_the_place_of_control_characters(capsys: pyt
     assert shown("\u202eabc\ud800\n") == r"\u202eabc\ud800\n"
     assert shown("手を\u3000振る\u00a0é") == "手を\u3000振る\u00a0é"
     say(f"[red]{ESCAPES}\n[/red]")
-    tell(ESCAPES)
+    notify(ESCAPES)
     out = capsys.readouterr()
     assert out.out == f"[red]{shown(ESCAPES)}\n[/red]\n"
     assert out.err == f"maskel: {shown(ESCAPES)}\n"

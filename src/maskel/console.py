@@ -31,7 +31,7 @@ def say(text: object) -> None:
         Console(highlight=False, soft_wrap=True).print(shown(text, kept="\n"), markup=False)
 
 
-def tell(sentence: object) -> None:
+def notify(sentence: object) -> None:
     """Print one line on stderr; only in the main process."""
     if os.environ.get("RANK", "0") == "0":
         standard_error().print(f"maskel: {shown(sentence)}", markup=False)

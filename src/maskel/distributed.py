@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, distributed, nn
 
-from maskel.console import tell as tell
+from maskel.console import notify as notify
 from maskel.errors import InputError, TrainingError
 
 PATIENCE = timedelta(minutes=10)
@@ -39,7 +39,7 @@ class World:
     device: torch.device
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """True for the one process that writes files and shows progress."""
         return self.rank == 0
 
@@ -114,7 +114,7 @@ def finish(together: bool) -> None:
     if not distributed.is_initialized():
         return
     if together:
-        meet()
+        barrier()
     distributed.destroy_process_group()
 
 
@@ -131,7 +131,7 @@ def _exchange() -> Iterator[None]:
         ) from fault
 
 
-def meet() -> None:
+def barrier() -> None:
     """Wait for all processes, so that files written by one are ready for the others."""
     if distributed.is_initialized():
         # without `device_ids` NCCL guesses the device
@@ -140,7 +140,7 @@ def meet() -> None:
             distributed.barrier(device_ids=on)
 
 
-def add_up(tensor: Tensor) -> Tensor:
+def all_reduce(tensor: Tensor) -> Tensor:
     """Return the sum of ``tensor`` over all processes.
 
     Raises:
@@ -167,7 +167,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     trained = list(parameters)
     gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in trained]
     if distributed.is_initialized() and gradients:
-        flat = add_up(torch.cat([gradient.flatten() for gradient in gradients]))
+        flat = all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
         parts = flat.split([gradient.numel() for gradient in gradients])
         gradients = [part.view_as(each) for part, each in zip(parts, trained, strict=True)]
     for each, gradient in zip(trained, gradients, strict=True):
@@ -211,7 +211,7 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return add_up(gradient.contiguous())[ctx.own]
+        return all_reduce(gradient.contiguous())[ctx.own]
 
 
 def gather_rows_with_gradient(rows: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:

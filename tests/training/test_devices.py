@@ -66,7 +66,7 @@ def test_processes_on_gpus_exchange_over_nccl_and_meet_on_their_own(
     monkeypatch.setattr(processes, "get_backend", lambda: asked[0])
     monkeypatch.setattr(torch.cuda, "current_device", lambda: chosen[0].index)
     monkeypatch.setattr(processes, "barrier", lambda device_ids: asked.append(device_ids))
-    distributed.meet()
+    distributed.barrier()
     assert asked == ["nccl", [1]]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from maskel.console import say, tell
+from maskel.console import notify, say
 from maskel.errors import InputError, Stopped
 from maskel.invocation import invocation
 from maskel.protocols import PROTOCOLS
@@ -104,7 +104,7 @@ class RunCommand(Command):
         with TemporaryDirectory(prefix="maskel-check-") as scratch:
             found = read_run_options(parser, name, words, methods, Path(scratch) / "set")
             if found.idle and found.options["method"] in methods:
-                tell(f"{', '.join(found.idle)}: without effect, since the method is {found.options['method']}")
+                notify(f"{', '.join(found.idle)}: without effect, since the method is {found.options['method']}")
             if found.options.get("data") == Path(scratch) / "set":
                 from maskel.datasets.stand_in import write_for_check
 

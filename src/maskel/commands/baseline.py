@@ -79,12 +79,12 @@ def baseline(
     if len(known) <= MAX_SVM_CLIPS:
         fitted.append(fit_svm(train, known, folds))
     else:
-        distributed.tell(f"{len(known):,} training clips are too many for a support vector machine; it is left out")
+        distributed.notify(f"{len(known):,} training clips are too many for a support vector machine; it is left out")
     best = max(fitted, key=lambda one: max(one.right.values()))
     scores = {one.name: _scores(one, test, clips, labelled.test) for one in fitted}
     counts = {name: found.count(len(labelled.test)) for name, found in scores.items()}
     run = experiment.open_run()
-    if experiment.leads:
+    if experiment.is_main:
         labelled.write(run.path)
         scores[best.name].write(run)
     each = {

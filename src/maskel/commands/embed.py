@@ -71,7 +71,7 @@ def embed(
     require_suffix(out, ".npz")
     refuse_unwritable(out)
     source = _Source.open(encoder, data, benchmark, part, window, pool, single_body, precision, device)
-    if not source.world.leads:
+    if not source.world.is_main:
         for _ in source.rows():  # every process computes its share
             pass
         return out

@@ -71,7 +71,7 @@ def evaluate(
     counted = scores.count(len(positions))
     counted["per_class"] = counted["per_class"][: len(clips.classes)]  # no clip is of a spare output's class
     run = experiment.open_run()
-    if experiment.leads:
+    if experiment.is_main:
         scores.write(run)
     return experiment.finish(
         {"classifier": str(classifier), "head": model.kind, "trained": origin},

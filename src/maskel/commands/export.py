@@ -88,7 +88,7 @@ def export_pyskl(data: Path, out: Path) -> Path:
 
 def _say_left_out(clips: int) -> None:
     if clips:
-        distributed.tell(f"left out: {clips:,} clips without a label, for which this form has no place")
+        distributed.notify(f"left out: {clips:,} clips without a label, for which this form has no place")
 
 
 def _open(data: Path, out: Path) -> SkeletonSet:

@@ -286,4 +286,4 @@ def _refuse_different(run: Path, runtime: str, found: float) -> None:
             f"{run}: its outputs in {runtime} differ from those in PyTorch by {found:.1g}, more than "
             f"{MOST_DIFFERENCE:g}; nothing is written"
         )
-    distributed.tell(f"compared on random clips: outputs in {runtime} differ from those in PyTorch by {found:.1g}")
+    distributed.notify(f"compared on random clips: outputs in {runtime} differ from those in PyTorch by {found:.1g}")

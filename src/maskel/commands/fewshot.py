@@ -125,7 +125,7 @@ def fewshot(
     if drawn:
         about = sizes | {HALF_INTERVAL: Z * stdev(right) / len(right) ** 0.5}
     run = experiment.open_run()
-    if experiment.leads and not drawn:
+    if experiment.is_main and not drawn:
         names = [clips.clips[position].name for position in test.tolist()]
         write_predictions(run, names, clips.labels[test].tolist(), answers[0].tolist(), clips.classes)
     return experiment.finish(
@@ -197,11 +197,13 @@ class Episodes:
             )
         if lacking := np.flatnonzero((known + asked > 0) & ~enough).tolist():
             names = ", ".join(clips.classes[label] for label in lacking)
-            distributed.tell(f"no episode has {names}: too few clips for {shots} shots and {least} queries")
+            distributed.notify(f"no episode has {names}: too few clips for {shots} shots and {least} queries")
         if queries is None:
             queries = min(QUERIES, int(asked[classes].min()))
             if queries < QUERIES:
-                distributed.tell(f"queries: {queries} of each class instead of {QUERIES}, as the smallest has no more")
+                distributed.notify(
+                    f"queries: {queries} of each class instead of {QUERIES}, as the smallest has no more"
+                )
         return cls(clips, train, test, classes, ways, shots, queries, number, seed)
 
     def draw(self, episode: int) -> tuple[Positions, Positions]:

@@ -116,7 +116,7 @@ def finetune(
     if head == "linear" and head_dim != _HEAD_DIM:
         raise InputError("head_dim: does nothing with --head linear; leave it out, or choose --head mlp")
     if scratch:
-        distributed.tell("no pre-trained --encoder: this trains from scratch")
+        distributed.notify("no pre-trained --encoder: this trains from scratch")
     if training.layer_decay is None:
         training = replace(training, layer_decay=1.0 if scratch else 0.8)
     experiment = Experiment(finetune, locals())

@@ -52,7 +52,7 @@ def fold_names(clips: SkeletonSet) -> list[str]:
     names = folds_among(clips.benchmarks)
     empty = [name for name in names if not len(clips.split(name, "test"))]
     if empty and len(names) > len(empty):
-        distributed.tell(f"{', '.join(empty)}: no test clip, so nothing is run")
+        distributed.notify(f"{', '.join(empty)}: no test clip, so nothing is run")
     names = [name for name in names if name not in empty]
     if len(names) < 2:
         known = ", ".join(clips.benchmarks) or "none"
@@ -75,7 +75,7 @@ def fold_names(clips: SkeletonSet) -> list[str]:
 def of_first_fold(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the fold that stands for all where a run is only checked; a line says so."""
     names = fold_names(SkeletonSet.open(options["data"]))
-    distributed.tell(f"{names[0]} is checked, the first of {len(names)} folds")
+    distributed.notify(f"{names[0]} is checked, the first of {len(names)} folds")
     which, encoder = given_encoder(options)
     return {"benchmark": names[0]} | ({} if encoder is None else {which: encoder_of_fold(encoder, names[0])})
 
@@ -115,7 +115,7 @@ def run_folds(
         _warn_of_seen(given, clips, seen)
     tested = np.concatenate([clips.split(name, "test") for name in names])
     if untested := int((clips.labels != UNLABELLED).sum()) - len(tested):
-        distributed.tell(f"{untested:,} clips with a label test in no fold of {clips.path}, and are not counted")
+        distributed.notify(f"{untested:,} clips with a label test in no fold of {clips.path}, and are not counted")
     runs: dict[str, Go] = {}
     for name in names:
         own = {"benchmark": name} | ({which: encoders[name]} if encoders else {})
@@ -163,12 +163,12 @@ def _warn_of_seen(encoder: Path, clips: SkeletonSet, seen: Mapping[str, int | No
     if met := sum(number for number in seen.values() if number):
         tested = sum(len(clips.split(name, "test")) for name in seen)
         doubt = f", and does not say so of {', '.join(unknown)}" if unknown else ""
-        distributed.tell(
+        distributed.notify(
             f"{encoder} was pre-trained on {met:,} of the {tested:,} test clips{doubt}, without their labels; "
             "maskel pretrain --benchmark folds learns an encoder for each fold that sees none"
         )
     elif unknown:
-        distributed.tell(
+        distributed.notify(
             f"{encoder} does not say which clips it was pre-trained on; test clips may be among them, without labels"
         )
 

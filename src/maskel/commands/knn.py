@@ -84,14 +84,14 @@ def knn(
         return experiment.features(frozen, positions)
 
     if k < neighbours:
-        distributed.tell(f"k: all {k} training clips vote, instead of {neighbours}")
+        distributed.notify(f"k: all {k} training clips vote, instead of {neighbours}")
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
     known, asked = read(train), read(test)
     labels = torch.tensor(clips.labels, device=experiment.world.device)
     nearest, voted = vote(known, labels[train], asked, len(clips.classes), k)
     run = experiment.open_run()
-    if experiment.leads:
+    if experiment.is_main:
         names = [clips.clips[position].name for position in test.tolist()]
         write_predictions(run, names, clips.labels[test].tolist(), nearest.tolist(), clips.classes)
     return experiment.finish(

@@ -147,7 +147,7 @@ def predict(
         about = clips.clips
     names = [_name_of(clip, rates.get(clip.recording, rate)) if slides else {"name": clip.name} for clip in about]
     answers = [(name, _most_probable(model, row, top_k)) for name, row in zip(names, rows, strict=True)]
-    if world.leads:
+    if world.is_main:
         _write_table(out, _json(answers) if out.suffix == ".json" else _csv(answers))
         if slides:
             tracks = tracks_of(about, rows, rates, rate)
@@ -187,7 +187,9 @@ def _say_unsure(found: Sequence[tuple[Track, Sequence[Segment]]], min_probabilit
     segments = [segment for _, some in found for segment in some]
     unsure = sum(not segment.sure for segment in segments)
     said = f"; {unsure:,} are less probable than {min_probability:g} and have no class" if min_probability else ""
-    distributed.tell(f"{len(segments):,} segments in {len({track.recording for track, _ in found}):,} recordings{said}")
+    distributed.notify(
+        f"{len(segments):,} segments in {len({track.recording for track, _ in found}):,} recordings{said}"
+    )
 
 
 def _write_segments(
@@ -216,7 +218,7 @@ def _say_long(model: Classifier, clips: SkeletonSet) -> None:
     long = np.flatnonzero(clips.valid_frames > LONG * model.task.longest).tolist()
     if long:
         first, frames = clips.clips[long[0]].name, int(clips.valid_frames[long[0]])
-        distributed.tell(
+        distributed.notify(
             f"{len(long):,} of {len(clips):,} clips are more than {LONG} times as long as any that the classifier "
             f"learned from ({model.task.longest:,} frames): {first} has {frames:,} frames and gets one answer for all "
             "of them; let windows slide over it (--segments FILE), or cut it with start and end in a labels.csv"
@@ -227,7 +229,7 @@ def _say_bodies(model: Classifier, clips: SkeletonSet) -> None:
     """Say of how many people the classifier does not see all."""
     slots = model.task.num_bodies
     if more := int((clips.bodies > slots).sum()):
-        distributed.tell(
+        distributed.notify(
             f"{more:,} of {len(clips):,} clips hold more people than the {slots} that the classifier has places for; "
             f"the first {slots} of each clip {'is' if slots == 1 else 'are'} seen"
         )

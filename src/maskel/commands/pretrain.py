@@ -93,7 +93,7 @@ def pretrain(
         return experiment.check(model, batches)
     run = experiment.open_run()
     outcome = experiment.fit(model, batches)
-    if experiment.leads:
+    if experiment.is_main:
         model.encoder.save(run.path / ENCODER)
     return experiment.finish(
         {

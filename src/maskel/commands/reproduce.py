@@ -72,7 +72,9 @@ def reproduce(
     clips = SkeletonSet.open(data)
     sizes = tuple(len(clips.split(split, part)) for part in ("train", "test"))
     world = distributed.start(device)
-    _open(out, {"method": method, "benchmark": benchmark, "data": str(data), "scale": scale, "seed": seed}, world.leads)
+    _open(
+        out, {"method": method, "benchmark": benchmark, "data": str(data), "scale": scale, "seed": seed}, world.is_main
+    )
     own = f"{method}_{benchmark}"  # where a method's authors changed the settings
     shared = [benchmark, *([own] if own in shipped_recipes() else [])]
     shared += ["small", "few_epochs"] if scale == "small" else []
@@ -89,14 +91,14 @@ def reproduce(
             seeds = ",".join(str(seed + run) for run in range(stage.runs))
             words += ["--seeds", f"[{seeds}]"] if several else ["--seed", str(seed)]
             words += ["--device", device] if "device" in options else []
-            _run_stage(words, out / name, world.leads)
+            _run_stage(words, out / name, world.is_main)
             if protocol.trains:
                 default = options["training"].default.batch_size
                 batch, filled = _batch_size(command, recipes, default), _filled(out / name)
                 if filled < batch:
                     notes.append(f"{stage.title}: batches of {filled}, all clips, instead of {batch}.")
     table = _table(method, benchmark, scale, sizes, notes, out)
-    if world.leads:
+    if world.is_main:
         write_atomically(out / TABLE, table)
         COMMANDS["report"]("report", [*(str(out / name) for name in STAGES), "--out", str(out / REPORT)])
     return table
@@ -115,36 +117,36 @@ def _filled(stage: Path) -> int:
     return int(open_runs([stage])[0].config["training"]["batch_size"])
 
 
-def _open(out: Path, config: dict[str, object], leads: bool) -> None:
+def _open(out: Path, config: dict[str, object], is_main: bool) -> None:
     if (out / CONFIG).is_file():
         before = RunFolder(out).read_config()
         if before.keys() != config.keys():
             raise InputError(f"{out} is the folder of another command; choose another --out")
         refuse_other_options(out, before, config)
-    elif leads:
+    elif is_main:
         RunFolder.create(out, "reproduce", config)
-    distributed.meet()
+    distributed.barrier()
 
 
-def _run_stage(words: list[str], folder: Path, leads: bool) -> None:
+def _run_stage(words: list[str], folder: Path, is_main: bool) -> None:
     run = RunFolder(folder)
-    console = standard_error(quiet=not leads)
+    console = standard_error(quiet=not is_main)
     if run.finished:
         console.print(f"{folder} is finished", markup=False)
         return
     where = "--resume" if run.has_state else "--out"
     begun = run.has_state or seed_folders(folder)  # several seeds go on by themselves
-    if leads and not begun and folder.exists():  # stopped before anything was saved
+    if is_main and not begun and folder.exists():  # stopped before anything was saved
         with run.in_use():
             shutil.rmtree(folder)
-    distributed.meet()
+    distributed.barrier()
     words = [*words, where, str(folder)]
     console.print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
     try:
         COMMANDS[words[0]](words[0], words[1:])
     except Stopped as stop:
         raise Stopped(f"{stop}; or with the same maskel reproduce command, which then runs what is left") from stop
-    distributed.meet()
+    distributed.barrier()
 
 
 _HEADING = ("protocol", "here: correct / seen", "here, %", "95 % interval, %", "best epoch, %", "published, %")

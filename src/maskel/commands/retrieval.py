@@ -93,7 +93,7 @@ def retrieval(
     if size < 1:
         raise InputError(f"gallery: the test part of {benchmark} has one clip, and no other to find")
     if size < k:
-        distributed.tell(f"k: the {size} clips there are, instead of {k}")
+        distributed.notify(f"k: the {size} clips there are, instead of {k}")
     k = min(k, size)
     experiment.settle(k=k)
     frozen = load_frozen(encoder, skeletons, window, untrained, seed)
@@ -111,7 +111,9 @@ def retrieval(
     found = rank(known, labels[searched], asked, labels[test], k, leave_out=gallery == "test")
     absent = int((~torch.isin(labels[test], labels[searched])).sum())
     if absent:
-        distributed.tell(f"{absent} test clips are of a class that no clip of the gallery has; they count as not found")
+        distributed.notify(
+            f"{absent} test clips are of a class that no clip of the gallery has; they count as not found"
+        )
     nearest, right = labels[searched][found.nearest], labels[test]
     counted = count(nearest[:, 0], right, skeletons.classes, len(test))
     wider = count(
@@ -119,7 +121,7 @@ def retrieval(
     )
     wider.pop("macro_f1")  # of one right answer among several there is none
     run = experiment.open_run()
-    if experiment.leads:
+    if experiment.is_main:
         names = [skeletons.clips[position].name for position in test.tolist()]
         write_predictions(run, names, skeletons.labels[test].tolist(), nearest[:, 0].tolist(), skeletons.classes)
         write_atomically(run.path / PAGE, neighbours_page(skeletons, _shown(test, searched, found, clips, seed)))

@@ -41,39 +41,39 @@ def run_several(
     world, out = distributed.start(options.get("device", "cpu")), options["out"]
     if world.size > 1 and out is None:  # the leading process alone knows which folder is free
         raise InputError(f"{what}: several processes need to be told the folder; give --out")
-    folder = _open(out, f"{kind}-{what}", config, world.leads)
+    folder = _open(out, f"{kind}-{what}", config, world.is_main)
     done = {name: RunFolder(folder.path / name) for name in runs}
     for number, (name, run) in enumerate(done.items(), 1):
         if run.finished:
             continue
-        distributed.tell(f"{name}, {number} of {len(done)}")
+        distributed.notify(f"{name}, {number} of {len(done)}")
         try:
-            runs[name](run.path, world.leads)
+            runs[name](run.path, world.is_main)
         except InputError:
-            if world.leads:
+            if world.is_main:
                 _forget(folder)
             raise
-        distributed.meet()
-    if world.leads:
+        distributed.barrier()
+    if world.is_main:
         folder.write_result(together(folder, done))
     return folder
 
 
-def go_on(command: Callable[..., object], options: Mapping[str, Any], path: Path, leads: bool) -> None:
+def go_on(command: Callable[..., object], options: Mapping[str, Any], path: Path, is_main: bool) -> None:
     """Run a command in a folder; where it was stopped, go on if a state was saved, or begin again.
 
     Args:
         command: The command's function.
         options: Its options but ``out`` and ``resume``.
         path: The run folder.
-        leads: Whether this process writes.
+        is_main: Whether this process writes.
     """
     run = RunFolder(path)
     resume = run.has_state
-    if leads and not resume and path.exists():  # stopped before anything was saved
+    if is_main and not resume and path.exists():  # stopped before anything was saved
         with run.in_use():
             shutil.rmtree(path)
-    distributed.meet()
+    distributed.barrier()
     command(**{**options, "out": path}, **({"resume": True} if resume else {}))
 
 
@@ -96,7 +96,7 @@ def outcome_of(result: Mapping[str, Any]) -> dict[str, Any]:
     return {name: result[name] for name in _OF_EACH if name in result}
 
 
-def _open(out: Path | None, kind: str, config: Mapping[str, Any], leads: bool) -> RunFolder:
+def _open(out: Path | None, kind: str, config: Mapping[str, Any], is_main: bool) -> RunFolder:
     if out is not None and (out / CONFIG).is_file():
         run = RunFolder(out)
         before = run.read_config()
@@ -106,7 +106,7 @@ def _open(out: Path | None, kind: str, config: Mapping[str, Any], leads: bool) -
         added = {"seeds": config["seeds"]} if "seeds" in config else {}
         refuse_other_options(out, before | added, config)  # seeds may be added
         return run
-    if not leads:
+    if not is_main:
         return RunFolder(out or Path())
     return RunFolder.create(out, kind, config)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskel import distributed
-from maskel.console import tell
+from maskel.console import notify
 from maskel.errors import InputError
 from maskel.files import json_text, one_line, parse_json
 from maskel.live import Stream, Update
@@ -93,7 +93,7 @@ def watch(
 def show(watched: Watched, options: Mapping[str, Any]) -> None:
     """Say what was watched, on stderr."""
     left_out = f"; {watched.left_out:,} people in a frame beyond 32, not looked at" if watched.left_out else ""
-    tell(f"{watched.frames:,} frames, {watched.updates:,} answers{left_out}")
+    notify(f"{watched.frames:,} frames, {watched.updates:,} answers{left_out}")
 
 
 def _lines() -> Iterable[bytes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from maskel.console import tell
+from maskel.console import notify
 from maskel.errors import InputError
 
 LOCK = ".lock"
@@ -42,7 +42,7 @@ def locked(folder: Path, refusal: str = IN_USE) -> Iterator[None]:
             raise
         if not _told:
             _told.append(folder)
-            tell(f"the file system of {folder} has no locks: nothing keeps a second process from writing there")
+            notify(f"the file system of {folder} has no locks: nothing keeps a second process from writing there")
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from maskel.distributed import World, add_up, tell
+from maskel.distributed import World, all_reduce, notify
 from maskel.errors import InputError, Stopped, TrainingError
 from maskel.files import damaged_as
 from maskel.methods.base import Method
@@ -112,7 +112,7 @@ def fit(
     def save() -> None:
         nonlocal saved
         state.seconds = time.perf_counter() - clock
-        if world.leads:
+        if world.is_main:
             with writing():
                 _save(run, state, method, optimizer, todo.rates)
         saved = state.step
@@ -151,10 +151,10 @@ def fit(
     _advise(training, world)
     method.train()
     with (
-        run.in_use() if world.leads else nullcontext(),
+        run.in_use() if world.is_main else nullcontext(),
         _deterministic(training.deterministic),
         _stop_signals() as stop,
-        Progress(training.epochs * steps, state.step, show=show and world.leads) as progress,
+        Progress(training.epochs * steps, state.step, show=show and world.is_main) as progress,
     ):
         for launched in range(state.step, training.epochs * steps):
             epoch, step = divmod(launched, steps)
@@ -170,7 +170,7 @@ def fit(
             if last:
                 _end_epoch(state, epoch, rate, method, after_epoch)
                 progress.epoch(epoch, training.epochs, state.rows[-1])
-                if world.leads:
+                if world.is_main:
                     with writing():
                         run.write_metrics(state.rows)
             if due:
@@ -219,9 +219,9 @@ def _not_finite(
 def _advise(training: TrainingConfig, world: World) -> None:
     """Say what is allowed and hardly meant."""
     if training.precision == "bf16" and not multiplies_bf16(world.device):
-        tell("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
+        notify("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
     if training.epochs <= training.warmup_epochs:
-        tell(
+        notify(
             f"training: {training.epochs} epochs end within the {training.warmup_epochs:g} of the warm-up: the "
             f"learning rate never reaches {training.lr:g}; give fewer warmup_epochs"
         )
@@ -313,7 +313,7 @@ def _anyone(wish: bool, world: World) -> bool:
     """Return whether any process received a signal to stop; all must stop at the same step."""
     if world.size == 1:
         return wish
-    return bool(add_up(torch.tensor(float(wish), device=world.device)).item())
+    return bool(all_reduce(torch.tensor(float(wish), device=world.device)).item())
 
 
 @contextmanager

@@ -110,9 +110,9 @@ class Experiment:
             self.settle(resident=keep_resident(clips, self.world.device, self._options["resident"]))
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """True in the process that writes files."""
-        return self.world.leads
+        return self.world.is_main
 
     @property
     def training(self) -> TrainingConfig:
@@ -185,7 +185,7 @@ class Experiment:
             about: What it says first: what was run.
             found: What it says after the data: counts, and how training went.
         """
-        if self.leads:
+        if self.is_main:
             minutes = self._outcome.minutes if self._outcome else (time.perf_counter() - self._began) / 60
             data = self._learned.describe() if self._learned else describe(self.clips, self._options["benchmark"])
             measured = {"minutes": minutes, "processes": self.world.size}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from maskel.distributed import tell
+from maskel.distributed import notify
 from maskel.errors import InputError
 from maskel.training.optim import TrainingConfig
 from maskel.training.run import RunFolder
@@ -42,9 +42,9 @@ def fitted(training: _Training, clips: int, resumed: Path | None = None, least: 
 def say_fitted(asked: TrainingConfig, training: TrainingConfig) -> None:
     """Say how the recipe differs from the given one."""
     if training.batch_size != asked.batch_size:
-        tell(f"training: batches of {training.batch_size}, all training clips, instead of {asked.batch_size}")
+        notify(f"training: batches of {training.batch_size}, all training clips, instead of {asked.batch_size}")
     if training.warmup_epochs != asked.warmup_epochs:
-        tell(
+        notify(
             f"training: {training.warmup_epochs:g} epochs of warm-up instead of {asked.warmup_epochs:g}, as there are "
             f"{training.epochs} epochs in all"
         )

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
-from maskel.distributed import World, tell
+from maskel.distributed import World, notify
 from maskel.errors import InputError, TrainingError
 from maskel.methods.base import Method
 from maskel.sequence import FeatureBatch, SkeletonBatch
@@ -173,7 +173,7 @@ class Recorded:
             if self._must:
                 raise TrainingError(f"training.graph on: the step cannot be recorded ({reason}); use auto") from fault
             self._failed = True
-            tell(
+            notify(
                 f"training.graph: the step cannot be recorded ({reason}); its operations are launched one by one, "
                 f"which is slower and comes to the same, to rounding"
             )

@@ -127,16 +127,16 @@ def start_from(path: Path, learned: PretrainingSets, sizes: EncoderConfig) -> En
     """
     encoder = load_fitting(path, learned.clips, None)
     if encoder.adapted:
-        distributed.tell(encoder.adapted)
+        distributed.notify(encoder.adapted)
     given, usual, own = asdict(sizes), asdict(EncoderConfig()), asdict(encoder.config)
     if idle := [f"{name} {value}" for name, value in given.items() if value not in (usual[name], own[name])]:
-        distributed.tell(f"the encoder's sizes are those of {path}: {', '.join(idle)} of the options does nothing")
+        distributed.notify(f"the encoder's sizes are those of {path}: {', '.join(idle)} of the options does nothing")
     seen = names_of_pretraining(path, *learned.sets) or set()
     for clips, benchmark in zip(learned.sets, learned.names, strict=True):
         say_differences(path, encoder.provenance, clips)
         test = {clips.clips[position].name for position in clips.split(benchmark, "test").tolist()}
         if met := len(test & seen):
-            distributed.tell(
+            distributed.notify(
                 f"{path} was pre-trained on {met:,} of the {len(test):,} test clips of {clips.path}, without their "
                 "labels"
             )
@@ -182,7 +182,7 @@ def _names(about: Mapping[str, Any], near: Sequence[SkeletonSet]) -> set[str] | 
 def say_fitting(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
     """Say what was done to run a pre-trained encoder on a set, and how that was made otherwise than its clips."""
     if encoder.adapted:
-        distributed.tell(encoder.adapted)
+        distributed.notify(encoder.adapted)
     say_differences(path, encoder.provenance, clips)
 
 
@@ -196,7 +196,7 @@ def say_differences(path: Path, made: Provenance | None, clips: SkeletonSet) -> 
     """
     here = provenance_of(clips)
     if made and here and (how := differences(here, made, clips.coordinates)):
-        distributed.tell(
+        distributed.notify(
             f"{clips.path} was prepared with {how}, as {path} learned from; its answers may be wrong where that "
             "changes unit, origin or frame rate"
         )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
-from maskel.distributed import tell
+from maskel.distributed import notify
 from maskel.methods.classifier import LinearProbe
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Labelled
@@ -47,7 +47,7 @@ def fit_probe(
     features = experiment.features(classifier.encoder, labelled.train).double().cpu().numpy()
     fitted = fit_features(probe, features, labels, folds, balanced)
     _put(fitted.scores, classifier)
-    tell(f"probe {probe}: C {fitted.strength:g}, chosen on {chosen_on}")
+    notify(f"probe {probe}: C {fitted.strength:g}, chosen on {chosen_on}")
     answers = score_features(classifier, experiment.features(classifier.encoder, labelled.test))
     scores = Scores.of(clips, labelled.test, answers)
     experiment.open_run()

@@ -123,7 +123,7 @@ def prepared(
         raise
     except InputError as fault:
         raise _other_than(classifier, making.made, fault) from fault
-    distributed.tell(f"prepared as the clips that {classifier} learned from: {describe(making.made)}")
+    distributed.notify(f"prepared as the clips that {classifier} learned from: {describe(making.made)}")
     encoder = model.encoder
     if (layout, source.channels) != (encoder.layout, encoder.channels):
         raise InputError(
@@ -167,7 +167,9 @@ def in_windows(clips: SkeletonSet, windows: Windows, made: Provenance | None, fo
     """
     origin = None if made is None else build_source(made).conventions(clips.coordinates).get("origin")
     if origin is None:
-        distributed.tell("windows keep the origin of the clip that they are cut from: nothing says how that was chosen")
+        distributed.notify(
+            "windows keep the origin of the clip that they are cut from: nothing says how that was chosen"
+        )
     may_miss = clips.coordinates == 2 or clips.options.get("missing") == "zero"
     with SetWriter(folder, clips.layout, clips.classes, clips.source, {}, clips.channels) as writer:
         for position in range(len(clips)):
@@ -234,9 +236,9 @@ def _numbered(window: SkeletonSequence, number: int) -> SkeletonSequence:
 def _say_left_out(faults: Sequence[BadFileError], empty: Sequence[str]) -> None:
     left_out = [*map(str, faults), *(f"{name}: nobody is seen in it" for name in empty)]
     for line in left_out[:_SHOWN_FAULTS]:
-        distributed.tell(f"left out: {line}")
+        distributed.notify(f"left out: {line}")
     if len(left_out) > _SHOWN_FAULTS:
-        distributed.tell(f"left out: {len(left_out) - _SHOWN_FAULTS:,} more recordings")
+        distributed.notify(f"left out: {len(left_out) - _SHOWN_FAULTS:,} more recordings")
 
 
 def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
@@ -247,7 +249,7 @@ def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
         total.update(of_clip)
         clips_with.update(of_clip.keys())
     for what, number in sorted(total.items()):
-        distributed.tell(f"{what}: {number:,}, in {clips_with[what]:,} clips")
+        distributed.notify(f"{what}: {number:,}, in {clips_with[what]:,} clips")
 
 
 def as_they_are(paths: Sequence[Path], model: Classifier, folder: Path) -> SkeletonSet:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from maskel.configuration import COMMAND, PROLONGED, renamed
-from maskel.distributed import World, meet, tell
+from maskel.distributed import World, barrier, notify
 from maskel.errors import InputError
 from maskel.files import (
     LOCK,
@@ -167,7 +167,7 @@ class RunFolder:
         return cls(out)
 
     @classmethod
-    def resume(cls, path: Path, config: Mapping[str, Any], leads: bool = True) -> "RunFolder":
+    def resume(cls, path: Path, config: Mapping[str, Any], is_main: bool = True) -> "RunFolder":
         """An earlier run's folder, to go on with; without a saved state it begins again.
 
         With more epochs the run is prolonged: what it left when it was finished goes to the folder ``epochs-N`` in it,
@@ -176,7 +176,7 @@ class RunFolder:
         Args:
             path: The folder.
             config: Options of this time.
-            leads: Whether this process writes.
+            is_main: Whether this process writes.
 
         Raises:
             InputError: If it is not a run folder, was started with other options, or cannot be written.
@@ -189,12 +189,12 @@ class RunFolder:
         longer = run.has_state and 0 < epochs[0] < epochs[1]
         started = {**before, "training": {**before["training"], "epochs": epochs[1]}} if longer else before
         refuse_other_options(path, started, config)
-        if longer and leads:
+        if longer and is_main:
             run._prolong(before, started, epochs)
         return run
 
     def _prolong(self, before: Mapping[str, Any], started: Mapping[str, Any], epochs: list[int]) -> None:
-        tell(
+        notify(
             f"{self.path} is prolonged from {epochs[0]} to {epochs[1]} epochs: what follows has the learning rates of "
             f"{epochs[1]}, what was has those of {epochs[0]}, so the result differs from a run begun at that length"
         )
@@ -280,7 +280,7 @@ class RunFolder:
                 state = read_state(self.path / PREVIOUS, device)
             except InputError:
                 raise InputError(f"{fault}, nor is {PREVIOUS}; start the run again") from fault
-            tell(f"{fault}; the state before it, {PREVIOUS}, is used")
+            notify(f"{fault}; the state before it, {PREVIOUS}, is used")
             return state
 
     def write_result(self, result: Mapping[str, Any]) -> None:
@@ -452,9 +452,9 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
     if resume:
         if out is None:
             raise InputError("resume: expected the run folder to go on with")
-        return RunFolder.resume(out, config, world.leads)
-    meet()  # another process may not have looked yet whether the folder is free
-    if not world.leads:  # only the leading process writes
+        return RunFolder.resume(out, config, world.is_main)
+    barrier()  # another process may not have looked yet whether the folder is free
+    if not world.is_main:  # only the leading process writes
         return RunFolder(out or Path())
     return RunFolder.create(out, kind, config)
 

@@ -126,7 +126,7 @@ class PretrainingSets:
             masking = getattr(method, "masking", None)
             if isinstance(masking, Masking):
                 masking.num_kept(method.encoder.grid[0] * len(columns))
-            distributed.tell(
+            distributed.notify(
                 f"{one.path} ({one.layout.name}) lacks {len(lacking)} of {len(layout)} joints of {layout.name}, which "
                 f"are masked in its clips: {', '.join(lacking)}"
             )
@@ -189,7 +189,7 @@ def _leave_out_tests(sets: Sequence[SkeletonSet], names: Sequence[str], parts: l
         if not stays.any():
             raise InputError(f"{one.path}: all of its training clips test in another of the sets; leave it out")
         out = int((~stays).sum())
-        distributed.tell(f"{out:,} training clips of {one.path} test in another of the sets, and are left out")
+        distributed.notify(f"{out:,} training clips of {one.path} test in another of the sets, and are left out")
         parts[number] = parts[number][stays]
 
 
@@ -199,7 +199,9 @@ def _say_what_is_seen(clips: SkeletonSet, benchmark: str, positions: Positions) 
         name for name in clips.benchmarks if name != benchmark and np.isin(clips.split(name, "test"), positions).any()
     ]
     if seen and not len(clips.split(benchmark, "test")):
-        distributed.tell(f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there")
+        distributed.notify(
+            f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there"
+        )
 
 
 def _say_differing(sets: Sequence[SkeletonSet]) -> None:
@@ -208,7 +210,7 @@ def _say_differing(sets: Sequence[SkeletonSet]) -> None:
     for other in sets[1:]:
         made = provenance_of(other)
         if first and made and (how := differences(made, first, other.coordinates)):
-            distributed.tell(
+            distributed.notify(
                 f"{other.path} was prepared with {how}, as {sets[0].path} was; learning from both may be of little use "
                 "where that changes unit, origin or frame rate"
             )

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from maskel.distributed import World, add_up, sum_gradients
+from maskel.distributed import World, all_reduce, sum_gradients
 from maskel.methods.base import Method
 from maskel.sequence import move
 from maskel.training.graph import Batch, Recorded, Recorder, records
@@ -150,7 +150,7 @@ class Steps:
         if self._gradients and self._world.size > 1:  # their sum over the processes is elsewhere
             torch._foreach_copy_(self._gradients, self._found_gradients())
             self._place_gradients()
-        add_up(self._sums)
+        all_reduce(self._sums)
         self._do_update()
         self._launched.append(_Numbers(self._numbers))
         if not self._gradients:

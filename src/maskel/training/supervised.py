@@ -138,7 +138,7 @@ def leave(
         about: What ``result.json`` says first: what was run.
         trained: What it says after the counts: how training went.
     """
-    if experiment.leads:
+    if experiment.is_main:
         labelled.write(experiment.run.path)
         classifier.save(experiment.run.path / CLASSIFIER)
         scores.write(experiment.run)
