@@ -25,6 +25,7 @@ from maskel.methods.base import build_seeded
 from maskel.models.encoder import Encoder
 from maskel.models.loading import load_encoder
 from maskel.sequence import SkeletonBatch, SkeletonPart
+from maskel.training import graph
 from maskel.training.loading import ClipBatches
 from maskel.training.pretrained import names_of_pretraining
 from maskel.training.run import RunFolder
@@ -69,6 +70,24 @@ def test_an_epoch_is_one_pass_over_all_sets(folders: tuple[Path, Path]) -> None:
         orders.append(clips.tolist())
     assert orders[0] != orders[1]
     assert any(0 < sum(clip < 14 for clip in orders[0][start : start + 5]) < 5 for start in range(0, 20, 5))  # mixed
+
+
+def test_a_clip_has_its_name_each_time_it_comes(folders: tuple[Path, Path]) -> None:
+    batches = batches_of(folders, "equal")
+    again = next(clips for step in range(4) if ((clips := batches.step_clips(0, step)) >= 24).any())
+    assert batches.names(again) == [batches.data.clips[clip % 24].name for clip in again.tolist()]
+
+
+def test_steps_whose_clips_lack_joints_are_not_recorded(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """A recording would keep the rows of its first batch."""
+    on_gpu = replace(tiny.ALONE, device=torch.device("cuda", 0))
+    mamp = tiny.tiny_method("mamp")
+    assert batches_of(folders).in_parts
+    assert not batches_of((folders[0], write(tmp_path / "more", NTU25, 40, 6))).in_parts
+    assert graph.records("on", mamp, on_gpu)
+    assert not graph.records("auto", mamp, on_gpu, in_parts=True)
+    with pytest.raises(InputError, match="the clips that have the same joints are others in every step"):
+        graph.records("on", mamp, on_gpu, in_parts=True)
 
 
 @pytest.mark.parametrize(("shares", "counts"), [("size", [14, 6]), ("sqrt", [12, 8]), ("equal", [10, 10])])
