@@ -36,7 +36,7 @@ class Formatter(DefaultHelpFormatter):
     """Formatter for readable help: options as typed, their meaning and default, without types."""
 
     def __init__(self, *given: Any, **options: Any) -> None:
-        width = get_terminal_size((100, 24)).columns - 2
+        width = get_terminal_size((120, 24)).columns - 2
         super().__init__(*given, **{"width": width, **options, "max_help_position": 31})
 
     def _format_action_invocation(self, action: Action) -> str:

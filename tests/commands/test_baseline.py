@@ -177,7 +177,7 @@ def test_it_stands_beside_encoders(
     page = report([raw.path, *(run.path for run in tuned)], tmp_path / "page.html").read_text()
     among = [run.read_result()["correct"] for run in tuned]
     points = 100 * (sum(among) / 2 - right) / tiny.TEST
-    assert f"without any encoder, {100 * right / tiny.TEST:.1f} % ({points:+.1f} points)" in page
+    assert f"without any encoder, has {100 * right / tiny.TEST:.1f} % ({points:+.1f} points)" in page
     assert ("Raw joints win here" in page) == (points < 0)
     assert ("Raw joints do not win here" in page) == (points >= 0)
     few = tiny.tiny_finetune(prepared, tmp_path / "few", encoder=encoder, labels=0.5)

@@ -150,13 +150,13 @@ class RunFolder:
         """
         with damaged_as(lambda fault: InputError(f"{kind}: an option that no file can hold ({one_line(fault)})")):
             plain_values(config)
-        refuse_taken(out)  # first: a file can hold no lock
         try:
             if out is None:
                 out = _next_free(Path("runs"), kind)
+            elif not out.exists():
+                out.mkdir(parents=True, exist_ok=True)
             elif not out.is_dir():
                 refuse_taken(out)
-                out.mkdir(parents=True, exist_ok=True)
             with locked(out):  # of two processes that start at once, one finds the other's options
                 refuse_taken(out)
                 for partial in out.glob(_UNBORN[0]):
