@@ -87,7 +87,14 @@ def test_no_option_of_a_command_is_forgotten(command: Callable[..., object]) -> 
 def test_a_run_keeps_all_of_its_options(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     """A method's own stand under its name."""
     kept = {"method" if name == "options" else name for name in signature(pretrain).parameters}
-    assert set(pretrained.read_config()) == (kept | {"mamp"}) - {"out", "resume", "check", "init", "to_layout", "shares"}
+    assert set(pretrained.read_config()) == (kept | {"mamp"}) - {
+        "out",
+        "resume",
+        "check",
+        "init",
+        "to_layout",
+        "shares",
+    }
     run = knn(pretrained.path, prepared, k=3, device="cpu", out=tmp_path / "knn")
     assert run.read_config()["encoder"] == str(pretrained.path)
     every = options_of(knn, dict.fromkeys(signature(knn).parameters))
