@@ -54,7 +54,7 @@ def clip_keys(seed: int, epoch: int, clips: Int64[Tensor, " b"]) -> Int64[Tensor
         epoch: Epoch, from 0.
         clips: (B,) positions of the clips in their prepared set.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.draws import Purpose, clip_keys, uniform
         >>> keys = clip_keys(seed=0, epoch=3, clips=torch.tensor([7, 8]))

@@ -19,7 +19,7 @@ def exp_map(tangent: Float[Tensor, "*b d"]) -> Float32[Tensor, "*b d"]:
 
     Zero goes to zero, where the gradient is the identity.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.geometry import exp_map, log_map
         >>> point = exp_map(torch.tensor([0.6, 0.8]))
@@ -55,7 +55,7 @@ def poincare_distance(first: Float[Tensor, "*b n d"], second: Float[Tensor, "*b 
         first: Tangent vectors v with exp(v) = x.
         second: Those of y.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.geometry import poincare_distance
         >>> poincare_distance(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2))  # from the origin: twice the length

@@ -39,7 +39,7 @@ class Layout:
         ValueError: If names repeat, counts differ, there is not exactly one root of the tree, the parents contain a
             cycle, or a bone or one of ``roots`` names a joint that does not exist.
 
-    Example:
+    Examples:
         >>> from maskel.layouts import Layout
         >>> stick = Layout("stick", ("hip", "head", "left_hand", "right_hand"), (-1, 0, 0, 0), roots=("hip",))
         >>> stick.index("head"), stick.edges
@@ -292,7 +292,7 @@ def layout_named(name: str) -> Layout:
     Raises:
         InputError: If there is none.
 
-    Example:
+    Examples:
         >>> from maskel.layouts import layout_named
         >>> layout = layout_named("coco17")
         >>> len(layout), layout.joints[layout.root]

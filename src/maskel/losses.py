@@ -18,7 +18,7 @@ def mean_of_rows(values: Float32[Tensor, "b *v"], weights: Float32[Tensor, " b"]
         values: (B, ...) a row for each body, one or more values in it.
         weights: (B,) weight of each row; None where all weigh alike.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.losses import mean_of_rows
         >>> mean_of_rows(torch.tensor([[1.0, 3.0], [8.0, 8.0]]), weights=torch.tensor([1.0, 0.0]))
@@ -42,7 +42,7 @@ def masked_mean_squared_error(
         target: (B, H, P) true values.
         weights: (B,) weight of each body, see `mean_of_rows`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.losses import masked_mean_squared_error
         >>> masked_mean_squared_error(torch.zeros(1, 2, 4), torch.ones(1, 2, 4))
@@ -66,7 +66,7 @@ def energy_weights(
         windows: Lengths of the windows in frames; each divides T.
         strength: k, 0 or more; 0 weighs everything alike.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.losses import energy_weights
         >>> positions = torch.zeros(1, 4, 2, 3)
@@ -106,7 +106,7 @@ def cross_contrast(
         reduction: ``mean`` over B² entries, as released, or ``row_sum``: the mean over rows of their sums.
         counted: (B,) True for the bodies to contrast; the result is that of these alone. By default all.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.losses import cross_contrast
         >>> same = torch.zeros(4, 8)  # 4 bodies that look alike: each of two terms is (B - 1) / B² = 3 / 16

@@ -159,7 +159,7 @@ class SkeletonTransformer(
         encoder_: The encoder, mapped to layout and window.
         num_bodies_: Body slots.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from maskel.sklearn import SkeletonTransformer
         >>> clips = [np.random.default_rng(0).normal(size=(frames, 25, 3)) for frames in (30, 50)]
@@ -256,7 +256,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         strength_: Inverse strength C of the penalty that was chosen.
         chosen_on_: What it was chosen on, in words.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from maskel import SkeletonSet
         >>> from maskel.sklearn import SkeletonClassifier

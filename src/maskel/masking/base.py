@@ -19,7 +19,7 @@ class TokenMask:
         keep: (B, K) visible tokens, none twice.
         masked: (B, N - K) all others.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.masking import TokenMask
         >>> TokenMask(keep=torch.tensor([[2, 0]]), masked=torch.tensor([[1, 3]])).hidden
@@ -51,7 +51,7 @@ def num_kept(tokens: int, ratio: float) -> int:
     Raises:
         InputError: If none or all would stay visible.
 
-    Example:
+    Examples:
         >>> from maskel.masking.base import num_kept
         >>> num_kept(750, 0.9)
         74
@@ -112,7 +112,7 @@ def mask_columns(
         draws: (B, N) draws on [0, 1), one per token of the whole grid.
         columns: Columns v of the grid, in order.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.masking import RandomMasking
         >>> from maskel.masking.base import mask_columns

@@ -55,7 +55,7 @@ class JointHierarchy(Criterion):
         distance: Distance d between tokens.
         root_weight: Factor of the distance to the root, without unit; 1 weighs the root like one joint.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.masking.hierarchy_aware import JointHierarchy
         >>> tokens = torch.tensor([0.0, 0.0, 3.0]).view(1, 1, 3, 1)  # three joints at one time; the third is far off
@@ -152,7 +152,7 @@ class CrossMasking(nn.Module):
     Raises:
         InputError: If ratio or temperature is out of range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.masking import CrossMasking
         >>> from maskel.masking.hierarchy_aware import JointHierarchy, TemporalAttention

@@ -16,7 +16,7 @@ class MotionAwareMasking(Masking):
         ratio: Share of tokens to mask, in (0, 1).
         tau: Temperature τ; the smaller, the more the mask follows the motion. 0 or less masks uniformly.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.masking import MotionAwareMasking
         >>> patches = torch.zeros(1, 3, 4, 12)  # 3 patches in time of 4 joints

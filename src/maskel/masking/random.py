@@ -12,7 +12,7 @@ class RandomMasking(Masking):
     Args:
         ratio: Share of tokens to mask, in (0, 1).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.masking import RandomMasking
         >>> mask = RandomMasking(ratio=0.75)(torch.zeros(2, 4, 5, 12), torch.rand(2, 20))

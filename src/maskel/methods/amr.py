@@ -60,7 +60,7 @@ class AMR(MaskedMethod):
     Raises:
         InputError: If an option is out of range, or spans or windows do not divide the encoder's window.
 
-    Example:
+    Examples:
         >>> from maskel import AMR, Encoder, EncoderConfig
         >>> from maskel.layouts import NTU25
         >>> method = AMR(Encoder(NTU25, EncoderConfig(window=24, dim=32, depth=1, num_heads=4)), decoder_dim=32)

@@ -63,7 +63,7 @@ class HACM(MaskedMethod):
     Raises:
         InputError: If the encoder is of another kind, or a number is out of range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel import HACM, Encoder, EncoderConfig
         >>> from maskel.layouts import NTU25

@@ -33,7 +33,7 @@ class HACMVariant:
     Raises:
         InputError: If ``root_weight`` or ``cc_alpha`` is out of range.
 
-    Example:
+    Examples:
         >>> from maskel.methods import HACMVariant
         >>> HACMVariant().distance, HACMVariant.released().distance
         ('poincare', 'factor4')

@@ -17,7 +17,7 @@ class MAE(Masked):
         decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is faster.
         bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel import MAE, Encoder, EncoderConfig
         >>> from maskel.layouts import NTU25

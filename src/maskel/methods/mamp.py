@@ -34,7 +34,7 @@ class MAMP(Masked):
     Raises:
         InputError: If an option is out of range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel import MAMP, Encoder, EncoderConfig
         >>> from maskel.layouts import NTU25

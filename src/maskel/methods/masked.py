@@ -139,7 +139,7 @@ class MaskedAutoencoder(MaskedMethod):
         InputError: If the mask would keep no token, the decoder's sizes are impossible, or a motion target's stride
             is not below the window.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel import Encoder, EncoderConfig
         >>> from maskel.layouts import NTU25
@@ -246,7 +246,7 @@ class Masked(MaskedAutoencoder):
     Raises:
         InputError: If a name is unknown, an option is out of range, or one does nothing for the parts chosen.
 
-    Example:
+    Examples:
         >>> from maskel import Encoder, EncoderConfig, Masked
         >>> from maskel.layouts import NTU25
         >>> encoder = Encoder(NTU25, EncoderConfig(window=16, dim=32, depth=1, num_heads=4))

@@ -51,7 +51,7 @@ class EncoderConfig:
     Raises:
         InputError: If the sizes do not fit each other.
 
-    Example:
+    Examples:
         >>> from maskel import EncoderConfig
         >>> EncoderConfig(window=60, dim=128, depth=4, num_heads=4).patch_frames
         4
@@ -105,7 +105,7 @@ class Encoder(nn.Module):
     Raises:
         InputError: If patches do not divide the joints, or the layout lacks the group of joints to read.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel import Encoder, EncoderConfig
         >>> from maskel.layouts import NTU25
@@ -235,7 +235,7 @@ class Encoder(nn.Module):
         Raises:
             InputError: If the shape is another, a length is not that of a clip, or a coordinate is not finite.
 
-        Example:
+        Examples:
             >>> import torch
             >>> from maskel import Encoder, EncoderConfig
             >>> from maskel.layouts import NTU25

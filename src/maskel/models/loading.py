@@ -22,7 +22,7 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
     Raises:
         InputError: If there is no such file, or it is not a whole encoder.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
         >>> from maskel import Encoder, EncoderConfig, load_encoder

@@ -14,7 +14,7 @@ class JointTarget(Target):
     Args:
         normalize: Standardise each patch over its values.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.targets import JointTarget
         >>> joints = torch.randn(2, 8, 25, 3)  # 2 bodies, 8 frames, 25 joints

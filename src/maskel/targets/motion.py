@@ -21,7 +21,7 @@ class MotionTarget(Target):
     Raises:
         InputError: If the stride is not positive.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.targets import MotionTarget
         >>> joints = torch.tensor([0.0, 1.0, 3.0, 6.0]).view(1, 4, 1, 1)  # 4 frames of one joint on a line
@@ -51,7 +51,7 @@ class HyperbolicMotionTarget(MotionTarget):
         stride: Frames between the two positions, 1 or more.
         normalize: Standardise each patch over its values.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel.targets import HyperbolicMotionTarget
         >>> joints = 10 * torch.arange(4.0).view(1, 4, 1, 1)  # a joint that jumps

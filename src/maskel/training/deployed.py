@@ -34,7 +34,7 @@ class DeployedEncoder(nn.Module):
     Raises:
         InputError: If ``bodies`` is another word.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel import Encoder, EncoderConfig
         >>> from maskel.layouts import NTU25
@@ -120,7 +120,7 @@ class DeployedClassifier(DeployedEncoder):
     Args:
         classifier: A trained classifier.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from maskel import load_classifier
         >>> from maskel.training.deployed import DeployedClassifier

@@ -292,7 +292,7 @@ class SetBatches(Batches):
 def clips_of_epoch(sizes: Sequence[int], shares: Shares) -> list[int]:
     """Divide an epoch of as many clips as all sets have among them; each gets one or more.
 
-    Example:
+    Examples:
         >>> from maskel.training.sets import clips_of_epoch
         >>> [clips_of_epoch([900, 100], shares) for shares in ("size", "sqrt", "equal")]
         [[900, 100], [750, 250], [500, 500]]
