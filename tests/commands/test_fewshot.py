@@ -25,7 +25,7 @@ from maskel.models.loading import load_encoder
 from maskel.sequence import Clip
 from maskel.training.features import extract
 from maskel.training.labelled import choose_labelled
-from maskel.training.loading import known_part
+from maskel.training.loading import gallery_positions
 from maskel.training.run import RunFolder
 
 Run = Callable[..., tuple[int, str]]
@@ -212,8 +212,8 @@ def test_the_official_classes_and_exemplars(ntu120: Path) -> None:
     assert {name[-3:] for name in test} == {name[-3:] for name in EXEMPLARS}
     assert not EXEMPLARS & {*train, *test}
     assert test == sorted(test)
-    assert {clips.clips[at].name for at in known_part(clips, "oneshot")} == EXEMPLARS
-    assert known_part(clips, "xsub").tolist() == clips.split("xsub", "train").tolist()
+    assert {clips.clips[at].name for at in gallery_positions(clips, "oneshot")} == EXEMPLARS
+    assert gallery_positions(clips, "xsub").tolist() == clips.split("xsub", "train").tolist()
     assert not [fault for fault in empty_parts(clips) if fault.benchmark == "oneshot"]
 
 
@@ -243,4 +243,4 @@ def test_a_set_without_an_exemplar_is_refused(ntu120: Path, tmp_path: Path) -> N
                 writer.add(whole.sequence(position))
         writer.finish(NTU120().all_benchmarks(writer.clips))
     with pytest.raises(InputError, match="oneshot lacks the exemplars of throw; prepare all of the data set"):
-        known_part(SkeletonSet.open(tmp_path / "set"), "oneshot")
+        gallery_positions(SkeletonSet.open(tmp_path / "set"), "oneshot")

@@ -21,7 +21,7 @@ from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
 from maskel.layouts import NTU25
 from maskel.training.folds import fold_folders
-from maskel.training.loading import pretraining_part
+from maskel.training.loading import pretraining_positions
 from maskel.training.run import RunFolder
 
 CLIPS, SUBJECTS = 24, 4
@@ -129,7 +129,7 @@ def test_no_encoder_learns_from_the_test_clips_of_its_fold(data: Path, encoders:
     assert result["loss"] == pytest.approx(np.mean([told["loss"] for told in result["folds"]]))
     assert "correct" not in result
     for fold in FOLDS:
-        trained = pretraining_part(clips, fold)
+        trained = pretraining_positions(clips, fold)
         assert not set(trained.tolist()) & set(clips.split(fold, "test").tolist())
         assert RunFolder(encoders / fold).read_result()["clips"]["hash"] == clips.names_hash(trained)
 

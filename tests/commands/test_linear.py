@@ -11,7 +11,7 @@ from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError, Stopped
 from maskel.layouts import NTU25
-from maskel.methods.classifier import ClassWeights, LinearProbe, Task
+from maskel.methods.classifier import ClassWeights, LabelSpec, LinearProbe
 from maskel.models.encoder import Encoder
 from maskel.models.loading import load_encoder
 from maskel.training.classifiers import load_classifier
@@ -97,7 +97,7 @@ def test_classes_that_can_be_told_apart_are(pretrained: RunFolder, prepared: Pat
 def test_the_encoder_is_left_as_it_was(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     before = (pretrained.path / "encoder.safetensors").read_bytes()
     encoder = load_encoder(pretrained.path)
-    model = LinearProbe(encoder, Task(tiny.CLASSES)).train()
+    model = LinearProbe(encoder, LabelSpec(tiny.CLASSES)).train()
     assert not encoder.training
     assert model.head.norm.training
     weights = {name: weight.clone() for name, weight in encoder.state_dict().items()}

@@ -182,14 +182,14 @@ def test_recordings_get_the_same_answers_as_in_the_set(
 
 
 def test_a_classifier_says_how_its_clips_were_made(own_run: RunFolder, own_set: Path) -> None:
-    task = load_classifier(own_run.path).task
-    assert task.provenance is not None
-    assert task.provenance.source == "folder"
-    assert task.provenance.options["layout"] == "coco17"
-    assert task.provenance.options["scale"] == 0.001
-    assert not {"labels", "test_subjects", "folds"} & set(task.provenance.options)
+    label_spec = load_classifier(own_run.path).label_spec
+    assert label_spec.provenance is not None
+    assert label_spec.provenance.source == "folder"
+    assert label_spec.provenance.options["layout"] == "coco17"
+    assert label_spec.provenance.options["scale"] == 0.001
+    assert not {"labels", "test_subjects", "folds"} & set(label_spec.provenance.options)
     clips = SkeletonSet.open(own_set)
-    assert task.longest == clips.valid_frames[clips.split("xsub", "train")].max()
+    assert label_spec.longest == clips.valid_frames[clips.split("xsub", "train")].max()
 
 
 def test_a_layout_is_converted_as_in_the_set(recordings: Path, tmp_path: Path) -> None:
@@ -284,8 +284,8 @@ def test_a_preparation_that_cannot_be_repeated_is_a_sentence(own_run: RunFolder,
         ({"options": {"layout": "coco17", "image_size": 3}}, "do not fit it"),
     ):
         model = load_classifier(own_run.path)
-        made = replace(model.task.provenance, **changes)
-        model.task = replace(model.task, provenance=made)
+        made = replace(model.label_spec.provenance, **changes)
+        model.label_spec = replace(model.label_spec, provenance=made)
         model.save(tmp_path / "classifier.safetensors")
         with pytest.raises(InputError, match=message):
             predict(tmp_path / "classifier.safetensors", tmp_path / "a.npy", tmp_path / "p.csv", device="cpu")

@@ -106,7 +106,7 @@ def test_a_classifier_of_a_published_data_set_watches_too(tmp_path: Path) -> Non
     assert len(updates) > 2
     for update, window in zip(updates, windows, strict=False):
         shares = {one["class"]: one["probability"] for one in window["classes"]}
-        for name, share in zip(model.task.classes, update.window, strict=True):
+        for name, share in zip(model.label_spec.classes, update.window, strict=True):
             assert share == pytest.approx(shares.get(name, share), abs=1e-5)
 
 

@@ -375,16 +375,16 @@ def _seeds(function: Callable[..., object]) -> Mapping[str, tuple[Any, str]]:
     return {"seeds": (Seeds | None, meaning)} if {"seed", "device"} <= signature(function).parameters.keys() else {}
 
 
-def _run(name: str, function: Callable[..., object], found: "RunOptions") -> object:
+def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> object:
     """Run a command once, or for each seed and fold."""
     from maskel.commands.folds import of_first_fold, of_folds, run_folds
     from maskel.commands.seeds import run_seeds
 
-    options, parameters = dict(found.options), signature(function).parameters
+    options, parameters = dict(parsed.options), signature(function).parameters
     seeds = options.pop("seeds", None)
-    config = {name: value for name, value in found.config.items() if name != "seeds"}
+    config = {name: value for name, value in parsed.config.items() if name != "seeds"}
     folds = {"seed", "benchmark"} <= parameters.keys() and of_folds(options["data"], options["benchmark"])
-    if found.resume and (seeds is not None or folds):
+    if parsed.resume and (seeds is not None or folds):
         what = "several seeds" if seeds is not None else "folds"
         raise InputError(f"resume: {what} go on by themselves; give their --out and leave --resume out")
     if options.get("check"):
@@ -396,7 +396,7 @@ def _run(name: str, function: Callable[..., object], found: "RunOptions") -> obj
             return run_folds(name, function, options, config)
         except Stopped as stop:
             raise Stopped(f"{stop}; or with the same command, which then runs what is left") from stop
-    return function(**options, **({"resume": found.resume is not None} if "resume" in parameters else {}))
+    return function(**options, **({"resume": parsed.resume is not None} if "resume" in parameters else {}))
 
 
 def _chosen(methods: Mapping[str, type], words: Sequence[str]) -> Mapping[str, type]:

@@ -74,9 +74,9 @@ def bench(
         InputError: If there is no such method or benchmark, or a step has no clip.
     """
     sized = [name for name in BENCHMARKS if _size(name)]
-    for what, asked, known in (("method", method, sorted(METHODS)), ("benchmark", benchmark, sized)):
-        if asked is not None and asked not in known:
-            raise InputError(f"{what}: found {asked!r}, expected one of {', '.join(known)}")
+    for what, value, choices in (("method", method, sorted(METHODS)), ("benchmark", benchmark, sized)):
+        if value is not None and value not in choices:
+            raise InputError(f"{what}: found {value!r}, expected one of {', '.join(choices)}")
     if clips is not None and clips < 1:
         raise InputError(f"clips: found {clips}, expected 1 or more")
     world = distributed.start(device)

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER
-from maskel.training import loading
 from maskel.training.classifiers import load_classifier
 from maskel.training.experiment import Experiment
 from maskel.training.finished import Run
+from maskel.training.loading import split_positions
 from maskel.training.precision import Precision
 from maskel.training.pretrained import require_fit, say_differences
 from maskel.training.run import RunFolder
@@ -53,23 +53,23 @@ def evaluate(
         13
     """
     experiment = Experiment(evaluate, locals())
-    clips = experiment.clips
-    positions = loading.part(clips, benchmark, part)
+    dataset = experiment.dataset
+    positions = split_positions(dataset, benchmark, part)
     experiment.refuse_taken()
-    model = load_classifier(classifier, trained_on=trained_on, clips=clips)
+    model = load_classifier(classifier, trained_on=trained_on, dataset=dataset)
     origin = _origin(classifier)
-    require_fit(classifier, model.encoder, clips)
-    if (classes := model.task.real_classes) != clips.classes:
+    require_fit(classifier, model.encoder, dataset)
+    if (classes := model.label_spec.real_classes) != dataset.classes:
         raise InputError(
             f"{classifier} tells {len(classes)} classes apart, from {classes[0]!r} on; "
-            f"{clips.path} has {len(clips.classes)}, from {clips.classes[0]!r} on; expected the same classes"
+            f"{dataset.path} has {len(dataset.classes)}, from {dataset.classes[0]!r} on; expected the same classes"
         )
     experiment.start()
-    say_differences(classifier, model.task.provenance, clips)
-    answers = score_clips(model.to(experiment.world.device), clips, positions, experiment.world, precision)
-    scores = Scores.of(clips, positions, answers, model.task.classes)
+    say_differences(classifier, model.label_spec.provenance, dataset)
+    answers = score_clips(model.to(experiment.world.device), dataset, positions, experiment.world, precision)
+    scores = Scores.of(dataset, positions, answers, model.label_spec.classes)
     counted = scores.count(len(positions))
-    counted["per_class"] = counted["per_class"][: len(clips.classes)]  # no clip is of a spare output's class
+    counted["per_class"] = counted["per_class"][: len(dataset.classes)]  # no clip is of a spare output's class
     run = experiment.open_run()
     if experiment.is_main:
         scores.write(run)

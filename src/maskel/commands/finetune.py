@@ -120,18 +120,18 @@ def finetune(
     if training.layer_decay is None:
         training = replace(training, layer_decay=1.0 if scratch else 0.8)
     experiment = Experiment(finetune, locals())
-    clips = experiment.clips
+    dataset = experiment.dataset
     labelled = experiment.choose_labelled()
     experiment.fit_training(len(labelled.train), least=2)
     experiment.refuse_taken()
-    given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
+    given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, dataset, window)
     if isinstance(encoder, Path) and isinstance(given, Encoder):
-        say_fitting(encoder, given, clips)
+        say_fitting(encoder, given, dataset)
 
     def build() -> FineTuneClassifier:
-        start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
-        task = experiment.task(labelled.train)
-        made = FineTuneClassifier(start, task, bodies, head_dim, drop_path, dropout, label_smoothing, head)
+        start = given if isinstance(given, Encoder) else Encoder(dataset.layout, given, dataset.channels)
+        label_spec = experiment.label_spec(labelled.train)
+        made = FineTuneClassifier(start, label_spec, bodies, head_dim, drop_path, dropout, label_smoothing, head)
         made.freeze_epochs = freeze_epochs
         return made
 
@@ -142,11 +142,11 @@ def finetune(
     batches = experiment.clip_batches(labelled.train, classifier.encoder.config.window, view)
 
     def scores_of(positions: Positions) -> Tensor:
-        return score_clips(classifier, clips, positions, experiment.world, training.precision)
+        return score_clips(classifier, dataset, positions, experiment.world, training.precision)
 
     if check:
-        asked = np.concatenate(list(labelled.asked.values()))
-        return experiment.check(classifier, batches, scores_of, asked, times=training.epochs)
+        scored = np.concatenate(list(labelled.eval_positions.values()))
+        return experiment.check(classifier, batches, scores_of, scored, times=training.epochs)
     about = {
         "encoder": None if scratch else str(encoder),
         "from_scratch": scratch,
@@ -154,5 +154,5 @@ def finetune(
         "seed": seed,
     }
     return train_classifier(
-        experiment, classifier, batches, labelled, lambda name: scores_of(labelled.asked[name]), about
+        experiment, classifier, batches, labelled, lambda name: scores_of(labelled.eval_positions[name]), about
     )

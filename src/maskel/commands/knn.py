@@ -15,7 +15,7 @@ from maskel.sequence import SingleBody
 from maskel.training.check import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
-from maskel.training.loading import known_part, part
+from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
@@ -69,14 +69,14 @@ def knn(
         13
     """
     experiment = Experiment(knn, locals())
-    clips = experiment.clips
-    train, test = known_part(clips, benchmark), part(clips, benchmark, "test")
+    dataset = experiment.dataset
+    train, test = gallery_positions(dataset, benchmark), split_positions(dataset, benchmark, "test")
     experiment.refuse_taken()
     if k < 1:
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
     neighbours, k = k, min(k, len(train))
     experiment.settle(k=k)
-    frozen = load_frozen(encoder, clips, window, untrained, seed)
+    frozen = load_frozen(encoder, dataset, window, untrained, seed)
     experiment.start()
     frozen.to(experiment.world.device)
 
@@ -87,36 +87,36 @@ def knn(
         distributed.notify(f"k: all {k} training clips vote, instead of {neighbours}")
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
-    known, asked = read(train), read(test)
-    labels = torch.tensor(clips.labels, device=experiment.world.device)
-    nearest, voted = vote(known, labels[train], asked, len(clips.classes), k)
+    gallery, queries = read(train), read(test)
+    labels = torch.tensor(dataset.labels, device=experiment.world.device)
+    nearest, voted = vote(gallery, labels[train], queries, len(dataset.classes), k)
     run = experiment.open_run()
     if experiment.is_main:
-        names = [clips.clips[position].name for position in test.tolist()]
-        write_predictions(run, names, clips.labels[test].tolist(), nearest.tolist(), clips.classes)
+        names = [dataset.clips[position].name for position in test.tolist()]
+        write_predictions(run, names, dataset.labels[test].tolist(), nearest.tolist(), dataset.classes)
     return experiment.finish(
         {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
         {
             "seed": seed,
-            **count(nearest, labels[test], clips.classes, len(test)),
+            **count(nearest, labels[test], dataset.classes, len(test)),
             "precision": experiment.precision,
-            "vote": {"k": k} | count(voted, labels[test], clips.classes, len(test)),
+            "vote": {"k": k} | count(voted, labels[test], dataset.classes, len(test)),
         },
     )
 
 
 def vote(
-    known: Float32[Tensor, "n d"], labels: Int64[Tensor, " n"], asked: Float32[Tensor, "q d"], classes: int, k: int
+    gallery: Float32[Tensor, "n d"], labels: Int64[Tensor, " n"], queries: Float32[Tensor, "q d"], classes: int, k: int
 ) -> tuple[Int64[Tensor, " q"], Int64[Tensor, " q"]]:
     """Class of the nearest known feature, and the class most of the ``k`` nearest have, by cosine.
 
     Equal votes go to the class whose voters are nearer in sum.
     """
     # In float64: cosines of near neighbours differ in the last digits of float32, and decide between equal votes.
-    known, asked = functional.normalize(known.double()), functional.normalize(asked.double())
+    gallery, queries = functional.normalize(gallery.double()), functional.normalize(queries.double())
     near, voted = [], []
-    for rows in asked.split(1024):  # the full table of distances may not fit
-        cosine, index = (rows @ known.T).topk(k, dim=1)
+    for rows in queries.split(1024):  # the full table of distances may not fit
+        cosine, index = (rows @ gallery.T).topk(k, dim=1)
         ballots = labels[index]
         near.append(ballots[:, 0])
         tally = cosine.new_zeros(len(rows), classes)

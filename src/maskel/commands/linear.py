@@ -121,9 +121,9 @@ def linear(
     if probe == "sgd":
         experiment.fit_training(len(labelled.train), least=2)
     experiment.refuse_taken()
-    frozen = load_frozen(encoder, experiment.clips, window, untrained, seed)
+    frozen = load_frozen(encoder, experiment.dataset, window, untrained, seed)
     experiment.start()
-    classifier = build_seeded(lambda: LinearProbe(frozen, experiment.task(labelled.train), pool), seed)
+    classifier = build_seeded(lambda: LinearProbe(frozen, experiment.label_spec(labelled.train), pool), seed)
     weigh(classifier, labelled, class_weights)
     classifier.to(experiment.world.device)
     about = {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
@@ -142,13 +142,13 @@ def linear(
     if cache_features:
         blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=experiment.world.device)
         cached = blank if check else features_of(labelled.train)
-        batches = FeatureBatches(cached, experiment.clips, labelled.train, experiment.training.batch_size, seed)
+        batches = FeatureBatches(cached, experiment.dataset, labelled.train, experiment.training.batch_size, seed)
     else:
         batches = experiment.clip_batches(labelled.train, frozen.config.window, view if augment else None)
     if check:
-        read = [*labelled.asked.values(), *([labelled.train] if cache_features else [])]
+        read = [*labelled.eval_positions.values(), *([labelled.train] if cache_features else [])]
         return experiment.check(classifier, batches, features_of, np.concatenate(read))
-    features = {name: features_of(positions) for name, positions in labelled.asked.items()}
+    features = {name: features_of(positions) for name, positions in labelled.eval_positions.items()}
     return train_classifier(
         experiment, classifier, batches, labelled, lambda name: score_features(classifier, features[name]), about
     )

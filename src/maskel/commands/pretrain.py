@@ -83,7 +83,7 @@ def pretrain(
     encoder = encoder if start is None else start.config
     experiment.settle(encoder=encoder)
     experiment.fit_training(learned.size)
-    model = new_method(method, learned.clips, start or encoder, options, training, seed)
+    model = new_method(method, learned.dataset, start or encoder, options, training, seed)
     learned.require_joints(method, model, view)
     experiment.start()
     world = experiment.world

@@ -69,8 +69,8 @@ def reproduce(
         known = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {', '.join(data_recipes())}"
         raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {known}")
     split = benchmark.rpartition("_")[2]
-    clips = SkeletonSet.open(data)
-    sizes = tuple(len(clips.split(split, part)) for part in ("train", "test"))
+    dataset = SkeletonSet.open(data)
+    sizes = tuple(len(dataset.split(split, part)) for part in ("train", "test"))
     world = distributed.start(device)
     _open(
         out, {"method": method, "benchmark": benchmark, "data": str(data), "scale": scale, "seed": seed}, world.is_main
@@ -162,9 +162,9 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
         for way, answers in enumerate(seeds[0].answers):
             published = None if answers.key else PUBLISHED.get((method, benchmark, name))
             known += [published] if published else []
-            told = f"{published} ({published.origin})" if published else "none published"
+            published_accuracy = f"{published} ({published.origin})" if published else "none published"
             called = stage.title or seeds[0].row(answers.key)
-            rows.append((called, *_counted(seeds, way), told))
+            rows.append((called, *_counted(seeds, way), published_accuracy))
     lines = markdown_table(_HEADING, rows)
     expected = SOURCES[source].published.get(split)
     lines += ["", f"{method} on {benchmark}, {sizes[0]:,} training and {sizes[1]:,} test clips."]

@@ -257,12 +257,12 @@ def _more_columns(groups: Sequence[Sequence[Measured]]) -> dict[str, Callable[[S
         columns["95 % interval (%)"] = lambda group: (
             group[0].answers.interval if len(group) == 1 and group[0].answers else "–"
         )
-    if any(one.balanced is not None and abs(one.balanced - one.count.share) > 1e-9 for one in answered):
+    if any(entry.balanced is not None and abs(entry.balanced - entry.count.share) > 1e-9 for entry in answered):
         columns["balanced accuracy (%)"] = mean_of(lambda answers: answers.balanced)
         columns["macro-F1 (%)"] = mean_of(lambda answers: answers.macro_f1)
-    if any(one.top5 for one in answered):
+    if any(entry.top5 for entry in answered):
         columns["top-5 (%)"] = mean_of(lambda answers: answers.top5.share if answers.top5 else None)
-    if any(one.precision is not None for one in answered):
+    if any(entry.precision is not None for entry in answered):
         columns["mAP (%)"] = mean_of(lambda answers: answers.precision)
     return columns
 
@@ -282,8 +282,8 @@ def _differing(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) 
         if (other[0].protocol, other[0].run.method) == (group[0].protocol, group[0].run.method)
     ]
     own = group[0].run.options
-    known = {name: [other[name] for other in alike if name in other] for name in own}
-    names = [name for name, values in known.items() if 2 * values.count(own[name]) <= len(values)]
+    values_of = {name: [other[name] for other in alike if name in other] for name in own}
+    names = [name for name, values in values_of.items() if 2 * values.count(own[name]) <= len(values)]
     return "; ".join(f"{name} {own[name]}" for name in names) or "–"
 
 

@@ -114,8 +114,8 @@ class PkuMmd(Source):
             training = _read_training(path)
             if not any(map(self.recording.fullmatch, training)):
                 continue
-            other, known = found.setdefault(benchmark, (path, training))
-            if training != known:
+            other, earlier = found.setdefault(benchmark, (path, training))
+            if training != earlier:
                 raise InputError(f"{other} and {path} name different training recordings; remove one of them")
         return {benchmark: found[benchmark][1] for benchmark in BENCHMARKS.values() if benchmark in found}
 

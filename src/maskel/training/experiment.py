@@ -13,7 +13,7 @@ from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.methods.base import Method
-from maskel.methods.classifier import Task
+from maskel.methods.classifier import LabelSpec
 from maskel.models.encoder import Encoder
 from maskel.training.check import Check, check_run
 from maskel.training.engine import Outcome, Session, fit
@@ -40,7 +40,7 @@ class Experiment:
         learned: The set or sets of pre-training, opened already; other commands have one set, ``data``.
 
     Attributes:
-        clips: The set; pre-training has ``learned`` instead.
+        dataset: The set; pre-training has ``learned`` instead.
         world: This process among all, from `start` on.
         run: The run folder, from `open_run` on.
 
@@ -48,7 +48,7 @@ class Experiment:
         InputError: If there is no such set.
     """
 
-    clips: SkeletonSet
+    dataset: SkeletonSet
     world: World
     run: RunFolder
 
@@ -62,7 +62,7 @@ class Experiment:
         self._outcome: Outcome | None = None
         self._learned = learned
         if learned is None:
-            self.clips = SkeletonSet.open(options["data"])
+            self.dataset = SkeletonSet.open(options["data"])
 
     def settle(self, **options: Any) -> None:
         """Replace options by what they come to on this set; ``config.yaml`` holds that."""
@@ -75,20 +75,20 @@ class Experiment:
             InputError: If a part is empty, or these options do not fit the set.
         """
         given = {name: self._options[name] for name in ("benchmark", "labels", "stratified", "label_list", "seed")}
-        return choose_labelled(self.clips, **given, validation=self._options.get("validation", 0.0))
+        return choose_labelled(self.dataset, **given, validation=self._options.get("validation", 0.0))
 
-    def fit_training(self, clips: int, least: int = 1) -> None:
+    def fit_training(self, num_clips: int, least: int = 1) -> None:
         """Shrink batches and warm-up where the set is too small for them.
 
         Args:
-            clips: Training clips.
+            num_clips: Training clips.
             least: Clips that a batch must have.
 
         Raises:
             InputError: If there are fewer clips than that.
         """
         resumed = self._options["out"] if self._options["resume"] else None
-        self.settle(training=fitted(self.training, clips, resumed, least))
+        self.settle(training=fitted(self.training, num_clips, resumed, least))
 
     def refuse_taken(self) -> None:
         """Refuse a run folder that holds something already, before anything expensive is done.
@@ -106,8 +106,8 @@ class Experiment:
         """
         self.world = distributed.start(self._options.get("device", "cpu"))
         if "resident" in self._options:
-            clips = self._learned.clips if self._learned else self.clips
-            self.settle(resident=keep_resident(clips, self.world.device, self._options["resident"]))
+            dataset = self._learned.dataset if self._learned else self.dataset
+            self.settle(resident=keep_resident(dataset, self.world.device, self._options["resident"]))
 
     @property
     def is_main(self) -> bool:
@@ -125,9 +125,9 @@ class Experiment:
         """Number type of the matrix products: fp32 or bf16."""
         return resolved(self._precision, self.world.device)
 
-    def task(self, train: Positions) -> Task:
+    def label_spec(self, train: Positions) -> LabelSpec:
         """Return what a classifier of these training clips must know of them."""
-        return Task.of(self.clips, train, self._options["single_body"], provenance_of(self.clips))
+        return LabelSpec.of(self.dataset, train, self._options["single_body"], provenance_of(self.dataset))
 
     def clip_batches(self, positions: Positions, window: int, view: TrainView | None) -> ClipBatches:
         """Return batches of the clips at ``positions``.
@@ -141,12 +141,12 @@ class Experiment:
             InputError: If the view asks more of the layout than it has.
         """
         size, seed, single_body = self.training.batch_size, self._options["seed"], self._options["single_body"]
-        return ClipBatches(self.clips, positions, size, seed, window, view, single_body, self.world.device)
+        return ClipBatches(self.dataset, positions, size, seed, window, view, single_body, self.world.device)
 
     def features(self, encoder: Encoder, positions: Positions) -> Float32[Tensor, "n f"]:
         """Compute features of the clips at ``positions`` in the test view, each exactly once, on every process."""
         single_body, pool = self._options["single_body"], self._options.get("pool", "mean")
-        return extract(encoder, self.clips, positions, self.world, single_body, self._precision, pool=pool)
+        return extract(encoder, self.dataset, positions, self.world, single_body, self._precision, pool=pool)
 
     def check(
         self,
@@ -187,7 +187,7 @@ class Experiment:
         """
         if self.is_main:
             minutes = self._outcome.minutes if self._outcome else (time.perf_counter() - self._began) / 60
-            data = self._learned.describe() if self._learned else describe(self.clips, self._options["benchmark"])
+            data = self._learned.describe() if self._learned else describe(self.dataset, self._options["benchmark"])
             measured = {"minutes": minutes, "processes": self.world.size}
             self.run.write_result({"kind": self._command.__name__, **about, **data, **found, **measured})
         return self.run

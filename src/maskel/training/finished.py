@@ -108,8 +108,8 @@ class Answers:
             way,
             key,
             Count(int(counted["correct"]), seen),
-            tuple(str(one["class"]) for one in classes),
-            tuple(Count(int(one["correct"]), int(one["seen"])) for one in classes),
+            tuple(str(entry["class"]) for entry in classes),
+            tuple(Count(int(entry["correct"]), int(entry["seen"])) for entry in classes),
             balanced,
             macro_f1,
             Count(int(counted["top5"]), seen) if "top5" in counted else None,
@@ -248,20 +248,21 @@ class Run:
     def summands(self) -> tuple[Summand, ...]:
         """Of an ensemble the runs in it."""
         runs = self.result.get("runs", [])
-        if any(not one["weight"] >= 0 for one in runs):
+        if any(not entry["weight"] >= 0 for entry in runs):
             raise ValueError("a weight below 0")
         return tuple(
-            Summand(str(one["run"]), float(one["weight"]), Count(int(one["correct"]), int(one["seen"]))) for one in runs
+            Summand(str(entry["run"]), float(entry["weight"]), Count(int(entry["correct"]), int(entry["seen"])))
+            for entry in runs
         )
 
     @property
     def folds(self) -> tuple[Fold, ...]:
         """Of a run of all folds what each counted; pre-training counts nothing."""
         told = self.result.get(FOLDS, [])
-        counts = [Count(int(one.get("correct", 0)), int(one.get("seen", 0))) for one in told]
+        counts = [Count(int(entry.get("correct", 0)), int(entry.get("seen", 0))) for entry in told]
         return tuple(
-            Fold(str(one["fold"]), tuple(map(str, one["subjects"])), count)
-            for one, count in zip(told, counts, strict=True)
+            Fold(str(entry["fold"]), tuple(map(str, entry["subjects"])), count)
+            for entry, count in zip(told, counts, strict=True)
         )
 
     def part_size(self, part: str) -> str:
@@ -368,7 +369,7 @@ class Run:
         """
         if self.pretrains:
             return self.protocol.title.lower()
-        made_of = {one.row() for one in self._trained(self.result.get("runs", [self.result]))}
+        made_of = {entry.row() for entry in self._trained(self.result.get("runs", [self.result]))}
         name = self._filled(self.protocol.rows[key], key)
         name += f" of {made_of.pop()}" if len(made_of) == 1 else ""
         name += "" if self.part == "test" else f" on the {self.part} part"
@@ -380,7 +381,7 @@ class Run:
     def method(self) -> str:
         """Method and stream of the encoder; of an ensemble those of every run."""
         if trained := self._trained(self.value("runs") or []):
-            return " + ".join(one.method for one in trained)
+            return " + ".join(entry.method for entry in trained)
         method = self.value("method") or self.value("pretraining", "method")
         if self.value("from_scratch"):
             method = "from scratch"
@@ -394,7 +395,7 @@ class Run:
     def size(self) -> str:
         """Blocks, width and epochs of the encoder's training."""
         if trained := self._trained(self.value("runs") or []):
-            return ", ".join(dict.fromkeys(one.size for one in trained))
+            return ", ".join(dict.fromkeys(entry.size for entry in trained))
         sizes, epochs = self._encoder, self._pretraining.get("training", {}).get("epochs")
         if not sizes:
             return "–"
@@ -413,8 +414,8 @@ class Run:
         if self.value("untrained"):
             earlier.pop("training", None)
         options = flat_options(own) | flat_options(earlier, "pretrain.")
-        for number, one in enumerate(self._trained(self.value("runs") or []), 1):
-            options |= {f"{number}.{name}": value for name, value in one.options.items()}
+        for number, entry in enumerate(self._trained(self.value("runs") or []), 1):
+            options |= {f"{number}.{name}": value for name, value in entry.options.items()}
         return options
 
     @cached_property
@@ -426,7 +427,7 @@ class Run:
 
     def _trained(self, results: Sequence[Mapping[str, Any]]) -> list["Run"]:
         """The runs that results are of, as far as they say so."""
-        return [Run.of(one["trained"]) for one in results if one.get("trained")]
+        return [Run.of(entry["trained"]) for entry in results if entry.get("trained")]
 
     @property
     def _pretraining(self) -> Mapping[str, Any]:
@@ -490,23 +491,23 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     run.require_one_fold("has no encoder of its own")
     method = load_method(run.folder)
     learned = run.result.get("sets", [run.result])
-    about = next((one for one in learned if one["data"]["layout"] == method.encoder.layout.name), learned[0])
-    clips = SkeletonSet.open(Path(str(about["data"]["path"] if "sets" in run.result else run.config["data"])))
-    if clips.split_hash(about["benchmark"], "test") != about["split"]["test"]["hash"]:
-        raise InputError(f"{clips.path} now holds other test clips than the run was told of")
-    if (method.encoder.layout.name, method.encoder.channels) != (clips.layout.name, clips.channels):
-        raise InputError(f"{clips.path} now holds another joint layout or other channels than the run was told of")
+    about = next((entry for entry in learned if entry["data"]["layout"] == method.encoder.layout.name), learned[0])
+    dataset = SkeletonSet.open(Path(str(about["data"]["path"] if "sets" in run.result else run.config["data"])))
+    if dataset.split_hash(about["benchmark"], "test") != about["split"]["test"]["hash"]:
+        raise InputError(f"{dataset.path} now holds other test clips than the run was told of")
+    if (method.encoder.layout.name, method.encoder.channels) != (dataset.layout.name, dataset.channels):
+        raise InputError(f"{dataset.path} now holds another joint layout or other channels than the run was told of")
     seed = run.config.get("seed")
     if not isinstance(seed, int):
         raise InputError(f"{run.name} does not say its seed")
-    return method, clips, seed
+    return method, dataset, seed
 
 
 def lines(folder: RunFolder) -> list[str]:
     """Return the lines that a command prints of its run: right answers, and as the last one the folder."""
     result = folder.read_result() if folder.finished else {}
     shown = []
-    for fold in filter(lambda one: "correct" in one, result.get("folds", [])):
+    for fold in filter(lambda entry: "correct" in entry, result.get("folds", [])):
         whose = f" ({fold['subjects'][0]})" if len(fold["subjects"]) == 1 else ""
         shown.append(f"{fold['fold']}{whose}: {fold['correct']} of {fold['seen']} clips right ({fold['accuracy']:.1%})")
     for key, name in PROTOCOLS[result["kind"]].rows.items() if result else ():

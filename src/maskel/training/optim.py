@@ -159,9 +159,9 @@ class FinetuneConfig(AdamWConfig):
                 groups += [group | {"scale": decay**below} for group in self.groups(layer)]
                 continue
             for begin, of_encoder in ((0, False), (method.freeze_epochs, True)):
-                own = [parameter for parameter in layer if (id(parameter) in inside) == of_encoder]
+                members = [parameter for parameter in layer if (id(parameter) in inside) == of_encoder]
                 begins = {"scale": decay**below, "from_epoch": begin}
-                groups += [group | begins for group in self.groups(own) if group["params"]]
+                groups += [group | begins for group in self.groups(members) if group["params"]]
         return _adamw(self, method, groups)
 
 

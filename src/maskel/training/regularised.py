@@ -140,7 +140,7 @@ def fit_logistic(
             C=strength, class_weight=_weights(balanced), solver="newton-cg", max_iter=1000, tol=1e-6
         )
 
-    return _choose("logistic", strengths, lambda *known: _LinearFit(build, *known), features, labels, folds)
+    return _choose("logistic", strengths, lambda *training: _LinearFit(build, *training), features, labels, folds)
 
 
 def fit_linear_svm(
@@ -154,7 +154,7 @@ def fit_linear_svm(
     def build(strength: float) -> LinearSVC:
         return LinearSVC(C=strength, class_weight=_weights(balanced), dual=False, max_iter=1000, tol=1e-6)
 
-    return _choose("svm", C_LINEAR_SVM, lambda *known: _LinearFit(build, *known), features, labels, folds)
+    return _choose("svm", C_LINEAR_SVM, lambda *training: _LinearFit(build, *training), features, labels, folds)
 
 
 def fit_svm(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds) -> Fitted[Scoring]:
@@ -195,8 +195,8 @@ def _choose(
 class _Scale:
     """Standardises features as those of the training clips are."""
 
-    def __init__(self, known: Float64[np.ndarray, "n f"]) -> None:
-        self.mean, self.spread = known.mean(0), known.std(0)
+    def __init__(self, features: Float64[np.ndarray, "n f"]) -> None:
+        self.mean, self.spread = features.mean(0), features.std(0)
         self.spread[self.spread < 1e-9] = 1.0
 
     def __call__(self, features: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q f"]:
@@ -212,25 +212,25 @@ class _LinearFit:
     def __init__(
         self,
         build: Callable[[float], Any],
-        known: Float64[np.ndarray, "n f"],
+        features: Float64[np.ndarray, "n f"],
         labels: Int64[np.ndarray, " n"],
         classes: int,
     ) -> None:
         self.build, self.labels, self.classes = build, labels, classes
-        self.scale = _Scale(known)
-        self.known = self.scale(known)
+        self.scale = _Scale(features)
+        self.features = self.scale(features)
         self.axes: Float64[np.ndarray, "f d"] | None = None
-        if known.shape[1] > len(known):
-            values, vectors = np.linalg.eigh(self.known @ self.known.T)
+        if features.shape[1] > len(features):
+            values, vectors = np.linalg.eigh(self.features @ self.features.T)
             kept = values > 1e-9 * values[-1]
-            self.axes = self.known.T @ (vectors[:, kept] / np.sqrt(values[kept]))
-            self.known = self.known @ self.axes
+            self.axes = self.features.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+            self.features = self.features @ self.axes
 
     def __call__(self, strength: float) -> Linear:
         model = self.build(strength)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(self.known, self.labels)
+            model.fit(self.features, self.labels)
         found = model.coef_ if self.axes is None else model.coef_ @ self.axes.T
         weight, bias = np.zeros((self.classes, found.shape[1])), np.full(self.classes, NO_SCORE)
         weight[model.classes_], bias[model.classes_] = _of_each_class(found), _of_each_class(model.intercept_)
@@ -240,18 +240,18 @@ class _LinearFit:
 class _KernelFit:
     """Fits support vector machines with radial basis functions."""
 
-    def __init__(self, known: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], classes: int) -> None:
+    def __init__(self, features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], classes: int) -> None:
         self.labels, self.classes = labels, classes
-        self.scale = _Scale(known)
-        self.known = self.scale(known)
+        self.scale = _Scale(features)
+        self.features = self.scale(features)
 
     def __call__(self, strength: float) -> Scoring:
         model = SVC(C=strength, gamma="auto")
-        model.fit(self.known, self.labels)
+        model.fit(self.features, self.labels)
 
-        def scores(asked: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q k"]:
-            every = np.full((len(asked), self.classes), NO_SCORE)
-            every[:, model.classes_] = _of_each_class(np.atleast_2d(model.decision_function(self.scale(asked)).T)).T
+        def scores(queries: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q k"]:
+            every = np.full((len(queries), self.classes), NO_SCORE)
+            every[:, model.classes_] = _of_each_class(np.atleast_2d(model.decision_function(self.scale(queries)).T)).T
             return every
 
         return scores
