@@ -11,7 +11,7 @@ import maskel
 import tiny
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 from maskel.training.optim import AdamWConfig
 from maskel.training.run import RunFolder
 

@@ -6,7 +6,7 @@ import pytest
 
 from maskel.commands import RunCommand
 from maskel.commands.bench import Timing, bench
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 
 SMALL = """
 encoder: {window: 24, dim: 16, depth: 1, num_heads: 2}

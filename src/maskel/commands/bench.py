@@ -18,7 +18,7 @@ from maskel.datasets.stand_in import write_stand_in
 from maskel.errors import InputError
 from maskel.methods import METHODS
 from maskel.published import BENCHMARKS
-from maskel.training.check import Check, duration
+from maskel.training.dry_run import Check, duration
 from maskel.training.precision import resolved
 
 _CLIPS_ON_CPU = 4

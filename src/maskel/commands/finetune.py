@@ -13,7 +13,7 @@ from maskel.methods.classifier import ClassWeights, FineTuneClassifier, HeadKind
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SingleBody
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import Resident

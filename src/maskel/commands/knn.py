@@ -12,7 +12,7 @@ from maskel import distributed
 from maskel.errors import InputError
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import gallery_positions, split_positions

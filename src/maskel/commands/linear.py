@@ -13,7 +13,7 @@ from maskel.methods.base import build_seeded
 from maskel.methods.classifier import ClassWeights, LinearProbe
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import ClipBatches, FeatureBatches, Resident

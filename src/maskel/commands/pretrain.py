@@ -6,7 +6,7 @@ from typing import Any
 
 from maskel.models.encoder import EncoderConfig
 from maskel.sequence import SingleBody
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.loading import Resident
 from maskel.training.optim import AdamWConfig

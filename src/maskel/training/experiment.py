@@ -15,7 +15,7 @@ from maskel.distributed import World
 from maskel.methods.base import Method
 from maskel.methods.classifier import LabelSpec
 from maskel.models.encoder import Encoder
-from maskel.training.check import Check, check_run
+from maskel.training.dry_run import Check, check_run
 from maskel.training.engine import Outcome, Session, fit
 from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
@@ -156,7 +156,7 @@ class Experiment:
         positions: Positions | None = None,
         times: int = 1,
     ) -> Check:
-        """Try a few steps and say what the run would take; see `maskel.training.check.check_run`."""
+        """Try a few steps and say what the run would take; see `maskel.training.dry_run.check_run`."""
         self._say_fitted()
         training = None if batches is None else self.training
         return check_run(model, self.world, training, batches, read, positions, times)

@@ -66,7 +66,7 @@ def training_set(
     stated, path = _stated_set(release)
     if stated and trained_on not in (None, stated):
         raise InputError(
-            f"{release.path} was trained on {stated}, as its {path} says, but trained_on is {trained_on}; leave that out"
+            f"{release.path} was trained on {stated}, as its {path} says, but trained_on is {trained_on}; leave it out"
         )
     name = stated or trained_on or _source(dataset)
     if name == "data" and dataset is not None:
