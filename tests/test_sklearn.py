@@ -76,7 +76,7 @@ def test_present_bodies_are_those_of_encode(pretrained: RunFolder, clips: list[n
     found = transformer.transform(clips[:2])
     for row, clip in zip(found, clips, strict=False):
         np.testing.assert_allclose(row, encoder.encode(clip[None])[0].numpy(), atol=1e-5)
-    with pytest.warns(UserWarning, match="1 of 2 clips hold more bodies than the 1 of the clips that were fitted"):
+    with pytest.warns(UserWarning, match="1 of 2 clips have more bodies than the 1 of the clips that were fitted"):
         SkeletonTransformer(encoder, device="cpu").fit(clips[:1]).transform(clips[:2])
     one = SkeletonTransformer(encoder, device="cpu").fit([clips[0][0]])  # (T, V, C)
     assert np.array_equal(one.transform([clips[0][0]]), one.transform(np.stack([clips[0]])))

@@ -110,8 +110,8 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         slots = self.num_bodies_ if every else dataset.max_bodies
         if more := int((dataset.bodies[positions] > slots).sum()):
             warnings.warn(
-                f"{more} of {len(positions)} clips hold more bodies than the {slots} of the clips that were fitted; "
-                f"the first {slots} of each are seen",
+                f"{more} of {len(positions)} clips have more bodies than the {slots} of the clips that were fitted; "
+                f"only the first {slots} of each are used",
                 stacklevel=3,
             )
 

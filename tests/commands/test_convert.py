@@ -86,7 +86,7 @@ def test_what_cannot_be_converted_is_refused(pretrained: RunFolder, tmp_path: Pa
 
 def test_a_window_needs_an_encoder_to_resize(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["finetune", f"--data={prepared}", "--window=8"]) == 2
-    assert "say --encoder.window instead" in capsys.readouterr().err
+    assert "use --encoder.window instead" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["linear", "knn"])

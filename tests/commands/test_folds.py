@@ -294,7 +294,7 @@ def test_a_check_is_of_the_first_fold(run: Run, data: Path, encoders: Path, tmp_
     out = tmp_path / "linear"
     options = ["--data", data, "--benchmark", "folds", "--encoder", encoders, "--out", out, *PROBE]
     text = shown(run, "linear", "--check", *options)
-    assert "fold1 is checked, the first of 3 folds" in text
+    assert "checking fold1, the first of 3 folds" in text
     assert "12 clips to read" in text
     assert not out.exists()
 
@@ -303,7 +303,7 @@ def test_clips_that_are_never_tested_are_counted(run: Run, tmp_path: Path) -> No
     tests = {"fold1": of_subjects(0), "fold2": of_subjects(1), "fold3": []}
     some = write(tmp_path / "set", tests)
     text = shown(run, "baseline", "--data", some, "--benchmark", "folds", "--frames=2", "--out", tmp_path / "out")
-    assert "12 clips with a label test in no fold" in text
+    assert "12 labelled clips of" in text
     assert "fold3: no test clip, so nothing is run" in text
     result = RunFolder(tmp_path / "out").read_result()
     assert (result["never_tested"], result["seen"], len(result["folds"])) == (12, 12, 2)
@@ -334,7 +334,7 @@ def test_options_that_do_not_go_with_folds_are_refused(run: Run, data: Path, enc
     own.write(tmp_path / "labels.csv", "name\nclip00\n")
     text = shown(run, *options, "--label-list", tmp_path / "labels.csv", "--out", out, code=2)
     assert "give --labels instead" in text
-    assert "folds go on by themselves" in shown(run, "pretrain", "--resume", encoders, code=2)
+    assert "runs of folds continue by themselves" in shown(run, "pretrain", "--resume", encoders, code=2)
     few = tmp_path / "few"
     shutil.copytree(encoders, few)
     shutil.rmtree(few / "fold2")

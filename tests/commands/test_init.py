@@ -48,7 +48,7 @@ def test_sizes_are_the_encoders_and_others_are_named(
 ) -> None:
     other = replace(tiny.ENCODER, depth=1, window=12)
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", init=pretrained.path, encoder=other, training=NO_STEP)
-    told = f"the encoder's sizes are those of {pretrained.path}: window 12, depth 1 of the options does nothing"
+    told = f"the encoder has the sizes of {pretrained.path}: the options window 12, depth 1 have no effect"
     assert told in capsys.readouterr().err
     assert run.read_config()["encoder"] == load_encoder(pretrained.path).about()["config"]
 

@@ -216,7 +216,7 @@ def test_of_two_classes_probabilities_are_those_of_the_logistic_regression(
 def test_options_of_the_published_probe_are_refused(
     changes: dict[str, Any], named: str, pretrained: RunFolder, prepared: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=re.escape(f"{named}: found with --probe svm")):
+    with pytest.raises(InputError, match=re.escape(f"{named}: no effect with --probe svm")):
         fitted(pretrained.path, prepared, tmp_path / "run", "svm", **changes)
     assert not (tmp_path / "run").exists()
 
@@ -247,5 +247,5 @@ def test_the_recipe_for_own_recordings_fits_it(
     assert (config["probe"], config["pool"]) == ("regularised", "joints")
     code, shown = run(*given, "--config", "small", "--out", tmp_path / "small")
     assert code == 2
-    assert "training.batch_size: found with --probe regularised" in shown
+    assert "training.batch_size: no effect with --probe regularised" in shown
     assert "leave it out, and recipes that set it" in shown

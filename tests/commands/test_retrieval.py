@@ -178,14 +178,14 @@ def test_what_cannot_be_ranked_is_refused_or_said(
         found(pretrained.path, prepared, tmp_path / "run", clips=-1)
     assert not (tmp_path / "run").exists()
     run = found(pretrained.path, prepared, tmp_path / "run", k=99)
-    assert "k: the 16 clips there are, instead of 99" in capsys.readouterr().err
+    assert "k: 16 instead of 99, as there are no more clips" in capsys.readouterr().err
     assert run.read_config()["k"] == 16
     with SetWriter(tmp_path / "set", NTU25, tiny.CLASSES, "generated", {}) as writer:
         for number in range(6):
             writer.add(tiny.generated_clip(number, NTU25))
         writer.finish({"xsub": Split((0, 1, 3), (2, 4, 5)), "one": Split((0, 1), (2,))})
     result = found(pretrained.path, tmp_path / "set", tmp_path / "some").read_result()
-    assert "2 test clips are of a class that no clip of the gallery has" in capsys.readouterr().err
+    assert "2 test clips have a class that no clip of the gallery has" in capsys.readouterr().err
     assert result["gallery"]["without_their_class"] == 2
     assert (result["wider"]["correct"], result["wider"]["seen"]) == (1, 3)
     with pytest.raises(InputError, match="the test part of one has one clip"):

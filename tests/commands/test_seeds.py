@@ -110,7 +110,7 @@ def test_what_is_finished_is_not_done_again(
         patched.setattr(ClipBatches, "load", stop_in_the_second_seed)
         text = shown(run, *arguments, "--seeds=2", code=130)
         assert "stopped after step" in text
-        assert "or with the same command, which then runs what is left" in text
+        assert "or repeat the whole command: it runs only what is left" in text
     first = written(out / "seed-0")
     assert not (out / "result.json").exists()
     assert RunFolder(out / "seed-1").has_state

@@ -65,7 +65,7 @@ def test_a_run_that_an_earlier_version_began_with_a_longer_warm_up_goes_on(
     (run.path / CONFIG).write_text(yaml_text(config))
     capsys.readouterr()
     assert tiny.tiny_pretrain(prepared, run.path, training=endless, resume=True).finished
-    assert "3 epochs end within the 20 of the warm-up" in capsys.readouterr().err
+    assert "3 epochs are no more than the 20 of the warm-up" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["linear", "finetune"])
@@ -92,7 +92,7 @@ def test_a_finished_run_is_prolonged_and_says_so(
         tiny.as_steps_begin(patched, lambda number: tiny.ctrl_c_if(number == 2))
         code, text = run("pretrain", "--resume", folder.path, "--training.epochs", 5)
     assert code == 130
-    assert "is prolonged from 3 to 5 epochs" in text
+    assert "is extended from 3 to 5 epochs" in text
     assert "so the result differs from a run begun at that length" in text
     assert not folder.finished
     assert not (folder.path / "encoder.safetensors").exists()  # it would pass for one of five epochs

@@ -268,7 +268,7 @@ def test_the_command_line_and_what_follows(run: Run, folders: tuple[Path, Path],
     assert run("pretrain", *both, *small, "--resume", out)[0] == 0
     code, text = run("pretrain", *both, *small, "--benchmark=folds", "--out", tmp_path / "no")
     assert code == 2
-    assert "benchmark folds: takes one set at a time" in text
+    assert "benchmark folds: takes one set;" in text
 
 
 def test_a_layout_that_all_have_suits_every_method(folders: tuple[Path, Path], tmp_path: Path, capsys: Told) -> None:
@@ -295,7 +295,7 @@ def test_benchmarks_of_each_and_tests_of_others(folders: tuple[Path, Path], tmp_
 def test_sets_that_do_not_fit_are_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
     flat = write(tmp_path / "flat", COCO17, 0, 6, channels=("x", "y"))
     for paths, changes, message in (
-        ((folders[0], flat), {}, "has channels x, y, z, but .*flat has x, y; sets of other channels do not mix"),
+        ((folders[0], flat), {}, "has channels x, y, z, but .*flat has x, y; sets with different channels"),
         ((folders[0], folders[0]), {}, "twice; name each set once"),
         (folders, {"benchmark": "xsub,xsub,xsub"}, "found 3 names for 2 sets"),
         (folders, {"benchmark": "xview"}, "has no benchmark called 'xview'"),

@@ -386,7 +386,7 @@ def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> ob
     folds = {"seed", "benchmark"} <= parameters.keys() and of_folds(options["data"], options["benchmark"])
     if parsed.resume and (seeds is not None or folds):
         what = "several seeds" if seeds is not None else "folds"
-        raise InputError(f"resume: {what} go on by themselves; give their --out and leave --resume out")
+        raise InputError(f"resume: runs of {what} continue by themselves; give the same --out, without --resume")
     if options.get("check"):
         options |= of_first_fold(options) if folds else {}
     elif seeds is not None or folds:
@@ -395,7 +395,7 @@ def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> ob
                 return run_seeds(name, function, options, seeds, config)
             return run_folds(name, function, options, config)
         except Stopped as stop:
-            raise Stopped(f"{stop}; or with the same command, which then runs what is left") from stop
+            raise Stopped(f"{stop}, or repeat the whole command: it runs only what is left") from stop
     return function(**options, **({"resume": parsed.resume is not None} if "resume" in parameters else {}))
 
 

@@ -47,7 +47,7 @@ def baseline(
         align: Turn each clip about the vertical axis so that the shoulders and hips of its first frame face the camera;
             3D only.
         labels: Share of the training labels to use, in (0, 1].
-        stratified: Draw of every class its share, and at least one clip.
+        stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         seed: Of the draw of labels, and of held-out clips where subjects are not known.
         out: The run folder; by default the next free one under ``runs``.

@@ -129,7 +129,7 @@ def show(timings: Sequence[Timing], options: Mapping[str, Any]) -> None:
         table.add_row(timing.method, timing.benchmark, timing.bodies, *row)
     console.print(table)
     console.print(
-        "The second step counts, as busy as the machine is now; generated clips, a quarter of two bodies. "
-        "Whole run: seconds a clip times clips of all epochs; a larger batch is a little quicker.",
+        "Times are those of the second step, at the machine's present load, on generated clips (a quarter with two "
+        "bodies). Whole run: seconds per clip times the clips of all epochs; larger batches are a little faster.",
         soft_wrap=True,
     )

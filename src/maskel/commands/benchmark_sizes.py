@@ -73,7 +73,7 @@ def refuse_emptied(source: Source, choice: Choice, splits: Mapping[str, Split], 
         source: The data set.
         choice: What was to be kept of it.
         splits: The benchmarks of the clips that are left.
-        why: What became of the files, in words.
+        why: Reasons why files gave no clip, as text.
 
     Raises:
         InputError: If there is such a benchmark; it names the first.

@@ -53,7 +53,7 @@ def embed(
         window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
         pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         precision: Of the encoder.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 

@@ -61,8 +61,8 @@ def evaluate(
     require_fit(classifier, model.encoder, dataset)
     if (classes := model.label_spec.real_classes) != dataset.classes:
         raise InputError(
-            f"{classifier} tells {len(classes)} classes apart, from {classes[0]!r} on; "
-            f"{dataset.path} has {len(dataset.classes)}, from {dataset.classes[0]!r} on; expected the same classes"
+            f"{classifier} has {len(classes)} classes, the first {classes[0]!r}; {dataset.path} has "
+            f"{len(dataset.classes)}, the first {dataset.classes[0]!r}; expected the same classes"
         )
     experiment.start()
     say_differences(classifier, model.label_spec.provenance, dataset)

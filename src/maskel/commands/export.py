@@ -45,7 +45,9 @@ def export_npz(
     """
     dataset = _open(data, out)
     if dataset.channels != XYZ:
-        raise InputError(f"{data} holds {', '.join(dataset.channels)}, but such an npz holds x, y, z; see export pyskl")
+        raise InputError(
+            f"{data} holds {', '.join(dataset.channels)}, but this npz format holds x, y, z; use export pyskl"
+        )
     recorded = dataset.options if dataset.source == "npz" else {}
     frames = max_frames or recorded.get("frames", PUBLISHED_FRAMES)
     single_body = single_body or recorded.get("single_body", "copy" if dataset.source == "ntu120" else "zero")
@@ -88,7 +90,7 @@ def export_pyskl(data: Path, out: Path) -> Path:
 
 def _say_left_out(num_clips: int) -> None:
     if num_clips:
-        distributed.notify(f"left out: {num_clips:,} clips without a label, for which this form has no place")
+        distributed.notify(f"left out: {num_clips:,} clips without a label, which this format cannot hold")
 
 
 def _open(data: Path, out: Path) -> SkeletonSet:

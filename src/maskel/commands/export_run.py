@@ -178,7 +178,7 @@ def _opened(
     if _classifies(run):
         if (pool, bodies) != ("mean", "all"):
             option = "pool" if pool != "mean" else "bodies"
-            raise InputError(f"{option}: {run} is a classifier, which says itself what is averaged; leave it out")
+            raise InputError(f"{option}: {run} is a classifier, which fixes what is averaged; leave the option out")
         return DeployedClassifier(load_classifier(run, trained_on=trained_on)).eval().requires_grad_(False)
     if trained_on is not None:
         raise InputError(f"trained_on: {run} is no released classifier; leave it out")

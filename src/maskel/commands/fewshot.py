@@ -71,7 +71,7 @@ def fewshot(
         queries: Test clips of each class, 1 or more; 15 by default, or as many as every class has.
         episodes: How many, 2 or more; 600 by default.
         untrained: Use the encoder with random weights instead.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         precision: Of the encoder.
         seed: Of the episodes (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.

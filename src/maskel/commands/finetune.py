@@ -67,7 +67,7 @@ def finetune(
         benchmark: Whose training part to learn from and whose test part to count on.
         window: Frames that a pre-trained encoder reads, if others than then: its time embedding is resized.
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
-        stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
+        stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
         class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
@@ -81,7 +81,7 @@ def finetune(
         dropout: Share of the token values dropped before the head, in [0, 1).
         label_smoothing: Share of each label that is spread over all classes, in [0, 1].
         view: The random view of training clips.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         training: The recipe.
         seed: Of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -107,7 +107,7 @@ def finetune(
     check_training(training)
     scratch = isinstance(encoder, EncoderConfig)
     if scratch and window is not None:
-        raise InputError("window: there is no pre-trained encoder to resize; say --encoder.window instead")
+        raise InputError("window: there is no pre-trained encoder to resize; use --encoder.window instead")
     if not 0 <= freeze_epochs < training.epochs or (scratch and freeze_epochs):
         wanted = (
             "0, as there is no encoder to keep" if scratch else f"0 to {training.epochs - 1}, fewer than all epochs"

@@ -38,7 +38,7 @@ def of_folds(data: Path | Sequence[Path], benchmark: str) -> bool:
     """
     if not isinstance(data, Path):
         if FOLDS in benchmark.split(","):
-            raise InputError("benchmark folds: takes one set at a time; of several sets name one benchmark of each")
+            raise InputError("benchmark folds: takes one set; for several sets, name one benchmark of each")
         return False
     return benchmark == FOLDS and FOLDS not in SkeletonSet.open(data).benchmarks
 
@@ -75,7 +75,7 @@ def fold_names(dataset: SkeletonSet) -> list[str]:
 def of_first_fold(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the fold that stands for all where a run is only checked; a line says so."""
     names = fold_names(SkeletonSet.open(options["data"]))
-    distributed.notify(f"{names[0]} is checked, the first of {len(names)} folds")
+    distributed.notify(f"checking {names[0]}, the first of {len(names)} folds")
     which, encoder = given_encoder(options)
     return {"benchmark": names[0]} | ({} if encoder is None else {which: encoder_of_fold(encoder, names[0])})
 
@@ -115,7 +115,9 @@ def run_folds(
         _warn_of_seen(given, dataset, seen)
     tested = np.concatenate([dataset.split(name, "test") for name in names])
     if untested := int((dataset.labels != UNLABELLED).sum()) - len(tested):
-        distributed.notify(f"{untested:,} clips with a label test in no fold of {dataset.path}, and are not counted")
+        distributed.notify(
+            f"{untested:,} labelled clips of {dataset.path} are in no test part of a fold, and are not counted"
+        )
     runs: dict[str, Go] = {}
     for name in names:
         own = {"benchmark": name} | ({which: encoders[name]} if encoders else {})

@@ -51,7 +51,7 @@ def knn(
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         k: Neighbours that vote, 1 or more; all training clips where there are fewer.
         untrained: Use the encoder with random weights instead.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         precision: Of the encoder.
         seed: Of the weights, when untrained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.

@@ -78,7 +78,7 @@ def linear(
             subjects are not known); or ``svm``, linear support vector machines with a penalty chosen likewise. The
             last two take no option of views and training but ``training.precision``.
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
-        stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
+        stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
         class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
@@ -87,7 +87,7 @@ def linear(
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
         view: The random view of training clips.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         training: The recipe.
         seed: Of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -166,6 +166,6 @@ def _refuse_published(probe: Probe, given: Mapping[str, Any]) -> None:
     changed = [name for name in default if found[name] != default[name] and name != "training.precision"]
     if changed:
         raise InputError(
-            f"{', '.join(changed)}: found with --probe {probe}, which reads the training clips once, in the test view, "
-            f"and holds out subjects by itself; leave it out, and recipes that set it"
+            f"{', '.join(changed)}: no effect with --probe {probe}, which reads the training clips once, in the test "
+            "view, and chooses held-out subjects itself; leave the option out, and recipes that set it"
         )

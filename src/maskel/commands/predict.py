@@ -108,7 +108,7 @@ def predict(
     roots = [data] if isinstance(data, Path) else list(data)
     sets = [root for root in roots if (root / META).is_file() or (root / SEGMENTS).is_file()]
     if sets and (len(roots) > 1 or as_prepared or (source_fps is not None and not slides)):
-        raise InputError(f"{sets[0]} is a prepared set; hand it over alone, without --as-prepared and --source-fps")
+        raise InputError(f"{sets[0]} is a prepared set; give it alone, without --as-prepared and --source-fps")
     if as_prepared and source_fps is not None and not slides:
         raise InputError("source_fps: joints as they were prepared have the frame rate of their set; leave it out")
     outputs = {"--out": out, "--segments": segments, "--page": page}
@@ -164,7 +164,7 @@ def _name_of(window: Clip, rate: float | None) -> dict[str, Any]:
 
 
 def _refuse_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
-    """Notice before the work that a file cannot be written, or is named twice."""
+    """Refuse, before the work, an output that cannot be written or is named twice."""
     for option, path in outputs.items():
         if path is None:
             continue
@@ -172,7 +172,9 @@ def _refuse_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) 
         refuse_unwritable(path, option)
         refuse_inside(path, inputs, option)
     if (segments := outputs["--segments"]) and (out := outputs["--out"]) and segments.resolve() == out.resolve():
-        raise InputError(f"{segments} is given as --out and as --segments; the one lists windows, the other segments")
+        raise InputError(
+            f"{segments} is given as --out and as --segments; the first lists windows, the second segments"
+        )
 
 
 def _rate_of_set(rate: float | None, source_fps: float | None) -> float | None:
@@ -219,19 +221,19 @@ def _say_long(model: Classifier, dataset: SkeletonSet) -> None:
     if long:
         first, frames = dataset.clips[long[0]].name, int(dataset.valid_frames[long[0]])
         distributed.notify(
-            f"{len(long):,} of {len(dataset):,} clips are more than {LONG} times as long as any that the classifier "
-            f"learned from ({model.label_spec.longest:,} frames): {first} has {frames:,} frames and gets one answer "
-            "for all of them; let windows slide over it (--segments FILE), or cut it with start and end in a labels.csv"
+            f"{len(long):,} of {len(dataset):,} clips are more than {LONG} times as long as any training clip of the "
+            f"classifier ({model.label_spec.longest:,} frames): {first} has {frames:,} frames and gets one answer for "
+            "all of them; find segments in it (--segments FILE), or cut it with start and end in a labels.csv"
         )
 
 
 def _say_bodies(model: Classifier, dataset: SkeletonSet) -> None:
-    """Say of how many people the classifier does not see all."""
+    """Warn of clips with more people than the classifier can take."""
     slots = model.label_spec.num_bodies
     if more := int((dataset.bodies > slots).sum()):
         distributed.notify(
-            f"{more:,} of {len(dataset):,} clips hold more people than the {slots} that the classifier has places for; "
-            f"the first {slots} of each clip {'is' if slots == 1 else 'are'} seen"
+            f"{more:,} of {len(dataset):,} clips have more people than the classifier has body slots ({slots}); only "
+            f"the first {slots} of each clip {'is' if slots == 1 else 'are'} used"
         )
 
 

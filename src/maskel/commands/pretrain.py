@@ -53,7 +53,7 @@ def pretrain(
         shares: Clips of each of several sets in an epoch of as many as all have: in proportion to its ``size``, to the
             square root of that (``sqrt``), or ``equal``.
         view: The random view of each clip.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         training: The recipe.
         seed: Of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.

@@ -145,7 +145,7 @@ def _run_stage(words: list[str], folder: Path, is_main: bool) -> None:
     try:
         COMMANDS[words[0]](words[0], words[1:])
     except Stopped as stop:
-        raise Stopped(f"{stop}; or with the same maskel reproduce command, which then runs what is left") from stop
+        raise Stopped(f"{stop}, or repeat maskel reproduce: it runs only what is left") from stop
     distributed.barrier()
 
 

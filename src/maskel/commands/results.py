@@ -113,7 +113,7 @@ def read_results(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
             if name in found:
                 raise InputError(f"{file.parent}: another run is called {name} too; rename one of the two")
             if "kind" not in result or "data" not in result:
-                raise InputError(f"{file}: expected the result of a run; it does not say its kind and data")
+                raise InputError(f"{file}: expected the result of a run, with its kind and data")
             if "seeds" not in result:  # what several seeds say together follows from what each says
                 found[name] = result
     return found
@@ -137,7 +137,7 @@ def measured(result: Mapping[str, Any], run: Path) -> list[Measured]:
         tables(rows)  # shown on its own first: among others nothing would tell whose result is damaged
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as fault:
         raise InputError(
-            f"{run}: its result of kind {result.get('kind')!r} lacks its counts or is damaged ({fault!r}); run it again"
+            f"{run}: its result of kind {result.get('kind')!r} has no counts, or is damaged ({fault!r}); run it again"
         ) from fault
     return rows
 
@@ -148,7 +148,7 @@ def tables(rows: Sequence[Measured]) -> str:
 
 
 def without_paths(value: Any, key: str = "") -> Any:
-    """A result without what only its machine knows: of every path the last part, and no counts of classes."""
+    """Strip a result of paths of its machine, all but their last part, and of the counts of classes."""
     if isinstance(value, Mapping):
         kept = {name: entry for name, entry in value.items() if name != "per_class"}
         return {name: entry if name in _WITHOUT_PATHS else without_paths(entry, name) for name, entry in kept.items()}

@@ -68,7 +68,7 @@ def retrieval(
         k: Nearest clips of the second recall, 1 or more; all of the gallery where there are fewer.
         clips: Test clips to draw with their ``k`` nearest on the page, 0 or more; ``seed`` chooses them.
         untrained: Use the encoder with random weights instead.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         precision: Of the encoder.
         seed: Of the clips on the page (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -93,7 +93,7 @@ def retrieval(
     if size < 1:
         raise InputError(f"gallery: the test part of {benchmark} has one clip, and no other to find")
     if size < k:
-        distributed.notify(f"k: the {size} clips there are, instead of {k}")
+        distributed.notify(f"k: {size} instead of {k}, as there are no more clips")
     k = min(k, size)
     experiment.settle(k=k)
     frozen = load_frozen(encoder, dataset, window, untrained, seed)
@@ -111,9 +111,7 @@ def retrieval(
     ranking = rank(candidates, labels[searched], queries, labels[test], k, leave_out=gallery == "test")
     absent = int((~torch.isin(labels[test], labels[searched])).sum())
     if absent:
-        distributed.notify(
-            f"{absent} test clips are of a class that no clip of the gallery has; they count as not found"
-        )
+        distributed.notify(f"{absent} test clips have a class that no clip of the gallery has; they count as not found")
     nearest, right = labels[searched][ranking.nearest], labels[test]
     counted = count(nearest[:, 0], right, dataset.classes, len(test))
     wider = count(

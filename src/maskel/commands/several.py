@@ -40,7 +40,7 @@ def run_several(
     """
     world, out = distributed.start(options.get("device", "cpu")), options["out"]
     if world.size > 1 and out is None:  # the leading process alone knows which folder is free
-        raise InputError(f"{what}: several processes need to be told the folder; give --out")
+        raise InputError(f"{what}: several processes need one folder in common; give --out")
     folder = _open(out, f"{kind}-{what}", config, world.is_main)
     done = {name: RunFolder(folder.path / name) for name in runs}
     for number, (name, run) in enumerate(done.items(), 1):

@@ -60,7 +60,7 @@ class JoinedSets:
             if other.channels != first.channels:
                 raise InputError(
                     f"{first.path} has channels {', '.join(first.channels)}, but {other.path} has "
-                    f"{', '.join(other.channels)}; sets of other channels do not mix"
+                    f"{', '.join(other.channels)}; sets with different channels cannot be mixed"
                 )
         self.layout: Layout = first.layout if to_layout is None else layout_named(to_layout)
         self.channels: Channels = first.channels

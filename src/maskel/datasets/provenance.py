@@ -40,7 +40,7 @@ def build_source(made: Provenance, **others: Any) -> Source:
     known = inspect.signature(SOURCES[made.source]).parameters if made.source in SOURCES else {}
     if made.source not in SOURCES or (unknown := sorted({*made.options, *others} - set(known))):
         what = f"an option {unknown[0]}" if made.source in SOURCES else "that source"
-        raise InputError(f"its clips come from source {made.source}; this version of maskel has not {what}")
+        raise InputError(f"its clips come from source {made.source}; this version of maskel does not have {what}")
     what = f"the options {dict(made.options)} of source {made.source} do not fit it"
     with damaged_as(lambda fault: InputError(f"{what}: {one_line(fault)}")):
         return SOURCES[made.source](**{**made.options, **others})

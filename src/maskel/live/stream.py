@@ -110,8 +110,8 @@ class Stream:
         self.classifier = model.eval()
         if model.label_spec.provenance is None:
             raise InputError(
-                f"{name} does not say how the joints that it learned from were made (a release's, or older), so those "
-                "of a stream cannot be made alike; train one on a set of maskel prepare"
+                f"{name} does not record how its training joints were made (released and older files do not), so those "
+                "of a stream cannot be made alike; train a classifier on a set of maskel prepare"
             )
         self._making = Making.of(name, model)
         trained_fps = self._making.made.options.get("fps")
@@ -278,8 +278,8 @@ def _preparation(name: object, making: Making, model: Classifier) -> tuple[Layou
         layout = getattr(source, "layout", None)
         if layout is None or origin.get("origin") not in (ON_THE_BODY, AS_RECORDED) or origin.get("unit") != METRES:
             raise InputError(
-                f"{name} learned from clips of maskel prepare {source.name}, which says too little of how joints were "
-                "made to make those of a stream; train on a set of maskel prepare folder"
+                f"{name} learned from clips of maskel prepare {source.name}, which does not record enough of how "
+                "joints were made to make those of a stream alike; train on a set of maskel prepare folder"
             )
         centred = origin["origin"] == ON_THE_BODY
         how = Preparation(

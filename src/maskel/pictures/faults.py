@@ -83,7 +83,7 @@ def _pictures(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> 
         parts.append(element("h3", CHECKS[finding.check].title))
         parts += [_figure(dataset, fault, {fault.clip, fault.other} & damaged != set(), bearings) for fault in shown]
     if not parts:
-        return paragraph("No clip to show." if count else "No clips were asked for.", class_="missing")
+        return paragraph("No clip to show." if count else "No clips were requested.", class_="missing")
     up = bearings.up
     far = f"{JUMP_METRES:g} m" if bearings.metric else f"{JUMP_SIZES:g} of the body's size"
     depth = ", depth dropped" if dataset.coordinates == 3 else ""

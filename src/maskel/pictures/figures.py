@@ -26,7 +26,7 @@ def reconstructions(runs: Sequence[Run], num_clips: int) -> Markup:
                 parts.append(_of_run(run, num_clips))
             except InputError as fault:
                 parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
-    why = "No clips were asked for." if not num_clips else "No pre-training run was given."
+    why = "No clips were requested." if not num_clips else "No pre-training run was given."
     return join(parts) if parts else paragraph(why, class_="missing")
 
 

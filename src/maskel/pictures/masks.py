@@ -134,7 +134,7 @@ def _how_to_read() -> Markup:
 def masks_of_runs(runs: Sequence[Run], num_clips: int) -> Markup:
     """Draw all masks of one clip of each pre-training set: a test clip if there is any."""
     if not num_clips:
-        return paragraph("No clips were asked for.", class_="missing")
+        return paragraph("No clips were requested.", class_="missing")
     masks_by_clip: dict[tuple[str, ...], list[Hidden]] = {}
     parts: list[Markup] = []
     for run in runs:

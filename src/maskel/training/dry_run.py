@@ -55,7 +55,7 @@ class Check:
         return (self.steps * self.seconds_per_step + self.clips_read * self.seconds_per_clip) / 3600
 
     def __str__(self) -> str:
-        lines = [f"parameters   {self.parameters:,}, of which {self.trained:,} are trained"]
+        lines = [f"parameters   {self.parameters:,} ({self.trained:,} trained)"]
         if self.steps:
             lines.append(f"steps        {self.steps_per_epoch:,} an epoch, {self.epochs} epochs: {self.steps:,} in all")
             lines.append(f"training     {self.seconds_per_step:.3g} s a step (after one or more to warm up)")

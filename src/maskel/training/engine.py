@@ -217,12 +217,12 @@ def _not_finite(
 
 
 def _advise(training: TrainingConfig, world: World) -> None:
-    """Say what is allowed and hardly meant."""
+    """Warn about settings that are legal but probably a mistake."""
     if training.precision == "bf16" and not multiplies_bf16(world.device):
-        notify("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
+        notify("this CPU has no native bf16: fp32 or auto is much faster here")
     if training.epochs <= training.warmup_epochs:
         notify(
-            f"training: {training.epochs} epochs end within the {training.warmup_epochs:g} of the warm-up: the "
+            f"training: {training.epochs} epochs are no more than the {training.warmup_epochs:g} of the warm-up: the "
             f"learning rate never reaches {training.lr:g}; give fewer warmup_epochs"
         )
 

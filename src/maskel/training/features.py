@@ -61,7 +61,7 @@ def read_clips(
         read: Makes one row (D,) of every clip of a batch.
         window: Frames of the view.
         bodies: Body slots M of a clip.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         dataset: The set.
         positions: (N,) clips, one or more.
         world: This process among all; each reads its share.

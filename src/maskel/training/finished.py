@@ -494,9 +494,9 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     about = next((entry for entry in learned if entry["data"]["layout"] == method.encoder.layout.name), learned[0])
     dataset = SkeletonSet.open(Path(str(about["data"]["path"] if "sets" in run.result else run.config["data"])))
     if dataset.split_hash(about["benchmark"], "test") != about["split"]["test"]["hash"]:
-        raise InputError(f"{dataset.path} now holds other test clips than the run was told of")
+        raise InputError(f"the test clips of {dataset.path} have changed since the run")
     if (method.encoder.layout.name, method.encoder.channels) != (dataset.layout.name, dataset.channels):
-        raise InputError(f"{dataset.path} now holds another joint layout or other channels than the run was told of")
+        raise InputError(f"the joint layout or the channels of {dataset.path} have changed since the run")
     seed = run.config.get("seed")
     if not isinstance(seed, int):
         raise InputError(f"{run.name} does not say its seed")

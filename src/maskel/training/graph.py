@@ -175,7 +175,7 @@ class Recorded:
             self._failed = True
             notify(
                 f"training.graph: the step cannot be recorded ({reason}); its operations are launched one by one, "
-                f"which is slower and comes to the same, to rounding"
+                f"which is slower and gives the same results up to rounding"
             )
             return work
 

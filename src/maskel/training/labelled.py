@@ -97,8 +97,8 @@ def choose_labelled(
     whole, test = split_positions(dataset, benchmark, "train"), split_positions(dataset, benchmark, "test")
     if not np.isin(dataset.labels[test], dataset.labels[whole]).any():
         raise InputError(
-            f"benchmark {benchmark} of {dataset.path} tests classes of which no clip trains, so that a classifier "
-            "cannot know them; choose another benchmark, or count with maskel fewshot or knn where it has exemplars"
+            f"benchmark {benchmark} of {dataset.path} tests classes without any training clip, which a classifier "
+            "cannot learn; choose another benchmark, or count with maskel fewshot or knn where it has exemplars"
         )
     if not 0 < labels <= 1:
         raise InputError(f"labels: found {labels}, expected a share above 0, at most 1")

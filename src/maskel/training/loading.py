@@ -72,7 +72,7 @@ def pretraining_positions(dataset: SkeletonSet, benchmark: str) -> Int64[np.ndar
 class Batches(ABC):
     """Batches of the training loop: whole batches of a permutation drawn from (seed, epoch).
 
-    What is left at the end of an epoch, less than a batch, is left out, as published.
+    The last incomplete batch of an epoch is dropped, as published.
 
     Args:
         dataset: The set, or several as one.
@@ -176,7 +176,7 @@ class ClipBatches(Batches):
         seed: The run's seed.
         window: Frames of the view.
         view: The random view, or None for the test view.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         device: Where batches go.
 
     Raises:
@@ -282,7 +282,7 @@ class MicroBatches:
     def load_next(self) -> None:
         """Load the next one, if there is one: a GPU computes meanwhile.
 
-        A clip that cannot be read is refused when it is taken, so that the step before is done and saved.
+        The next `take` raises the error of a clip that cannot be read: the current step can finish and be saved.
         """
         if self._part is not None:
             with suppress(InputError):

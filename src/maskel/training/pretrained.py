@@ -130,7 +130,7 @@ def start_from(path: Path, learned: PretrainingSets, sizes: EncoderConfig) -> En
         distributed.notify(encoder.adapted)
     given, usual, actual = asdict(sizes), asdict(EncoderConfig()), asdict(encoder.config)
     if idle := [f"{name} {value}" for name, value in given.items() if value not in (usual[name], actual[name])]:
-        distributed.notify(f"the encoder's sizes are those of {path}: {', '.join(idle)} of the options does nothing")
+        distributed.notify(f"the encoder has the sizes of {path}: the options {', '.join(idle)} have no effect")
     seen = names_of_pretraining(path, *learned.sets) or set()
     for dataset, benchmark in zip(learned.sets, learned.names, strict=True):
         say_differences(path, encoder.provenance, dataset)

@@ -54,9 +54,9 @@ class Making:
         made = model.label_spec.provenance
         if made is None:
             raise InputError(
-                f"{classifier} does not say how the joints that it learned from were made (a release's, or older), so "
-                "recordings cannot be prepared as they were; hand over a set of maskel prepare, or add --as-prepared "
-                "for .npy files in that set's unit and with its origin"
+                f"{classifier} does not record how its training joints were made (released and older files do not), so "
+                "recordings cannot be prepared alike; give a set of maskel prepare, or add --as-prepared for .npy "
+                "files in the unit and with the origin of the training set"
             )
         try:
             return cls(build_source(made, **({} if source_fps is None else {"source_fps": source_fps})), made)
@@ -145,7 +145,7 @@ def prepared(
                 writer.add(_numbered(sequence, len(writer.clips)) if windows else sequence)
         if not writer.clips:
             why = str(faults[0]) if faults else f"nobody is seen in {empty[0]}"
-            raise InputError(f"none of the {len(files):,} recordings can be answered; the first: {why}")
+            raise InputError(f"none of the {len(files):,} recordings can be classified; the first: {why}")
         writer.finish({})
     _say_left_out(faults, empty)
     dataset = SkeletonSet.open(folder)
@@ -168,7 +168,7 @@ def in_windows(dataset: SkeletonSet, windows: Windows, made: Provenance | None, 
     origin = None if made is None else build_source(made).conventions(dataset.coordinates).get("origin")
     if origin is None:
         distributed.notify(
-            "windows keep the origin of the clip that they are cut from: nothing says how that was chosen"
+            "windows keep the origin of the clip that they are cut from: it is not recorded how that origin was chosen"
         )
     may_miss = dataset.coordinates == 2 or dataset.options.get("missing") == "zero"
     with SetWriter(folder, dataset.layout, dataset.classes, dataset.source, {}, dataset.channels) as writer:

@@ -195,8 +195,9 @@ class RunFolder:
 
     def _prolong(self, before: Mapping[str, Any], started: Mapping[str, Any], epochs: list[int]) -> None:
         notify(
-            f"{self.path} is prolonged from {epochs[0]} to {epochs[1]} epochs: what follows has the learning rates of "
-            f"{epochs[1]}, what was has those of {epochs[0]}, so the result differs from a run begun at that length"
+            f"{self.path} is extended from {epochs[0]} to {epochs[1]} epochs: new epochs have the learning rates of "
+            f"{epochs[1]} epochs, finished ones those of {epochs[0]}, so the result differs from a run begun at "
+            f"{epochs[1]}"
         )
         try:
             with self.in_use():

@@ -207,7 +207,7 @@ def _say_what_is_seen(dataset: SkeletonSet, benchmark: str, positions: Positions
     ]
     if seen and not len(dataset.split(benchmark, "test")):
         distributed.notify(
-            f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there"
+            f"benchmark {benchmark} trains on test clips of {', '.join(seen)}; do not count answers there"
         )
 
 
@@ -237,7 +237,7 @@ class SetBatches(Batches):
         seed: The run's seed.
         window: Frames of the view.
         view: The random view.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         device: Where batches go.
 
     Raises:

@@ -164,9 +164,7 @@ def _from_folders(root: Path, stem: str, strict: bool) -> Facts:
             return Facts(stem, label=_label(clean(label)))
         case [label, subject, _]:
             return Facts(stem, label=_label(clean(label)), subject=clean(subject))
-    raise InputError(
-        f"{root / stem} lies deeper than CLASS/SUBJECT/clip; say with a table {root / TABLE} what each clip is"
-    )
+    raise InputError(f"{root / stem} lies deeper than CLASS/SUBJECT/clip; describe the clips in a table {root / TABLE}")
 
 
 def _read_table(path: Path) -> tuple[list[Facts], list[str]]:
