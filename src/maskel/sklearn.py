@@ -88,7 +88,7 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
                 raise InputError(f"{name}: found {getattr(self, name)!r}, expected {' or '.join(map(str, known))}")
 
     def _adopt(self, encoder: Encoder, dataset: SkeletonSet) -> None:
-        """Take an encoder and the number of body slots."""
+        """Adopt an encoder and the number of body slots."""
         self.encoder_ = encoder.requires_grad_(False).eval()
         self.num_bodies_ = dataset.max_bodies
 
@@ -244,7 +244,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         bodies: Body slots to average over, as for `SkeletonTransformer`.
         window: Frames that a given encoder reads, if others than in pre-training.
         layout: Joint layout of arrays; by default that of a given encoder.
-        channels: What the C values of a joint are in arrays, where an encoder is pre-trained; x, y, z by default.
+        channels: Names of the C values of a joint in arrays, where an encoder is pre-trained; x, y, z by default.
         data: A prepared set; X is then positions in it, and its subjects are the groups.
         random_state: Seed of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -254,7 +254,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         encoder_: The frozen encoder.
         num_bodies_: Body slots.
         strength_: Inverse strength C of the penalty that was chosen.
-        chosen_on_: What it was chosen on, in words.
+        chosen_on_: Clips that it was chosen on, in words.
 
     Examples:
         >>> import numpy as np

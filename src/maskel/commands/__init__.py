@@ -142,7 +142,7 @@ class KindsCommand(Command):
 
     Args:
         kinds: Where the functions are by their names, ``module:name`` below ``maskel``.
-        word: What the first word is called in ``--help``.
+        word: Noun for the first word in ``--help``.
     """
 
     kinds: str = ""

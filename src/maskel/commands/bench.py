@@ -31,7 +31,7 @@ class Timing:
     Args:
         method: Its name.
         benchmark: Name of the benchmark's recipe.
-        bodies: Which bodies are trained on.
+        bodies: Body slots trained on: all or present.
         check: Measured on a few steps.
         clips: Clips of such a step.
         device: Where.

@@ -22,7 +22,7 @@ def demo(out: Path = Path("demo-run"), seed: int = 0) -> Path:
 
     Args:
         out: A new folder for everything.
-        seed: Of the data, the weights and every draw.
+        seed: Seed of the data, the weights and every draw.
 
     Returns:
         The report page.

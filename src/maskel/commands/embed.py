@@ -50,11 +50,11 @@ def embed(
         out: The file to write, ``NAME.npz``; an earlier one is replaced.
         benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        precision: Of the encoder.
+        precision: Number type of the encoder's matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
@@ -117,11 +117,11 @@ def features(
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
-        single_body: How the second body slot of a single-person clip is filled.
-        precision: Of the encoder.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
+        precision: Number type of the encoder's matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:

@@ -23,8 +23,8 @@ def ensemble(
 
     Args:
         runs: Run folders of linear, finetune, evaluate or ensemble, two or more.
-        weights: Of each run's scores, 0 or more; 1 for all by default.
-        scores: What is added up: the logits, as published, or the probabilities.
+        weights: Weight of each run's scores, 0 or more; 1 for all by default.
+        scores: Scores to add up: the logits, as published, or the probabilities.
         out: The run folder; by default the next free one under ``runs``.
 
     Returns:

@@ -34,11 +34,11 @@ def evaluate(
     Args:
         classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
         data: A prepared set of the classifier's layout and classes.
-        benchmark: Of which benchmark.
-        part: Which part: test or train.
+        benchmark: Name of the benchmark.
+        part: Part of the benchmark: test or train.
         trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
             ``pku2``, or ``data`` for the classes of ``--data``; by default the source of ``--data`` decides then.
-        precision: Of matrix products.
+        precision: Number type of matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
 

@@ -33,7 +33,7 @@ def export_npz(
     Args:
         data: A prepared set in 3D.
         out: The file; must not exist.
-        benchmark: Which.
+        benchmark: Name of the benchmark.
         single_body: Second slot of a clip with one body: zeros, or a copy. By default as in the npz that the set was
             prepared from; copies for ntu120, as its published script writes; else zeros.
         max_frames: Frames of every clip, filled up with zeros; by default those of the npz that the set was prepared

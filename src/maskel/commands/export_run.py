@@ -60,7 +60,7 @@ def export_onnx(
         run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; or
             a released ``.pth`` file.
         out: The ``.onnx`` file; must not exist.
-        pool: What an encoder's tokens are averaged over, as in ``maskel embed``.
+        pool: Tokens of an encoder to average, as in ``maskel embed``.
         bodies: Body slots that an encoder's features are averaged over: all of them, as in ``maskel embed``, or those
             that are not all zero.
         frames: Frames T that every clip has, shorter ones filled up with zeros, for runtimes that need fixed sizes; by
@@ -116,7 +116,7 @@ def export_torch(
         run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; or
             a released ``.pth`` file.
         out: The ``.pt2`` file; must not exist.
-        pool: What an encoder's tokens are averaged over, as in ``maskel embed``.
+        pool: Tokens of an encoder to average, as in ``maskel embed``.
         bodies: Body slots that an encoder's features are averaged over: all of them, as in ``maskel embed``, or those
             that are not all zero.
         frames: Frames T that every clip has, shorter ones filled up with zeros; by default any number.

@@ -62,18 +62,18 @@ def fewshot(
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        benchmark: Whose training part shots come from, and whose test part queries.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        benchmark: Name of the benchmark; its training part gives the shots, its test part the queries.
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         ways: Classes of an episode, 2 or more; 5 by default.
         shots: Training clips of each class, 1 or more; 1 by default.
         queries: Test clips of each class, 1 or more; 15 by default, or as many as every class has.
-        episodes: How many, 2 or more; 600 by default.
+        episodes: Number of episodes, 2 or more; 600 by default.
         untrained: Use the encoder with random weights instead.
         single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        precision: Of the encoder.
-        seed: Of the episodes (and of the weights, when untrained).
+        precision: Number type of the encoder's matrix products.
+        seed: Seed of the episodes (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         check: Only build everything, read a few clips and say what the run would take; nothing is written.
@@ -218,7 +218,7 @@ class Episodes:
         return np.concatenate(support), np.concatenate(queries)
 
     def _first(self, candidates: Positions, size: int, what: Purpose, episode: int) -> Positions:
-        """Those with the smallest draws."""
+        """Return the candidates with the smallest draws."""
         draws = uniform(clip_keys(self.seed, episode, torch.from_numpy(candidates)), what, 1)[:, 0].numpy()
         return np.asarray(candidates[np.argsort(draws, kind="stable")[:size]])
 

@@ -64,8 +64,8 @@ def finetune(
         encoder: A pre-training run folder, an ``encoder.safetensors`` file or a released ``.pth`` checkpoint; or the
             sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section ``encoder``),
             which is what happens without it.
-        benchmark: Whose training part to learn from and whose test part to count on.
-        window: Frames that a pre-trained encoder reads, if others than then: its time embedding is resized.
+        benchmark: Name of the benchmark to train and test on.
+        window: Frames that a pre-trained encoder reads; if other than in pre-training, its time embedding is resized.
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
         stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
@@ -83,7 +83,7 @@ def finetune(
         view: The random view of training clips.
         single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         training: The recipe.
-        seed: Of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
+        seed: Seed of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.

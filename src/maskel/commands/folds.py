@@ -176,7 +176,7 @@ def _warn_of_seen(encoder: Path, dataset: SkeletonSet, seen: Mapping[str, int | 
 
 
 def _refuse_other_clips(run: RunFolder, dataset: SkeletonSet, fold: str) -> None:
-    """Make sure that a finished fold is of the clips that the set now has in it."""
+    """Refuse a finished fold whose clips are not those that the set now has in it."""
     split = run.read_result().get("split", {}) if run.finished else {}
     for name in ("train", "test"):
         if name in split and split[name]["hash"] != dataset.split_hash(fold, name):

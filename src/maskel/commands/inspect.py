@@ -31,7 +31,7 @@ class Inspection:
 
     Args:
         dataset: The set.
-        contents: What is in it.
+        contents: Summary of its content.
         findings: One for each check.
         repeats: For each benchmark the clips that it has twice.
         seconds: Time taken by the checks.

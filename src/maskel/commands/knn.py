@@ -44,16 +44,16 @@ def knn(
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        benchmark: Whose training part is searched (of one-shot benchmarks the exemplars) and whose test part is
-            counted.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        benchmark: Name of the benchmark; neighbours of its test clips are searched in its training part, or among its
+            exemplars.
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         k: Neighbours that vote, 1 or more; all training clips where there are fewer.
         untrained: Use the encoder with random weights instead.
         single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        precision: Of the encoder.
-        seed: Of the weights, when untrained.
+        precision: Number type of the encoder's matrix products.
+        seed: Seed of the weights, when untrained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         check: Only build everything, read a few clips and say what the run would take; nothing is written.

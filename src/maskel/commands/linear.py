@@ -69,11 +69,11 @@ def linear(
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        benchmark: Whose training part to learn from and whose test part to count on.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        benchmark: Name of the benchmark to train and test on.
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
-        probe: How the linear layer learns: by ``sgd``, as published; ``regularised``, a logistic regression on
+        probe: Fit of the linear layer: ``sgd``, as published; ``regularised``, a logistic regression on
             standardised features whose L2 penalty is chosen on held-out training subjects (on held-out clips where
             subjects are not known); or ``svm``, linear support vector machines with a penalty chosen likewise. The
             last two take no option of views and training but ``training.precision``.
@@ -89,7 +89,7 @@ def linear(
         view: The random view of training clips.
         single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         training: The recipe.
-        seed: Of the linear layer, labels, views and order (and of the weights, when untrained).
+        seed: Seed of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.

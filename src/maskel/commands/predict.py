@@ -84,7 +84,7 @@ def predict(
         page: An ``.html`` file that shows the segments and the probabilities over time.
         per_body: Windows for each person, in place of windows for all people together.
         min_probability: Segments whose mean probability is lower have no class, in [0, 1].
-        precision: Of matrix products.
+        precision: Number type of matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:

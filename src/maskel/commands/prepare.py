@@ -50,8 +50,8 @@ class PrepareSummary:
         faults: For each kind of fault the number of bad files.
         first_faults: The first bad files, a sentence each.
         benchmarks: For each benchmark its sizes.
-        counts: What was dropped, filled in or guessed to make the clips: phrase -> (number, clips with any).
-        notes: What was passed over on the way to the raw files: phrase -> number.
+        counts: Counts of what was dropped, filled in or guessed: phrase -> (number, clips with any).
+        notes: Counts of what was passed over beside the raw files: phrase -> number.
         conversion: Summary of the layout conversion, where there is one.
     """
 
@@ -222,7 +222,7 @@ def _what_is_done_is_kept(writer: SetWriter, files: int) -> Iterator[None]:
 
 
 def _chosen(reading: Reading, choice: Choice) -> Reading:
-    """Those clips of a file that the set keeps, with their labels in the set."""
+    """Keep the chosen clips of a file, with their labels in the set."""
     if isinstance(reading, BadFileError):
         return reading
     kept = [sequence for sequence in reading if choice.keeps(sequence.clip)]

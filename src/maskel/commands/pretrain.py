@@ -43,7 +43,7 @@ def pretrain(
         data: A prepared set, or several to learn from at once: joints are matched by name, and those that a set lacks
             are masked in its clips.
         method: Name of the method.
-        benchmark: Whose training part to learn from; of several sets one name for all, or one each, with commas.
+        benchmark: Name of the benchmark to learn from; for several sets one name for all, or one each, with commas.
         options: The method's own options, by name of its constructor's arguments.
         encoder: Sizes of the encoder.
         init: An encoder to go on from, mapped to the set's joints: a pre-training run folder, an
@@ -55,7 +55,7 @@ def pretrain(
         view: The random view of each clip.
         single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         training: The recipe.
-        seed: Of weights, views, masks and order.
+        seed: Seed of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.

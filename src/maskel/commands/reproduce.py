@@ -54,7 +54,7 @@ def reproduce(
         out: A folder for all runs, the table ``results.md`` and the page ``report.html``.
         scale: ``published``; or ``small``, a small model for a few epochs, to try everything out: its numbers do not
             compare with published ones.
-        seed: Of everything; the first of five for few labels.
+        seed: Seed of every draw; the first of five for few labels.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:

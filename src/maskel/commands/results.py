@@ -124,7 +124,7 @@ def measured(result: Mapping[str, Any], run: Path) -> list[Measured]:
 
     Args:
         result: Its ``result.json``.
-        run: Whose it is, for messages.
+        run: Folder of the run, for messages.
 
     Raises:
         InputError: If the result lacks its counts, or holds what no table can show.

@@ -36,7 +36,7 @@ def run_seeds(
         kind: Name of the command.
         command: The command's function.
         options: Its options; ``seed`` is replaced, ``out`` is the folder for all.
-        seeds: How many, or which.
+        seeds: Number of seeds, or a list of them.
         config: The same options as ``config.yaml`` holds them, themselves a valid ``--config``.
 
     Raises:

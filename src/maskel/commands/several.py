@@ -29,10 +29,10 @@ def run_several(
 
     Args:
         kind: Name of the command.
-        what: What the runs are, in the plural.
+        what: Plural noun for the runs.
         options: The command's options: ``out`` is the folder for all, by default the next free one under ``runs``.
-        config: What the folder's ``config.yaml`` holds, itself a valid ``--config``.
-        runs: What to do for each run, by its folder's name.
+        config: Content of the folder's ``config.yaml``, itself a valid ``--config``.
+        runs: Function that makes each run, by its folder's name.
         together: Makes the result of the folder and the finished runs, by name.
 
     Raises:

@@ -20,8 +20,8 @@ def masks(
         runs: Run folders of pretrain.
         data: A prepared set of their layout.
         clip: Name of the clip.
-        draws: How many masks to draw with each method, 1 or more.
-        seed: Of the masks.
+        draws: Number of masks to draw with each method, 1 or more.
+        seed: Seed of the masks.
         out: The HTML file; an earlier one is replaced.
 
     Returns:

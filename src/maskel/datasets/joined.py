@@ -122,7 +122,7 @@ class JoinedSets:
 
         Args:
             positions: (B,) clips, by position among all.
-            single_body: What a clip recorded with one body has in the second slot.
+            single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
             frames: The (B, W) frames of the view.
             seen: For each set the joints of the layout that may be seen, of those that are there.
         """

@@ -54,7 +54,7 @@ def names_hash(names: Sequence[str]) -> str:
 
 
 def text_array(texts: Sequence[str]) -> np.ndarray:
-    """Make an array of texts, each of which takes as much memory as the longest.
+    """Make an array of texts; each takes as much memory as the longest.
 
     Raises:
         InputError: If that is more than `MOST_NAME_BYTES`.

@@ -37,7 +37,7 @@ class Update:
         start: When the newest window starts, in seconds as pushed.
         end: Its last frame.
         label: The most probable class; a position in the classifier's ``label_spec.classes``.
-        name: What that is called.
+        name: Name of the class.
         probability: Its smoothed probability.
         sure: Whether that is as high as was wanted.
         probabilities: (K,) smoothed, of each class.

@@ -22,7 +22,7 @@ def timeline_page(found: Found, classes: Sequence[str]) -> str:
     """Draw the page.
 
     Args:
-        found: What was found.
+        found: Tracks of the recordings, with their segments.
         classes: Class names.
     """
     unsure = any(not segment.sure for _, segments in found for segment in segments)

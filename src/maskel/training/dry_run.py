@@ -82,10 +82,10 @@ def check_run(
         model: Built and on the device.
         world: This process among all.
         training: The recipe, where something is trained.
-        batches: What training sees.
+        batches: Batches of training.
         read: Evaluates clips by position.
-        positions: What is evaluated.
-        times: How often.
+        positions: Clips of evaluation.
+        times: Number of evaluations.
 
     Raises:
         TrainingError: If a loss is not finite.

@@ -83,8 +83,8 @@ def fit(
 
     Args:
         method: Moved to the device already.
-        batches: What it sees; a run is resumed with the same clips only.
-        session: How, and into which folder.
+        batches: Batches of training clips; a run is resumed with the same clips only.
+        session: Options of the training, and the run folder.
         after_epoch: Called after every epoch; its numbers join the epoch's row.
         show: Show progress.
 

@@ -182,8 +182,8 @@ class Experiment:
         """Write ``result.json``, in the leading process.
 
         Args:
-            about: What it says first: what was run.
-            found: What it says after the data: counts, and how training went.
+            about: First entries, which say what was run.
+            found: Entries after those of the data: counts, and measurements of the training.
         """
         if self.is_main:
             minutes = self._outcome.minutes if self._outcome else (time.perf_counter() - self._began) / 60

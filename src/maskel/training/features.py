@@ -65,7 +65,7 @@ def read_clips(
         dataset: The set.
         positions: (N,) clips, one or more.
         world: This process among all; each reads its share.
-        precision: Of matrix products.
+        precision: Number type of matrix products.
         batch_size: Clips to read at a time.
     """
     rows = []

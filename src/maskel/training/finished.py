@@ -138,7 +138,7 @@ class Run:
     """One run of a command; one of all folds (``--benchmark folds``) counts the answers of its folds together.
 
     Args:
-        name: What tables and pages call it: the folder's name, or its path where two folders share a name.
+        name: Name in tables and on pages: the folder's name, or its path where two folders share a name.
         folder: The folder.
         kind: The command that left it, a name of `PROTOCOLS`; or that of another version of maskel.
         config: Its options.
@@ -240,13 +240,13 @@ class Run:
 
     @property
     def best_epoch(self) -> tuple[int, Count] | None:
-        """Of a trained classifier the epoch with most right answers on the test part, and those."""
+        """Epoch of a trained classifier with most right answers on the test part, and their number."""
         best = self.result.get("best_epoch") if self.has_epochs else None
         return None if best is None else (int(best["epoch"]), Count(int(best["correct"]), int(self.result["seen"])))
 
     @property
     def summands(self) -> tuple[Summand, ...]:
-        """Of an ensemble the runs in it."""
+        """Runs of an ensemble."""
         runs = self.result.get("runs", [])
         if any(not entry["weight"] >= 0 for entry in runs):
             raise ValueError("a weight below 0")
@@ -257,7 +257,7 @@ class Run:
 
     @property
     def folds(self) -> tuple[Fold, ...]:
-        """Of a run of all folds what each counted; pre-training counts nothing."""
+        """Counts of each fold, in a run of all folds; pre-training counts nothing."""
         told = self.result.get(FOLDS, [])
         counts = [Count(int(entry.get("correct", 0)), int(entry.get("seen", 0))) for entry in told]
         return tuple(
@@ -337,7 +337,7 @@ class Run:
         """Refuse a run of all folds where only one of them has what is wanted.
 
         Args:
-            lacks: What the run of all folds does not have, as part of a sentence about it.
+            lacks: Verb phrase of the message that says what the run of all folds does not have.
 
         Raises:
             InputError: If it is one.

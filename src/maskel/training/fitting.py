@@ -40,7 +40,7 @@ def fitted(training: _Training, num_clips: int, resumed: Path | None = None, lea
 
 
 def say_fitted(recipe: TrainingConfig, training: TrainingConfig) -> None:
-    """Say how the recipe differs from the given one."""
+    """Say how the fitted recipe differs from the given one."""
     if training.batch_size != recipe.batch_size:
         notify(f"training: batches of {training.batch_size}, all training clips, instead of {recipe.batch_size}")
     if training.warmup_epochs != recipe.warmup_epochs:

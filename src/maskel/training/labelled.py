@@ -27,12 +27,12 @@ class Labelled:
 
     Args:
         dataset: The set.
-        benchmark: Whose training part they come from.
+        benchmark: Name of the benchmark whose training part they come from.
         labelled: Clips whose labels are used, in the part's order.
-        train: Those to train on.
-        validation: Those held out, all of some subjects.
+        train: Clips to train on.
+        validation: Held-out clips: all clips of some subjects.
         test: The test part.
-        subjects: Those held out.
+        subjects: Names of the held-out subjects.
         whole: Whether all labels of the training part are used.
     """
 
@@ -84,12 +84,12 @@ def choose_labelled(
 
     Args:
         dataset: The set.
-        benchmark: Whose training part to choose from.
+        benchmark: Name of the benchmark; its training part is chosen from.
         labels: Share of its labels to use, in (0, 1].
         stratified: Draw every class its share, and at least one clip.
         label_list: A ``labels.csv`` of an earlier run to use instead of a draw.
         validation: Share of its subjects to hold out, in [0, 1).
-        seed: Of both draws.
+        seed: Seed of both draws.
 
     Raises:
         InputError: If a part is empty, a share out of range, the list does not fit, or no subject can be held out.

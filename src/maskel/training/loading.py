@@ -255,7 +255,7 @@ class MicroBatches:
         batches: The run's.
         world: This process among all; a step's clips are dealt out to all of them.
         accumulate: Micro-batches into which each process cuts its share of a step.
-        steps: Which of the run's steps.
+        steps: Steps of the run, by number.
     """
 
     def __init__(self, batches: Batches, world: World, accumulate: int, steps: range) -> None:

@@ -47,15 +47,15 @@ def new_method(
     training: TrainingConfig,
     seed: int,
 ) -> MaskedMethod:
-    """Make a method to train on a set, with random weights but for those of an encoder to go on from.
+    """Make a method to train on a set; its weights are random, or those of an encoder to continue from.
 
     Args:
-        name: Of the method.
+        name: Name of the method.
         dataset: The set, or several as one.
         encoder: Sizes of the encoder, or the one to go on from.
         options: The method's own options.
         training: The recipe.
-        seed: Of the weights.
+        seed: Seed of the weights.
 
     Raises:
         InputError: If they do not fit each other.
@@ -120,7 +120,7 @@ def start_from(path: Path, learned: PretrainingSets, sizes: EncoderConfig) -> En
     Args:
         path: The encoder.
         learned: The sets, whose test clips the encoder should not have seen.
-        sizes: Those given in the options; a line names the ones that are not the encoder's.
+        sizes: Sizes in the options; a line names those that are not the encoder's.
 
     Raises:
         InputError: If there is none, its channels are not the set's, or it cannot be adapted.
@@ -180,18 +180,18 @@ def _names(about: Mapping[str, Any], near: Sequence[SkeletonSet]) -> set[str] | 
 
 
 def say_fitting(path: Path, encoder: Encoder, dataset: SkeletonSet) -> None:
-    """Say what was done to run a pre-trained encoder on a set, and how that was made otherwise than its clips."""
+    """Say how an encoder was adapted to a set, and how the set was prepared otherwise than its training clips."""
     if encoder.adapted:
         distributed.notify(encoder.adapted)
     say_differences(path, encoder.provenance, dataset)
 
 
 def say_differences(path: Path, made: Provenance | None, dataset: SkeletonSet) -> None:
-    """Say in one sentence how a set was made otherwise than the clips that its reader learned from.
+    """Say in one sentence how a set was prepared otherwise than the training clips of a model.
 
     Args:
         path: The encoder or classifier that reads it.
-        made: How the clips were made that it learned from; None where that is not known.
+        made: Provenance of its training clips; None where that is not known.
         dataset: The set.
     """
     here = provenance_of(dataset)

@@ -35,7 +35,7 @@ def fit_probe(
         classifier: On its device already.
         labelled: Its training clips.
         balanced: Whether clips of rare classes count more.
-        about: What ``result.json`` says first; its ``seed`` draws held-out clips where subjects are unknown.
+        about: First entries of ``result.json``; its ``seed`` draws held-out clips where subjects are unknown.
 
     Raises:
         InputError: If the training clips are of one class.

@@ -33,7 +33,7 @@ class Making:
 
     Args:
         source: Reads them.
-        made: How the clips were made that the classifier learned from.
+        made: Provenance of the classifier's training clips.
     """
 
     source: Source
@@ -41,7 +41,7 @@ class Making:
 
     @classmethod
     def of(cls, classifier: Path | str, model: Classifier, source_fps: float | None = None) -> "Making":
-        """Make new recordings as those were that the classifier learned from.
+        """Preparation of new recordings like that of a classifier's training clips.
 
         Args:
             classifier: Its file, for messages.
@@ -97,7 +97,7 @@ def prepared(
     workers: int,
     windows: Windows | None = None,
 ) -> tuple[SkeletonSet, Mapping[str, float]]:
-    """Make a set of the recordings below ``roots``, their joints made as those were that the classifier learned from.
+    """Prepare the recordings below ``roots`` like the classifier's training clips.
 
     Args:
         classifier: Its file, for messages.
@@ -158,8 +158,8 @@ def in_windows(dataset: SkeletonSet, windows: Windows, made: Provenance | None, 
 
     Args:
         dataset: The set.
-        windows: How they slide.
-        made: How its clips were made, which says whether each has an origin of its own; None where that is unknown.
+        windows: Length and step of the windows.
+        made: Provenance of its clips, which tells if each has an origin of its own; None where that is unknown.
         folder: Where the new set is written.
 
     Raises:
@@ -184,8 +184,8 @@ def read_extent(option: str, text: str | None) -> Extent | None:
     """Read a length of time as it is typed: ``64`` frames, ``2.5s``; None where nothing is.
 
     Args:
-        option: What it is for, for messages.
-        text: What is typed.
+        option: Name of the option, for messages.
+        text: Text as typed.
 
     Raises:
         InputError: If it is neither.
@@ -207,8 +207,8 @@ def usual_windows(
     """Return windows as a user wants them, as long as the median training clip where no length is given.
 
     Args:
-        label_spec: What the classifier knows of its training clips.
-        length: Of a window; None for that of the training clips.
+        label_spec: Classes, body slots and lengths of the classifier's training clips.
+        length: Length of a window; None for that of the training clips.
         step: See `Windows`.
         per_body: See `Windows`.
         rate: See `Windows`.
@@ -242,7 +242,7 @@ def _say_left_out(faults: Sequence[BadFileError], empty: Sequence[str]) -> None:
 
 
 def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
-    """Say counts of frames and joints that were dropped, filled in or guessed."""
+    """Print counts of frames and joints that were dropped, filled in or guessed."""
     total: Counter[str] = Counter()
     clips_with: Counter[str] = Counter()
     for of_clip in counts.values():

@@ -64,7 +64,7 @@ class Fitted(Generic[_Scoring]):
         strength: The inverse strength C that was chosen.
         right: Right answers on the held-out parts, by the C that was tried.
         held_out: Clips that these answers are of.
-        scores: What gives (N, K) class scores of features (N, F).
+        scores: Function from features (N, F) to class scores (N, K).
     """
 
     name: str
@@ -88,7 +88,7 @@ def divide(labels: Int64[np.ndarray, " n"], groups: Sequence[str], seed: int) ->
     Args:
         labels: (N,) classes.
         groups: Subject of each clip; by subject where at least two are known and all are, else by clip.
-        seed: Of the draw where clips are divided.
+        seed: Seed of the draw where clips are divided.
 
     Raises:
         InputError: If there is one class only.
@@ -112,7 +112,7 @@ def divide(labels: Int64[np.ndarray, " n"], groups: Sequence[str], seed: int) ->
 
 
 def _of_two_classes(parts: Iterable[tuple[np.ndarray, np.ndarray]], labels: Int64[np.ndarray, " n"]) -> Folds:
-    """Those parts that leave two classes or more to fit on: where a class has one clip, not every part does."""
+    """Keep the parts that leave two classes or more to fit on: where a class has one clip, not every part does."""
     return [(known, held_out) for known, held_out in parts if len(set(labels[known])) > 1]
 
 
@@ -173,7 +173,7 @@ def _choose(
     """Fit with the strength that gets most right on the clips held out.
 
     Args:
-        name: Of the classifier.
+        name: Name of the classifier.
         strengths: Inverse strengths C to choose from.
         prepare: Makes, of training features, their labels and the number of classes, what fits with a strength.
         features: (N, F) of the training clips.

@@ -345,7 +345,7 @@ def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str
     Args:
         path: The run folder, for the message.
         before: Its options.
-        now: Those of this time.
+        now: Options of this start.
 
     Raises:
         InputError: If they differ, but for where the data are.

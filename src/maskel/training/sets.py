@@ -199,7 +199,7 @@ def _leave_out_tests(sets: Sequence[SkeletonSet], names: Sequence[str], parts: l
 
 
 def _say_what_is_seen(dataset: SkeletonSet, benchmark: str, positions: Positions) -> None:
-    """Say which benchmarks' test clips are trained on: a right answer on them is then not one on unseen clips."""
+    """Warn of other benchmarks whose test clips are trained on: right answers there are not on unseen clips."""
     seen = [
         name
         for name in dataset.benchmarks
@@ -212,7 +212,7 @@ def _say_what_is_seen(dataset: SkeletonSet, benchmark: str, positions: Positions
 
 
 def _say_differing(sets: Sequence[SkeletonSet]) -> None:
-    """Say how sets were made otherwise than the first."""
+    """Say how sets were prepared otherwise than the first."""
     first = provenance_of(sets[0])
     for other in sets[1:]:
         made = provenance_of(other)
@@ -275,7 +275,7 @@ class SetBatches(Batches):
         return super().names(positions % len(self.dataset))
 
     def epoch_clips(self, epoch: int) -> Positions:
-        """Of each set all clips as often as they fit, and as many more as are missing, drawn for the epoch."""
+        """Repeat each set's clips as often as they fit whole, and draw the rest for the epoch."""
         chosen = []
         for part, count in zip(self._parts, self.counts, strict=True):
             times, rest = divmod(count, len(part))

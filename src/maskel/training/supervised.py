@@ -82,10 +82,10 @@ def train_classifier(
     Args:
         experiment: Started; its run folder is opened here.
         classifier: On its device already.
-        batches: What it sees.
+        batches: Batches of training clips.
         labelled: Its training clips.
         score: Class scores (N, classes) of the clips of a part, ``test`` or ``validation``, on every process.
-        about: What ``result.json`` says first.
+        about: First entries of ``result.json``.
 
     Raises:
         TrainingError: If a loss is not finite.
@@ -134,9 +134,9 @@ def leave(
         experiment: Its run folder is open.
         classifier: Trained.
         labelled: Its training clips.
-        scores: Of the test part.
-        about: What ``result.json`` says first: what was run.
-        trained: What it says after the counts: how training went.
+        scores: Scores of the test part.
+        about: First entries of ``result.json``, which say what was run.
+        trained: Entries after the counts: measurements of the training.
     """
     if experiment.is_main:
         labelled.write(experiment.run.path)

@@ -59,7 +59,7 @@ class Folder(Source):
         test_subjects: Benchmark ``xsub``: test on these subjects, train on the others.
         folds: Benchmarks ``fold1`` to ``foldK``: test on each K-th part of the subjects in turn; ``subjects`` for each
             subject alone (leave one subject out), by name; 0 for none.
-        seed: Of the draw of the folds, 0 or more.
+        seed: Seed of the draw of the folds, 0 or more.
         test_list: Benchmark ``listed``: test on the clips that this file names, one a line, train on the others.
         channels: Meaning of the last axis of an array, or of a table without heading; s is the score.
         axes: Order of an array's axes, from bodies M, frames T, joints V, numbers C: ``CTVM``; ``TMVC/VTC/`` if
