@@ -110,9 +110,9 @@ def test_an_encoder_of_one_layout_is_evaluated_on_another(
     data = tiny.write_set(tmp_path / "set", KINECT20)
     run = linear(pretrained.path, data, training=tiny.PROBE, device="cpu", out=tmp_path / "run")
     said = "joint embeddings mapped from ntu25 to kinect20: 20 of 20 copied"
-    assert run.read_result()["adapted"] == said
+    assert run.result["adapted"] == said
     assert capsys.readouterr().err.splitlines().count(f"maskel: {said}") == 1
     untrained = linear(pretrained.path, data, untrained=True, training=tiny.PROBE, device="cpu", out=tmp_path / "other")
-    assert untrained.read_result()["adapted"] == ""
+    assert untrained.result["adapted"] == ""
     assert said not in capsys.readouterr().err
     assert isinstance(load_encoder(pretrained.path), Encoder)

@@ -99,7 +99,7 @@ def test_outputs_beyond_the_classes_are_counted_as_wrong(
     source = write_classifier(tmp_path / "c.pth", 120, "NTU60_XView.npz", highest)
     data = write_source(tmp_path / "set", "ntu60", NTU60.classes).path
     run = evaluate(source, data, "xview", device="cpu", out=tmp_path / "run")
-    result = run.read_result()
+    result = run.result
     assert (result["correct"], result["seen"]) == (correct, 3)
     assert [part["class"] for part in result["per_class"]] == list(NTU60.classes)
     assert {row["predicted"] for row in tiny.predictions(run)} == {predicted}

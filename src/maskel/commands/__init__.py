@@ -292,7 +292,7 @@ def shown(outcome: object) -> str:
     """Return the lines that are printed of an outcome: of a run its counts and, as the last line, its folder."""
     if isinstance(outcome, list):
         return "\n".join(map(str, outcome))
-    if hasattr(outcome, "read_result"):
+    if hasattr(type(outcome), "result"):  # of a run; its class takes a second to import
         return "\n".join(imported("training.finished:lines")(outcome))
     return str(outcome)
 

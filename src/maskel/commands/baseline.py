@@ -59,7 +59,7 @@ def baseline(
         InputError: If data and options do not fit each other.
 
     Examples:
-        >>> result = baseline(Path("set"), out=Path("baseline")).read_result()
+        >>> result = baseline(Path("set"), out=Path("baseline")).result
         >>> result["classifier"] in ("svm", "logistic"), result["seen"]
         (True, 13)
     """

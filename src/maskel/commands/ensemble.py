@@ -34,7 +34,7 @@ def ensemble(
         InputError: If the runs were counted on different clips, or the weights do not fit, or ``out`` is taken.
 
     Examples:
-        >>> ensemble([Path("classifier"), Path("classifier")], out=Path("together")).read_result()["seen"]
+        >>> ensemble([Path("classifier"), Path("classifier")], out=Path("together")).result["seen"]
         13
     """
     if len(runs) < 2:
@@ -59,7 +59,7 @@ def ensemble(
     for weight, scores_of_run in zip(weights, found, strict=True):
         added += weight * _as(scores, scores_of_run)
     total = Scores(first.names, first.labels, first.classes, added.astype(np.float32))
-    results = [RunFolder(run).read_result() for run in runs]
+    results = [RunFolder(run).result for run in runs]
     about, origins = results[0], [Run.of(result).origin for result in results]
     seeds = {origin.get("seed") for origin in origins}
     config = {"runs": [str(run) for run in runs], "weights": weights, "scores": scores}

@@ -49,7 +49,7 @@ def evaluate(
         InputError: If data and classifier do not fit each other.
 
     Examples:
-        >>> evaluate(Path("classifier"), Path("set"), out=Path("evaluated")).read_result()["seen"]
+        >>> evaluate(Path("classifier"), Path("set"), out=Path("evaluated")).result["seen"]
         13
     """
     experiment = Experiment(evaluate, locals())
@@ -82,4 +82,4 @@ def evaluate(
 def _origin(classifier: Path) -> dict[str, Any]:
     """Return the record of the classifier's run; empty for a file without its run."""
     run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
-    return Run.of(run.read_result()).origin if run.finished else {}
+    return Run.of(run.result).origin if run.finished else {}

@@ -101,7 +101,7 @@ def finetune(
     Examples:
         >>> training = FinetuneConfig(epochs=1, batch_size=8)
         >>> run = finetune(Path("set"), Path("run"), head_dim=16, training=training, out=Path("finetuned"))
-        >>> run.read_result()["seen"]
+        >>> run.result["seen"]
         13
     """
     check_training(training)

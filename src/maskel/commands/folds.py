@@ -124,7 +124,7 @@ def run_folds(
         runs[name] = partial(go_on, command, {**options, **own})
 
     def together(folder: RunFolder, done: Mapping[str, RunFolder]) -> Mapping[str, Any]:
-        result = _add_up(dataset, {name: run.read_result() for name, run in done.items()}, seen)
+        result = _add_up(dataset, {name: run.result for name, run in done.items()}, seen)
         for key in filter(None, PROTOCOLS[kind].rows):
             result[key] = {"k": options["k"]} | result[key]
         tables = [
@@ -177,7 +177,7 @@ def _warn_of_seen(encoder: Path, dataset: SkeletonSet, seen: Mapping[str, int | 
 
 def _refuse_other_clips(run: RunFolder, dataset: SkeletonSet, fold: str) -> None:
     """Refuse a finished fold whose clips are not those that the set now has in it."""
-    split = run.read_result().get("split", {}) if run.finished else {}
+    split = run.result.get("split", {}) if run.finished else {}
     for name in ("train", "test"):
         if name in split and split[name]["hash"] != dataset.split_hash(fold, name):
             raise InputError(

@@ -65,7 +65,7 @@ def knn(
         InputError: If data, options and encoder do not fit each other.
 
     Examples:
-        >>> knn(Path("run"), Path("set"), k=1, out=Path("knn")).read_result()["seen"]
+        >>> knn(Path("run"), Path("set"), k=1, out=Path("knn")).result["seen"]
         13
     """
     experiment = Experiment(knn, locals())

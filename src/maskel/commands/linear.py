@@ -106,7 +106,7 @@ def linear(
 
     Examples:
         >>> run = linear(Path("run"), Path("set"), training=SGDConfig(epochs=2, batch_size=8), out=Path("linear"))
-        >>> run.read_result()["seen"]
+        >>> run.result["seen"]
         13
     """
     if probe != "sgd":

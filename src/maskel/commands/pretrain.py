@@ -73,7 +73,7 @@ def pretrain(
         >>> small = EncoderConfig(window=8, dim=16, depth=1, num_heads=2)
         >>> training = AdamWConfig(epochs=1, batch_size=8)
         >>> run = pretrain(Path("set"), "mae", encoder=small, training=training, out=Path("mae"))
-        >>> run.read_result()["method"]
+        >>> run.result["method"]
         'mae'
     """
     options = method_options(method, options or {})

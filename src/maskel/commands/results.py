@@ -105,7 +105,7 @@ def read_results(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
         files = sorted(path.rglob(RESULT))
         if not files:
             raise InputError(f"{path}: no {RESULT} in it or below it; name folders of finished runs")
-        read = {file.parent: RunFolder(file.parent).read_result() for file in files}
+        read = {file.parent: RunFolder(file.parent).result for file in files}
         for file in files:
             if FOLDS in read.get(file.parent.parent, {}) and folds_among([file.parent.name]):
                 continue  # one of the folds that the run above adds up

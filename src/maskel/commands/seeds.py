@@ -62,7 +62,7 @@ def run_seeds(
         options,
         kept(config, "seed") | {"seeds": numbers},
         runs,
-        lambda _, done: summary([run.read_result() for run in done.values()]),
+        lambda _, done: summary([run.result for run in done.values()]),
     )
 
 

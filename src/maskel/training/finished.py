@@ -174,7 +174,7 @@ class Run:
         if not folder.finished:
             return cls(name, folder, kind, config, {}, f"it has no {RESULT}, so it is not finished")
         try:
-            run = cls(name, folder, kind, config, folder.read_result())
+            run = cls(name, folder, kind, config, folder.result)
             if run.result["kind"] != kind:
                 raise ValueError(f"it is of kind {run.result['kind']!r}")
             if any(not answers.classes for answers in run.answers):
@@ -356,7 +356,7 @@ class Run:
         self.require_one_fold(f"has no {METRICS}")
         if not (self.folder.path / METRICS).is_file():
             raise InputError(f"{self.name} has no {METRICS}")
-        rows = self.folder.read_metrics()
+        rows = self.folder.metrics
         if not rows:
             raise InputError(f"{self.name} has a {METRICS} without an epoch")
         return rows
@@ -505,7 +505,7 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
 
 def lines(folder: RunFolder) -> list[str]:
     """Return the lines that a command prints of its run: right answers, and as the last one the folder."""
-    result = folder.read_result() if folder.finished else {}
+    result = folder.result if folder.finished else {}
     shown = []
     for fold in filter(lambda entry: "correct" in entry, result.get("folds", [])):
         whose = f" ({fold['subjects'][0]})" if len(fold["subjects"]) == 1 else ""

@@ -154,7 +154,7 @@ def names_of_pretraining(encoder: Path, *near: SkeletonSet) -> set[str] | None:
     """
     run = RunFolder(encoder.parent if encoder.name == ENCODER else encoder)
     try:
-        result = run.read_result()
+        result = run.result
         names: set[str] = set()
         for entry in result.get("sets", [result]):
             found = _names(entry, near)

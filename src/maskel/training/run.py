@@ -94,16 +94,19 @@ class RunFolder:
         Raises:
             InputError: If the run is not finished.
         """
-        return self.read_result()
+        return self._read(RESULT, read_json, "the result of a finished run")
 
     @property
     def metrics(self) -> list[Row]:
         """The rows of ``metrics.csv``: one for each epoch.
 
         Raises:
-            InputError: If there are none.
+            InputError: If the file is missing or not a table of numbers.
         """
-        return self.read_metrics()
+        file = self.path / METRICS
+        with damaged_as(lambda fault: InputError(f"{file}: expected a table of numbers ({one_line(fault)})")):
+            heading, *rows = read_rows(file)
+            return [{name: float(value) for name, value in zip(heading, row, strict=True)} for row in rows]
 
     @property
     def encoder(self) -> Encoder:
@@ -251,17 +254,6 @@ class RunFolder:
         lines = ([row[name] for name in rows[0]] for row in rows)
         write_atomically(self.path / METRICS, csv_text([list(rows[0]), *lines]))
 
-    def read_metrics(self) -> list[Row]:
-        """Every epoch's line.
-
-        Raises:
-            InputError: If the file is missing or not a table of numbers.
-        """
-        file = self.path / METRICS
-        with damaged_as(lambda fault: InputError(f"{file}: expected a table of numbers ({one_line(fault)})")):
-            heading, *rows = read_rows(file)
-            return [{name: float(value) for name, value in zip(heading, row, strict=True)} for row in rows]
-
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Save everything a run needs to go on; the state before it is kept."""
         write_state(self.path / STATE, state, self.path / PREVIOUS)
@@ -296,14 +288,6 @@ class RunFolder:
         whole = {**result, **about, "config": config, **provenance()}
         write_atomically(self.path / RESULT, json_text(whole, indent=1))
         (self.path / PREVIOUS).unlink(missing_ok=True)
-
-    def read_result(self) -> dict[str, Any]:
-        """The outcome of a finished run.
-
-        Raises:
-            InputError: If there is none.
-        """
-        return self._read(RESULT, read_json, "the result of a finished run")
 
     def read_config(self) -> dict[str, Any]:
         """The run's options; see `command` for what else ``config.yaml`` holds.
@@ -465,7 +449,7 @@ def pretraining_of(encoder: Path) -> dict[str, Any] | None:
     run = RunFolder(encoder.parent if encoder.is_file() else encoder)
     if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
         return None
-    result = run.read_result() if run.finished else {}
+    result = run.result if run.finished else {}
     return {"method": config["method"], "source": result.get("data", {}).get("source"), "config": config}
 
 

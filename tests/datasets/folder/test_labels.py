@@ -69,7 +69,7 @@ def test_a_run_says_how_many_clips_had_no_label(tmp_path: Path, capsys: pytest.C
     clips, _ = set_of(recordings(tmp_path / "own", *"abcdefg"), MIXED, test_subjects=["bo"])
     training = AdamWConfig(epochs=1, batch_size=4, warmup_epochs=0.0)
     run = tiny.tiny_pretrain(clips.path, tmp_path / "run", training=training)
-    found = run.read_result()["clips"]
+    found = run.result["clips"]
     assert (found["labelled"], found["unlabelled"]) == (2, 2)
     assert found["hash"] == clips.names_hash(np.array([0, 1, 4, 6]))
     assert "test in" not in capsys.readouterr().err
