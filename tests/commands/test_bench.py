@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from maskel.commands import RunCommand
 from maskel.commands.bench import Timing, bench
+from maskel.commands.command import RunCommand
 from maskel.training.dry_run import Check
 
 SMALL = """

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from maskel.commands import Command
+from maskel.commands.command import Command
 from maskel.intervals import interval
 from maskel.training.run import RunFolder
 

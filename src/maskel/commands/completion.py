@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import shtab
 
-from maskel.commands import COMMANDS, KindsCommand, PrepareCommand, RunCommand, imported
+from maskel.commands import COMMANDS
+from maskel.commands.command import KindsCommand, PrepareCommand, RunCommand, imported
 from maskel.parsing import Parser, add_arguments, dashed, parser_of, run_parser
 
 Shell = Literal["bash", "zsh", "fish"]
