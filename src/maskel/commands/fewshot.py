@@ -18,9 +18,9 @@ from maskel.errors import InputError
 from maskel.intervals import Z
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
+from maskel.training.answers import HALF_INTERVAL
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
-from maskel.training.finished import HALF_INTERVAL
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.precision import Precision

@@ -16,7 +16,7 @@ from maskel.files import read_text, write_atomically
 from maskel.models.loading import load_encoder
 from maskel.protocols import PROTOCOLS
 from maskel.sequence import UNLABELLED
-from maskel.training.finished import HALF_INTERVAL, PRECISION
+from maskel.training.answers import HALF_INTERVAL, PRECISION
 from maskel.training.folds import FOLDS, SEEN, fold_folders, folds_among
 from maskel.training.loading import split_positions
 from maskel.training.metrics import add_up_counts

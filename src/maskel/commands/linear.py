@@ -18,8 +18,9 @@ from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import ClipBatches, FeatureBatches, Resident
 from maskel.training.optim import SGDConfig
+from maskel.training.options import flat_options, plain
 from maskel.training.pretrained import load_frozen
-from maskel.training.run import RunFolder, flat_options, plain
+from maskel.training.run import RunFolder
 from maskel.training.supervised import check_training, score_features, train_classifier, weigh
 from maskel.transforms import TrainView
 

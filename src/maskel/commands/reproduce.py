@@ -21,7 +21,8 @@ from maskel.methods import METHODS
 from maskel.protocols import PROTOCOLS, STAGES, function_of
 from maskel.published import PUBLISHED
 from maskel.training.finished import Run, open_runs
-from maskel.training.run import CONFIG, RunFolder, refuse_other_options
+from maskel.training.options import refuse_other_options
+from maskel.training.run import CONFIG, RunFolder
 from maskel.training.seeds import seed_folders
 
 Scale = Literal["published", "small"]

@@ -13,7 +13,8 @@ from maskel.errors import InputError
 from maskel.files import json_text, refuse_inside, refuse_unwritable, write_atomically
 from maskel.intervals import spread
 from maskel.text import shown
-from maskel.training.finished import Answers, Count, Run
+from maskel.training.answers import Answers, Count
+from maskel.training.finished import Run
 from maskel.training.folds import FOLDS, folds_among
 from maskel.training.run import RESULT, RunFolder
 

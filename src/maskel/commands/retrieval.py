@@ -18,9 +18,9 @@ from maskel.files import write_atomically
 from maskel.models.pooling import Pool
 from maskel.pictures.neighbours import Query, neighbours_page
 from maskel.sequence import SingleBody
+from maskel.training.answers import PRECISION
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
-from maskel.training.finished import PRECISION
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.precision import Precision

@@ -7,7 +7,8 @@ from typing import Any
 
 from maskel import distributed
 from maskel.errors import InputError
-from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, as_then, plain, refuse_other_options
+from maskel.training.options import NOT_KEPT, as_then, plain, refuse_other_options
+from maskel.training.run import CONFIG, RunFolder
 
 Go = Callable[[Path, bool], object]
 """Does one of the runs in its folder, or goes on with it; the second argument says whether this process writes."""

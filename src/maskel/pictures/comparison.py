@@ -8,7 +8,7 @@ from typing import Any
 from maskel.intervals import spread
 from maskel.pictures.markup import Markup, element, join, table
 from maskel.training.finished import Run
-from maskel.training.run import flat_options
+from maskel.training.options import flat_options
 
 _PLACES = {"data", "device", "seed"}
 """Options in which seeds of one run may differ; the data are compared by their clips and options."""

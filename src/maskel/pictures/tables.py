@@ -6,7 +6,8 @@ from pathlib import Path
 from maskel.pictures.charts import Bar, bar_chart
 from maskel.pictures.comparison import against_raw_joints, against_untrained, means_of_seeds
 from maskel.pictures.markup import Markup, element, join, paragraph, table
-from maskel.training.finished import Answers, Count, Run
+from maskel.training.answers import Answers, Count
+from maskel.training.finished import Run
 from maskel.training.folds import SEEN
 
 _NONE = "No finished run that counts right answers was given."

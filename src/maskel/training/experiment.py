@@ -22,8 +22,9 @@ from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Labelled, Positions, choose_labelled
 from maskel.training.loading import Batches, ClipBatches, keep_resident
 from maskel.training.optim import TrainingConfig
+from maskel.training.options import options_of
 from maskel.training.precision import Precision, resolved
-from maskel.training.run import Row, RunFolder, open_run, options_of, refuse_taken
+from maskel.training.run import Row, RunFolder, open_run, refuse_taken
 from maskel.training.sets import PretrainingSets, describe
 from maskel.transforms import TrainView
 
