@@ -248,4 +248,4 @@ def test_the_recipe_for_own_recordings_fits_it(
     code, shown = run(*given, "--config", "small", "--out", tmp_path / "small")
     assert code == 2
     assert "training.batch_size: no effect with --probe regularised" in shown
-    assert "leave it out, and recipes that set it" in shown
+    assert "leave the option out, and recipes that set it" in shown

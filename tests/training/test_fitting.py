@@ -93,7 +93,7 @@ def test_a_finished_run_is_prolonged_and_says_so(
         code, text = run("pretrain", "--resume", folder.path, "--training.epochs", 5)
     assert code == 130
     assert "is extended from 3 to 5 epochs" in text
-    assert "so the result differs from a run begun at that length" in text
+    assert "so the result differs from a run begun at 5" in text
     assert not folder.finished
     assert not (folder.path / "encoder.safetensors").exists()  # it would pass for one of five epochs
     assert read_yaml(folder.path / CONFIG) == {
