@@ -1,7 +1,7 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -22,24 +22,21 @@ from maskel.datasets.base import (
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
 from maskel.datasets.folder.axes import parse_axes
+from maskel.datasets.folder.benchmarks import OwnBenchmarks
+from maskel.datasets.folder.finding import SUFFIXES, recordings_in
 from maskel.datasets.folder.gaps import MAX_GAP
-from maskel.datasets.folder.keypoints import frame_folders
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same
-from maskel.datasets.folder.names import Finder, hint, meant, numerically, refuse_alike
+from maskel.datasets.folder.names import refuse_alike
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
 from maskel.datasets.windows import Windows
-from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
-from maskel.files import read_text
 from maskel.layouts import layout_named
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 
 EMPTY_RANGES = "ranges without a body"
 """Phrase for ranges of the table without a body: they are no clip."""
-SUFFIXES = (".npy", ".npz", ".csv", ".json")
-_SHOWN = 5
 
 
 class Folder(Source):
@@ -152,9 +149,7 @@ class Folder(Source):
         )
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, tuple[Facts, ...]] = {}
-        self._tests: dict[str, frozenset[str]] = {}
-        self._tested: dict[str, tuple[str, ...]] = {}  # test subjects of each benchmark
-        self._held: dict[str, frozenset[tuple[str, str]]] = {}  # test subjects and test recordings of each benchmark
+        self._benchmarks = OwnBenchmarks(self.test_subjects, folds, seed, test_list)
         self._passed: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
@@ -170,7 +165,7 @@ class Folder(Source):
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; give the folder that holds the recordings")
             table = self.labels or (root / TABLE if (root / TABLE).is_file() else None)
-            clips, passed = _clips_in(root, (table, self.test_list))
+            clips, passed = recordings_in(root, (table, self.test_list))
             self._passed.update(passed)
             if root in clips:
                 raise InputError(f"the files in {root} are the frames of one clip; give the folder above it")
@@ -187,17 +182,7 @@ class Folder(Source):
         if self.preparation.source_fps is not None and not rate_is_used:
             raise InputError("folder: --source-fps is the rate that --fps is made from; give both")
         self.classes = tuple(sorted({facts.label for facts in known if facts.label}))
-        self._tests = self._test_clips([facts for facts in known if facts.label])
-        self._held = {
-            name: frozenset(
-                about
-                for facts in known
-                if facts.name in test
-                for about in (("subject", facts.subject), ("recording", facts.recording))
-                if about[1]
-            )
-            for name, test in self._tests.items()
-        }
+        self._benchmarks.choose(self._facts)
         if not (self.preparation.axes or self.preparation.settled):
             arrays = [path for path in self._facts if path.suffix.lower() == ".npy"]
             found = settled_axes(arrays, self.layout, self.preparation.channels)
@@ -219,7 +204,7 @@ class Folder(Source):
             if not root.exists():
                 raise InputError(f"{root} does not exist; expected a prepared set, recordings, or folders of them")
             table = root / TABLE if (root / TABLE).is_file() else None
-            clips, passed = ([root], {}) if root.is_file() else _clips_in(root, (table,))
+            clips, passed = ([root], {}) if root.is_file() else recordings_in(root, (table,))
             self._passed.update(passed)
             if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
                 raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
@@ -363,102 +348,11 @@ class Folder(Source):
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Return ``all``, and the benchmarks that the options define."""
-        everything = range(len(clips))
-        labelled = [i for i in everything if clips[i].label != UNLABELLED]
-        unlabelled = [i for i in everything if clips[i].label == UNLABELLED]
-        return {"all": Split(tuple(labelled), (), tuple(unlabelled))} | {
-            name: Split(
-                tuple(i for i in labelled if clips[i].name not in test),
-                tuple(i for i in labelled if clips[i].name in test),
-                tuple(
-                    i
-                    for i in unlabelled
-                    if not {("subject", clips[i].subject), ("recording", clips[i].recording)} & self._held[name]
-                ),
-            )
-            for name, test in self._tests.items()
-        }
+        return self._benchmarks.splits(clips)
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Name the test subjects, or explain ``all``."""
-        if benchmark != "all":
-            return self._say_who_tests(benchmark)
-        if self._tests:
-            return f"every clip, those that test in {_listing(list(self._tests))} too: for pre-training alone"
-        return "every clip, for pre-training (--benchmark all); --test-subjects, --folds or --test-list make others"
-
-    def _say_who_tests(self, benchmark: str) -> str:
-        subjects = self._tested.get(benchmark, ())
-        if not benchmark.startswith("fold") or not subjects:
-            return ""
-        return f"tests subject{'s' * (len(subjects) > 1)} {_listing(subjects)}"
-
-    def _test_clips(self, labelled: Sequence[Facts]) -> dict[str, frozenset[str]]:
-        """Return the names of the test clips of each benchmark but ``all``."""
-        parts: dict[str, Sequence[str]] = {}
-        subjects = sorted({facts.subject for facts in labelled})
-        if (self.test_subjects or self.folds) and (not subjects or not all(subjects)):
-            raise InputError(
-                "a split by subject needs clips with labels, each with a subject: as CLASS/SUBJECT/clip, or in the "
-                "columns label and subject of the table"
-            )
-        if self.test_subjects:
-            found = {name: meant(name, subjects) for name in self.test_subjects}
-            if unknown := sorted(name for name, subject in found.items() if subject is None):
-                raise InputError(
-                    f"--test-subjects: no clip with a label is of subject {unknown[0]!r}; {hint(unknown[0], subjects)}"
-                )
-            parts["xsub"] = [subject for subject in found.values() if subject is not None]
-        if self.folds:
-            parts |= {f"fold{number}": part for number, part in enumerate(self._divide(subjects), 1)}
-        self._tested = {name: tuple(sorted(part, key=numerically)) for name, part in parts.items()}
-        tests = {
-            name: frozenset(facts.name for facts in labelled if facts.subject in part) for name, part in parts.items()
-        }
-        if self.test_list:
-            tests["listed"] = self._listed(labelled)
-        for name, test in tests.items():
-            if len(test) == len(labelled):
-                raise InputError(f"benchmark {name}: every clip is a test clip; leave some to train on")
-        return tests
-
-    def _divide(self, subjects: Sequence[str]) -> list[list[str]]:
-        """Divide the subjects into the test subjects of each fold."""
-        if len(subjects) == 1:
-            raise InputError(f"--folds: {subjects[0]} is the only subject; folds need two or more, one to train on")
-        if isinstance(self.folds, str):
-            return [[subject] for subject in sorted(subjects, key=numerically)]
-        if self.folds > len(subjects):
-            raise InputError(
-                f"--folds {self.folds}: there are only {len(subjects)} subjects; expected at most as many folds"
-            )
-        order = epoch_order(self.seed, 0, np.arange(len(subjects)))
-        return [[subjects[i] for i in order[fold :: self.folds]] for fold in range(self.folds)]
-
-    def _listed(self, labelled: Sequence[Facts]) -> frozenset[str]:
-        assert self.test_list is not None
-        try:
-            lines = [line.strip() for line in read_text(self.test_list).removeprefix("\ufeff").splitlines()]
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the list of test clips {self.test_list}: {error}") from error
-        by_name = {facts.name: facts for facts in labelled}
-        files = {path: several for path, several in self._facts.items() if any(facts.label for facts in several)}
-        stems = [facts[0].recording or facts[0].name for facts in files.values()]
-        clips = Finder(list(by_name), list(by_name))
-        recordings = Finder([f"{stem}{path.suffix}" for stem, path in zip(stems, files, strict=True)], stems)
-        chosen: set[str] = set()
-        for number, line in enumerate(lines, start=1):
-            where = f"{self.test_list}, line {number}"
-            if line and (place := clips.find(line, where)) is not None:
-                chosen.add(list(by_name)[place])
-            elif line and (place := recordings.find(line, where)) is not None:
-                chosen.update(facts.name for facts in [*files.values()][place] if facts.label)
-            elif line:
-                near = hint(line, list(by_name))
-                raise InputError(f"{where}: found {line!r}, expected the name of a labelled clip; {near}")
-        if not chosen:
-            raise InputError(f"{self.test_list} names no clip; benchmark listed would test on none")
-        return frozenset(chosen)
+        return self._benchmarks.explain(benchmark)
 
     def _find_channels(self) -> Channels:
         """Return the channels of the first readable file."""
@@ -468,38 +362,3 @@ class Folder(Source):
             except BadFileError:
                 continue  # reported later, when it is read
         return XYZ
-
-
-def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
-    """Find the files and folders below ``root`` that are a clip each, sorted by name; counts all other files.
-
-    Args:
-        root: The folder.
-        known: Files that are no clips and are read elsewhere.
-    """
-    frames = frame_folders(root)
-    others = {path.name: path.resolve() for path in known if path}
-    passed: Counter[str] = Counter()
-    clips = {folder for folder in frames if not _hidden(folder, root)}
-    for path in root.rglob("*"):
-        if _hidden(path, root) or not path.is_file():
-            continue
-        if path.name in others and path.resolve() == others[path.name]:
-            continue
-        ending = path.suffix.lower()
-        if path.name.lower() == TABLE:
-            passed[f"tables of labels not read ({path.name} in {path.parent.name})"] += 1
-        elif ending not in SUFFIXES or (path.parent in frames and ending != ".json"):
-            passed[f"files not read ({ending or 'without ending'})"] += 1
-        elif path.parent not in frames:
-            clips.add(path)
-    return sorted(clips), passed
-
-
-def _listing(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
-
-
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
