@@ -98,10 +98,6 @@ class Parser(ArgumentParser):
         return self.parse_args(spelt(words, self))
 
 
-def _parser(command: str) -> Parser:
-    return Parser(prog=f"maskel {command}", exit_on_error=False, allow_abbrev=False, formatter_class=Formatter)
-
-
 def parser_of(
     command: str, function: Callable[..., object], skip: Iterable[str] = (), several: str = "", one: str = ""
 ) -> Parser:
@@ -114,7 +110,8 @@ def parser_of(
         several: The argument that takes all words without a dash.
         one: The arguments, divided by spaces, that take one such word each, as far as the function has them.
     """
-    parser, meaning = _parser(command), meanings(function)
+    parser = Parser(prog=f"maskel {command}", exit_on_error=False, allow_abbrev=False, formatter_class=Formatter)
+    meaning = meanings(function)
     if several:
         parser.add_argument(several, nargs="+", type=Path, help=meaning[several])
     types = inspect.signature(function).parameters
@@ -270,7 +267,8 @@ def read_values(parser: Parser, command: str, values: Options) -> Options:
         raise InputError(f"{command} has no argument {unknown[0]!r}{hint}")
     refuse_flat(command, values, _groups(parser))
     several = {action.dest for action in parser._actions if _takes_several(action)}
-    values = {name: [value] if name in several and _is_single(value) else value for name, value in values.items()}
+    single = {name for name, value in values.items() if value is not None and not isinstance(value, list)}
+    values = {name: [value] if name in several & single else value for name, value in values.items()}
     try:
         return _instantiated(parser, parser.parse_object(values))
     except ArgumentError as fault:
@@ -423,10 +421,6 @@ def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
 
 def _takes_several(action: Action) -> bool:
     return action.nargs == "+" or get_origin(getattr(action, "_typehint", None)) is list
-
-
-def _is_single(value: object) -> bool:
-    return value is not None and not isinstance(value, list)
 
 
 def _is_switch(action: Action) -> bool:

@@ -296,14 +296,13 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
     archives = {path: path.stat().st_size / count for path, count in members.items()}
     for file in files:
         try:
-            yield archives[file.path] if file.member else _file_size(file.path)
+            if file.member:
+                yield archives[file.path]
+            else:  # a file, or the files in a folder that is one clip
+                parts = file.path.iterdir() if file.path.is_dir() else (file.path,)
+                yield sum(part.stat().st_size for part in parts)
         except OSError:
             yield 0  # reading it reports the fault
-
-
-def _file_size(path: Path) -> int:
-    """Bytes of a file, or of the files in a folder that is one clip."""
-    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
 def _fingerprint(files: Sequence[RawFile]) -> str:

@@ -2,9 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def watch(
     stream = Stream(classifier, fps, window_length, step, min_probability, distributed.start(device).device)
     watched = Watched()
     try:
-        for number, line in enumerate(_lines(), 1):
+        for number, line in enumerate(iter(partial(sys.stdin.buffer.readline, _LONGEST), b""), 1):
             try:
                 frame = _read_frame(line)
                 updates = stream.push(frame["joints"], frame["time"], frame["ids"])
@@ -94,12 +95,6 @@ def show(watched: Watched, options: Mapping[str, Any]) -> None:
     """Print a summary on stderr."""
     left_out = f"; {watched.left_out:,} people in a frame beyond 32, not looked at" if watched.left_out else ""
     notify(f"{watched.frames:,} frames, {watched.updates:,} answers{left_out}")
-
-
-def _lines() -> Iterable[bytes]:
-    """Yield lines of standard input; one that is too long is given as far as it fits."""
-    while line := sys.stdin.buffer.readline(_LONGEST):
-        yield line
 
 
 def _read_frame(line: bytes) -> dict[str, Any]:

@@ -380,22 +380,17 @@ def open_runs(paths: Sequence[Path]) -> list[Run]:
     Raises:
         InputError: If a folder is not a run folder.
     """
-    folders = {folder.resolve(): folder for path in paths for folder in _members(path)}
-    names = [f"{path.parent.name}/{path.name}" if _is_member(path) else path.name for path in folders]
+    folders = {folder.resolve(): folder for path in paths for folder in (list(seed_folders(path).values()) or [path])}
+    names = [
+        f"{path.parent.name}/{path.name}"  # of several seeds or folds the name alone is ambiguous
+        if path in (*seed_folders(path.parent).values(), *fold_folders(path.parent).values())
+        else path.name
+        for path in folders
+    ]
     return [
         Run.open(path, name if names.count(name) == 1 else str(path))
         for path, name in zip(folders.values(), names, strict=True)
     ]
-
-
-def _members(path: Path) -> list[Path]:
-    """The runs that a folder stands for: those of its seeds, where there are some, or itself."""
-    return list(seed_folders(path).values()) or [path]
-
-
-def _is_member(path: Path) -> bool:
-    """Return whether a folder is one of several seeds or folds, so that its name alone is ambiguous."""
-    return path in (*seed_folders(path.parent).values(), *fold_folders(path.parent).values())
 
 
 def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:

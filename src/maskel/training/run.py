@@ -316,17 +316,17 @@ def _next_free(runs: Path, kind: str) -> Path:
     return path
 
 
-def _is_unborn(file: Path) -> bool:
-    return any(map(file.match, _UNBORN))
-
-
 def refuse_taken(out: Path | None) -> None:
     """Refuse a run folder that holds something already, or cannot be written.
 
     Raises:
         InputError: If it does, or cannot.
     """
-    if out is not None and out.exists() and (not out.is_dir() or not all(map(_is_unborn, out.iterdir()))):
+    if (
+        out is not None
+        and out.exists()
+        and not (out.is_dir() and all(any(map(file.match, _UNBORN)) for file in out.iterdir()))
+    ):
         unfinished = (out / CONFIG).is_file() and not (out / RESULT).is_file()
         resumable = f", or go on with --resume {out}" if unfinished else ""
         raise InputError(f"{out} exists and is not empty; choose another --out{resumable}")

@@ -121,7 +121,8 @@ def read_frames(
             expected = "one frame of OpenPose, as in the other files of the folder"
             raise BadFileError(file, "not text", f"JSON without people: {_described(document)}", expected)
         frames.append((number, _people(file, "the file", people, wanted)))
-    return _with_counts(_joined(folder, frames, layout, max_gap), notes)
+    pose = _joined(folder, frames, layout, max_gap)
+    return replace(pose, counts={**pose.counts, **notes})
 
 
 def read_keypoints(
@@ -191,10 +192,6 @@ def _joined(path: Path, frames: Frames, layout: Layout, max_gap: int) -> Pose:
     if len(sizes) > 1:
         raise BadFileError(path, "wrong count", "people in 2D and in 3D", "one of the two")
     return join_people(path, frames, len(layout), next(iter(sizes), 2), max_gap, occlusion=layout in FRACTIONS)
-
-
-def _with_counts(pose: Pose, counts: dict[str, int]) -> Pose:
-    return replace(pose, counts={**pose.counts, **counts})
 
 
 def _is_array(document: list[Any]) -> bool:
