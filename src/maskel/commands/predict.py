@@ -113,8 +113,8 @@ def predict(
         raise InputError("source_fps: joints as they were prepared have the frame rate of their set; leave it out")
     outputs = {"--out": out, "--segments": segments, "--page": page}
     _refuse_outputs(outputs, roots if not sets else ())
-    known = SkeletonSet.open(sets[0]) if sets else None
-    model = load_classifier(classifier, trained_on=trained_on, dataset=known)
+    dataset_given = SkeletonSet.open(sets[0]) if sets else None
+    model = load_classifier(classifier, trained_on=trained_on, dataset=dataset_given)
     world = distributed.start(device)
     made = model.label_spec.provenance
     fps = None if made is None else made.options.get("fps")
@@ -123,13 +123,13 @@ def predict(
             f"source_fps: {classifier} learned from clips that were not brought to a frame rate; leave it out"
         )
     rate = source_fps
-    if as_prepared or known:
-        rate = _rate_of_set(known.options.get("fps") if known else fps, source_fps)
+    if as_prepared or dataset_given:
+        rate = _rate_of_set(dataset_given.options.get("fps") if dataset_given else fps, source_fps)
     windows = usual_windows(model.label_spec, length, pace, per_body, rate) if slides else None
     rates: Mapping[str, float] = {}
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
-        if known:
-            dataset = known
+        if dataset_given:
+            dataset = dataset_given
             require_fit(classifier, model.encoder, dataset)
             say_differences(classifier, model.label_spec.provenance, dataset)
         elif as_prepared:
@@ -137,8 +137,10 @@ def predict(
         else:
             place = Path(folder) / "set"
             dataset, rates = prepared(classifier, roots, model, source_fps if fps else None, place, CORES, windows)
-        if windows and (known or as_prepared):
-            dataset = in_windows(dataset, windows, provenance_of(dataset) if known else made, Path(folder) / "windows")
+        if windows and (dataset_given or as_prepared):
+            dataset = in_windows(
+                dataset, windows, provenance_of(dataset) if dataset_given else made, Path(folder) / "windows"
+            )
         if not slides:
             _say_long(model, dataset)
         _say_bodies(model, dataset)

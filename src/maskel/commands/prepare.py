@@ -127,9 +127,11 @@ def prepare(
     files = source.find(roots)
     if not files:
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")
-    known = source.all_benchmarks([])
-    if unknown := [name for name in benchmarks if name not in known]:
-        raise InputError(f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(known)}")
+    source_benchmarks = source.all_benchmarks([])
+    if unknown := [name for name in benchmarks if name not in source_benchmarks]:
+        raise InputError(
+            f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(source_benchmarks)}"
+        )
     choice = choose(source, files, classes, max_clips)
     kept_classes = tuple(source.classes[label] for label in choice.labels if label != UNLABELLED)
     converted = conversion_to(source, to_layout)
@@ -172,7 +174,9 @@ def prepare(
         if not writer.clips:
             raise InputError(f"none of the {len(choice.files)} files gives a clip; {tally.why_none()}")
         splits = {
-            name: split for name, split in source.all_benchmarks(writer.clips).items() if name in (benchmarks or known)
+            name: split
+            for name, split in source.all_benchmarks(writer.clips).items()
+            if name in (benchmarks or source_benchmarks)
         }
         refuse_emptied(source, choice, splits, tally.why_left_out())
         writer.finish(splits)

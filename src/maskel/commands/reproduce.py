@@ -67,8 +67,8 @@ def reproduce(
         Stopped: After Ctrl-C or SIGTERM; the state is saved.
     """
     if method not in METHODS or benchmark not in data_recipes():
-        known = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {', '.join(data_recipes())}"
-        raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {known}")
+        choices = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {', '.join(data_recipes())}"
+        raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {choices}")
     split = benchmark.rpartition("_")[2]
     dataset = SkeletonSet.open(data)
     sizes = tuple(len(dataset.split(split, part)) for part in ("train", "test"))
@@ -76,8 +76,8 @@ def reproduce(
     _open(
         out, {"method": method, "benchmark": benchmark, "data": str(data), "scale": scale, "seed": seed}, world.is_main
     )
-    own = f"{method}_{benchmark}"  # where a method's authors changed the settings
-    shared = [benchmark, *([own] if own in shipped_recipes() else [])]
+    own_recipe = f"{method}_{benchmark}"  # where a method's authors changed the settings
+    shared = [benchmark, *([own_recipe] if own_recipe in shipped_recipes() else [])]
     shared += ["small", "few_epochs"] if scale == "small" else []
     notes = []
     for command, protocol in PROTOCOLS.items():
@@ -155,14 +155,14 @@ _HEADING = ("protocol", "here: correct / seen", "here, %", "95 % interval, %", "
 
 def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], notes: Sequence[str], out: Path) -> str:
     source, _, split = benchmark.rpartition("_")
-    rows, known = [], []
+    rows, published_values = [], []
     for name, stage in STAGES.items():
         seeds = open_runs([out / name])
         for run in seeds:
             run.require_finished()
         for way, answers in enumerate(seeds[0].answers):
             published = None if answers.key else PUBLISHED.get((method, benchmark, name))
-            known += [published] if published else []
+            published_values += [published] if published else []
             published_accuracy = f"{published} ({published.origin})" if published else "none published"
             called = stage.title or seeds[0].row(answers.key)
             rows.append((called, *_counted(seeds, way), published_accuracy))
@@ -173,7 +173,11 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
         lines[-1] += f" The size is {scale}: the numbers do not compare with published ones."
     elif expected and expected != tuple(sizes):
         lines[-1] += f" Published numbers are of {expected[0]:,} and {expected[1]:,} clips and do not quite compare."
-    lines += [*notes, "The result here is the last epoch's.", *dict.fromkeys(published.how for published in known)]
+    lines += [
+        *notes,
+        "The result here is the last epoch's.",
+        *dict.fromkeys(published.how for published in published_values),
+    ]
     return "\n".join(lines) + "\n"
 
 

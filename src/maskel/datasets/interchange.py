@@ -84,9 +84,9 @@ def classes_of(path: Path, names: Sequence[str], labels: Sequence[int], first: i
         InputError: If labels may count from 0 or from 1, or contradict ``first`` or the names.
     """
     actions = [int(match[5]) if (match := NAME.fullmatch(name)) else 0 for name in names]
-    known = all(0 < action <= len(ACTIONS) for action in actions)
-    from_one = known and list(labels) == actions
-    if known and first is None and list(labels) == [action - 1 for action in actions]:
+    ntu_names = all(0 < action <= len(ACTIONS) for action in actions)
+    from_one = ntu_names and list(labels) == actions
+    if ntu_names and first is None and list(labels) == [action - 1 for action in actions]:
         first = 0
     if first is None and min(labels) == 1:
         reason = "are the numbers in the clips' names, which count from 1" if from_one else "may count from 1"
@@ -99,7 +99,7 @@ def classes_of(path: Path, names: Sequence[str], labels: Sequence[int], first: i
         raise InputError(f"{path}: a label is {min(labels)}, but --first-label says that they count from {first}")
     shifted = tuple(label - first for label in labels)
     count = max(shifted) + 1
-    if known and list(shifted) == [action - 1 for action in actions]:
+    if ntu_names and list(shifted) == [action - 1 for action in actions]:
         source = NTU60 if count <= len(NTU60.classes) else NTU120
         return Classes(shifted, source.classes, source.published, 0)
     return Classes(shifted, numbered_classes(count), {}, count - len(set(shifted)))

@@ -161,15 +161,15 @@ class Pyskl(Source):
         at, shape = next(
             ((at, shape) for at, clip in enumerate(self.annotations) if len(shape := shape_of(clip)) > 2), (0, ())
         )
-        known = {2: "xy", 3: "xyz"}
-        if len(shape) not in (3, 4) or shape[-1] not in known:
+        read_as = {2: "xy", 3: "xyz"}
+        if len(shape) not in (3, 4) or shape[-1] not in read_as:
             expected = "keypoint of shape (bodies, frames, joints, 2 or 3)"
             found = (
                 f"shape {shape} under the keys {', '.join(str(key)[:30] for key in list(self.annotations[at])[:12])}"
             )
             raise BadFileError(f"{path}/{_member(at)}", "wrong count", found, expected)
         joints, numbers = shape[-2:]
-        self.read_as = known[numbers] if self.given_channels == "auto" else self.given_channels
+        self.read_as = read_as[numbers] if self.given_channels == "auto" else self.given_channels
         layouts = [layout for layout in LAYOUTS[self.read_as] if len(layout) == joints]
         if not self.given_layout and not layouts:
             third = "; if the third number is a score, add --channels xys" if self.read_as == "xyz" else ""
@@ -288,8 +288,8 @@ class Pyskl(Source):
     def recorded(self) -> dict[str, object]:
         """Return the options, and the images' height and width if all clips share them."""
         names = ("scores", "missing", "min_score", "image_size", "scale", "first_label", "bodies", "actor")
-        known = {"layout": self.layout.name, "img_shape": self.image, "channels": self.given_channels}
-        return {name: getattr(self, name) for name in names} | known
+        settled = {"layout": self.layout.name, "img_shape": self.image, "channels": self.given_channels}
+        return {name: getattr(self, name) for name in names} | settled
 
 
 def _matched(
@@ -313,12 +313,12 @@ def _matched(
     if not pairs and (len(splits) > 1 or _canonical(unpaired[0]) in ("val", "test")):
         found = ", ".join(splits)
         raise InputError(f"{path} has the splits {found}; expected train and val (or test), xsub_train and xsub_val, …")
-    known = set(names)
+    names_there = set(names)
     keys = [key_of(name) for name in names]
     alone = {key: name for key, name in zip(keys, names, strict=True)} if len(set(keys)) == len(keys) else {}
     matched: dict[str, list[str]] = {}
     for split, wanted in splits.items():
-        matched[split] = [name if name in known else alone.get(key_of(name), "") for name in wanted]
+        matched[split] = [name if name in names_there else alone.get(key_of(name), "") for name in wanted]
         notes["names in splits that no clip has"] = notes.get("names in splits that no clip has", 0) + matched[
             split
         ].count("")

@@ -108,10 +108,10 @@ class DeployedEncoder(nn.Module):
             "provenance": None if made is None else vars(made),
         }
         try:
-            known = {} if made is None else build_source(made).conventions(num_coordinates(encoder.channels))
+            conventions = {} if made is None else build_source(made).conventions(num_coordinates(encoder.channels))
         except InputError:  # of a source that this version has not
-            known = {}
-        return about | {name: known.get(name) for name in ("unit", "origin", "up")}
+            conventions = {}
+        return about | {name: conventions.get(name) for name in ("unit", "origin", "up")}
 
 
 class DeployedClassifier(DeployedEncoder):

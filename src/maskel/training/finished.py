@@ -193,8 +193,8 @@ class Run:
     def origin(self) -> dict[str, Any]:
         """Description of its classifier, which results of evaluations and ensembles repeat."""
         trained = self.result.get("trained")
-        own = {name: self.result[name] for name in _ORIGIN if name in self.result}
-        return own | trained if isinstance(trained, dict) else own
+        about = {name: self.result[name] for name in _ORIGIN if name in self.result}
+        return about | trained if isinstance(trained, dict) else about
 
     @property
     def untrained(self) -> bool:
@@ -323,14 +323,14 @@ class Run:
     def options(self) -> dict[str, Any]:
         """Every option that makes the run what it is; those of pre-training under ``pretrain.``."""
         config = self.value("config") or {}
-        own, earlier = map(_with_defaults, (config, self.value("pretraining", "config") or {}))
-        own = {key: value for key, value in own.items() if key not in _NOT_THE_RECIPE}
+        options_here, earlier = map(_with_defaults, (config, self.value("pretraining", "config") or {}))
+        options_here = {key: value for key, value in options_here.items() if key not in _NOT_THE_RECIPE}
         earlier = {key: value for key, value in earlier.items() if key not in _NOT_THE_RECIPE - {"encoder"}}
         if isinstance(sizes := config.get("encoder"), Mapping):
-            own["encoder"] = sizes
+            options_here["encoder"] = sizes
         if self.value("untrained"):
             earlier.pop("training", None)
-        options = flat_options(own) | flat_options(earlier, "pretrain.")
+        options = flat_options(options_here) | flat_options(earlier, "pretrain.")
         for number, entry in enumerate(self._trained(self.value("runs") or []), 1):
             options |= {f"{number}.{name}": value for name, value in entry.options.items()}
         return options

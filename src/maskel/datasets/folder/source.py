@@ -175,13 +175,13 @@ class Folder(Source):
             self._facts |= dict(zip(clips, facts, strict=True))
             self._passed.update(passed)
             files += [RawFile(path, labels=table) for path in clips]
-        known = [facts for several in self._facts.values() for facts in several]
-        refuse_alike("classes", (facts.label for facts in known))
-        refuse_alike("subjects", (facts.subject for facts in known))
-        rate_is_used = self.preparation.fps or any(facts.range and facts.range.in_seconds for facts in known)
+        all_facts = [facts for several in self._facts.values() for facts in several]
+        refuse_alike("classes", (facts.label for facts in all_facts))
+        refuse_alike("subjects", (facts.subject for facts in all_facts))
+        rate_is_used = self.preparation.fps or any(facts.range and facts.range.in_seconds for facts in all_facts)
         if self.preparation.source_fps is not None and not rate_is_used:
             raise InputError("folder: --source-fps is the rate that --fps is made from; give both")
-        self.classes = tuple(sorted({facts.label for facts in known if facts.label}))
+        self.classes = tuple(sorted({facts.label for facts in all_facts if facts.label}))
         self._benchmarks.choose(self._facts)
         if not (self.preparation.axes or self.preparation.settled):
             arrays = [path for path in self._facts if path.suffix.lower() == ".npy"]
@@ -278,8 +278,8 @@ class Folder(Source):
 
     def frame_rates(self) -> Mapping[str, float]:
         """Return the frames a second that a table of labels or ``source_fps`` says."""
-        known = [facts for several in self._facts.values() for facts in several]
-        rates = {facts.name: facts.fps or self.preparation.source_fps for facts in known}
+        all_facts = [facts for several in self._facts.values() for facts in several]
+        rates = {facts.name: facts.fps or self.preparation.source_fps for facts in all_facts}
         return {name: rate for name, rate in rates.items() if rate}
 
     def _pose(self, path: Path) -> Pose:
