@@ -241,11 +241,11 @@ def read_run_values(
     """
     recipes = [*([_recipe_of(resume)] if resume else []), *recipes]
     merged = _merged(parser, command, recipes, resume)
-    own = values.pop("options", None)
+    method_options = values.pop("options", None)
     merge(merged, values)
     method = str(merged.get("method", parser.get_default("method"))) if methods else ""
-    if own is not None and method in methods:
-        merge(merged, {method: own})
+    if method_options is not None and method in methods:
+        merge(merged, {method: method_options})
     return _run_options(read_values(parser, f"maskel.{command}", merged), recipes, resume, methods, ())
 
 
@@ -315,9 +315,9 @@ def _run_options(
     config = dict(options)
     idle: tuple[str, ...] = ()
     if methods:
-        own = {method: vars(options.pop(method)) for method in methods}
+        method_options = {method: vars(options.pop(method)) for method in methods}
         method = str(options["method"])
-        options["options"] = own.get(method, {})
+        options["options"] = method_options.get(method, {})
         config = {name: value for name, value in options.items() if name != "options"} | {method: options["options"]}
         others = tuple(f"--{other}." for other in methods if other != method)
         idle = tuple(dashed(word.partition("=")[0]) for word in words if word.startswith(others))

@@ -259,14 +259,14 @@ def _difference(model: DeployedEncoder, frames: int | None, run: Callable[[np.nd
     generator = torch.Generator().manual_seed(0)
     largest = 0.0
     for usual in ((1, 1, 2), (3, 2, 2 * model.encoder.config.window + 5)):
-        sizes = [size or other for size, other in zip(_sizes(model, frames), (*usual, 0, 0), strict=True)]
+        sizes = [size or theirs for size, theirs in zip(_sizes(model, frames), (*usual, 0, 0), strict=True)]
         sizes[0] = usual[0]
         joints = torch.randn(sizes, generator=generator)
         joints[0, 1:] = 0
         joints[-1, :, sizes[2] // 2 + 1 :] = 0
         expected = _several(model(joints))
-        for one, other in zip(expected, run(joints.numpy()), strict=True):
-            apart = (one - torch.from_numpy(other)).abs() / one.abs().clamp(min=1)
+        for ours, theirs in zip(expected, run(joints.numpy()), strict=True):
+            apart = (ours - torch.from_numpy(theirs)).abs() / ours.abs().clamp(min=1)
             largest = max(largest, float(apart.max()))
     return largest
 

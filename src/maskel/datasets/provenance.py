@@ -69,7 +69,7 @@ def differences(made: Provenance, other: Provenance, coordinates: int) -> str:
         mine, others = _said(made), _said(other)
     else:
         try:
-            mine, others = (dict[str, object](build_source(one).conventions(coordinates)) for one in (made, other))
+            mine, others = (dict[str, object](build_source(each).conventions(coordinates)) for each in (made, other))
         except InputError:
             return ""
     names = [name for name in mine if name in others]

@@ -118,9 +118,9 @@ def mean_of_parts(
     """
     if not batch.parts:
         return loss(batch, keys, None)
-    found = [loss(batch.take(part.rows), keys[part.rows], part.joints) for part in batch.parts]
-    weight = torch.stack([one["weight"] for one in found]).sum()
-    return {"loss": torch.stack([one["loss"] * one["weight"] for one in found]).sum() / weight, "weight": weight}
+    losses = [loss(batch.take(part.rows), keys[part.rows], part.joints) for part in batch.parts]
+    weight = torch.stack([entry["weight"] for entry in losses]).sum()
+    return {"loss": torch.stack([entry["loss"] * entry["weight"] for entry in losses]).sum() / weight, "weight": weight}
 
 
 class MaskedAutoencoder(MaskedMethod):
