@@ -92,7 +92,7 @@ class People:
             share = 1.0 if position - index < EXACT else (index - start) / (position - start)
             pairs = {key: (before.get(key), joints) for key, joints in now.items()}
             frame = {
-                key: _between(last, now, share) for key, (last, now) in pairs.items() if last is not None or share == 1
+                key: _between(last, new, share) for key, (last, new) in pairs.items() if last is not None or share == 1
             }
             filled += self._add(index, frame)
             self._index = index
