@@ -172,7 +172,7 @@ def run_parser(
         parser.add_argument(f"--{name}", type=kind, help=meaning)
     parser.add_argument("--config", action=ActionConfigFile, help="recipe name or YAML file; repeat to merge")
     if "resume" in inspect.signature(function).parameters:
-        parser.add_argument("--resume", type=Path, help="run folder to go on with; its options are used")
+        parser.add_argument("--resume", type=Path, help="run folder to continue; its options are used")
     return parser
 
 

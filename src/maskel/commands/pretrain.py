@@ -49,7 +49,7 @@ def pretrain(
         init: An encoder to go on from, mapped to the set's joints: a pre-training run folder, an
             ``encoder.safetensors`` file or a released ``.pth`` checkpoint. Its sizes are taken, not those of
             ``encoder``.
-        to_layout: The joint layout of all clips; by default that of the first set.
+        to_layout: Joint layout of all clips; by default that of the first set.
         shares: Clips of each of several sets in an epoch of as many as all have: in proportion to its ``size``, to the
             square root of that (``sqrt``), or ``equal``.
         view: The random view of each clip.
@@ -57,10 +57,10 @@ def pretrain(
         training: The recipe.
         seed: Seed of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; auto: a GPU with room for ten.
+        resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
-        check: Only build everything, train two steps and say what the run would take; nothing is written.
+        check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``encoder.safetensors`` and ``result.json``; or what the check found.
