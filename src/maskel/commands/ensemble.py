@@ -19,7 +19,7 @@ def ensemble(
     scores: Literal["logits", "softmax"] = "logits",
     out: Path | None = None,
 ) -> RunFolder:
-    """Add up the scores that several runs gave the same clips, and count right answers.
+    """Add up the scores of several runs on the same clips, and count right answers.
 
     Args:
         runs: Run folders of linear, finetune, evaluate or ensemble, two or more.

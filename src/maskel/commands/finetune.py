@@ -55,9 +55,9 @@ def finetune(
 ) -> RunFolder | Check:
     """Train an encoder and the published head on labelled clips and count right answers on the test part.
 
-    A share of the labels is the semi-supervised protocol; an encoder that was pre-trained on another set, transfer; no
-    encoder, training from scratch. The result is the last epoch's accuracy; the best epoch's is reported beside it,
-    and named as such.
+    With a share of the labels this is the semi-supervised protocol, with an encoder from another set it is transfer,
+    and without an encoder it is training from scratch. The result is the last epoch's accuracy; the best epoch's is
+    reported beside it, and named as such.
 
     Args:
         data: A prepared set; an encoder of another joint layout is mapped to the set's.

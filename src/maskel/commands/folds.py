@@ -85,7 +85,7 @@ def run_folds(
 ) -> RunFolder:
     """Run a command once for each fold, into ``OUT/foldN``, and add up right answers in ``OUT/result.json``.
 
-    Called again, it skips finished folds and goes on with the one that was stopped. Where ``encoder`` is itself such a
+    A repeated call skips finished folds and resumes a stopped one. Where ``encoder`` is itself such a
     folder, each fold evaluates its own encoder; any other encoder is evaluated by all, and its test clips that it was
     pre-trained on are counted.
 

@@ -89,9 +89,9 @@ def prepare(
     benchmarks: Sequence[str] = (),
     to_layout: str | None = None,
 ) -> PrepareSummary:
-    """Reads every raw file below ``roots`` and writes the prepared set ``out``; the result is the same for any workers.
+    """Read every raw file below ``roots`` and write the prepared set ``out``; the result is the same for any workers.
 
-    If it is interrupted, what is done stays in the folder ``OUT.partial``, and the same call goes on; the finished set
+    If it is interrupted, finished files stay in the folder ``OUT.partial``, and the same call resumes. The set then
     equals one that was written at once, byte for byte.
 
     Args:

@@ -44,9 +44,8 @@ def reproduce(
 
     Raw joints without an encoder (``maskel baseline``) stand beside them.
 
-    Called again with the same options it skips what is finished and goes on with what was stopped. At the published
-    size, 1 % and 10 % of the labels are run with five seeds each, as published. The table names batches that the
-    clips did not fill.
+    A repeated call skips finished stages and resumes a stopped one. At the published size, 1 % and 10 % of the labels
+    are run with five seeds each, as published. The table names batches that the clips did not fill.
 
     Args:
         method: ``mamp``, ``mae``, ``hacm``, ``amr`` or ``masked``.

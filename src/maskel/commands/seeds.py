@@ -26,9 +26,9 @@ _SHARED = ("kind", "method", "untrained", "data", "benchmark", "split")
 def run_seeds(
     kind: str, command: Callable[..., object], options: Mapping[str, Any], seeds: Seeds, config: Mapping[str, Any]
 ) -> RunFolder:
-    """Run a command once for each seed, into ``OUT/seed-N``, and write what they give together to ``OUT/result.json``.
+    """Run a command once for each seed, into ``OUT/seed-N``, and write a summary to ``OUT/result.json``.
 
-    Called again, it skips finished seeds and goes on with the one that was stopped. Where ``encoder`` is itself such a
+    A repeated call skips finished seeds and resumes a stopped one. Where ``encoder`` is itself such a
     folder of several seeds, each seed evaluates the encoder of its own number; any other encoder is evaluated by all.
     With benchmark ``folds`` each seed runs all folds.
 
