@@ -20,12 +20,12 @@ from maskel.datasets.interchange import (
     check_people,
     classes_of,
     clip_named,
+    completed,
     is_score,
     key_of,
     label_of,
     main_bodies,
     repeated,
-    treated,
     with_gaps,
 )
 from maskel.datasets.pickled import one_number, read_pickle
@@ -246,11 +246,8 @@ class Pyskl(Source):
         joints, scores, people = main_bodies(str(file), joints, scores, self.bodies, self.actor, middle)
         if image is not None:
             joints = normalised(joints, image)
-        gaps = np.isnan(joints).any(-1)
-        joints, missing = treated(joints, self.layout, self.missing)
-        if self.scores and scores is not None:
-            joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
-        return [SkeletonSequence(clip, joints.astype(np.float32), self.layout, {**counts, **people, **missing})]
+        kept = scores if self.scores else None
+        return [completed(clip, joints, kept, self.layout, self.missing, {**counts, **people})]
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return name, label and origin of an annotation's clip."""
