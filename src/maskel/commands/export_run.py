@@ -276,7 +276,7 @@ def _several(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def _refuse_different(run: Path, runtime: str, difference: float) -> None:
-    """Refuse a model whose answers in a runtime are others than in PyTorch.
+    """Refuse a model whose answers in a runtime differ from those in PyTorch.
 
     Raises:
         InputError: If they are.

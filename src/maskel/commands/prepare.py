@@ -38,7 +38,7 @@ class PrepareSummary:
         clips: Clips written.
         bodies: Bodies of all clips.
         frames: Frames of all clips.
-        classes: Classes of which there is a clip.
+        classes: Number of classes with a clip.
         unlabelled: Clips without a label.
         size: Bytes on disk.
         raw_size: Bytes read.

@@ -208,7 +208,7 @@ class Pyskl(Source):
                 files[0].path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected
             )
         if seen and not swapped and beyond > 0.003 * seen:
-            found = f"img_shape of which {beyond} of {seen} joints lie outside, and none with its sides swapped"
+            found = f"{beyond} of {seen} joints outside of img_shape, and none with its sides swapped"
             expected = "(height, width); --image-size WIDTH HEIGHT says which"
             raise BadFileError(files[0].path, "wrong unit", found, expected)
 

@@ -209,7 +209,7 @@ class StGcn(Source):
                 somewhere = any((clip[:2] > 0).any() for clip in looked)
             if somewhere and not negative:
                 expected = "fractions of the image less 0.5, from -0.5 to 0.5; --scale 1 takes them as they stand"
-                raise BadFileError(path, "wrong unit", "positions of which none is negative", expected)
+                raise BadFileError(path, "wrong unit", "positions from 0 on, none negative", expected)
         if self.flat:
             planes = [np.abs(clip[:2][np.isfinite(clip[:2]) & (clip[:2] != 0)]) * scale for clip in looked]
             outside = sum(int((plane > MOST_2D).sum()) for plane in planes)

@@ -82,7 +82,7 @@ class DeployedEncoder(nn.Module):
         return shares
 
     def forward(self, joints: Float32[Tensor, "b m t v c"]) -> Any:
-        """Compute the outputs, of which `outputs` has the names.
+        """Compute the outputs, named by `outputs`.
 
         Args:
             joints: (B, M, T, V, C) in the unit and with the origin of the training clips; absent bodies and frames, and

@@ -153,7 +153,7 @@ def keep_resident(dataset: SkeletonSet | JoinedSets, device: torch.device, resid
 
 
 def row_multiple(device: torch.device) -> int:
-    """Multiple of which the number of a batch's bodies is on ``device``; 1 leaves it as it is.
+    """Return the number that divides the number of a batch's bodies on ``device``; 1 leaves it as it is.
 
     On a GPU 16 of the 256 slots of 128 clips: of NTU RGB+D 60, where such a batch has 151 ± 5 bodies, nearly all have
     144 or 160 then, and 5 % of the work is for nothing.
