@@ -3,11 +3,10 @@
 from maskel.layouts import LAYOUTS
 
 OTHER_COUNTS = {
-    26: "Halpe's or BODY_26's joints",
     21: "one hand's joints",
     68: "a face's joints",
     133: "COCO-WholeBody's joints",
-    136: "Halpe's whole body",
+    136: "Halpe's whole body, whose first 26 are layout halpe26",
     137: "OpenPose's whole body",
     543: "MediaPipe Holistic's landmarks",
     478: "MediaPipe's face",
