@@ -331,7 +331,8 @@ AZURE32 = Layout(
         *(0, 18, 19, 20, 0, 22, 23, 24, 3, 26, 26, 26, 26, 26),
     ),
     roots=tuple(
-        "pelvis spine_navel spine_chest left_collar left_shoulder right_collar right_shoulder left_hip right_hip".split()
+        "pelvis spine_navel spine_chest left_collar right_collar left_shoulder right_shoulder "
+        "left_hip right_hip".split()
     ),
     up="-y",  # the camera's y points down
 )
