@@ -7,18 +7,10 @@ import numpy as np
 import pytest
 
 import own
+import published
 from maskel.datasets.folder.translation import AZURE_NAMES, LABELS
 from maskel.errors import BadFileError
 from maskel.layouts import AZURE32, HALPE26, LAYOUTS
-
-
-def kinetics(body: np.ndarray, label: str = "jetskiing") -> dict[str, Any]:
-    """ST-GCN's file of one clip: body (T, 18, 2) in fractions of the image; a first frame without people."""
-    frames = [
-        {"frame_index": number, "skeleton": [{"pose": joints.ravel().tolist(), "score": [0.9] * len(joints)}]}
-        for number, joints in enumerate(body, start=2)
-    ]
-    return {"data": [{"frame_index": 1, "skeleton": []}, *frames], "label": label, "label_index": 174}
 
 
 def azure(*bodies: np.ndarray) -> dict[str, Any]:
@@ -42,15 +34,6 @@ def azure(*bodies: np.ndarray) -> dict[str, Any]:
     return {"bone_list": [["PELVIS", "SPINE_NAVEL"]], "frames": frames, "joint_names": list(AZURE_NAMES)}
 
 
-def smarthome(body: np.ndarray, image: np.ndarray) -> dict[str, Any]:
-    """LCR-Net's file of a body (T, 13, 3), and the same in pixels (T, 13, 2)."""
-    frames = [
-        [{"pose2d": flat.T.ravel().tolist(), "pose3d": joints.T.ravel().tolist(), "cumscore": 9.1}]
-        for joints, flat in zip(body, image, strict=True)
-    ]
-    return {"K": 1, "njts": 13, "frames": [[], *frames]}
-
-
 def refused(path: Path, message: str, layout: str, **options: Any) -> None:
     with pytest.raises(BadFileError, match=message) as caught:
         own.raw(path, layout, **options)
@@ -59,7 +42,7 @@ def refused(path: Path, message: str, layout: str, **options: Any) -> None:
 
 def test_kinetics_skeleton(tmp_path: Path) -> None:
     body = own.motion(6, 18, 2)
-    file = own.write(tmp_path / "jetskiing" / "abc.json", kinetics(body))
+    file = own.write(tmp_path / "jetskiing" / "abc.json", published.kinetics(body))
     clip = own.read(file, "openpose18", image_size=(340, 256))
     assert np.allclose(clip.joints[0], (body * (340, 256) - (170, 128)) / 170, atol=1e-6)
     assert clip.counts["frames without a body"] == 1
@@ -67,7 +50,7 @@ def test_kinetics_skeleton(tmp_path: Path) -> None:
     scored = own.raw(file, "openpose18", image_size=(340, 256), scores=True)
     assert np.allclose(scored[..., 2], 0.9)
     refused(file, "18 joints.*expected 17.*openpose18", "coco17")
-    document = kinetics(body)
+    document = published.kinetics(body)
     document["data"][1]["skeleton"][0]["score"].pop()
     refused(own.write(file, document), "36 numbers in pose and 17 in score", "openpose18")
     document["data"][1] = {"frame_index": 2}
@@ -98,11 +81,11 @@ def test_azure_kinects_joints_are_those_of_its_layout() -> None:
 
 def test_lcr_net(tmp_path: Path) -> None:
     body, image = own.motion(6, 13), own.motion(6, 13, 2, seed=1) * 480
-    file = own.write(tmp_path / "a.json", smarthome(body, image))
+    file = own.write(tmp_path / "a.json", published.smarthome(body, image))
     assert own.holds(own.read(file, "lcrnet13", centre=False), body)
     flat = own.raw(file, "lcrnet13", image_size=(640, 480))
     assert np.allclose(flat[0], (image - (320, 240)) / 320, atol=1e-6)
-    document = smarthome(body, image)
+    document = published.smarthome(body, image)
     document["njts"] = 17
     refused(own.write(file, document), "39 numbers in pose3d .frame 1., and njts 17", "lcrnet13")
 
@@ -192,23 +175,15 @@ def test_sleaps_analysis_csv(tmp_path: Path) -> None:
     assert own.holds(own.read(file, actor="track_1", bodies=1), far)
 
 
-def etri(body: np.ndarray) -> str:
-    """ETRI-Activity3D's csv of a body (T, 25, 3)."""
-    each = "3dX 3dY 3dZ depthX depthY orientationX orientationY orientationZ orientationW trackingState".split()
-    head = ["frameNum", "bodyindexID", "trackingID", *(f"joint{n}_{of}" for n in range(1, 26) for of in each)]
-    rest = [101.5, 99.5, 0.1, 0.2, 0.3, 0.4, 2]
-    lines = [
-        [n, 0, 72057594037934772, *(value for joint in joints.tolist() for value in (*joint, *rest))]
-        for n, joints in enumerate(body)
-    ]
-    return own.table([head, *lines])
-
-
 def test_kinects_tables_of_etri(tmp_path: Path) -> None:
     body = own.motion(6, 25)
-    clip = own.read(own.write(tmp_path / "a.csv", etri(body)), "ntu25", centre=False)
+    clip = own.read(own.write(tmp_path / "a.csv", published.etri(body)), "ntu25", centre=False)
     assert own.holds(clip, body)
     assert clip.counts["columns not read: Kinect's positions in the images, orientations and states"] == 25 * 7
-    lost = etri(body).replace("joint25_3dZ", "joint25_z3d")
+    lost = published.etri(body).replace("joint25_3dZ", "joint25_z3d")
     refused(own.write(tmp_path / "a.csv", lost), "no column for z of joint right_thumb", "ntu25")
-    refused(own.write(tmp_path / "a.csv", etri(body)), "joint21_3dX.*which look like joints that layout", "kinect20")
+    refused(
+        own.write(tmp_path / "a.csv", published.etri(body)),
+        "joint21_3dX.*which look like joints that layout",
+        "kinect20",
+    )

@@ -2,8 +2,8 @@
 
 * Kinetics-Skeleton (ST-GCN): ``data``, a list of frames with ``frame_index`` and ``skeleton``, of which each has
   ``pose`` = x, y of each joint in turn, as fractions of the image, and ``score`` of each joint; beside it ``label``.
-* Azure Kinect's sample ``offline_processor``: ``frames`` with ``frame_id`` and ``bodies``, of which each has ``body_id``
-  and ``joint_positions`` = [x, y, z] in millimetres; beside it ``joint_names``.
+* Azure Kinect's sample ``offline_processor``: ``frames`` with ``frame_id`` and ``bodies``, of which each has
+  ``body_id`` and ``joint_positions`` = [x, y, z] in millimetres; beside it ``joint_names``.
 * LCR-Net (Toyota Smarthome): ``njts`` and ``frames``, each a list of people with ``pose2d`` = every x, then every y, in
   pixels, and ``pose3d`` = every x, every y, every z.
 """
