@@ -1,0 +1,143 @@
+"""Motion capture: positions by forward kinematics against another way to them, names of joints, and refusals."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+import own
+from maskel.datasets.folder.bvh import BIOVISION, ENDS, MOTIONBUILDER, SPINE
+from maskel.errors import BadFileError
+from maskel.layouts import SMPL22, Layout
+
+REST = np.random.default_rng(3).uniform(-0.4, 0.4, (22, 3)).round(3)
+ANGLES = np.random.default_rng(4).uniform(-170, 170, (5, 22, 3)).round(3)
+PLACES = np.random.default_rng(5).uniform(-1, 1, (5, 3)).round(3)
+
+
+def name(joint: str, family: dict[str, str]) -> str:
+    """A joint's name as the family spells it, in capitals and small letters."""
+    side = next((side for side in ("left", "right") if joint.startswith(side)), "")
+    spelled = family.get(joint.replace(side, "*", 1) if side else joint)
+    return "".join(word.title() for word in (spelled or joint).replace("*", f"{side}_").split("_"))
+
+
+def bvh(family: dict[str, str], order: str = "zxy", prefix: str = "", layout: Layout = SMPL22) -> str:
+    """A file of a body with these joints: rest offsets, angles in degrees, and the way of the hips."""
+    joints, lines, columns = layout.joints, ["HIERARCHY"], []
+
+    def add(joint: int, depth: int) -> None:
+        pad = "\t" * depth
+        root = layout.parents[joint] == -1
+        rotations = [f"{axis.upper()}rotation" for axis in order]
+        channels = ["Xposition", "Yposition", "Zposition", *rotations] if root else rotations
+        lines.append(f"{pad}{'ROOT' if root else 'JOINT'} {prefix}{name(joints[joint], family)}")
+        lines.append(f"{pad}{{\n{pad}\tOFFSET {' '.join(map(str, REST[joint]))}")
+        lines.append(f"{pad}\tCHANNELS {len(channels)} {' '.join(channels)}")
+        columns.append(joint)
+        below = [child for child, parent in enumerate(layout.parents) if parent == joint]
+        for child in below:
+            add(child, depth + 1)
+        if not below:
+            lines.append(f"{pad}\tEnd Site\n{pad}\t{{\n{pad}\t\tOFFSET 0 0.1 0\n{pad}\t}}")
+        lines.append(f"{pad}}}")
+
+    add(layout.root, 0)
+    lines += ["MOTION", f"Frames: {len(ANGLES)}", "Frame Time: 0.033333"]
+    for place, angles in zip(PLACES, ANGLES, strict=True):
+        lines.append(" ".join(map(str, [*place, *angles[columns].ravel()])))
+    return "\n".join(lines) + "\n"
+
+
+def expected(order: str = "zxy", layout: Layout = SMPL22) -> np.ndarray:
+    """The same positions with scipy's rotations, from the leaves up: (T, V, 3)."""
+    found = np.zeros((len(ANGLES), len(layout), 3))
+    for frame, angles in enumerate(ANGLES):
+        for joint in range(len(layout)):
+            place, at = np.zeros(3), joint
+            while layout.parents[at] != -1:
+                parent = layout.parents[at]
+                place = Rotation.from_euler(order.upper(), angles[parent], degrees=True).apply(place + REST[at])
+                at = parent
+            found[frame, joint] = place + PLACES[frame]
+    return found
+
+
+@pytest.mark.parametrize("family", [MOTIONBUILDER, BIOVISION, {}], ids=["MotionBuilder", "Biovision", "the layout's"])
+@pytest.mark.parametrize("order", ["zxy", "xyz", "yzx"])
+def test_positions_are_those_of_another_way(family: dict[str, str], order: str, tmp_path: Path) -> None:
+    clip = own.read(own.write(tmp_path / "a.bvh", bvh(family, order)), "smpl22", centre=False)
+    assert np.allclose(clip.joints[0], expected(order), atol=1e-5)
+    assert not {SPINE, ENDS} & {what for what, number in clip.counts.items() if number}
+
+
+def test_mixamos_names_and_units(tmp_path: Path) -> None:
+    file = own.write(tmp_path / "a.bvh", bvh(MOTIONBUILDER, prefix="mixamorig:"))
+    assert np.allclose(own.raw(file, "smpl22", scale=0.5)[0], 0.5 * expected(), atol=1e-5)
+    some = own.raw(file, "lcrnet13")[0]
+    assert np.allclose(some[:, 0], expected()[:, SMPL22.index("right_ankle")], atol=1e-5)
+
+
+SHORT = Layout(  # one joint in the spine, and legs that end at the ankles
+    "short",
+    tuple(joint for joint in SMPL22.joints if joint not in ("spine1", "spine3", "left_foot", "right_foot")),
+    (-1, 0, 0, 1, 2, 0, 3, 4, 5, 5, 5, 8, 9, 10, 12, 13, 14, 15),
+)
+
+
+def test_other_spines_and_ends_of_legs_are_counted(tmp_path: Path) -> None:
+    clip = own.read(own.write(tmp_path / "a.bvh", bvh(BIOVISION, layout=SHORT)), "smpl22", centre=False)
+    assert (clip.counts[SPINE], clip.counts[ENDS]) == (1, 2)
+    joints = dict(zip(SMPL22.joints, clip.joints[0].swapaxes(0, 1), strict=True))
+    straight = expected(layout=SHORT)
+    hips, chest, neck = (straight[:, SHORT.index(joint)] for joint in ("pelvis", "spine2", "neck"))
+    lengths = np.linalg.norm(chest - hips, axis=1), np.linalg.norm(neck - chest, axis=1)
+    first = np.linalg.norm(joints["spine1"] - hips, axis=1)
+    assert np.allclose(first, np.add(*lengths) / 4, atol=1e-5)
+    assert np.allclose(np.linalg.norm(joints["left_foot"] - joints["left_ankle"], axis=1), 0.1, atol=1e-5)
+
+
+def test_positions_of_every_joint_stand_for_offsets(tmp_path: Path) -> None:
+    text = bvh(MOTIONBUILDER).replace("CHANNELS 3 Z", "CHANNELS 6 Xposition Yposition Zposition Z")
+    head, motion = text.split("Frame Time: 0.033333\n")
+    columns: list[int] = []
+
+    def visit(joint: int) -> None:
+        columns.append(joint)
+        for child, parent in enumerate(SMPL22.parents):
+            if parent == joint:
+                visit(child)
+
+    visit(SMPL22.root)
+    for shift in (REST, np.zeros_like(REST)):
+        lines = []
+        for line in motion.splitlines():
+            numbers = line.split()
+            rest = zip(columns[1:], np.reshape(numbers[6:], (-1, 3)).tolist(), strict=True)
+            lines.append([*numbers[:6], *(value for joint, three in rest for value in (*shift[joint], *three))])
+        file = own.write(tmp_path / "a.bvh", f"{head}Frame Time: 0.033333\n{own.table(lines, ' ')}")
+        assert np.allclose(own.raw(file, "smpl22")[0], expected(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("HIERARCHY", "HIERARCHIE", "line 1: .*expected a BVH file"),
+        ("RightForearm", "RightTail", "no joint for right_elbow among Hips"),
+        ("LeftForearm", "LeftElbow2", "no joint for"),
+        ("Zrotation", "Wrotation", "channels Xposition"),
+        ("Frames: 5", "Frames: 6", "truncated: found 5 frames, expected 6"),
+        ("Frames: 5", "Frames: 4", "wrong count: found 5 frames, expected 4"),
+        ("Frames: 5", "Frames: 999999999", "999999999 frames of 69 channels"),
+        ("MOTION", "ROOT Hips2\n{\nOFFSET 0 0 0\n}\nMOTION", "a second body, Hips2, expected one body"),
+        ("MOTION\n", "", "Frames: 5"),
+        ("OFFSET 0 0.1 0", "OFFSET 0 up 0", "not a number: found 0 up 0"),
+    ],
+)
+def test_bad_files_are_refused(old: str, new: str, message: str, tmp_path: Path) -> None:
+    text = bvh(MOTIONBUILDER)
+    assert old in text
+    with pytest.raises(BadFileError, match=message) as caught:
+        own.read(own.write(tmp_path / "a.bvh", text.replace(old, new)), "smpl22")
+    assert "\n" not in str(caught.value)
