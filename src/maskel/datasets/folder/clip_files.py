@@ -9,6 +9,8 @@ from maskel.datasets.folder.keypoints import frame_folders
 from maskel.datasets.folder.labels import TABLE
 from maskel.datasets.folder.preparation import SUFFIXES
 
+BESIDE = "files .h5 beside a .csv of the same name, not read"
+
 
 def clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
     """Find the files and folders below ``root`` that are a clip each, sorted by name; counts all other files.
@@ -33,6 +35,9 @@ def clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Co
             passed[f"files not read ({ending or 'without ending'})"] += 1
         elif path.parent not in frames:
             clips.add(path)
+    for path in [path for path in clips if path.suffix.lower() == ".h5" and path.with_suffix(".csv") in clips]:
+        clips.remove(path)  # DeepLabCut writes both
+        passed[BESIDE] += 1
     return sorted(clips), passed
 
 
