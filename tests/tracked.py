@@ -35,7 +35,7 @@ def sleap(file: Path, people: Mapping[str, np.ndarray], standard: bool = False, 
 
 
 def deeplabcut(file: Path, people: Mapping[str, np.ndarray], fixed: bool = False, first: int = 0) -> Path:
-    """DeepLabCut's table of bodies (T, 17, 2), as pandas' ``table`` or ``fixed``; one called ``""`` is no individual."""
+    """DeepLabCut's table of bodies (T, 17, 2), as pandas' ``table`` or ``fixed``; one ``""`` is nobody."""
     import h5py
 
     individuals = [] if list(people) == [""] else [list(people)]
