@@ -1,6 +1,7 @@
-"""Motion capture, generated: the text of a ``.bvh`` file."""
+"""Motion capture, generated: the text of a ``.bvh`` file, the content of a ``.c3d`` file."""
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -43,3 +44,37 @@ def bvh(family: Mapping[str, str], order: str = "zxy", prefix: str = "", layout:
     for place, angles in zip(PLACES, ANGLES, strict=True):
         lines.append(" ".join(map(str, [*place, *angles[columns].ravel()])))
     return "\n".join(lines) + "\n"
+
+
+def c3d(
+    points: np.ndarray,
+    names: Sequence[str],
+    unit: str = "mm",
+    scale: float = -1.0,
+    analog: int = 3,
+    processor: int = 84,
+) -> bytes:
+    """A file of points (T, P, 3), NaN where missing; numbers of 16 bits where the scale is above 0."""
+
+    def group(number: int, name: str) -> bytes:
+        return struct.pack("<bb", len(name), -number) + name.encode() + struct.pack("<hB", 3, 0)
+
+    def parameter(number: int, name: str, sizes: Sequence[int], content: bytes) -> bytes:
+        head = struct.pack("<bB", -1, len(sizes)) + bytes(sizes)
+        step = struct.pack("<h", 2 + len(head) + len(content) + 1)
+        return struct.pack("<bb", len(name), number) + name.encode() + step + head + content + b"\0"
+
+    width = max(map(len, names))
+    labels = "".join(name.ljust(width) for name in names).encode()
+    body = group(1, "POINT") + parameter(1, "UNITS", [len(unit)], unit.encode())
+    body += parameter(1, "LABELS", [width, len(names)], labels) + group(2, "TRIAL")
+    blocks = -(-(4 + len(body) + 2) // 512)
+    section = (bytes([1, 0x50, blocks, processor]) + body).ljust(512 * blocks, b"\0")
+    frames, count = points.shape[:2]
+    header = bytes([2, 0x50]) + struct.pack("<5H", count, analog, 1, frames, 10)
+    header += struct.pack("<fHHf", scale, 2 + blocks, 1, 100.0)
+    state = np.where(np.isnan(points).any(-1, keepdims=True), -1.0, 0.0)
+    values = np.concatenate((np.nan_to_num(points) / (scale if scale > 0 else 1), state), -1).reshape(frames, -1)
+    values = np.concatenate((values, np.zeros((frames, analog))), 1)
+    data = values.round().astype("<i2") if scale > 0 else values.astype("<f4")
+    return header.ljust(512, b"\0") + section + data.tobytes()

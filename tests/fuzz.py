@@ -38,7 +38,7 @@ import own
 import published
 import tiny
 import tracked
-from captured import bvh
+from captured import bvh, c3d
 from maskel import cli
 from maskel.commands.export import export_npz, export_pyskl
 from maskel.commands.linear import linear
@@ -333,6 +333,7 @@ FORMATS: dict[str, Format] = {
     ),
     "folder_azure": Format(an_own_recording("a.json", AZURE), use_folder("azure32")),
     "folder_bvh": Format(an_own_recording("a.bvh", bvh(MOTIONBUILDER)), use_folder("smpl22")),
+    "folder_c3d": Format(an_own_recording("a.c3d", c3d(own.motion(4, 17), COCO17.joints, "m")), use_folder("coco17")),
     "folder_sleap": Format(lambda folder: tracked.sleap(folder / "wave" / "a.h5", TRACKED), use_folder("coco17")),
     "folder_deeplabcut": Format(
         lambda folder: tracked.deeplabcut(folder / "wave" / "a.h5", TRACKED), use_folder("coco17")

@@ -11,6 +11,7 @@ from maskel.conversion import trunk_middle
 from maskel.datasets.counts import EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES, Counts
 from maskel.datasets.folder.arrays import ArrayChannels, array_pose, read_npy, read_npz
 from maskel.datasets.folder.bvh import read_bvh
+from maskel.datasets.folder.c3d import read_c3d
 from maskel.datasets.folder.gaps import MAX_GAP, body_exists, fill_gaps, resample_frames
 from maskel.datasets.folder.hdf5 import read_h5
 from maskel.datasets.folder.keypoints import read_frames, read_keypoints
@@ -32,7 +33,7 @@ NO_SCORES = "clips whose scores are all zero, not used"
 """Phrase for clips without any score above zero: the scores cannot mark missing joints."""
 
 ARRAYS = {".npy": read_npy, ".npz": read_npz, ".mat": read_mat}
-SUFFIXES = (*ARRAYS, ".csv", ".json", ".bvh", ".h5")
+SUFFIXES = (*ARRAYS, ".csv", ".json", ".bvh", ".c3d", ".h5")
 """Endings of files that are one clip each."""
 BAD_WINDOWS = "windows that cannot be prepared, left out"
 """Counts windows of a recording whose bodies are of an unlikely size, say, though those of the whole are not."""
@@ -76,6 +77,8 @@ class Preparation:
             pose = read_bvh(path, self.layout)
         elif ending == ".h5":
             pose = read_h5(path, self.layout)
+        elif ending == ".c3d":
+            pose = read_c3d(path, self.layout)
         elif ending == ".json":
             orders = self.axes, self.settled
             pose = read_keypoints(path, self.layout, self.channels, bool(self.image_size), self.max_gap, *orders)
