@@ -106,7 +106,7 @@ def test_named_files_are_refused_by_their_names(tmp_path: Path) -> None:
     refused(UtdMhad(), tmp_path, "bad name: found a28_s1_t1_skeleton.mat, expected .*27 classes")
     for folder in ("two", "three"):
         published.utd_mhad(tmp_path / folder)
-    refused(UtdMhad(), tmp_path, "are one clip; hand over the folder of one release")
+    refused(UtdMhad(), tmp_path, "are one clip; give the folder of one release")
 
 
 def test_etri(tmp_path: Path) -> None:

@@ -313,7 +313,7 @@ def test_pickles_of_one_annotation_each(tmp_path: Path) -> None:
         np.testing.assert_allclose(found.sequence(number).joints, right(number), atol=1e-6)
     assert list(prepared(tmp_path / "train", tmp_path / "alone")[0].benchmarks) == ["all"]
     write(tmp_path / "train" / "list.pkl", [annotation(7)])
-    with pytest.raises(InputError, match=r"list\.pkl holds 1 annotations; hand it over itself"):
+    with pytest.raises(InputError, match=r"list\.pkl holds 1 annotations; give the file"):
         Pyskl().find([tmp_path / "train"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty holds no \.pkl"):

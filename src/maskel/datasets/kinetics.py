@@ -89,7 +89,7 @@ class KineticsSkeleton(Source):
         tables = sorted({path for root in roots for path in root.rglob(f"*{ENDING}") if path.is_file()})
         if not tables:
             raise InputError(
-                f"no file called like kinetics_train{ENDING} is in {', '.join(map(str, roots))}; hand over the folder "
+                f"no file called like kinetics_train{ENDING} is in {', '.join(map(str, roots))}; give the folder "
                 "with it, kinetics_train and kinetics_val (own recordings of this form: maskel prepare folder)"
             )
         names: dict[int, str] = {}

@@ -59,13 +59,13 @@ class NamedFiles(Source):
         self._others = 0
         for root in roots:
             if not root.is_dir():
-                raise InputError(f"{root} is not a folder; unpack the archive, and hand over the folder with the files")
+                raise InputError(f"{root} is not a folder; unpack the archive, and give the folder with the files")
             for path in sorted(root.rglob(f"*{ending}")):
                 match = self.pattern.fullmatch(path.name)
                 self._others += match is None
                 other = found.setdefault(match["name"], path) if match else path
                 if other.resolve() != path.resolve():
-                    raise InputError(f"{other} and {path} are one clip; hand over the folder of one release")
+                    raise InputError(f"{other} and {path} are one clip; give the folder of one release")
         if not found:
             raise InputError(f"no file called like {self.form} is in {', '.join(map(str, roots))}")
         return [RawFile(path) for _, path in sorted(found.items())]

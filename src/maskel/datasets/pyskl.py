@@ -136,7 +136,7 @@ class Pyskl(Source):
         self.annotations = [clip for _, clips in contents.values() for clip in clips.values()]
         if len(contents) > 1:
             if named := [root for root, (given, _) in contents.items() if given]:
-                raise InputError(f"{named[0]} has splits of its own; hand it over alone")
+                raise InputError(f"{named[0]} has splits of its own; give it alone")
             splits = {root.stem: list(map(_name, clips.values())) for root, (_, clips) in contents.items()}
         files = [file for _, clips in contents.values() for file in clips]
         self.place = {file: at for at, file in enumerate(files)}
@@ -392,7 +392,7 @@ def _in_folder(folder: Path) -> tuple[dict[str, Sequence[str]], _Clips]:
     for path in sorted(folder.rglob("*.pkl")):
         _, clips = _in_file(path)
         if RawFile(path) not in clips:
-            raise InputError(f"{path} holds {len(clips)} annotations; hand it over itself, not the folder around it")
+            raise InputError(f"{path} holds {len(clips)} annotations; give the file, not the folder around it")
         found |= clips
     if not found:
         raise InputError(f"{folder} holds no .pkl, expected pickles of PYSKL or MMAction2")

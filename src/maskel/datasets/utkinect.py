@@ -80,7 +80,7 @@ class UtKinect(Source):
         self._actions, empty = _read_labels(table)
         known = [path for path in files if _recording(path) in self._actions]
         if len({path.name for path in known}) < len(known):
-            raise InputError(f"two recordings in {where} have one name; hand over the folder of one release")
+            raise InputError(f"two recordings in {where} have one name; give the folder of one release")
         self._notes = Counter({NO_FRAMES: empty, UNLABELLED_FILES: len(files) - len(known)})
         return [RawFile(path, labels=table) for path in known]
 
