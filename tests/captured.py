@@ -19,7 +19,9 @@ def name(joint: str, family: Mapping[str, str]) -> str:
     return "".join(word.title() for word in (spelled or joint).replace("*", f"{side}_").split("_"))
 
 
-def bvh(family: Mapping[str, str], order: str = "zxy", prefix: str = "", layout: Layout = SMPL22) -> str:
+def bvh(
+    family: Mapping[str, str], order: str = "zxy", prefix: str = "", layout: Layout = SMPL22, size: float = 1
+) -> str:
     """A file of a body with these joints: rest offsets, angles in degrees, and the way of the hips."""
     joints, lines, columns = layout.joints, ["HIERARCHY"], []
 
@@ -29,7 +31,7 @@ def bvh(family: Mapping[str, str], order: str = "zxy", prefix: str = "", layout:
         rotations = [f"{axis.upper()}rotation" for axis in order]
         channels = ["Xposition", "Yposition", "Zposition", *rotations] if root else rotations
         lines.append(f"{pad}{'ROOT' if root else 'JOINT'} {prefix}{name(joints[joint], family)}")
-        lines.append(f"{pad}{{\n{pad}\tOFFSET {' '.join(map(str, REST[joint]))}")
+        lines.append(f"{pad}{{\n{pad}\tOFFSET {' '.join(map(str, size * REST[joint]))}")
         lines.append(f"{pad}\tCHANNELS {len(channels)} {' '.join(channels)}")
         columns.append(joint)
         below = [child for child, parent in enumerate(layout.parents) if parent == joint]
@@ -42,7 +44,7 @@ def bvh(family: Mapping[str, str], order: str = "zxy", prefix: str = "", layout:
     add(layout.root, 0)
     lines += ["MOTION", f"Frames: {len(ANGLES)}", "Frame Time: 0.033333"]
     for place, angles in zip(PLACES, ANGLES, strict=True):
-        lines.append(" ".join(map(str, [*place, *angles[columns].ravel()])))
+        lines.append(" ".join(map(str, [*(size * place), *angles[columns].ravel()])))
     return "\n".join(lines) + "\n"
 
 

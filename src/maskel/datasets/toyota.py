@@ -19,8 +19,8 @@ TRAINING = frozenset("3 4 6 7 9 12 13 15 17 19 25".split())
 class Toyota(NamedFiles):
     """Toyota Smarthome, trimmed.
 
-    13 joints as LCR-Net estimates them from the image, in metres. The origin is the middle of the first body's trunk in
-    its first frame.
+    13 joints in 3D as LCR-Net estimates them from the image. The origin is the middle of the first body's trunk in its
+    first frame.
 
     Benchmark ``xsub`` trains on 11 subjects and tests on 7.
 
