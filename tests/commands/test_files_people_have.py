@@ -116,7 +116,7 @@ FILES: dict[str, Callable[[], object]] = {
     "MMPose, RTMPose": one("a.json", mmpose()),
     "Ultralytics": one("a.json", ultralytics()),
     "AlphaPose, Halpe's 26 joints": one("alphapose-results.json", alphapose(26)),
-    "AlphaPose, `--format cmu`": one("alphapose-results.json", CMU),
+    "AlphaPose, form `cmu`": one("alphapose-results.json", CMU),
     "Azure Kinect": one("a.json", millimetres(own.motion(6, 32))),
     "DeepLabCut, `.csv`": one("aDLC.csv", deeplabcut()),
     "DeepLabCut, `.h5`": lambda: tracked.deeplabcut(Path("recordings/wave/aDLC.h5"), {"": pixels(17)}),

@@ -9,12 +9,13 @@ import scipy.io
 
 import own
 import published
-from maskel.datasets.base import RawFile, Source
+from maskel.datasets.base import Provenance, RawFile, Source
 from maskel.datasets.etri import Etri
 from maskel.datasets.florence import FILE, Florence
 from maskel.datasets.folder.mat import mat_arrays
 from maskel.datasets.h36m import H36M, KEPT
 from maskel.datasets.kinetics import KineticsSkeleton
+from maskel.datasets.provenance import build_source
 from maskel.datasets.stgcn import StGcn
 from maskel.datasets.toyota import Toyota
 from maskel.datasets.utd_mhad import UtdMhad
@@ -292,7 +293,15 @@ def test_other_archives_are_named(tmp_path: Path) -> None:
     refused(H36M(), tmp_path, "expected one file such as data_3d_h36m.npz")
 
 
-def test_every_source_is_read_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", [UtdMhad, UtKinect, Florence, Etri, Toyota, KineticsSkeleton, H36M])
+def test_new_recordings_are_read_with_the_options_of_the_set(source: type[Source]) -> None:
+    made = source(missing="zero")
+    again = build_source(Provenance(source.name, dict(made.recorded())))
+    assert again.recorded() == made.recorded()
+    assert again.may_miss_joints
+
+
+def test_one_file_is_found_among_its_like(tmp_path: Path) -> None:
     body = published.utd_mhad(tmp_path)
     source = UtdMhad()
     (file,) = source.find_new([tmp_path / published.UTD], source.channels)
