@@ -1,5 +1,6 @@
 """Motion capture: positions by forward kinematics against another way to them, names of joints, and refusals."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,20 @@ def test_mixamos_names_and_units(tmp_path: Path) -> None:
     assert np.allclose(own.raw(file, "smpl22", scale=0.5)[0], 0.5 * expected(), atol=1e-5)
     some = own.raw(file, "lcrnet13")[0]
     assert np.allclose(some[:, 0], expected()[:, SMPL22.index("right_ankle")], atol=1e-5)
+
+
+def test_the_frame_rate_of_the_file(tmp_path: Path) -> None:
+    file = own.write(tmp_path / "a.bvh", bvh(MOTIONBUILDER).replace("0.033333", "0.01"))
+    assert np.allclose(own.raw(file, "smpl22", fps=50.0)[0], expected()[::2], atol=1e-5)
+    assert len(own.raw(file, "smpl22", fps=50.0, source_fps=25.0)[0]) == 9
+    none = own.write(file, bvh(MOTIONBUILDER).replace("0.033333", "0"))
+    with pytest.raises(BadFileError, match="no frame rate, expected --source-fps"):
+        own.raw(none, "smpl22", fps=50.0)
+
+
+def test_braces_behind_the_names(tmp_path: Path) -> None:
+    text = re.sub(r"\n\t*\{", " {", bvh(MOTIONBUILDER))
+    assert np.allclose(own.raw(own.write(tmp_path / "a.bvh", text), "smpl22")[0], expected(), atol=1e-5)
 
 
 SHORT = Layout(  # one joint in the spine, and legs that end at the ankles

@@ -13,6 +13,7 @@ from maskel.layouts import COCO17
 
 BODY = own.motion(6)
 NAMES = [f"ann:{joint.replace('left_', 'L').replace('right_', 'R')}" for joint in COCO17.joints]
+WHOLE = c3d(BODY, NAMES, "m")
 
 
 def refused(path: Path, content: bytes, message: str, layout: str = "coco17") -> None:
@@ -36,13 +37,15 @@ def test_points_called_like_joints(scale: float, tmp_path: Path) -> None:
     assert clip.counts["points in mm, as the file says, brought to metres"] == 1
 
 
+def test_the_frame_rate_of_the_file(tmp_path: Path) -> None:
+    file = own.write(tmp_path / "a.c3d", WHOLE)  # 100 a second
+    assert np.allclose(own.raw(file, fps=50.0)[0], BODY[::2], atol=1e-5)
+
+
 def test_markers_are_no_joints(tmp_path: Path) -> None:
     markers = [*"LASI RASI LPSI RPSI LTHI LKNE LTIB LANK LHEE LTOE C7 T10 CLAV STRN LFHD RFHD LBHD".split()]
     refused(tmp_path, c3d(BODY, markers), "no point for nose, left_eye.*among LASI, RASI.*markers on the skin")
     refused(tmp_path, c3d(BODY, [*NAMES[:16], "bo:Rwrist"]), "points ann:Rwrist and bo:Rwrist, both for right_wrist")
-
-
-WHOLE = c3d(BODY, NAMES, "m")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,15 @@ import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.folder.columns import JointNames, listed, squeeze
-from maskel.datasets.folder.pose import MAX_BYTES, MAX_FRAMES, MAX_VALUES, Pose, check_numbers, check_size
+from maskel.datasets.folder.pose import (
+    MAX_BYTES,
+    MAX_FRAMES,
+    MAX_VALUES,
+    Pose,
+    check_numbers,
+    check_size,
+    plausible_rate,
+)
 from maskel.datasets.raw_file import read_numbered
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
@@ -70,12 +78,12 @@ def read_bvh(path: Path, layout: Layout) -> Pose:
     """
     lines = iter(read_numbered(path, MAX_BYTES, "HIERARCHY and MOTION of a BVH file"))
     nodes = _hierarchy(path, lines)
-    values = _motion(path, lines, sum(len(node.channels) for node in nodes))
+    values, seconds = _motion(path, lines, sum(len(node.channels) for node in nodes))
     check_size(path, 1, len(values), len(nodes))
     check_numbers(path, values)
     positions = _positions(nodes, values)
     joints, counts = _of_layout(path, nodes, positions, layout)
-    return Pose(joints[np.newaxis], counts=counts)
+    return Pose(joints[np.newaxis], counts=counts, fps=plausible_rate(1 / seconds) if seconds else None)
 
 
 def _refuse(path: Path, line: int, found: str, expected: str) -> BadFileError:
@@ -89,6 +97,8 @@ def _hierarchy(path: Path, lines: Iterator[tuple[int, str]]) -> list[_Node]:
     number = 1
     for number, line in lines:
         words = line.split()
+        opens = len(words) > 1 and words[-1] == "{"  # some programs write it behind the name
+        words = words[:-1] if opens else words
         match [words[0].upper(), *words[1:]]:
             case ["HIERARCHY"] if not nodes:
                 continue
@@ -101,6 +111,7 @@ def _hierarchy(path: Path, lines: Iterator[tuple[int, str]]) -> list[_Node]:
                     raise _refuse(path, number, f"a second body, {' '.join(name)}", "one body a file")
                 end = words[0].upper() == "END"
                 nodes.append(_Node("" if end else " ".join(name), parents[-1] if parents else -1))
+                parents += [len(nodes) - 1] if opens else []
             case ["{"] if nodes and (not parents or parents[-1] != len(nodes) - 1):
                 parents.append(len(nodes) - 1)
             case ["}"] if parents:
@@ -126,13 +137,15 @@ def _numbers(path: Path, line: int, fields: Sequence[str]) -> list[float]:
         raise BadFileError(path, "not a number", " ".join(fields)[:40], "numbers", line=line) from error
 
 
-def _motion(path: Path, lines: Iterator[tuple[int, str]], channels: int) -> Float64[np.ndarray, "t n"]:
-    """Return the channels of each frame."""
+def _motion(path: Path, lines: Iterator[tuple[int, str]], channels: int) -> tuple[Float64[np.ndarray, "t n"], float]:
+    """Return the channels of each frame, and the seconds that a frame takes."""
     number, line = next(lines, (0, ""))
     frames = re.fullmatch(r"\s*Frames:?\s+(\d{1,9})\s*", line, re.IGNORECASE)
     number, line = next(lines, (number, ""))
-    if not frames or not re.fullmatch(r"\s*Frame Time:?\s+\S+\s*", line, re.IGNORECASE):
+    time = re.fullmatch(r"\s*Frame Time:?\s+(\S+)\s*", line, re.IGNORECASE)
+    if not frames or not time:
         raise _refuse(path, number, line.strip() or "no frames", "Frames: N and Frame Time: SECONDS after MOTION")
+    (seconds,) = _numbers(path, number, [time[1]])
     count = int(frames[1])
     if count > MAX_FRAMES or count * channels > MAX_VALUES:
         expected = f"at most {MAX_FRAMES} frames, and {MAX_VALUES} numbers"
@@ -147,7 +160,7 @@ def _motion(path: Path, lines: Iterator[tuple[int, str]], channels: int) -> Floa
     if len(values) != count or not count:
         kind = "truncated" if len(values) < count else "wrong count"
         raise BadFileError(path, kind if count else "empty", f"{len(values)} frames", f"{count or 'some'}, as it says")
-    return np.stack(values)
+    return np.stack(values), seconds
 
 
 def _positions(nodes: Sequence[_Node], values: Float64[np.ndarray, "t n"]) -> list[Float64[np.ndarray, "t 3"]]:

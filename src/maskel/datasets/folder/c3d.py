@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.folder.columns import JointNames, listed, squeeze
-from maskel.datasets.folder.pose import Pose, check_numbers, check_size, read_bytes
+from maskel.datasets.folder.pose import Pose, check_numbers, check_size, plausible_rate, read_bytes
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
@@ -66,7 +66,9 @@ def read_c3d(path: Path, layout: Layout) -> Pose:
     if unit not in _UNITS:
         raise BadFileError(path, "wrong unit", f"POINT:UNITS {unit[:20]!r}", f"one of {', '.join(_UNITS)}")
     counts = {CONVERTED.format(unit): 1} if unit != "m" else {}
-    return Pose(joints[np.newaxis, ..., :3] * _UNITS[unit], counts=counts | ({BESIDE: beside} if beside else {}))
+    counts |= {BESIDE: beside} if beside else {}
+    (rate,) = struct.unpack_from("<f", content, 20)
+    return Pose(joints[np.newaxis, ..., :3] * _UNITS[unit], counts=counts, fps=plausible_rate(rate))
 
 
 def _parameters(path: Path, content: bytes) -> dict[str, _Parameter]:

@@ -154,7 +154,7 @@ class Preparation:
             sure[np.isnan(values).any(-1)] = np.nan
             values = np.concatenate((values, sure[..., np.newaxis]), -1)
         if self.fps is not None:
-            rate = source_fps or self.source_fps  # rate of the file's own frame numbers
+            rate = source_fps or self.source_fps or pose.fps  # rate of the file's own frame numbers
             if rate is None:
                 raise BadFileError(path, "wrong count", "no frame rate", "--source-fps, or a column fps in the table")
             before = values.shape[1]

@@ -71,7 +71,7 @@ class Folder(Source):
             (nearest to the middle), ``largest``, or what the files call a person, such as the number of a track.
         max_gap: Longest absence of a body that is filled in, in frames as they were recorded; 0 or more.
         fps: Frames a second of the set; by default those of the files.
-        source_fps: Frames a second of the files; a column ``fps`` of the table comes first.
+        source_fps: Frames a second of the files; a column ``fps`` of the table comes first, a rate in the file last.
         scale: Factor from the files' unit to metres (0.001 for millimetres); 1 takes bodies of every size.
         image_size: Width and height of the image: positions in it become -1 to 1 along its longer side.
         centre: Move the origin to the middle of the trunk in the first frame; by default in 3D only.
@@ -285,7 +285,7 @@ class Folder(Source):
         for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
             number = pose.first_frame + first * pose.step
             part = replace(cut(pose, first, end), counts=pose.counts, first_frame=number)
-            rate = facts.fps or self.preparation.source_fps or windows.rate
+            rate = facts.fps or self.preparation.source_fps or pose.fps or windows.rate
             about = replace(clip, recording=facts.name)
             found += self.preparation.windows(path, part, about, windows, rate, facts.fps)
         return found
@@ -318,7 +318,7 @@ class Folder(Source):
         for facts in self._facts[path]:
             if facts.range is None:
                 return [(0, count)]
-            rate = facts.fps or self.preparation.source_fps
+            rate = facts.fps or self.preparation.source_fps or pose.fps
             span = facts.range.frames(path, count, rate, pose.first_frame, pose.step)
             if span in spans:
                 refuse_same(facts.range.table, facts, self._facts[path][spans.index(span)])
