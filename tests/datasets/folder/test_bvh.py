@@ -101,7 +101,7 @@ def test_positions_of_every_joint_stand_for_offsets(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("HIERARCHY", "HIERARCHIE", "line 1: .*expected a BVH file"),
+        ("HIERARCHY", "SKELETON", "line 1: .*expected a BVH file"),
         ("RightForearm", "RightTail", "no joint for right_elbow among Hips"),
         ("LeftForearm", "LeftElbow2", "no joint for"),
         ("Zrotation", "Wrotation", "channels Xposition"),
