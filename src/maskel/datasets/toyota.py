@@ -6,7 +6,7 @@ ICCV 2019. The files read here are the skeletons ``Cook.Cleandishes_p02_r00_v02_
 """
 
 import re
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from maskel.datasets.named_files import NamedFiles
 from maskel.layouts import LCRNET13, Layout
@@ -47,11 +47,6 @@ class Toyota(NamedFiles):
         "Makecoffee.Pourwater Maketea.Boilwater Maketea.Insertteabag Pour.Frombottle Pour.Fromcan Pour.Fromkettle "
         "Readbook Sitdown Takepills Uselaptop Usetablet Usetelephone Walk WatchTV".split()
     )
-
-    def __init__(
-        self, missing: Literal["interpolate", "zero"] = "interpolate", bodies: int = 1, scale: float | None = None
-    ) -> None:
-        super().__init__(missing, bodies, scale)
 
     def trains(self, clip: Clip) -> bool:
         """Return True for the training subjects."""

@@ -31,6 +31,11 @@ class UtdMhad(NamedFiles):
 
     Benchmark ``xsub`` trains on subjects with odd numbers.
 
+    Args:
+        missing: Missing joints (0, NaN) are interpolated in time, or stay zero.
+        bodies: Bodies of a clip to keep; >= 1. There is one.
+        scale: Factor from the files' unit to metres; by default the files must be in metres.
+
     Examples:
         >>> len(UtdMhad.classes), UtdMhad.published
         (27, {'xsub': (431, 430)})
