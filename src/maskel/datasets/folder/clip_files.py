@@ -1,4 +1,4 @@
-"""Search for own recordings: the files and folders that are a clip each."""
+"""Files and folders of own recordings that are a clip each."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -7,11 +7,12 @@ from pathlib import Path
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.keypoints import frame_folders
 from maskel.datasets.folder.labels import TABLE
+from maskel.datasets.folder.preparation import SUFFIXES
 
-SUFFIXES = (".npy", ".npz", ".csv", ".json")
+BESIDE = "files .h5 beside a .csv of the same name, not read"
 
 
-def recordings_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
+def clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
     """Find the files and folders below ``root`` that are a clip each, sorted by name; counts all other files.
 
     Args:
@@ -34,6 +35,9 @@ def recordings_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path
             passed[f"files not read ({ending or 'without ending'})"] += 1
         elif path.parent not in frames:
             clips.add(path)
+    for path in [path for path in clips if path.suffix.lower() == ".h5" and path.with_suffix(".csv") in clips]:
+        clips.remove(path)  # DeepLabCut writes both
+        passed[BESIDE] += 1
     return sorted(clips), passed
 
 
