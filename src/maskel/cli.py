@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from maskel.commands import COMMANDS, KindsCommand
 from maskel.console import say, standard_error
-from maskel.errors import InputError, Stopped, TrainingError
+from maskel.errors import CutOffError, InputError, Stopped, TrainingError
 from maskel.text import shown
 from maskel.version import __version__
 
@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         COMMANDS[name](name, arguments[1:])
         _leave_others(together=True)
         return 0
+    except CutOffError as fault:
+        return _complain(name, _sentence(fault, name), 1)
     except (InputError, ArgumentError) as fault:
         which = " ".join(arguments[:2]) if isinstance(COMMANDS[name], KindsCommand) else name
         return _complain(name, _sentence(fault, which), 2)

@@ -8,7 +8,7 @@ class InputError(Exception):
 
 
 class CutOffError(InputError):
-    """Work was interrupted by the system (a full disk, say), not by bad input; finished parts are kept."""
+    """Work was interrupted by the system (a full disk, say), not by bad input; the command line exits with 1."""
 
 
 class BadFileError(InputError):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from maskel.files import (
     refuse_inside,
     refuse_unwritable,
     require_suffix,
+    scratch_folder,
     write_atomically,
 )
 from maskel.methods.classifier import Classifier
@@ -127,18 +127,18 @@ def predict(
         rate = _rate_of_set(known.options.get("fps") if known else fps, source_fps)
     windows = usual_windows(model.task, length, pace, per_body, rate) if slides else None
     rates: Mapping[str, float] = {}
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
+    with scratch_folder() as folder:
         if known:
             clips = known
             require_fit(classifier, model.encoder, clips)
             say_differences(classifier, model.task.provenance, clips)
         elif as_prepared:
-            clips = as_they_are(roots, model, Path(folder) / "set")
+            clips = as_they_are(roots, model, folder / "set")
         else:
-            place = Path(folder) / "set"
+            place = folder / "set"
             clips, rates = prepared(classifier, roots, model, source_fps if fps else None, place, CORES, windows)
         if windows and (known or as_prepared):
-            clips = in_windows(clips, windows, provenance_of(clips) if known else made, Path(folder) / "windows")
+            clips = in_windows(clips, windows, provenance_of(clips) if known else made, folder / "windows")
         if not slides:
             _say_long(model, clips)
         _say_bodies(model, clips)

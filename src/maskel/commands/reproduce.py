@@ -1,6 +1,5 @@
 """``maskel reproduce``: a method on a benchmark by every protocol, beside the published numbers."""
 
-import shutil
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Literal
 from maskel import distributed
 from maskel.commands import COMMANDS
 from maskel.commands.results import markdown_table
+from maskel.commands.several import run_stage
 from maskel.configuration import Options, data_recipes, merge, read_recipe, shipped_recipes
-from maskel.console import standard_error
 from maskel.datasets import SOURCES
 from maskel.datasets.store import SkeletonSet
-from maskel.errors import InputError, Stopped
+from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.intervals import interval, spread
 from maskel.methods import METHODS
@@ -22,7 +21,6 @@ from maskel.protocols import PROTOCOLS, STAGES, function_of
 from maskel.published import PUBLISHED
 from maskel.training.finished import Run, open_runs
 from maskel.training.run import CONFIG, RunFolder, refuse_other_options
-from maskel.training.seeds import seed_folders
 
 Scale = Literal["published", "small"]
 """``published``; or ``small``, the size of that recipe for a few epochs, to try everything out."""
@@ -91,7 +89,7 @@ def reproduce(
             seeds = ",".join(str(seed + run) for run in range(stage.runs))
             words += ["--seeds", f"[{seeds}]"] if several else ["--seed", str(seed)]
             words += ["--device", device] if "device" in options else []
-            _run_stage(words, out / name, world.is_main)
+            run_stage(words, out / name, "maskel reproduce", world.is_main)
             if protocol.trains:
                 default = options["training"].default.batch_size
                 batch, filled = _batch_size(command, recipes, default), _filled(out / name)
@@ -119,33 +117,14 @@ def _filled(stage: Path) -> int:
 
 def _open(out: Path, config: dict[str, object], is_main: bool) -> None:
     if (out / CONFIG).is_file():
+        if is_main:
+            RunFolder(out).hold()
         before = RunFolder(out).read_config()
         if before.keys() != config.keys():
             raise InputError(f"{out} is the folder of another command; choose another --out")
         refuse_other_options(out, before, config)
     elif is_main:
         RunFolder.create(out, "reproduce", config)
-    distributed.barrier()
-
-
-def _run_stage(words: list[str], folder: Path, is_main: bool) -> None:
-    run = RunFolder(folder)
-    console = standard_error(quiet=not is_main)
-    if run.finished:
-        console.print(f"{folder} is finished", markup=False)
-        return
-    where = "--resume" if run.has_state else "--out"
-    begun = run.has_state or seed_folders(folder)  # several seeds go on by themselves
-    if is_main and not begun and folder.exists():  # stopped before anything was saved
-        with run.in_use():
-            shutil.rmtree(folder)
-    distributed.barrier()
-    words = [*words, where, str(folder)]
-    console.print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
-    try:
-        COMMANDS[words[0]](words[0], words[1:])
-    except Stopped as stop:
-        raise Stopped(f"{stop}; or with the same maskel reproduce command, which then runs what is left") from stop
     distributed.barrier()
 
 

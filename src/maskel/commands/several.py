@@ -1,13 +1,17 @@
 """Several runs of one command under one folder, such as one for each seed, or for each fold of a set."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskel import distributed
-from maskel.errors import InputError
+from maskel.commands import COMMANDS
+from maskel.console import standard_error
+from maskel.errors import InputError, Stopped
+from maskel.files import LOCK
 from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, as_then, plain, refuse_other_options
+from maskel.training.seeds import seed_folders
 
 Go = Callable[[Path, bool], object]
 """Does one of the runs in its folder, or goes on with it; the second argument says whether this process writes."""
@@ -45,6 +49,8 @@ def run_several(
     done = {name: RunFolder(folder.path / name) for name in runs}
     for number, (name, run) in enumerate(done.items(), 1):
         if run.finished:
+            if world.is_main:
+                run.tidy()
             continue
         distributed.notify(f"{name}, {number} of {len(done)}")
         try:
@@ -71,10 +77,41 @@ def go_on(command: Callable[..., object], options: Mapping[str, Any], path: Path
     run = RunFolder(path)
     resume = run.has_state
     if is_main and not resume and path.exists():  # stopped before anything was saved
-        with run.in_use():
-            shutil.rmtree(path)
+        run.hold()
+        run.empty()
     distributed.barrier()
     command(**{**options, "out": path}, **({"resume": True} if resume else {}))
+
+
+def run_stage(words: Sequence[str], folder: Path, whole: str, is_main: bool = True) -> None:
+    """Run a command line that leaves a run as a step of another command: skip it if it is finished, or go on with it.
+
+    Args:
+        words: The command line without ``--out``.
+        folder: The run folder.
+        whole: The command that it is a step of.
+        is_main: Whether this process writes.
+    """
+    run = RunFolder(folder)
+    console = standard_error(quiet=not is_main)
+    if run.finished:
+        if is_main:
+            run.tidy()
+        console.print(f"{folder} is finished", markup=False)
+        return
+    where = "--resume" if run.has_state else "--out"
+    begun = run.has_state or seed_folders(folder)  # several seeds go on by themselves
+    if is_main and not begun and folder.exists():  # stopped before anything was saved
+        run.hold()
+        run.empty()
+    distributed.barrier()
+    words = [*words, where, str(folder)]
+    console.print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
+    try:
+        COMMANDS[words[0]](words[0], words[1:])
+    except Stopped as stop:
+        raise Stopped(f"{stop}; or with the same {whole} command, which then runs what is left") from stop
+    distributed.barrier()
 
 
 def given_encoder(options: Mapping[str, Any]) -> tuple[str, Path | None]:
@@ -99,6 +136,8 @@ def outcome_of(result: Mapping[str, Any]) -> dict[str, Any]:
 def _open(out: Path | None, kind: str, config: Mapping[str, Any], is_main: bool) -> RunFolder:
     if out is not None and (out / CONFIG).is_file():
         run = RunFolder(out)
+        if is_main:
+            run.hold()
         before = run.read_config()
         if ("seeds" in before) != ("seeds" in config):
             found = "one seed; choose another --out for several" if "seeds" in config else "several seeds; give --seeds"
@@ -113,5 +152,5 @@ def _open(out: Path | None, kind: str, config: Mapping[str, Any], is_main: bool)
 
 def _forget(folder: RunFolder) -> None:
     """Remove a folder in which no run has begun, so that a refused command leaves nothing and can be mended."""
-    if [path.name for path in folder.path.iterdir()] == [CONFIG]:
-        shutil.rmtree(folder.path)
+    if {path.name for path in folder.path.iterdir()} <= {CONFIG, LOCK}:
+        shutil.rmtree(folder.path, ignore_errors=True)  # on Windows the lock stays, and the folder counts as empty

@@ -5,21 +5,31 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from maskel.datasets.base import RawFile, Source
+from maskel.datasets.store_writer import MOST_BODIES, MOST_BODY_FRAMES
 from maskel.datasets.windows import Windows
-from maskel.errors import BadFileError, CutOffError
+from maskel.errors import BadFileError, CutOffError, InputError
+from maskel.files import one_line
 from maskel.sequence import SkeletonSequence
 
 CHUNK = 16
 """Most files per message of a worker: few messages, but little memory in flight."""
+
+OURS = "fault of maskel itself"
+"""Kind of the error where a reader failed in a way that it does not know."""
+LARGEST = float(np.finfo(np.float32).max)
 
 Reading = list[SkeletonSequence] | BadFileError
 """Result of reading one raw file: its clips, or the error."""
@@ -117,9 +127,34 @@ def _read_chunk(files: Sequence[RawFile]) -> list[Reading]:
 
 
 def _read(source: Reads, file: RawFile) -> Reading:
+    """Read one file; whatever is wrong with it, others are read after it."""
     try:
-        return source.read(file)
+        return [_fitting(sequence, file) for sequence in source.read(file)]
     except BadFileError as error:
         return error
+    except InputError:  # of the options
+        raise
     except OSError as error:
         return BadFileError(str(file), "unreadable", error.strerror or str(error), "a readable file")
+    except (MemoryError, RecursionError) as error:
+        what = "more than the memory has room for" if isinstance(error, MemoryError) else "values nested too deeply"
+        return BadFileError(str(file), "wrong count", what, "a recording; cut it into clips if it is one")
+    except Exception as error:  # noqa: BLE001 (a fault of a reader must not cost the other files)
+        *_, last = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(last.filename).name}, line {last.lineno}: {type(error).__name__}: {one_line(error, 100)}"
+        return BadFileError(str(file), OURS, where, "none; it is not yours: please report it with this file")
+
+
+def _fitting(sequence: SkeletonSequence, file: RawFile) -> SkeletonSequence:
+    """Return a clip that a set can hold.
+
+    Raises:
+        BadFileError: If it is too long, or a coordinate is not finite in the set's precision.
+    """
+    bodies, frames = sequence.joints.shape[:2]
+    if bodies > MOST_BODIES or bodies * frames > MOST_BODY_FRAMES:
+        most = f"at most {MOST_BODIES} bodies and {MOST_BODY_FRAMES:,} body-frames; cut it"
+        raise BadFileError(str(file), "wrong count", f"{bodies} bodies and {frames} frames", most)
+    if not (np.abs(sequence.joints) < LARGEST).all():
+        raise BadFileError(str(file), "not a number", "a coordinate that is not finite", "finite coordinates")
+    return sequence

@@ -256,7 +256,7 @@ def npy_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dty
     version = np.lib.format.read_magic(head)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(head)
-    if min(shape, default=0) < 0:
+    if min(shape, default=0) < 0 or math.prod(max(axis, 1) for axis in shape) * dtype.itemsize >= 2**63:
         raise ValueError(f"an array of shape {shape}")
     return shape, fortran, dtype
 
