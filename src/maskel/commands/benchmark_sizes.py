@@ -8,6 +8,7 @@ from maskel.datasets.base import Source, Split
 from maskel.datasets.set_checks import TESTS_NONE
 from maskel.datasets.trial import Choice
 from maskel.errors import BadFileError, InputError
+from maskel.files import DAMAGE
 from maskel.sequence import Clip
 
 
@@ -84,7 +85,7 @@ def refuse_emptied(source: Source, choice: Choice, splits: Mapping[str, Split], 
     for file in choice.files:
         try:
             clips = source.clips(file)
-        except (BadFileError, OSError):
+        except (BadFileError, *DAMAGE):
             continue  # nothing is known of it
         planned += [clip for clip in clips if clip.label in choice.labels and choice.keeps(clip)]
     intended = source.all_benchmarks(planned)

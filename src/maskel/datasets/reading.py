@@ -29,7 +29,6 @@ CHUNK = 16
 
 OURS = "fault of maskel itself"
 """Kind of the error where a reader failed in a way that it does not know."""
-LARGEST = float(np.finfo(np.float32).max)
 
 Reading = list[SkeletonSequence] | BadFileError
 """Result of reading one raw file: its clips, or the error."""
@@ -149,12 +148,12 @@ def _fitting(sequence: SkeletonSequence, file: RawFile) -> SkeletonSequence:
     """Return a clip that a set can hold.
 
     Raises:
-        BadFileError: If it is too long, or a coordinate is not finite in the set's precision.
+        BadFileError: If it is too long, or a coordinate is not finite.
     """
     bodies, frames = sequence.joints.shape[:2]
     if bodies > MOST_BODIES or bodies * frames > MOST_BODY_FRAMES:
         most = f"at most {MOST_BODIES} bodies and {MOST_BODY_FRAMES:,} body-frames; cut it"
         raise BadFileError(str(file), "wrong count", f"{bodies} bodies and {frames} frames", most)
-    if not (np.abs(sequence.joints) < LARGEST).all():
+    if not np.isfinite(sequence.joints).all():
         raise BadFileError(str(file), "not a number", "a coordinate that is not finite", "finite coordinates")
     return sequence

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from maskel.datasets.base import RawFile, Source
 from maskel.errors import BadFileError, InputError
+from maskel.files import DAMAGE
 from maskel.sequence import UNLABELLED, Clip
 
 
@@ -56,7 +57,7 @@ def choose(source: Source, files: list[RawFile], classes: Sequence[str], max_cli
     for file in files:
         try:
             known += [(file, clip) for clip in source.clips(file) if clip.label in labels]
-        except BadFileError:
+        except (BadFileError, *DAMAGE):
             unknown.add(file)
     if not known and not unknown:
         raise InputError(f"no clip of {source.name} is of the classes {', '.join(classes)}; choose others")
