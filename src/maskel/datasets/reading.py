@@ -15,8 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
 from maskel.datasets.base import RawFile, Source
 from maskel.datasets.store_writer import MOST_BODIES, MOST_BODY_FRAMES
 from maskel.datasets.windows import Windows
@@ -148,12 +146,10 @@ def _fitting(sequence: SkeletonSequence, file: RawFile) -> SkeletonSequence:
     """Return a clip that a set can hold.
 
     Raises:
-        BadFileError: If it is too long, or a coordinate is not finite.
+        BadFileError: If it is too long.
     """
     bodies, frames = sequence.joints.shape[:2]
     if bodies > MOST_BODIES or bodies * frames > MOST_BODY_FRAMES:
         most = f"at most {MOST_BODIES} bodies and {MOST_BODY_FRAMES:,} body-frames; cut it"
         raise BadFileError(str(file), "wrong count", f"{bodies} bodies and {frames} frames", most)
-    if not np.isfinite(sequence.joints).all():
-        raise BadFileError(str(file), "not a number", "a coordinate that is not finite", "finite coordinates")
     return sequence

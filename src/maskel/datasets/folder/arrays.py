@@ -13,7 +13,7 @@ from maskel.datasets.folder.axes import arrange, settle
 from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers, check_size, read_bytes
 from maskel.datasets.raw_file import bad_file, read_member
 from maskel.errors import BadFileError
-from maskel.files import DAMAGE, DAMAGE, npy_header, one_line, open_archive, open_regular
+from maskel.files import DAMAGE, npy_header, one_line, open_archive, open_regular
 from maskel.layouts import Layout
 
 ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
