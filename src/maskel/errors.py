@@ -39,5 +39,9 @@ class TrainingError(Exception):
     """A run cannot go on (a loss that is not finite, say); the command line prints the sentence and exits with 1."""
 
 
+class ProcessLostError(TrainingError):
+    """Another of several processes has ended or does not answer."""
+
+
 class Stopped(Exception):
     """The user stopped the run; its state is saved."""

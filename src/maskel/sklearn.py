@@ -372,7 +372,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         say_fitted(recipe, training)
         with scratch_folder() as folder:
             try:
-                fit(model, batches, Session(training, RunFolder(folder), world), show=False)
+                fit(model, batches, Session(training, RunFolder(folder), world, kept=False), show=False)
             except Stopped as stop:  # there is no run to go on with
                 raise KeyboardInterrupt from stop
         return model.encoder

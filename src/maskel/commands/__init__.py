@@ -17,6 +17,7 @@ from maskel.console import notify, say
 from maskel.errors import InputError, Stopped
 from maskel.invocation import invocation
 from maskel.protocols import PROTOCOLS
+from maskel.signals import interrupted
 
 if TYPE_CHECKING:
     from maskel.parsing import RunOptions
@@ -284,7 +285,10 @@ _FROM_PYTHON = {**COMMANDS, "features": Command("compute the features of clips",
 def imported(where: str) -> Any:
     """Return what stands at ``module:name`` below ``maskel``."""
     module, _, name = where.partition(":")
-    return getattr(import_module(f"maskel.{module}"), name)
+    found = getattr(import_module(f"maskel.{module}"), name)
+    if interrupted():  # a module of others passed over it
+        raise KeyboardInterrupt
+    return found
 
 
 def shown(outcome: object) -> str:

@@ -70,11 +70,11 @@ def baseline(
     if align and clips.coordinates != 3:
         raise InputError(f"align: {data} is in 2D; nothing can be turned about a vertical axis")
     labelled = experiment.choose_labelled()
+    known = clips.labels[labelled.train]
+    folds, chosen_on = divide(known, [clips.clips[position].subject for position in labelled.train.tolist()], seed)
     experiment.refuse_taken()
     experiment.start()
     train, test = (raw_features(clips, some, frames, align) for some in (labelled.train, labelled.test))
-    known = clips.labels[labelled.train]
-    folds, chosen_on = divide(known, [clips.clips[position].subject for position in labelled.train.tolist()], seed)
     fitted: list[Fitted[Any]] = [fit_logistic(train, known, folds)]
     if len(known) <= MAX_SVM_CLIPS:
         fitted.append(fit_svm(train, known, folds))

@@ -9,7 +9,7 @@ import torch
 from rich.table import Table
 
 from maskel.commands import COMMANDS
-from maskel.commands.several import run_stage
+from maskel.commands.stages import run_stage
 from maskel.console import say, standard_error, standard_output
 from maskel.errors import InputError, Stopped
 from maskel.files import LOCK

@@ -1,17 +1,14 @@
 """Several runs of one command under one folder, such as one for each seed, or for each fold of a set."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from maskel import distributed
-from maskel.commands import COMMANDS
-from maskel.console import standard_error
-from maskel.errors import InputError, Stopped
+from maskel.errors import InputError
 from maskel.files import LOCK
 from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, as_then, plain, refuse_other_options
-from maskel.training.seeds import seed_folders
 
 Go = Callable[[Path, bool], object]
 """Does one of the runs in its folder, or goes on with it; the second argument says whether this process writes."""
@@ -81,37 +78,6 @@ def go_on(command: Callable[..., object], options: Mapping[str, Any], path: Path
         run.empty()
     distributed.barrier()
     command(**{**options, "out": path}, **({"resume": True} if resume else {}))
-
-
-def run_stage(words: Sequence[str], folder: Path, whole: str, is_main: bool = True) -> None:
-    """Run a command line that leaves a run as a step of another command: skip it if it is finished, or go on with it.
-
-    Args:
-        words: The command line without ``--out``.
-        folder: The run folder.
-        whole: The command that it is a step of.
-        is_main: Whether this process writes.
-    """
-    run = RunFolder(folder)
-    console = standard_error(quiet=not is_main)
-    if run.finished:
-        if is_main:
-            run.tidy()
-        console.print(f"{folder} is finished", markup=False)
-        return
-    where = "--resume" if run.has_state else "--out"
-    begun = run.has_state or seed_folders(folder)  # several seeds go on by themselves
-    if is_main and not begun and folder.exists():  # stopped before anything was saved
-        run.hold()
-        run.empty()
-    distributed.barrier()
-    words = [*words, where, str(folder)]
-    console.print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
-    try:
-        COMMANDS[words[0]](words[0], words[1:])
-    except Stopped as stop:
-        raise Stopped(f"{stop}; or with the same {whole} command, which then runs what is left") from stop
-    distributed.barrier()
 
 
 def given_encoder(options: Mapping[str, Any]) -> tuple[str, Path | None]:

@@ -11,6 +11,9 @@ from typing import Any
 from maskel import files
 from maskel.errors import BadFileError
 
+READ_FAULTS: tuple[type[Exception], ...] = (BadFileError, *files.DAMAGE)
+"""All that a raw file can raise where it is looked at before it is read; reading it reports the fault."""
+
 
 @contextmanager
 def bad_file(path: Path | str, expected: str) -> Iterator[None]:

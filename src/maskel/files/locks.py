@@ -19,7 +19,7 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.
 _told: list[Path] = []
 IN_USE = "{} is in use by another process; wait for it, or stop it first"
 _own: dict[Path, int] = {}
-"""Folders that this process has locked, and the thread that did."""
+"""Folders that running commands of this process hold, and the thread of each."""
 _command: ContextVar[ExitStack | None] = ContextVar("command", default=None)
 
 
@@ -27,8 +27,8 @@ _command: ContextVar[ExitStack | None] = ContextVar("command", default=None)
 def locked(folder: Path, refusal: str = IN_USE) -> Iterator[None]:
     """Keep other processes out of an existing folder, if its file system supports locks.
 
-    The operating system holds the lock and releases it when the process ends, in whatever way. Inside a block of the
-    same folder and thread nothing is left to do.
+    The operating system holds the lock and releases it when the process ends, in whatever way. Nothing is left to do
+    for a folder that the running command has `held` already.
 
     Args:
         folder: The folder; it may be removed within.
@@ -38,8 +38,7 @@ def locked(folder: Path, refusal: str = IN_USE) -> Iterator[None]:
         InputError: If another process holds it.
         OSError: If no file can be made in it.
     """
-    place = folder.resolve()
-    if _own.get(place) == threading.get_ident():
+    if _own.get(folder.resolve()) == threading.get_ident():
         yield
         return
     lock = FileLock(folder / LOCK, timeout=0, fallback_to_soft=False)
@@ -53,11 +52,9 @@ def locked(folder: Path, refusal: str = IN_USE) -> Iterator[None]:
         if not _told:
             _told.append(folder)
             notify(f"the file system of {folder} has no locks: nothing keeps a second process from writing there")
-    _own[place] = threading.get_ident()
     try:
         yield
     finally:
-        _own.pop(place, None)
         with suppress(OSError):  # before the lock is released: a waiting process then sees a file without a name
             (folder / LOCK).unlink(missing_ok=True)
         lock.release()
@@ -82,4 +79,7 @@ def held(folder: Path) -> Iterator[None]:
             yield
     else:
         command.enter_context(locked(folder))
+        if (place := folder.resolve()) not in _own:
+            _own[place] = threading.get_ident()
+            command.callback(_own.pop, place)
         yield

@@ -42,6 +42,9 @@ DAMAGE: tuple[type[Exception], ...] = (
 )
 """All exceptions that the readers of Python, numpy, PyTorch and PyYAML raise on a damaged file."""
 
+_OF_THE_MACHINE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Error numbers of memory or open files that ran out: they say nothing of the file."""
+
 
 @contextmanager
 def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
@@ -54,6 +57,8 @@ def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Excep
     try:
         yield
     except (*DAMAGE, *also) as fault:
+        if isinstance(fault, OSError) and fault.errno in _OF_THE_MACHINE:
+            raise
         raise refusal(fault) from fault
 
 
@@ -274,7 +279,11 @@ def map_npy(path: Path) -> np.ndarray:
         raise ValueError("an array of objects")
     if size - start != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"{size - start} bytes after the header, expected those of shape {shape} and type {dtype}")
-    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+    try:
+        return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+    except OSError as fault:  # too little address space, or a file system that cannot
+        reason = f"cannot be mapped into memory ({fault.strerror}); free some, or copy it to another file system"
+        raise OSError(errno.ENOMEM, reason, str(path)) from fault
 
 
 @contextmanager

@@ -29,10 +29,11 @@ from maskel.datasets.folder.names import Finder, hint, meant, numerically, refus
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
+from maskel.datasets.raw_file import READ_FAULTS
 from maskel.datasets.windows import Windows
 from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
-from maskel.files import DAMAGE, read_text
+from maskel.files import read_text
 from maskel.layouts import layout_named
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 
@@ -465,7 +466,7 @@ class Folder(Source):
         for path in self._facts:
             try:
                 return self.preparation.channels_of(self.preparation.read(path))
-            except (BadFileError, *DAMAGE):
+            except READ_FAULTS:
                 continue  # reported later, when it is read
         return XYZ
 
