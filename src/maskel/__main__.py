@@ -1,5 +1,6 @@
 """``maskel`` and ``python -m maskel``: the command line; Ctrl-C is handled from the first moment on."""
 
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,8 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if signal.getsignal(number) is not signal.SIG_IGN:  # of nohup, or a shell's background job
                 signal.signal(number, interrupt)
         for stream in (sys.stdout, sys.stderr):
-            with suppress(AttributeError):  # closed, or replaced by something that is no stream of a terminal
-                stream.reconfigure(errors="backslashreplace")
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a terminal may know ASCII only
         code = _run(arguments)
     except KeyboardInterrupt:
         code = None

@@ -13,7 +13,8 @@ from maskel.commands.stages import run_stage
 from maskel.console import say, standard_error, standard_output
 from maskel.errors import InputError, Stopped
 from maskel.files import LOCK
-from maskel.training.run import RunFolder, refuse_other_options
+from maskel.training.options import refuse_other_options
+from maskel.training.run import RunFolder
 
 PAGE = "report.html"
 """The report, written last."""
@@ -29,7 +30,7 @@ def demo(out: Path = Path("demo-run"), seed: int = 0) -> Path:
 
     Args:
         out: A new folder for everything.
-        seed: Of the data, the weights and every draw.
+        seed: Seed of the data, the weights and every draw.
 
     Returns:
         The report page.
@@ -115,7 +116,7 @@ def _table(out: Path) -> Table:
         for name, encoder in ((kind, "pre-trained by MAMP"), (f"{kind}-untrained", "untrained"))
     ]
     for name, title, encoder in (*rows, ("baseline", "baseline", "none: raw joints")):
-        result = RunFolder(out / name).read_result()
+        result = RunFolder(out / name).result
         counted = f"{result['correct']} / {result['seen']}"
         table.add_row(title, encoder, counted, f"{100 * result['accuracy']:.1f} %")
         classes = len(result["per_class"])

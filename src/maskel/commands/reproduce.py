@@ -21,7 +21,8 @@ from maskel.protocols import PROTOCOLS, STAGES, function_of
 from maskel.published import PUBLISHED
 from maskel.training.finished import Run, open_runs
 from maskel.training.foreseen import refuse_unfit
-from maskel.training.run import CONFIG, RunFolder, refuse_other_options
+from maskel.training.options import refuse_other_options
+from maskel.training.run import CONFIG, RunFolder
 
 Scale = Literal["published", "small"]
 """``published``; or ``small``, the size of that recipe for a few epochs, to try everything out."""
@@ -53,7 +54,7 @@ def reproduce(
         out: A folder for all runs, the table ``results.md`` and the page ``report.html``.
         scale: ``published``; or ``small``, a small model for a few epochs, to try everything out: its numbers do not
             compare with published ones.
-        seed: Of everything; the first of five for few labels.
+        seed: Seed of every draw; the first of five for few labels.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
@@ -68,8 +69,8 @@ def reproduce(
         known = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {', '.join(data_recipes())}"
         raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {known}")
     split = benchmark.rpartition("_")[2]
-    clips = SkeletonSet.open(data)
-    sizes = tuple(len(clips.split(split, part)) for part in ("train", "test"))
+    dataset = SkeletonSet.open(data)
+    sizes = tuple(len(dataset.split(split, part)) for part in ("train", "test"))
     world = distributed.start(device)
     own = f"{method}_{benchmark}"  # where a method's authors changed the settings
     shared = [benchmark, *([own] if own in shipped_recipes() else [])]
@@ -79,7 +80,7 @@ def reproduce(
         for command, protocol in PROTOCOLS.items()
         for name, stage in protocol.stages.items()
     }
-    _refuse_unfit(stages.values(), clips, split, seed)
+    _refuse_unfit(stages.values(), dataset, split, seed)
     _open(
         out, {"method": method, "benchmark": benchmark, "data": str(data), "scale": scale, "seed": seed}, world.is_main
     )
@@ -108,7 +109,7 @@ def reproduce(
     return table
 
 
-def _refuse_unfit(stages: Iterable[tuple[str, Sequence[str]]], clips: SkeletonSet, benchmark: str, seed: int) -> None:
+def _refuse_unfit(stages: Iterable[tuple[str, Sequence[str]]], dataset: SkeletonSet, benchmark: str, seed: int) -> None:
     """Refuse a set that is too small for a stage before the first one trains.
 
     Raises:
@@ -120,7 +121,7 @@ def _refuse_unfit(stages: Iterable[tuple[str, Sequence[str]]], clips: SkeletonSe
         for name in recipes:
             merge(options, read_recipe(name, command))
         given |= {name: options[name] for name in ("labels", "stratified", "validation") if name in options}
-        refuse_unfit(function_of(command), given, clips)
+        refuse_unfit(function_of(command), given, dataset)
 
 
 def _batch_size(command: str, recipes: Sequence[str], default: int) -> int:
@@ -162,9 +163,9 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
         for way, answers in enumerate(seeds[0].answers):
             published = None if answers.key else PUBLISHED.get((method, benchmark, name))
             known += [published] if published else []
-            told = f"{published} ({published.origin})" if published else "none published"
+            published_accuracy = f"{published} ({published.origin})" if published else "none published"
             called = stage.title or seeds[0].row(answers.key)
-            rows.append((called, *_counted(seeds, way), told))
+            rows.append((called, *_counted(seeds, way), published_accuracy))
     lines = markdown_table(_HEADING, rows)
     expected = SOURCES[source].published.get(split)
     lines += ["", f"{method} on {benchmark}, {sizes[0]:,} training and {sizes[1]:,} test clips."]

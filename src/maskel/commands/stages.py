@@ -38,5 +38,5 @@ def run_stage(words: Sequence[str], folder: Path, whole: str, is_main: bool = Tr
     try:
         COMMANDS[words[0]](words[0], words[1:])
     except Stopped as stop:
-        raise Stopped(f"{stop}; or with the same {whole} command, which then runs what is left") from stop
+        raise Stopped(f"{stop}, or repeat {whole}: it runs only what is left") from stop
     distributed.barrier()

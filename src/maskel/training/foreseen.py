@@ -13,13 +13,13 @@ _CHOICE = ("benchmark", "labels", "stratified", "label_list", "validation", "see
 """Options by which a command chooses the clips whose labels it uses."""
 
 
-def refuse_unfit(command: Callable[..., object], options: Mapping[str, Any], data: SkeletonSet) -> None:
+def refuse_unfit(command: Callable[..., object], options: Mapping[str, Any], dataset: SkeletonSet) -> None:
     """Refuse a run whose labelled training clips are too few for it, or of one class.
 
     Args:
         command: The command's function.
         options: Options of the run; those that are missing have their defaults.
-        data: The set.
+        dataset: The set.
 
     Raises:
         InputError: If the command would refuse them.
@@ -29,9 +29,9 @@ def refuse_unfit(command: Callable[..., object], options: Mapping[str, Any], dat
         return
     defaults = {name: entry.default for name, entry in parameters.items() if entry.default is not Parameter.empty}
     whole = defaults | dict(options)
-    labelled = choose_labelled(data, **{name: whole[name] for name in _CHOICE if name in whole})
+    labelled = choose_labelled(dataset, **{name: whole[name] for name in _CHOICE if name in whole})
     if "training" in whole and whole.get("probe", "sgd") == "sgd":
         fitted(whole["training"], len(labelled.train), least=2)
     else:
-        subjects = [data.clips[position].subject for position in labelled.train.tolist()]
-        divide(data.labels[labelled.train], subjects, whole["seed"])
+        subjects = [dataset.clips[position].subject for position in labelled.train.tolist()]
+        divide(dataset.labels[labelled.train], subjects, whole["seed"])
