@@ -28,7 +28,7 @@ from maskel.datasets.interchange import (
     treated,
     with_gaps,
 )
-from maskel.datasets.pickled import one_number, read_pickle
+from maskel.datasets.pickled import one_number, read_pickle, refuse_repeated
 from maskel.datasets.pyskl_annotation import (
     Annotation,
     Image,
@@ -136,6 +136,8 @@ class Pyskl(Source):
                 raise InputError(f"{named[0]} has splits of its own; give it alone")
             self.annotations = [clip for _, clips in contents.values() for clip in clips]
             splits = {root.stem: list(map(_name, clips)) for root, (_, clips) in contents.items()}
+        for root, (_, clips) in contents.items():
+            refuse_repeated(root, [clip.get("keypoint") for clip in clips])
         files = [RawFile(root, _member(at)) for root, (_, clips) in contents.items() for at in range(len(clips))]
         self.place = {file: at for at, file in enumerate(files)}
         labels = [

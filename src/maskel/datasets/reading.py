@@ -25,11 +25,14 @@ from maskel.sequence import SkeletonSequence
 CHUNK = 16
 """Most files per message of a worker: few messages, but little memory in flight."""
 
+MOST_IN_FLIGHT = 64 * 2**20
+"""Bytes of clips in a worker's message, of which three a worker are in flight."""
 OURS = "fault of maskel itself"
 """Kind of the error where a reader failed in a way that it does not know."""
 
 Reading = list[SkeletonSequence] | BadFileError
 """Result of reading one raw file: its clips, or the error."""
+_Chunk = tuple[list[Reading], Sequence[RawFile]]  # and the files that are left
 
 
 @runtime_checkable
@@ -89,13 +92,17 @@ def read_all(source: Reads, files: Sequence[RawFile], workers: int) -> Generator
         # never all chunks at once: the clips read but not yet written must stay few
         waiting = deque(pool.submit(_read_chunk, part) for part in islice(parts, 3 * workers))
         while waiting:
-            yield from _answer(waiting.popleft())
-            waiting.extend(pool.submit(_read_chunk, part) for part in islice(parts, 1))
+            readings, left = _answer(waiting.popleft())
+            if left:  # in its place, as readings come in the order of files
+                waiting.appendleft(pool.submit(_read_chunk, left))
+            else:
+                waiting.extend(pool.submit(_read_chunk, part) for part in islice(parts, 1))
+            yield from readings
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _answer(future: "Future[list[Reading]]") -> list[Reading]:
+def _answer(future: "Future[_Chunk]") -> "_Chunk":
     try:
         return future.result()
     except BrokenProcessPool as error:
@@ -118,9 +125,17 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _read_chunk(files: Sequence[RawFile]) -> list[Reading]:
+def _read_chunk(files: Sequence[RawFile]) -> _Chunk:
+    """Read files until their clips take `MOST_IN_FLIGHT`; a small file may claim a clip of many frames."""
     (source,) = _worker_source
-    return [_read(source, file) for file in files]
+    readings: list[Reading] = []
+    size = 0
+    for file in files:
+        readings.append(reading := _read(source, file))
+        size += 0 if isinstance(reading, BadFileError) else sum(sequence.joints.nbytes for sequence in reading)
+        if size > MOST_IN_FLIGHT:
+            break
+    return readings, files[len(readings) :]
 
 
 def _read(source: Reads, file: RawFile) -> Reading:

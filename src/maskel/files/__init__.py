@@ -12,6 +12,7 @@ from maskel.files.reading import HugeNumberError as HugeNumberError
 from maskel.files.reading import TooLargeError as TooLargeError
 from maskel.files.reading import damaged_as as damaged_as
 from maskel.files.reading import described as described
+from maskel.files.reading import machine_memory as machine_memory
 from maskel.files.reading import map_npy as map_npy
 from maskel.files.reading import nested as nested
 from maskel.files.reading import npy_header as npy_header

@@ -62,6 +62,14 @@ def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Excep
         raise refusal(fault) from fault
 
 
+def machine_memory() -> float:
+    """Return the bytes of memory that this machine has; infinity where it does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return math.inf
+
+
 def one_line(fault: Exception, most: int = 200) -> str:
     """Return an error's text as one line of at most ``most`` characters; its type if it has no text."""
     return " ".join(str(fault).split())[:most] or type(fault).__name__

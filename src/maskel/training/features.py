@@ -17,7 +17,8 @@ from maskel.training.precision import Precision, autocast
 from maskel.transforms import centre_crop, view_frames
 
 CHUNK = 256
-"""Clips that are read at a time."""
+"""Clips that are read at a time; fewer where they are long."""
+_MOST_FRAMES = CHUNK * 2 * 300  # frames of all bodies that are read at a time
 
 
 def extract(
@@ -66,9 +67,10 @@ def read_clips(
         positions: (N,) clips, one or more.
         world: This process among all; each reads its share.
         precision: Number type of matrix products.
-        batch_size: Clips to read at a time.
+        batch_size: Most clips to read at a time.
     """
     rows = []
+    batch_size = max(1, min(batch_size, _MOST_FRAMES // (window * bodies)))
     share = np.array_split(positions, world.size)[world.rank]
     positions_here = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
     for start in range(0, len(positions_here), batch_size):
