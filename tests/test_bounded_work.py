@@ -13,7 +13,7 @@ import own
 import tiny
 from maskel.console import MOST_ROWS, print_table, standard_output
 from maskel.datasets import duplicates, pickled, reading
-from maskel.datasets.base import RawFile
+from maskel.datasets.base import RawFile, Split
 from maskel.datasets.checks import examine
 from maskel.datasets.duplicates import Fingerprints
 from maskel.datasets.folder import Folder
@@ -27,6 +27,7 @@ from maskel.layouts import NTU25
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import Clip, SkeletonSequence
 from maskel.training import features
+from maskel.training.run import RunFolder
 
 Run = Callable[..., tuple[int, str]]
 
@@ -36,7 +37,8 @@ def a_set(out: Path, clips: np.ndarray) -> SkeletonSet:
     with SetWriter(out, NTU25, ("a",), "generated", {}) as writer:
         for number, joints in enumerate(clips):
             writer.add(SkeletonSequence(Clip(f"clip{number}", 0), joints[None].astype(np.float32), NTU25))
-        writer.finish({})
+        half = len(clips) // 2
+        writer.finish({"xsub": Split(tuple(range(half)), tuple(range(half, len(clips))))})
     return SkeletonSet.open(out)
 
 
@@ -167,3 +169,16 @@ def test_long_windows_are_read_by_fewer_clips_with_the_same_features(
     monkeypatch.setattr(features, "_MOST_FRAMES", 1)
     one_by_one = features.extract(encoder, dataset, positions, tiny.ALONE, "zero")
     torch.testing.assert_close(whole, one_by_one, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("words", ["knn --k 1 --out OUT", "embed --out OUT.npz", "retrieval --out OUT"])
+def test_features_that_are_not_finite_are_refused_by_name(
+    words: str, run: Run, pretrained: RunFolder, tmp_path: Path
+) -> None:
+    clips = np.random.default_rng(0).normal(size=(12, 6, 25, 3))
+    clips[5] *= 1e30
+    a_set(tmp_path / "set", clips)
+    place = words.replace("OUT", str(tmp_path / "out"))
+    code, text = run(*place.split(), "--encoder", pretrained.path, "--data", tmp_path / "set", "--device", "cpu")
+    assert (code, "clip clip5 gives features or scores that are not finite" in text) == (2, True), text
+    assert not list(tmp_path.glob("out*"))
