@@ -51,7 +51,7 @@ class Session:
 
     @property
     def advice(self) -> str:
-        """How a run that ends early is gone on with, for the end of a sentence."""
+        """The end of a sentence about a run that ends early: its way to go on."""
         return f"; go on with --resume {self.run.path}" if self.kept else ""
 
 
