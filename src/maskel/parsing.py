@@ -113,15 +113,15 @@ def parser_of(
     parser = Parser(prog=f"maskel {command}", exit_on_error=False, allow_abbrev=False, formatter_class=Formatter)
     meaning = meanings(function)
     if several:
-        parser.add_argument(several, nargs="+", type=Path, help=meaning[several])
+        parser.add_argument(several, nargs="+", type=Path, help=meaning.get(several))
     types = inspect.signature(function).parameters
     words = [name for name in one.split() if name in types]
     for name in words:
-        parser.add_argument(name, type=types[name].annotation, help=meaning[name])
+        parser.add_argument(name, type=types[name].annotation, help=meaning.get(name))
     skipped: set[str | int] = {*skip, several, *words}
     for name, argument in types.items():
         if name not in skipped and _word_type(argument):  # words after one option
-            _add_option(parser, argument, meaning[name])
+            _add_option(parser, argument, meaning.get(name))
             skipped.add(name)
     parser.add_function_arguments(function, skip=skipped, as_group=False)
     return parser

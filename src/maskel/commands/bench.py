@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from maskel.console import standard_error, standard_output
 from maskel.datasets import SOURCES
 from maskel.datasets.stand_in import write_stand_in
 from maskel.errors import InputError
+from maskel.files import scratch_folder
 from maskel.methods import METHODS
 from maskel.published import BENCHMARKS
 from maskel.training.dry_run import Check, duration
@@ -92,10 +92,10 @@ def bench(
         for bodies in ("all", "present")
     ]
     timings = []
-    with TemporaryDirectory(prefix="maskel-bench-") as scratch:
+    with scratch_folder() as scratch:
         for name, recipe, bodies in track(tried, "timing", console=standard_error(), transient=True):
             source, _, split = recipe.rpartition("_")
-            data = Path(scratch) / source
+            data = scratch / source
             if not data.exists():
                 write_stand_in(data, source, split)
             recipes = [f"--config={name}", f"--config={recipe}"]

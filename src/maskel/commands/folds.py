@@ -18,6 +18,7 @@ from maskel.protocols import PROTOCOLS
 from maskel.sequence import UNLABELLED
 from maskel.training.answers import HALF_INTERVAL, PRECISION
 from maskel.training.folds import FOLDS, SEEN, fold_folders, folds_among
+from maskel.training.foreseen import refuse_unfit
 from maskel.training.loading import split_positions
 from maskel.training.metrics import add_up_counts
 from maskel.training.pretrained import names_of_pretraining
@@ -121,6 +122,7 @@ def run_folds(
     runs: dict[str, Go] = {}
     for name in names:
         of_fold = {"benchmark": name} | ({which: encoders[name]} if encoders else {})
+        refuse_unfit(command, {**options, **of_fold}, dataset)
         runs[name] = partial(go_on, command, {**options, **of_fold})
 
     def together(folder: RunFolder, done: Mapping[str, RunFolder]) -> Mapping[str, Any]:

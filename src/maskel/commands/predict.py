@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from maskel.files import (
     refuse_inside,
     refuse_unwritable,
     require_suffix,
+    scratch_folder,
     write_atomically,
 )
 from maskel.methods.classifier import Classifier
@@ -127,19 +127,19 @@ def predict(
         rate = _rate_of_set(dataset_given.options.get("fps") if dataset_given else fps, source_fps)
     windows = usual_windows(model.label_spec, length, pace, per_body, rate) if slides else None
     rates: Mapping[str, float] = {}
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
+    with scratch_folder() as folder:
         if dataset_given:
             dataset = dataset_given
             require_fit(classifier, model.encoder, dataset)
             say_differences(classifier, model.label_spec.provenance, dataset)
         elif as_prepared:
-            dataset = as_they_are(roots, model, Path(folder) / "set")
+            dataset = as_they_are(roots, model, folder / "set")
         else:
-            place = Path(folder) / "set"
+            place = folder / "set"
             dataset, rates = prepared(classifier, roots, model, source_fps if fps else None, place, CORES, windows)
         if windows and (dataset_given or as_prepared):
             dataset = in_windows(
-                dataset, windows, provenance_of(dataset) if dataset_given else made, Path(folder) / "windows"
+                dataset, windows, provenance_of(dataset) if dataset_given else made, folder / "windows"
             )
         if not slides:
             _say_long(model, dataset)

@@ -15,7 +15,7 @@ from maskel.commands.benchmark_sizes import BenchmarkSummary, benchmark_summarie
 from maskel.console import print_table, progress_bar, standard_output
 from maskel.datasets.base import RawFile, Source
 from maskel.datasets.provenance import conversion_to
-from maskel.datasets.reading import Reading, read_all
+from maskel.datasets.reading import OURS, Reading, read_all
 from maskel.datasets.store_writer import SetWriter, refuse_existing
 from maskel.datasets.trial import Choice, choose
 from maskel.errors import BadFileError, CutOffError, InputError, Stopped
@@ -161,7 +161,7 @@ def prepare(
         with closing(read_all(source, choice.files[resumed:], workers)) as readings:
             for done, reading in enumerate(readings, resumed):
                 if strict and isinstance(reading, BadFileError):
-                    raise reading
+                    raise RuntimeError(str(reading)) if reading.kind == OURS else reading
                 sequences, note = tally.sift(_chosen(reading, choice))
                 for sequence in sequences:
                     if converted:

@@ -28,7 +28,7 @@ from maskel.datasets.interchange import (
     repeated,
     with_gaps,
 )
-from maskel.datasets.pickled import one_number, read_pickle
+from maskel.datasets.pickled import one_number, read_pickle, refuse_repeated
 from maskel.datasets.pyskl_annotation import (
     Annotation,
     Image,
@@ -139,6 +139,8 @@ class Pyskl(Source):
                 raise InputError(f"{named[0]} has splits of its own; give it alone")
             splits = {root.stem: list(map(_name, clips.values())) for root, (_, clips) in contents.items()}
         files = [file for _, clips in contents.values() for file in clips]
+        for root, (_, clips) in contents.items():
+            refuse_repeated(root, [clip.get("keypoint") for clip in clips.values()])
         self.place = {file: at for at, file in enumerate(files)}
         labels = [
             label_of(str(file), one_number(file.path, clip.get("label")))

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from maskel.datasets.base import RawFile, Source
-from maskel.errors import BadFileError, InputError
+from maskel.datasets.raw_file import READ_FAULTS
+from maskel.errors import InputError
 from maskel.sequence import UNLABELLED, Clip
 
 
@@ -56,7 +57,7 @@ def choose(source: Source, files: list[RawFile], classes: Sequence[str], max_cli
     for file in files:
         try:
             candidates += [(file, clip) for clip in source.clips(file) if clip.label in labels]
-        except BadFileError:
+        except READ_FAULTS:
             unknown.add(file)
     if not candidates and not unknown:
         raise InputError(f"no clip of {source.name} is of the classes {', '.join(classes)}; choose others")

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from maskel.datasets.base import Provenance
 from maskel.errors import InputError
+from maskel.files import machine_memory
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
@@ -25,6 +26,8 @@ from maskel.transforms import Stream, test_view, to_stream
 FORMAT = "maskel encoder 1"
 LARGEST, DEEPEST = 65_536, 1_000
 """Upper bounds of a model's sizes and of its depth; larger values are typos or hostile files."""
+MOST_TOKENS = 65_536
+"""Tokens of a body; the published encoders have 750."""
 
 Joints = Literal["all", "kept"]
 """Joints of its input that an encoder reads: all, or all but the layout's ``roots``."""
@@ -85,6 +88,25 @@ class EncoderConfig:
             raise InputError(f"encoder: num_heads {self.num_heads} does not divide dim {self.dim}")
 
 
+def _refuse_no_room(config: EncoderConfig, tokens: int) -> None:
+    """Refuse sizes for which this machine plainly has no memory, before any of it is taken.
+
+    Raises:
+        InputError: If there are too many tokens, or the weights alone take more than the memory.
+    """
+    if tokens > MOST_TOKENS:
+        raise InputError(
+            f"encoder: a window of {config.window:,} frames makes {tokens:,} tokens of each body, expected at most "
+            f"{MOST_TOKENS:,}; take a smaller window or larger patches"
+        )
+    weights = 4 * config.depth * config.dim**2 * (4 + 2 * config.mlp_ratio)
+    if weights > machine_memory():
+        raise InputError(
+            f"encoder: {config.depth} blocks of width {config.dim:,} take {weights / 2**30:,.0f} GiB, more than this "
+            "machine has; take a smaller dim or depth"
+        )
+
+
 class Encoder(nn.Module):
     """Transformer over patches of frames x joints, with separate learned embeddings of time and joint.
 
@@ -135,6 +157,7 @@ class Encoder(nn.Module):
         self.channels = channels
         self.coordinates = num_coordinates(channels)
         self.grid = (config.window // config.patch_frames, len(read) // config.patch_joints)  # (T', V')
+        _refuse_no_room(config, self.num_tokens)
         self.joints = tuple(layout.joints[joint] for joint in read)
         self.register_buffer("_read", torch.tensor(read), persistent=False)
         regions = region_weights(layout, tuple(read), config.patch_joints)

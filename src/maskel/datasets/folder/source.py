@@ -30,6 +30,7 @@ from maskel.datasets.folder.names import refuse_alike
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import SUFFIXES, Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
+from maskel.datasets.raw_file import READ_FAULTS
 from maskel.datasets.windows import Windows
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import layout_named
@@ -359,6 +360,6 @@ class Folder(Source):
         for path in self._facts:
             try:
                 return self.preparation.channels_of(self.preparation.read(path))
-            except BadFileError:
+            except READ_FAULTS:
                 continue  # reported later, when it is read
         return XYZ
