@@ -57,7 +57,7 @@ def evaluate(
     positions = loading.part(clips, benchmark, part)
     experiment.refuse_taken()
     model = load_classifier(classifier, trained_on=trained_on, clips=clips)
-    origin = _origin(classifier)
+    origin = origin_of(classifier)
     require_fit(classifier, model.encoder, clips)
     if (classes := model.task.real_classes) != clips.classes:
         raise InputError(
@@ -79,7 +79,7 @@ def evaluate(
     )
 
 
-def _origin(classifier: Path) -> dict[str, Any]:
+def origin_of(classifier: Path) -> dict[str, Any]:
     """Return the record of the classifier's run; empty for a file without its run."""
     run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
     return Run.of(run.read_result()).origin if run.finished else {}

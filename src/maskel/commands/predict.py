@@ -113,7 +113,7 @@ def predict(
         raise InputError("source_fps: joints as they were prepared have the frame rate of their set; leave it out")
     outputs = {"--out": out, "--segments": segments, "--page": page}
     _refuse_outputs(outputs, roots if not sets else ())
-    known = SkeletonSet.open(sets[0]) if sets else None
+    known = SkeletonSet.open(sets[0], untrimmed=True) if sets else None
     model = load_classifier(classifier, trained_on=trained_on, clips=known)
     world = distributed.start(device)
     made = model.task.provenance

@@ -33,7 +33,7 @@ def masks(
     if draws < 1:
         raise InputError(f"draws: found {draws}, expected 1 or more")
     refuse_unwritable(out)
-    clips = SkeletonSet.open(data)
+    clips = SkeletonSet.open(data, untrimmed=True)
     position = next((at for at, known in enumerate(clips.clips) if known.name == clip), None)
     if position is None:
         raise InputError(f"{data} has no clip called {clip!r}; its {len(clips)} clips begin with {clips.clips[0].name}")

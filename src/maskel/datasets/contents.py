@@ -64,6 +64,7 @@ class Contents:
         up: The upward direction.
         usual_size: The median size of a body, the diagonal of its bounding box, in the set's unit.
         trial: The options that left clips out on purpose, as text; empty for a whole set.
+        untrimmed: The clips are whole recordings, and ``classes`` counts the labelled ranges in them.
     """
 
     clips: int
@@ -81,13 +82,14 @@ class Contents:
     up: Up
     usual_size: float
     trial: str
+    untrimmed: bool = False
 
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values for a table."""
         bodies = ", ".join(f"{number}: {count:,} clips" for number, count in self.bodies.items())
         rows = [
             ("clips", f"{self.clips:,}"),
-            ("classes", _named(dict(self.classes)) if self.classes else "none"),
+            ("classes", _named(dict(self.classes), "labelled ranges" if self.untrimmed else "clips") if self.classes else "none"),
             *([("without a label", f"{self.unlabelled:,} clips")] if self.unlabelled else []),
             *((name, _named(counts)) for name, counts in self.origins().items()),
             ("lengths", "shortest {:,}, median {:g}, longest {:,} frames".format(*self.lengths)),
@@ -114,7 +116,12 @@ def count_contents(data: SkeletonSet) -> Contents:
     sample = Sample.of(data)
     source = SOURCES.get(data.source)
     published = source.published if source else {}
-    counts = np.bincount(data.labels[data.labels >= 0], minlength=len(data.classes)).tolist()
+    labels = data.labels
+    unlabelled = int(np.count_nonzero(labels < 0))
+    if data.untrimmed:
+        labels = np.array([one.label for ranges in data.ranges for one in ranges], dtype=np.int64)
+        unlabelled = sum(not ranges for ranges in data.ranges)
+    counts = np.bincount(labels[labels >= 0], minlength=len(data.classes)).tolist()
     bodies, clips_of = np.unique(data.bodies, return_counts=True)
     frames = data.valid_frames
     return Contents(
@@ -124,7 +131,7 @@ def count_contents(data: SkeletonSet) -> Contents:
         lengths=(int(frames.min()), float(np.median(frames)), int(frames.max())),
         bodies=dict(zip(bodies.tolist(), clips_of.tolist(), strict=True)),
         classes=tuple(zip(data.classes, counts, strict=True)),
-        unlabelled=int(np.count_nonzero(data.labels < 0)),
+        unlabelled=unlabelled,
         subjects=_counted([clip.subject for clip in data.clips]),
         cameras=_counted([clip.camera for clip in data.clips]),
         setups=_counted([clip.setup for clip in data.clips]),
@@ -136,6 +143,7 @@ def count_contents(data: SkeletonSet) -> Contents:
         up=upward(data, sample),
         usual_size=usual_size(sample),
         trial=", ".join(f"{name} {data.options[name]}" for name in TRIAL_OPTIONS if data.options.get(name)),
+        untrimmed=data.untrimmed,
     )
 
 
@@ -159,9 +167,9 @@ def _counted(names: list[str]) -> dict[str, int]:
     return {name: counts[name] for name in sorted(counts, key=lambda name: (len(name) * name.isdecimal(), name))}
 
 
-def _named(counts: dict[str, int]) -> str:
+def _named(counts: dict[str, int], what: str = "clips") -> str:
     if not counts:
         return "unknown"
     fewest, most = min(counts.values()), max(counts.values())
-    each = f"{fewest:,} clips each" if fewest == most else f"{fewest:,} to {most:,} clips"
+    each = f"{fewest:,} {what} each" if fewest == most else f"{fewest:,} to {most:,} {what}"
     return f"{len(counts):,}, of {each}"

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
@@ -29,6 +29,7 @@ from maskel.sequence import (
     XYZ,
     Channels,
     Clip,
+    LabelledRange,
     SingleBody,
     SkeletonBatch,
     SkeletonSequence,
@@ -105,6 +106,8 @@ class SkeletonSet:
         max_bodies: Most bodies of any clip.
         benchmarks: For each benchmark its training, test and unlabelled clips, by position.
         counts: Dropped, filled-in or guessed items: position of the clip -> phrase -> number.
+        untrimmed: Its clips are whole recordings, with labelled ranges in place of one label.
+        ranges: Of an untrimmed set the labelled ranges of each recording, by its own frames; else empty.
 
     Examples:
         >>> data = SkeletonSet.open("set")
@@ -166,16 +169,26 @@ class SkeletonSet:
             self._refuse,
         )
         self.counts = _read_counts(path / files.COUNTS, len(self)) if meta["version"] > 2 else {}
-        self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, self.labels)
+        self.untrimmed = meta["version"] == files.UNTRIMMED_VERSION
+        self.ranges: tuple[tuple[LabelledRange, ...], ...] = ()
+        if self.untrimmed:
+            self.ranges = _read_ranges(path / files.RANGES, self.frames, len(self.classes))
+        has_label = np.array(list(map(bool, self.ranges))) if self.untrimmed else self.labels != UNLABELLED
+        self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, has_label)
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
             column.setflags(write=False)
 
     @classmethod
-    def open(cls, path: Path | str) -> "SkeletonSet":
+    def open(cls, path: Path | str, untrimmed: bool = False) -> "SkeletonSet":
         """Open the prepared set in folder ``path``.
 
+        Args:
+            path: The folder.
+            untrimmed: Take a set of whole recordings too. Their label is `UNLABELLED`, and what is labelled in them
+                stands in ``ranges``.
+
         Raises:
-            InputError: If there is none, it is of another version, or its files are damaged.
+            InputError: If there is none, it is of another version or untrimmed, or its files are damaged.
         """
         folder = Path(path)
         if not (folder / files.META).is_file():
@@ -183,10 +196,16 @@ class SkeletonSet:
             raise InputError(f"{path} {what}; write one with `maskel prepare`")
         what = f"{path} cannot be read as a prepared set"
         with damaged_as(lambda fault: InputError(f"{what} ({one_line(fault)}); prepare it again"), (InputError,)):
-            return cls(folder)
+            found = cls(folder)
+        if found.untrimmed and not untrimmed:
+            raise InputError(
+                f"{path} holds whole recordings (maskel prepare --untrimmed), expected clips with one label each; "
+                "maskel detect, predict and inspect read it, for everything else prepare a set without --untrimmed"
+            )
+        return found
 
-    def __reduce__(self) -> tuple[Callable[[Path], "SkeletonSet"], tuple[Path]]:
-        return SkeletonSet.open, (self.path.absolute(),)
+    def __reduce__(self) -> tuple[Callable[[Path, bool], "SkeletonSet"], tuple[Path, bool]]:
+        return SkeletonSet.open, (self.path.absolute(), self.untrimmed)
 
     def __len__(self) -> int:
         """Return the number of clips N."""
@@ -386,6 +405,22 @@ def _read_counts(path: Path, clips: int) -> dict[int, dict[str, int]]:
     return found
 
 
+def _read_ranges(
+    path: Path, frames: Int64[np.ndarray, " n"], classes: int
+) -> tuple[tuple[LabelledRange, ...], ...]:
+    """Read the labelled ranges of each recording."""
+    found: list[list[LabelledRange]] = [[] for _ in frames]
+    lines = read_rows(path)
+    _require(tuple(next(lines, ())) == files.RANGE_COLUMNS, path.name, "other columns")
+    for line in lines:
+        clip, label, first, end = map(int, line)
+        _require(0 <= clip < len(frames), path.name, f"a clip outside 0 to {len(frames) - 1}")
+        _require(0 <= label < classes, path.name, f"a label outside 0 to {classes - 1}")
+        _require(0 <= first < end <= frames[clip], path.name, "a range outside its recording")
+        found[clip].append(LabelledRange(label, first, end))
+    return tuple(map(tuple, found))
+
+
 def _integers(column: tuple[str, ...]) -> Int64[np.ndarray, " n"]:
     return np.fromiter(map(int, column), dtype=np.int64, count=len(column))
 
@@ -424,21 +459,20 @@ def _valid_frames(segments: Int64[np.ndarray, "s 4"], frames: Int64[np.ndarray, 
     return np.bincount(clip[order], weights=fresh, minlength=len(frames)).astype(np.int64)
 
 
-def _read_splits(path: Path, labels: Int64[np.ndarray, " n"]) -> dict[str, Split]:
+def _read_splits(path: Path, has_label: Bool[np.ndarray, " n"]) -> dict[str, Split]:
     splits = {}
     for benchmark, parts in read_json(path).items():
-        known = {"train", "test"} <= set(parts) <= set(PARTS)
-        _require(known, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
+        _require({"train", "test"} <= set(parts) <= set(PARTS), path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
         checked: dict[str, tuple[int, ...]] = {}
         for part, given in parts.items():
             fits = isinstance(given, list) and set(map(type, given)) <= {int}
             _require(fits, path.name, f"something else than positions in {benchmark} {part}")
             positions = np.array(given, dtype=np.int64)
-            inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < len(labels)
-            _require(bool(inside), path.name, f"a position outside 0 to {len(labels) - 1} in {benchmark} {part}")
+            inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < len(has_label)
+            _require(bool(inside), path.name, f"a position outside 0 to {len(has_label) - 1} in {benchmark} {part}")
             checked[part] = tuple(positions.tolist())
-            has_label = labels[positions.astype(np.int64)] != UNLABELLED
-            consistent = (~has_label if part == "unlabelled" else has_label).all()
+            known = has_label[positions.astype(np.int64)]
+            consistent = (~known if part == "unlabelled" else known).all()
             _require(bool(consistent), path.name, f"clips with and without a label mixed up in {benchmark} {part}")
         splits[benchmark] = Split(**checked)
     return splits

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from maskel.intervals import interval
 from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
 from maskel.protocols import PROTOCOLS, Protocol
+from maskel.training.detection import measures_of
 from maskel.training.folds import FOLDS, fold_folders
 from maskel.training.labelled import named_probe, share_of_labels
 from maskel.training.pretrained import load_method, method_options
@@ -72,6 +73,7 @@ class Answers:
         precision: Mean average precision of a retrieval; None for everything else.
         half_interval: Half the width of the accuracy's 95 % interval, where it is one over drawn episodes; None where
             it is Wilson's.
+        segments: Measures of segments by name, where frames were counted; else empty.
     """
 
     way: str
@@ -84,11 +86,14 @@ class Answers:
     top5: Count | None
     precision: float | None = None
     half_interval: float | None = None
+    segments: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def interval(self) -> str:
-        """The 95 % interval of the accuracy, in percent; a dash where the counts make no sense."""
+        """The 95 % interval of the accuracy, in percent; a dash for frames, and where the counts make no sense."""
         correct, seen = self.count.correct, self.count.seen
+        if self.segments:  # frames beside each other are not independent
+            return "–"
         return interval(correct, seen, self.half_interval) if 0 <= correct <= seen != 0 else "–"
 
     @property
@@ -114,6 +119,7 @@ class Answers:
             macro_f1,
             Count(int(counted["top5"]), seen) if "top5" in counted else None,
             *(float(counted[name]) if name in counted else None for name in (PRECISION, HALF_INTERVAL)),
+            measures_of(counted["detection"]) if "detection" in counted else {},
         )
 
 
@@ -517,6 +523,10 @@ def lines(folder: RunFolder) -> list[str]:
             what = f"queries of {counted['episodes']} episodes" if "episodes" in counted else "clips"
             sure = f"95 % interval {answers.interval}"
             count = f"{answers.count.correct} of {answers.count.seen}"
+            if answers.segments:
+                shown.append(f"{count} frames right ({counted['accuracy']:.1%})")
+                shown += [f"{name} {value:.1%}" for name, value in answers.segments.items()]
+                continue
             shown.append(f"{count} {what} right {how}({counted['accuracy']:.1%}, {sure})")
             if answers.precision is not None:
                 shown.append(f"mean average precision {answers.precision:.1%}")

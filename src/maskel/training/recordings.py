@@ -153,7 +153,13 @@ def prepared(
     return clips, source.frame_rates()
 
 
-def in_windows(clips: SkeletonSet, windows: Windows, made: Provenance | None, folder: Path) -> SkeletonSet:
+def in_windows(
+    clips: SkeletonSet,
+    windows: Windows,
+    made: Provenance | None,
+    folder: Path,
+    positions: Sequence[int] | None = None,
+) -> SkeletonSet:
     """Make a set of windows over each clip of a set.
 
     Args:
@@ -161,6 +167,7 @@ def in_windows(clips: SkeletonSet, windows: Windows, made: Provenance | None, fo
         windows: How they slide.
         made: How its clips were made, which says whether each has an origin of its own; None where that is unknown.
         folder: Where the new set is written.
+        positions: Clips to cut; all by default.
 
     Raises:
         InputError: If the windows are in seconds and no frame rate is known, or leave frames out.
@@ -172,7 +179,7 @@ def in_windows(clips: SkeletonSet, windows: Windows, made: Provenance | None, fo
         )
     may_miss = clips.coordinates == 2 or clips.options.get("missing") == "zero"
     with SetWriter(folder, clips.layout, clips.classes, clips.source, {}, clips.channels) as writer:
-        for position in range(len(clips)):
+        for position in range(len(clips)) if positions is None else positions:
             sequence, centred = clips.sequence(position), origin == ON_THE_BODY
             for window in cut_windows(sequence, windows, windows.rate, clips.coordinates, centred, may_miss):
                 writer.add(_numbered(window, len(writer.clips)))

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -99,8 +99,35 @@ def segments_of(track: Track, min_probability: float = 0.0) -> list[Segment]:
         track: The probabilities.
         min_probability: A segment whose mean probability is lower is unsure.
     """
+    return [
+        replace(segment, sure=segment.probability >= min_probability) for segment in _joined(track, _most_probable(track))
+    ]
+
+
+def actions_of(track: Track, min_probability: float = 0.0, background: int | None = None) -> list[Segment]:
+    """Join neighbouring times with the same action, where there is one.
+
+    Args:
+        track: The probabilities.
+        min_probability: Where the most probable class is less probable, there is no action.
+        background: The class that stands for no action, if there is one.
+    """
+    labels = _most_probable(track)
+    with np.errstate(invalid="ignore"):
+        labels[track.probabilities.max(1) < min_probability] = -1
+    if background is not None:
+        labels[labels == background] = -1
+    return _joined(track, labels)
+
+
+def _most_probable(track: Track) -> Int64[np.ndarray, " e"]:
+    """Return the most probable class at each time; -1 where no window lies."""
     seen = np.isfinite(track.probabilities).all(1)
-    labels = np.where(seen, track.probabilities.argmax(1), -1)
+    return np.where(seen, track.probabilities.argmax(1), -1)
+
+
+def _joined(track: Track, labels: Int64[np.ndarray, " e"]) -> list[Segment]:
+    """Join neighbouring times with the same label, without those of -1."""
     bounds = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
     found = []
     for first, end in pairwise(bounds):
@@ -109,7 +136,7 @@ def segments_of(track: Track, min_probability: float = 0.0) -> list[Segment]:
             shares, frames = track.probabilities[first:end, label], np.diff(track.edges)[first:end]
             mean = float((shares * frames).sum() / frames.sum())
             start, stop = track.edges[[first, end]].tolist()
-            found.append(Segment(start, stop, label, mean, mean >= min_probability))
+            found.append(Segment(start, stop, label, mean))
     return found
 
 
