@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     synthesize: Callable[..., list[Path]]
 
 _COMMANDS = (
-    *("baseline", "detect", "embed", "ensemble", "evaluate", "features", "finetune", "inspect", "knn", "linear", "predict"),
-    *("prepare", "pretrain", "report", "results", "synthesize"),
+    *("baseline", "detect", "embed", "ensemble", "evaluate", "features", "finetune", "inspect", "knn", "linear"),
+    *("predict", "prepare", "pretrain", "report", "results", "synthesize"),
 )
 """Public names that are commands: functions that take plain values."""
 _MODULES = {

@@ -1,5 +1,6 @@
 """``maskel detect``: the actions in whole recordings, found by a trained classifier and compared with the labels."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -190,15 +191,15 @@ def _actions(classifier: Path, classes: Sequence[str], clips: SkeletonSet, backg
     return tuple(name for name in clips.classes if name != background)
 
 
-def _table(
-    found: Sequence[Interval], truth: Sequence[Interval], actions: Sequence[str], rate: float | None
-) -> str:
+def _table(found: Sequence[Interval], truth: Sequence[Interval], actions: Sequence[str], rate: float | None) -> str:
     """Return the segments as a table; ``overlap`` is the largest with a labelled range of the same action."""
     heading = ("recording", *place_of(0, 1, None), "class", "probability", "overlap")
     rows = []
+    same = defaultdict(list)
+    for other in truth:
+        same[other.recording, other.label].append(other)
     for one in found:
-        same = [other for other in truth if (other.recording, other.label) == (one.recording, one.label)]
-        best = max((overlap(one, other) for other in same), default=0.0)
+        best = max((overlap(one, other) for other in same[one.recording, one.label]), default=0.0)
         place = ["" if value is None else value for value in place_of(one.start, one.end, rate).values()]
         rows.append((one.recording, *place, actions[one.label], one.score, best))
     return csv_text([heading, *rows])

@@ -87,9 +87,10 @@ class Contents:
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values for a table."""
         bodies = ", ".join(f"{number}: {count:,} clips" for number, count in self.bodies.items())
+        what = "labelled ranges" if self.untrimmed else "clips"
         rows = [
-            ("clips", f"{self.clips:,}"),
-            ("classes", _named(dict(self.classes), "labelled ranges" if self.untrimmed else "clips") if self.classes else "none"),
+            ("whole recordings" if self.untrimmed else "clips", f"{self.clips:,}"),
+            ("classes", _named(dict(self.classes), what) if self.classes else "none"),
             *([("without a label", f"{self.unlabelled:,} clips")] if self.unlabelled else []),
             *((name, _named(counts)) for name, counts in self.origins().items()),
             ("lengths", "shortest {:,}, median {:g}, longest {:,} frames".format(*self.lengths)),

@@ -172,9 +172,7 @@ class Detection:
     recordings: int
 
     @classmethod
-    def of(
-        cls, found: Sequence[Interval], truth: Sequence[Interval], recordings: Sequence[str]
-    ) -> "Detection":
+    def of(cls, found: Sequence[Interval], truth: Sequence[Interval], recordings: Sequence[str]) -> "Detection":
         """Measure what was found.
 
         Args:
@@ -190,11 +188,13 @@ class Detection:
             for key in (_label, _recording)
         )
         sequences = zip(_sequences(found, recordings), _sequences(truth, recordings), strict=True)
+
+        def precision(groups: Sequence[tuple[Sequence[Interval], Sequence[Interval]]]) -> tuple[float, ...]:
+            return tuple(fmean(average_precision(*both, least) for both in groups) for least in OVERLAPS)
+
         return cls(
-            *(
-                tuple(fmean(average_precision(*both, least) for both in groups) for least in OVERLAPS)
-                for groups in (actions, videos)
-            ),
+            precision(actions),
+            precision(videos),
             tuple(f1(found, truth, least) for least in OVERLAPS),
             fmean(edit_score(*both) for both in sequences),
             len(truth),

@@ -109,6 +109,7 @@ class Answers:
             None if counted.get(name) is None else float(counted[name]) for name in ("balanced_accuracy", "macro_f1")
         )
         seen = int(counted["seen"])
+        precision, half = (float(counted[name]) if name in counted else None for name in (PRECISION, HALF_INTERVAL))
         return cls(
             way,
             key,
@@ -118,7 +119,8 @@ class Answers:
             balanced,
             macro_f1,
             Count(int(counted["top5"]), seen) if "top5" in counted else None,
-            *(float(counted[name]) if name in counted else None for name in (PRECISION, HALF_INTERVAL)),
+            precision,
+            half,
             measures_of(counted["detection"]) if "detection" in counted else {},
         )
 

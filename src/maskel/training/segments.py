@@ -99,9 +99,8 @@ def segments_of(track: Track, min_probability: float = 0.0) -> list[Segment]:
         track: The probabilities.
         min_probability: A segment whose mean probability is lower is unsure.
     """
-    return [
-        replace(segment, sure=segment.probability >= min_probability) for segment in _joined(track, _most_probable(track))
-    ]
+    found = _joined(track, _most_probable(track))
+    return [replace(segment, sure=segment.probability >= min_probability) for segment in found]
 
 
 def actions_of(track: Track, min_probability: float = 0.0, background: int | None = None) -> list[Segment]:

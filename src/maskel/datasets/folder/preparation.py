@@ -153,7 +153,7 @@ class Preparation:
             before = values.shape[1]
             values = resample_frames(values, rate / pose.step, self.fps)
             counts[THINNED_FRAMES] = max(before - values.shape[1], 0)
-        kept = body_exists(values).any(0) | every_frame
+        kept = np.asarray(body_exists(values).any(0) | every_frame)
         counts[EMPTY_FRAMES] = int((~kept).sum())
         return self._finish(values, kept), counts
 
