@@ -1,5 +1,6 @@
 """``maskel watch``: keypoints come in on standard input, frame by frame; classes of each person go out."""
 
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -41,6 +42,7 @@ def watch(
     window_length: str | None = None,
     step: str | None = None,
     min_probability: float = 0.0,
+    max_distance: float | None = None,
     device: str = "auto",
 ) -> Watched:
     """Classify people live. Standard input has a line of JSON for each frame, standard output one for each answer.
@@ -58,6 +60,7 @@ def watch(
             training clip.
         step: From the start of a window to that of the next, likewise; by default a quarter of the window.
         min_probability: An answer that is less probable has no class, in [0, 1].
+        max_distance: An answer that is farther from the training clips has no class either; see ``maskel predict``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
@@ -66,7 +69,9 @@ def watch(
     Raises:
         InputError: If a line is no frame; it names the line. What was answered before stays.
     """
-    stream = Stream(classifier, fps, window_length, step, min_probability, distributed.start(device).device)
+    stream = Stream(
+        classifier, fps, window_length, step, min_probability, distributed.start(device).device, max_distance
+    )
     watched = Watched()
     try:
         for number, line in enumerate(_lines(), 1):
@@ -165,6 +170,7 @@ def _row(update: Update) -> dict[str, Any]:
         "class": update.name if update.sure else None,
         "probability": round(update.probability, 6),
         "most_probable": update.name,
+        "distance": None if math.isnan(update.distance) else round(update.distance, 6),
     }
 
 
