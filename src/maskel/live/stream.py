@@ -85,6 +85,7 @@ class Stream:
         classifier: The classifier, in eval mode.
         layout: The joints that are pushed.
         forgets_after: Seconds after which a person who is not seen is forgotten, and smoothing begins anew.
+        coordinates: Coordinates of a joint, 2 or 3.
         left_out: People beyond 32 in a frame, who are not looked at; all frames together.
 
     Examples:
@@ -136,7 +137,7 @@ class Stream:
         windows = usual_windows(model.task, length, pace, True, self._rate)
         frames = windows.frames(self._rate, "windows")
         self.forgets_after = (self._preparation.max_gap + 1) / self._rate
-        self._coordinates = num_coordinates(model.encoder.channels)
+        self.coordinates = num_coordinates(model.encoder.channels)
         self._min_probability = min_probability
         self._people = People(*frames, self._preparation.max_gap)
         self._recent: dict[str, deque[tuple[Float64[np.ndarray, " k"], float]]] = {}
@@ -144,6 +145,11 @@ class Stream:
         self._scored: bool | None = None
         self._start: float | None = None
         self._last = -math.inf
+
+    def see_images(self, size: tuple[int, int]) -> None:
+        """State the width and height of the images, where positions are in pixels of others than the training's."""
+        if self._preparation.image_size:
+            self._preparation = replace(self._preparation, image_size=size)
 
     @property
     def left_out(self) -> int:
@@ -201,7 +207,7 @@ class Stream:
         Raises:
             InputError: If they are not joints of the layout.
         """
-        count = self._coordinates
+        count = self.coordinates
         needs = SCORE in self.classifier.encoder.channels or self._preparation.min_score > 0
         widths = (count + 1,) if needs else (count, count + 1)
         expected = (
@@ -257,7 +263,7 @@ class Stream:
 
     def _sequence(self, window: Filled) -> SkeletonSequence | None:
         """Prepare a window as a clip; None if nothing of the person is left."""
-        away = np.full((len(self.layout), self._coordinates + 1), np.nan)
+        away = np.full((len(self.layout), self.coordinates + 1), np.nan)
         values = np.stack([away if frame is None else frame for frame in window.frames])[None]
         pose = Pose(values[..., :-1], values[..., -1] if self._scored else None)
         joints, _ = self._preparation.apply(_PLACE, pose, self._rate)
