@@ -204,10 +204,10 @@ def read_run_options(
     """Read the options of a command with recipes.
 
     Args:
-        parser: Of `run_parser`, with the options of all methods.
+        parser: Parser of `run_parser`, with the options of all methods.
         command: Its name.
-        words: As typed.
-        methods: Those of the parser.
+        words: Words as typed.
+        methods: Methods of the parser.
         stand_in: The set that a check without ``--data`` reads.
 
     Raises:
@@ -232,12 +232,12 @@ def read_run_values(
     """Read the options of a command with recipes from plain values, as `read_run_options` does from words.
 
     Args:
-        parser: Of `run_parser`, with the options of all methods.
+        parser: Parser of `run_parser`, with the options of all methods.
         command: Its name.
         values: By argument of the command's function; they overwrite those of recipes.
         recipes: As `maskel.configuration.read_recipe` takes them, in order.
         resume: The run folder to go on with, if any.
-        methods: Those of the parser.
+        methods: Methods of the parser.
 
     Raises:
         InputError: If a recipe cannot be read, or an option is unknown, missing or out of its type.

@@ -41,7 +41,7 @@ class Protocol:
         lacks: Entries of ``result.json`` that its runs do not have, so that reports do not miss them.
         untrimmed: Whether it reads sets of whole recordings, and counts frames of them in place of clips.
         several: The argument that takes all words of the command line without a dash.
-        without_encoder: What reports say in place of an encoder.
+        without_encoder: Words of reports in place of an encoder.
         stages: Its runs in ``maskel reproduce``, by folder.
     """
 

@@ -117,7 +117,7 @@ def test_a_recording_of_two_subjects_or_of_no_range_is_refused(tmp_path: Path) -
 
 def test_measures_follow_from_the_segments(trained: RunFolder, whole: Path, tmp_path: Path) -> None:
     run = detect(trained.path, whole, window_length="12", step="4", device="cpu", out=tmp_path / "run")
-    result, rows = run.read_result(), rows_of(tmp_path / "run" / "segments.csv")
+    result, rows = run.result, rows_of(tmp_path / "run" / "segments.csv")
     assert rows
     classes = SkeletonSet.open(whole, untrimmed=True).classes
     found = [
@@ -159,13 +159,13 @@ def test_background_by_threshold_and_by_class(
     trained: RunFolder, whole: Path, tmp_path: Path, recordings: Path
 ) -> None:
     given = {"window_length": "12", "step": "4", "device": "cpu"}
-    nothing = detect(trained.path, whole, min_probability=1.0, out=tmp_path / "nothing", **given).read_result()
+    nothing = detect(trained.path, whole, min_probability=1.0, out=tmp_path / "nothing", **given).result
     assert nothing["detection"]["found"] == 0
     assert (nothing["correct"], nothing["seen"]) == (60, 180)  # the frames of no action
     assert nothing["detection"]["map_actions"] == nothing["detection"]["f1"] == [0.0] * 4
     assert nothing["detection"]["edit"] == 0.0
     assert len(rows_of(tmp_path / "nothing" / "segments.csv")) == 0
-    bow = detect(trained.path, whole, background="bow", out=tmp_path / "bow", **given).read_result()
+    bow = detect(trained.path, whole, background="bow", out=tmp_path / "bow", **given).result
     assert [one["class"] for one in bow["per_class"]] == ["wave", "bow"]  # its ranges are of no action here
     assert [one["seen"] for one in bow["per_class"]] == [60, 120]
     assert {row["class"] for row in rows_of(tmp_path / "bow" / "segments.csv")} <= {"wave"}
@@ -184,9 +184,9 @@ def test_a_classifier_with_a_class_more_needs_its_meaning(whole: Path, recording
     with pytest.raises(InputError, match="has no class 'pause'; it has: bow, rest, wave"):
         detect(run.path, whole, background="pause", out=tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
-    found = detect(run.path, whole, background="rest", out=tmp_path / "run", device="cpu").read_result()
+    found = detect(run.path, whole, background="rest", out=tmp_path / "run", device="cpu").result
     assert [one["class"] for one in found["per_class"]] == ["bow", "wave", "rest"]
-    assert load_classifier(run.path).task.classes == ("bow", "rest", "wave")
+    assert load_classifier(run.path).label_spec.classes == ("bow", "rest", "wave")
 
 
 def test_trimmed_and_untrimmed_sets_are_told_apart(
@@ -231,6 +231,6 @@ def test_tables_and_reports_show_it(trained: RunFolder, whole: Path, tmp_path: P
     assert "mAP@0.5 over actions (%) | mAP@0.5 over videos (%) | F1@0.5 (%) | edit score (%)" in text
     assert f"{100 * result['detection']['edit']:.1f} |" in text
     assert "test recordings 2" in text
-    page = render(open_runs([tmp_path / "run"]), clips=0)
+    page = render(open_runs([tmp_path / "run"]), num_clips=0)
     assert "2 test recordings" in page
     assert "mAP@0.5 over videos" in page

@@ -59,7 +59,7 @@ def test_every_head_keeps_its_training_clips(pretrained: RunFolder, tiny_set: Sk
         model = load_classifier(run.path)
         assert model.familiarity is not None
         assert model.familiarity.known.shape[0] == len(train)
-        batch = tiny_set.gather(train, model.task.num_bodies, model.task.single_body)
+        batch = tiny_set.gather(train, model.label_spec.num_bodies, model.label_spec.single_body)
         kept = [model.familiarity]
         model.familiarity = None
         assert model.answer(batch)[1].isnan().all()
@@ -72,7 +72,7 @@ def test_every_head_keeps_its_training_clips(pretrained: RunFolder, tiny_set: Sk
         model.familiarity = kept[0]
         _, distances = answer_clips(model, tiny_set, test, tiny.ALONE, "fp32")
         assert distances.isfinite().all()
-        batch = tiny_set.gather(test, model.task.num_bodies, model.task.single_body)
+        batch = tiny_set.gather(test, model.label_spec.num_bodies, model.label_spec.single_body)
         torch.testing.assert_close(model.answer(batch)[1], distances, rtol=1e-4, atol=1e-4)
 
 

@@ -289,6 +289,7 @@ def test_no_model_is_fetched_and_faults_are_one_sentence(
             InputError, match=f"is not installed, which the estimator {name} needs; .*pip install {name}"
         ):
             open_estimator(name, [model] * len(models))
+
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("no\nmodel")
 

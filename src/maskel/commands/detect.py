@@ -17,10 +17,10 @@ from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import csv_text, write_atomically
-from maskel.training import loading
 from maskel.training.classifiers import load_classifier
 from maskel.training.detection import OVERLAPS, Detection, Interval, overlap
 from maskel.training.experiment import Experiment
+from maskel.training.loading import split_positions
 from maskel.training.metrics import count
 from maskel.training.precision import Precision
 from maskel.training.pretrained import require_fit, say_differences
@@ -31,7 +31,7 @@ from maskel.training.supervised import score_clips
 
 SEGMENTS = "segments.csv"
 BACKGROUND = "background"
-"""What frames without an action are called where no class stands for them."""
+"""Name of frames without an action, where no class stands for them."""
 
 
 def detect(
@@ -79,28 +79,28 @@ def detect(
         raise InputError(f"min_probability: found {min_probability}, expected 0 to 1")
     length, pace = read_extent("window_length", window_length), read_extent("step", step)
     experiment = Experiment(detect, locals())
-    clips = experiment.clips
-    if not clips.untrimmed:
+    dataset = experiment.dataset
+    if not dataset.untrimmed:
         raise InputError(
-            f"{clips.path} holds clips, expected whole recordings with labelled ranges: prepare it with --untrimmed"
+            f"{dataset.path} holds clips, expected whole recordings with labelled ranges: prepare it with --untrimmed"
         )
-    positions = loading.part(clips, benchmark, part)
+    positions = split_positions(dataset, benchmark, part)
     experiment.refuse_taken()
     model = load_classifier(classifier)
-    require_fit(classifier, model.encoder, clips)
-    actions = _actions(classifier, model.task.real_classes, clips, background)
-    windows = usual_windows(model.task, length, pace, False, clips.options.get("fps"))
+    require_fit(classifier, model.encoder, dataset)
+    actions = _actions(classifier, model.label_spec.real_classes, dataset, background)
+    windows = usual_windows(model.label_spec, length, pace, False, dataset.options.get("fps"))
     experiment.start()
-    say_differences(classifier, model.task.provenance, clips)
+    say_differences(classifier, model.label_spec.provenance, dataset)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
-        seen = in_windows(clips, windows, provenance_of(clips), Path(folder) / "windows", positions.tolist())
+        seen = in_windows(dataset, windows, provenance_of(dataset), Path(folder) / "windows", positions.tolist())
         world = experiment.world
         scores = score_clips(model.to(world.device), seen, np.arange(len(seen)), world, precision)
         tracks = tracks_of(seen.clips, scores.double().softmax(1).cpu().numpy(), {}, windows.rate)
         answered = len(seen)
-    names = [clips.clips[position].name for position in positions.tolist()]
+    names = [dataset.clips[position].name for position in positions.tolist()]
     known = {name: label for label, name in enumerate(actions)}
-    classes = model.task.classes
+    classes = model.label_spec.classes
     nothing = None if background is None else classes.index(background)
     found = [
         Interval(track.recording, known[classes[one.label]], one.start, one.end, one.probability)
@@ -108,14 +108,14 @@ def detect(
         for one in actions_of(track, min_probability, nothing)
     ]
     truth = [
-        Interval(name, known[clips.classes[one.label]], one.first_frame, one.end_frame)
+        Interval(name, known[dataset.classes[one.label]], one.first_frame, one.end_frame)
         for name, position in zip(names, positions.tolist(), strict=True)
-        for one in clips.ranges[position]
-        if clips.classes[one.label] != background
+        for one in dataset.ranges[position]
+        if dataset.classes[one.label] != background
     ]
     if not truth:
-        raise InputError(f"{clips.path}: nothing but {background} is labelled in the {part} part of {benchmark}")
-    lengths = [int(clips.frames[position]) for position in positions.tolist()]
+        raise InputError(f"{dataset.path}: nothing but {background} is labelled in the {part} part of {benchmark}")
+    lengths = [int(dataset.frames[position]) for position in positions.tolist()]
     right, answers = frames_of(found, truth, names, lengths, len(actions))
     counted = count(answers, right, [*actions, background or BACKGROUND], sum(lengths))
     empty = int((right == len(actions)).sum())
@@ -169,7 +169,7 @@ def frames_of(
     return torch.from_numpy(right), torch.from_numpy(answers)
 
 
-def _actions(classifier: Path, classes: Sequence[str], clips: SkeletonSet, background: str | None) -> tuple[str, ...]:
+def _actions(classifier: Path, classes: Sequence[str], dataset: SkeletonSet, background: str | None) -> tuple[str, ...]:
     """Return the actions that classifier and set have in common, in the set's order.
 
     Raises:
@@ -177,10 +177,10 @@ def _actions(classifier: Path, classes: Sequence[str], clips: SkeletonSet, backg
     """
     if background is not None and background not in classes:
         raise InputError(f"background: {classifier} has no class {background!r}; it has: {', '.join(classes)}")
-    own, others = set(classes) - {background}, set(clips.classes) - {background}
+    own, others = set(classes) - {background}, set(dataset.classes) - {background}
     if own != others:
         extra = sorted(own - others) or sorted(others - own)
-        which, lacks = (classifier, clips.path) if own - others else (clips.path, classifier)
+        which, lacks = (classifier, dataset.path) if own - others else (dataset.path, classifier)
         hint = ""
         if own - others and not others - own and len(extra) == 1:
             hint = f"; if it stands for no action, say --background {extra[0]!r}"
@@ -188,7 +188,7 @@ def _actions(classifier: Path, classes: Sequence[str], clips: SkeletonSet, backg
             f"{which} has a class {extra[0]!r}, {lacks} has not; expected the same actions in the classifier and the "
             f"set{hint}"
         )
-    return tuple(name for name in clips.classes if name != background)
+    return tuple(name for name in dataset.classes if name != background)
 
 
 def _table(found: Sequence[Interval], truth: Sequence[Interval], actions: Sequence[str], rate: float | None) -> str:

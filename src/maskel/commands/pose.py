@@ -17,7 +17,7 @@ from maskel.live.video import Video
 
 @dataclass(frozen=True)
 class Posed:
-    """What was found in a video.
+    """Counts of the people in a video.
 
     Args:
         out: The file.

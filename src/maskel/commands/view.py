@@ -20,8 +20,8 @@ def masks(
         runs: Run folders of pretrain.
         data: A prepared set of their layout.
         clip: Name of the clip.
-        draws: How many masks to draw with each method, 1 or more.
-        seed: Of the masks.
+        draws: Number of masks to draw with each method, 1 or more.
+        seed: Seed of the masks.
         out: The HTML file; an earlier one is replaced.
 
     Returns:
@@ -33,17 +33,19 @@ def masks(
     if draws < 1:
         raise InputError(f"draws: found {draws}, expected 1 or more")
     refuse_unwritable(out)
-    clips = SkeletonSet.open(data, untrimmed=True)
-    position = next((at for at, known in enumerate(clips.clips) if known.name == clip), None)
+    dataset = SkeletonSet.open(data, untrimmed=True)
+    position = next((at for at, known in enumerate(dataset.clips) if known.name == clip), None)
     if position is None:
-        raise InputError(f"{data} has no clip called {clip!r}; its {len(clips)} clips begin with {clips.clips[0].name}")
+        raise InputError(
+            f"{data} has no clip called {clip!r}; its {len(dataset)} clips begin with {dataset.clips[0].name}"
+        )
     found = []
     for run in open_runs(runs):
         if not run.pretrains:
             raise InputError(f"{run.folder.path}: expected a run of maskel pretrain, found one of maskel {run.kind}")
         name = f"{run.config['method']} ({run.name})"
-        found.append(count_hidden(name, load_method(run.folder), clips, position, draws, seed))
-    about = f"{clip}, class {clips.class_name(position)}"
+        found.append(count_hidden(name, load_method(run.folder), dataset, position, draws, seed))
+    about = f"{clip}, class {dataset.class_name(position)}"
     return write_page(
         page(f"maskel view masks: {clip}", element("h1", "How often each token is hidden"), mask_maps(about, found)),
         out,

@@ -114,7 +114,7 @@ def watch(
 
 
 def show(watched: Watched, options: Mapping[str, Any]) -> None:
-    """Say what was watched, on stderr."""
+    """Print a summary on stderr."""
     left_out = f"; {watched.left_out:,} people in a frame beyond 32, not looked at" if watched.left_out else ""
     notify(f"{watched.frames:,} frames, {watched.updates:,} answers{left_out}")
 

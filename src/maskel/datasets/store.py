@@ -63,7 +63,7 @@ def names_hash(names: Sequence[str]) -> str:
 
 
 def text_array(texts: Sequence[str]) -> np.ndarray:
-    """Make an array of texts, each of which takes as much memory as the longest.
+    """Make an array of texts; each takes as much memory as the longest.
 
     Raises:
         InputError: If that is more than `MOST_NAME_BYTES`.
@@ -118,14 +118,14 @@ class SkeletonSet:
         ranges: Of an untrimmed set the labelled ranges of each recording, by its own frames; else empty.
 
     Examples:
-        >>> data = SkeletonSet.open("set")
-        >>> len(data), data.layout.name, data.channels
+        >>> dataset = SkeletonSet.open("set")
+        >>> len(dataset), dataset.layout.name, dataset.channels
         (26, 'ntu25', ('x', 'y', 'z'))
-        >>> data.classes[:3]
+        >>> dataset.classes[:3]
         ('waving', 'drinking', 'kicking')
-        >>> data.clips[0].name, data.class_name(0)
+        >>> dataset.clips[0].name, dataset.class_name(0)
         ('S001C001P001R001A001', 'waving')
-        >>> list(data.benchmarks)
+        >>> list(dataset.benchmarks)
         ['xsub', 'xview', 'xset']
     """
 
@@ -238,8 +238,8 @@ class SkeletonSet:
             InputError: If the set has no such benchmark or part.
 
         Examples:
-            >>> data = SkeletonSet.open("set")
-            >>> data.split("xsub", "train")[:3], len(data.split("xsub", "test"))
+            >>> dataset = SkeletonSet.open("set")
+            >>> dataset.split("xsub", "train")[:3], len(dataset.split("xsub", "test"))
             (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
@@ -332,8 +332,8 @@ class SkeletonSet:
             InputError: If a coordinate is not finite: the file was changed after it was written.
 
         Examples:
-            >>> data = SkeletonSet.open("set")
-            >>> batch = data.gather(data.split("xsub", "test")[:4], bodies=2)
+            >>> dataset = SkeletonSet.open("set")
+            >>> batch = dataset.gather(dataset.split("xsub", "test")[:4], bodies=2)
             >>> batch.joints.shape, batch.labels
             (torch.Size([4, 2, 88, 25, 3]), tensor([0, 1, 2, 3]))
         """

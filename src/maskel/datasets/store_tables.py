@@ -44,33 +44,33 @@ def read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
-def read_clips(path: Path, clips: int) -> dict[str, tuple[str, ...]]:
+def read_clips(path: Path, num_clips: int) -> dict[str, tuple[str, ...]]:
     """Read the columns of the table of clips, as text."""
     lines = read_rows(path)
     require(tuple(next(lines, ())) == files.CLIP_COLUMNS, path.name, "other columns")
     columns: dict[str, list[str]] = {name: [] for name in files.CLIP_COLUMNS}
     for number, line in enumerate(lines, 1):
-        require(number <= clips, path.name, f"more than {clips} clips")
+        require(number <= num_clips, path.name, f"more than {num_clips} clips")
         for name, field in zip(columns, line, strict=True):
             require(len(field) <= MOST_TEXT, path.name, f"a text of {len(field):,} characters")
             columns[name].append(sys.intern(field) if name != "name" else field)
     found = len(columns["name"])
-    require(found == clips, path.name, f"{found} clips, expected {clips}")
-    require(len(set(columns["name"])) == clips, path.name, "a clip twice")
+    require(found == num_clips, path.name, f"{found} clips, expected {num_clips}")
+    require(len(set(columns["name"])) == num_clips, path.name, "a clip twice")
     return {name: tuple(column) for name, column in columns.items()}
 
 
-def read_counts(path: Path, clips: int) -> dict[int, dict[str, int]]:
+def read_counts(path: Path, num_clips: int) -> dict[int, dict[str, int]]:
     """Read the table of counts: clip -> phrase -> number."""
-    found: dict[int, dict[str, int]] = {}
+    counts: dict[int, dict[str, int]] = {}
     lines = read_rows(path)
     require(tuple(next(lines, ())) == files.COUNT_COLUMNS, path.name, "other columns")
     for clip, what, number in lines:
-        require(0 <= int(clip) < clips, path.name, f"a clip outside 0 to {clips - 1}")
+        require(0 <= int(clip) < num_clips, path.name, f"a clip outside 0 to {num_clips - 1}")
         require(0 <= int(number) < 2**63, path.name, "a count that is none")
         require(len(what) <= MOST_TEXT, path.name, f"a text of {len(what):,} characters")
-        found.setdefault(int(clip), {})[sys.intern(what)] = int(number)
-    return found
+        counts.setdefault(int(clip), {})[sys.intern(what)] = int(number)
+    return counts
 
 
 def read_ranges(path: Path, frames: Int64[np.ndarray, " n"], classes: int) -> tuple[tuple[LabelledRange, ...], ...]:

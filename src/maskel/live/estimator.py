@@ -1,4 +1,4 @@
-"""What a pose estimator is to maskel: images in, keypoints of people out. The estimators themselves are others' work.
+"""Pose estimators as maskel sees them: images in, keypoints of people out. The estimators themselves are others' work.
 
 An adapter is one file beside this one and a row of `ESTIMATORS`. It imports its library when it is made, takes its
 model from files that the user names, and never fetches any.

@@ -1,4 +1,4 @@
-"""Where the frames of ``maskel watch`` come from: standard input, a file that grows, a video or a camera."""
+"""Inputs of ``maskel watch``: standard input, a file that grows, a video or a camera."""
 
 import sys
 import time

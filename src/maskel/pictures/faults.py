@@ -19,30 +19,30 @@ _AROUND = 3  # frames drawn before a fault, and as many after it
 
 
 def faults_page(
-    data: SkeletonSet, contents: Contents, findings: Sequence[Finding], repeats: dict[str, Repeats], clips: int
+    dataset: SkeletonSet, contents: Contents, findings: Sequence[Finding], repeats: dict[str, Repeats], num_clips: int
 ) -> str:
     """Render the page.
 
     Args:
-        data: The set.
+        dataset: The set.
         contents: Its counts.
         findings: Results of the checks.
         repeats: Counts of repeated clips in each benchmark.
-        clips: Number of clips to draw for each check, 0 or more.
+        num_clips: Number of clips to draw for each check, 0 or more.
     """
-    title = f"maskel inspect: {data.path.name}"
+    title = f"maskel inspect: {dataset.path.name}"
     sections = (
-        ("What is in it", _contents(data, contents, repeats)),
-        ("What was found", _findings(data, findings)),
-        ("The worst clips", _pictures(data, findings, clips)),
+        ("What is in it", _contents(dataset, contents, repeats)),
+        ("What was found", _findings(dataset, findings)),
+        ("The worst clips", _pictures(dataset, findings, num_clips)),
     )
     return page(title, element("h1", title), *(join((element("h2", name), content)) for name, content in sections))
 
 
-def _contents(data: SkeletonSet, contents: Contents, repeats: dict[str, Repeats]) -> Markup:
+def _contents(dataset: SkeletonSet, contents: Contents, repeats: dict[str, Repeats]) -> Markup:
     about = [
-        ("source", data.source),
-        ("joint layout", f"{data.layout.name}, {data.coordinates} coordinates"),
+        ("source", dataset.source),
+        ("joint layout", f"{dataset.layout.name}, {dataset.coordinates} coordinates"),
         *contents.rows(),
     ]
     benchmarks = [(*sizes.row(), repeats[sizes.name]) for sizes in contents.benchmarks]
@@ -64,29 +64,29 @@ def _contents(data: SkeletonSet, contents: Contents, repeats: dict[str, Repeats]
     )
 
 
-def _findings(data: SkeletonSet, findings: Sequence[Finding]) -> Markup:
-    rows = [summarise(finding, data) for finding in findings]
+def _findings(dataset: SkeletonSet, findings: Sequence[Finding]) -> Markup:
+    rows = [summarise(finding, dataset) for finding in findings]
     parts = [table(FINDING_HEADING, rows)]
     if not any(finding.faults for finding in findings):
         parts.insert(0, paragraph("Nothing found."))
     return join((*parts, paragraph("Frames and bodies are counted from 0.", class_="note")))
 
 
-def _pictures(data: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
+def _pictures(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
     parts: list[Markup] = []
-    bearings = Bearings.of(data)
+    bearings = Bearings.of(dataset)
     damaged = {fault.clip for finding in findings if finding.check == "not_finite" for fault in finding.faults}
     for finding in findings:
         shown = [fault for fault in finding.faults if fault.clip is not None][:count]
         if not shown:
             continue
         parts.append(element("h3", CHECKS[finding.check].title))
-        parts += [_figure(data, fault, {fault.clip, fault.other} & damaged != set(), bearings) for fault in shown]
+        parts += [_figure(dataset, fault, {fault.clip, fault.other} & damaged != set(), bearings) for fault in shown]
     if not parts:
-        return paragraph("No clip to show." if count else "No clips were asked for.", class_="missing")
+        return paragraph("No clip to show." if count else "No clips were requested.", class_="missing")
     up = bearings.up
     far = f"{JUMP_METRES:g} m" if bearings.metric else f"{JUMP_SIZES:g} of the body's size"
-    depth = ", depth dropped" if data.coordinates == 3 else ""
+    depth = ", depth dropped" if dataset.coordinates == 3 else ""
     how = (
         f"Seen from the front, {up.across} to the right and {up} up ({up.why}){depth}; all panels of a row "
         "share one place and scale. With joints: the body with the fault; bones only: the other bodies. Arrows: "
@@ -95,26 +95,26 @@ def _pictures(data: SkeletonSet, findings: Sequence[Finding], count: int) -> Mar
     return join((paragraph(how, class_="note"), *parts))
 
 
-def _figure(data: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearings) -> Markup:
+def _figure(dataset: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearings) -> Markup:
     assert fault.clip is not None
-    clip = data.clips[fault.clip]
-    rows = "" if fault.other is None else f" Above: {clip.name}; below: {data.clips[fault.other].name}."
-    caption = element("figcaption", f"{clip.name} ({data.class_name(fault.clip)}): {fault.about}.{rows}")
+    clip = dataset.clips[fault.clip]
+    rows = "" if fault.other is None else f" Above: {clip.name}; below: {dataset.clips[fault.other].name}."
+    caption = element("figcaption", f"{clip.name} ({dataset.class_name(fault.clip)}): {fault.about}.{rows}")
     if damaged:
         return element("figure", paragraph("Not drawn: coordinates that are not finite.", class_="missing"), caption)
     shown = [fault.clip] if fault.other is None else [fault.clip, fault.other]
-    return element("figure", *(_row(data, position, fault, bearings) for position in shown), caption)
+    return element("figure", *(_row(dataset, position, fault, bearings) for position in shown), caption)
 
 
-def _row(data: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
+def _row(dataset: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
     """Draw a few frames of a clip: around the fault, or from the whole clip."""
-    joints = without_missing(data.sequence(position).joints[..., : data.coordinates], data)
+    joints = without_missing(dataset.sequence(position).joints[..., : dataset.coordinates], dataset)
     joints = bearings.up.turn(joints)  # (M, T, V, C)
     frames = shown_frames(joints.shape[1]).tolist()
     if fault.frame is not None:
         frames = list(range(max(0, fault.frame - _AROUND), min(joints.shape[1], fault.frame + _AROUND)))
     view = _view(joints[:, frames])
-    panels = [_panel(data, joints, frame, fault.body or 0, view, bearings.metric) for frame in frames]
+    panels = [_panel(dataset, joints, frame, fault.body or 0, view, bearings.metric) for frame in frames]
     return element("div", *panels, class_="panels")
 
 
@@ -128,7 +128,7 @@ def _view(joints: Float32[np.ndarray, "m f v c"]) -> FrontView:
 
 
 def _panel(
-    data: SkeletonSet,
+    dataset: SkeletonSet,
     joints: Float32[np.ndarray, "m t v c"],
     frame: int,
     body: int,
@@ -141,7 +141,7 @@ def _panel(
         if not now[other].any():
             continue
         if other != body:
-            marks.append(bones(view.place(now[other], now[other]), data.layout))
+            marks.append(bones(view.place(now[other], now[other]), dataset.layout))
         two = columns_of(np.stack((now[other], before[other])))
         sizes = body_sizes(body_extents(two, np.isnan(two).any(axis=0)))
         far = JUMP_METRES if metric else JUMP_SIZES * float(sizes.max())
@@ -149,6 +149,6 @@ def _panel(
         if moved.any() and before[other].any():
             start, end = (view.place(points[other][moved], points[other]) for points in (before, now))
             marks.append(arrows(start, end, "predicted"))
-    every = range(len(data.layout))
-    hidden = np.zeros(len(data.layout), dtype=bool)
-    return skeleton(f"frame {frame}", now[body], every, hidden, data.layout, view, marks)
+    every = range(len(dataset.layout))
+    hidden = np.zeros(len(dataset.layout), dtype=bool)
+    return skeleton(f"frame {frame}", now[body], every, hidden, dataset.layout, view, marks)

@@ -22,7 +22,7 @@ def timeline_page(found: Found, classes: Sequence[str]) -> str:
     """Draw the page.
 
     Args:
-        found: What was found.
+        found: Tracks of the recordings, with their segments.
         classes: Class names.
     """
     unsure = any(not segment.sure for _, segments in found for segment in segments)
@@ -42,9 +42,9 @@ def timeline_page(found: Found, classes: Sequence[str]) -> str:
         if drawn > _MOST_SEGMENTS and shown:
             break
         shown.append((track, segments))
-    for recording, some in groupby(shown, key=lambda one: one[0].recording):
+    for recording, tracks in groupby(shown, key=lambda one: one[0].recording):
         parts.append(element("h2", recording))
-        people = list(some)
+        people = list(tracks)
         low = min(int(track.edges[0]) for track, _ in people)
         high = max(int(track.edges[-1]) for track, _ in people)
         order = list(_totals([segment for _, segments in people for segment in segments]))

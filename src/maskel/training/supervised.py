@@ -38,24 +38,24 @@ def check_training(training: TrainingConfig) -> None:
 
 def weigh(classifier: Classifier, labelled: Labelled, how: ClassWeights) -> None:
     """Give the classifier's loss the weights of the classes among the training clips."""
-    labels = torch.tensor(labelled.clips.labels[labelled.train])
-    classifier.class_weights = class_weights(labels, len(labelled.clips.classes), how)
+    labels = torch.tensor(labelled.dataset.labels[labelled.train])
+    classifier.class_weights = class_weights(labels, len(labelled.dataset.classes), how)
 
 
 def score_clips(
     classifier: Classifier,
-    clips: SkeletonSet,
+    dataset: SkeletonSet,
     positions: Positions,
     world: World,
     precision: Precision,
 ) -> Tensor:
     """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process."""
-    return answer_clips(classifier, clips, positions, world, precision)[0]
+    return _read_features(classifier, classifier.scores, dataset, positions, world, precision)
 
 
 def answer_clips(
     classifier: Classifier,
-    clips: SkeletonSet,
+    dataset: SkeletonSet,
     positions: Positions,
     world: World,
     precision: Precision,
@@ -65,28 +65,28 @@ def answer_clips(
     def answer(features: Tensor) -> Tensor:
         return torch.cat((classifier.scores(features), classifier.distances(features)[:, None]), 1)
 
-    rows = _read_features(classifier, answer, clips, positions, world, precision)
+    rows = _read_features(classifier, answer, dataset, positions, world, precision)
     return rows[:, :-1], rows[:, -1]
 
 
 def _read_features(
     classifier: Classifier,
     make: Callable[[Tensor], Tensor],
-    clips: SkeletonSet,
+    dataset: SkeletonSet,
     positions: Positions,
     world: World,
     precision: Precision,
 ) -> Tensor:
     """Make a row of the features of each clip, in the test view, on every process."""
     classifier.eval()
-    window, task = classifier.encoder.config.window, classifier.task
+    window, label_spec = classifier.encoder.config.window, classifier.label_spec
 
     def read(batch: SkeletonBatch) -> Tensor:
         features = classifier.features(batch)
         with torch.autocast(world.device.type, enabled=False):  # the head in fp32, as linear evaluation's always is
             return make(features)
 
-    return read_clips(read, window, task.num_bodies, task.single_body, clips, positions, world, precision)
+    return read_clips(read, window, label_spec.num_bodies, label_spec.single_body, dataset, positions, world, precision)
 
 
 def remember(classifier: Classifier, labelled: Labelled, world: World, precision: Precision) -> None:
@@ -98,14 +98,14 @@ def remember(classifier: Classifier, labelled: Labelled, world: World, precision
         world: This process among all.
         precision: Of matrix products.
     """
-    clips, train = labelled.clips, labelled.train
+    dataset, train = labelled.dataset, labelled.train
     if len(train) > MOST_CLIPS:
-        by_class = train[np.argsort(clips.labels[train], kind="stable")]
+        by_class = train[np.argsort(dataset.labels[train], kind="stable")]
         train = by_class[np.linspace(0, len(train) - 1, MOST_CLIPS).round().astype(np.int64)]
     if len(train) < 2:
         return
-    features = _read_features(classifier, lambda features: features.float(), clips, train, world, precision)
-    names = [clips.clips[position].subject for position in train.tolist()]
+    features = _read_features(classifier, lambda features: features.float(), dataset, train, world, precision)
+    names = [dataset.clips[position].subject for position in train.tolist()]
     subjects = torch.from_numpy(np.unique(names, return_inverse=True)[1]) if all(names) else None
     classifier.familiarity = Familiarity.of(features, subjects)
 
@@ -133,10 +133,10 @@ def train_classifier(
     Args:
         experiment: Started; its run folder is opened here.
         classifier: On its device already.
-        batches: What it sees.
+        batches: Batches of training clips.
         labelled: Its training clips.
         score: Class scores (N, classes) of the clips of a part, ``test`` or ``validation``, on every process.
-        about: What ``result.json`` says first.
+        about: First entries of ``result.json``.
 
     Raises:
         TrainingError: If a loss is not finite.
@@ -145,11 +145,11 @@ def train_classifier(
     def scores_of(part: str) -> Scores:
         classifier.eval()
         with torch.no_grad():
-            return Scores.of(labelled.clips, labelled.asked[part], score(part))
+            return Scores.of(labelled.dataset, labelled.eval_positions[part], score(part))
 
     def after_epoch() -> Row:
         row: Row = {}
-        for part, positions in labelled.asked.items():
+        for part, positions in labelled.eval_positions.items():
             counted = scores_of(part).count(len(positions))
             prefix = "" if part == "test" else f"{part}_"
             row |= {prefix + name: counted[name] for name in ("correct", "seen", "accuracy")}
@@ -158,7 +158,7 @@ def train_classifier(
     experiment.open_run()
     rows = experiment.fit(classifier, batches, after_epoch).rows
     best = {"best_epoch": _epoch(max(rows, key=lambda row: row["accuracy"]))}
-    if "validation" in labelled.asked:
+    if "validation" in labelled.eval_positions:
         best["best_validation_epoch"] = _epoch(max(rows, key=lambda row: row["validation_accuracy"]))
     epochs = experiment.training.epochs
     trained = {
@@ -185,9 +185,9 @@ def leave(
         experiment: Its run folder is open.
         classifier: Trained.
         labelled: Its training clips.
-        scores: Of the test part.
-        about: What ``result.json`` says first: what was run.
-        trained: What it says after the counts: how training went.
+        scores: Scores of the test part.
+        about: First entries of ``result.json``, which say what was run.
+        trained: Entries after the counts: measurements of the training.
     """
     remember(classifier, labelled, experiment.world, "bf16" if experiment.precision == "bf16" else "fp32")
     if experiment.is_main:
