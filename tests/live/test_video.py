@@ -127,7 +127,7 @@ def test_what_cannot_be_decoded_is_one_sentence(
         Video(str(tmp_path / "bad.mp4"))
     (tmp_path / "a.mp4").touch()
     monkeypatch.setattr(opencv, "fps", 0.0)
-    with pytest.raises(InputError, match="does not say its images a second; give --source-fps"):
+    with pytest.raises(InputError, match="does not say its images a second; give maskel pose --source-fps"):
         Video(str(tmp_path / "a.mp4"))
     assert Video(str(tmp_path / "a.mp4"), fps=25.0).rate == 25.0
     monkeypatch.setattr(opencv, "fps", 30.0)
@@ -406,6 +406,24 @@ def test_flat_poses_say_the_size_of_the_image_and_nobody_is_refused(
     with pytest.raises(InputError, match="rtmlib finds nobody in 100 images; nothing is written"):
         pose(str(tmp_path / "a.mp4"), tmp_path / "b.json", "rtmlib", [Path("m")])
     assert not (tmp_path / "b.json").exists()
+
+
+def test_an_estimator_that_fails_is_one_sentence(
+    trained: RunFolder, opencv: type[Capture], tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(image: np.ndarray, time: float) -> np.ndarray:
+        raise RuntimeError("out of\nmemory")
+
+    fails.layout, fails.coordinates = "coco17", 3  # type: ignore[attr-defined]
+    (tmp_path / "a.mp4").touch()
+    for module in ("watch", "pose"):
+        monkeypatch.setattr(f"maskel.commands.{module}.open_estimator", lambda *_: fails)
+    for command in (("watch", "--classifier", trained.path, "--video"), ("pose", "--out", tmp_path / "a.json")):
+        code, said = run(*command, tmp_path / "a.mp4", "--estimator=rtmlib", "--model", "m")
+        assert code == 2
+        assert "a.mp4: the pose estimator fails (" in said
+        assert said.count("\n") <= 2
+    assert not (tmp_path / "a.json").exists()
 
 
 def test_a_file_that_grows_is_followed(trained: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from maskel.errors import InputError
+from maskel.files import one_line
 
 EstimatorName = Literal["mediapipe", "rtmlib", "ultralytics"]
 
@@ -79,8 +80,8 @@ def open_estimator(name: EstimatorName, models: Sequence[Path], coordinates: int
     except InputError:
         raise
     except Exception as fault:  # other people's code, on a file of the user's
-        said = " ".join(str(fault).split())[:200] or type(fault).__name__
-        raise InputError(f"{', '.join(map(str, models))}: {name} cannot use it ({said}); expected {what}") from fault
+        files = ", ".join(map(str, models))
+        raise InputError(f"{files}: {name} cannot use it ({one_line(fault)}); expected {what}") from fault
     if coordinates not in (None, estimator.coordinates):
         raise InputError(
             f"estimator: {name} gives keypoints of {estimator.coordinates} coordinates, found {coordinates} wanted"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskel.errors import InputError
+from maskel.files import one_line
 from maskel.live.estimator import PoseEstimator
 from maskel.live.video import Video
 
@@ -89,6 +90,16 @@ def estimated(video: Video, source: str, estimator: PoseEstimator) -> Iterable[S
         video: The video.
         source: What it is called, for messages.
         estimator: Finds them.
+
+    Raises:
+        InputError: If the estimator fails.
     """
     for number, frame in enumerate(video):
-        yield Seen(f"image {number} of {source}", estimator(frame.image, frame.time), frame.time)
+        where = f"image {number} of {source}"
+        try:
+            joints = estimator(frame.image, frame.time)
+        except InputError as fault:
+            raise InputError(f"{where}: {fault}") from fault
+        except Exception as fault:  # other people's code
+            raise InputError(f"{where}: the pose estimator fails ({one_line(fault)})") from fault
+        yield Seen(where, joints, frame.time)

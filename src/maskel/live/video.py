@@ -63,7 +63,7 @@ class Video:
         declared = float(self._capture.get(cv2.CAP_PROP_FPS))
         known = fps or (declared if math.isfinite(declared) and 0 < declared < 10_000 else None)
         if known is None and not self.camera:
-            raise InputError(f"{source} does not say its images a second; give --source-fps")
+            raise InputError(f"{source} does not say its images a second; give maskel pose --source-fps")
         self.rate: float | None = None if self.camera else known
         self._declared = 0 if self.camera else int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
 
