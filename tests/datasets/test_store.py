@@ -22,7 +22,7 @@ from maskel.datasets import store_writer
 from maskel.datasets.base import Split
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
-from maskel.errors import InputError
+from maskel.errors import CutOffError, InputError
 from maskel.layouts import KINECT20, NTU25
 from maskel.sequence import UNLABELLED, Clip, LabelledRange, SkeletonBatch, SkeletonSequence
 from maskel.transforms import random_crop, resample, view_frames
@@ -180,6 +180,30 @@ def test_whole_recordings_keep_their_labelled_ranges(tmp_path: Path) -> None:
     assert again.ranges == opened.ranges
     with pytest.raises(InputError, match=r"holds whole recordings .*, expected clips with one label each"):
         SkeletonSet.open(tmp_path / "set")
+
+
+def test_ranges_survive_an_interruption(tmp_path: Path) -> None:
+    def job(folder: Path) -> SetWriter:
+        return SetWriter(folder, NTU25, ("wave", "bow"), "test", {}, job={"files": "two"}, untrimmed=True)
+
+    def recording(name: str) -> SkeletonSequence:
+        ranges = (LabelledRange(1, 0, 4), LabelledRange(0, 2, 6))
+        return SkeletonSequence(Clip(name, UNLABELLED), np.ones((1, 6, 25, 3), np.float32), NTU25, {}, ranges)
+
+    with pytest.raises(CutOffError), job(tmp_path / "cut") as writer:
+        writer.add(recording("a"))
+        writer.record({})
+        raise CutOffError("no power")
+    for folder in ("cut", "whole"):
+        with job(tmp_path / folder) as writer:
+            assert writer.recorded == (folder == "cut")
+            for name in "ab"[writer.recorded :]:
+                writer.add(recording(name))
+                writer.record({})
+            writer.finish({"all": Split((0, 1), ())})
+    for file in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "cut" / file.name).read_bytes() == file.read_bytes()
+    assert len(SkeletonSet.open(tmp_path / "cut", untrimmed=True).ranges[0]) == 2
 
 
 @pytest.mark.parametrize(
