@@ -9,6 +9,7 @@ from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.loading import Resident
+from maskel.training.loggers import Log
 from maskel.training.optim import AdamWConfig
 from maskel.training.pretrained import method_options, new_method, start_from
 from maskel.training.run import ENCODER, RunFolder, pretraining_of
@@ -31,6 +32,7 @@ def pretrain(
     seed: int = 0,
     device: str = "auto",
     resident: Resident = "auto",
+    log: Log = "csv",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -58,6 +60,8 @@ def pretrain(
         seed: Seed of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         resident: Keep the set on the device; auto: a GPU with room for ten.
+        log: A logger beside ``metrics.csv``, which is always written: ``tensorboard``, ``wandb`` or ``trackio``, each
+            an extra of its name. Its faults never stop a run.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Only build everything, train two steps and say what the run would take; nothing is written.

@@ -24,6 +24,7 @@ from maskel.files import damaged_as
 from maskel.methods.base import Method
 from maskel.signals import handled
 from maskel.training.loading import Batches
+from maskel.training.loggers import LogThread
 from maskel.training.optim import TrainingConfig
 from maskel.training.precision import multiplies_bf16
 from maskel.training.progress import Progress
@@ -40,12 +41,14 @@ class Session:
         run: Where state and metrics go.
         world: This process among all.
         resume: Go on from the run's saved state.
+        log: Logger beside ``metrics.csv``.
     """
 
     training: TrainingConfig
     run: RunFolder
     world: World
     resume: bool = False
+    log: LogThread | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,8 @@ def fit(
 
     _advise(training, world)
     method.train()
+    if session.log:
+        session.log.start(len(state.rows))
     with (
         run.in_use() if world.is_main else nullcontext(),
         _deterministic(training.deterministic),
@@ -173,6 +178,8 @@ def fit(
                 if world.is_main:
                     with writing():
                         run.write_metrics(state.rows)
+                if session.log:
+                    session.log.row(state.rows[-1])
             if due:
                 save()
             if _anyone(stop.is_set(), world):  # after the last step too: what would follow this run must not start

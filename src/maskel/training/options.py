@@ -16,6 +16,7 @@ _ADDED: dict[str, Any] = {
     "freeze_epochs": 0,
     "head": "mlp",
     "init": None,
+    "log": "csv",
     "to_layout": None,
     "shares": "size",
     "pool": "mean",
@@ -25,7 +26,7 @@ _ADDED: dict[str, Any] = {
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
 """Options younger than runs that can be resumed, and their value then; with it they are left out of config.yaml."""
-_MAY_CHANGE = ("data", PROLONGED, "resident", "training.graph")
+_MAY_CHANGE = ("data", PROLONGED, "resident", "training.graph", "log")
 """Options that may differ when a run is resumed: the set may have moved; batches stay, and steps, to rounding."""
 
 
