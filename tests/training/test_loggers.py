@@ -1,8 +1,11 @@
 """Loggers get every row, and can neither change a run nor stop it."""
 
 import random
+import sys
 import threading
 from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -34,8 +37,9 @@ class Fake:
                 self.held.wait()
             raise self.fault
 
-    def start(self, run: Path, config: Mapping[str, Any], epochs: int) -> None:
-        self._called("start", epochs)
+    def start(self, run: Path, config: Mapping[str, Any], rows: list[dict[str, Any]]) -> None:
+        self._called("start", deepcopy(rows))
+        rows.clear()
 
     def row(self, row: dict[str, Any]) -> None:
         self._called("row", dict(row))
@@ -53,8 +57,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     for name, value in (("calls", []), ("bad", ""), ("held", None)):
         monkeypatch.setattr(Fake, name, value)
     monkeypatch.setitem(loggers.LOGGERS, "tensorboard", Fake)
-    monkeypatch.setattr(loggers, "require_logger", lambda name: None)
-    monkeypatch.setattr("maskel.training.experiment.require_logger", lambda name: None)
     return Fake
 
 
@@ -72,7 +74,7 @@ def test_every_row_is_logged_and_the_run_stays_as_it_is(
     assert [call[0] for call in fake.calls] == ["start", "row", "row", "row", "end"]
     assert [call[1] for call in fake.calls[1:4]] == run.metrics
     assert fake.calls[-1][1]["loss"] == run.result["loss"]
-    assert run.read_config()["log"] == "tensorboard"
+    assert run.read_config() == pretrained.read_config() | {"data": str(prepared)}  # it is no option of the run
 
 
 def test_a_classifier_logs_its_confusions(
@@ -139,7 +141,7 @@ def test_a_resumed_run_goes_on_where_the_log_ended(
     fake.calls.clear()
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", log="tensorboard", resume=True)
     same(run, pretrained)
-    assert fake.calls[0] == ("start", len(before))
+    assert fake.calls[0] == ("start", before)
     assert before + [call[1] for call in fake.calls if call[0] == "row"] == run.metrics
     again = tiny.tiny_pretrain(prepared, tmp_path / "run", resume=True)  # without the logger
     same(again, pretrained)
@@ -172,6 +174,69 @@ def test_tensorboard_holds_all_rows_once(prepared: Path, tmp_path: Path, monkeyp
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [
         (row["epoch"], pytest.approx(row["loss"])) for row in run.metrics
     ]
+
+
+SERVICE = """
+CALLS = []
+
+
+class Image:
+    def __init__(self, pixels):
+        self.shape = pixels.shape
+
+
+class Run:
+    def log(self, values, step=None):
+        CALLS.append(("log", {name: getattr(value, "shape", value) for name, value in values.items()}, step))
+
+    def finish(self):
+        CALLS.append(("finish",))
+
+
+def init(**options):
+    CALLS.append(("init", options))
+    return Run()
+"""
+
+
+@pytest.mark.parametrize("service", ["wandb", "trackio"])
+def test_a_service_gets_each_row_once(
+    service: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{service}.py").write_text(SERVICE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, service, raising=False)
+    with monkeypatch.context() as stopped:
+        tiny.as_steps_begin(stopped, lambda number: tiny.ctrl_c_if(number == 6))
+        with pytest.raises(Stopped):
+            tiny.tiny_pretrain(prepared, tmp_path / "run")  # the log comes with the resumption only
+    for epochs in (tiny.TRAINING.epochs, tiny.TRAINING.epochs + 1):
+        training = replace(tiny.TRAINING, epochs=epochs)
+        run = tiny.tiny_pretrain(prepared, tmp_path / "run", log=service, resume=True, training=training)
+    calls = sys.modules.pop(service).CALLS
+    begun = [call[1] for call in calls if call[0] == "init"]
+    assert begun[0] == begun[1] | {"config": begun[0]["config"]}
+    assert begun[0]["project"] == "maskel"
+    assert begun[0]["resume"] == "allow"
+    assert begun[0]["config"]["training"]["epochs"] == tiny.TRAINING.epochs
+    logged = [call for call in calls if call[0] == "log"]
+    assert [call[1:] for call in logged if call[2]] == [(row, row["epoch"]) for row in run.metrics]
+    assert logged[-1][1]["result/loss"] == run.result["loss"]
+    assert calls[-1] == ("finish",)
+
+
+def test_a_package_that_cannot_be_imported_is_one_line(
+    prepared: Path,
+    pretrained: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "wandb.py").write_text("raise ValueError('built for another system')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    same(tiny.tiny_pretrain(prepared, tmp_path / "run", log="wandb"), pretrained)
+    assert "--log wandb: ValueError: built for another system; nothing more" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(find_spec("wandb") is None, reason="Weights & Biases is not installed: maskel[wandb]")

@@ -154,7 +154,7 @@ def fit(
     _advise(training, world)
     method.train()
     if session.log:
-        session.log.start(len(state.rows))
+        session.log.start(state.rows)
     with (
         run.in_use() if world.is_main else nullcontext(),
         _deterministic(training.deterministic),

@@ -30,7 +30,7 @@ _ORIGIN = (
     *("kind", "seed", "data", "split", "labels", "from_scratch", "untrained", "encoder", "pretraining", "config"),
     "runs",
 )
-_NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list", "classifier", "runs", "log"}
+_NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list", "classifier", "runs"}
 """Options in which runs of one recipe may differ."""
 
 

@@ -3,7 +3,7 @@
 import queue
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ from jaxtyping import Int64, UInt8
 
 from maskel.console import notify
 from maskel.errors import InputError
-from maskel.files import read_text, write_atomically
+from maskel.files import read_text, write_atomically, yaml_text
 from maskel.training.run import Row
 
 CSV = "csv"
@@ -30,13 +30,13 @@ _CELL = 8  # pixels of a cell of a picture
 class Logger(Protocol):
     """What a logger does. Its methods are called in this order, in a thread of its own; it may raise anything."""
 
-    def start(self, run: Path, config: Mapping[str, Any], epochs: int) -> None:
+    def start(self, run: Path, config: Mapping[str, Any], rows: Sequence[Row]) -> None:
         """Begin or go on.
 
         Args:
             run: The run folder.
             config: Options of the run.
-            epochs: Epochs whose rows were logged before; rows after them, of a stopped run, come again.
+            rows: Rows of the epochs before, in a resumed run; a logger may have some, all or none of them already.
         """
 
     def row(self, row: Row) -> None:
@@ -52,14 +52,17 @@ class Logger(Protocol):
 class TensorBoard:
     """Event files in the folder ``tensorboard`` of the run."""
 
+    package = "tensorboard"
     _writer: Any
 
-    def start(self, run: Path, config: Mapping[str, Any], epochs: int) -> None:
-        """Open a new event file; TensorBoard drops rows of later epochs from earlier files."""
+    def start(self, run: Path, config: Mapping[str, Any], rows: Sequence[Row]) -> None:
+        """Open a new event file and log all rows anew; TensorBoard drops what earlier files hold."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=epochs + 1)
-        self._writer.add_text("config", f"```\n{config}\n```")
+        self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=0)
+        self._writer.add_text("config", f"```yaml\n{yaml_text(config)}```")
+        for row in rows:
+            self.row(row)
 
     def row(self, row: Row) -> None:
         """Log each number over the epoch."""
@@ -82,14 +85,17 @@ class TensorBoard:
 class WandB:
     """A run of Weights & Biases, in the project ``maskel``; its files lie in the run folder."""
 
-    module = "wandb"
+    package = "wandb"
     _module: Any
     _run: Any
 
-    def start(self, run: Path, config: Mapping[str, Any], epochs: int) -> None:
-        """Begin a run, or go on with the one that the run folder names."""
-        self._module = import_module(self.module)
-        self._run = self._module.init(project="maskel", config=dict(config), **self._which(run, _id_of(run)))
+    def start(self, run: Path, config: Mapping[str, Any], rows: Sequence[Row]) -> None:
+        """Begin a run with all rows, or go on with the one that the run folder names."""
+        self._module = import_module(self.package)
+        identity, known = _id_of(run, self.package)
+        self._run = self._module.init(project="maskel", config=dict(config), **self._which(run, identity))
+        for row in () if known else rows:
+            self.row(row)
 
     def _which(self, run: Path, identity: str) -> dict[str, Any]:
         return {"name": run.name, "id": identity, "resume": "allow", "dir": str(run)}
@@ -112,14 +118,14 @@ class WandB:
 class Trackio(WandB):
     """A run of trackio, in the project ``maskel`` of this machine."""
 
-    module = "trackio"
+    package = "trackio"
 
     def _which(self, run: Path, identity: str) -> dict[str, Any]:
         return {"name": f"{run.name}-{identity}", "resume": "allow"}
 
 
 LOGGERS: dict[str, Callable[[], Logger]] = {"tensorboard": TensorBoard, "wandb": WandB, "trackio": Trackio}
-"""Name -> logger; the name is that of its package and of the extra."""
+"""Name -> logger; the extra has the same name. The package that it needs, if any, is the logger's ``package``."""
 
 
 class LogThread:
@@ -132,24 +138,23 @@ class LogThread:
         name: A name of `LOGGERS`.
         run: The run folder.
         config: Options of the run.
-
-    Raises:
-        InputError: If the extra is not installed.
     """
 
     def __init__(self, name: str, run: Path, config: Mapping[str, Any]) -> None:
-        require_logger(name)
         self._name, self._run, self._config = name, run, deepcopy(dict(config))
         self._calls: queue.Queue[tuple[str, tuple[Any, ...]] | None] = queue.Queue()
         self._fault: BaseException | None = None
         self._said = False
         self._thread = threading.Thread(target=self._work, name=f"log-{name}", daemon=True)
 
-    def start(self, epochs: int = 0) -> None:
-        """Begin after ``epochs`` epochs that were logged before; a second call does nothing."""
-        if self._thread.ident is None:
-            self._thread.start()
-            self._call("start", self._run, self._config, epochs)
+    def start(self, rows: Sequence[Row] = ()) -> None:
+        """Begin behind the rows of a resumed run; a second call does nothing."""
+        if self._thread.ident is None and self._fault is None:
+            try:
+                self._thread.start()
+            except RuntimeError as fault:  # of a system that gives no thread
+                self._fault = fault
+            self._call("start", self._run, self._config, deepcopy(list(rows)))
 
     def row(self, row: Row) -> None:
         """Log the row of an epoch."""
@@ -165,10 +170,15 @@ class LogThread:
         self.start()
         self._call("end", deepcopy(dict(result)))
         self._calls.put(None)
-        self._thread.join(PATIENCE)
+        waited = f"not done after {PATIENCE:.0f} s"
+        try:
+            if self._thread.ident is not None:
+                self._thread.join(PATIENCE)
+        except KeyboardInterrupt:  # what the run leaves is written already
+            waited = "not waited for"
         if self._thread.is_alive():
             self._said = True
-            notify(f"--log {self._name}: not done after {PATIENCE:.0f} s; the run is whole without it")
+            notify(f"--log {self._name}: {waited}; the run is whole without it")
         self._say()
 
     def _call(self, method: str, *values: Any) -> None:
@@ -196,14 +206,18 @@ class LogThread:
 
 
 def require_logger(name: str) -> None:
-    """Refuse a logger whose package is not installed.
+    """Refuse a logger whose package is not installed, before there is a run.
 
     Raises:
         InputError: If it is not.
     """
-    if find_spec(name) is None:
+    package = getattr(LOGGERS[name], "package", None)
+    if package is None:
+        return
+    found = find_spec(package)
+    if found is None or found.origin is None:  # a mere folder of that name, as a logger leaves one
         raise InputError(
-            f"{name} is not installed, which --log {name} needs; install it with: pip install 'maskel[{name}]', or "
+            f"{package} is not installed, which --log {name} needs; install it with: pip install 'maskel[{name}]', or "
             "leave it with --log csv"
         )
 
@@ -233,9 +247,10 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, float | int]:
     return {name: value for name, value in result.items() if type(value) in (int, float)}
 
 
-def _id_of(run: Path) -> str:
-    """The name under which a service knows the run; kept in the run folder, so that a resumed run goes on with it."""
-    file = run / "log-id.txt"
-    if not file.is_file():
-        write_atomically(file, uuid.uuid4().hex[:12])
-    return read_text(file).strip()
+def _id_of(run: Path, service: str) -> tuple[str, bool]:
+    """The name under which a service knows the run, and whether it knew it before; a resumed run goes on with it."""
+    file = run / f"{service}-id.txt"
+    if known := file.is_file():
+        return read_text(file, most=100).strip(), known
+    write_atomically(file, identity := uuid.uuid4().hex[:12])
+    return identity, known

@@ -9,14 +9,13 @@ from typing import Any
 from maskel.configuration import PROLONGED
 from maskel.errors import InputError
 
-NOT_KEPT = ("out", "resume", "check")
-"""Options that say where a run is and whether it begins, and nothing of what it does."""
+NOT_KEPT = ("out", "resume", "check", "log")
+"""Options that say where a run is, whether it begins and where its rows go too, and nothing of what it does."""
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
     "freeze_epochs": 0,
     "head": "mlp",
     "init": None,
-    "log": "csv",
     "to_layout": None,
     "shares": "size",
     "pool": "mean",
@@ -26,7 +25,7 @@ _ADDED: dict[str, Any] = {
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
 """Options younger than runs that can be resumed, and their value then; with it they are left out of config.yaml."""
-_MAY_CHANGE = ("data", PROLONGED, "resident", "training.graph", "log")
+_MAY_CHANGE = ("data", PROLONGED, "resident", "training.graph")
 """Options that may differ when a run is resumed: the set may have moved; batches stay, and steps, to rounding."""
 
 
