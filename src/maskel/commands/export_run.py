@@ -26,6 +26,7 @@ from maskel.files import (
     stream_of,
     write_atomically,
 )
+from maskel.hub import ENCODER, fetched
 from maskel.methods.classifier import CLASSIFIER, FORMAT
 from maskel.methods.masked import Bodies
 from maskel.models.loading import load_encoder
@@ -175,6 +176,7 @@ def _opened(
     refuse_unwritable(out)
     if frames is not None and frames < 1:
         raise InputError(f"frames: found {frames}, expected 1 or more")
+    run = fetched(run, CLASSIFIER, ENCODER)
     if _classifies(run):
         if (pool, bodies) != ("mean", "all"):
             option = "pool" if pool != "mean" else "bodies"

@@ -19,6 +19,7 @@ from maskel.training.labelled import Positions
 from maskel.training.loading import Resident
 from maskel.training.loggers import Log
 from maskel.training.optim import FinetuneConfig
+from maskel.training.options import plain
 from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import RunFolder
 from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
@@ -152,7 +153,7 @@ def finetune(
         scored = np.concatenate(list(labelled.eval_positions.values()))
         return experiment.check(classifier, batches, scores_of, scored, times=training.epochs)
     about = {
-        "encoder": None if scratch else str(encoder),
+        "encoder": None if scratch else plain(encoder),
         "from_scratch": scratch,
         "adapted": classifier.encoder.adapted,
         "seed": seed,

@@ -131,7 +131,7 @@ def linear(
     classifier = build_seeded(lambda: LinearProbe(frozen, experiment.label_spec(labelled.train), pool), seed)
     weigh(classifier, labelled, class_weights)
     classifier.to(experiment.world.device)
-    about = {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
+    about = {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
 
     def features_of(positions: Positions) -> Tensor:
         return experiment.features(frozen, positions)

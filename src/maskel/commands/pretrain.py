@@ -11,6 +11,7 @@ from maskel.training.experiment import Experiment
 from maskel.training.loading import Resident
 from maskel.training.loggers import Log
 from maskel.training.optim import AdamWConfig
+from maskel.training.options import plain
 from maskel.training.pretrained import method_options, new_method, start_from
 from maskel.training.run import ENCODER, RunFolder, pretraining_of
 from maskel.training.sets import PretrainingSets, Shares
@@ -102,7 +103,7 @@ def pretrain(
     return experiment.finish(
         {
             "method": method,
-            **({} if init is None else {"init": {"encoder": str(init), "pretraining": pretraining_of(init)}}),
+            **({} if init is None else {"init": {"encoder": plain(init), "pretraining": pretraining_of(init)}}),
         },
         {
             "seed": seed,

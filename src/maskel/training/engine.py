@@ -153,14 +153,14 @@ def fit(
 
     _advise(training, world)
     method.train()
-    if session.log:
-        session.log.start(state.rows)
     with (
         run.in_use() if world.is_main else nullcontext(),
         _deterministic(training.deterministic),
         _stop_signals() as stop,
         Progress(training.epochs * steps, state.step, show=show and world.is_main) as progress,
     ):
+        if session.log:  # not before `in_use`, which removes unfinished files
+            session.log.start(state.rows)
         for launched in range(state.step, training.epochs * steps):
             epoch, step = divmod(launched, steps)
             rate = training.learning_rate(epoch + step / steps)
