@@ -65,6 +65,12 @@ def same_encoder(one: torch.nn.Module, other: torch.nn.Module) -> None:
     assert all(torch.equal(*pair) for pair in zip(one.parameters(), other.parameters(), strict=True))
 
 
+def card_words(card: str, command: str, data: Path) -> list[str]:
+    """The command that a model card shows, on a set."""
+    line = next(line for line in card.splitlines() if line.startswith(f"maskel {command} "))
+    return [str(data) if word == "SET" else word for word in line.split()[1:]]
+
+
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
@@ -178,13 +184,13 @@ def test_a_run_goes_out_and_its_encoder_comes_back(
     assert f"| linear | generated, xsub | {result['correct']} | {result['seen']} |" in card
     assert f"| train clips | 16 (hash of their names {result['split']['train']['hash']}) |" in card
     assert 'maskel.load_encoder("hf://me/new")' in card
-    given = ("--encoder", "hf://me/new", "--data", prepared, "--training.epochs", "2", "--training.batch-size", "8")
-    assert run("linear", *given, "--device", "cpu", "--out", tmp_path / "probe")[0] == 0
+    given = (*card_words(card, "linear", prepared), "--training.epochs", "2", "--training.batch-size", "8")
+    assert run(*given, "--device", "cpu", "--out", tmp_path / "probe")[0] == 0
     probe = RunFolder(tmp_path / "probe")
     assert probe.read_config()["encoder"] == probe.result["encoder"] == name
     assert probe.result["pretraining"]["method"] == "mamp"
     model.files["README.md"] = b"another commit"
-    assert run("linear", *given, "--resume", tmp_path / "probe")[0] == 2  # main is another commit by now
+    assert run(*given, "--resume", tmp_path / "probe")[0] == 2  # main is another commit by now
     assert run("linear", "--resume", tmp_path / "probe")[0] == 0
     for use in ("init", "encoder"):
         command = "pretrain" if use == "init" else "knn"
@@ -209,7 +215,9 @@ def test_a_classifier_goes_out_and_comes_back(
     evaluated = RunFolder(tmp_path / "evaluated").result
     assert evaluated["correct"] == probed.result["correct"]
     assert evaluated["trained"]["kind"] == "linear"
-    assert run("predict", *given, "--out", tmp_path / "predictions.csv")[0] == 0
+    card = hub.models["me/classes"].files["README.md"].decode()
+    *predict, _ = card_words(card, "predict", prepared)
+    assert run(*predict, tmp_path / "predictions.csv", "--device", "cpu")[0] == 0
     if sys.version_info < (3, 14):
         assert run("export", "torch", "hf://me/classes", "--out", tmp_path / "model.pt2")[0] == 0
 
@@ -237,7 +245,9 @@ def test_only_whole_runs_and_their_own_evaluations_are_pushed(
 ) -> None:
     other = tiny.tiny_pretrain(prepared, tmp_path / "other", training=replace(tiny.TRAINING, epochs=1))
     words = ("me/new", "--license", "other")
-    assert "expected an evaluation of the encoder of" in run("push", other.path, *words, "--evaluations", probed.path)[1]
+    assert (
+        "expected an evaluation of the encoder of" in run("push", other.path, *words, "--evaluations", probed.path)[1]
+    )
     (other.path / "encoder.safetensors").write_bytes(b"half")
     assert "not a whole maskel encoder" in run("push", other.path, *words)[1]
     (other.path / "encoder.safetensors").unlink()

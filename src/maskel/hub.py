@@ -159,7 +159,7 @@ def upload(repo: str, files: Mapping[str, bytes], message: str, private: bool = 
         except Exception as fault:  # of the network, in the classes of the library that it is reached by
             status = getattr(getattr(fault, "response", None), "status_code", None)
             login = "; log in with a token that may write there (hf auth login)" if status in (401, 403) else ""
-            why = "; ".join(map(one_line, filter(None, (fault, fault.__cause__))))
+            why = "; ".join(one_line(each) for each in (fault, fault.__cause__) if isinstance(each, Exception))
             raise InputError(f"{repo}: the Hub did not take it ({why}){login}") from fault
     return Reference(repo, commit.oid)
 

@@ -34,7 +34,8 @@ def evaluate(
     On the test part of the benchmark it was trained for, in the same precision, this is the training run's own count.
 
     Args:
-        classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
+        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
+            released ``.pth`` file.
         data: A prepared set of the classifier's layout and classes.
         benchmark: Name of the benchmark.
         part: Part of the benchmark: test or train.

@@ -58,8 +58,8 @@ def export_onnx(
     Features come out, or logits and probabilities. The metadata say what the model reads.
 
     Args:
-        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; or
-            a released ``.pth`` file.
+        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``;
+            ``hf://user/name``; or a released ``.pth`` file.
         out: The ``.onnx`` file; must not exist.
         pool: Tokens of an encoder to average, as in ``maskel embed``.
         bodies: Body slots that an encoder's features are averaged over: all of them, as in ``maskel embed``, or those
@@ -114,8 +114,8 @@ def export_torch(
     Input, outputs and description are those of ``maskel export onnx``.
 
     Args:
-        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; or
-            a released ``.pth`` file.
+        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``;
+            ``hf://user/name``; or a released ``.pth`` file.
         out: The ``.pt2`` file; must not exist.
         pool: Tokens of an encoder to average, as in ``maskel embed``.
         bodies: Body slots that an encoder's features are averaged over: all of them, as in ``maskel embed``, or those

@@ -61,7 +61,7 @@ def fewshot(
     test clip is a query once.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; its training part gives the shots, its test part the queries.
         window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.

@@ -64,9 +64,9 @@ def finetune(
 
     Args:
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file or a released ``.pth`` checkpoint; or the
-            sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section ``encoder``),
-            which is what happens without it.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file;
+            or the sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section
+            ``encoder``), which is what happens without it.
         benchmark: Name of the benchmark to train and test on.
         window: Frames that a pre-trained encoder reads; if other than in pre-training, its time embedding is resized.
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.

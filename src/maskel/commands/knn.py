@@ -43,7 +43,7 @@ def knn(
     Reports 1-nearest-neighbour retrieval, and the vote of the ``k`` nearest.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; neighbours of its test clips are searched in its training part, or among its
             exemplars.

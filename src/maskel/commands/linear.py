@@ -70,7 +70,7 @@ def linear(
     such. The other probes have no epochs: they see the training clips once, in the test view.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark to train and test on.
         window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.

@@ -49,8 +49,8 @@ def pretrain(
         benchmark: Name of the benchmark to learn from; for several sets one name for all, or one each, with commas.
         options: The method's own options, by name of its constructor's arguments.
         encoder: Sizes of the encoder.
-        init: An encoder to go on from, mapped to the set's joints: a pre-training run folder, an
-            ``encoder.safetensors`` file or a released ``.pth`` checkpoint. Its sizes are taken, not those of
+        init: An encoder to go on from, mapped to the set's joints: a run folder of pretrain, its
+            ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file. Its sizes are taken, not those of
             ``encoder``.
         to_layout: The joint layout of all clips; by default that of the first set.
         shares: Clips of each of several sets in an epoch of as many as all have: in proportion to its ``size``, to the

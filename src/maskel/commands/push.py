@@ -101,7 +101,7 @@ def model_card(run: Run, repo: str, license: str, weights: str, evaluated: Seque
         *("```", "", "```sh", "pip install 'maskel[hub]'"),
         f"maskel linear --encoder hf://{repo} --data SET"
         if encodes
-        else f"maskel predict --classifier hf://{repo} --data SET --out predictions.csv",
+        else f"maskel predict SET --classifier hf://{repo} --out predictions.csv",
         *("```", "", "## Training", "", *markdown_table(["", ""], about), ""),
         f"Every option is in [{CONFIG}]({CONFIG}), the whole result in [{RESULT}]({RESULT}).",
         *("", "## Numbers", ""),

@@ -59,7 +59,7 @@ def retrieval(
     none counts as 0 in both.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; its test clips are searched for in its training part, or among its exemplars.
         window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
