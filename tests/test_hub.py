@@ -17,8 +17,10 @@ import tiny
 from hub_server import Hub, Model
 from maskel import hub as maskel_hub
 from maskel import load_classifier, load_encoder
+from maskel.commands.export_run import _opened
 from maskel.commands.linear import linear
 from maskel.errors import InputError
+from maskel.training.deployed import DeployedClassifier
 from maskel.training.pretrained import names_of_pretraining
 from maskel.training.run import RunFolder
 
@@ -218,8 +220,8 @@ def test_a_classifier_goes_out_and_comes_back(
     card = hub.models["me/classes"].files["README.md"].decode()
     *predict, _ = card_words(card, "predict", prepared)
     assert run(*predict, tmp_path / "predictions.csv", "--device", "cpu")[0] == 0
-    if sys.version_info < (3, 14):
-        assert run("export", "torch", "hf://me/classes", "--out", tmp_path / "model.pt2")[0] == 0
+    exported = _opened(Path("hf://me/classes"), tmp_path / "model.onnx", ".onnx", "mean", "all", None, None)
+    assert isinstance(exported, DeployedClassifier)
 
 
 @pytest.mark.parametrize(

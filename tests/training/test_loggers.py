@@ -80,12 +80,17 @@ def test_every_row_is_logged_and_the_run_stays_as_it_is(
 def test_a_classifier_logs_its_confusions(
     fake: type[Fake], prepared: Path, pretrained: RunFolder, tmp_path: Path
 ) -> None:
-    for probe, between in (("sgd", ["row"] * tiny.PROBE.epochs), ("regularised", [])):
-        fake.calls.clear()
-        recipe = {"training": tiny.PROBE} if probe == "sgd" else {}
-        linear(pretrained.path, prepared, probe=probe, log="tensorboard", device="cpu", out=tmp_path / probe, **recipe)
-        assert [call[0] for call in fake.calls] == ["start", *between, "picture", "end"]
-    assert fake.calls[1][1:] == ("confusions", (24, 24, 3))
+    given = {"training": tiny.PROBE, "device": "cpu", "out": tmp_path / "run"}
+    linear(pretrained.path, prepared, log="tensorboard", **given)
+    assert [call[0] for call in fake.calls] == ["start", *["row"] * tiny.PROBE.epochs, "picture", "end"]
+    assert fake.calls[-2][1:] == ("confusions", (24, 24, 3))
+
+
+def test_a_run_without_epochs_starts_its_log_too(fake: type[Fake], tmp_path: Path) -> None:
+    log = loggers.LogThread("tensorboard", tmp_path, {})
+    log.picture("confusions", np.zeros((8, 8, 3), np.uint8))
+    log.end({})
+    assert [call[0] for call in fake.calls] == ["start", "picture", "end"]
 
 
 @pytest.mark.parametrize(

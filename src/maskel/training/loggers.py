@@ -28,7 +28,7 @@ _CELL = 8  # pixels of a cell of a picture
 
 
 class Logger(Protocol):
-    """What a logger does. Its methods are called in this order, in a thread of its own; it may raise anything."""
+    """Methods of a logger, in the order of their calls, in a thread of its own. Each may raise anything."""
 
     def start(self, run: Path, config: Mapping[str, Any], rows: Sequence[Row]) -> None:
         """Begin or go on.
