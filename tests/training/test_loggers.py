@@ -225,7 +225,8 @@ def test_a_service_gets_each_row_once(
     assert begun[0]["resume"] == "allow"
     assert begun[0]["config"]["training"]["epochs"] == tiny.TRAINING.epochs
     logged = [call for call in calls if call[0] == "log"]
-    assert [call[1:] for call in logged if call[2]] == [(row, row["epoch"]) for row in run.metrics]
+    rows = [{("steps" if name == "step" else name): value for name, value in row.items()} for row in run.metrics]
+    assert [call[1:] for call in logged if call[2]] == [(row, row["epoch"]) for row in rows]
     assert logged[-1][1]["result/loss"] == run.result["loss"]
     assert calls[-1] == ("finish",)
 

@@ -24,6 +24,7 @@ Log = Literal["csv", "tensorboard", "wandb", "trackio"]
 Pixels = UInt8[np.ndarray, "h w 3"]
 PATIENCE = 30.0
 """Seconds that a finished or stopped run waits for its logger."""
+_OTHER_NAMES = {"step": "steps"}  # of columns whose names trackio keeps for itself
 _CELL = 8  # pixels of a cell of a picture
 
 
@@ -102,7 +103,8 @@ class WandB:
 
     def row(self, row: Row) -> None:
         """Log the row at its epoch; of one that came before, the library keeps the first, which is the same."""
-        self._run.log(dict(row), step=int(row["epoch"]))
+        values = {_OTHER_NAMES.get(name, name): value for name, value in row.items()}
+        self._run.log(values, step=int(row["epoch"]))
 
     def picture(self, name: str, pixels: Pixels) -> None:
         """Log an image."""
