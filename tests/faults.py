@@ -405,6 +405,11 @@ FAULTS = [
         "maskel knn: nowhere: no such encoder; expected a run folder, an encoder.safetensors or a .pth file",
     ),
     Fault(
+        "an encoder on the Hub without its owner",
+        "knn --data set --encoder hf://mamp --k 3",
+        "maskel knn: hf://mamp: expected hf://user/name or hf://user/name@revision",
+    ),
+    Fault(
         "an encoder that was not copied whole",
         "knn --data set --encoder run --k 3",
         "maskel knn: run/encoder.safetensors: not a whole maskel encoder (…); train or copy it again",

@@ -70,6 +70,9 @@ COMMANDS: dict[str, Command] = {
         "commands.convert:convert",
         one="source",
     ),
+    "push": Command(
+        "put the model of a run on the Hugging Face Hub, with a model card", "commands.push:push", one="run repo"
+    ),
     "report": Command("show runs on one HTML page", "commands.report:report", several="runs"),
     "completion": Command(
         "print the completion script of a shell: bash, zsh, fish", "commands.completion:completion", one="shell"

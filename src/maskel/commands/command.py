@@ -289,9 +289,10 @@ def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> ob
     from maskel.commands.folds import of_first_fold, of_folds, run_folds
     from maskel.commands.seeds import run_seeds
 
-    options, parameters = dict(parsed.options), signature(function).parameters
+    options, config = (_pinned(given) for given in (parsed.options, parsed.config))
+    parameters = signature(function).parameters
     seeds = options.pop("seeds", None)
-    config = {name: value for name, value in parsed.config.items() if name != "seeds"}
+    config.pop("seeds", None)
     folds = {"seed", "benchmark"} <= parameters.keys() and of_folds(options["data"], options["benchmark"])
     if parsed.resume and (seeds is not None or folds):
         what = "several seeds" if seeds is not None else "folds"
@@ -306,6 +307,15 @@ def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> ob
         except Stopped as stop:
             raise Stopped(f"{stop}, or repeat the whole command: it runs only what is left") from stop
     return function(**options, **({"resume": parsed.resume is not None} if "resume" in parameters else {}))
+
+
+def _pinned(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options in which a model on the Hub has its commit: a run is repeated, and resumed, with the same."""
+    from maskel.hub import CLASSIFIER, ENCODER, pinned
+
+    weights = {"encoder": ENCODER, "init": ENCODER, "classifier": CLASSIFIER}
+    models = {name: value for name, value in options.items() if name in weights and isinstance(value, Path)}
+    return {**options, **{name: pinned(value, weights[name]) for name, value in models.items()}}
 
 
 def _chosen(methods: Mapping[str, type], words: Sequence[str]) -> Mapping[str, type]:

@@ -66,7 +66,8 @@ def predict(
     windows slide over it, each with its own answer, and are joined to segments.
 
     Args:
-        classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
+        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
+            released ``.pth`` file.
         data: A prepared set of the classifier's layout; or recordings and folders of them, as the training set was
             prepared from.
         out: A ``.csv`` or ``.json`` file; an earlier one is replaced.

@@ -20,6 +20,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.distributed import gather_rows, gather_rows_with_gradient
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
+from maskel.hub import CLASSIFIER as CLASSIFIER
 from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder
@@ -36,7 +37,6 @@ ClassWeights = Literal["none", "balanced"]
 HeadKind = Literal["mlp", "linear"]
 """Head of fine-tuning: two layers, as published, or the one of linear evaluation, with far fewer weights."""
 FORMAT = "maskel classifier 1"
-CLASSIFIER = "classifier.safetensors"
 
 
 @dataclass(frozen=True)

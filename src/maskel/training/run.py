@@ -30,6 +30,11 @@ from maskel.files import (
     write_atomically,
     yaml_text,
 )
+from maskel.hub import CLASSIFIER as CLASSIFIER
+from maskel.hub import CONFIG as CONFIG
+from maskel.hub import ENCODER as ENCODER
+from maskel.hub import RESULT as RESULT
+from maskel.hub import cached
 from maskel.methods.classifier import Classifier
 from maskel.models.encoder import Encoder
 from maskel.models.loading import load_encoder
@@ -42,17 +47,13 @@ from maskel.training.state import read_state, write_state
 Row = dict[str, float | int]
 """One epoch's line of metrics.csv."""
 
-CONFIG = "config.yaml"
 METRICS = "metrics.csv"
 STATE = "last.safetensors"
 PREVIOUS = "previous.safetensors"
 """The state before the last one; there while the run goes on."""
-RESULT = "result.json"
-ENCODER = "encoder.safetensors"
 PREDICTIONS = "predictions.csv"
 SCORES = "scores.npz"
 LABELS = "labels.csv"
-CLASSIFIER = "classifier.safetensors"
 _OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
 """Files of a finished run, the result first."""
 _UNBORN = (".*.partial", LOCK)
@@ -407,6 +408,7 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
 
 def pretraining_of(encoder: Path) -> dict[str, Any] | None:
     """Return method, data and options of an encoder's pre-training; None without its run folder."""
+    encoder = cached(encoder)
     run = RunFolder(encoder.parent if encoder.is_file() else encoder)
     if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
         return None

@@ -18,6 +18,7 @@ from maskel.training.experiment import Experiment
 from maskel.training.features import CHUNK, read_clips
 from maskel.training.labelled import Labelled, Positions
 from maskel.training.loading import Batches
+from maskel.training.loggers import confusion_pixels
 from maskel.training.optim import TrainingConfig
 from maskel.training.precision import Precision
 from maskel.training.run import Row, RunFolder
@@ -194,6 +195,7 @@ def leave(
         labelled.write(experiment.run.path)
         classifier.save(experiment.run.path / CLASSIFIER)
         scores.write(experiment.run)
+        experiment.log_picture("confusions", confusion_pixels(scores.labels, scores.predicted, len(scores.classes)))
     parameters = sum(weight.numel() for weight in classifier.parameters())
     counted = scores.count(len(labelled.test))
     return experiment.finish(about, {**labelled.describe(), **counted, **trained, "parameters": parameters})
