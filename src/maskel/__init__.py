@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     ensemble: Callable[..., RunFolder]
     evaluate: Callable[..., RunFolder]
     features: Callable[..., Features]
+    fewshot: Callable[..., RunFolder]
     finetune: Callable[..., RunFolder]
     inspect: Callable[..., Inspection]
     knn: Callable[..., RunFolder]
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
     pretrain: Callable[..., RunFolder]
     report: Callable[..., Path]
     results: Callable[..., str]
+    retrieval: Callable[..., RunFolder]
+    robustness: Callable[..., RunFolder]
     synthesize: Callable[..., list[Path]]
 
 _COMMANDS = (
-    *("baseline", "embed", "ensemble", "evaluate", "features", "finetune", "inspect", "knn", "linear", "predict"),
-    *("prepare", "pretrain", "report", "results", "synthesize"),
+    *("baseline", "embed", "ensemble", "evaluate", "features", "fewshot", "finetune", "inspect", "knn", "linear"),
+    *("predict", "prepare", "pretrain", "report", "results", "retrieval", "robustness", "synthesize"),
 )
 """Public names that are commands: functions that take plain values."""
 _MODULES = {
@@ -77,6 +80,7 @@ __all__ = [
     "ensemble",
     "evaluate",
     "features",
+    "fewshot",
     "finetune",
     "inspect",
     "knn",
@@ -89,6 +93,8 @@ __all__ = [
     "pretrain",
     "report",
     "results",
+    "retrieval",
+    "robustness",
     "synthesize",
 ]
 

@@ -15,6 +15,7 @@ from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.report import report
 from maskel.commands.retrieval import retrieval
+from maskel.commands.robustness import robustness
 from maskel.errors import InputError
 from maskel.protocols import PROTOCOLS, function_of
 from maskel.training.finished import Run, open_runs
@@ -35,6 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     retrieval(out / "pretrain", data, k=3, clips=1, out=out / "retrieval", device="cpu")
     baseline(data, frames=4, out=out / "baseline")
     evaluate(out / "finetune", data, out=out / "evaluate", device="cpu")
+    robustness(out / "finetune", data, out=out / "robustness", device="cpu", dropped_frames=[])
     ensemble([out / "linear", out / "finetune"], out=out / "ensemble")
     return out
 
@@ -51,7 +53,7 @@ def test_every_protocol_has_a_run_that_says_its_command(runs: Path) -> None:
         assert (run.kind, run.folder.command, run.unfinished) == (name, name, "")
         assert yaml.safe_load((runs / name / CONFIG).read_text())["command"] == name
         assert "command" not in json.loads((runs / name / RESULT).read_text())["config"]
-        assert len(run.answers) == len(protocol.rows)
+        assert len(run.answers) == len(protocol.rows) - (name == "robustness")  # one disturbance was left out
         for answers in run.answers[:1]:
             asked = 4 * 2 * run.result["queries"] if "episodes" in run.result else tiny.TEST
             assert (answers.count.correct, answers.count.seen) == (run.result["correct"], asked)
@@ -76,6 +78,15 @@ def test_rows_are_named_by_the_table(runs: Path) -> None:
         "retrieval": ["recall@1", "recall@3"],
         "baseline": [f"raw joints, {chosen}"],
         "evaluate": ["evaluate of fine-tune, 50 % of the labels"],
+        "robustness": [
+            f"robustness ({change}) of fine-tune, 50 % of the labels"
+            for change in (
+                "no change",
+                "50 % of the joints missing",
+                "noise of 10 % of a body's size",
+                "90 % fewer frames per second",
+            )
+        ],
         "ensemble": ["ensemble"],
     }
     ways = [run.answers[0].way for run in open_runs([runs / name for name in ("finetune", "evaluate", "ensemble")])]
@@ -83,7 +94,9 @@ def test_rows_are_named_by_the_table(runs: Path) -> None:
 
 
 def test_runs_of_earlier_versions_are_told_by_their_options(runs: Path, copies: Path) -> None:
-    folders = [copies / name for name in PROTOCOLS if name not in ("fewshot", "retrieval")]  # newer than that
+    folders = [
+        copies / name for name in PROTOCOLS if name not in ("fewshot", "retrieval", "robustness")
+    ]  # newer than that
     before = report(folders, copies / "report.html", clips=0).read_bytes()
     for folder in folders:
         config = (folder / CONFIG).read_text()

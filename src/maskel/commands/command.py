@@ -288,7 +288,8 @@ def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> ob
     options, parameters = dict(parsed.options), signature(function).parameters
     seeds = options.pop("seeds", None)
     config = {name: value for name, value in parsed.config.items() if name != "seeds"}
-    folds = {"seed", "benchmark"} <= parameters.keys() and of_folds(options["data"], options["benchmark"])
+    each_fold = {"seed", "benchmark"} <= parameters.keys() and "classifier" not in parameters  # one is of one fold
+    folds = each_fold and of_folds(options["data"], options["benchmark"])
     if parsed.resume and (seeds is not None or folds):
         what = "several seeds" if seeds is not None else "folds"
         raise InputError(f"resume: runs of {what} continue by themselves; give the same --out, without --resume")

@@ -13,7 +13,7 @@ from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, class_weights
 from maskel.sequence import SkeletonBatch
 from maskel.training.experiment import Experiment
-from maskel.training.features import CHUNK, read_clips
+from maskel.training.features import CHUNK, Change, read_clips
 from maskel.training.labelled import Labelled, Positions
 from maskel.training.loading import Batches
 from maskel.training.optim import TrainingConfig
@@ -46,8 +46,12 @@ def score_clips(
     positions: Positions,
     world: World,
     precision: Precision,
+    change: Change | None = None,
 ) -> Tensor:
-    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process."""
+    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process.
+
+    ``change`` is made to the whole clips before.
+    """
     classifier.eval()
     window, label_spec = classifier.encoder.config.window, classifier.label_spec
 
@@ -56,7 +60,8 @@ def score_clips(
         with torch.autocast(world.device.type, enabled=False):  # the head in fp32, as linear evaluation's always is
             return classifier.scores(features)
 
-    return read_clips(read, window, label_spec.num_bodies, label_spec.single_body, dataset, positions, world, precision)
+    bodies, single_body = label_spec.num_bodies, label_spec.single_body
+    return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, change=change)
 
 
 @torch.no_grad()
