@@ -92,7 +92,7 @@ def bench(
         for bodies in ("all", "present")
     ]
     timings = []
-    with TemporaryDirectory(prefix="maskel-bench-") as scratch:
+    with TemporaryDirectory(prefix="maskel-bench-", ignore_cleanup_errors=True) as scratch:  # see `predict`
         for name, recipe, bodies in track(tried, "timing", console=standard_error(), transient=True):
             source, _, split = recipe.rpartition("_")
             data = Path(scratch) / source

@@ -99,7 +99,7 @@ class RunCommand(Command):
             run_parser(name, function, _chosen(methods, words), seeds, self.several).print_help()
             sys.exit(0)
         parser = run_parser(name, function, methods, seeds, self.several)
-        with TemporaryDirectory(prefix="maskel-check-") as scratch:
+        with TemporaryDirectory(prefix="maskel-check-", ignore_cleanup_errors=True) as scratch:  # see `predict`
             found = read_run_options(parser, name, words, methods, Path(scratch) / "set")
             if found.idle and found.options["method"] in methods:
                 notify(f"{', '.join(found.idle)}: without effect, since the method is {found.options['method']}")

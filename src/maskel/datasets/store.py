@@ -20,6 +20,7 @@ from jaxtyping import Float32, Int64
 from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.datasets.batches import ClipRows
+from maskel.display import Displayed
 from maskel.errors import InputError
 from maskel.files import damaged_as, map_npy, one_line, read_json, read_rows
 from maskel.layouts import Layout, layout_named
@@ -85,7 +86,7 @@ class BodyFrames:
     frame: Int64[np.ndarray, " r"]
 
 
-class SkeletonSet:
+class SkeletonSet(Displayed):
     """A prepared data set, as written by `maskel prepare`; opened with `SkeletonSet.open`.
 
     Pickles by its path: a process that receives it opens the folder again.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from maskel.configuration import COMMAND, PROLONGED, renamed
+from maskel.display import Displayed
 from maskel.distributed import World, barrier, notify
 from maskel.errors import InputError
 from maskel.files import (
@@ -56,7 +57,7 @@ _UNBORN = (f".{CONFIG}.*.partial", LOCK)
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunFolder(Displayed):
     """One run's files.
 
     Args:
