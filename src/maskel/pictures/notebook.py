@@ -35,7 +35,9 @@ def html_of(shown: object) -> str:
         shown: A `SkeletonSequence`, a `SkeletonSet` or a `RunFolder`.
     """
     if isinstance(shown, SkeletonSequence):
-        return _figure(shown, _up(shown), f"{shown.clip.name}: {shown.joints.shape} bodies, frames, joints, channels")
+        bodies, frames, joints, channels = shown.joints.shape
+        size = f"{bodies} {'body' if bodies == 1 else 'bodies'}, {frames} frames, {joints} joints, {channels} channels"
+        return _figure(shown, _up(shown), f"{shown.clip.name}: {size}")
     if isinstance(shown, SkeletonSet):
         return _of_set(shown)
     if isinstance(shown, RunFolder):

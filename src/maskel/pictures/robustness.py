@@ -39,6 +39,7 @@ def robustness_page(steps: Mapping[str, Sequence[Step]], title: str) -> str:
         for name, of in steps.items()
     ]
     chart = line_chart("accuracy on the test part (%)", "strength (%)", lines)
+    names = element("figcaption", legend([line.name for line in lines]))
     how = (
         "Test clips were made worse before the classifier saw them. Joints are missing throughout a clip and stand at "
         "their neighbour; frames are lost here and there and the others close up; noise is added to every coordinate, "
@@ -49,7 +50,7 @@ def robustness_page(steps: Mapping[str, Sequence[Step]], title: str) -> str:
         f"maskel robustness: {title}",
         element("h1", f"Robustness: {title}"),
         paragraph(how, class_="note"),
-        element("figure", chart, element("figcaption", legend([line.name for line in lines]))),
+        element("figure", element("div", chart, class_="charts"), names),
         table(
             ("disturbance", "strength", "right answers", "accuracy (%)", "95 % interval (%)", "change (points)"),
             [row for name, of in steps.items() for row in _rows(_NAMES[name], of)],
