@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     ensemble: Callable[..., RunFolder]
     evaluate: Callable[..., RunFolder]
     features: Callable[..., Features]
+    fewshot: Callable[..., RunFolder]
     finetune: Callable[..., RunFolder]
     inspect: Callable[..., Inspection]
     knn: Callable[..., RunFolder]
@@ -39,11 +40,13 @@ if TYPE_CHECKING:
     pretrain: Callable[..., RunFolder]
     report: Callable[..., Path]
     results: Callable[..., str]
+    retrieval: Callable[..., RunFolder]
+    robustness: Callable[..., RunFolder]
     synthesize: Callable[..., list[Path]]
 
 _COMMANDS = (
-    *("baseline", "detect", "embed", "ensemble", "evaluate", "features", "finetune", "inspect", "knn", "linear"),
-    *("predict", "prepare", "pretrain", "report", "results", "synthesize"),
+    *("baseline", "detect", "embed", "ensemble", "evaluate", "features", "fewshot", "finetune", "inspect", "knn"),
+    *("linear", "predict", "prepare", "pretrain", "report", "results", "retrieval", "robustness", "synthesize"),
 )
 """Public names that are commands: functions that take plain values."""
 _MODULES = {
@@ -78,6 +81,7 @@ __all__ = [
     "ensemble",
     "evaluate",
     "features",
+    "fewshot",
     "finetune",
     "inspect",
     "knn",
@@ -90,6 +94,8 @@ __all__ = [
     "pretrain",
     "report",
     "results",
+    "retrieval",
+    "robustness",
     "synthesize",
 ]
 

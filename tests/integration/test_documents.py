@@ -440,6 +440,18 @@ def test_the_commands_with_few_examples_run(
     assert Path("found/neighbours.html").is_file()
 
 
+def test_the_commands_of_robustness_run(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set").symlink_to(prepared)
+    tiny.tiny_finetune(prepared, Path("finetuned"))
+    (shell,) = [code for _, code in blocks("docs/protocols.md", "sh") if "maskel robustness" in code]
+    for step in commands(shell):
+        assert main(step) == 0, (step, capsys.readouterr().err)
+    assert len(json.loads(Path("chosen/result.json").read_text())["noise"]["steps"]) == 2
+
+
 def test_the_commands_with_several_sets_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -15,7 +15,7 @@ from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, clas
 from maskel.models.familiarity import MOST_CLIPS, Familiarity
 from maskel.sequence import SkeletonBatch
 from maskel.training.experiment import Experiment
-from maskel.training.features import CHUNK, read_clips
+from maskel.training.features import CHUNK, Change, read_clips
 from maskel.training.labelled import Labelled, Positions
 from maskel.training.loading import Batches
 from maskel.training.loggers import confusion_pixels
@@ -49,9 +49,13 @@ def score_clips(
     positions: Positions,
     world: World,
     precision: Precision,
+    change: Change | None = None,
 ) -> Tensor:
-    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process."""
-    return _read_features(classifier, classifier.scores, dataset, positions, world, precision)
+    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process.
+
+    ``change`` is made to the whole clips before.
+    """
+    return _read_features(classifier, classifier.scores, dataset, positions, world, precision, change)
 
 
 def answer_clips(
@@ -77,6 +81,7 @@ def _read_features(
     positions: Positions,
     world: World,
     precision: Precision,
+    change: Change | None = None,
 ) -> Tensor:
     """Make a row of the features of each clip, in the test view, on every process."""
     classifier.eval()
@@ -87,7 +92,8 @@ def _read_features(
         with torch.autocast(world.device.type, enabled=False):  # the head in fp32, as linear evaluation's always is
             return make(features)
 
-    return read_clips(read, window, label_spec.num_bodies, label_spec.single_body, dataset, positions, world, precision)
+    bodies, single_body = label_spec.num_bodies, label_spec.single_body
+    return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, change=change)
 
 
 def remember(classifier: Classifier, labelled: Labelled, world: World, precision: Precision) -> None:
