@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from maskel.training.run import RunFolder
 
     baseline: Callable[..., RunFolder]
+    detect: Callable[..., RunFolder]
     embed: Callable[..., Path]
     ensemble: Callable[..., RunFolder]
     evaluate: Callable[..., RunFolder]
     features: Callable[..., Features]
+    fewshot: Callable[..., RunFolder]
     finetune: Callable[..., RunFolder]
     inspect: Callable[..., Inspection]
     knn: Callable[..., RunFolder]
@@ -38,11 +40,13 @@ if TYPE_CHECKING:
     pretrain: Callable[..., RunFolder]
     report: Callable[..., Path]
     results: Callable[..., str]
+    retrieval: Callable[..., RunFolder]
+    robustness: Callable[..., RunFolder]
     synthesize: Callable[..., list[Path]]
 
 _COMMANDS = (
-    *("baseline", "embed", "ensemble", "evaluate", "features", "finetune", "inspect", "knn", "linear", "predict"),
-    *("prepare", "pretrain", "report", "results", "synthesize"),
+    *("baseline", "detect", "embed", "ensemble", "evaluate", "features", "fewshot", "finetune", "inspect", "knn"),
+    *("linear", "predict", "prepare", "pretrain", "report", "results", "retrieval", "robustness", "synthesize"),
 )
 """Public names that are commands: functions that take plain values."""
 _MODULES = {
@@ -77,6 +81,7 @@ __all__ = [
     "ensemble",
     "evaluate",
     "features",
+    "fewshot",
     "finetune",
     "inspect",
     "knn",
@@ -89,6 +94,8 @@ __all__ = [
     "pretrain",
     "report",
     "results",
+    "retrieval",
+    "robustness",
     "synthesize",
 ]
 

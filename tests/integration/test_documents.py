@@ -249,8 +249,8 @@ def parameters() -> dict[str, set[str]]:
             if callable(item) and getattr(item, "__module__", "").startswith("maskel"):
                 members = vars(item).items() if isinstance(item, type) else ()
                 found.setdefault(name, set()).update(own for own, _ in members)
-                for own, one in [(name, item), *((own, one) for own, one in members if callable(one))]:
-                    with suppress(ValueError, TypeError):
+                for own, one in [(name, item), *((own, getattr(one, "__func__", one)) for own, one in members)]:
+                    with suppress(ValueError, TypeError):  # what cannot be called has no parameters
                         given = inspect.signature(one).parameters.values()
                         names = {"**" if each.kind == each.VAR_KEYWORD else each.name for each in given}
                         found.setdefault(own, set()).update(names)
@@ -438,6 +438,18 @@ def test_the_commands_with_few_examples_run(
     for step in commands(shell):
         assert main(step) == 0, (step, capsys.readouterr().err)
     assert Path("found/neighbours.html").is_file()
+
+
+def test_the_commands_of_robustness_run(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set").symlink_to(prepared)
+    tiny.tiny_finetune(prepared, Path("finetuned"))
+    (shell,) = [code for _, code in blocks("docs/protocols.md", "sh") if "maskel robustness" in code]
+    for step in commands(shell):
+        assert main(step) == 0, (step, capsys.readouterr().err)
+    assert len(json.loads(Path("chosen/result.json").read_text())["noise"]["steps"]) == 2
 
 
 def test_the_commands_with_several_sets_run(

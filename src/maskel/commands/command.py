@@ -293,7 +293,8 @@ def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> ob
     parameters = signature(function).parameters
     seeds = options.pop("seeds", None)
     config.pop("seeds", None)
-    folds = {"seed", "benchmark"} <= parameters.keys() and of_folds(options["data"], options["benchmark"])
+    each_fold = {"seed", "benchmark"} <= parameters.keys() and "classifier" not in parameters  # one is of one fold
+    folds = each_fold and of_folds(options["data"], options["benchmark"])
     if parsed.resume and (seeds is not None or folds):
         what = "several seeds" if seeds is not None else "folds"
         raise InputError(f"resume: runs of {what} continue by themselves; give the same --out, without --resume")

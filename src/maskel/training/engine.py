@@ -41,16 +41,16 @@ class Session:
         run: Where state and metrics go.
         world: This process among all.
         resume: Go on from the run's saved state.
-        log: Logger beside ``metrics.csv``.
         kept: The folder stays, so that a run that ends early can be gone on with.
+        log: Logger beside ``metrics.csv``.
     """
 
     training: TrainingConfig
     run: RunFolder
     world: World
     resume: bool = False
-    log: LogThread | None = None
     kept: bool = True
+    log: LogThread | None = None
 
     @property
     def advice(self) -> str:

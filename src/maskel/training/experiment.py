@@ -15,6 +15,7 @@ from maskel.distributed import World
 from maskel.methods.base import Method
 from maskel.methods.classifier import LabelSpec
 from maskel.models.encoder import Encoder
+from maskel.protocols import PROTOCOLS
 from maskel.training.dry_run import Check, check_run
 from maskel.training.engine import Outcome, Session, fit
 from maskel.training.features import extract
@@ -67,7 +68,8 @@ class Experiment:
         if (logger := options.get("log", CSV)) != CSV:
             require_logger(logger)
         if learned is None:
-            self.dataset = SkeletonSet.open(options["data"])
+            protocol = PROTOCOLS.get(command.__name__)
+            self.dataset = SkeletonSet.open(options["data"], untrimmed=protocol is not None and protocol.untrimmed)
 
     def settle(self, **options: Any) -> None:
         """Replace options by what they come to on this set; ``config.yaml`` holds that."""
@@ -181,7 +183,7 @@ class Experiment:
 
     def fit(self, method: Method, batches: Batches, after_epoch: Callable[[], Row] | None = None) -> Outcome:
         """Train ``method`` in the run folder; see `maskel.training.engine.fit`."""
-        session = Session(self.training, self.run, self.world, self._options["resume"], self._log)
+        session = Session(self.training, self.run, self.world, self._options["resume"], log=self._log)
         try:
             self._outcome = fit(method, batches, session, after_epoch)
         except BaseException:

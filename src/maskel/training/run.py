@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from maskel.configuration import COMMAND, PROLONGED, renamed
+from maskel.display import Displayed
 from maskel.distributed import World, barrier, notify
 from maskel.errors import InputError
 from maskel.files import (
@@ -63,7 +64,7 @@ _AT_ONCE = tuple(name for name, protocol in PROTOCOLS.items() if not protocol.tr
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunFolder(Displayed):
     """One run's files.
 
     Args:
