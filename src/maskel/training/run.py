@@ -264,7 +264,7 @@ class RunFolder:
     def resumable(self) -> bool:
         """True if a command can go on with this run by ``--resume``: it trains, once."""
         config = self.read_config()
-        several = "seeds" in config or (config.get("benchmark") == "folds" and (self.path / "folds").exists())
+        several = "seeds" in config or config.get("benchmark") == "folds"
         protocol = PROTOCOLS.get(self.command or "linear")
         return protocol is not None and protocol.trains and not several
 
@@ -369,7 +369,7 @@ def _is_free(out: Path) -> bool:
     if not run.has_config or run.finished:
         return False
     with suppress(InputError):
-        return run.command in _AT_ONCE and {entry.name for entry in left} <= {CONFIG, *_OUTCOME}
+        return run.command in _AT_ONCE and {entry.name for entry in left} <= {CONFIG, PREDICTIONS, SCORES, LABELS}
     return False
 
 
