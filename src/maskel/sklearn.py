@@ -222,10 +222,6 @@ class SkeletonTransformer(
         return self._read(X)
 
 
-def _has_probabilities(classifier: "SkeletonClassifier") -> bool:
-    return bool(classifier.probe == "regularised")
-
-
 class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[misc]
     """Fits a linear classifier to the features of an encoder: a given one, or one pre-trained on the same clips.
 
@@ -392,7 +388,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         labels: np.ndarray = self.classes_[best]
         return labels
 
-    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    @available_if(lambda classifier: classifier.probe == "regularised")  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Clips) -> Float64[np.ndarray, "n k"]:
         """Compute the probability of each class; only of ``probe="regularised"``."""
         return torch.from_numpy(self._scored(X)).softmax(1).numpy()

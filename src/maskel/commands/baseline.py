@@ -37,8 +37,8 @@ def baseline(
     """Classify raw joints by a support vector machine and by logistic regression: the yardstick for every encoder.
 
     Each clip is resampled to a number of frames and moved to the first body's trunk in its first frame; all coordinates
-    are standardised. Of the two classifiers the result is of the one that gets more right on held-out training
-    subjects; the test part is never looked at to choose.
+    are standardised. The classifier that gets more right on held-out training subjects gives the result; the test
+    part has no say in this choice.
 
     Args:
         data: A prepared set.

@@ -39,7 +39,7 @@ def benchmark_summaries(
     duplicates: Sequence[Clip],
     trial: bool,
 ) -> dict[str, BenchmarkSummary]:
-    """The sizes of each benchmark, and what is to be known of it.
+    """Return the sizes of each benchmark, with notes.
 
     Args:
         source: The data set.

@@ -280,7 +280,7 @@ def _seeds(function: Callable[..., object]) -> Mapping[str, tuple[Any, str]]:
     """Return the option of several seeds, where a command has one: name -> type and meaning."""
     from maskel.commands.seeds import Seeds
 
-    meaning = "run seeds 0 to N - 1, or those of a list such as [0,3], into OUT/seed-0, ...; again: goes on"
+    meaning = "run seeds 0 to N - 1, or a list such as [0,3], in OUT/seed-0, ...; a repeated call resumes"
     return {"seeds": (Seeds | None, meaning)} if {"seed", "device"} <= signature(function).parameters.keys() else {}
 
 

@@ -23,8 +23,8 @@ PAGE = "report.html"
 def demo(out: Path = Path("demo-run"), seed: int = 0) -> Path:
     """Write raw recordings, prepare them, pre-train MAMP, evaluate it beside raw joints, and draw the report.
 
-    The data are synthetic: the accuracies mean nothing beyond that the pipeline learns. All steps run in one thread:
-    that is quick enough, the same on every machine, and no thread waits for one that another program holds up.
+    The data are synthetic: the accuracies only show that the pipeline learns. All steps run in one thread. That is fast
+    enough, gives the same result on every machine, and no thread waits for one that another program holds up.
 
     Called again after it was stopped, it goes on with what is left.
 

@@ -43,9 +43,8 @@ def reproduce(
 
     Raw joints without an encoder (``maskel baseline``) stand beside them.
 
-    Called again with the same options it skips what is finished and goes on with what was stopped. At the published
-    size, 1 % and 10 % of the labels are run with five seeds each, as published. The table names batches that the
-    clips did not fill.
+    A repeated call skips finished stages and resumes a stopped one. At the published size, 1 % and 10 % of the labels
+    are run with five seeds each, as published. The table names batches that the clips did not fill.
 
     Args:
         method: ``mamp``, ``mae``, ``hacm``, ``amr`` or ``masked``.
@@ -66,14 +65,14 @@ def reproduce(
         Stopped: After Ctrl-C or SIGTERM; the state is saved.
     """
     if method not in METHODS or benchmark not in data_recipes():
-        known = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {', '.join(data_recipes())}"
-        raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {known}")
+        choices = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {', '.join(data_recipes())}"
+        raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {choices}")
     split = benchmark.rpartition("_")[2]
     dataset = SkeletonSet.open(data)
     sizes = tuple(len(dataset.split(split, part)) for part in ("train", "test"))
     world = distributed.start(device)
-    own = f"{method}_{benchmark}"  # where a method's authors changed the settings
-    shared = [benchmark, *([own] if own in shipped_recipes() else [])]
+    own_recipe = f"{method}_{benchmark}"  # where a method's authors changed the settings
+    shared = [benchmark, *([own_recipe] if own_recipe in shipped_recipes() else [])]
     shared += ["small", "few_epochs"] if scale == "small" else []
     stages = {
         name: (command, [*shared, *stage.recipes] if PROTOCOLS[command].recipes else [])
@@ -155,14 +154,14 @@ _HEADING = ("protocol", "here: correct / seen", "here, %", "95 % interval, %", "
 
 def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], notes: Sequence[str], out: Path) -> str:
     source, _, split = benchmark.rpartition("_")
-    rows, known = [], []
+    rows, published_values = [], []
     for name, stage in STAGES.items():
         seeds = open_runs([out / name])
         for run in seeds:
             run.require_finished()
         for way, answers in enumerate(seeds[0].answers):
             published = None if answers.key else PUBLISHED.get((method, benchmark, name))
-            known += [published] if published else []
+            published_values += [published] if published else []
             published_accuracy = f"{published} ({published.origin})" if published else "none published"
             called = stage.title or seeds[0].row(answers.key)
             rows.append((called, *_counted(seeds, way), published_accuracy))
@@ -173,7 +172,11 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
         lines[-1] += f" The size is {scale}: the numbers do not compare with published ones."
     elif expected and expected != tuple(sizes):
         lines[-1] += f" Published numbers are of {expected[0]:,} and {expected[1]:,} clips and do not quite compare."
-    lines += [*notes, "The result here is the last epoch's.", *dict.fromkeys(published.how for published in known)]
+    lines += [
+        *notes,
+        "The result here is the last epoch's.",
+        *dict.fromkeys(published.how for published in published_values),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -25,9 +25,9 @@ def run_several(
     runs: Mapping[str, Go],
     together: Callable[[RunFolder, Mapping[str, RunFolder]], Mapping[str, Any]],
 ) -> RunFolder:
-    """Do several runs, each in a folder of its own, and write what they give together to ``OUT/result.json``.
+    """Do several runs, each in its own folder, and write a summary to ``OUT/result.json``.
 
-    Called again, it skips finished runs and goes on with the one that was stopped.
+    A repeated call skips finished runs and resumes a stopped one.
 
     Args:
         kind: Name of the command.

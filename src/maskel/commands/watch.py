@@ -2,9 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +47,16 @@ def watch(
     """Classify people live. Standard input has a line of JSON for each frame, standard output one for each answer.
 
     A frame is ``{"time": 0.033, "people": [{"id": 1, "joints": [[x, y, z], ...]}]}``: seconds, and the joints of each
-    person in the layout, the unit and the order of the recordings that the classifier learned from. A score may follow
-    the coordinates; null stands for a joint that is missing. Without an id people are followed by position. It ends
-    with its input, or by Ctrl-C.
+    person in the layout, unit and order of the classifier's training recordings. A score may follow the coordinates;
+    null stands for a missing joint. People without an id are followed by position. The command ends with its input,
+    or by Ctrl-C.
 
     Args:
         classifier: A run folder of linear or finetune, or its file.
-        fps: Frames a second to which the frames are brought; by default those of the training clips, where the
-            classifier knows them.
+        fps: Frames a second to resample to; by default those of the training clips, where the classifier knows them.
         window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
             training clip.
-        step: From the start of a window to that of the next, likewise; by default a quarter of the window.
+        step: Distance between the starts of two windows, likewise; by default a quarter of the window.
         min_probability: An answer that is less probable has no class, in [0, 1].
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -69,7 +69,7 @@ def watch(
     stream = Stream(classifier, fps, window_length, step, min_probability, distributed.start(device).device)
     watched = Watched()
     try:
-        for number, line in enumerate(_lines(), 1):
+        for number, line in enumerate(iter(partial(sys.stdin.buffer.readline, _LONGEST), b""), 1):
             try:
                 frame = _read_frame(line)
                 updates = stream.push(frame["joints"], frame["time"], frame["ids"])
@@ -94,12 +94,6 @@ def show(watched: Watched, options: Mapping[str, Any]) -> None:
     """Print a summary on stderr."""
     left_out = f"; {watched.left_out:,} people in a frame beyond 32, not looked at" if watched.left_out else ""
     notify(f"{watched.frames:,} frames, {watched.updates:,} answers{left_out}")
-
-
-def _lines() -> Iterable[bytes]:
-    """Yield lines of standard input; one that is too long is given as far as it fits."""
-    while line := sys.stdin.buffer.readline(_LONGEST):
-        yield line
 
 
 def _read_frame(line: bytes) -> dict[str, Any]:

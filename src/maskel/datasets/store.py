@@ -215,8 +215,8 @@ class SkeletonSet:
             (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
-            known = ", ".join(self.benchmarks) or "none"
-            raise InputError(f"{self.path} has no benchmark called {benchmark!r}; it has: {known}")
+            names = ", ".join(self.benchmarks) or "none"
+            raise InputError(f"{self.path} has no benchmark called {benchmark!r}; it has: {names}")
         if part not in PARTS:
             raise InputError(f"benchmark {benchmark} has no part called {part!r}; it has: {', '.join(PARTS)}")
         return np.array(getattr(self.benchmarks[benchmark], part), dtype=np.int64)
@@ -427,8 +427,8 @@ def _valid_frames(segments: Int64[np.ndarray, "s 4"], frames: Int64[np.ndarray, 
 def _read_splits(path: Path, labels: Int64[np.ndarray, " n"]) -> dict[str, Split]:
     splits = {}
     for benchmark, parts in read_json(path).items():
-        known = {"train", "test"} <= set(parts) <= set(PARTS)
-        _require(known, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
+        complete = {"train", "test"} <= set(parts) <= set(PARTS)
+        _require(complete, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
         checked: dict[str, tuple[int, ...]] = {}
         for part, given in parts.items():
             fits = isinstance(given, list) and set(map(type, given)) <= {int}

@@ -214,13 +214,10 @@ def described(value: object) -> str:
     if isinstance(value, int):
         return str(value) if value.bit_length() <= 64 else "a whole number of more than 64 bits"
     if isinstance(value, list | tuple | dict):
-        inner = ", ".join(map(described, value)) if len(value) <= 4 and not any(map(_is_container, value)) else None
+        flat = len(value) <= 4 and not any(isinstance(entry, list | tuple | dict) for entry in value)
+        inner = ", ".join(map(described, value)) if flat else None
         return f"({inner})" if inner else f"a {type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}"
-
-
-def _is_container(value: object) -> bool:
-    return isinstance(value, list | tuple | dict)
 
 
 def read_json(path: Path) -> Any:

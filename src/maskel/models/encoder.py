@@ -72,9 +72,9 @@ class EncoderConfig:
     geometry: Geometry = "euclidean"
 
     def __post_init__(self) -> None:
-        for name, known in (("stream", Stream), ("joints", Joints), ("geometry", Geometry)):
-            if getattr(self, name) not in get_args(known):
-                expected = ", ".join(get_args(known))
+        for name, choices in (("stream", Stream), ("joints", Joints), ("geometry", Geometry)):
+            if getattr(self, name) not in get_args(choices):
+                expected = ", ".join(get_args(choices))
                 raise InputError(f"encoder: found {name} {getattr(self, name)!r}, expected one of {expected}")
         for name in ("window", "patch_frames", "patch_joints", "dim", "depth", "num_heads"):
             most = DEEPEST if name == "depth" else LARGEST
@@ -183,9 +183,9 @@ class Encoder(nn.Module):
         """
         bones = self.config.stream in ("bone", "bone_motion")
         starts = self.layout.neighbours if bones else range(len(self.layout))
-        known = [joint in there and starts[joint] in there for joint in self._read.tolist()]
+        covered = [joint in there and starts[joint] in there for joint in self._read.tolist()]
         size = patch_joints or self.config.patch_joints
-        return tuple(place for place in range(len(known) // size) if all(known[place * size : (place + 1) * size]))
+        return tuple(place for place in range(len(covered) // size) if all(covered[place * size : (place + 1) * size]))
 
     def select(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t r c"]:
         """Select the joints that the encoder reads, of all joints of the layout."""
