@@ -437,7 +437,7 @@ FAULTS = [
     Fault(
         "a report of what is no run",
         "report set",
-        "maskel report: set: expected a run folder of maskel pretrain, linear, finetune, knn, fewshot, retrieval, baseline, evaluate or ensemble; it has no config.yaml",
+        "maskel report: set: expected a run folder of maskel pretrain, linear, finetune, knn, fewshot, retrieval, baseline, evaluate, detect or ensemble; it has no config.yaml",
     ),
     Fault(
         "a loss that is not finite",

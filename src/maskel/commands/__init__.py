@@ -54,8 +54,14 @@ COMMANDS: dict[str, Command] = {
         "show runs as tables, the seeds of equal runs together", "commands.results:results", several="runs"
     ),
     "predict": Command("classify new clips, with probabilities", "commands.predict:predict", several="data"),
+    "pose": Command(
+        "write the keypoints of a video by a pose estimator",
+        "commands.pose:pose",
+        one="video",
+        show="commands.pose:show",
+    ),
     "watch": Command(
-        "classify people live: keypoints in on stdin, classes out on stdout",
+        "classify people live: keypoints or a video in, classes out on stdout",
         "commands.watch:watch",
         show="commands.watch:show",
     ),

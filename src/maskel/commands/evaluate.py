@@ -57,7 +57,7 @@ def evaluate(
     positions = split_positions(dataset, benchmark, part)
     experiment.refuse_taken()
     model = load_classifier(classifier, trained_on=trained_on, dataset=dataset)
-    origin = _origin(classifier)
+    origin = origin_of(classifier)
     require_fit(classifier, model.encoder, dataset)
     if (classes := model.label_spec.real_classes) != dataset.classes:
         raise InputError(
@@ -79,7 +79,7 @@ def evaluate(
     )
 
 
-def _origin(classifier: Path) -> dict[str, Any]:
+def origin_of(classifier: Path) -> dict[str, Any]:
     """Return the record of the classifier's run; empty for a file without its run."""
     run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
     return Run.of(run.result).origin if run.finished else {}

@@ -53,6 +53,7 @@ class PrepareSummary:
         counts: Counts of what was dropped, filled in or guessed: phrase -> (number, clips with any).
         notes: Counts of what was passed over beside the raw files: phrase -> number.
         conversion: Summary of the layout conversion, where there is one.
+        ranges: Labelled ranges of whole recordings; None for a set of clips.
     """
 
     out: Path
@@ -75,6 +76,7 @@ class PrepareSummary:
     counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     conversion: str = ""
+    ranges: int | None = None
 
 
 def prepare(
@@ -132,6 +134,8 @@ def prepare(
         raise InputError(
             f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(source_benchmarks)}"
         )
+    if source.untrimmed and classes:
+        raise InputError(f"{source.name}: whole recordings hold all classes; leave --classes or --untrimmed out")
     choice = choose(source, files, classes, max_clips)
     kept_classes = tuple(source.classes[label] for label in choice.labels if label != UNLABELLED)
     converted = conversion_to(source, to_layout)
@@ -149,7 +153,9 @@ def prepare(
     job = {"strict": strict, "files": _fingerprint(choice.files)}
     with (
         handled(interrupt, signal.SIGTERM),
-        SetWriter(out, layout, kept_classes, source.name, options, source.channels, job=job) as writer,
+        SetWriter(
+            out, layout, kept_classes, source.name, options, source.channels, job=job, untrimmed=source.untrimmed
+        ) as writer,
         progress_bar("files  {task.fields[read]:.0f} MB  {task.fields[speed]:.1f} MB/s") as progress,
         _what_is_done_is_kept(writer, len(choice.files)),
     ):
@@ -187,8 +193,13 @@ def prepare(
         clips=len(writer.clips),
         bodies=sum(bodies for bodies, _ in writer.sizes),
         frames=sum(frames for _, frames in writer.sizes),
-        classes=len({clip.label for clip in writer.clips} - {UNLABELLED}),
-        unlabelled=sum(clip.label == UNLABELLED for clip in writer.clips),
+        classes=len(
+            {clip.label for clip in writer.clips} - {UNLABELLED} | {one.label for of in writer.ranges for one in of}
+        ),
+        unlabelled=sum(
+            clip.label == UNLABELLED and not ranges for clip, ranges in zip(writer.clips, writer.ranges, strict=True)
+        ),
+        ranges=sum(map(len, writer.ranges)) if source.untrimmed else None,
         size=sum(path.stat().st_size for path in out.iterdir()),
         raw_size=round(sum(sizes)),
         seconds=time.perf_counter() - start,
@@ -331,7 +342,12 @@ def show(summary: PrepareSummary, options: Mapping[str, Any]) -> None:
     megabytes, raw = summary.size / 1e6, summary.raw_size / 1e6
     labelled = f", {summary.unlabelled:,} of them without a label" if summary.unlabelled else ""
     rows: list[tuple[str, str]] = []
-    rows.append(("clips", f"{summary.clips:,} of {summary.classes} classes{labelled}, from {summary.files:,} files"))
+    what = f"of {summary.classes} classes"
+    if summary.ranges is None:
+        rows.append(("clips", f"{summary.clips:,} {what}{labelled}, from {summary.files:,} files"))
+    else:
+        rows.append(("recordings", f"{summary.clips:,}{labelled}, from {summary.files:,} files"))
+        rows.append(("labelled ranges", f"{summary.ranges:,} {what}"))
     rows.append(("bodies", f"{summary.bodies:,}"))
     rows.append(("frames", f"{summary.frames:,}"))
     rows.append(("size", f"{megabytes:,.1f} MB, {megabytes / max(raw, 1e-6):.1%} of {raw:,.1f} MB raw"))

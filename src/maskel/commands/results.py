@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -180,7 +181,8 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     first = rows[0].run
     sizes = [f"{first.part_size(part)} ({first.about('split', part, 'hash')})" for part in ("train", "test")]
     data, benchmark = first.about("data", "source"), first.about("benchmark")
-    lines = [_cell(f"**{data}, {benchmark}**: training clips {sizes[0]}, test clips {sizes[1]}."), ""]
+    what = "recordings" if first.protocol.untrimmed else "clips"
+    lines = [_cell(f"**{data}, {benchmark}**: training {what} {sizes[0]}, test {what} {sizes[1]}."), ""]
     same = _grouped(rows, lambda row: (row.protocol, row.run.method, _as_json(row.run.options)))
     groups = [sorted(group, key=lambda row: row.run.value("seed") or 0) for group in same.values()]
     counted = [group for group in groups if group[0].answers]
@@ -265,7 +267,13 @@ def _more_columns(groups: Sequence[Sequence[Measured]]) -> dict[str, Callable[[S
         columns["top-5 (%)"] = mean_of(lambda answers: answers.top5.share if answers.top5 else None)
     if any(entry.precision is not None for entry in answered):
         columns["mAP (%)"] = mean_of(lambda answers: answers.precision)
+    for name in dict.fromkeys(name for one in answered for name in one.segments):
+        columns[f"{name} (%)"] = mean_of(partial(_measure, name))
     return columns
+
+
+def _measure(name: str, answers: Answers) -> float | None:
+    return answers.segments.get(name)
 
 
 def _accuracies(group: Sequence[Measured]) -> list[float]:

@@ -301,13 +301,15 @@ class Encoder(nn.Module):
         """
         places = batch.present_bodies()
         bodies = batch.joints.flatten(0, 1).index_select(0, places)  # (R, T, V, C)
-        rows = torch.cat((bodies, torch.zeros_like(bodies[:1])))
+        absent = ~batch.present & ~batch.joints.flatten(2).any(2)  # neither a body nor a copy
+        if bodies.device.type == "cpu":  # elsewhere looking would wait for the device
+            absent_bodies = absent_bodies and bool(absent.any())
+        rows = torch.cat((bodies, torch.zeros_like(bodies[:1]))) if absent_bodies else bodies
         tokens = self(self.stream(rows)).float()
         features = self.pooled(tokens, pool)
         weights = batch.present.float()
-        sums = put_bodies(batch, features[:-1])
+        sums = put_bodies(batch, features[: len(bodies)])
         if absent_bodies:
-            absent = ~batch.present & ~batch.joints.flatten(2).any(2)  # neither a body nor a copy
             sums = torch.where(absent[..., None], features[-1], sums)
             weights += absent
         return sums.sum(1) / weights.sum(1, keepdim=True)

@@ -18,6 +18,7 @@ from maskel.methods.classifier import (
     LinearProbe,
 )
 from maskel.models.encoder import build_encoder
+from maskel.models.familiarity import MOST_CLIPS, Familiarity
 from maskel.models.released import Release, build_released, read_release
 from maskel.models.torch_file import is_torch_file
 from maskel.models.weights import load_weights
@@ -85,4 +86,10 @@ def _from_release(release: Release, trained_on: TrainedOn | None, dataset: Skele
 
 
 def _build(about: Mapping[str, Any]) -> Classifier:
-    return CLASSIFIERS[about["head"]](build_encoder(about), LabelSpec.read(about["task"]), **about["options"])
+    made = CLASSIFIERS[about["head"]](build_encoder(about), LabelSpec.read(about["task"]), **about["options"])
+    if "familiarity" in about:
+        clips = about["familiarity"]
+        if type(clips) is not int or not 2 <= clips <= MOST_CLIPS:
+            raise ValueError(f"features of {clips!r} training clips, expected 2 to {MOST_CLIPS}")
+        made.familiarity = Familiarity(made.num_values, clips)
+    return made

@@ -15,6 +15,7 @@ from maskel.distributed import World
 from maskel.methods.base import Method
 from maskel.methods.classifier import LabelSpec
 from maskel.models.encoder import Encoder
+from maskel.protocols import PROTOCOLS
 from maskel.training.dry_run import Check, check_run
 from maskel.training.engine import Outcome, Session, fit
 from maskel.training.features import extract
@@ -63,7 +64,8 @@ class Experiment:
         self._outcome: Outcome | None = None
         self._learned = learned
         if learned is None:
-            self.dataset = SkeletonSet.open(options["data"])
+            protocol = PROTOCOLS.get(command.__name__)
+            self.dataset = SkeletonSet.open(options["data"], untrimmed=protocol is not None and protocol.untrimmed)
 
     def settle(self, **options: Any) -> None:
         """Replace options by what they come to on this set; ``config.yaml`` holds that."""

@@ -430,6 +430,10 @@ def lines(folder: RunFolder) -> list[str]:
             what = f"queries of {counted['episodes']} episodes" if "episodes" in counted else "clips"
             sure = f"95 % interval {answers.interval}"
             count = f"{answers.count.correct} of {answers.count.seen}"
+            if answers.segments:
+                shown.append(f"{count} frames right ({counted['accuracy']:.1%})")
+                shown += [f"{name} {value:.1%}" for name, value in answers.segments.items()]
+                continue
             shown.append(f"{count} {what} right {how}({counted['accuracy']:.1%}, {sure})")
             if answers.precision is not None:
                 shown.append(f"mean average precision {answers.precision:.1%}")

@@ -1,6 +1,6 @@
 """Benchmarks of own recordings: test subjects, folds of subjects, or a list of test clips."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +57,16 @@ class OwnBenchmarks:
             for name, test in self._tests.items()
         }
 
-    def splits(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """Return ``all``, and the benchmarks that the options define."""
-        everything = range(len(clips))
-        labelled = [i for i in everything if clips[i].label != UNLABELLED]
-        unlabelled = [i for i in everything if clips[i].label == UNLABELLED]
+    def splits(self, clips: Sequence[Clip], untrimmed: Collection[str] = ()) -> dict[str, Split]:
+        """Return ``all``, and the benchmarks that the options define.
+
+        Args:
+            clips: All clips.
+            untrimmed: Names of the clips without a label that hold labelled ranges: they train and test.
+        """
+        has_label = [clip.label != UNLABELLED or clip.name in untrimmed for clip in clips]
+        labelled = [i for i in range(len(clips)) if has_label[i]]
+        unlabelled = [i for i in range(len(clips)) if not has_label[i]]
         return {"all": Split(tuple(labelled), (), tuple(unlabelled))} | {
             name: Split(
                 tuple(i for i in labelled if clips[i].name not in test),

@@ -25,7 +25,7 @@ from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.benchmarks import OwnBenchmarks
 from maskel.datasets.folder.clip_files import clips_in
 from maskel.datasets.folder.gaps import MAX_GAP
-from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same
+from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same, whole_recording
 from maskel.datasets.folder.names import refuse_alike
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import SUFFIXES, Preparation
@@ -34,8 +34,10 @@ from maskel.datasets.raw_file import READ_FAULTS
 from maskel.datasets.windows import Windows
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import layout_named
-from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
+from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, LabelledRange, SkeletonSequence
 
+NO_LABELS = "ranges without a label, taken for background"
+"""Phrase for ranges of an untrimmed recording that the table gives no class."""
 EMPTY_RANGES = "ranges without a body"
 """Phrase for ranges of the table without a body: they are no clip."""
 
@@ -62,6 +64,7 @@ class Folder(Source):
         channels: Meaning of the last axis of an array, or of a table without heading; s is the score.
         axes: Order of an array's axes, from bodies M, frames T, joints V, numbers C: ``CTVM``; ``TMVC/VTC/`` if
             arrays with and without bodies differ. By default the order is inferred.
+        untrimmed: Keep whole recordings with their labelled ranges, for ``maskel detect``.
         scores: Keep the detector's scores as a channel of the set.
         min_score: A joint of a lower score is missing.
         missing: Missing joints (0, NaN, (-1, -1), score 0 or low) are interpolated in time, or stay zero.
@@ -89,7 +92,7 @@ class Folder(Source):
     """
 
     name: ClassVar[str] = "folder"
-    choosing = ("labels", "test_subjects", "folds", "seed", "test_list")
+    choosing = ("labels", "test_subjects", "folds", "seed", "test_list", "untrimmed")
 
     def __init__(
         self,
@@ -112,6 +115,7 @@ class Folder(Source):
         max_gap: int = MAX_GAP,
         actor: str = "longest",
         axes: str = "",
+        untrimmed: bool = False,
     ) -> None:
         if max_gap < 0 or not actor:
             raise InputError("folder: expected --max-gap of 0 frames or more, and --actor with a name")
@@ -148,9 +152,11 @@ class Folder(Source):
             orders[0] if stated else "",
             () if stated else orders,
         )
+        self.untrimmed = untrimmed
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, tuple[Facts, ...]] = {}
         self._benchmarks = OwnBenchmarks(self.test_subjects, folds, seed, test_list)
+        self._ranges: dict[Path, tuple[Facts, ...]] = {}  # of untrimmed recordings
         self._passed: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
@@ -183,6 +189,13 @@ class Folder(Source):
         if self.preparation.source_fps is not None and not rate_is_used:
             raise InputError("folder: --source-fps is the rate that --fps is made from; give both")
         self.classes = tuple(sorted({facts.label for facts in all_facts if facts.label}))
+        if self.untrimmed:
+            self._ranges = {
+                path: ranges for path, ranges in self._facts.items() if any(facts.label for facts in ranges)
+            }
+            self._facts = {path: (whole_recording(path, ranges),) for path, ranges in self._facts.items()}
+            if not self._ranges:
+                raise InputError("folder: --untrimmed needs ranges with labels, as labels.csv gives them")
         self._benchmarks.choose(self._facts)
         if not (self.preparation.axes or self.preparation.settled):
             arrays = [path for path in self._facts if path.suffix.lower() == ".npy"]
@@ -233,6 +246,8 @@ class Folder(Source):
         """
         path = file.path
         pose = self._pose(path)
+        if self.untrimmed:
+            return self._whole(file, pose)
         sequences: list[SkeletonSequence] = []
         spans = self._spans(path, pose)
         for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
@@ -253,6 +268,25 @@ class Folder(Source):
             counts = dict(Counter(dict(sequences[0].counts)) + Counter(dict(pose.counts)) + Counter(lost))
             sequences[0] = replace(sequences[0], counts=counts)
         return sequences
+
+    def _whole(self, file: RawFile, pose: Pose) -> list[SkeletonSequence]:
+        """Return a recording as one clip, all its frames kept; none if nobody is in it."""
+        path = file.path
+        labelled = self._ranges.get(path, ())
+        (clip,) = self.clips(file)
+        joints, counts = self.preparation.apply(path, pose, self._facts[path][0].fps, every_frame=True)
+        if not joints.any():
+            return []
+        rate = self._facts[path][0].fps or self.preparation.source_fps or pose.fps
+        share = self.preparation.fps * pose.step / rate if self.preparation.fps and rate else 1.0
+        ranges = []
+        for facts, span in zip(labelled, self._spans(path, pose, labelled), strict=True):
+            if facts.label:
+                first, end = (min(round(frame * share), joints.shape[1]) for frame in span)
+                label = self.classes.index(facts.label)
+                ranges.append(LabelledRange(label, min(first, max(end, 1) - 1), max(end, 1)))
+        counts = {**counts, NO_LABELS: len(labelled) - len(ranges)}
+        return [SkeletonSequence(clip, joints, self.layout, counts, tuple(ranges))]
 
     def read_windows(self, file: RawFile, windows: Windows) -> list[SkeletonSequence]:
         """Read the clip of one file, or those that the table cuts it into, in windows.
@@ -295,20 +329,21 @@ class Folder(Source):
             raise BadFileError(path, "wrong count", f"channels {found}", f"{expected}, as in the first file")
         return pose
 
-    def _spans(self, path: Path, pose: Pose) -> list[tuple[int, int]]:
-        """Return the first frame, and the one after the last, of each clip of a file.
+    def _spans(self, path: Path, pose: Pose, several: Sequence[Facts] | None = None) -> list[tuple[int, int]]:
+        """Return the first frame, and the one after the last, of each clip of a file, or of other ranges of it.
 
         Raises:
             BadFileError: If a range does not lie in the file, or two are the same frames.
         """
         count, spans = pose.joints.shape[1], list[tuple[int, int]]()
-        for facts in self._facts[path]:
+        several = self._facts[path] if several is None else several
+        for facts in several:
             if facts.range is None:
                 return [(0, count)]
             rate = facts.fps or self.preparation.source_fps or pose.fps
             span = facts.range.frames(path, count, rate, pose.first_frame, pose.step)
             if span in spans:
-                refuse_same(facts.range.table, facts, self._facts[path][spans.index(span)])
+                refuse_same(facts.range.table, facts, several[spans.index(span)])
             spans.append(span)
         return spans
 
@@ -317,7 +352,7 @@ class Folder(Source):
         return [
             Clip(
                 facts.name,
-                self.classes.index(facts.label) if facts.label in self.classes else UNLABELLED,
+                UNLABELLED if self.untrimmed or facts.label not in self.classes else self.classes.index(facts.label),
                 facts.subject,
                 facts.camera,
                 facts.setup,
@@ -349,7 +384,7 @@ class Folder(Source):
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Return ``all``, and the benchmarks that the options define."""
-        return self._benchmarks.splits(clips)
+        return self._benchmarks.splits(clips, {self._facts[path][0].name for path in self._ranges})
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Name the test subjects, or explain ``all``."""
