@@ -59,6 +59,7 @@ _UNBORN = (".*.partial", LOCK)
 """Leftovers of a process killed before its run had options; a folder with nothing else counts as empty."""
 _AT_ONCE = tuple(name for name, protocol in PROTOCOLS.items() if not protocol.trains)
 """Commands that write all their files at the end of the work: an unfinished folder of theirs counts as empty too."""
+_LEFT_AT_ONCE = {CONFIG, PREDICTIONS, SCORES, LABELS, "segments.csv"}
 
 
 @dataclass(frozen=True)
@@ -369,7 +370,7 @@ def _is_free(out: Path) -> bool:
     if not run.has_config or run.finished:
         return False
     with suppress(InputError):
-        return run.command in _AT_ONCE and {entry.name for entry in left} <= {CONFIG, PREDICTIONS, SCORES, LABELS}
+        return run.command in _AT_ONCE and {entry.name for entry in left} <= _LEFT_AT_ONCE
     return False
 
 
