@@ -61,6 +61,7 @@ _UNBORN = (".*.partial", LOCK)
 """Leftovers of a process killed before its run had options; a folder with nothing else counts as empty."""
 _AT_ONCE = tuple(name for name, protocol in PROTOCOLS.items() if not protocol.trains)
 """Commands that write all their files at the end of the work: an unfinished folder of theirs counts as empty too."""
+_LEFT_AT_ONCE = {CONFIG, PREDICTIONS, SCORES, LABELS, "segments.csv"}
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,7 @@ class RunFolder(Displayed):
     def resumable(self) -> bool:
         """True if a command can go on with this run by ``--resume``: it trains, once."""
         config = self.read_config()
-        several = "seeds" in config or (config.get("benchmark") == "folds" and (self.path / "folds").exists())
+        several = "seeds" in config or config.get("benchmark") == "folds"
         protocol = PROTOCOLS.get(self.command or "linear")
         return protocol is not None and protocol.trains and not several
 
@@ -371,7 +372,7 @@ def _is_free(out: Path) -> bool:
     if not run.has_config or run.finished:
         return False
     with suppress(InputError):
-        return run.command in _AT_ONCE and {entry.name for entry in left} <= {CONFIG, *_OUTCOME}
+        return run.command in _AT_ONCE and {entry.name for entry in left} <= _LEFT_AT_ONCE
     return False
 
 
