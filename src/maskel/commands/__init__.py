@@ -156,7 +156,8 @@ class KindsCommand(Command):
         known = ", ".join(sorted(kinds))
         if not words or words[0] in ("-h", "--help"):
             kind = min(kinds) if len(kinds) == 1 else self.word.upper()
-            words = f"{self.several[:-1].upper()} ..." if self.several else self.one.upper()
+            several = f"{self.several[:-1].upper()} ..." if self.several else ""
+            words = " | ".join(filter(None, (self.one.upper(), several)))
             usage = (
                 f"usage: maskel {name} {kind} {words} [OPTIONS]; maskel {name} {min(kinds)} --help lists the options"
             )
@@ -169,10 +170,11 @@ class KindsCommand(Command):
         return self.run_kind(f"{name} {kind}", kinds[kind], words[1:])
 
     def run_kind(self, name: str, function: Callable[..., Any], words: Sequence[str]) -> tuple[Any, Mapping[str, Any]]:
-        """Parse and run one of the kinds."""
+        """Parse and run one of the kinds: one that takes several words without a dash takes no others."""
         from maskel.parsing import parser_of
 
-        options = vars(parser_of(name, function, several=self.several, one=self.one).read(words))
+        several = self.several if self.several in signature(function).parameters else ""
+        options = vars(parser_of(name, function, several=several, one="" if several else self.one).read(words))
         return function(**options), options
 
 
@@ -270,8 +272,9 @@ COMMANDS: dict[str, Command] = {
         "print the completion script of a shell: bash, zsh, fish", "commands.completion:completion", one="shell"
     ),
     "view": KindsCommand(
-        "show one picture: how often methods hide each joint and time of a clip",
+        "show clips that move, or how often methods hide each joint and time of one",
         several="runs",
+        one="data",
         kinds="commands.view:PICTURES",
         word="picture",
     ),

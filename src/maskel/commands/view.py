@@ -1,14 +1,20 @@
 """``maskel view``: one picture on a page of its own."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable
+from maskel.pictures.gallery import gallery_page
 from maskel.pictures.markup import element, page, write_page
 from maskel.pictures.masks import count_hidden, mask_maps
 from maskel.training.finished import open_runs
 from maskel.training.pretrained import load_method
+
+_MOST = 1000  # clips of a page
 
 
 def masks(
@@ -50,5 +56,61 @@ def masks(
     )
 
 
-PICTURES = {"masks": masks}
+def clips(
+    data: Path,
+    classes: Sequence[str] | None = None,
+    subjects: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    most: int = 1000,
+    out: Path = Path("clips.html"),
+) -> Path:
+    """Show clips of a prepared set as moving skeletons, to filter and to sort on the page.
+
+    Args:
+        data: The prepared set.
+        classes: Only clips of these classes; by default of all.
+        subjects: Only clips of these subjects; by default of all.
+        names: Only clips whose name contains one of these; by default all.
+        most: Clips on the page, 1 to 1000; of more some are drawn, of all classes by turns.
+        out: The HTML file; an earlier one is replaced.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: If the set has no such clip, or the file cannot be written.
+
+    Examples:
+        >>> clips(Path("set"), out=Path("clips.html")).name
+        'clips.html'
+    """
+    if not 1 <= most <= _MOST:
+        raise InputError(f"most: found {most}, expected 1 to {_MOST}")
+    refuse_unwritable(out)
+    dataset = SkeletonSet.open(data)
+    class_names = [dataset.class_name(position) for position in range(len(dataset))]
+    subject_names = [clip.subject for clip in dataset.clips]
+    _refuse_unknown("classes", classes, class_names)
+    _refuse_unknown("subjects", subjects, subject_names)
+    chosen = [
+        position
+        for position, clip in enumerate(dataset.clips)
+        if (classes is None or class_names[position] in classes)
+        and (subjects is None or clip.subject in subjects)
+        and (names is None or any(part in clip.name for part in names))
+    ]
+    if not chosen:
+        raise InputError(f"{data} has no clip of these classes, subjects and names; leave one of the options out")
+    return write_page(gallery_page(dataset, np.array(chosen), most), out)
+
+
+def _refuse_unknown(option: str, wanted: Sequence[str] | None, known: Sequence[str]) -> None:
+    for name in wanted or ():
+        if name not in known:
+            found = sorted(set(filter(None, known)))
+            listed = ", ".join(found[:20]) + (f" and {len(found) - 20} more" if len(found) > 20 else "")
+            raise InputError(f"{option}: no clip has {name!r}; the set has {listed or 'none'}")
+
+
+PICTURES = {"clips": clips, "masks": masks}
 """Every picture, by its name on the command line."""
