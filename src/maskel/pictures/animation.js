@@ -60,7 +60,7 @@
           make("path", { class: "bones" }), make("path", { class: "joints" }), make("path", { class: "hollow" })));
       this.rings = this.weights ? Array.from({ length: this.joints }, () => make("circle", { class: "weight" })) : [];
       const floor = make("path", { class: "ground", d: `M4 ${HEIGHT - 6}H${(this.across - 4).toFixed(1)}` });
-      this.picture = make("svg", { viewBox: box, role: "img", "aria-label": `moving skeleton, ${name}` },
+      this.picture = make("svg", { viewBox: box, preserveAspectRatio: "xMidYMax", role: "img", "aria-label": `moving skeleton, ${name}` },
         floor, ...this.rings, ...this.paths);
       this.button = make("button", { type: "button", class: "play" });
       this.range = make("input",
@@ -149,7 +149,7 @@
     requestAnimationFrame(tick);
   }
   function tick(now) {
-    const seconds = Math.min((now - last) / 1000, 0.1);
+    const seconds = Math.min(Math.max(now - last, 0) / 1000, 0.1); // the first frame may be older than the start
     last = now;
     let any = false;
     for (const skeleton of known.values()) {

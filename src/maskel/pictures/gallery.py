@@ -1,13 +1,11 @@
 """The gallery of ``maskel view clips``: clips of a set that move, to filter and to sort on the page."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Int64
 
 from maskel.datasets.bodies import upward
 from maskel.datasets.store import SkeletonSet
-from maskel.pictures.animation import MOST_BODIES, SCRIPT, how_seen, moving, of_clip, share_out, stage, unmoved
+from maskel.pictures.animation import MOST_BODIES, PAGE_BYTES, SCRIPT, how_seen, moving, of_clip, share_out, stage, unmoved
 from maskel.pictures.markup import Markup, element, join, page, paragraph
 
 
@@ -44,28 +42,24 @@ def thin_out(data: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -
     return np.sort(shuffled[np.argsort(turns, kind="stable")][:most])
 
 
-def clips_stage(
-    data: SkeletonSet, positions: Int64[np.ndarray, " n"], captions: Sequence[object] | None = None
-) -> Markup:
-    """Draw clips of a set side by side, to filter and to sort.
+def clips_stage(data: SkeletonSet, positions: Int64[np.ndarray, " n"], room: int = PAGE_BYTES) -> Markup:
+    """Draw clips of a set side by side, with class, name and origin; ``gallery.js`` filters and sorts them.
 
     Args:
         data: The set.
         positions: The clips.
-        captions: Of each; by default class, name, and what is known of its origin.
+        room: Characters that their joints may take.
     """
     up = upward(data)
     clips = [of_clip(data, position, up) for position in positions.tolist()]
-    rooms = share_out(clips)
     figures = []
-    for number, (position, clip, room) in enumerate(zip(positions.tolist(), clips, rooms, strict=True)):
-        said = _caption(data, position) if captions is None else captions[number]
+    for position, clip, size in zip(positions.tolist(), clips, share_out(clips, room), strict=True):
         about = {
             "name": data.clips[position].name,
             "class": data.class_name(position),
             "subject": data.clips[position].subject,
         }
-        figures.append(moving(clip, said, room, **about))
+        figures.append(moving(clip, _caption(data, position), size, **about))
     return join((unmoved(), stage(data.layout, *figures, gallery="")))
 
 
