@@ -24,7 +24,9 @@ from maskel.files import (
     write_atomically,
 )
 from maskel.methods.classifier import Classifier
+from maskel.pictures.animation import Moving
 from maskel.pictures.markup import write_page
+from maskel.pictures.recordings import Key, recordings_of
 from maskel.pictures.timeline import timeline_page
 from maskel.sequence import Clip
 from maskel.training.classifiers import load_classifier
@@ -145,6 +147,10 @@ def predict(
         scores = score_clips(model.to(world.device), clips, np.arange(len(clips)), world, precision)
         rows = scores.double().softmax(1).cpu().numpy()
         about = clips.clips
+        joints: Mapping[Key, Moving] = {}
+        if page and world.is_main:
+            may_miss = (made.options if made else clips.options).get("missing") == "zero"
+            joints = recordings_of(clips, rates, rate, may_miss)
     names = [_name_of(clip, rates.get(clip.recording, rate)) if slides else {"name": clip.name} for clip in about]
     answers = [(name, _most_probable(model, row, top_k)) for name, row in zip(names, rows, strict=True)]
     if world.is_main:
@@ -153,7 +159,7 @@ def predict(
             tracks = tracks_of(about, rows, rates, rate)
             found = [(track, segments_of(track, min_probability or 0.0)) for track in tracks]
             _say_unsure(found, min_probability)
-            _write_segments(found, model.task.classes, segments, page)
+            _write_segments(found, model.task.classes, segments, page, joints)
     return out
 
 
@@ -193,7 +199,11 @@ def _say_unsure(found: Sequence[tuple[Track, Sequence[Segment]]], min_probabilit
 
 
 def _write_segments(
-    found: Sequence[tuple[Track, Sequence[Segment]]], classes: Sequence[str], segments: Path | None, page: Path | None
+    found: Sequence[tuple[Track, Sequence[Segment]]],
+    classes: Sequence[str],
+    segments: Path | None,
+    page: Path | None,
+    joints: Mapping[Key, Moving],
 ) -> None:
     rows = [row for track, some in found for row in rows_of(track, some, classes)]
     if segments:
@@ -202,7 +212,7 @@ def _write_segments(
         text = json_text(rows, indent=1, ensure_ascii=False) if as_json else csv_text(table)
         _write_table(segments, text, "--segments")
     if page:
-        write_page(timeline_page(found, classes), page, "--page")
+        write_page(timeline_page(found, classes, joints), page, "--page")
 
 
 def _write_table(path: Path, text: str, option: str = "--out") -> None:

@@ -190,7 +190,8 @@
       stage.dataset.speed = speed.value;
       for (const skeleton of inside()) skeleton.speed = Number(speed.value);
     });
-    const parts = [all, make("label", {}, "Speed ", speed)];
+    const several = stage.querySelectorAll("figure.moving").length > 1;
+    const parts = [...(several ? [all] : []), make("label", {}, "Speed ", speed)];
     if (stage.querySelector("figure.moving")?.dataset.shape.endsWith(" 3")) {
       const view = make("select", {}, new Option("front", "front"), new Option("side", "side"));
       view.addEventListener("change", () => {

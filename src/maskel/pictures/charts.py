@@ -14,6 +14,8 @@ MOST_LINES = 6
 
 _WIDTH, _HEIGHT = 400.0, 240.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 10.0, 24.0, 38.0  # margins of a line chart
+PLOT = (_LEFT, _WIDTH - _RIGHT, _TOP, _HEIGHT - _BOTTOM)
+"""Left, right, top and bottom of a line chart's axes; x runs from the lowest to the highest, or 1 above the lowest."""
 _SHADES = 16
 
 
