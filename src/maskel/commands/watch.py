@@ -15,6 +15,8 @@ from maskel.console import notify
 from maskel.errors import InputError
 from maskel.files import json_text, one_line, parse_json
 from maskel.live import Stream, Update
+from maskel.live.local_page import LocalPage
+from maskel.pictures.watching import Frames, watching_page
 
 _LONGEST = 2**25  # bytes of a line: 10,000 people of 133 joints take fewer
 _FORM = '{"time": 0.033, "people": [{"id": 1, "joints": [[x, y, z], …]}]}'
@@ -41,6 +43,7 @@ def watch(
     window_length: str | None = None,
     step: str | None = None,
     min_probability: float = 0.0,
+    page: int | None = None,
     device: str = "auto",
 ) -> Watched:
     """Classify people live. Standard input has a line of JSON for each frame, standard output one for each answer.
@@ -58,15 +61,26 @@ def watch(
             training clip.
         step: From the start of a window to that of the next, likewise; by default a quarter of the window.
         min_probability: An answer that is less probable has no class, in [0, 1].
+        page: Port of a page that shows people and answers as they come, for browsers of this machine alone
+            (127.0.0.1); 0 takes one that is free. It ends with the command.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         Its counts.
 
     Raises:
-        InputError: If a line is no frame; it names the line. What was answered before stays.
+        InputError: If a line is no frame; it names the line. What was answered before stays. Or if the port is taken.
     """
     stream = Stream(classifier, fps, window_length, step, min_probability, distributed.start(device).device)
+    if page is None:
+        return _watch(stream, None)
+    with LocalPage(watching_page(stream.layout, classifier.name), page) as local:
+        notify(f"{local.address} shows people and answers, on this machine alone")
+        return _watch(stream, Frames(stream.layout, stream.coordinates, local.send))
+
+
+def _watch(stream: Stream, shown_on: Frames | None) -> Watched:
+    """Read frames until they end, write the answers, and show both on a page."""
     watched = Watched()
     try:
         for number, line in enumerate(_lines(), 1):
@@ -77,6 +91,10 @@ def watch(
                 raise InputError(f"line {number} of standard input: {fault}") from fault
             watched.frames += 1
             watched.left_out = stream.left_out
+            if shown_on:
+                shown_on.frame(frame["time"], frame["joints"], frame["ids"])
+                for update in updates:
+                    shown_on.answer(update, stream.classifier.task.classes)
             for update in updates:
                 sys.stdout.write(json_text(_row(update)))
                 watched.updates += 1

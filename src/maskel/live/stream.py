@@ -133,6 +133,11 @@ class Stream:
         self._last = -math.inf
 
     @property
+    def coordinates(self) -> int:
+        """Number of coordinates of a joint, 2 or 3."""
+        return self._coordinates
+
+    @property
     def left_out(self) -> int:
         """Number of people beyond 32 in a frame, all frames together."""
         return self._people.left_out
