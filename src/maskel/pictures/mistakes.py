@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
+from torch import Tensor
 from torch.nn import functional
 
 from maskel.datasets.bodies import upward
@@ -61,7 +62,9 @@ def _of_run(run: Run, count: int) -> Markup:
     train = thin_out(data, train[data.labels[train] >= 0], _SEARCHED)
     positions = np.array([position for position, _ in chosen])
     nearest = _nearest(model, data, positions, train)
-    searched = "" if len(train) < _SEARCHED else f" {_SEARCHED:,} training clips, of all classes by turns, are searched."
+    searched = (
+        "" if len(train) < _SEARCHED else f" {_SEARCHED:,} training clips, of all classes by turns, are searched."
+    )
     about = (
         f"{len(chosen):,} of {len(wrong):,} clips that are taken for another class, drawn so that pairs of classes "
         f"differ; beside each the training clips whose features are most like its own, by their cosine.{searched}"
@@ -124,13 +127,12 @@ def _nearest(
     model: Classifier, data: SkeletonSet, asked: Int64[np.ndarray, " n"], known: Int64[np.ndarray, " m"]
 ) -> list[list[tuple[int, float]]]:
     """Return the most similar clips of each, with their cosines."""
-    world, task = World(0, 1, torch.device("cpu")), model.task
-    features = [
-        functional.normalize(
-            read_clips(model.features, model.encoder.config.window, task.num_bodies, task.single_body, data, some, world)
-        )
-        for some in (asked, known)
-    ]
-    cosines = (features[0].double() @ features[1].double().T).numpy()
-    order = np.argsort(-cosines, axis=1, kind="stable")[:, :_NEAREST]
-    return [[(int(known[at]), float(row[at])) for at in places.tolist()] for row, places in zip(cosines, order, strict=True)]
+    world, task, window = World(0, 1, torch.device("cpu")), model.task, model.encoder.config.window
+
+    def features(some: Int64[np.ndarray, " k"]) -> Float32[Tensor, "k f"]:
+        found = read_clips(model.features, window, task.num_bodies, task.single_body, data, some, world)
+        return functional.normalize(found)
+
+    cosines = (features(asked).double() @ features(known).double().T).numpy()
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :_NEAREST].tolist()
+    return [[(int(known[at]), float(row[at])) for at in places] for row, places in zip(cosines, order, strict=True)]

@@ -35,7 +35,8 @@ def recordings_of(
     groups: dict[Key, list[int]] = defaultdict(list)
     for position, clip in enumerate(windows.clips):
         groups[clip.recording, clip.subject].append(position)
-    up, found, frames = upward(windows), {}, 0
+    found: dict[Key, Moving] = {}
+    up, frames = upward(windows), 0
     for key, positions in groups.items():
         starts = np.array([windows.clips[position].first_frame for position in positions])
         ends = np.array([windows.clips[position].end_frame for position in positions])
@@ -66,9 +67,8 @@ def recordings_of(
 
 def _gone(joints: Float32[np.ndarray, "m t v c"], may_miss: bool) -> Bool[np.ndarray, "m t v"]:
     """Mark the joints of absent bodies, and with ``may_miss`` joints at zero."""
-    absent = ~joints.any(axis=(2, 3))
-    gone = np.broadcast_to(absent[..., None], joints.shape[:3])
-    return gone | ~joints.any(-1) if may_miss else gone
+    there = joints.any(axis=-1)
+    return np.logical_not(there if may_miss else np.broadcast_to(there.any(axis=-1, keepdims=True), there.shape))
 
 
 def _covering(starts: np.ndarray, ends: np.ndarray) -> Sequence[int]:

@@ -33,13 +33,8 @@
         make("path", { class: "joints", d: joints.filter(Boolean).map((joint) => `M${place(joint)}h0`).join("") }),
       ];
       if (person.id !== null && top) {
-        const label = document.createElementNS("http://www.w3.org/2000/svg", "text");
         const [x, y] = place(top).split(" ").map(Number);
-        label.setAttribute("x", x);
-        label.setAttribute("y", y - 8);
-        label.setAttribute("class", "middle");
-        label.textContent = person.id;
-        parts.push(label);
+        parts.push(make("text", { x, y: y - 8, class: "middle" }, person.id));
       }
       return make("g", { class: `person person-${colour(person.id ?? `#${number + 1}`)}` }, ...parts);
     }));

@@ -75,11 +75,10 @@ class Frames:
             self._up = upward_of(np.stack(bodies), self._layout)
         drawn = []
         for body, name in zip(bodies, ids, strict=False):
-            turned = self._up.turn(body) if self._up else body
-            known = np.isfinite(turned).all(1)
+            points = self._up.turn(body) if self._up else body
             joints = [
-                [round(float(value), 4) for value in point[:2]] if there else None
-                for point, there in zip(turned, known, strict=True)
+                [round(float(value), 4) for value in point[:2]] if np.isfinite(point).all() else None
+                for point in points
             ]
             drawn.append({"id": None if name is None else shown(name), "joints": joints})
         self._send({"time": round(seconds, 3), "people": drawn, "more": max(0, len(people) - len(drawn))})
@@ -93,4 +92,6 @@ class Frames:
         """
         order = np.argsort(-update.probabilities, kind="stable")[:_LISTED].tolist()
         best = [[shown(classes[label]), round(float(update.probabilities[label]), 3)] for label in order]
-        self._send({"person": shown(update.person), "sure": bool(update.sure), "end": round(update.end, 3), "best": best})
+        self._send(
+            {"person": shown(update.person), "sure": bool(update.sure), "end": round(update.end, 3), "best": best}
+        )
