@@ -18,7 +18,7 @@ from maskel.commands.inspect import inspect
 from maskel.commands.linear import linear
 from maskel.commands.predict import predict
 from maskel.commands.report import report
-from maskel.commands.view import clips, masks
+from maskel.commands.view import clips, features, importance, masks
 from maskel.datasets.base import Split
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
@@ -265,3 +265,43 @@ def test_pages_without_motion_are_quiet_too(chromium: Any, runs: Path, data: Pat
     with browser.opened(chromium, tmp_path / "masks.html", 390) as page:
         assert page.locator("svg").count() >= 1
         assert page.locator("script").count() == 0
+
+
+def test_a_point_shows_its_clip(chromium: Any, runs: Path, data: Path, tmp_path: Path) -> None:
+    path = features(data, runs / "mamp", out=tmp_path / "features.html", device="cpu")
+    for width in (1200, 390):
+        with browser.opened(chromium, path, width) as page:
+            assert names(page) == []
+            picture = page.locator("svg.scatter")
+            picture.focus()
+            page.keyboard.press("ArrowRight")
+            (first,) = names(page)
+            page.locator(f"{MOVING}:not([hidden]) .controls").wait_for()
+            point = page.locator(".scatter circle").nth(int(first.removeprefix("clip")))
+            lefts = page.locator(".scatter circle").evaluate_all(
+                "all => all.map(one => Number(one.getAttribute('cx')))"
+            )
+            assert float(point.get_attribute("cx")) == min(lefts)
+            last = page.locator(".scatter circle").nth(int(np.argmax(lefts)))
+            last.hover(force=True)
+            assert names(page) == [f"clip{int(np.argmax(lefts)):02d}"]
+            page.get_by_role("button", name="kick").click()
+            assert page.locator(".scatter circle.faint").count() == 16
+            picture.focus()
+            page.keyboard.press("ArrowLeft")
+            assert page.locator(f"{MOVING}:not([hidden])").get_attribute("data-name") == names(page)[0]
+            assert int(names(page)[0].removeprefix("clip")) % 3 == 2
+
+
+def test_important_joints_grow_and_shrink(chromium: Any, runs: Path, data: Path, tmp_path: Path) -> None:
+    path = importance(data, runs / "linear", most=2, out=tmp_path / "importance.html")
+    with browser.opened(chromium, path, 390, reduced_motion="reduce") as page:
+        page.wait_for_selector(f"{MOVING} .controls")
+        radii = []
+        for frame in range(8):
+            page.locator(f"{MOVING} input").first.fill(str(frame))
+            discs = page.locator(MOVING).first.locator(".weight")
+            radii.append(discs.evaluate_all("all => all.map(one => Number(one.getAttribute('r')))"))
+        assert np.shape(radii) == (8, 25)
+        assert np.max(radii) == 9.0
+        assert np.ptp(radii, axis=0).max() > 1
