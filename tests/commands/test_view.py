@@ -85,7 +85,7 @@ def test_umap_is_an_extra(
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Stand))
     assert run(*given, "--seed=3")[0] == 0
     assert seen == {"n_neighbors": 15, "metric": "cosine", "random_state": 3, "n_jobs": 1}
-    assert "UMAP, 15 neighbours by cosine, seed 3" in (tmp_path / "f.html").read_text()
+    assert "UMAP, 15 neighbours by cosine, seed 3" in out.read_text()
 
 
 def test_important_joints_are_drawn(prepared: Path, tmp_path: Path, run: Run) -> None:

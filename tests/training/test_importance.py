@@ -13,17 +13,17 @@ from maskel.transforms import test_view
 @pytest.mark.parametrize("kind", ["finetune", "linear"])
 @pytest.mark.parametrize("single_body", ["zero", "copy"])
 def test_importance_is_the_change_of_the_score(kind: str, single_body: str, tiny_set: SkeletonSet) -> None:
-    model = tiny.tiny_classifier(kind).eval().double()
+    model = tiny.tiny_classifier(kind).eval()
     batch = tiny_set.gather(np.array([3, 4, 5]), 2, single_body)
-    batch = batch.with_joints(batch.joints.double())
     found = importance(model, batch)
     view = test_view(batch, model.encoder.config.window)
     scores = model.logits(view).detach()
     assert found.labels.tolist() == scores.argmax(1).tolist()
     torch.testing.assert_close(found.probabilities, scores.softmax(1).max(1).values)
     assert found.values.shape == view.joints.shape[:-1]
-    draws, step = np.random.default_rng(0), 1e-3
-    places = [(clip, int(draws.integers(2)), int(draws.integers(8)), int(draws.integers(25))) for clip in range(3) for _ in range(6)]  # fmt: skip  # noqa: E501
+    draws, step = np.random.default_rng(0), 0.02
+    clips = np.repeat(np.arange(3), 6)
+    places = [(clip, *map(int, draws.integers((2, 8, 25)))) for clip in clips.tolist()]
     for place in places:
         changed = []
         for sign in (1, -1):
@@ -32,7 +32,7 @@ def test_importance_is_the_change_of_the_score(kind: str, single_body: str, tiny
             score = model.logits(view.with_joints(joints)).detach()
             changed.append(score[place[0], found.labels[place[0]]])
         expected = float(changed[0] - changed[1]) / (2 * step)
-        assert float(found.values[place]) == pytest.approx(expected, rel=1e-2, abs=1e-5)
+        assert float(found.values[place]) == pytest.approx(expected, rel=0.03, abs=1e-4)
     assert found.values.abs().sum() > 0
 
 
