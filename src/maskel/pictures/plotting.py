@@ -105,8 +105,8 @@ def _frame(axes: Any, clip: Moving, frame: int, across: int, hidden: np.ndarray 
             if np.isfinite(ends).all():
                 axes.plot(ends[:, across], ends[:, 1], color=colour, linewidth=1.2, alpha=0.6, zorder=1)
         hollow = np.zeros(len(body), dtype=bool) if hidden is None or number else hidden
-        axes.scatter(*body[~hollow][:, [across, 1]].T, s=9, color=colour, zorder=2)
-        axes.scatter(*body[hollow][:, [across, 1]].T, s=9, facecolor="white", edgecolor=_QUIET, linewidth=0.7, zorder=2)
+        axes.scatter(*body[~hollow][:, [across, 1]].T, s=6, color=colour, zorder=2)
+        axes.scatter(*body[hollow][:, [across, 1]].T, s=7, facecolor="white", edgecolor=_QUIET, linewidth=0.7, zorder=2)
 
 
 def _limits(axes: Any, clip: Moving, across: int, frames: Sequence[int]) -> None:
