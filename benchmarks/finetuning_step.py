@@ -17,7 +17,7 @@ from maskel import distributed
 from maskel.draws import clip_keys
 from maskel.layouts import NTU25
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import FineTuneClassifier, Task
+from maskel.methods.classifier import FineTuneClassifier, LabelSpec
 from maskel.models.encoder import Encoder
 from training_step import CLIPS, SINGLE_BODY_SHARE, clips
 
@@ -29,7 +29,7 @@ def classifier(device: torch.device, random: float, present: bool) -> FineTuneCl
 
     def build() -> FineTuneClassifier:
         bodies = "present" if present else "all"
-        return FineTuneClassifier(Encoder(NTU25), Task(CLASSES), bodies, drop_path=random, dropout=random)
+        return FineTuneClassifier(Encoder(NTU25), LabelSpec(CLASSES), bodies, drop_path=random, dropout=random)
 
     return build_seeded(build, 0).to(device).train()
 

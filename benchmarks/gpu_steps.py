@@ -100,24 +100,24 @@ def main() -> None:
     world = distributed.start("cuda")
     print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, bf16, bodies present, batch 128")
     with TemporaryDirectory(prefix="maskel-steps-") as folder:
-        clips = SkeletonSet.open(write_stand_in(Path(folder) / "set", "ntu60", "xsub"))
-        keep_resident(clips, world.device, "auto")
+        dataset = SkeletonSet.open(write_stand_in(Path(folder) / "set", "ntu60", "xsub"))
+        keep_resident(dataset, world.device, "auto")
         for name in options.only:
-            report(name, CASES[name], clips, world, options.steps, options.rounds)
+            report(name, CASES[name], dataset, world, options.steps, options.rounds)
 
 
-def report(name: str, case: Case, clips: SkeletonSet, world: World, steps: int, rounds: int) -> None:
+def report(name: str, case: Case, dataset: SkeletonSet, world: World, steps: int, rounds: int) -> None:
     """Time one method both ways and print a line for each."""
     config = HACM_ENCODER if case.method == "hacm" else EncoderConfig()
     ways = {}
     for graph in ("off", "on"):
-        encoder = Encoder(clips.layout, config, clips.channels)
+        encoder = Encoder(dataset.layout, config, dataset.channels)
         build = METHODS[case.method]
         method = build_seeded(lambda build=build, encoder=encoder: build(encoder, bodies="present", **case.options), 0)
         training = replace(AdamWConfig(), precision="bf16", graph=graph)
-        positions = np.resize(clips.split("xsub", "train"), max(len(clips), training.batch_size))
+        positions = np.resize(dataset.split("xsub", "train"), max(len(dataset), training.batch_size))
         view, device = TrainView(), world.device
-        batches = ClipBatches(clips, positions, training.batch_size, 0, config.window, view, "zero", device)
+        batches = ClipBatches(dataset, positions, training.batch_size, 0, config.window, view, "zero", device)
         total = WARM_UP + steps * rounds
         ways[graph] = Timed(method.to(world.device), batches, training, world, total)
     first = {graph: WARM_UP * way.seconds(WARM_UP) for graph, way in ways.items()}

@@ -46,14 +46,14 @@ def generated() -> SkeletonSet:
 class Padded(Dataset[torch.Tensor]):
     """Clips as rows of one array of 300 frames; a view is made when one is asked for."""
 
-    def __init__(self, clips: SkeletonSet) -> None:
-        self.valid = clips.valid_frames
-        self.joints = torch.zeros(len(clips), 2, 300, len(clips.layout), 3)
-        for position in range(len(clips)):
-            batch = clips.gather(np.array([position]), 2)
+    def __init__(self, dataset: SkeletonSet) -> None:
+        self.valid = dataset.valid_frames
+        self.joints = torch.zeros(len(dataset), 2, 300, len(dataset.layout), 3)
+        for position in range(len(dataset)):
+            batch = dataset.gather(np.array([position]), 2)
             frames = min(300, batch.joints.shape[2])
             self.joints[position, :, :frames] = batch.joints[0, :, :frames]
-        self.draws = uniform(clip_keys(0, 0, torch.arange(len(clips))), Purpose.VIEW, 5)
+        self.draws = uniform(clip_keys(0, 0, torch.arange(len(dataset))), Purpose.VIEW, 5)
 
     def __len__(self) -> int:
         return len(self.valid)
@@ -69,10 +69,10 @@ def squares(joints: torch.Tensor) -> torch.Tensor:
 
 def plain_batches(device: torch.device) -> Work:
     """A DataLoader with two workers that stay."""
-    clips = generated()
-    order = batches(device, clips)
+    dataset = generated()
+    order = batches(device, dataset)
     chosen = [order.step_clips(0, step).tolist() for step in range(STEPS)]
-    loader = DataLoader(Padded(clips), batch_sampler=chosen, num_workers=2, persistent_workers=True)
+    loader = DataLoader(Padded(dataset), batch_sampler=chosen, num_workers=2, persistent_workers=True)
 
     def work() -> float:
         return float(sum(squares(batch.to(device)) for batch in loader))
@@ -80,9 +80,9 @@ def plain_batches(device: torch.device) -> Work:
     return work
 
 
-def batches(device: torch.device, clips: SkeletonSet) -> ClipBatches:
+def batches(device: torch.device, dataset: SkeletonSet) -> ClipBatches:
     """What `maskel pretrain` iterates over."""
-    return ClipBatches(clips, np.arange(len(clips)), BATCH, 0, WINDOW, TrainView(), "zero", device)
+    return ClipBatches(dataset, np.arange(len(dataset)), BATCH, 0, WINDOW, TrainView(), "zero", device)
 
 
 def maskel_batches(resident: bool) -> Variant:
@@ -90,10 +90,10 @@ def maskel_batches(resident: bool) -> Variant:
 
     def build(device: torch.device) -> Work:
         distributed.start(str(device))
-        clips = generated()
+        dataset = generated()
         if resident:
-            clips.keep_on(device)
-        found = batches(device, clips)
+            dataset.keep_on(device)
+        found = batches(device, dataset)
 
         def work() -> float:
             loaded = (found.load(0, found.step_clips(0, step)) for step in range(STEPS))

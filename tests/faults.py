@@ -308,7 +308,7 @@ FAULTS = [
     Fault(
         "no folder with raw files",
         "prepare ntu60 nowhere --out ntu",
-        "maskel prepare: nowhere is not a folder; unpack the archives of NTU RGB+D and hand over their folders",
+        "maskel prepare: nowhere is not a folder; unpack the archives of NTU RGB+D and give their folders",
     ),
     Fault(
         "a raw file that is cut off",
@@ -371,7 +371,7 @@ FAULTS = [
     Fault(
         "resuming with more epochs",
         "pretrain --resume part --training.epochs 4",
-        "maskel: part is prolonged from 3 to 4 epochs: what follows has the learning rates of 4, what was has those of 3, so the result differs from a run begun at that length",
+        "maskel: part is extended from 3 to 4 epochs: new epochs have the learning rates of 4 epochs, finished ones those of 3, so the result differs from a run begun at 4",
         code=0,
     ),
     Fault(

@@ -59,7 +59,7 @@ from maskel.pictures.report import render
 from maskel.training.classifiers import load_classifier
 from maskel.training.finished import open_runs
 from maskel.training.labelled import read_label_list
-from maskel.training.loading import part
+from maskel.training.loading import split_positions
 from maskel.training.pretrained import load_method
 from maskel.training.scores import Scores
 from maskel.training.state import read_state
@@ -242,7 +242,7 @@ def use_classifier(file: Path) -> None:
 
 def use_label_list(file: Path) -> None:
     clips = SkeletonSet.open(file.parents[1] / "set")
-    read_label_list(file, clips, part(clips, "xsub", "train"))
+    read_label_list(file, clips, split_positions(clips, "xsub", "train"))
 
 
 def use_encoder(file: Path) -> None:

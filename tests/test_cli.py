@@ -46,12 +46,12 @@ def test_a_run_from_the_command_line(run: Run, prepared: Path, tmp_path: Path) -
     assert RunFolder(tmp_path / "a").read_config()["method"] == "mamp"
     code, text = run("linear", "--encoder", tmp_path / "a", "--data", prepared, "--out", tmp_path / "b", *PROBE)
     assert code == 0
-    assert RunFolder(tmp_path / "b").read_result()["seen"] == tiny.TEST
+    assert RunFolder(tmp_path / "b").result["seen"] == tiny.TEST
     code, text = run(
         "knn", "--encoder", tmp_path / "a", "--data", prepared, "--out", tmp_path / "c", "--k=3", "--device=cpu"
     )
     assert code == 0
-    result = RunFolder(tmp_path / "c").read_result()
+    result = RunFolder(tmp_path / "c").result
     assert result["seen"] == tiny.TEST
     shown = [
         f"{counted['correct']} of {tiny.TEST} clips right {how}({counted['accuracy']:.1%}, "

@@ -265,6 +265,6 @@ def test_criteria_of_hacm_that_are_alike_are_saved_and_come_back(prepared: Path,
 def test_a_method_learns_from_the_command(name: str, prepared: Path, tmp_path: Path) -> None:
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", method=name)
     assert isinstance(run, RunFolder)
-    losses = [row["loss"] for row in run.read_metrics()]
+    losses = [row["loss"] for row in run.metrics]
     assert len(losses) == tiny.TRAINING.epochs
     assert np.isfinite(losses).all()

@@ -11,7 +11,7 @@ import maskel
 import tiny
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 from maskel.training.optim import AdamWConfig
 from maskel.training.run import RunFolder
 
@@ -65,7 +65,7 @@ def test_runs_go_in_where_paths_do(
     assert [row["name"] for row in linear.predictions] == [clip.name for clip in clips_of(tiny_set, "test")]
     right = sum(row["class"] == row["predicted"] for row in linear.predictions)
     assert right == linear.result["correct"]
-    assert linear.classifier.task.classes == tiny.CLASSES
+    assert linear.classifier.label_spec.classes == tiny.CLASSES
     counted = maskel.evaluate(linear, prepared, device="cpu", out=tmp_path / "evaluate").result
     assert counted["correct"] == right
     with pytest.raises(InputError, match="no such encoder"):

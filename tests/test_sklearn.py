@@ -76,7 +76,7 @@ def test_present_bodies_are_those_of_encode(pretrained: RunFolder, clips: list[n
     found = transformer.transform(clips[:2])
     for row, clip in zip(found, clips, strict=False):
         np.testing.assert_allclose(row, encoder.encode(clip[None])[0].numpy(), atol=1e-5)
-    with pytest.warns(UserWarning, match="1 of 2 clips hold more bodies than the 1 of the clips that were fitted"):
+    with pytest.warns(UserWarning, match="1 of 2 clips have more bodies than the 1 of the clips that were fitted"):
         SkeletonTransformer(encoder, device="cpu").fit(clips[:1]).transform(clips[:2])
     one = SkeletonTransformer(encoder, device="cpu").fit([clips[0][0]])  # (T, V, C)
     assert np.array_equal(one.transform([clips[0][0]]), one.transform(np.stack([clips[0]])))
@@ -99,11 +99,11 @@ def test_a_classifier_on_an_encoder_is_the_regularised_probe(
     run = linear(pretrained.path, prepared, probe="regularised", device="cpu", out=tmp_path / "run")
     train, test = tiny_set.split("xsub", "train"), tiny_set.split("xsub", "test")
     model = SkeletonClassifier(pretrained.path, data=prepared, device="cpu").fit(train, tiny_set.labels[train])
-    assert model.strength_ == run.read_result()["C"]
-    assert model.chosen_on_ == run.read_result()["chosen_on"] == "held-out training subjects"
+    assert model.strength_ == run.result["C"]
+    assert model.chosen_on_ == run.result["chosen_on"] == "held-out training subjects"
     expected = torch.as_tensor(Scores.read(run.path).scores).softmax(1).numpy()
     np.testing.assert_allclose(model.predict_proba(test), expected, atol=1e-5)
-    assert model.score(test, tiny_set.labels[test]) == run.read_result()["accuracy"]
+    assert model.score(test, tiny_set.labels[test]) == run.result["accuracy"]
 
 
 @pytest.mark.parametrize("method", ["mamp", "hacm"])

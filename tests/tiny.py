@@ -23,7 +23,7 @@ from maskel.distributed import World
 from maskel.layouts import NTU25, Layout
 from maskel.methods import METHODS, MaskedMethod
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import CLASSIFIERS, Classifier, Task
+from maskel.methods.classifier import CLASSIFIERS, Classifier, LabelSpec
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence
 from maskel.training.loading import MicroBatches
@@ -98,8 +98,8 @@ def tiny_method(name: str, layout: Layout = NTU25, seed: int = 0, **options: Any
 def tiny_classifier(kind: str, layout: Layout = NTU25, name: str = "mamp", **options: Any) -> Classifier:
     """A classifier on the encoder that a method needs."""
     options = ({"head_dim": 12} if kind == "finetune" else {}) | options
-    task = Task(CLASSES)
-    return build_seeded(lambda: CLASSIFIERS[kind](Encoder(layout, encoder_for(name)), task, **options), 0)
+    label_spec = LabelSpec(CLASSES)
+    return build_seeded(lambda: CLASSIFIERS[kind](Encoder(layout, encoder_for(name)), label_spec, **options), 0)
 
 
 def random_batch(layout: Layout, clips: int = 4, window: int = ENCODER.window, seed: int = 0) -> SkeletonBatch:

@@ -7,7 +7,8 @@ import traceback
 from argparse import ArgumentError
 from collections.abc import Sequence
 
-from maskel.commands import COMMANDS, KindsCommand
+from maskel.commands import COMMANDS
+from maskel.commands.command import KindsCommand
 from maskel.console import say, standard_error
 from maskel.errors import InputError, Stopped, TrainingError
 from maskel.text import shown

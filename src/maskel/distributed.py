@@ -64,16 +64,16 @@ def start(device: str) -> World:
         raise InputError(f"device {device!r} is not supported; expected auto, cpu, cuda or cuda:N")
     if chosen.type == "cuda":
         if not torch.cuda.is_available():
-            raise InputError("device cuda was asked for, but this PyTorch finds no GPU; use --device cpu")
+            raise InputError("device cuda: this PyTorch finds no GPU; use --device cpu")
         if chosen.index is None:
             chosen = torch.device("cuda", local)
         elif int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
             raise InputError(
-                f"device {device} was asked for by several processes; with --device cuda each takes its own"
+                f"device {device}: several processes cannot share it; with --device cuda each takes its own"
             )
         if chosen.index >= (found := torch.cuda.device_count()):
             raise InputError(
-                f"device {chosen} was asked for, but PyTorch finds {found} of them, numbered from 0; choose one of "
+                f"device {chosen}: PyTorch finds {found} GPUs, numbered from 0; choose one of "
                 f"these, or start at most {found} processes on this machine"
             )
         torch.cuda.set_device(chosen)

@@ -46,24 +46,24 @@ def _mix(bits: Tensor) -> Tensor:
     return bits ^ _shift_right(bits, 31)
 
 
-def clip_keys(seed: int, epoch: int, clips: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
+def clip_keys(seed: int, epoch: int, positions: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
     """Compute one key per clip of an epoch, from which all its draws follow.
 
     Args:
         seed: The run's seed, 0 or more.
         epoch: Epoch, from 0.
-        clips: (B,) positions of the clips in their prepared set.
+        positions: (B,) positions of the clips in their prepared set.
 
     Examples:
         >>> import torch
         >>> from maskel.draws import Purpose, clip_keys, uniform
-        >>> keys = clip_keys(seed=0, epoch=3, clips=torch.tensor([7, 8]))
+        >>> keys = clip_keys(seed=0, epoch=3, positions=torch.tensor([7, 8]))
         >>> draws = uniform(keys, Purpose.MASK, 5)
         >>> bool((draws[1] == uniform(clip_keys(0, 3, torch.tensor([8])), Purpose.MASK, 5)[0]).all())  # in any batch
         True
     """
-    start = torch.full((), seed, dtype=torch.int64, device=clips.device)  # torch.tensor would wait for a GPU
-    return _mix(_mix(_mix(start) + epoch) + clips)
+    start = torch.full((), seed, dtype=torch.int64, device=positions.device)  # torch.tensor would wait for a GPU
+    return _mix(_mix(_mix(start) + epoch) + positions)
 
 
 def body_keys(keys: Int64[Tensor, " b"], bodies: int) -> Int64[Tensor, "b m"]:
@@ -84,6 +84,6 @@ def normal(keys: Int64[Tensor, " b"], purpose: Purpose, count: int) -> Float32[T
     return torch.special.ndtri(middles).float()
 
 
-def epoch_order(seed: int, epoch: int, clips: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-    """Draw the order in which an epoch visits ``clips``: a permutation that depends on (seed, epoch)."""
-    return np.random.default_rng((seed, epoch)).permutation(clips)
+def epoch_order(seed: int, epoch: int, positions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Draw the order in which an epoch visits ``positions``: a permutation that depends on (seed, epoch)."""
+    return np.random.default_rng((seed, epoch)).permutation(positions)

@@ -53,7 +53,7 @@ def poincare_distance(first: Float[Tensor, "*b n d"], second: Float[Tensor, "*b 
 
     Args:
         first: Tangent vectors v with exp(v) = x.
-        second: Those of y.
+        second: Coordinates of y.
 
     Examples:
         >>> import torch

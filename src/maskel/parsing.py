@@ -111,14 +111,16 @@ def parser_of(
         command: Its name.
         function: Its function.
         skip: Arguments that are no options.
-        several: The argument that takes all words without a dash.
-        one: The arguments, divided by spaces, that take one such word each, as far as the function has them.
+        several: The argument that takes all words without a dash, if the function has it.
+        one: The arguments, divided by spaces, that take one such word each, as far as the function has them; none if
+            several words are taken.
     """
     parser, meaning = _parser(command), meanings(function)
+    types = inspect.signature(function).parameters
+    several = several if several in types else ""
     if several:
         parser.add_argument(several, nargs="+", type=Path, help=meaning[several])
-    types = inspect.signature(function).parameters
-    words = [name for name in one.split() if name in types]
+    words = [name for name in one.split() if name in types and not several]
     for name in words:
         parser.add_argument(name, type=types[name].annotation, help=meaning[name])
     skipped: set[str | int] = {*skip, several, *words}
@@ -204,10 +206,10 @@ def read_run_options(
     """Read the options of a command with recipes.
 
     Args:
-        parser: Of `run_parser`, with the options of all methods.
+        parser: Parser of `run_parser`, with the options of all methods.
         command: Its name.
-        words: As typed.
-        methods: Those of the parser.
+        words: Words as typed.
+        methods: Methods of the parser.
         stand_in: The set that a check without ``--data`` reads.
 
     Raises:
@@ -232,12 +234,12 @@ def read_run_values(
     """Read the options of a command with recipes from plain values, as `read_run_options` does from words.
 
     Args:
-        parser: Of `run_parser`, with the options of all methods.
+        parser: Parser of `run_parser`, with the options of all methods.
         command: Its name.
         values: By argument of the command's function; they overwrite those of recipes.
         recipes: As `maskel.configuration.read_recipe` takes them, in order.
         resume: The run folder to go on with, if any.
-        methods: Those of the parser.
+        methods: Methods of the parser.
 
     Raises:
         InputError: If a recipe cannot be read, or an option is unknown, missing or out of its type.

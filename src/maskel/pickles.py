@@ -178,7 +178,7 @@ class _Machine:
         self.stack.append(value)
 
     def grow(self, container: Any) -> None:
-        """Makes sure that what stands in two places does not grow: it was counted."""
+        """Guards a value that stands in two places: it was counted once, so it must not grow."""
         if id(container) in self.shared:
             raise Refused("a list or dictionary that grows where it stands twice")
 

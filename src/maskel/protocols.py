@@ -40,7 +40,7 @@ class Protocol:
         needs: Options that each of its runs has.
         lacks: Entries of ``result.json`` that its runs do not have, so that reports do not miss them.
         several: The argument that takes all words of the command line without a dash.
-        without_encoder: What reports say in place of an encoder.
+        without_encoder: Words of reports in place of an encoder.
         stages: Its runs in ``maskel reproduce``, by folder.
     """
 

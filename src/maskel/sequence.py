@@ -141,7 +141,7 @@ class SkeletonBatch:
         present: (B, M) True for bodies that were recorded; False for absent ones and for copies of the only body.
         labels: (B,) class from 0; `UNLABELLED` if it is not known.
         clips: (B,) position of each clip in its prepared set; random draws and messages refer to it.
-        channels: What the C numbers of a joint are.
+        channels: Names of the C values of a joint.
         bodies: (R,) indices of the present bodies among all B·M, if known; see `present_bodies`.
         weights: (R,) weight of each of ``bodies`` in a loss: 1, or 0 for one that only fills up, see `filled_up`; None
             if each is there once.

@@ -74,12 +74,12 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     ) -> Iterator[tuple[SkeletonSet, Int64[np.ndarray, " n"]]]:
         """Open the set that clips are positions of, or make one of arrays for as long as it is needed."""
         if self.data is not None:
-            clips = SkeletonSet.open(self.data)
-            yield clips, _positions(given, clips)
+            dataset = SkeletonSet.open(self.data)
+            yield dataset, _positions(given, dataset)
             return
         with TemporaryDirectory(prefix="maskel-", ignore_cleanup_errors=True) as folder:
-            clips = _written(given, layout, channels, Path(folder) / "set")
-            yield clips, np.arange(len(clips))
+            dataset = _written(given, layout, channels, Path(folder) / "set")
+            yield dataset, np.arange(len(dataset))
 
     def _check(self, **more: tuple[object, ...]) -> None:
         """Refuse an option that is none of its words."""
@@ -87,10 +87,10 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
             if getattr(self, name) not in known:
                 raise InputError(f"{name}: found {getattr(self, name)!r}, expected {' or '.join(map(str, known))}")
 
-    def _adopt(self, encoder: Encoder, clips: SkeletonSet) -> None:
-        """Take an encoder and the number of body slots."""
+    def _adopt(self, encoder: Encoder, dataset: SkeletonSet) -> None:
+        """Adopt an encoder and the number of body slots."""
         self.encoder_ = encoder.requires_grad_(False).eval()
-        self.num_bodies_ = clips.max_bodies
+        self.num_bodies_ = dataset.max_bodies
 
     def _load(self, encoder: Encoder | Path | str) -> Encoder:
         """Load the encoder, mapped to the layout and window that are wanted; the caller's own stays as it is."""
@@ -103,31 +103,31 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
             layout = own.layout if self.layout is None else layout_named(self.layout)
         return adapted(own, layout, self.window)
 
-    def _features(self, clips: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n f"]:
+    def _features(self, dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n f"]:
         """Compute the features of clips in the test view."""
         world = distributed.start(self.device)
         encoder, every = self.encoder_.to(world.device), self.bodies == "all"
-        slots = self.num_bodies_ if every else clips.max_bodies
-        if more := int((clips.bodies[positions] > slots).sum()):
+        slots = self.num_bodies_ if every else dataset.max_bodies
+        if more := int((dataset.bodies[positions] > slots).sum()):
             warnings.warn(
-                f"{more} of {len(positions)} clips hold more bodies than the {slots} of the clips that were fitted; "
-                f"the first {slots} of each are seen",
+                f"{more} of {len(positions)} clips have more bodies than the {slots} of the clips that were fitted; "
+                f"only the first {slots} of each are used",
                 stacklevel=3,
             )
 
         def read(batch: SkeletonBatch) -> Tensor:
             return encoder.pool(batch, absent_bodies=every, pool=self.pool)
 
-        rows = read_clips(read, encoder.config.window, slots, "zero", clips, positions, world)
+        rows = read_clips(read, encoder.config.window, slots, "zero", dataset, positions, world)
         return rows.cpu().numpy()
 
     def _read(self, given: Clips) -> Float32[np.ndarray, "n f"]:
         """Compute the features of clips with what was fitted."""
         check_is_fitted(self, self._fitted)
         encoder = self.encoder_
-        with self._opened(given, encoder.layout, encoder.channels) as (clips, positions):
-            require_fit(self._name(), encoder, clips)
-            return self._features(clips, positions)
+        with self._opened(given, encoder.layout, encoder.channels) as (dataset, positions):
+            require_fit(self._name(), encoder, dataset)
+            return self._features(dataset, positions)
 
     def _name(self) -> Path:
         """Name the encoder, for messages."""
@@ -205,10 +205,10 @@ class SkeletonTransformer(
         if self.encoder is None:
             raise InputError("encoder: found None, expected a run folder of pretrain, an encoder's file or an Encoder")
         encoder = self._load(self.encoder)
-        with self._opened(X, encoder.layout, encoder.channels) as (clips, _):
-            require_fit(self._name(), encoder, clips)
-            say_fitting(self._name(), encoder, clips)
-            self._adopt(encoder, clips)
+        with self._opened(X, encoder.layout, encoder.channels) as (dataset, _):
+            require_fit(self._name(), encoder, dataset)
+            say_fitting(self._name(), encoder, dataset)
+            self._adopt(encoder, dataset)
         self._n_features_out = encoder.num_features(self.pool)
         return self
 
@@ -244,7 +244,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         bodies: Body slots to average over, as for `SkeletonTransformer`.
         window: Frames that a given encoder reads, if others than in pre-training.
         layout: Joint layout of arrays; by default that of a given encoder.
-        channels: What the C values of a joint are in arrays, where an encoder is pre-trained; x, y, z by default.
+        channels: Names of the C values of a joint in arrays, where an encoder is pre-trained; x, y, z by default.
         data: A prepared set; X is then positions in it, and its subjects are the groups.
         random_state: Seed of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -254,15 +254,15 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         encoder_: The frozen encoder.
         num_bodies_: Body slots.
         strength_: Inverse strength C of the penalty that was chosen.
-        chosen_on_: What it was chosen on, in words.
+        chosen_on_: Clips that it was chosen on, in words.
 
     Examples:
         >>> import numpy as np
         >>> from maskel import SkeletonSet
         >>> from maskel.sklearn import SkeletonClassifier
-        >>> data = SkeletonSet.open("set")
-        >>> train, test = data.split("xsub", "train"), data.split("xsub", "test")
-        >>> model = SkeletonClassifier("run", data="set").fit(train, data.labels[train])
+        >>> dataset = SkeletonSet.open("set")
+        >>> train, test = dataset.split("xsub", "train"), dataset.split("xsub", "test")
+        >>> model = SkeletonClassifier("run", data="set").fit(train, dataset.labels[train])
         >>> model.predict_proba(test).shape
         (13, 13)
     """
@@ -328,16 +328,16 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
             raise InputError(f"random_state: found {seed}, expected a whole number of 0 or more, and less than 2^63")
         given = None if self.encoder is None or isinstance(self.encoder, EncoderConfig) else self._load(self.encoder)
-        with self._opened(X, *self._form(given)) as (clips, positions):
+        with self._opened(X, *self._form(given)) as (dataset, positions):
             if groups is None:
-                groups = [clips.clips[position].subject for position in positions.tolist()]
+                groups = [dataset.clips[position].subject for position in positions.tolist()]
             check_consistent_length(X, groups)
             folds, chosen_on = divide(labels, [str(group) for group in groups], seed)
             if given is not None:
-                require_fit(self._name(), given, clips)
-                say_fitting(self._name(), given, clips)
-            self._adopt(self._pretrain(clips, positions) if given is None else given, clips)
-            features = self._features(clips, positions).astype(np.float64)
+                require_fit(self._name(), given, dataset)
+                say_fitting(self._name(), given, dataset)
+            self._adopt(self._pretrain(dataset, positions) if given is None else given, dataset)
+            features = self._features(dataset, positions).astype(np.float64)
         found = fit_features(self.probe, features, labels, folds, balanced=False)
         self.classes_, self._scores = classes, found.scores
         self.strength_, self.chosen_on_ = found.strength, chosen_on
@@ -346,17 +346,17 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
     def _form(self, given: Encoder | None) -> tuple[Layout, Channels]:
         """Return the joint layout and the channels of arrays."""
         if self.data is not None:
-            clips = SkeletonSet.open(self.data)
+            dataset = SkeletonSet.open(self.data)
             if self.layout is not None or self.channels is not None:
                 raise InputError(f"layout, channels: {self.data} says its own; leave them out")
-            return clips.layout, clips.channels
+            return dataset.layout, dataset.channels
         if given is not None:
             return given.layout, self.channels or given.channels
         if self.layout is None:
             raise InputError("layout: found none, expected the joint layout of the arrays by name, such as ntu25")
         return layout_named(self.layout), tuple(self.channels or XYZ)
 
-    def _pretrain(self, clips: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Encoder:
+    def _pretrain(self, dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Encoder:
         """Pre-train an encoder on clips."""
         if self.window is not None:
             raise InputError("window: of an encoder that is pre-trained here it is in its sizes; leave it out")
@@ -364,11 +364,11 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         recipe = self.training or AdamWConfig()
         training = fitted(recipe, len(positions))
         options, seed = method_options(self.method, self.options or {}), self.random_state
-        model = new_method(self.method, clips, config, options, training, seed)
+        model = new_method(self.method, dataset, config, options, training, seed)
         world = distributed.start(self.device)
         model.to(world.device)
         view, size = self.view or TrainView(), training.batch_size
-        batches = ClipBatches(clips, positions, size, seed, config.window, view, "zero", world.device)
+        batches = ClipBatches(dataset, positions, size, seed, config.window, view, "zero", world.device)
         say_fitted(recipe, training)
         with TemporaryDirectory(prefix="maskel-", ignore_cleanup_errors=True) as folder:
             try:
@@ -398,14 +398,14 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         return torch.from_numpy(self._scored(X)).softmax(1).numpy()
 
 
-def _positions(given: Clips, clips: SkeletonSet) -> Int64[np.ndarray, " n"]:
+def _positions(given: Clips, dataset: SkeletonSet) -> Int64[np.ndarray, " n"]:
     """Read positions in a set, (N,) or (N, 1)."""
     found = np.asarray(given)
     column = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
     if column.ndim != 1 or not len(column) or not np.issubdtype(column.dtype, np.integer):
-        raise InputError(f"X: found {found.dtype} {found.shape}, expected positions in {clips.path}, integers (N,)")
-    if not 0 <= column.min() <= column.max() < len(clips):
-        raise InputError(f"X: found positions {column.min()} to {column.max()}, expected 0 to {len(clips) - 1}")
+        raise InputError(f"X: found {found.dtype} {found.shape}, expected positions in {dataset.path}, integers (N,)")
+    if not 0 <= column.min() <= column.max() < len(dataset):
+        raise InputError(f"X: found positions {column.min()} to {column.max()}, expected 0 to {len(dataset) - 1}")
     return column.astype(np.int64)
 
 

@@ -28,7 +28,7 @@ def raw(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_every_test_clip_is_counted_once(raw: RunFolder, tiny_set: SkeletonSet) -> None:
-    result = raw.read_result()
+    result = raw.result
     tiny.assert_counts_agree(result, tiny.predictions(raw), tiny_set)
     assert result["kind"] == "baseline"
     assert result["chosen_on"] == "held-out training subjects"
@@ -49,12 +49,12 @@ def test_of_many_clips_the_support_vector_machine_is_left_out(
     prepared: Path, raw: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("maskel.commands.baseline.MAX_SVM_CLIPS", tiny.TRAIN)
-    assert [*baseline(prepared, out=tmp_path / "both").read_result()["classifiers"]] == ["logistic", "svm"]
+    assert [*baseline(prepared, out=tmp_path / "both").result["classifiers"]] == ["logistic", "svm"]
     assert "left out" not in capsys.readouterr().err
     monkeypatch.setattr("maskel.commands.baseline.MAX_SVM_CLIPS", tiny.TRAIN - 1)
-    found = baseline(prepared, out=tmp_path / "one").read_result()
+    found = baseline(prepared, out=tmp_path / "one").result
     assert "16 training clips are too many for a support vector machine; it is left out" in capsys.readouterr().err
-    logistic = raw.read_result()["classifiers"]["logistic"]
+    logistic = raw.result["classifiers"]["logistic"]
     assert found["classifiers"] == {"logistic": logistic}
     assert (found["classifier"], found["correct"]) == ("logistic", logistic["correct"])
 
@@ -64,9 +64,9 @@ def test_the_choice_does_not_look_at_the_test_part(prepared: Path, raw: RunFolde
     splits = json.loads((prepared / "splits.json").read_text())
     other = tiny.write_set(tmp_path / "set")
     (other / "splits.json").write_text(json.dumps({"xsub": splits["xsub"] | {"test": splits["xsub"]["test"][:3]}}))
-    found = baseline(other, out=tmp_path / "run").read_result()
+    found = baseline(other, out=tmp_path / "run").result
     assert found["seen"] == 3
-    before = raw.read_result()
+    before = raw.result
     for name, one in found["classifiers"].items():
         assert one["right_by_C"] == before["classifiers"][name]["right_by_C"]
     assert found["classifier"] == before["classifier"]
@@ -170,12 +170,12 @@ def test_what_cannot_be_learned_is_refused(tmp_path: Path) -> None:
 def test_it_stands_beside_encoders(
     raw: RunFolder, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right = raw.read_result()["correct"]
-    assert f"| raw joints, {raw.read_result()['classifier']} | – |" in results([raw.path])
+    right = raw.result["correct"]
+    assert f"| raw joints, {raw.result['classifier']} | – |" in results([raw.path])
     encoder = tiny.tiny_pretrain(prepared, tmp_path / "p").path
     tuned = [tiny.tiny_finetune(prepared, tmp_path / f"tuned{seed}", encoder=encoder, seed=seed) for seed in (0, 1)]
     page = report([raw.path, *(run.path for run in tuned)], tmp_path / "page.html").read_text()
-    among = [run.read_result()["correct"] for run in tuned]
+    among = [run.result["correct"] for run in tuned]
     points = 100 * (sum(among) / 2 - right) / tiny.TEST
     assert f"without any encoder, has {100 * right / tiny.TEST:.1f} % ({points:+.1f} points)" in page
     assert ("Raw joints win here" in page) == (points < 0)

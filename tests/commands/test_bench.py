@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from maskel.commands import RunCommand
 from maskel.commands.bench import Timing, bench
-from maskel.training.check import Check
+from maskel.commands.command import RunCommand
+from maskel.training.dry_run import Check
 
 SMALL = """
 encoder: {window: 24, dim: 16, depth: 1, num_heads: 2}

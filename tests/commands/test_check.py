@@ -156,7 +156,7 @@ def test_recipes_build_at_their_full_size(run: Run) -> None:
         "--mamp.bodies=present",
     )
     assert code == 0, text
-    assert "parameters   10,368,524, of which 10,368,524 are trained" in text
+    assert "parameters   10,368,524 (10,368,524 trained)" in text
 
 
 def test_data_in_a_recipe_are_used(run: Run, prepared: Path, tmp_path: Path) -> None:

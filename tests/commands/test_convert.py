@@ -86,7 +86,7 @@ def test_what_cannot_be_converted_is_refused(pretrained: RunFolder, tmp_path: Pa
 
 def test_a_window_needs_an_encoder_to_resize(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["finetune", f"--data={prepared}", "--window=8"]) == 2
-    assert "say --encoder.window instead" in capsys.readouterr().err
+    assert "use --encoder.window instead" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["linear", "knn"])
@@ -110,9 +110,9 @@ def test_an_encoder_of_one_layout_is_evaluated_on_another(
     data = tiny.write_set(tmp_path / "set", KINECT20)
     run = linear(pretrained.path, data, training=tiny.PROBE, device="cpu", out=tmp_path / "run")
     said = "joint embeddings mapped from ntu25 to kinect20: 20 of 20 copied"
-    assert run.read_result()["adapted"] == said
+    assert run.result["adapted"] == said
     assert capsys.readouterr().err.splitlines().count(f"maskel: {said}") == 1
     untrained = linear(pretrained.path, data, untrained=True, training=tiny.PROBE, device="cpu", out=tmp_path / "other")
-    assert untrained.read_result()["adapted"] == ""
+    assert untrained.result["adapted"] == ""
     assert said not in capsys.readouterr().err
     assert isinstance(load_encoder(pretrained.path), Encoder)

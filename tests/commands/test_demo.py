@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from maskel.cli import COMMANDS, main
-from maskel.commands import Command
+from maskel.commands.command import Command
 from maskel.commands.demo import demo
 from maskel.errors import InputError, Stopped
 

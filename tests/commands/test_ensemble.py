@@ -52,7 +52,7 @@ def test_the_sum_equals_loops(seed: int, runs: int, kind: str, tmp_path_factory:
                 total[label] += weight * (powers[label] / sum(powers) if kind == "softmax" else row[label])
         right += max(range(3), key=total.__getitem__) == labels[clip]
         assert Scores.read(run.path).scores[clip].tolist() == pytest.approx(total, rel=1e-5, abs=1e-6)
-    result = run.read_result()
+    result = run.result
     assert (result["correct"], result["seen"]) == (right, 5)
     assert [entry["weight"] for entry in result["runs"]] == weights
     assert result["hash"] == names_hash("abcde")
@@ -62,13 +62,13 @@ def test_weights_decide_and_the_parts_are_reported(tmp_path: Path) -> None:
     one = scored(tmp_path / "one", [[3, 0, 0], [0, 3, 0]], [0, 1])
     other = scored(tmp_path / "other", [[0, 0, 4], [0, 0, 4]], [0, 1])
     results = [
-        ensemble([one, other], weights=weights, out=tmp_path / str(number)).read_result()
+        ensemble([one, other], weights=weights, out=tmp_path / str(number)).result
         for number, weights in enumerate((None, [2.0, 1.0]))
     ]
     assert [result["correct"] for result in results] == [0, 2]
     assert [(entry["correct"], entry["seen"]) for entry in results[0]["runs"]] == [(2, 2), (0, 2)]
     again = ensemble([tmp_path / "0", tmp_path / "1"], out=tmp_path / "again")  # an ensemble can be added up as well
-    assert again.read_result()["seen"] == 2
+    assert again.result["seen"] == 2
 
 
 def test_runs_on_different_clips_are_refused(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_the_command_line_writes_both_forms(prepared: Path, tmp_path: Path, caps
         (["csv"], "no format is called 'csv'; known are npz, onnx, pyskl, torch"),
         (["npz", "SET", "--out=FILE"], "exists already"),
         (["npz", "SET", "--out=NEW", "--benchmark=xview"], "no benchmark called 'xview'"),
-        (["npz", "FLAT", "--out=NEW"], "holds x, y, score, but such an npz holds x, y, z"),
+        (["npz", "FLAT", "--out=NEW"], "holds x, y, score, but this npz format holds x, y, z"),
         (["npz", "nowhere", "--out=NEW"], "nowhere does not exist"),
         (["npz", "SET", "--out=NEW", "--colour=red"], "option"),
         (["npz", "SET"], "out"),

@@ -22,7 +22,7 @@ from maskel.datasets.base import Provenance
 from maskel.datasets.store import SkeletonSet
 from maskel.layouts import LAYOUTS, NTU25, Layout
 from maskel.methods.base import build_seeded
-from maskel.methods.classifier import CLASSIFIERS, Task
+from maskel.methods.classifier import CLASSIFIERS, LabelSpec
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import CHANNELS, SkeletonBatch
 from maskel.training.classifiers import load_classifier
@@ -76,10 +76,10 @@ def test_the_graph_is_the_encoder_in_the_test_view(number: int, layout: Layout, 
 @pytest.mark.parametrize("num_bodies", [1, 2, 3])
 @pytest.mark.parametrize("single_body", ["zero", "copy"])
 def test_the_graph_is_the_classifier(kind: str, num_bodies: int, single_body: Any, tiny_set: SkeletonSet) -> None:
-    task = Task(tiny.CLASSES, num_bodies, single_body)
+    label_spec = LabelSpec(tiny.CLASSES, num_bodies, single_body)
     for options in ({"bodies": "present"}, {"bodies": "all"}) if kind == "finetune" else ({"pool": "regions"}, {}):
         encoder = Encoder(NTU25, tiny.ENCODER)
-        model = build_seeded(lambda: CLASSIFIERS[kind](encoder, task, **options), 0).eval()  # noqa: B023 (called here)
+        model = build_seeded(lambda: CLASSIFIERS[kind](encoder, label_spec, **options), 0).eval()  # noqa: B023 (called here)
         expected = model.classify(batch_of(tiny_set, num_bodies, single_body))
         logits, probabilities = DeployedClassifier(model).requires_grad_(False)(batch_of(tiny_set, num_bodies).joints)
         torch.testing.assert_close(probabilities, expected, **CLOSE)
@@ -123,7 +123,7 @@ def test_a_classifier_as_onnx_and_as_a_program_says_what_it_is(
 ) -> None:
     folder = tiny.tiny_finetune(prepared, tmp_path / "run").path
     model = load_classifier(folder)
-    model.task = replace(model.task, provenance=Provenance("synthetic", {}))
+    model.label_spec = replace(model.label_spec, provenance=Provenance("synthetic", {}))
     model.save(folder / "classifier.safetensors")
     longest = int(tiny_set.frames.max())
     file, program = tmp_path / "model.onnx", tmp_path / "model.pt2"

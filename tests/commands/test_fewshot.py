@@ -25,7 +25,7 @@ from maskel.models.loading import load_encoder
 from maskel.sequence import Clip
 from maskel.training.features import extract
 from maskel.training.labelled import choose_labelled
-from maskel.training.loading import known_part
+from maskel.training.loading import gallery_positions
 from maskel.training.run import RunFolder
 
 Run = Callable[..., tuple[int, str]]
@@ -82,7 +82,7 @@ def test_the_command_counts_every_query_of_every_episode(
     pretrained: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path
 ) -> None:
     run = shots(pretrained.path, prepared, tmp_path / "run", shots=2, pool="joints", seed=3)
-    result = run.read_result()
+    result = run.result
     train, test = tiny_set.split("xsub", "train"), tiny_set.split("xsub", "test")
     features = torch.zeros(len(tiny_set), 25 * 16)
     encoder = load_encoder(pretrained.path)
@@ -99,9 +99,9 @@ def test_the_command_counts_every_query_of_every_episode(
     assert result["accuracy"] == pytest.approx(mean(accuracies))
     assert result["accuracy"] == result["correct"] / result["seen"]
     assert result["half_interval"] == pytest.approx(1.96 * stdev(accuracies) / 12**0.5, rel=1e-3)
-    again = shots(pretrained.path, prepared, tmp_path / "again", shots=2, pool="joints", seed=3).read_result()
+    again = shots(pretrained.path, prepared, tmp_path / "again", shots=2, pool="joints", seed=3).result
     assert (again["correct"], again["per_class"]) == (result["correct"], result["per_class"])
-    other = shots(pretrained.path, prepared, tmp_path / "other", shots=2, pool="joints", seed=4).read_result()
+    other = shots(pretrained.path, prepared, tmp_path / "other", shots=2, pool="joints", seed=4).result
     assert other["per_class"] != result["per_class"]
 
 
@@ -113,7 +113,7 @@ def test_every_class_is_told_from_one_shot_where_features_are_apart(prepared: Pa
             writer.add(replace(sequence, clip=Clip(f"clip{number}", number % 3)))
         writer.finish({"xsub": Split((0, 1, 2), (3, 4, 5))})
     encoder = tiny.tiny_pretrain(prepared, tmp_path / "pre", training=replace(tiny.TRAINING, epochs=1))
-    result = shots(encoder.path, tmp_path / "set", tmp_path / "run", ways=3, queries=1).read_result()
+    result = shots(encoder.path, tmp_path / "set", tmp_path / "run", ways=3, queries=1).result
     assert (result["correct"], result["seen"]) == (36, 36)
     assert result["half_interval"] == 0
 
@@ -125,7 +125,7 @@ def test_tables_lines_folds_and_reports_know_it(
     out = tmp_path / "few"
     code, text = run("fewshot", "--data", prepared, *options, "--out", out)
     assert code == 0, text
-    result = RunFolder(out).read_result()
+    result = RunFolder(out).result
     assert f"{result['correct']} of {result['seen']} queries of 9 episodes right" in text
     half = 100 * result["half_interval"]
     ends = f"{max(0, 100 * result['accuracy'] - half):.1f} to {min(100, 100 * result['accuracy'] + half):.1f}"
@@ -145,8 +145,8 @@ def test_tables_lines_folds_and_reports_know_it(
     code, text = run("fewshot", "--data", tmp_path / "set", "--benchmark", "folds", *options, "--out", tmp_path / "f")
     assert code == 0, text
     together, parts = (
-        RunFolder(tmp_path / "f").read_result(),
-        [RunFolder(tmp_path / "f" / fold).read_result() for fold in ("fold1", "fold2")],
+        RunFolder(tmp_path / "f").result,
+        [RunFolder(tmp_path / "f" / fold).result for fold in ("fold1", "fold2")],
     )
     assert together["correct"] == sum(part["correct"] for part in parts)
     assert together["episodes"] == 18
@@ -212,8 +212,8 @@ def test_the_official_classes_and_exemplars(ntu120: Path) -> None:
     assert {name[-3:] for name in test} == {name[-3:] for name in EXEMPLARS}
     assert not EXEMPLARS & {*train, *test}
     assert test == sorted(test)
-    assert {clips.clips[at].name for at in known_part(clips, "oneshot")} == EXEMPLARS
-    assert known_part(clips, "xsub").tolist() == clips.split("xsub", "train").tolist()
+    assert {clips.clips[at].name for at in gallery_positions(clips, "oneshot")} == EXEMPLARS
+    assert gallery_positions(clips, "xsub").tolist() == clips.split("xsub", "train").tolist()
     assert not [fault for fault in empty_parts(clips) if fault.benchmark == "oneshot"]
 
 
@@ -221,17 +221,17 @@ def test_one_shot_counts_every_test_clip_once(ntu120: Path, tmp_path: Path, caps
     small = replace(tiny.TRAINING, epochs=1)
     pre = pretrain(ntu120, "mamp", "oneshot", tiny.OPTIONS, tiny.ENCODER, training=small, device="cpu",
                    out=tmp_path / "pre")  # fmt: skip
-    assert pre.read_result()["clips"]["labelled"] == 12
-    result = fewshot(pre.path, ntu120, "oneshot", device="cpu", out=tmp_path / "run").read_result()
+    assert pre.result["clips"]["labelled"] == 12
+    result = fewshot(pre.path, ntu120, "oneshot", device="cpu", out=tmp_path / "run").result
     assert (result["ways"], result["shots"], result["seen"]) == (20, 1, 40)
     assert "half_interval" not in result
     assert "episodes" not in result
     assert len(tiny.predictions(RunFolder(tmp_path / "run"))) == 40
-    near = knn(pre.path, ntu120, "oneshot", device="cpu", out=tmp_path / "knn").read_result()
+    near = knn(pre.path, ntu120, "oneshot", device="cpu", out=tmp_path / "knn").result
     assert (near["correct"], near["seen"]) == (result["correct"], 40)
     with pytest.raises(InputError, match="benchmark oneshot has exemplars of its own and is one episode"):
         fewshot(pre.path, ntu120, "oneshot", shots=1, device="cpu", out=tmp_path / "no")
-    with pytest.raises(InputError, match="tests classes of which no clip trains"):
+    with pytest.raises(InputError, match="tests classes without any training clip"):
         choose_labelled(SkeletonSet.open(ntu120), "oneshot")
 
 
@@ -243,4 +243,4 @@ def test_a_set_without_an_exemplar_is_refused(ntu120: Path, tmp_path: Path) -> N
                 writer.add(whole.sequence(position))
         writer.finish(NTU120().all_benchmarks(writer.clips))
     with pytest.raises(InputError, match="oneshot lacks the exemplars of throw; prepare all of the data set"):
-        known_part(SkeletonSet.open(tmp_path / "set"), "oneshot")
+        gallery_positions(SkeletonSet.open(tmp_path / "set"), "oneshot")

@@ -21,7 +21,7 @@ from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
 from maskel.layouts import NTU25
 from maskel.training.folds import fold_folders
-from maskel.training.loading import pretraining_part
+from maskel.training.loading import pretraining_positions
 from maskel.training.run import RunFolder
 
 CLIPS, SUBJECTS = 24, 4
@@ -98,14 +98,14 @@ def test_right_answers_add_up_and_each_fold_has_its_encoder(
     rows = [row for fold in FOLDS for row in answers(out / fold)]
     assert sorted(row[0] for row in rows) == sorted(f"clip{number:02d}" for number in range(CLIPS))
     assert answers(out) == rows
-    result = RunFolder(out).read_result()
+    result = RunFolder(out).result
     assert {name: result[name] for name in shares(rows)} == shares(rows)
     assert result["accuracy"] == result["correct"] / CLIPS
     assert f"{result['correct']} of 24 clips right ({result['accuracy']:.1%}, 95 % interval " in text
     assert (result["kind"], result["benchmark"], result["never_tested"]) == ("linear", "folds", 0)
     assert result["split"]["test"]["sizes"] == [12, 6, 6]
     for fold, told in zip(FOLDS, result["folds"], strict=True):
-        single = RunFolder(out / fold).read_result()
+        single = RunFolder(out / fold).result
         assert {name: single[name] for name in shares(rows)} == shares(answers(out / fold))
         assert (told["fold"], told["correct"], told["train"]) == (fold, single["correct"], CLIPS - single["seen"])
         assert f"{fold}" in text
@@ -125,33 +125,33 @@ def test_right_answers_add_up_and_each_fold_has_its_encoder(
 
 def test_no_encoder_learns_from_the_test_clips_of_its_fold(data: Path, encoders: Path) -> None:
     clips = SkeletonSet.open(data)
-    result = RunFolder(encoders).read_result()
+    result = RunFolder(encoders).result
     assert result["loss"] == pytest.approx(np.mean([told["loss"] for told in result["folds"]]))
     assert "correct" not in result
     for fold in FOLDS:
-        trained = pretraining_part(clips, fold)
+        trained = pretraining_positions(clips, fold)
         assert not set(trained.tolist()) & set(clips.split(fold, "test").tolist())
-        assert RunFolder(encoders / fold).read_result()["clips"]["hash"] == clips.names_hash(trained)
+        assert RunFolder(encoders / fold).result["clips"]["hash"] == clips.names_hash(trained)
 
 
 def test_neighbours_vote_and_raw_joints_are_added_up(run: Run, data: Path, encoders: Path, tmp_path: Path) -> None:
     near, raw, tuned = (tmp_path / name for name in ("knn", "baseline", "finetune"))
     folds = ["--data", data, "--benchmark", "folds"]
     text = shown(run, "knn", *folds, "--encoder", encoders, "--k=3", "--out", near, "--device=cpu")
-    result = RunFolder(near).read_result()
-    votes = [RunFolder(near / fold).read_result()["vote"] for fold in FOLDS]
+    result = RunFolder(near).result
+    votes = [RunFolder(near / fold).result["vote"] for fold in FOLDS]
     assert result["vote"]["k"] == 3
     assert (result["vote"]["correct"], result["vote"]["seen"]) == (sum(vote["correct"] for vote in votes), CLIPS)
     assert f"{result['vote']['correct']} of 24 clips right by vote" in text
     assert {name: result[name] for name in shares(answers(near))} == shares(answers(near))
     shown(run, "baseline", *folds, "--frames=4", "--out", raw)
-    result = RunFolder(raw).read_result()
+    result = RunFolder(raw).result
     assert {name: result[name] for name in shares(answers(raw))} == shares(answers(raw))
-    chosen = [RunFolder(raw / fold).read_result()["classifier"] for fold in FOLDS]
+    chosen = [RunFolder(raw / fold).result["classifier"] for fold in FOLDS]
     assert [told["classifier"] for told in result["folds"]] == chosen
     assert set(result["classifier"].split(" or ")) == set(chosen)
     shown(run, "finetune", *folds, "--encoder", encoders, "--head_dim=8", "--out", tuned, *PROBE)
-    assert RunFolder(tuned).read_result()["correct"] == shares(answers(tuned))["correct"]
+    assert RunFolder(tuned).result["correct"] == shares(answers(tuned))["correct"]
 
 
 def test_an_encoder_that_may_have_seen_test_clips_is_named(
@@ -160,7 +160,7 @@ def test_an_encoder_that_may_have_seen_test_clips_is_named(
     def evaluate(encoder: Path, name: str, *more: object) -> tuple[str, dict[str, Any]]:
         folds = ["--data", data, "--benchmark", "folds", "--k=1", "--device=cpu", "--out", tmp_path / name]
         text = shown(run, "knn", "--encoder", encoder, *folds, *more)
-        return text, RunFolder(tmp_path / name).read_result()
+        return text, RunFolder(tmp_path / name).result
 
     seen_all = tmp_path / "all"
     shown(run, "pretrain", "--data", data, "--benchmark", "all", "--out", seen_all, *SMALL)
@@ -235,7 +235,7 @@ def test_seeds_and_folds_together(run: Run, data: Path, tmp_path: Path) -> None:
     both = ["--data", data, "--benchmark", "folds", "--seeds=2"]
     shown(run, "pretrain", *both, "--out", tmp_path / "pre", *SMALL)
     text = shown(run, "knn", *both, "--encoder", tmp_path / "pre", "--out", tmp_path / "knn", "--device=cpu", "--k=1")
-    result = RunFolder(tmp_path / "knn").read_result()
+    result = RunFolder(tmp_path / "knn").result
     for seed in (0, 1):
         own_folder = tmp_path / "knn" / f"seed-{seed}"
         assert result["seeds"][seed]["correct"] == shares(answers(own_folder))["correct"]
@@ -251,7 +251,7 @@ def test_seeds_and_folds_together(run: Run, data: Path, tmp_path: Path) -> None:
     (tmp_path / "knn" / "seed-1" / "result.json").unlink()
     shutil.rmtree(tmp_path / "knn" / "seed-1" / "fold2")
     shown(run, "knn", *both, "--encoder", tmp_path / "pre", "--out", tmp_path / "knn", "--device=cpu", "--k=1")
-    assert RunFolder(tmp_path / "knn").read_result()["seeds"] != []
+    assert RunFolder(tmp_path / "knn").result["seeds"] != []
     assert (tmp_path / "knn" / "seed-1" / "fold1" / "result.json").stat().st_mtime_ns == before
     text = shown(run, "knn", *both[:-1], "--encoder", tmp_path / "pre", "--out", tmp_path / "x", code=2)
     assert "holds several runs, of seeds or folds" in text
@@ -265,15 +265,15 @@ def test_tables_and_reports_show_one_line_and_what_each_fold_counted(
     options = ["linear", "--data", data, "--benchmark", "folds", *PROBE]
     shown(run, *options, "--encoder", encoders, "--out", probed)
     shown(run, *options, "--encoder", seen_all, "--out", tmp_path / "other")
-    result = RunFolder(probed).read_result()
+    result = RunFolder(probed).result
     text = shown(run, "results", encoders, probed)
     (line,) = [line for line in text.splitlines() if line.startswith("| linear |")]
     assert f" {result['correct']} of 24 |" in line
     assert "**generated, folds**: training clips 3 x 12 to 18 (" in text
     assert text.count("**generated") == 1
     (line,) = [line for line in text.splitlines() if line.startswith("| mamp |")]
-    assert f"{RunFolder(encoders).read_result()['loss']:.4f}" in line
-    single = RunFolder(probed / "fold2").read_result()
+    assert f"{RunFolder(encoders).result['loss']:.4f}" in line
+    single = RunFolder(probed / "fold2").result
     assert f"{single['correct']} of {single['seen']}" in shown(run, "results", probed / "fold2")
     page = tmp_path / "page.html"
     shown(run, "report", encoders, probed, probed / "fold2", tmp_path / "other", "--out", page)
@@ -294,7 +294,7 @@ def test_a_check_is_of_the_first_fold(run: Run, data: Path, encoders: Path, tmp_
     out = tmp_path / "linear"
     options = ["--data", data, "--benchmark", "folds", "--encoder", encoders, "--out", out, *PROBE]
     text = shown(run, "linear", "--check", *options)
-    assert "fold1 is checked, the first of 3 folds" in text
+    assert "checking fold1, the first of 3 folds" in text
     assert "12 clips to read" in text
     assert not out.exists()
 
@@ -303,9 +303,9 @@ def test_clips_that_are_never_tested_are_counted(run: Run, tmp_path: Path) -> No
     tests = {"fold1": of_subjects(0), "fold2": of_subjects(1), "fold3": []}
     some = write(tmp_path / "set", tests)
     text = shown(run, "baseline", "--data", some, "--benchmark", "folds", "--frames=2", "--out", tmp_path / "out")
-    assert "12 clips with a label test in no fold" in text
+    assert "12 labelled clips of" in text
     assert "fold3: no test clip, so nothing is run" in text
-    result = RunFolder(tmp_path / "out").read_result()
+    result = RunFolder(tmp_path / "out").result
     assert (result["never_tested"], result["seen"], len(result["folds"])) == (12, 12, 2)
 
 
@@ -334,7 +334,7 @@ def test_options_that_do_not_go_with_folds_are_refused(run: Run, data: Path, enc
     own.write(tmp_path / "labels.csv", "name\nclip00\n")
     text = shown(run, *options, "--label-list", tmp_path / "labels.csv", "--out", out, code=2)
     assert "give --labels instead" in text
-    assert "folds go on by themselves" in shown(run, "pretrain", "--resume", encoders, code=2)
+    assert "runs of folds continue by themselves" in shown(run, "pretrain", "--resume", encoders, code=2)
     few = tmp_path / "few"
     shutil.copytree(encoders, few)
     shutil.rmtree(few / "fold2")
@@ -357,7 +357,7 @@ def test_options_that_do_not_go_with_folds_are_refused(run: Run, data: Path, enc
 def test_a_benchmark_that_is_called_folds_is_one_benchmark(run: Run, tmp_path: Path) -> None:
     data = write(tmp_path / "set", {"folds": of_subjects(0), "fold1": of_subjects(1), "fold2": of_subjects(2)})
     shown(run, "baseline", "--data", data, "--benchmark", "folds", "--frames=2", "--out", tmp_path / "out")
-    assert "folds" not in RunFolder(tmp_path / "out").read_result()
+    assert "folds" not in RunFolder(tmp_path / "out").result
 
 
 def test_leave_one_subject_out_has_nobody_on_both_sides(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 def test_training_begins_with_the_weights_of_the_encoder(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", init=pretrained.path, method="mae", training=NO_STEP)
     tiny.assert_identical(weights(run.path), weights(pretrained.path))
-    result = run.read_result()
+    result = run.result
     assert result["init"]["encoder"] == str(pretrained.path)
     assert (result["init"]["pretraining"]["method"], result["method"]) == ("mamp", "mae")
     assert run.read_config()["init"] == str(pretrained.path)
@@ -40,7 +40,7 @@ def test_training_begins_with_the_weights_of_the_encoder(pretrained: RunFolder, 
 
 def test_without_it_nothing_is_written_of_it(pretrained: RunFolder) -> None:
     assert "init" not in pretrained.read_config()
-    assert "init" not in pretrained.read_result()
+    assert "init" not in pretrained.result
 
 
 def test_sizes_are_the_encoders_and_others_are_named(
@@ -48,7 +48,7 @@ def test_sizes_are_the_encoders_and_others_are_named(
 ) -> None:
     other = replace(tiny.ENCODER, depth=1, window=12)
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", init=pretrained.path, encoder=other, training=NO_STEP)
-    told = f"the encoder's sizes are those of {pretrained.path}: window 12, depth 1 of the options does nothing"
+    told = f"the encoder has the sizes of {pretrained.path}: the options window 12, depth 1 have no effect"
     assert told in capsys.readouterr().err
     assert run.read_config()["encoder"] == load_encoder(pretrained.path).about()["config"]
 

@@ -92,7 +92,7 @@ def test_the_command_counts_every_test_clip_once(
     pretrained: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path
 ) -> None:
     run = neighbours(pretrained.path, prepared, tmp_path / "run")
-    result = run.read_result()
+    result = run.result
     train, test = tiny_set.split("xsub", "train"), tiny_set.split("xsub", "test")
     encoder = load_encoder(pretrained.path)
     features = [extract(encoder, tiny_set, part, tiny.ALONE, "zero") for part in (train, test)]
@@ -126,7 +126,7 @@ def test_an_untrained_encoder_gives_other_features(pretrained: RunFolder, prepar
     ]
     texts = [(run.path / "predictions.csv").read_bytes() for run in runs]
     assert texts[0] == texts[1]
-    assert runs[0].read_result()["untrained"] is True
+    assert runs[0].result["untrained"] is True
 
 
 @pytest.mark.parametrize("k", [0, -1])
@@ -141,7 +141,7 @@ def test_no_more_neighbours_vote_than_there_are(
 ) -> None:
     all_of_them, more = (neighbours(pretrained.path, prepared, tmp_path / str(k), k=k) for k in (16, 20))
     assert capsys.readouterr().err == "maskel: k: all 16 training clips vote, instead of 20\n"
-    assert all_of_them.read_result()["vote"] == more.read_result()["vote"]
+    assert all_of_them.result["vote"] == more.result["vote"]
     assert more.read_config()["k"] == 16
 
 

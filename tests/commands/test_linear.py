@@ -11,7 +11,7 @@ from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError, Stopped
 from maskel.layouts import NTU25
-from maskel.methods.classifier import ClassWeights, LinearProbe, Task
+from maskel.methods.classifier import ClassWeights, LabelSpec, LinearProbe
 from maskel.models.encoder import Encoder
 from maskel.models.loading import load_encoder
 from maskel.training.classifiers import load_classifier
@@ -31,10 +31,10 @@ def test_every_test_clip_is_counted_once(
     augment: bool, pretrained: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path
 ) -> None:
     run = probe(pretrained.path, prepared, tmp_path / "run", augment=augment)
-    result = run.read_result()
+    result = run.result
     tiny.assert_counts_agree(result, tiny.predictions(run), tiny_set)
     assert result["split"]["test"] == {"size": tiny.TEST, "hash": tiny_set.split_hash("xsub", "test")}
-    assert all(row["seen"] == tiny.TEST for row in run.read_metrics())
+    assert all(row["seen"] == tiny.TEST for row in run.metrics)
 
 
 def test_the_last_epoch_is_the_result_and_the_best_is_named(
@@ -47,7 +47,7 @@ def test_the_last_epoch_is_the_result_and_the_best_is_named(
 
     monkeypatch.setattr("maskel.training.experiment.fit", with_a_better_second_epoch)
     run = probe(pretrained.path, prepared, tmp_path / "run")
-    result, last = run.read_result(), run.read_metrics()[-1]
+    result, last = run.result, run.metrics[-1]
     assert (result["correct"], result["accuracy"]) == (last["correct"], last["accuracy"])
     assert result["correct"] == sum(row["class"] == row["predicted"] for row in tiny.predictions(run))
     assert (result["last_epoch"]["correct"], result["last_epoch"]["epoch"]) == (result["correct"], result["epochs"])
@@ -60,7 +60,7 @@ def test_cached_features_give_what_features_computed_anew_give(
     anew = probe(pretrained.path, prepared, tmp_path / "anew", augment=False)
     cached = probe(pretrained.path, prepared, tmp_path / "cached", augment=False, cache_features=True)
     assert tiny.predictions(cached) == tiny.predictions(anew)
-    losses = [[row["loss"] for row in run.read_metrics()] for run in (anew, cached)]
+    losses = [[row["loss"] for row in run.metrics] for run in (anew, cached)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
@@ -82,7 +82,7 @@ def test_parts_of_the_body_are_kept_apart(
 
 def test_augmentation_changes_training_only(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     losses = [
-        probe(pretrained.path, prepared, tmp_path / str(augment), augment=augment).read_metrics()[0]["loss"]
+        probe(pretrained.path, prepared, tmp_path / str(augment), augment=augment).metrics[0]["loss"]
         for augment in (True, False)
     ]
     assert losses[0] != losses[1]
@@ -91,13 +91,13 @@ def test_augmentation_changes_training_only(pretrained: RunFolder, prepared: Pat
 def test_classes_that_can_be_told_apart_are(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     training = replace(tiny.PROBE, epochs=150, batch_size=16, lr=0.5)
     run = probe(pretrained.path, prepared, tmp_path / "run", training=training, augment=False, cache_features=True)
-    assert run.read_metrics()[-1]["loss"] < 0.35  # of the training clips; chance is log 3 = 1.1
+    assert run.metrics[-1]["loss"] < 0.35  # of the training clips; chance is log 3 = 1.1
 
 
 def test_the_encoder_is_left_as_it_was(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     before = (pretrained.path / "encoder.safetensors").read_bytes()
     encoder = load_encoder(pretrained.path)
-    model = LinearProbe(encoder, Task(tiny.CLASSES)).train()
+    model = LinearProbe(encoder, LabelSpec(tiny.CLASSES)).train()
     assert not encoder.training
     assert model.head.norm.training
     weights = {name: weight.clone() for name, weight in encoder.state_dict().items()}
@@ -119,11 +119,11 @@ def test_the_untrained_baseline_is_another_encoder_of_the_same_sizes(
     untrained = probe(pretrained.path, prepared, tmp_path / "untrained", untrained=True)
     again = probe(pretrained.path, prepared, tmp_path / "again", untrained=True)
     other = probe(pretrained.path, prepared, tmp_path / "other", untrained=True, seed=1)
-    losses = [run.read_metrics()[-1]["loss"] for run in (trained, untrained, again, other)]
+    losses = [run.metrics[-1]["loss"] for run in (trained, untrained, again, other)]
     assert losses[1] == losses[2]
     assert len(set(losses)) == 3
-    assert untrained.read_result()["untrained"] is True
-    assert trained.read_result()["untrained"] is False
+    assert untrained.result["untrained"] is True
+    assert trained.result["untrained"] is False
 
 
 @pytest.mark.parametrize("cache_features", [True, False])
@@ -138,7 +138,7 @@ def test_an_interrupted_probe_goes_on_as_if_it_had_not_been(
             probe(pretrained.path, prepared, tmp_path / "parts", **options)
     parts = probe(pretrained.path, prepared, tmp_path / "parts", resume=True, **options)
     tiny.assert_identical(tiny.state_of(parts), tiny.state_of(whole))
-    assert parts.read_metrics() == whole.read_metrics()
+    assert parts.metrics == whole.metrics
     assert tiny.predictions(parts) == tiny.predictions(whole)
 
 
@@ -208,7 +208,7 @@ def test_class_weights_change_training_and_are_recorded(
 
     plain, balanced, again = train("plain", "none"), train("balanced", "balanced"), train("again", "balanced")
     assert "class_weights" not in plain.read_config()  # as runs have always said it
-    assert balanced.read_result()["config"]["class_weights"] == "balanced"
-    losses = [[row["loss"] for row in run.read_metrics()] for run in (plain, balanced, again)]
+    assert balanced.result["config"]["class_weights"] == "balanced"
+    losses = [[row["loss"] for row in run.metrics] for run in (plain, balanced, again)]
     assert losses[0] != losses[1] == losses[2]
     tiny.assert_identical(tiny.state_of(balanced), tiny.state_of(again))

@@ -104,9 +104,9 @@ def test_other_input_is_refused(tuned: RunFolder, prepared: Path, tmp_path: Path
             predict(tuned.path, prepared, tmp_path / out, device="cpu", **options)
     with pytest.raises(InputError, match="holds kinect20"):
         predict(tuned.path, tiny.write_set(tmp_path / "kinect", KINECT20), tmp_path / "p.csv", device="cpu")
-    with pytest.raises(InputError, match="does not say how the joints that it learned from were made"):
+    with pytest.raises(InputError, match="does not record how its training joints were made"):
         predict(tuned.path, tmp_path / "nowhere", tmp_path / "p.csv", device="cpu")
-    with pytest.raises(InputError, match="is a prepared set; hand it over alone"):
+    with pytest.raises(InputError, match="is a prepared set; give it alone"):
         predict(tuned.path, [prepared, tmp_path], tmp_path / "p.csv", device="cpu")
 
 
@@ -182,14 +182,14 @@ def test_recordings_get_the_same_answers_as_in_the_set(
 
 
 def test_a_classifier_says_how_its_clips_were_made(own_run: RunFolder, own_set: Path) -> None:
-    task = load_classifier(own_run.path).task
-    assert task.provenance is not None
-    assert task.provenance.source == "folder"
-    assert task.provenance.options["layout"] == "coco17"
-    assert task.provenance.options["scale"] == 0.001
-    assert not {"labels", "test_subjects", "folds"} & set(task.provenance.options)
+    label_spec = load_classifier(own_run.path).label_spec
+    assert label_spec.provenance is not None
+    assert label_spec.provenance.source == "folder"
+    assert label_spec.provenance.options["layout"] == "coco17"
+    assert label_spec.provenance.options["scale"] == 0.001
+    assert not {"labels", "test_subjects", "folds"} & set(label_spec.provenance.options)
     clips = SkeletonSet.open(own_set)
-    assert task.longest == clips.valid_frames[clips.split("xsub", "train")].max()
+    assert label_spec.longest == clips.valid_frames[clips.split("xsub", "train")].max()
 
 
 def test_a_layout_is_converted_as_in_the_set(recordings: Path, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_answered(
     assert rows[0][1:] == rows[1][1:]
     code, said = run("predict", tmp_path / "flat.npy", *given)
     assert code == 2
-    assert "none of the 1 recordings can be answered; the first: " in said
+    assert "none of the 1 recordings can be classified; the first: " in said
 
 
 def test_recordings_that_do_not_fit_are_refused(own_run: RunFolder, recordings: Path, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_people_without_a_place_are_counted(
     two = np.stack([np.load(recordings / "a.npy"), np.load(recordings / "d.npy")[:24] + 500])
     own.write_array(tmp_path / "two.npy", two)
     asked(own_run, [tmp_path / "two.npy", recordings / "a.npy"], tmp_path / "p.json", source_fps=30.0)
-    assert "1 of 2 clips hold more people than the 1 that the classifier has places for" in capsys.readouterr().err
+    assert "1 of 2 clips have more people than the classifier has body slots (1)" in capsys.readouterr().err
 
 
 def test_a_raw_file_of_a_published_data_set_is_answered(tmp_path: Path) -> None:
@@ -279,13 +279,13 @@ def test_a_raw_file_of_a_published_data_set_is_answered(tmp_path: Path) -> None:
 def test_a_preparation_that_cannot_be_repeated_is_a_sentence(own_run: RunFolder, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", own.motion())
     for changes, message in (
-        ({"source": "kinect"}, "this version of maskel has not that source"),
-        ({"options": {"layout": "coco17", "warp": 1}}, "has not an option warp"),
+        ({"source": "kinect"}, "this version of maskel does not have that source"),
+        ({"options": {"layout": "coco17", "warp": 1}}, "does not have an option warp"),
         ({"options": {"layout": "coco17", "image_size": 3}}, "do not fit it"),
     ):
         model = load_classifier(own_run.path)
-        made = replace(model.task.provenance, **changes)
-        model.task = replace(model.task, provenance=made)
+        made = replace(model.label_spec.provenance, **changes)
+        model.label_spec = replace(model.label_spec, provenance=made)
         model.save(tmp_path / "classifier.safetensors")
         with pytest.raises(InputError, match=message):
             predict(tmp_path / "classifier.safetensors", tmp_path / "a.npy", tmp_path / "p.csv", device="cpu")

@@ -104,7 +104,7 @@ def test_segments_are_smoothed_joined_and_marked(trained: RunFolder, tmp_path: P
         assert one["class"] != other["class"]
     assert f"{len(segments)} segments in 1 recordings" in said
     per_frame = np.zeros((100, 2))
-    classes = load_classifier(trained.path).task.classes
+    classes = load_classifier(trained.path).label_spec.classes
     for row in windows:
         here = slice(int(row["start_frame"]), int(row["end_frame"]))
         for place in ("1", "2"):
@@ -126,12 +126,12 @@ def test_segments_are_smoothed_joined_and_marked(trained: RunFolder, tmp_path: P
 
 
 def test_windows_are_as_long_as_the_training_clips(trained: RunFolder, tmp_path: Path) -> None:
-    task = load_classifier(trained.path).task
+    label_spec = load_classifier(trained.path).label_spec
     clips = SkeletonSet.open(trained.path.parent / "set")
-    assert task.median == int(np.median(clips.valid_frames[clips.split("xsub", "train")]))
+    assert label_spec.median == int(np.median(clips.valid_frames[clips.split("xsub", "train")]))
     own.write_array(tmp_path / "long.npy", long_one())
     found = asked(trained, tmp_path / "long.npy", tmp_path / "w.json", segments=tmp_path / "s.json")
-    assert found[0]["end_frame"] == round(task.median * 30 / 15)
+    assert found[0]["end_frame"] == round(label_spec.median * 30 / 15)
     assert found[1]["start_frame"] == found[0]["end_frame"] // 4
 
 
@@ -200,7 +200,7 @@ def test_seconds_need_a_frame_rate_and_length_the_training_clips(tmp_path: Path,
         asked(run, prepared, tmp_path / "w.json", window_length="1s", source_fps=None)
     assert asked(run, prepared, tmp_path / "w.json", window_length="1s")[0]["start_seconds"] == 0.0
     model = load_classifier(run.path)
-    model.task = replace(model.task, longest=None, median=None)
+    model.label_spec = replace(model.label_spec, longest=None, median=None)
     model.save(tmp_path / "old.safetensors")
     with pytest.raises(InputError, match="does not say how long its training clips were"):
         predict(tmp_path / "old.safetensors", prepared, tmp_path / "w.csv", per_body=True, device="cpu")
@@ -208,7 +208,7 @@ def test_seconds_need_a_frame_rate_and_length_the_training_clips(tmp_path: Path,
 
 def test_the_page_draws_every_segment_and_escapes_names(trained: RunFolder, tmp_path: Path) -> None:
     model = load_classifier(trained.path)
-    model.task = replace(model.task, classes=("<script>alert(1)</script>", "bow & <b>"))
+    model.label_spec = replace(model.label_spec, classes=("<script>alert(1)</script>", "bow & <b>"))
     model.save(tmp_path / "odd.safetensors")
     own.write_array(tmp_path / "<i>long.npy", long_one(2))
     out, page = tmp_path / "w.json", tmp_path / "p.html"

@@ -68,7 +68,7 @@ def test_scores_and_choice_are_those_of_scikit_learn(
     )
     assert known.shape == (tiny.TRAIN, 25 * tiny.ENCODER.dim)
     labels, subjects = tiny_set.labels[train], [tiny_set.clips[position].subject for position in train]
-    result = run_of.read_result()
+    result = run_of.result
     strengths = C_LINEAR_SVM if probe == "svm" else C_PROBE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -90,7 +90,7 @@ def test_scores_and_choice_are_those_of_scikit_learn(
 def test_the_run_says_what_was_chosen_and_counts_every_test_clip(
     probe: Probe, run_of: RunFolder, tiny_set: SkeletonSet
 ) -> None:
-    result = run_of.read_result()
+    result = run_of.result
     assert (result["kind"], result["probe"], result["chosen_on"]) == ("linear", probe, "held-out training subjects")
     assert result["held_out"]["seen"] == tiny.TRAIN
     assert result["config"]["probe"] == probe
@@ -114,7 +114,7 @@ def test_the_choice_does_not_look_at_the_test_part(
     other = tiny.write_set(tmp_path / "set")
     (other / "splits.json").write_text(json.dumps({"xsub": splits["xsub"] | {"test": splits["xsub"]["test"][:3]}}))
     run = fitted(pretrained.path, other, tmp_path / "run", probe, pool="joints")
-    found, before = run.read_result(), run_of.read_result()
+    found, before = run.result, run_of.result
     assert found["seen"] == 3
     assert (found["C"], found["right_by_C"]) == (before["C"], before["right_by_C"])
     weights = [load_classifier(one.path).state_dict() for one in (run, run_of)]
@@ -126,7 +126,7 @@ def test_its_classifier_is_like_any_other(probe: Probe, run_of: RunFolder, prepa
     evaluated = evaluate(run_of.path, prepared, device="cpu", out=tmp_path / "evaluated")
     assert (evaluated.path / "scores.npz").read_bytes() == (run_of.path / "scores.npz").read_bytes()
     both = ensemble([run_of.path, evaluated.path], out=tmp_path / "both")
-    assert both.read_result()["correct"] == run_of.read_result()["correct"]
+    assert both.result["correct"] == run_of.result["correct"]
     predict(run_of.path, prepared, tmp_path / "predicted.csv", top_k=1, device="cpu")
     with (tmp_path / "predicted.csv").open(newline="") as file:
         predicted = {row["name"]: row["class_1"] for row in csv.DictReader(file)}
@@ -161,7 +161,7 @@ def test_balanced_weights_labels_and_random_encoders_work(
     scores = [np.load(run.path / "scores.npz")["scores"] for run in (plain, balanced, untrained)]
     assert not np.array_equal(scores[0], scores[1])
     assert not np.array_equal(scores[0], scores[2])
-    assert untrained.read_result()["untrained"] is True
+    assert untrained.result["untrained"] is True
     listed = fitted(
         pretrained.path, prepared, tmp_path / "listed", probe, pool="joints", label_list=plain.path / "labels.csv"
     )
@@ -176,7 +176,7 @@ def test_clips_without_subjects_are_held_out_by_clip(pretrained: RunFolder, prep
     rows = [line.split(",") for line in table[1:]]
     lines = [table[0], *(",".join([*row[:place], "", *row[place + 1 :]]) for row in rows)]
     (other / "clips.csv").write_text("\n".join(lines) + "\n")
-    found = fitted(pretrained.path, other, tmp_path / "run", "regularised").read_result()
+    found = fitted(pretrained.path, other, tmp_path / "run", "regularised").result
     assert found["chosen_on"] == "held-out training clips, as clips cannot be held out by subject"
 
 
@@ -196,7 +196,7 @@ def test_of_two_classes_probabilities_are_those_of_the_logistic_regression(
     train, test = (clips.split("xsub", part) for part in ("train", "test"))
     encoder = load_encoder(pretrained.path)
     known, asked = (extract(encoder, clips, some, tiny.ALONE, "zero").numpy() for some in (train, test))
-    model = model_of("regularised", run.read_result()["C"]).fit(known, clips.labels[train])
+    model = model_of("regularised", run.result["C"]).fit(known, clips.labels[train])
     scores = torch.from_numpy(np.load(run.path / "scores.npz")["scores"]).double()
     assert scores.shape[1] == 4
     expected = np.pad(model.predict_proba(asked), ((0, 0), (0, 2)))
@@ -216,7 +216,7 @@ def test_of_two_classes_probabilities_are_those_of_the_logistic_regression(
 def test_options_of_the_published_probe_are_refused(
     changes: dict[str, Any], named: str, pretrained: RunFolder, prepared: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=re.escape(f"{named}: found with --probe svm")):
+    with pytest.raises(InputError, match=re.escape(f"{named}: no effect with --probe svm")):
         fitted(pretrained.path, prepared, tmp_path / "run", "svm", **changes)
     assert not (tmp_path / "run").exists()
 
@@ -247,5 +247,5 @@ def test_the_recipe_for_own_recordings_fits_it(
     assert (config["probe"], config["pool"]) == ("regularised", "joints")
     code, shown = run(*given, "--config", "small", "--out", tmp_path / "small")
     assert code == 2
-    assert "training.batch_size: found with --probe regularised" in shown
-    assert "leave it out, and recipes that set it" in shown
+    assert "training.batch_size: no effect with --probe regularised" in shown
+    assert "leave the option out, and recipes that set it" in shown

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from maskel.commands import Command
+from maskel.commands.command import Command
 from maskel.intervals import interval
 from maskel.training.run import RunFolder
 
@@ -60,14 +60,14 @@ def test_every_protocol_in_one_command_that_goes_on(
     assert stages(commands) == ["finetune", "semi_1", "semi_10", "knn", "baseline", "report.html"]
     assert (out / "pretrain" / "result.json").stat().st_mtime_ns == first
     assert RunFolder(out / "semi_10").read_config()["labels"] == 0.1
-    assert RunFolder(out / "semi_10").read_result()["command"].startswith("maskel finetune --config ntu60_xsub")
+    assert RunFolder(out / "semi_10").result["command"].startswith("maskel finetune --config ntu60_xsub")
     table = (out / "results.md").read_text()
     assert table in text
-    linear = RunFolder(out / "linear").read_result()
+    linear = RunFolder(out / "linear").result
     counted = f"| linear | {linear['correct']} / 8 | {100 * linear['accuracy']:.1f} | "
     assert counted in table
     assert "| 84.9 (MAMP paper) |" in table
-    nearest = RunFolder(out / "knn").read_result()
+    nearest = RunFolder(out / "knn").result
     for name, counted in (("1-NN", nearest), (f"{nearest['vote']['k']}-NN vote", nearest["vote"])):
         accuracy = f"{100 * counted['accuracy']:.1f} | {interval(counted['correct'], 8)}"
         assert f"| {name} | {counted['correct']} / 8 | {accuracy} | – | none published |" in table
@@ -108,7 +108,7 @@ def test_few_labels_are_run_five_times_as_published_and_batches_fit_the_clips(
     assert code == 0, text
     assert stages(commands) == ["semi_1", "semi_10", "knn", "baseline", "report.html"]
     assert (out / "semi_1" / "seed-2" / "result.json").stat().st_mtime_ns == first
-    several = RunFolder(out / "semi_1").read_result()
+    several = RunFolder(out / "semi_1").result
     counts, accuracy = [run["correct"] for run in several["seeds"]], several["accuracy"]
     table = (out / "results.md").read_text()
     right = f"{', '.join(map(str, counts))} / 8"

@@ -164,10 +164,10 @@ def test_real_runs(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> Non
         (None, r"no result\.json in it or below it"),
         ("{", "expected the result of a finished run"),
         ("[]", "expected the result of a finished run"),
-        ('{"kind": "linear"}', "does not say its kind and data"),
-        ('{"kind": "linear", "data": {}, "correct": null}', "lacks its counts"),
-        ('{"kind": "linear", "data": {}, "correct": 1, "seen": 0}', "lacks its counts"),
-        ('{"kind": "pretrain", "data": 3}', "lacks its counts"),
+        ('{"kind": "linear"}', "with its kind and data"),
+        ('{"kind": "linear", "data": {}, "correct": null}', "has no counts"),
+        ('{"kind": "linear", "data": {}, "correct": 1, "seen": 0}', "has no counts"),
+        ('{"kind": "pretrain", "data": 3}', "has no counts"),
     ],
 )
 def test_what_is_no_result_is_refused(content: str | None, message: str, tmp_path: Path) -> None:

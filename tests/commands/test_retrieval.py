@@ -84,7 +84,7 @@ def test_the_command_counts_every_test_clip_once(
     gallery: str, pretrained: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path
 ) -> None:
     run = found(pretrained.path, prepared, tmp_path / "run", gallery=gallery)
-    result = run.read_result()
+    result = run.result
     test = tiny_set.split("xsub", "test")
     searched = tiny_set.split("xsub", gallery)
     known, asked = (extract(load_encoder(pretrained.path), tiny_set, part, tiny.ALONE, "zero")
@@ -103,7 +103,7 @@ def test_the_command_counts_every_test_clip_once(
     rows = tiny.predictions(run)
     assert [row["predicted"] == row["class"] for row in rows] == [row[0] for row in hits]
     if gallery == "train":
-        near = knn(pretrained.path, prepared, k=3, device="cpu", out=tmp_path / "knn").read_result()
+        near = knn(pretrained.path, prepared, k=3, device="cpu", out=tmp_path / "knn").result
         assert near["correct"] == result["correct"]
 
 
@@ -148,7 +148,7 @@ def test_tables_folds_seeds_and_reports_know_it(run: Run, pretrained: RunFolder,
     out = tmp_path / "folds"
     code, text = run("retrieval", *options, "--benchmark", "folds", "--out", out)
     assert code == 0, text
-    together, parts = RunFolder(out).read_result(), [RunFolder(out / f"fold{n}").read_result() for n in (1, 2)]
+    together, parts = RunFolder(out).result, [RunFolder(out / f"fold{n}").result for n in (1, 2)]
     assert (together["seen"], together["correct"]) == (18, sum(part["correct"] for part in parts))
     assert together["wider"]["k"] == 3
     assert together["wider"]["correct"] == sum(part["wider"]["correct"] for part in parts)
@@ -164,7 +164,7 @@ def test_tables_folds_seeds_and_reports_know_it(run: Run, pretrained: RunFolder,
     assert f"| {100 * expected:.1f} |" in text
     seeds = tmp_path / "seeds"
     assert run("retrieval", *options, "--benchmark", "fold1", "--untrained", "--seeds=2", "--out", seeds)[0] == 0
-    assert RunFolder(seeds).read_result()["mean_average_precision"]["std"] > 0
+    assert RunFolder(seeds).result["mean_average_precision"]["std"] > 0
     assert run("report", out, "--clips=0", "--out", tmp_path / "page.html")[0] == 0
     assert f"<td>{100 * expected:.1f} %</td>" in (tmp_path / "page.html").read_text()
 
@@ -178,14 +178,14 @@ def test_what_cannot_be_ranked_is_refused_or_said(
         found(pretrained.path, prepared, tmp_path / "run", clips=-1)
     assert not (tmp_path / "run").exists()
     run = found(pretrained.path, prepared, tmp_path / "run", k=99)
-    assert "k: the 16 clips there are, instead of 99" in capsys.readouterr().err
+    assert "k: 16 instead of 99, as there are no more clips" in capsys.readouterr().err
     assert run.read_config()["k"] == 16
     with SetWriter(tmp_path / "set", NTU25, tiny.CLASSES, "generated", {}) as writer:
         for number in range(6):
             writer.add(tiny.generated_clip(number, NTU25))
         writer.finish({"xsub": Split((0, 1, 3), (2, 4, 5)), "one": Split((0, 1), (2,))})
-    result = found(pretrained.path, tmp_path / "set", tmp_path / "some").read_result()
-    assert "2 test clips are of a class that no clip of the gallery has" in capsys.readouterr().err
+    result = found(pretrained.path, tmp_path / "set", tmp_path / "some").result
+    assert "2 test clips have a class that no clip of the gallery has" in capsys.readouterr().err
     assert result["gallery"]["without_their_class"] == 2
     assert (result["wider"]["correct"], result["wider"]["seen"]) == (1, 3)
     with pytest.raises(InputError, match="the test part of one has one clip"):

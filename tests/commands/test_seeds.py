@@ -39,7 +39,7 @@ def test_several_seeds_of_the_whole_path(run: Run, prepared: Path, tmp_path: Pat
     text = shown(run, "pretrain", "--data", prepared, "--seeds=2", "--out", pretrained, *SMALL)
     assert str(pretrained) in text.splitlines()
     text = shown(run, "linear", "--encoder", pretrained, "--data", prepared, "--seeds=2", "--out", probed, *PROBE)
-    assert f"mean over 2 seeds: {RunFolder(probed).read_result()['accuracy']['mean']:.1%} ± " in text
+    assert f"mean over 2 seeds: {RunFolder(probed).result['accuracy']['mean']:.1%} ± " in text
     shown(
         run, "knn", "--encoder", pretrained, "--data", prepared, "--seeds=[1]", "--k=3", "--out", near, "--device=cpu"
     )
@@ -47,17 +47,17 @@ def test_several_seeds_of_the_whole_path(run: Run, prepared: Path, tmp_path: Pat
     alone = tmp_path / "alone"
     shown(run, "linear", "--encoder", pretrained / "seed-1", "--data", prepared, "--seed=1", "--out", alone, *PROBE)
     assert (alone / "metrics.csv").read_bytes() == (probed / "seed-1" / "metrics.csv").read_bytes()
-    result = RunFolder(probed).read_result()
-    own = [RunFolder(path).read_result() for path in seed_folders(probed).values()]
+    result = RunFolder(probed).result
+    own = [RunFolder(path).result for path in seed_folders(probed).values()]
     assert [(row["seed"], row["correct"], row["seen"]) for row in result["seeds"]] == [
         (one["seed"], one["correct"], one["seen"]) for one in own
     ]
     accuracies = [one["accuracy"] for one in own]
     assert result["accuracy"] == {"mean": mean(accuracies), "std": stdev(accuracies)}
     assert result["command"].startswith("maskel linear ")
-    assert set(RunFolder(near).read_result()) >= {"accuracy", "vote accuracy"}
-    assert RunFolder(near).read_result()["accuracy"]["std"] is None
-    assert RunFolder(pretrained).read_result()["loss"]["std"] > 0
+    assert set(RunFolder(near).result) >= {"accuracy", "vote accuracy"}
+    assert RunFolder(near).result["accuracy"]["std"] is None
+    assert RunFolder(pretrained).result["loss"]["std"] > 0
     assert "none of seed 2" in shown(
         run,
         "linear",
@@ -90,7 +90,7 @@ def test_one_encoder_is_evaluated_by_every_seed(
     )
     own = [RunFolder(path) for path in seed_folders(tmp_path / "a").values()]
     assert {folder.read_config()["encoder"] for folder in own} == {str(pretrained.path)}
-    assert len({folder.read_metrics()[-1]["loss"] for folder in own}) == 2
+    assert len({folder.metrics[-1]["loss"] for folder in own}) == 2
 
 
 def test_what_is_finished_is_not_done_again(
@@ -110,7 +110,7 @@ def test_what_is_finished_is_not_done_again(
         patched.setattr(ClipBatches, "load", stop_in_the_second_seed)
         text = shown(run, *arguments, "--seeds=2", code=130)
         assert "stopped after step" in text
-        assert "or with the same command, which then runs what is left" in text
+        assert "or repeat the whole command: it runs only what is left" in text
     first = written(out / "seed-0")
     assert not (out / "result.json").exists()
     assert RunFolder(out / "seed-1").has_state
@@ -124,7 +124,7 @@ def test_what_is_finished_is_not_done_again(
     (out / "seed-2" / "config.yaml").write_text("stopped before anything was saved")
     shown(run, *arguments, "--seeds=3")
     assert written(out / "seed-0") == first
-    assert [row["seed"] for row in RunFolder(out).read_result()["seeds"]] == [0, 1, 2]
+    assert [row["seed"] for row in RunFolder(out).result["seeds"]] == [0, 1, 2]
     text = shown(run, *arguments, "--seeds=3", "--mamp.tau=0.5", code=2)
     assert "was started with mamp.tau 0.8, found 0.5" in text
 

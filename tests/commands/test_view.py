@@ -101,9 +101,11 @@ def test_important_joints_are_drawn(prepared: Path, tmp_path: Path, run: Run) ->
     data, model = SkeletonSet.open(prepared), load_classifier(trained.path)
     for position, name in enumerate(clip.name for clip in data.clips):
         if f"<span>{name}</span>" in page:
-            batch = data.gather(np.array([position]), model.task.num_bodies, model.task.single_body)
+            batch = data.gather(np.array([position]), model.label_spec.num_bodies, model.label_spec.single_body)
             share, label = (one.item() for one in model.classify(batch)[0].max(0))
-            assert re.search(f"{model.task.classes[label]}, {share:.0%}, (right|but it is)[^<]*<span>{name}", page)
+            assert re.search(
+                f"{model.label_spec.classes[label]}, {share:.0%}, (right|but it is)[^<]*<span>{name}", page
+            )
     code, text = run("view", "importance", prepared, "--classifier", trained.path, "--names", "nobody")
     assert (code, "has no clip whose name contains nobody" in text) == (2, True)
     code, text = run("view", "importance", prepared, "--classifier", trained.path, "--most=0")

@@ -295,7 +295,7 @@ def test_folders_that_lack_something_are_refused(tmp_path: Path, name: str) -> N
 
 def test_a_folder_above_names_those_below(tmp_path: Path) -> None:
     folder = write(tmp_path / "ntu" / "xsub")
-    with pytest.raises(InputError, match=f"hand over one of {re.escape(str(folder))}"):
+    with pytest.raises(InputError, match=f"give one of {re.escape(str(folder))}"):
         StGcn().find([tmp_path / "ntu"])
     rename(folder, "train_label", "train_labels")
     files = StGcn().find([folder / "train_data_joint.npy", folder / "val_data_joint.npy"])

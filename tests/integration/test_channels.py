@@ -37,11 +37,11 @@ def test_pretraining_linear_evaluation_and_neighbours(flat: Path, tmp_path: Path
     run = tiny.tiny_pretrain(flat, tmp_path / "pretrain", method=name)
     clips, encoder = SkeletonSet.open(flat), load_encoder(run.path)
     assert (encoder.channels, encoder.coordinates) == (clips.channels, 2)
-    assert np.isfinite(run.read_result()["loss"])
+    assert np.isfinite(run.result["loss"])
     values = 2 * 8 * 2 if name == "amr" else 4 * 2  # joints and motion of 8 frames, or a patch
     assert load_method(run).decoder.predict.out_features == values  # coordinates are predicted, scores are not
-    probe = linear(run.path, flat, training=tiny.PROBE, device="cpu", out=tmp_path / "linear").read_result()
-    neighbours = knn(run.path, flat, k=3, device="cpu", out=tmp_path / "knn").read_result()
+    probe = linear(run.path, flat, training=tiny.PROBE, device="cpu", out=tmp_path / "linear").result
+    neighbours = knn(run.path, flat, k=3, device="cpu", out=tmp_path / "knn").result
     assert probe["seen"] == neighbours["seen"] == tiny.TEST
     features = encoder.encode(torch.from_numpy(clips.sequence(0).joints[None]))
     assert features.shape == (1, tiny.ENCODER.dim)

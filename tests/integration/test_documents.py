@@ -389,7 +389,7 @@ def test_the_protocol_of_the_docs_is_one_file_and_one_line(
     config = (tmp_path / "means" / "config.yaml").read_bytes()
     assert config == (tmp_path / "again" / "config.yaml").read_bytes()
     assert {b"command: class_mean", b"seed: 3"} <= set(config.splitlines())
-    result = RunFolder(tmp_path / "means").read_result()
+    result = RunFolder(tmp_path / "means").result
     counted = f"{result['correct']} of {result['seen']}"
     assert f"| class mean | mamp | 2 x 16, 8 frames, 3 epochs | – | 3 | {counted} |" in done.stdout
     assert "| class mean | untrained (mamp) | 2 x 16, 8 frames | – | 0, 1 |" in done.stdout
@@ -453,7 +453,7 @@ def test_the_commands_with_several_sets_run(
     small += ["--mamp.decoder_dim=16", "--mamp.decoder_depth=1", "--training.epochs=1", "--training.batch_size=4"]
     for step in commands(shell):
         assert main([*step, *small]) == 0, (step, capsys.readouterr().err)
-    assert [one["data"]["layout"] for one in RunFolder(Path("both")).read_result()["sets"]] == ["ntu25", "kinect20"]
+    assert [one["data"]["layout"] for one in RunFolder(Path("both")).result["sets"]] == ["ntu25", "kinect20"]
 
 
 def test_the_folds_of_the_docs_add_up(

@@ -40,7 +40,7 @@ def test_results_are_rebuilt_from_what_was_collected(
     document.write_text("Before.\n<!-- generated: mine -->\nold\n<!-- end of generated -->\nAfter.\n")
     assert generate.rebuild(tmp_path / "docs") == [document]
     text = document.read_text()
-    assert f"{run.read_result()['correct']} of {tiny.TEST}" in text
+    assert f"{run.result['correct']} of {tiny.TEST}" in text
     assert text.startswith("Before.\n<!-- generated: mine -->\n")
     assert text.endswith("\n<!-- end of generated -->\nAfter.\n")
     assert "old" not in text

@@ -106,7 +106,7 @@ def test_a_classifier_of_a_published_data_set_watches_too(tmp_path: Path) -> Non
     assert len(updates) > 2
     for update, window in zip(updates, windows, strict=False):
         shares = {one["class"]: one["probability"] for one in window["classes"]}
-        for name, share in zip(model.task.classes, update.window, strict=True):
+        for name, share in zip(model.label_spec.classes, update.window, strict=True):
             assert share == pytest.approx(shares.get(name, share), abs=1e-5)
 
 
@@ -243,7 +243,7 @@ def test_nobody_and_missing_joints_are_no_people(trained: RunFolder) -> None:
 
 def test_a_classifier_that_cannot_watch_is_refused(prepared: Path, tmp_path: Path, trained: RunFolder) -> None:
     run = tiny.tiny_finetune(prepared, tmp_path / "run")
-    with pytest.raises(InputError, match="does not say how the joints that it learned from were made"):
+    with pytest.raises(InputError, match="does not record how its training joints were made"):
         Stream(run.path)
     for options, message in (
         ({"fps": 0.0}, "fps: found 0.0"),

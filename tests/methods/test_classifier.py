@@ -58,7 +58,7 @@ def test_a_file_gives_the_classifier_back(kind: str, name: str, tmp_path: Path, 
     model.eval().save(tmp_path / "classifier.safetensors")
     for path in (tmp_path, tmp_path / "classifier.safetensors"):
         again = load_classifier(path)
-        assert (again.kind, again.task, again.options) == (kind, model.task, model.options)
+        assert (again.kind, again.label_spec, again.options) == (kind, model.label_spec, model.options)
         tiny.assert_identical(dict(again.state_dict()), dict(model.state_dict()))
         assert not again.training
         assert torch.equal(again.classify(batch), model.classify(batch))
@@ -185,7 +185,7 @@ def rewritten(model: Classifier, folder: Path, weights: dict[str, Any] | None = 
     file = folder / "classifier.safetensors"
     model.save(file)
     content = load_file(file)
-    about = {"head": model.kind, "task": {"classes": list(model.task.classes)}, "options": model.options}
+    about = {"head": model.kind, "task": {"classes": list(model.label_spec.classes)}, "options": model.options}
     about |= {"format": "maskel classifier 1", **model.encoder.about(), **changes}
     save_file(content | (weights or {}), file, {"maskel": json.dumps(about)})
     return file

@@ -70,4 +70,4 @@ def test_a_run_of_an_earlier_version_still_resumes_loads_and_is_listed(
     assert main(["pretrain", f"--resume={run.path}", "--hacm.token-order=natural"]) == 2
     assert "hacm.token_order scrambled, found natural" in capsys.readouterr().err.replace("\n", " ")
     assert main(["pretrain", f"--resume={run.path}", "--training.epochs=2"]) == 0
-    assert len(run.read_metrics()) == 2
+    assert len(run.metrics) == 2

@@ -118,7 +118,7 @@ def test_the_two_flags_train_resume_and_come_back(prepared: Path, tmp_path: Path
     assert (type(method.masking), type(method.target)) == (MotionAwareMasking, JointTarget)
     assert main(["pretrain", f"--resume={run}", "--masked.target=motion"]) == 2
     assert main(["pretrain", f"--resume={run}", "--training.epochs=3"]) == 0
-    assert len(RunFolder(run).read_metrics()) == 3
+    assert len(RunFolder(run).metrics) == 3
 
 
 def test_help_lists_the_parts(capsys: pytest.CaptureFixture) -> None:

@@ -62,9 +62,9 @@ DOWNSTREAM = [f"{prefix}classifier_{stage}" for prefix in ("", "hacm_") for stag
 @pytest.mark.parametrize("name", DOWNSTREAM)
 def test_a_downstream_checkpoint_gives_the_published_logits(name: str, tiny_set: SkeletonSet, tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "c.pth", name, "model")
-    classifier = maskel.load_classifier(source, trained_on="data", clips=tiny_set)
+    classifier = maskel.load_classifier(source, trained_on="data", dataset=tiny_set)
     assert classifier.kind == ("linear" if name.endswith("linprobe") else "finetune")
-    assert classifier.task.classes == (*tiny.CLASSES, *(f"no class (output {number})" for number in range(4, 8)))
+    assert classifier.label_spec.classes == (*tiny.CLASSES, *(f"no class (output {number})" for number in range(4, 8)))
     arrays, _ = golden(name)
     joints = bodies(arrays)
     clips = torch.arange(3)

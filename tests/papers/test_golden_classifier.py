@@ -10,7 +10,7 @@ import torch
 import tiny
 from maskel.draws import Purpose, body_keys, clip_keys, uniform
 from maskel.layouts import NTU25
-from maskel.methods.classifier import FineTuneClassifier, Task
+from maskel.methods.classifier import FineTuneClassifier, LabelSpec
 from maskel.models.encoder import Encoder
 from maskel.models.transformer import drop_path_scales
 from maskel.sequence import SkeletonBatch
@@ -39,8 +39,8 @@ def finetuned(name: str, **options: Any) -> tuple[FineTuneClassifier, SkeletonBa
     """The published fine-tuning model with its golden weights, its input and its logits."""
     arrays, config = golden(name)
     kind = {"joints": "kept", "geometry": "poincare"} if name.startswith("hacm") else {}
-    task = Task(tuple("abcdefg"))
-    model = FineTuneClassifier(Encoder(NTU25, encoder_config(config, **kind)), task, **options)
+    label_spec = LabelSpec(tuple("abcdefg"))
+    model = FineTuneClassifier(Encoder(NTU25, encoder_config(config, **kind)), label_spec, **options)
     statistics = {key: value for key, value in model.state_dict().items() if ".bn.running" in key or "batches" in key}
     fill(model, arrays, more=statistics)
     joints = bodies(arrays)

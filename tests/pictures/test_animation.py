@@ -202,7 +202,7 @@ def test_mistakes_stand_beside_what_is_most_like_them(prepared: Path, tmp_path: 
     for position, nearest in zip(test.tolist(), found, strict=True):
         rows = []
         for other in (position, *train_part.tolist()):
-            batch = data.gather(np.array([other]), model.task.num_bodies, model.task.single_body)
+            batch = data.gather(np.array([other]), model.label_spec.num_bodies, model.label_spec.single_body)
             from maskel.transforms import test_view
 
             row = model.features(test_view(batch, model.encoder.config.window))[0].detach().double().numpy()

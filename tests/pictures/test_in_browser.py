@@ -248,7 +248,7 @@ def test_people_are_watched_live(chromium: Any, live: RunFolder) -> None:
         frames = Frames(stream.layout, stream.coordinates, local.send, clock=iter(range(1000)).__next__)
         for number in range(40):
             for update in stream.push(joints[:, number], number / 30, ["<i>ann", None]):
-                frames.answer(update, stream.classifier.task.classes)
+                frames.answer(update, stream.classifier.label_spec.classes)
             frames.frame(number / 30, list(joints[:, number]), ["<i>ann", None])
             time.sleep(0.002)
         page.get_by_text("1.3 s, 2 people").wait_for()

@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_fine_tuning_is_compared_with_training_from_scratch(folder: Path, tmp_path: Path) -> None:
     text = Elements(page_of(folder, tmp_path, "scratch", "finetune", "mamp")).text
     for name in ("finetune", "scratch"):
-        assert str(RunFolder(folder / name).read_result()["correct"]) + " / 8" in text
+        assert str(RunFolder(folder / name).result["correct"]) + " / 8" in text
     assert re.search(r"finetune: finetune, pre-trained, gets .* scratch, untrained", text)
     assert "Fine-tuning, generated, xsub: 8 test clips" in text
 
@@ -104,10 +104,10 @@ def change(run: Path, **values: Any) -> None:
 def test_every_result_stands_on_the_page_beside_chance(folder: Path, page: str) -> None:
     text = Elements(page).text
     for name in ("linear", "linear-untrained", "knn"):
-        result = RunFolder(folder / name).read_result()
+        result = RunFolder(folder / name).result
         for counted in (result, result.get("vote", result), *result["per_class"]):
             assert f"{counted['correct']} / {counted['seen']} = {100 * counted['accuracy']:.1f} %" in text
-    best = RunFolder(folder / "linear").read_result()["best_epoch"]
+    best = RunFolder(folder / "linear").result["best_epoch"]
     assert f"epoch {best['epoch']} of 3: {best['correct']} / 8" in text
     assert "chance, 1 / 3 = 33.3 %" in text
     assert "largest class of these clips, <script>alert(1)</script>, 3 / 8 = 37.5 %" in text
@@ -120,7 +120,7 @@ def test_evaluations_and_sums_are_shown_as_other_runs(folder: Path, tmp_path: Pa
     page = page_of(folder, tmp_path, *SCORED)
     text = Elements(page).text
     for name in SCORED:
-        result = RunFolder(folder / name).read_result()
+        result = RunFolder(folder / name).result
         for counted in (result, *result["per_class"]):
             assert f"{counted['correct']} / {counted['seen']} = {100 * counted['accuracy']:.1f} %" in text
         assert result["command"] in text
@@ -128,7 +128,7 @@ def test_evaluations_and_sums_are_shown_as_other_runs(folder: Path, tmp_path: Pa
     assert "generated, xsub: 12 training clips" in text
     assert "evaluate, finetune head, classifier of finetune (evaluate-test)" in text
     assert "sum of softmax, 3 runs (ensemble)" in text
-    alone = RunFolder(folder / "linear").read_result()
+    alone = RunFolder(folder / "linear").result
     rows = re.findall(r"<tr>(.*?)</tr>", page[page.index("ensemble adds up") :])[1:4]
     told = [(Elements(row).text, weight) for row, weight in zip(rows, ("0.5", "1", "2"), strict=True)]
     for (shown, weight), name in zip(told, ("finetune", str(folder / "linear"), "evaluate-test"), strict=True):
@@ -204,7 +204,7 @@ def test_no_word_of_a_run_becomes_an_element(copies: Path, tmp_path: Path) -> No
     for name in (*ALL, *SCORED):
         config, result = copies / name / "config.yaml", copies / name / RESULT
         config.write_text(yaml.safe_dump(poisoned(RunFolder(copies / name).read_config())))
-        result.write_text(json.dumps(poisoned(RunFolder(copies / name).read_result())))
+        result.write_text(json.dumps(poisoned(RunFolder(copies / name).result)))
         table = copies / name / PREDICTIONS
         if table.exists():
             table.write_text(table.read_text().replace("kick", HOSTILE))
@@ -418,7 +418,7 @@ def test_what_a_run_lacks_is_said_and_the_rest_is_shown(
     (copies / lost).unlink()
     elements = Elements(page_of(copies, tmp_path))
     assert sentence in elements.text
-    kept = RunFolder(folder / "linear-untrained").read_result()
+    kept = RunFolder(folder / "linear-untrained").result
     assert f"{kept['correct']} / {kept['seen']}" in elements.text
     methods = 2 if lost in ("mamp/last.safetensors", "mamp/encoder.safetensors") else 3
     assert elements.classes["skeleton"] == methods * PANELS
@@ -478,7 +478,7 @@ def test_runs_on_other_labels_or_training_clips_are_not_compared(copies: Path, t
     change(copies / "linear", labels=other)
     text = Elements(page_of(copies, tmp_path)).text
     assert "the two differ in labelled clips." in text
-    result = RunFolder(copies / "linear-untrained").read_result()
+    result = RunFolder(copies / "linear-untrained").result
     change(copies / "linear", labels=result["labels"], split=result["split"] | {"train": other})
     assert "the two differ in training clips." in Elements(page_of(copies, tmp_path)).text
 

@@ -39,9 +39,9 @@ def test_each_process_takes_a_gpu_of_its_own(
 @pytest.mark.parametrize(
     ("device", "local", "size", "message"),
     [
-        ("cuda:2", 0, 1, "device cuda:2 was asked for, but PyTorch finds 2 of them"),
-        ("cuda", 2, 3, "device cuda:2 was asked for, .* start at most 2 processes on this machine"),
-        ("cuda:0", 1, 2, "device cuda:0 was asked for by several processes"),
+        ("cuda:2", 0, 1, "device cuda:2: PyTorch finds 2 GPUs"),
+        ("cuda", 2, 3, "device cuda:2: .* start at most 2 processes on this machine"),
+        ("cuda:0", 1, 2, "device cuda:0: several processes cannot share it"),
     ],
 )
 def test_a_gpu_that_is_not_there_or_would_be_shared_is_refused(

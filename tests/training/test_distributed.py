@@ -92,8 +92,8 @@ def test_loss_and_gradient_are_those_of_one_process(
     name: str, kind: str, alone: Path, together: tuple[int, Path]
 ) -> None:
     one, several = (RunFolder(out / f"{name}-{kind}") for out in (alone, together[1]))
-    loss = one.read_metrics()[0]["loss"]
-    assert several.read_metrics()[0]["loss"] == pytest.approx(loss, rel=1e-6)
+    loss = one.metrics[0]["loss"]
+    assert several.metrics[0]["loss"] == pytest.approx(loss, rel=1e-6)
     method = tiny.tiny_classifier(name) if name == "finetune" else tiny.tiny_method(name)
     before = {key: weight.detach() for key, weight in method.named_parameters()}
     after, expected = several.load_state()["method"], one.load_state()["method"]
@@ -106,11 +106,11 @@ def test_loss_and_gradient_are_those_of_one_process(
 @pytest.mark.parametrize("run", ["pretrain", "joined"])
 def test_a_whole_pretraining_is_that_of_one_process(run: str, alone: Path, together: tuple[int, Path]) -> None:
     one, several = (RunFolder(out / run) for out in (alone, together[1]))
-    losses = [[row["loss"] for row in run.read_metrics()] for run in (one, several)]
+    losses = [[row["loss"] for row in run.metrics] for run in (one, several)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
-    result = several.read_result()
+    result = several.result
     assert result["processes"] == together[0]
-    assert result["steps"] == one.read_result()["steps"] == 3 * (result["clips"]["labelled"] // 5)
+    assert result["steps"] == one.result["steps"] == 3 * (result["clips"]["labelled"] // 5)
     known = [{**each.read_config(), "data": None} for each in (one, several)]
     assert known[0] == known[1]
 
@@ -119,10 +119,10 @@ def test_a_whole_pretraining_is_that_of_one_process(run: str, alone: Path, toget
 def test_linear_evaluation_counts_the_same(run: str, alone: Path, together: tuple[int, Path]) -> None:
     one, several = (RunFolder(out / run) for out in (alone, together[1]))
     for name in ("correct", "seen", "accuracy", "per_class", "best_epoch", "split"):
-        assert several.read_result()[name] == one.read_result()[name], name
-    assert several.read_result()["seen"] == (1 if run == "linear-few" else tiny.TEST)
+        assert several.result[name] == one.result[name], name
+    assert several.result["seen"] == (1 if run == "linear-few" else tiny.TEST)
     assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
-    for ours, theirs in zip(several.read_metrics(), one.read_metrics(), strict=True):
+    for ours, theirs in zip(several.metrics, one.metrics, strict=True):
         assert (ours["correct"], ours["seen"]) == (theirs["correct"], theirs["seen"])
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
 
@@ -130,21 +130,21 @@ def test_linear_evaluation_counts_the_same(run: str, alone: Path, together: tupl
 def test_fine_tuning_counts_the_same(alone: Path, together: tuple[int, Path]) -> None:
     one, several = (RunFolder(out / "finetune") for out in (alone, together[1]))
     for name in ("correct", "seen", "per_class", "best_epoch", "best_validation_epoch", "labels", "validation"):
-        assert several.read_result()[name] == one.read_result()[name], name
+        assert several.result[name] == one.result[name], name
     assert (several.path / "labels.csv").read_bytes() == (one.path / "labels.csv").read_bytes()
     assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
-    for ours, theirs in zip(several.read_metrics(), one.read_metrics(), strict=True):
+    for ours, theirs in zip(several.metrics, one.metrics, strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
     evaluated = RunFolder(together[1] / "evaluate")
     for name in ("correct", "seen", "per_class"):
-        assert evaluated.read_result()[name] == several.read_result()[name]
+        assert evaluated.result[name] == several.result[name]
 
 
 @pytest.mark.parametrize("run", ["knn", "knn-few"])
 def test_nearest_neighbours_count_the_same(run: str, alone: Path, together: tuple[int, Path]) -> None:
     one, several = (RunFolder(out / run) for out in (alone, together[1]))
     for name in ("correct", "seen", "per_class", "vote"):
-        assert several.read_result()[name] == one.read_result()[name], name
+        assert several.result[name] == one.result[name], name
     assert (several.path / "predictions.csv").read_bytes() == (one.path / "predictions.csv").read_bytes()
 
 
@@ -200,7 +200,7 @@ def test_no_thread_of_an_exchange_is_left_when_python_ends(together: tuple[int, 
 
 def test_one_process_is_a_world_of_its_own(alone: Path) -> None:
     for run in RUNS:
-        assert RunFolder(alone / run).read_result()["processes"] == 1
+        assert RunFolder(alone / run).result["processes"] == 1
 
 
 def test_the_command_line_as_torchrun_starts_it(prepared: Path, tmp_path: Path) -> None:

@@ -81,8 +81,8 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     assert signal.getsignal(signal.SIGINT) is before
     parts = tiny.tiny_pretrain(prepared, tmp_path / "parts", method=name, resume=True)
     assert_same_run(parts, whole)
-    assert len(parts.read_metrics()) == tiny.TRAINING.epochs
-    assert parts.read_result()["loss"] == whole.read_result()["loss"]
+    assert len(parts.metrics) == tiny.TRAINING.epochs
+    assert parts.result["loss"] == whole.result["loss"]
 
 
 def test_a_run_can_be_stopped_many_times(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,8 +201,8 @@ def test_micro_batches_change_nothing_but_rounding(
         method = tiny.tiny_method(name, bodies=bodies, **options)
         assert not method.needs_whole_batch
         found[accumulate] = one_gradient(tiny_set, out, accumulate, method)
-        assert RunFolder(out).read_metrics()[0]["loss"] == pytest.approx(
-            RunFolder(tmp_path / "1").read_metrics()[0]["loss"], rel=1e-6
+        assert RunFolder(out).metrics[0]["loss"] == pytest.approx(
+            RunFolder(tmp_path / "1").metrics[0]["loss"], rel=1e-6
         )
     method = tiny.tiny_method(name, bodies=bodies, **options)
     batch = batches_of(tiny_set, 7).load(0, tiny_set.split("xsub", "train")[:7])
@@ -244,7 +244,7 @@ def test_same_seed_same_result_other_seed_another(name: str, prepared: Path, tmp
     same = tiny.tiny_pretrain(prepared, tmp_path / "same", method=name, seed=4)
     other = tiny.tiny_pretrain(prepared, tmp_path / "other", method=name, seed=5)
     assert_same_run(one, same)
-    assert one.read_metrics() != other.read_metrics()
+    assert one.metrics != other.metrics
 
 
 def test_a_run_leaves_the_random_generator_alone(prepared: Path, tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_a_loss_that_is_not_finite_leaves_the_state_before_it(tiny_set: Skeleton
 def test_the_learning_rate_rises_falls_and_ends_near_its_end(prepared: Path, tmp_path: Path) -> None:
     training = AdamWConfig(epochs=50, batch_size=16, lr=1e-3, min_lr=2e-4, warmup_epochs=5.0, save_epochs=50)
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", training=training)
-    rates = [row["lr"] for row in run.read_metrics()]
+    rates = [row["lr"] for row in run.metrics]
     assert rates == [training.learning_rate(float(epoch)) for epoch in range(50)]
     assert max(rates) == rates[5] == 1e-3
     assert rates[5:] == sorted(rates[5:], reverse=True)
@@ -352,7 +352,7 @@ def test_the_learning_rate_rises_falls_and_ends_near_its_end(prepared: Path, tmp
 
 def test_the_learning_rate_moves_with_every_step(prepared: Path, tmp_path: Path) -> None:
     run = tiny.tiny_pretrain(prepared, tmp_path / "run")  # three steps an epoch; metrics hold the last one's rate
-    rates = [row["lr"] for row in run.read_metrics()]
+    rates = [row["lr"] for row in run.metrics]
     assert rates == [tiny.TRAINING.learning_rate(epoch + 2 / 3) for epoch in range(3)]
 
 
@@ -408,7 +408,7 @@ def test_bfloat16_is_close(name: str, prepared: Path, tmp_path: Path) -> None:
     single = tiny.tiny_pretrain(prepared, tmp_path / "fp32", method=name)
     training = replace(tiny.TRAINING, precision="bf16")
     half = tiny.tiny_pretrain(prepared, tmp_path / "bf16", method=name, training=training)
-    losses = [[row["loss"] for row in run.read_metrics()] for run in (single, half)]
+    losses = [[row["loss"] for row in run.metrics] for run in (single, half)]
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
     assert all(weight.dtype == torch.float32 for weight in half.load_state()["method"].values())
@@ -455,7 +455,7 @@ def test_a_taken_folder_is_refused_and_left_alone(prepared: Path, tmp_path: Path
 
 
 def test_an_empty_folder_may_be_used(prepared: Path, tmp_path: Path) -> None:
-    assert tiny.tiny_pretrain(prepared, tmp_path).read_result()["kind"] == "pretrain"
+    assert tiny.tiny_pretrain(prepared, tmp_path).result["kind"] == "pretrain"
 
 
 def test_the_default_folder_is_the_next_free_one(
@@ -467,7 +467,7 @@ def test_the_default_folder_is_the_next_free_one(
 
 
 def test_a_finished_run_says_what_it_was(pretrained: RunFolder, prepared: Path) -> None:
-    result = pretrained.read_result()
+    result = pretrained.result
     data = SkeletonSet.open(prepared)
     assert sorted(file.name for file in pretrained.path.iterdir()) == [
         "config.yaml",
@@ -481,7 +481,7 @@ def test_a_finished_run_says_what_it_was(pretrained: RunFolder, prepared: Path) 
         "test": {"size": 8, "hash": data.split_hash("xsub", "test")},
     }
     assert result["steps"] == 9
-    assert result["loss"] == pretrained.read_metrics()[-1]["loss"]
+    assert result["loss"] == pretrained.metrics[-1]["loss"]
     method = load_method(pretrained)
     assert result["parameters"] == sum(weight.numel() for weight in method.parameters())
     ours = load_encoder(pretrained.path)
@@ -546,7 +546,7 @@ def test_metrics_that_cannot_be_read_are_refused(content: str | None, tmp_path: 
     if content is not None:
         (tmp_path / "metrics.csv").write_text(content)
     with pytest.raises(InputError, match=r"metrics.csv: expected a table of numbers"):
-        RunFolder(tmp_path).read_metrics()
+        _ = RunFolder(tmp_path).metrics
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]"])
@@ -554,7 +554,7 @@ def test_a_result_that_cannot_be_read_is_refused(content: str | None, tmp_path: 
     if content is not None:
         (tmp_path / "result.json").write_text(content)
     with pytest.raises(InputError, match=r"result.json: expected the result of a finished run"):
-        RunFolder(tmp_path).read_result()
+        _ = RunFolder(tmp_path).result
 
 
 def test_load_method_names_a_folder_that_is_no_pretraining_run(pretrained: RunFolder, tmp_path: Path) -> None:
@@ -575,7 +575,7 @@ def test_compiling_changes_nothing_but_rounding(prepared: Path, tmp_path: Path) 
         # in a process of its own: the compiler cannot trace the shape checks of these tests
         command = [sys.executable, "-m", "maskel", "pretrain", "--method", "mae", "--data", str(prepared), "--out", out]
         subprocess.run([*command, *sizes, "--device", "cpu", "--training.compile", compiled], check=True)
-        losses.append([row["loss"] for row in RunFolder(Path(out)).read_metrics()])
+        losses.append([row["loss"] for row in RunFolder(Path(out)).metrics])
         names.append(list(RunFolder(Path(out)).load_state()["method"]))
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert names[0] == names[1]

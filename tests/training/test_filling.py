@@ -77,7 +77,7 @@ def test_a_run_with_bodies_filled_up_is_that_without(
         else:
             options = {**tiny.OPTIONS, "bodies": "present"}
             run = tiny.tiny_pretrain(prepared, tmp_path / out, method=name, options=options)
-        return [row["loss"] for row in run.read_metrics()]
+        return [row["loss"] for row in run.metrics]
 
     plain = train("plain")
     seen: list[int] = []

@@ -65,7 +65,7 @@ def test_a_run_that_an_earlier_version_began_with_a_longer_warm_up_goes_on(
     (run.path / CONFIG).write_text(yaml_text(config))
     capsys.readouterr()
     assert tiny.tiny_pretrain(prepared, run.path, training=endless, resume=True).finished
-    assert "3 epochs end within the 20 of the warm-up" in capsys.readouterr().err
+    assert "3 epochs are no more than the 20 of the warm-up" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["linear", "finetune"])
@@ -77,7 +77,7 @@ def test_few_labels_make_small_batches(
         run = linear(pretrained.path, prepared, out=tmp_path / "run", **options)  # type: ignore[arg-type]
     else:
         run = tiny.tiny_finetune(prepared, tmp_path / "run", labels=0.3)
-    size = run.read_result()["labels"]["size"]
+    size = run.result["labels"]["size"]
     assert run.read_config()["training"]["batch_size"] == size < 5
     assert f"batches of {size}, all training clips, instead of" in capsys.readouterr().err
 
@@ -86,14 +86,14 @@ def test_a_finished_run_is_prolonged_and_says_so(
     run: Any, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tiny.tiny_pretrain(prepared, tmp_path / "run")
-    config, rows = read_yaml(folder.path / CONFIG), folder.read_metrics()
+    config, rows = read_yaml(folder.path / CONFIG), folder.metrics
     short = load_encoder(folder.path).state_dict()
     with monkeypatch.context() as patched:
         tiny.as_steps_begin(patched, lambda number: tiny.ctrl_c_if(number == 2))
         code, text = run("pretrain", "--resume", folder.path, "--training.epochs", 5)
     assert code == 130
-    assert "is prolonged from 3 to 5 epochs" in text
-    assert "so the result differs from a run begun at that length" in text
+    assert "is extended from 3 to 5 epochs" in text
+    assert "so the result differs from a run begun at 5" in text
     assert not folder.finished
     assert not (folder.path / "encoder.safetensors").exists()  # it would pass for one of five epochs
     assert read_yaml(folder.path / CONFIG) == {
@@ -103,19 +103,19 @@ def test_a_finished_run_is_prolonged_and_says_so(
     }
     before = RunFolder(folder.path / "epochs-3")
     assert read_yaml(before.path / CONFIG) == config
-    assert before.read_result()["epochs"] == 3
-    assert before.read_metrics() == rows
+    assert before.result["epochs"] == 3
+    assert before.metrics == rows
     tiny.assert_identical(dict(load_encoder(before.path).state_dict()), dict(short))
     code, text = run("pretrain", "--resume", folder.path)
     assert (code, "prolonged" in text) == (0, False)
     never_stopped = tiny.tiny_pretrain(prepared, tmp_path / "other")
     tiny.tiny_pretrain(prepared, never_stopped.path, training=LONGER, resume=True)
     tiny.assert_identical(tiny.state_of(folder), tiny.state_of(never_stopped))
-    result = folder.read_result()
+    result = folder.result
     assert (result["epochs"], result["config"]["prolonged"]) == (5, [[3, 5]])
-    assert folder.read_metrics()[:3] == rows
+    assert folder.metrics[:3] == rows
     whole = tiny.tiny_pretrain(prepared, tmp_path / "whole", training=LONGER)
-    rates = [[row["lr"] for row in one.read_metrics()] for one in (folder, whole)]
+    rates = [[row["lr"] for row in one.metrics] for one in (folder, whole)]
     assert rates[0][3:] == rates[1][3:]  # the schedule of five epochs from there on
     assert rates[0][2] != rates[1][2]
     assert tiny.state_of(folder)["step"] == tiny.state_of(whole)["step"] == 15
@@ -132,8 +132,8 @@ def test_a_stopped_run_is_prolonged_too(prepared: Path, tmp_path: Path, monkeypa
         with pytest.raises(Stopped):
             tiny.tiny_pretrain(prepared, tmp_path / "run")
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", training=LONGER, resume=True)
-    assert run.read_result()["config"]["prolonged"] == [[3, 5]]
-    assert len(run.read_metrics()) == 5
+    assert run.result["config"]["prolonged"] == [[3, 5]]
+    assert len(run.metrics) == 5
     assert not [path for path in run.path.iterdir() if path.is_dir()]
 
 
@@ -151,7 +151,7 @@ def test_classifiers_are_prolonged(command: str, pretrained: RunFolder, prepared
     run = train(4, True)
     assert {path.name for path in run.path.iterdir()} == names | {"epochs-3"}
     assert {path.name for path in (run.path / "epochs-3").iterdir()} == names - {STATE}
-    assert (len(run.read_metrics()), run.read_result()["epochs"]) == (4, 4)
+    assert (len(run.metrics), run.result["epochs"]) == (4, 4)
     assert json.loads((run.path / "epochs-3" / RESULT).read_text())["epochs"] == 3
 
 

@@ -48,7 +48,7 @@ def train(kind: str, data: Path, out: Path, graphs: Graph = "on", **changes: Any
 
 
 def losses(run: RunFolder) -> list[float]:
-    return [row["loss"] for row in run.read_metrics()]
+    return [row["loss"] for row in run.metrics]
 
 
 KINDS = [*METHODS, "finetune", "linear"]

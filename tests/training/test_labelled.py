@@ -112,7 +112,7 @@ def test_whole_subjects_are_held_out(uneven: SkeletonSet, share: float, seed: in
     assert sorted([*found.train.tolist(), *found.validation.tolist()]) == sorted(found.labelled.tolist())
     assert np.array_equal(choose_labelled(uneven, "xsub", labels=labels, seed=seed).train, found.labelled)
     assert found.describe()["validation"]["subjects"] == sorted(found.subjects)
-    assert set(found.asked) == {"test", "validation"}
+    assert set(found.eval_positions) == {"test", "validation"}
 
 
 @pytest.mark.parametrize(

@@ -56,4 +56,4 @@ def test_slow_bf16_is_named(
 ) -> None:
     run = tiny.tiny_pretrain(prepared, tmp_path / "run", training=replace(tiny.TRAINING, epochs=1, precision=chosen))
     assert ("fp32, or auto, is many times quicker" in capsys.readouterr().err) is said
-    assert run.read_result()["precision"] == ("bf16" if said else "fp32")
+    assert run.result["precision"] == ("bf16" if said else "fp32")

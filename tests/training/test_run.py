@@ -10,7 +10,8 @@ from maskel.commands.finetune import finetune
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.pretrain import pretrain
-from maskel.training.run import RunFolder, options_of
+from maskel.training.options import options_of
+from maskel.training.run import RunFolder
 
 FINETUNE = """\
 data: {data}

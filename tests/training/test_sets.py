@@ -75,7 +75,7 @@ def test_an_epoch_is_one_pass_over_all_sets(folders: tuple[Path, Path]) -> None:
 def test_a_clip_has_its_name_each_time_it_comes(folders: tuple[Path, Path]) -> None:
     batches = batches_of(folders, "equal")
     again = next(clips for step in range(4) if ((clips := batches.step_clips(0, step)) >= 24).any())
-    assert batches.names(again) == [batches.data.clips[clip % 24].name for clip in again.tolist()]
+    assert batches.names(again) == [batches.dataset.clips[clip % 24].name for clip in again.tolist()]
 
 
 def test_steps_whose_clips_lack_joints_are_not_recorded(folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_run_learns_from_all_resumes_and_says_what_it_saw(
     parts = train(list(folders), tmp_path / "micro", shares="sqrt", training=micro)
     for name, value in load_encoder(parts.path).state_dict().items():
         torch.testing.assert_close(value, load_encoder(run.path).state_dict()[name], rtol=1e-3, atol=1e-4)
-    result, sets = run.read_result(), [SkeletonSet.open(path) for path in folders]
+    result, sets = run.result, [SkeletonSet.open(path) for path in folders]
     assert result["clips"]["labelled"] == 20
     assert [one["clips"]["labelled"] for one in result["sets"]] == [14, 6]
     assert [one["data"]["layout"] for one in result["sets"]] == ["ntu25", "kinect20"]
@@ -237,7 +237,7 @@ def test_one_set_is_as_before(folders: tuple[Path, Path], tmp_path: Path, run: R
     one, listed = train(folders[0], tmp_path / "one"), train([folders[0]], tmp_path / "listed")
     tiny.assert_identical(tiny.state_of(one), tiny.state_of(listed))
     assert "shares" not in one.read_config()
-    assert "sets" not in one.read_result()
+    assert "sets" not in one.result
     joined = SetBatches(JoinedSets([folders[0]], "xsub"), [np.arange(14)], "size", 5, 0, 8, TrainView(), "zero", CPU)
     alone = ClipBatches(SkeletonSet.open(folders[0]), np.arange(14), 5, 0, 8, TrainView(), "zero", CPU)
     for step in range(2):
@@ -258,7 +258,7 @@ def test_the_command_line_and_what_follows(run: Run, folders: tuple[Path, Path],
     for number, folder in enumerate(folders):
         code, text = run("knn", "--encoder", out, "--data", folder, "--device=cpu", "--out", tmp_path / f"knn{number}")
         assert code == 0, text
-    assert RunFolder(tmp_path / "knn1").read_result()["adapted"].startswith("joint embeddings mapped from ntu25")
+    assert RunFolder(tmp_path / "knn1").result["adapted"].startswith("joint embeddings mapped from ntu25")
     code, text = run("results", out, tmp_path / "knn0")
     assert code == 0, text
     assert run("report", out, tmp_path / "knn0", "--clips=1", "--out", tmp_path / "page.html")[0] == 0
@@ -268,7 +268,7 @@ def test_the_command_line_and_what_follows(run: Run, folders: tuple[Path, Path],
     assert run("pretrain", *both, *small, "--resume", out)[0] == 0
     code, text = run("pretrain", *both, *small, "--benchmark=folds", "--out", tmp_path / "no")
     assert code == 2
-    assert "benchmark folds: takes one set at a time" in text
+    assert "benchmark folds: takes one set;" in text
 
 
 def test_a_layout_that_all_have_suits_every_method(folders: tuple[Path, Path], tmp_path: Path, capsys: Told) -> None:
@@ -295,7 +295,7 @@ def test_benchmarks_of_each_and_tests_of_others(folders: tuple[Path, Path], tmp_
 def test_sets_that_do_not_fit_are_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
     flat = write(tmp_path / "flat", COCO17, 0, 6, channels=("x", "y"))
     for paths, changes, message in (
-        ((folders[0], flat), {}, "has channels x, y, z, but .*flat has x, y; sets of other channels do not mix"),
+        ((folders[0], flat), {}, "has channels x, y, z, but .*flat has x, y; sets with different channels"),
         ((folders[0], folders[0]), {}, "twice; name each set once"),
         (folders, {"benchmark": "xsub,xsub,xsub"}, "found 3 names for 2 sets"),
         (folders, {"benchmark": "xview"}, "has no benchmark called 'xview'"),

@@ -74,7 +74,7 @@ def test_bodies_filled_up_need_few_recordings(prepared: Path, tmp_path: Path, mo
     for multiple in (1, 16):
         monkeypatch.setattr(loading, "row_multiple", lambda device, multiple=multiple: multiple)
         run = tiny.tiny_pretrain(prepared, tmp_path / str(multiple), options=options)
-        losses = [[row["loss"] for row in each.read_metrics()] for each in (run, plain)]
+        losses = [[row["loss"] for row in each.metrics] for each in (run, plain)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
         recorded.append(Called.recorded)
     assert recorded[1] == 2 < recorded[0]  # one of every micro-batch, and one of the update

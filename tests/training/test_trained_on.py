@@ -47,12 +47,12 @@ def test_the_file_says_its_data_set(
     data_path: str, outputs: int, classes: tuple[str, ...], single_body: str, tmp_path: Path
 ) -> None:
     name = f"classifier_{'finetune' if outputs == 60 else 'linprobe'}"
-    task = load_classifier(write_classifier(tmp_path / "c.pth", outputs, data_path, name=name)).task
-    assert task.real_classes == classes
-    assert (len(task.classes), task.spare) == (outputs, outputs - len(classes))
-    assert task.single_body == single_body
-    if task.spare:
-        assert task.classes[-1] == f"no class (output {outputs})"
+    label_spec = load_classifier(write_classifier(tmp_path / "c.pth", outputs, data_path, name=name)).label_spec
+    assert label_spec.real_classes == classes
+    assert (len(label_spec.classes), label_spec.spare) == (outputs, outputs - len(classes))
+    assert label_spec.single_body == single_body
+    if label_spec.spare:
+        assert label_spec.classes[-1] == f"no class (output {outputs})"
 
 
 @pytest.mark.parametrize("data_path", [None, "", 3, "data/train.npz", "ntu/x.npz", "ntu60/ntu120.zip/all", "pku10.npz"])
@@ -62,23 +62,25 @@ def test_where_the_file_does_not_say_it_the_user_does(data_path: Any, tmp_path: 
         InputError, match=r"its 120 outputs stand for .* --trained-on: ntu60, ntu120, pku1, pku2, or data"
     ):
         load_classifier(source)
-    assert load_classifier(source, trained_on="ntu60").task.real_classes == NTU60.classes
-    assert load_classifier(source, trained_on="ntu120").task.single_body == "copy"
+    assert load_classifier(source, trained_on="ntu60").label_spec.real_classes == NTU60.classes
+    assert load_classifier(source, trained_on="ntu120").label_spec.single_body == "copy"
     of_pku = write_source(tmp_path / "pku", "pku1", PKU1.classes)
-    assert load_classifier(source, clips=of_pku).task.real_classes == PKU1.classes
+    assert load_classifier(source, dataset=of_pku).label_spec.real_classes == PKU1.classes
     converted = write_source(tmp_path / "npz", "npz", NTU120.classes)
-    assert load_classifier(source, clips=converted).task == load_classifier(source, trained_on="ntu120").task
+    assert (
+        load_classifier(source, dataset=converted).label_spec == load_classifier(source, trained_on="ntu120").label_spec
+    )
     own = write_source(tmp_path / "own", "folder", tiny.CLASSES)
     with pytest.raises(InputError, match="does not say which data set"):
-        load_classifier(source, clips=own)
-    assert load_classifier(source, trained_on="data", clips=own).task.real_classes == tiny.CLASSES
+        load_classifier(source, dataset=own)
+    assert load_classifier(source, trained_on="data", dataset=own).label_spec.real_classes == tiny.CLASSES
     with pytest.raises(InputError, match="does not say which data set"):
         load_classifier(source, trained_on="data")
 
 
 def test_what_contradicts_the_file_is_refused(tmp_path: Path) -> None:
     source = write_classifier(tmp_path / "c.pth", 60, "NTU60_XSub.npz")
-    assert load_classifier(source, trained_on="ntu60").task.real_classes == NTU60.classes
+    assert load_classifier(source, trained_on="ntu60").label_spec.real_classes == NTU60.classes
     with pytest.raises(InputError, match=r"was trained on ntu60, as its NTU60_XSub\.npz says, but trained_on is pku1"):
         load_classifier(source, trained_on="pku1")
     with pytest.raises(InputError, match="found 60 outputs, expected 120 or more for the classes of ntu120"):
@@ -97,7 +99,7 @@ def test_outputs_beyond_the_classes_are_counted_as_wrong(
     source = write_classifier(tmp_path / "c.pth", 120, "NTU60_XView.npz", highest)
     data = write_source(tmp_path / "set", "ntu60", NTU60.classes).path
     run = evaluate(source, data, "xview", device="cpu", out=tmp_path / "run")
-    result = run.read_result()
+    result = run.result
     assert (result["correct"], result["seen"]) == (correct, 3)
     assert [part["class"] for part in result["per_class"]] == list(NTU60.classes)
     assert {row["predicted"] for row in tiny.predictions(run)} == {predicted}
@@ -108,6 +110,6 @@ def test_outputs_beyond_the_classes_are_counted_as_wrong(
 def test_a_set_of_other_classes_is_not_evaluated(tmp_path: Path) -> None:
     source = write_classifier(tmp_path / "c.pth", 120, "NTU60_XView.npz")
     data = write_source(tmp_path / "set", "ntu120", NTU120.classes).path
-    with pytest.raises(InputError, match=r"tells 60 classes apart, from 'drink water' on; .* has 120"):
+    with pytest.raises(InputError, match=r"has 60 classes, the first 'drink water'; .* has 120"):
         evaluate(source, data, "xview", device="cpu", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -42,14 +42,14 @@ def baseline(
 
     Args:
         data: A prepared set.
-        benchmark: Whose training part to learn from and whose test part to count on.
+        benchmark: Name of the benchmark to train and test on.
         frames: Frames that each clip is resampled to, 1 or more.
         align: Turn each clip about the vertical axis so that the shoulders and hips of its first frame face the camera;
             3D only.
         labels: Share of the training labels to use, in (0, 1].
-        stratified: Draw of every class its share, and at least one clip.
+        stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
-        seed: Of the draw of labels, and of held-out clips where subjects are not known.
+        seed: Seed of the draw of labels, and of held-out clips where subjects are not known.
         out: The run folder; by default the next free one under ``runs``.
 
     Returns:
@@ -59,37 +59,41 @@ def baseline(
         InputError: If data and options do not fit each other.
 
     Examples:
-        >>> result = baseline(Path("set"), out=Path("baseline")).read_result()
+        >>> result = baseline(Path("set"), out=Path("baseline")).result
         >>> result["classifier"] in ("svm", "logistic"), result["seen"]
         (True, 13)
     """
     if not 1 <= frames <= 10_000:
         raise InputError(f"frames: found {frames}, expected 1 to 10,000")
     experiment = Experiment(baseline, locals())
-    clips = experiment.clips
-    if align and clips.coordinates != 3:
+    dataset = experiment.dataset
+    if align and dataset.coordinates != 3:
         raise InputError(f"align: {data} is in 2D; nothing can be turned about a vertical axis")
     labelled = experiment.choose_labelled()
     experiment.refuse_taken()
     experiment.start()
-    train, test = (raw_features(clips, some, frames, align) for some in (labelled.train, labelled.test))
-    known = clips.labels[labelled.train]
-    folds, chosen_on = divide(known, [clips.clips[position].subject for position in labelled.train.tolist()], seed)
-    fitted: list[Fitted[Any]] = [fit_logistic(train, known, folds)]
-    if len(known) <= MAX_SVM_CLIPS:
-        fitted.append(fit_svm(train, known, folds))
+    train, test = (raw_features(dataset, positions, frames, align) for positions in (labelled.train, labelled.test))
+    train_labels = dataset.labels[labelled.train]
+    folds, chosen_on = divide(
+        train_labels, [dataset.clips[position].subject for position in labelled.train.tolist()], seed
+    )
+    fitted: list[Fitted[Any]] = [fit_logistic(train, train_labels, folds)]
+    if len(train_labels) <= MAX_SVM_CLIPS:
+        fitted.append(fit_svm(train, train_labels, folds))
     else:
-        distributed.notify(f"{len(known):,} training clips are too many for a support vector machine; it is left out")
-    best = max(fitted, key=lambda one: max(one.right.values()))
-    scores = {one.name: _scores(one, test, clips, labelled.test) for one in fitted}
+        distributed.notify(
+            f"{len(train_labels):,} training clips are too many for a support vector machine; it is left out"
+        )
+    best = max(fitted, key=lambda fit: max(fit.right.values()))
+    scores = {fit.name: _scores(fit, test, dataset, labelled.test) for fit in fitted}
     counts = {name: found.count(len(labelled.test)) for name, found in scores.items()}
     run = experiment.open_run()
     if experiment.is_main:
         labelled.write(run.path)
         scores[best.name].write(run)
     each = {
-        one.name: one.describe() | {name: counts[one.name][name] for name in ("correct", "seen", "accuracy")}
-        for one in fitted
+        fit.name: fit.describe() | {name: counts[fit.name][name] for name in ("correct", "seen", "accuracy")}
+        for fit in fitted
     }
     return experiment.finish(
         {"classifier": best.name, "chosen_on": chosen_on, "classifiers": each},
@@ -98,28 +102,28 @@ def baseline(
 
 
 def raw_features(
-    clips: SkeletonSet, positions: Int64[np.ndarray, " n"], frames: int, align: bool = False
+    dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], frames: int, align: bool = False
 ) -> Float64[np.ndarray, "n f"]:
     """Coordinates of whole clips, resampled and moved to the first body's trunk: (N, M·frames·V·D).
 
     Args:
-        clips: The set.
+        dataset: The set.
         positions: (N,) clips, by position.
         frames: Frames of each.
         align: Turn each about the vertical axis, see `baseline`.
     """
-    bodies, rows = min(clips.max_bodies, BODIES), []
+    bodies, rows = min(dataset.max_bodies, BODIES), []
     for start in range(0, len(positions), _CLIPS_AT_ONCE):
-        some = positions[start : start + _CLIPS_AT_ONCE]
-        lengths = torch.from_numpy(clips.valid_frames[some])
-        batch = clips.gather(some, bodies, "zero", view_frames(torch.zeros_like(lengths), lengths, frames))
-        joints = batch.joints[..., : clips.coordinates].double().numpy()  # (B, M, T, V, D)
+        chunk = positions[start : start + _CLIPS_AT_ONCE]
+        lengths = torch.from_numpy(dataset.valid_frames[chunk])
+        batch = dataset.gather(chunk, bodies, "zero", view_frames(torch.zeros_like(lengths), lengths, frames))
+        joints = batch.joints[..., : dataset.coordinates].double().numpy()  # (B, M, T, V, D)
         exists = (joints != 0).any((3, 4), keepdims=True)
-        middle = np.einsum("v,bvd->bd", trunk_middle(clips.layout), joints[:, 0, 0])
+        middle = np.einsum("v,bvd->bd", trunk_middle(dataset.layout), joints[:, 0, 0])
         joints = np.where(exists, joints - middle[:, None, None, None], 0.0)
         if align:
-            joints = np.einsum("bmtvd,bed->bmtve", joints, _turns(joints[:, 0, 0], clips.layout))
-        rows.append(joints.reshape(len(some), -1))
+            joints = np.einsum("bmtvd,bed->bmtve", joints, _turns(joints[:, 0, 0], dataset.layout))
+        rows.append(joints.reshape(len(chunk), -1))
     return np.concatenate(rows)
 
 
@@ -133,9 +137,9 @@ def _turns(joints: Float64[np.ndarray, "b v 3"], layout: Layout) -> Float64[np.n
 
 
 def _scores(
-    fitted: Fitted[Any], features: Float64[np.ndarray, "n f"], clips: SkeletonSet, positions: Int64[np.ndarray, " n"]
+    fitted: Fitted[Any], features: Float64[np.ndarray, "n f"], dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]
 ) -> Scores:
-    found = np.full((len(features), len(clips.classes)), NO_SCORE)
+    found = np.full((len(features), len(dataset.classes)), NO_SCORE)
     scores = fitted.scores(features)
     found[:, : scores.shape[1]] = scores
-    return Scores.of(clips, positions, torch.from_numpy(found))
+    return Scores.of(dataset, positions, torch.from_numpy(found))

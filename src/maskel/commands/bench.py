@@ -18,7 +18,7 @@ from maskel.datasets.stand_in import write_stand_in
 from maskel.errors import InputError
 from maskel.methods import METHODS
 from maskel.published import BENCHMARKS
-from maskel.training.check import Check, duration
+from maskel.training.dry_run import Check, duration
 from maskel.training.precision import resolved
 
 _CLIPS_ON_CPU = 4
@@ -31,7 +31,7 @@ class Timing:
     Args:
         method: Its name.
         benchmark: Name of the benchmark's recipe.
-        bodies: Which bodies are trained on.
+        bodies: Body slots trained on: all or present.
         check: Measured on a few steps.
         clips: Clips of such a step.
         device: Where.
@@ -74,9 +74,9 @@ def bench(
         InputError: If there is no such method or benchmark, or a step has no clip.
     """
     sized = [name for name in BENCHMARKS if _size(name)]
-    for what, asked, known in (("method", method, sorted(METHODS)), ("benchmark", benchmark, sized)):
-        if asked is not None and asked not in known:
-            raise InputError(f"{what}: found {asked!r}, expected one of {', '.join(known)}")
+    for what, value, choices in (("method", method, sorted(METHODS)), ("benchmark", benchmark, sized)):
+        if value is not None and value not in choices:
+            raise InputError(f"{what}: found {value!r}, expected one of {', '.join(choices)}")
     if clips is not None and clips < 1:
         raise InputError(f"clips: found {clips}, expected 1 or more")
     world = distributed.start(device)
@@ -129,7 +129,7 @@ def show(timings: Sequence[Timing], options: Mapping[str, Any]) -> None:
         table.add_row(timing.method, timing.benchmark, timing.bodies, *row)
     console.print(table)
     console.print(
-        "The second step counts, as busy as the machine is now; generated clips, a quarter of two bodies. "
-        "Whole run: seconds a clip times clips of all epochs; a larger batch is a little quicker.",
+        "Times are those of the second step, at the machine's present load, on generated clips (a quarter with two "
+        "bodies). Whole run: seconds per clip times the clips of all epochs; larger batches are a little faster.",
         soft_wrap=True,
     )

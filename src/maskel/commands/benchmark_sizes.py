@@ -65,15 +65,15 @@ def benchmark_summaries(
 
 
 def refuse_emptied(source: Source, choice: Choice, splits: Mapping[str, Split], why: str) -> None:
-    """Refuse a set of which a benchmark lost all clips of a part, because none of them could be read.
+    """Refuse a set in which a benchmark lost all clips of a part, because none of them could be read.
 
-    A part that is empty by itself, as of a data set of which only some files are there, is said in the summary.
+    The summary names a part that is empty otherwise, as when only some files of a data set are there.
 
     Args:
         source: The data set.
-        choice: What was to be kept of it.
+        choice: Files and clips chosen of the source.
         splits: The benchmarks of the clips that are left.
-        why: What became of the files, in words.
+        why: Reasons why files gave no clip, as text.
 
     Raises:
         InputError: If there is such a benchmark; it names the first.
@@ -100,7 +100,7 @@ def refuse_emptied(source: Source, choice: Choice, splits: Mapping[str, Split], 
 
 
 def _about_parts(name: str, split: Split) -> Iterator[str]:
-    """Say which parts have no clip, and the consequence."""
+    """Name the parts without a clip, and the consequence."""
     if not split.train and not split.unlabelled:
         yield "no clip trains, so that nothing can learn on it"
     if not split.test and name != TESTS_NONE:

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import shtab
 
-from maskel.commands import COMMANDS, KindsCommand, PrepareCommand, RunCommand, imported
+from maskel.commands import COMMANDS
+from maskel.commands.command import KindsCommand, PrepareCommand, RunCommand, imported
 from maskel.parsing import Parser, add_arguments, dashed, parser_of, run_parser
 
 Shell = Literal["bash", "zsh", "fish"]
@@ -50,12 +51,12 @@ def completion(shell: Shell) -> str:
 
 def _take_options(into: argparse.ArgumentParser, parser: Parser) -> None:
     """Add the options of our parser to a plain one, which is all that shtab reads."""
-    known = {"-h", "--help"}
+    seen = {"-h", "--help"}
     for action in parser._actions:
         names = [dashed(name) for name in action.option_strings if not name.endswith((".help", "+"))]
-        if not known.isdisjoint(names) or (not names and action.option_strings):
+        if not seen.isdisjoint(names) or (not names and action.option_strings):
             continue
-        known.update(names)
+        seen.update(names)
         how: dict[str, Any] = {"help": (action.help or "").partition(".")[0]} | ({} if names else {"nargs": "*"})
         added = into.add_argument(*(names or [action.dest]), choices=action.choices, **how)
         if not action.choices:

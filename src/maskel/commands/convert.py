@@ -56,7 +56,7 @@ def _describe_release(release: Release) -> Iterator[str]:
     if release.is_hacm:
         yield "method: HA-CM, by its parameters"
     elif release.method is not None:
-        yield f"method: {release.method.upper()}, by its argument model={release.told('', 'model')}"
+        yield f"method: {release.method.upper()}, by its argument model={release.argument('', 'model')}"
     elif release.has_decoder:
         yield "method: MAMP or MAE; both have the same parameters, and the file has no arguments that say which"
     else:
@@ -75,10 +75,10 @@ def _describe_release(release: Release) -> Iterator[str]:
 def _describe_encoder(encoder: Encoder, release: Release | None = None) -> Iterator[str]:
     config = encoder.config
     numbers = sum(weight.numel() for weight in encoder.parameters())
-    told = release is None or release.told("model_args", "num_heads") is not None
+    heads_stated = release is None or release.argument("model_args", "num_heads") is not None
     yield (
         f"encoder: {config.depth} blocks, {config.dim} wide, {config.num_heads} heads"
-        f"{'' if told else ' (assumed: the file does not say)'}, {numbers:,} numbers"
+        f"{'' if heads_stated else ' (assumed: the file does not say)'}, {numbers:,} numbers"
     )
     yield (
         f"reads: {len(encoder.joints)} joints of {encoder.layout.name}, {config.stream} stream, {config.window} frames "

@@ -22,7 +22,7 @@ def demo(out: Path = Path("demo-run"), seed: int = 0) -> Path:
 
     Args:
         out: A new folder for everything.
-        seed: Of the data, the weights and every draw.
+        seed: Seed of the data, the weights and every draw.
 
     Returns:
         The report page.
@@ -82,7 +82,7 @@ def _table(out: Path) -> Table:
         for name, encoder in ((kind, "pre-trained by MAMP"), (f"{kind}-untrained", "untrained"))
     ]
     for name, title, encoder in (*rows, ("baseline", "baseline", "none: raw joints")):
-        result = RunFolder(out / name).read_result()
+        result = RunFolder(out / name).result
         counted = f"{result['correct']} / {result['seen']}"
         table.add_row(title, encoder, counted, f"{100 * result['accuracy']:.1f} %")
         classes = len(result["per_class"])

@@ -18,8 +18,8 @@ from maskel.files import as_output, refuse_unwritable, replacing, require_suffix
 from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
-from maskel.training import loading
 from maskel.training.features import extract
+from maskel.training.loading import split_positions
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
 
@@ -50,11 +50,11 @@ def embed(
         out: The file to write, ``NAME.npz``; an earlier one is replaced.
         benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
-        single_body: What stands in the second slot of a clip with one body.
-        precision: Of the encoder.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
+        precision: Number type of the encoder's matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
@@ -117,11 +117,11 @@ def features(
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
-        single_body: How the second body slot of a single-person clip is filled.
-        precision: Of the encoder.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
+        precision: Number type of the encoder's matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
@@ -144,7 +144,7 @@ class _Source:
     """An encoder and the clips to compute features of."""
 
     encoder: Encoder
-    clips: SkeletonSet
+    dataset: SkeletonSet
     positions: Int64[np.ndarray, " n"]
     pool: Pool
     single_body: SingleBody
@@ -171,23 +171,29 @@ class _Source:
         """
         if (benchmark is None) != (part is None):
             raise InputError("benchmark and part go together; give both, or neither for all clips")
-        clips = SkeletonSet.open(data)
-        positions = np.arange(len(clips)) if benchmark is None else loading.part(clips, benchmark, str(part))
-        frozen = load_frozen(encoder, clips, window, untrained=False, seed=0)
+        dataset = SkeletonSet.open(data)
+        chosen = np.arange(len(dataset)) if benchmark is None else split_positions(dataset, benchmark, str(part))
+        frozen = load_frozen(encoder, dataset, window, untrained=False, seed=0)
         world = distributed.start(device)
-        return cls(frozen.to(world.device), clips, positions, pool, single_body, precision, world)
+        return cls(frozen.to(world.device), dataset, chosen, pool, single_body, precision, world)
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
         """Names and labels of the clips, and the class names."""
-        names = text_array([self.clips.clips[position].name for position in self.positions.tolist()])
-        return {"names": names, "labels": self.clips.labels[self.positions], "classes": text_array(self.clips.classes)}
+        names = text_array([self.dataset.clips[position].name for position in self.positions.tolist()])
+        return {
+            "names": names,
+            "labels": self.dataset.labels[self.positions],
+            "classes": text_array(self.dataset.classes),
+        }
 
     def rows(self) -> Iterator[Float32[np.ndarray, "n d"]]:
         """Compute the features, some clips at a time."""
         for start in range(0, len(self.positions), _CLIPS_IN_MEMORY):
-            few = self.positions[start : start + _CLIPS_IN_MEMORY]
-            found = extract(self.encoder, self.clips, few, self.world, self.single_body, self.precision, pool=self.pool)
+            chunk = self.positions[start : start + _CLIPS_IN_MEMORY]
+            found = extract(
+                self.encoder, self.dataset, chunk, self.world, self.single_body, self.precision, pool=self.pool
+            )
             yield found.cpu().numpy()
 
     def write(self, path: Path) -> None:

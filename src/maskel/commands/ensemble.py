@@ -23,8 +23,8 @@ def ensemble(
 
     Args:
         runs: Run folders of linear, finetune, evaluate or ensemble, two or more.
-        weights: Of each run's scores, 0 or more; 1 for all by default.
-        scores: What is added up: the logits, as published, or the probabilities.
+        weights: Weight of each run's scores, 0 or more; 1 for all by default.
+        scores: Scores to add up: the logits, as published, or the probabilities.
         out: The run folder; by default the next free one under ``runs``.
 
     Returns:
@@ -34,7 +34,7 @@ def ensemble(
         InputError: If the runs were counted on different clips, or the weights do not fit, or ``out`` is taken.
 
     Examples:
-        >>> ensemble([Path("classifier"), Path("classifier")], out=Path("together")).read_result()["seen"]
+        >>> ensemble([Path("classifier"), Path("classifier")], out=Path("together")).result["seen"]
         13
     """
     if len(runs) < 2:
@@ -56,10 +56,10 @@ def ensemble(
         if not np.array_equal(other.labels, first.labels):
             raise InputError(f"{run} and {runs[0]} disagree on the classes of the clips; expected runs on one set")
     added = np.zeros(first.scores.shape)
-    for weight, one in zip(weights, found, strict=True):
-        added += weight * _as(scores, one)
+    for weight, scores_of_run in zip(weights, found, strict=True):
+        added += weight * _as(scores, scores_of_run)
     total = Scores(first.names, first.labels, first.classes, added.astype(np.float32))
-    results = [RunFolder(run).read_result() for run in runs]
+    results = [RunFolder(run).result for run in runs]
     about, origins = results[0], [Run.of(result).origin for result in results]
     seeds = {origin.get("seed") for origin in origins}
     config = {"runs": [str(run) for run in runs], "weights": weights, "scores": scores}
@@ -70,8 +70,8 @@ def ensemble(
             "kind": "ensemble",
             "scores": scores,
             "runs": [
-                {"run": str(run), "weight": weight, **_accuracy(one), "trained": origin}
-                for run, weight, one, origin in zip(runs, weights, found, origins, strict=True)
+                {"run": str(run), "weight": weight, **_accuracy(scores_of_run), "trained": origin}
+                for run, weight, scores_of_run, origin in zip(runs, weights, found, origins, strict=True)
             ],
             **({"seed": seeds.pop()} if len(seeds) == 1 else {}),
             **{name: about[name] for name in ("data", "benchmark", "split", "part") if name in about},
@@ -82,11 +82,11 @@ def ensemble(
     return folder
 
 
-def _as(kind: str, one: Scores) -> np.ndarray:
-    logits = torch.from_numpy(one.scores).double()
+def _as(kind: str, found: Scores) -> np.ndarray:
+    logits = torch.from_numpy(found.scores).double()
     return (logits.softmax(1) if kind == "softmax" else logits).numpy()
 
 
-def _accuracy(one: Scores) -> dict[str, float | int]:
-    counted = one.count(len(one.names))
+def _accuracy(found: Scores) -> dict[str, float | int]:
+    counted = found.count(len(found.names))
     return {name: counted[name] for name in ("correct", "seen", "accuracy")}

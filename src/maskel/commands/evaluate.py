@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER
-from maskel.training import loading
 from maskel.training.classifiers import load_classifier
 from maskel.training.experiment import Experiment
 from maskel.training.finished import Run
+from maskel.training.loading import split_positions
 from maskel.training.precision import Precision
 from maskel.training.pretrained import require_fit, say_differences
 from maskel.training.run import RunFolder
@@ -34,11 +34,11 @@ def evaluate(
     Args:
         classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
         data: A prepared set of the classifier's layout and classes.
-        benchmark: Of which benchmark.
-        part: Which part: test or train.
+        benchmark: Name of the benchmark.
+        part: Part of the benchmark: test or train.
         trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
             ``pku2``, or ``data`` for the classes of ``--data``; by default the source of ``--data`` decides then.
-        precision: Of matrix products.
+        precision: Number type of matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
 
@@ -49,27 +49,27 @@ def evaluate(
         InputError: If data and classifier do not fit each other.
 
     Examples:
-        >>> evaluate(Path("classifier"), Path("set"), out=Path("evaluated")).read_result()["seen"]
+        >>> evaluate(Path("classifier"), Path("set"), out=Path("evaluated")).result["seen"]
         13
     """
     experiment = Experiment(evaluate, locals())
-    clips = experiment.clips
-    positions = loading.part(clips, benchmark, part)
+    dataset = experiment.dataset
+    positions = split_positions(dataset, benchmark, part)
     experiment.refuse_taken()
-    model = load_classifier(classifier, trained_on=trained_on, clips=clips)
+    model = load_classifier(classifier, trained_on=trained_on, dataset=dataset)
     origin = _origin(classifier)
-    require_fit(classifier, model.encoder, clips)
-    if (classes := model.task.real_classes) != clips.classes:
+    require_fit(classifier, model.encoder, dataset)
+    if (classes := model.label_spec.real_classes) != dataset.classes:
         raise InputError(
-            f"{classifier} tells {len(classes)} classes apart, from {classes[0]!r} on; "
-            f"{clips.path} has {len(clips.classes)}, from {clips.classes[0]!r} on; expected the same classes"
+            f"{classifier} has {len(classes)} classes, the first {classes[0]!r}; {dataset.path} has "
+            f"{len(dataset.classes)}, the first {dataset.classes[0]!r}; expected the same classes"
         )
     experiment.start()
-    say_differences(classifier, model.task.provenance, clips)
-    answers = score_clips(model.to(experiment.world.device), clips, positions, experiment.world, precision)
-    scores = Scores.of(clips, positions, answers, model.task.classes)
+    say_differences(classifier, model.label_spec.provenance, dataset)
+    answers = score_clips(model.to(experiment.world.device), dataset, positions, experiment.world, precision)
+    scores = Scores.of(dataset, positions, answers, model.label_spec.classes)
     counted = scores.count(len(positions))
-    counted["per_class"] = counted["per_class"][: len(clips.classes)]  # no clip is of a spare output's class
+    counted["per_class"] = counted["per_class"][: len(dataset.classes)]  # no clip is of a spare output's class
     run = experiment.open_run()
     if experiment.is_main:
         scores.write(run)
@@ -82,4 +82,4 @@ def evaluate(
 def _origin(classifier: Path) -> dict[str, Any]:
     """Return the record of the classifier's run; empty for a file without its run."""
     run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
-    return Run.of(run.read_result()).origin if run.finished else {}
+    return Run.of(run.result).origin if run.finished else {}

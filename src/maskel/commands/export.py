@@ -33,7 +33,7 @@ def export_npz(
     Args:
         data: A prepared set in 3D.
         out: The file; must not exist.
-        benchmark: Which.
+        benchmark: Name of the benchmark.
         single_body: Second slot of a clip with one body: zeros, or a copy. By default as in the npz that the set was
             prepared from; copies for ntu120, as its published script writes; else zeros.
         max_frames: Frames of every clip, filled up with zeros; by default those of the npz that the set was prepared
@@ -43,30 +43,32 @@ def export_npz(
         InputError: If the set is not in 3D or has no such benchmark, a clip is longer, or the file exists or cannot be
             written.
     """
-    clips = _open(data, out)
-    if clips.channels != XYZ:
-        raise InputError(f"{data} holds {', '.join(clips.channels)}, but such an npz holds x, y, z; see export pyskl")
-    recorded = clips.options if clips.source == "npz" else {}
+    dataset = _open(data, out)
+    if dataset.channels != XYZ:
+        raise InputError(
+            f"{data} holds {', '.join(dataset.channels)}, but this npz format holds x, y, z; use export pyskl"
+        )
+    recorded = dataset.options if dataset.source == "npz" else {}
     frames = max_frames or recorded.get("frames", PUBLISHED_FRAMES)
-    single_body = single_body or recorded.get("single_body", "copy" if clips.source == "ntu120" else "zero")
-    parts = {part: clips.split(benchmark, part) for part in ("train", "test")}
-    _say_left_out(int((clips.labels == UNLABELLED).sum()))
-    longest = max(int(clips.frames[positions].max(initial=0)) for positions in parts.values())
+    single_body = single_body or recorded.get("single_body", "copy" if dataset.source == "ntu120" else "zero")
+    parts = {part: dataset.split(benchmark, part) for part in ("train", "test")}
+    _say_left_out(int((dataset.labels == UNLABELLED).sum()))
+    longest = max(int(dataset.frames[positions].max(initial=0)) for positions in parts.values())
     if longest > frames:
         raise InputError(f"the longest clip of {benchmark} has {longest} frames; use --max-frames {longest} or more")
-    width = BODIES * len(clips.layout) * len(XYZ)
+    width = BODIES * len(dataset.layout) * len(XYZ)
 
     def rows(part: str) -> Iterator[Float32[np.ndarray, "t w"]]:
         for position in parts[part].tolist():
-            joints = clips.sequence(position).joints[:BODIES].swapaxes(0, 1)  # (T, M, V, C)
+            joints = dataset.sequence(position).joints[:BODIES].swapaxes(0, 1)  # (T, M, V, C)
             row = np.zeros((frames, BODIES, width // BODIES), dtype=np.float32)
             row[: len(joints), : joints.shape[1]] = joints.reshape(*joints.shape[:2], -1)
             if joints.shape[1] == 1 and single_body == "copy":
                 row[:, 1] = row[:, 0]
             yield row.reshape(frames, width)
 
-    arrays = {part: (rows(part), clips.labels[positions]) for part, positions in parts.items()}
-    write_npz(out, arrays, frames, width, len(clips.classes), recorded.get("label_dtype", "<f8"))
+    arrays = {part: (rows(part), dataset.labels[positions]) for part, positions in parts.items()}
+    write_npz(out, arrays, frames, width, len(dataset.classes), recorded.get("label_dtype", "<f8"))
     return out
 
 
@@ -80,24 +82,24 @@ def export_pyskl(data: Path, out: Path) -> Path:
     Raises:
         InputError: If the file exists or cannot be written.
     """
-    clips = _open(data, out)
-    _say_left_out(int((clips.labels == UNLABELLED).sum()))
-    write_pyskl(out, clips)
+    dataset = _open(data, out)
+    _say_left_out(int((dataset.labels == UNLABELLED).sum()))
+    write_pyskl(out, dataset)
     return out
 
 
-def _say_left_out(clips: int) -> None:
-    if clips:
-        distributed.notify(f"left out: {clips:,} clips without a label, for which this form has no place")
+def _say_left_out(num_clips: int) -> None:
+    if num_clips:
+        distributed.notify(f"left out: {num_clips:,} clips without a label, which this format cannot hold")
 
 
 def _open(data: Path, out: Path) -> SkeletonSet:
-    clips = SkeletonSet.open(data)
+    dataset = SkeletonSet.open(data)
     if out.exists() and stream_of(out) is None:
         raise InputError(f"{out} exists already; remove it or choose another name")
     refuse_unwritable(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    return clips
+    return dataset
 
 
 FORMATS = {"npz": export_npz, "pyskl": export_pyskl, "onnx": export_onnx, "torch": export_torch}

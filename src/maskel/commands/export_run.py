@@ -60,7 +60,7 @@ def export_onnx(
         run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; or
             a released ``.pth`` file.
         out: The ``.onnx`` file; must not exist.
-        pool: What an encoder's tokens are averaged over, as in ``maskel embed``.
+        pool: Tokens of an encoder to average, as in ``maskel embed``.
         bodies: Body slots that an encoder's features are averaged over: all of them, as in ``maskel embed``, or those
             that are not all zero.
         frames: Frames T that every clip has, shorter ones filled up with zeros, for runtimes that need fixed sizes; by
@@ -116,7 +116,7 @@ def export_torch(
         run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; or
             a released ``.pth`` file.
         out: The ``.pt2`` file; must not exist.
-        pool: What an encoder's tokens are averaged over, as in ``maskel embed``.
+        pool: Tokens of an encoder to average, as in ``maskel embed``.
         bodies: Body slots that an encoder's features are averaged over: all of them, as in ``maskel embed``, or those
             that are not all zero.
         frames: Frames T that every clip has, shorter ones filled up with zeros; by default any number.
@@ -178,7 +178,7 @@ def _opened(
     if _classifies(run):
         if (pool, bodies) != ("mean", "all"):
             option = "pool" if pool != "mean" else "bodies"
-            raise InputError(f"{option}: {run} is a classifier, which says itself what is averaged; leave it out")
+            raise InputError(f"{option}: {run} is a classifier, which fixes what is averaged; leave the option out")
         return DeployedClassifier(load_classifier(run, trained_on=trained_on)).eval().requires_grad_(False)
     if trained_on is not None:
         raise InputError(f"trained_on: {run} is no released classifier; leave it out")
@@ -201,7 +201,7 @@ def _classifies(run: Path) -> bool:
 
 def _sizes(model: DeployedEncoder, frames: int | None) -> list[int | None]:
     """List the sizes of the input, None where they are free."""
-    bodies = model.task.num_bodies if isinstance(model, DeployedClassifier) else None
+    bodies = model.label_spec.num_bodies if isinstance(model, DeployedClassifier) else None
     return [None, bodies, frames, len(model.encoder.layout), len(model.encoder.channels)]
 
 
@@ -257,7 +257,7 @@ def _tidy(proto: Any) -> None:
 def _difference(model: DeployedEncoder, frames: int | None, run: Callable[[np.ndarray], Sequence[np.ndarray]]) -> float:
     """Compare outputs on random clips: one alone, and several with absent bodies and of several lengths."""
     generator = torch.Generator().manual_seed(0)
-    found = 0.0
+    largest = 0.0
     for usual in ((1, 1, 2), (3, 2, 2 * model.encoder.config.window + 5)):
         sizes = [size or other for size, other in zip(_sizes(model, frames), (*usual, 0, 0), strict=True)]
         sizes[0] = usual[0]
@@ -267,23 +267,25 @@ def _difference(model: DeployedEncoder, frames: int | None, run: Callable[[np.nd
         expected = _several(model(joints))
         for one, other in zip(expected, run(joints.numpy()), strict=True):
             apart = (one - torch.from_numpy(other)).abs() / one.abs().clamp(min=1)
-            found = max(found, float(apart.max()))
-    return found
+            largest = max(largest, float(apart.max()))
+    return largest
 
 
 def _several(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-def _refuse_different(run: Path, runtime: str, found: float) -> None:
+def _refuse_different(run: Path, runtime: str, difference: float) -> None:
     """Refuse a model whose answers in a runtime are others than in PyTorch.
 
     Raises:
         InputError: If they are.
     """
-    if not found <= MOST_DIFFERENCE:
+    if not difference <= MOST_DIFFERENCE:
         raise InputError(
-            f"{run}: its outputs in {runtime} differ from those in PyTorch by {found:.1g}, more than "
+            f"{run}: its outputs in {runtime} differ from those in PyTorch by {difference:.1g}, more than "
             f"{MOST_DIFFERENCE:g}; nothing is written"
         )
-    distributed.notify(f"compared on random clips: outputs in {runtime} differ from those in PyTorch by {found:.1g}")
+    distributed.notify(
+        f"compared on random clips: outputs in {runtime} differ from those in PyTorch by {difference:.1g}"
+    )

@@ -18,10 +18,10 @@ from maskel.errors import InputError
 from maskel.intervals import Z
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
-from maskel.training.check import Check
+from maskel.training.answers import HALF_INTERVAL
+from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
-from maskel.training.finished import HALF_INTERVAL
-from maskel.training.loading import known_part, part
+from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
@@ -62,18 +62,18 @@ def fewshot(
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        benchmark: Whose training part shots come from, and whose test part queries.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        benchmark: Name of the benchmark; its training part gives the shots, its test part the queries.
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         ways: Classes of an episode, 2 or more; 5 by default.
         shots: Training clips of each class, 1 or more; 1 by default.
         queries: Test clips of each class, 1 or more; 15 by default, or as many as every class has.
-        episodes: How many, 2 or more; 600 by default.
+        episodes: Number of episodes, 2 or more; 600 by default.
         untrained: Use the encoder with random weights instead.
-        single_body: What stands in the second slot of a clip with one body.
-        precision: Of the encoder.
-        seed: Of the episodes (and of the weights, when untrained).
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
+        precision: Number type of the encoder's matrix products.
+        seed: Seed of the episodes (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         check: Only build everything, read a few clips and say what the run would take; nothing is written.
@@ -85,13 +85,13 @@ def fewshot(
         InputError: If data, options and encoder do not fit each other.
     """
     experiment = Experiment(fewshot, locals())
-    clips = experiment.clips
-    train, test = known_part(clips, benchmark), part(clips, benchmark, "test")
+    dataset = experiment.dataset
+    train, test = gallery_positions(dataset, benchmark), split_positions(dataset, benchmark, "test")
     experiment.refuse_taken()
     drawn: Episodes | None = None
     sizes: dict[str, float] = {}
-    if not exemplar_names(clips.source, benchmark):
-        drawn = Episodes.of(clips, train, test, ways, shots, queries, episodes, seed)
+    if not exemplar_names(dataset.source, benchmark):
+        drawn = Episodes.of(dataset, train, test, ways, shots, queries, episodes, seed)
         sizes = {"ways": drawn.ways, "shots": drawn.shots, "queries": drawn.queries, "episodes": drawn.number}
         experiment.settle(**sizes)
     elif (ways, shots, queries, episodes) != (None,) * 4:
@@ -99,7 +99,7 @@ def fewshot(
             f"benchmark {benchmark} has exemplars of its own and is one episode; leave out ways, shots, queries and "
             "episodes"
         )
-    frozen = load_frozen(encoder, clips, window, untrained, seed)
+    frozen = load_frozen(encoder, dataset, window, untrained, seed)
     experiment.start()
     world = experiment.world
     frozen.to(world.device)
@@ -109,25 +109,25 @@ def fewshot(
 
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
-    features = torch.zeros(len(clips), frozen.num_features(pool), dtype=torch.float64, device=world.device)
+    features = torch.zeros(len(dataset), frozen.num_features(pool), dtype=torch.float64, device=world.device)
     for positions in (train, test):
         features[torch.from_numpy(positions)] = functional.normalize(read(positions).double())
-    labels = torch.tensor(clips.labels, device=world.device)
-    answers, asked, right = [], [], []
+    labels = torch.tensor(dataset.labels, device=world.device)
+    answers, true_labels, right = [], [], []
     for episode in range(drawn.number if drawn else 1):
-        known, query = map(torch.from_numpy, drawn.draw(episode) if drawn else (train, test))
-        answers.append(nearest_class(features, labels, known, query))
-        asked.append(labels[query])
-        right.append(float((answers[-1] == asked[-1]).double().mean()))
-    counted = count(torch.cat(answers), torch.cat(asked), clips.classes, sum(map(len, asked)))
+        support, query = map(torch.from_numpy, drawn.draw(episode) if drawn else (train, test))
+        answers.append(nearest_class(features, labels, support, query))
+        true_labels.append(labels[query])
+        right.append(float((answers[-1] == true_labels[-1]).double().mean()))
+    counted = count(torch.cat(answers), torch.cat(true_labels), dataset.classes, sum(map(len, true_labels)))
     assert abs(mean(right) - counted["accuracy"]) < 1e-9  # all episodes have equally many queries
-    about: dict[str, float] = {"ways": len(set(clips.labels[train].tolist())), "shots": 1}
+    about: dict[str, float] = {"ways": len(set(dataset.labels[train].tolist())), "shots": 1}
     if drawn:
         about = sizes | {HALF_INTERVAL: Z * stdev(right) / len(right) ** 0.5}
     run = experiment.open_run()
     if experiment.is_main and not drawn:
-        names = [clips.clips[position].name for position in test.tolist()]
-        write_predictions(run, names, clips.labels[test].tolist(), answers[0].tolist(), clips.classes)
+        names = [dataset.clips[position].name for position in test.tolist()]
+        write_predictions(run, names, dataset.labels[test].tolist(), answers[0].tolist(), dataset.classes)
     return experiment.finish(
         {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
         {"seed": seed, **about, **counted, "precision": experiment.precision},
@@ -139,7 +139,7 @@ class Episodes:
     """Drawn episodes, each a function of seed and number.
 
     Args:
-        clips: The set.
+        dataset: The set.
         train: Clips that shots come from.
         test: Clips that queries come from.
         classes: Classes to draw from.
@@ -150,7 +150,7 @@ class Episodes:
         seed: The run's seed.
     """
 
-    clips: SkeletonSet
+    dataset: SkeletonSet
     train: Positions
     test: Positions
     classes: Int64[np.ndarray, " k"]
@@ -163,7 +163,7 @@ class Episodes:
     @classmethod
     def of(
         cls,
-        clips: SkeletonSet,
+        dataset: SkeletonSet,
         train: Positions,
         test: Positions,
         ways: int | None,
@@ -187,36 +187,38 @@ class Episodes:
         ):
             if value < smallest:
                 raise InputError(f"{name}: found {value}, expected {smallest} or more")
-        known, asked = (np.bincount(clips.labels[some], minlength=len(clips.classes)) for some in (train, test))
-        enough = (known >= shots) & (asked >= least)
+        support_sizes, query_sizes = (
+            np.bincount(dataset.labels[positions], minlength=len(dataset.classes)) for positions in (train, test)
+        )
+        enough = (support_sizes >= shots) & (query_sizes >= least)
         classes = np.flatnonzero(enough)
         if len(classes) < ways:
             raise InputError(
-                f"ways: found {ways}, but {clips.path} has {len(classes)} classes with {shots} training clips and "
+                f"ways: found {ways}, but {dataset.path} has {len(classes)} classes with {shots} training clips and "
                 f"{least} test clips or more; ask for fewer ways, shots or queries"
             )
-        if lacking := np.flatnonzero((known + asked > 0) & ~enough).tolist():
-            names = ", ".join(clips.classes[label] for label in lacking)
+        if lacking := np.flatnonzero((support_sizes + query_sizes > 0) & ~enough).tolist():
+            names = ", ".join(dataset.classes[label] for label in lacking)
             distributed.notify(f"no episode has {names}: too few clips for {shots} shots and {least} queries")
         if queries is None:
-            queries = min(QUERIES, int(asked[classes].min()))
+            queries = min(QUERIES, int(query_sizes[classes].min()))
             if queries < QUERIES:
                 distributed.notify(
                     f"queries: {queries} of each class instead of {QUERIES}, as the smallest has no more"
                 )
-        return cls(clips, train, test, classes, ways, shots, queries, number, seed)
+        return cls(dataset, train, test, classes, ways, shots, queries, number, seed)
 
     def draw(self, episode: int) -> tuple[Positions, Positions]:
         """Shots and queries of one episode, class by class."""
         chosen = self._first(self.classes, self.ways, Purpose.CLASSES, episode).tolist()
-        known, asked = (
-            [self._first(part[self.clips.labels[part] == label], size, Purpose.SHOTS, episode) for label in chosen]
+        support, queries = (
+            [self._first(part[self.dataset.labels[part] == label], size, Purpose.SHOTS, episode) for label in chosen]
             for part, size in ((self.train, self.shots), (self.test, self.queries))
         )
-        return np.concatenate(known), np.concatenate(asked)
+        return np.concatenate(support), np.concatenate(queries)
 
     def _first(self, candidates: Positions, size: int, what: Purpose, episode: int) -> Positions:
-        """Those with the smallest draws."""
+        """Return the candidates with the smallest draws."""
         draws = uniform(clip_keys(self.seed, episode, torch.from_numpy(candidates)), what, 1)[:, 0].numpy()
         return np.asarray(candidates[np.argsort(draws, kind="stable")[:size]])
 

@@ -13,7 +13,7 @@ from maskel.methods.classifier import ClassWeights, FineTuneClassifier, HeadKind
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SingleBody
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import Resident
@@ -64,10 +64,10 @@ def finetune(
         encoder: A pre-training run folder, an ``encoder.safetensors`` file or a released ``.pth`` checkpoint; or the
             sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section ``encoder``),
             which is what happens without it.
-        benchmark: Whose training part to learn from and whose test part to count on.
-        window: Frames that a pre-trained encoder reads, if others than then: its time embedding is resized.
+        benchmark: Name of the benchmark to train and test on.
+        window: Frames that a pre-trained encoder reads; if other than in pre-training, its time embedding is resized.
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
-        stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
+        stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
         class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
@@ -81,9 +81,9 @@ def finetune(
         dropout: Share of the token values dropped before the head, in [0, 1).
         label_smoothing: Share of each label that is spread over all classes, in [0, 1].
         view: The random view of training clips.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         training: The recipe.
-        seed: Of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
+        seed: Seed of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
@@ -101,13 +101,13 @@ def finetune(
     Examples:
         >>> training = FinetuneConfig(epochs=1, batch_size=8)
         >>> run = finetune(Path("set"), Path("run"), head_dim=16, training=training, out=Path("finetuned"))
-        >>> run.read_result()["seen"]
+        >>> run.result["seen"]
         13
     """
     check_training(training)
     scratch = isinstance(encoder, EncoderConfig)
     if scratch and window is not None:
-        raise InputError("window: there is no pre-trained encoder to resize; say --encoder.window instead")
+        raise InputError("window: there is no pre-trained encoder to resize; use --encoder.window instead")
     if not 0 <= freeze_epochs < training.epochs or (scratch and freeze_epochs):
         wanted = (
             "0, as there is no encoder to keep" if scratch else f"0 to {training.epochs - 1}, fewer than all epochs"
@@ -120,18 +120,18 @@ def finetune(
     if training.layer_decay is None:
         training = replace(training, layer_decay=1.0 if scratch else 0.8)
     experiment = Experiment(finetune, locals())
-    clips = experiment.clips
+    dataset = experiment.dataset
     labelled = experiment.choose_labelled()
     experiment.fit_training(len(labelled.train), least=2)
     experiment.refuse_taken()
-    given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, clips, window)
+    given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, dataset, window)
     if isinstance(encoder, Path) and isinstance(given, Encoder):
-        say_fitting(encoder, given, clips)
+        say_fitting(encoder, given, dataset)
 
     def build() -> FineTuneClassifier:
-        start = given if isinstance(given, Encoder) else Encoder(clips.layout, given, clips.channels)
-        task = experiment.task(labelled.train)
-        made = FineTuneClassifier(start, task, bodies, head_dim, drop_path, dropout, label_smoothing, head)
+        start = given if isinstance(given, Encoder) else Encoder(dataset.layout, given, dataset.channels)
+        label_spec = experiment.label_spec(labelled.train)
+        made = FineTuneClassifier(start, label_spec, bodies, head_dim, drop_path, dropout, label_smoothing, head)
         made.freeze_epochs = freeze_epochs
         return made
 
@@ -142,11 +142,11 @@ def finetune(
     batches = experiment.clip_batches(labelled.train, classifier.encoder.config.window, view)
 
     def scores_of(positions: Positions) -> Tensor:
-        return score_clips(classifier, clips, positions, experiment.world, training.precision)
+        return score_clips(classifier, dataset, positions, experiment.world, training.precision)
 
     if check:
-        asked = np.concatenate(list(labelled.asked.values()))
-        return experiment.check(classifier, batches, scores_of, asked, times=training.epochs)
+        scored = np.concatenate(list(labelled.eval_positions.values()))
+        return experiment.check(classifier, batches, scores_of, scored, times=training.epochs)
     about = {
         "encoder": None if scratch else str(encoder),
         "from_scratch": scratch,
@@ -154,5 +154,5 @@ def finetune(
         "seed": seed,
     }
     return train_classifier(
-        experiment, classifier, batches, labelled, lambda name: scores_of(labelled.asked[name]), about
+        experiment, classifier, batches, labelled, lambda name: scores_of(labelled.eval_positions[name]), about
     )

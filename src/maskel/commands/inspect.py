@@ -30,14 +30,14 @@ class Inspection:
     """Result of `inspect`.
 
     Args:
-        data: The set.
-        contents: What is in it.
+        dataset: The set.
+        contents: Summary of its content.
         findings: One for each check.
         repeats: For each benchmark the clips that it has twice.
         seconds: Time taken by the checks.
     """
 
-    data: SkeletonSet
+    dataset: SkeletonSet
     contents: Contents
     findings: tuple[Finding, ...]
     repeats: dict[str, Repeats]
@@ -89,27 +89,27 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
         findings = examine(prepared, advance)
         seconds = time.perf_counter() - started
     repeats = count_repeats(prepared, findings)
-    found = Inspection(prepared, contents, findings, repeats, seconds)
+    inspection = Inspection(prepared, contents, findings, repeats, seconds)
     if json is not None:
-        write_page(as_json(found), json, "--json")
+        write_page(as_json(inspection), json, "--json")
     if page is not None:
         write_page(faults_page(prepared, contents, findings, repeats, clips), page, "--page")
-    return found
+    return inspection
 
 
-def as_json(found: Inspection) -> str:
+def as_json(inspection: Inspection) -> str:
     """Everything that was found; docs/inspect.md describes it."""
-    data, contents = found.data, found.contents
+    dataset, contents = inspection.dataset, inspection.contents
     shortest, median, longest = contents.lengths
     document = {
         "format": FORMAT,
         "version": VERSION,
         "maskel": __version__,
-        "set": str(data.path),
-        "source": data.source,
-        "options": data.options,
-        "layout": data.layout.name,
-        "coordinates": data.coordinates,
+        "set": str(dataset.path),
+        "source": dataset.source,
+        "options": dataset.options,
+        "layout": dataset.layout.name,
+        "coordinates": dataset.coordinates,
         "contents": {
             "clips": contents.clips,
             "body_frames": contents.body_frames,
@@ -129,11 +129,11 @@ def as_json(found: Inspection) -> str:
                 "train": sizes.found[0],
                 "test": sizes.found[1],
                 "published": list(sizes.published) if sizes.published else None,
-                "duplicates": asdict(found.repeats[sizes.name]),
+                "duplicates": asdict(inspection.repeats[sizes.name]),
             }
             for sizes in contents.benchmarks
         ],
-        "clean": found.clean,
+        "clean": inspection.clean,
         "checks": [
             {
                 "name": finding.check,
@@ -142,41 +142,43 @@ def as_json(found: Inspection) -> str:
                 "unit": finding.unit,
                 "note": finding.note,
                 "clips": finding.clips,
-                "faults": [_fault(fault, data) for fault in finding.faults],
+                "faults": [_fault(fault, dataset) for fault in finding.faults],
             }
-            for finding in found.findings
+            for finding in inspection.findings
         ],
     }
     return json_text(document, indent=1)
 
 
-def _fault(fault: Fault, data: SkeletonSet) -> dict[str, Any]:
+def _fault(fault: Fault, dataset: SkeletonSet) -> dict[str, Any]:
     return {
-        "clip": None if fault.clip is None else data.clips[fault.clip].name,
+        "clip": None if fault.clip is None else dataset.clips[fault.clip].name,
         "body": fault.body,
         "frame": fault.frame,
         "frames": fault.frames,
         "value": fault.value if math.isfinite(fault.value) else None,
-        "other": None if fault.other is None else data.clips[fault.other].name,
+        "other": None if fault.other is None else dataset.clips[fault.other].name,
         "benchmark": fault.benchmark,
         "about": fault.about,
     }
 
 
-def show(found: Inspection, options: Mapping[str, Any]) -> None:
+def show(inspection: Inspection, options: Mapping[str, Any]) -> None:
     """Prints what is in the set, its benchmarks' sizes, and for each check how much was found and the worst."""
     if options["json"] == STANDARD_OUTPUT:
-        sys.stdout.write(as_json(found))
+        sys.stdout.write(as_json(inspection))
         return
     console = standard_output()
-    speed = found.contents.clips / max(found.seconds, 1e-9)
-    about = [*found.contents.rows(), ("checked in", f"{found.seconds:,.1f} s, {speed:,.0f} clips/s")]
-    print_table(console, ("", ""), about, f"prepared set {found.data.path}", fold=True)
-    benchmarks = [(*sizes.row(), str(found.repeats[sizes.name])) for sizes in found.contents.benchmarks]
+    speed = inspection.contents.clips / max(inspection.seconds, 1e-9)
+    about = [*inspection.contents.rows(), ("checked in", f"{inspection.seconds:,.1f} s, {speed:,.0f} clips/s")]
+    print_table(console, ("", ""), about, f"prepared set {inspection.dataset.path}", fold=True)
+    benchmarks = [(*sizes.row(), str(inspection.repeats[sizes.name])) for sizes in inspection.contents.benchmarks]
     if benchmarks:
         print_table(console, (*BENCHMARK_HEADING, "duplicates"), benchmarks, fold=True)
-    told = [finding for finding in found.findings if finding.faults or finding.note]
-    if told:
-        print_table(console, FINDING_HEADING, [summarise(finding, found.data) for finding in told], fold=True)
-    quiet = [CHECKS[finding.check].title for finding in found.findings if finding not in told]
-    console.print("nothing found" if found.clean else f"nothing found of: {', '.join(quiet)}", soft_wrap=True)
+    reported = [finding for finding in inspection.findings if finding.faults or finding.note]
+    if reported:
+        print_table(
+            console, FINDING_HEADING, [summarise(finding, inspection.dataset) for finding in reported], fold=True
+        )
+    quiet = [CHECKS[finding.check].title for finding in inspection.findings if finding not in reported]
+    console.print("nothing found" if inspection.clean else f"nothing found of: {', '.join(quiet)}", soft_wrap=True)

@@ -12,10 +12,10 @@ from maskel import distributed
 from maskel.errors import InputError
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
-from maskel.training.loading import known_part, part
+from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
@@ -44,16 +44,16 @@ def knn(
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        benchmark: Whose training part is searched (of one-shot benchmarks the exemplars) and whose test part is
-            counted.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        benchmark: Name of the benchmark; neighbours of its test clips are searched in its training part, or among its
+            exemplars.
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         k: Neighbours that vote, 1 or more; all training clips where there are fewer.
         untrained: Use the encoder with random weights instead.
-        single_body: What stands in the second slot of a clip with one body.
-        precision: Of the encoder.
-        seed: Of the weights, when untrained.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
+        precision: Number type of the encoder's matrix products.
+        seed: Seed of the weights, when untrained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         check: Only build everything, read a few clips and say what the run would take; nothing is written.
@@ -65,18 +65,18 @@ def knn(
         InputError: If data, options and encoder do not fit each other.
 
     Examples:
-        >>> knn(Path("run"), Path("set"), k=1, out=Path("knn")).read_result()["seen"]
+        >>> knn(Path("run"), Path("set"), k=1, out=Path("knn")).result["seen"]
         13
     """
     experiment = Experiment(knn, locals())
-    clips = experiment.clips
-    train, test = known_part(clips, benchmark), part(clips, benchmark, "test")
+    dataset = experiment.dataset
+    train, test = gallery_positions(dataset, benchmark), split_positions(dataset, benchmark, "test")
     experiment.refuse_taken()
     if k < 1:
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
     neighbours, k = k, min(k, len(train))
     experiment.settle(k=k)
-    frozen = load_frozen(encoder, clips, window, untrained, seed)
+    frozen = load_frozen(encoder, dataset, window, untrained, seed)
     experiment.start()
     frozen.to(experiment.world.device)
 
@@ -87,36 +87,36 @@ def knn(
         distributed.notify(f"k: all {k} training clips vote, instead of {neighbours}")
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
-    known, asked = read(train), read(test)
-    labels = torch.tensor(clips.labels, device=experiment.world.device)
-    nearest, voted = vote(known, labels[train], asked, len(clips.classes), k)
+    gallery, queries = read(train), read(test)
+    labels = torch.tensor(dataset.labels, device=experiment.world.device)
+    nearest, voted = vote(gallery, labels[train], queries, len(dataset.classes), k)
     run = experiment.open_run()
     if experiment.is_main:
-        names = [clips.clips[position].name for position in test.tolist()]
-        write_predictions(run, names, clips.labels[test].tolist(), nearest.tolist(), clips.classes)
+        names = [dataset.clips[position].name for position in test.tolist()]
+        write_predictions(run, names, dataset.labels[test].tolist(), nearest.tolist(), dataset.classes)
     return experiment.finish(
         {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
         {
             "seed": seed,
-            **count(nearest, labels[test], clips.classes, len(test)),
+            **count(nearest, labels[test], dataset.classes, len(test)),
             "precision": experiment.precision,
-            "vote": {"k": k} | count(voted, labels[test], clips.classes, len(test)),
+            "vote": {"k": k} | count(voted, labels[test], dataset.classes, len(test)),
         },
     )
 
 
 def vote(
-    known: Float32[Tensor, "n d"], labels: Int64[Tensor, " n"], asked: Float32[Tensor, "q d"], classes: int, k: int
+    gallery: Float32[Tensor, "n d"], labels: Int64[Tensor, " n"], queries: Float32[Tensor, "q d"], classes: int, k: int
 ) -> tuple[Int64[Tensor, " q"], Int64[Tensor, " q"]]:
     """Class of the nearest known feature, and the class most of the ``k`` nearest have, by cosine.
 
     Equal votes go to the class whose voters are nearer in sum.
     """
     # In float64: cosines of near neighbours differ in the last digits of float32, and decide between equal votes.
-    known, asked = functional.normalize(known.double()), functional.normalize(asked.double())
+    gallery, queries = functional.normalize(gallery.double()), functional.normalize(queries.double())
     near, voted = [], []
-    for rows in asked.split(1024):  # the full table of distances may not fit
-        cosine, index = (rows @ known.T).topk(k, dim=1)
+    for rows in queries.split(1024):  # the full table of distances may not fit
+        cosine, index = (rows @ gallery.T).topk(k, dim=1)
         ballots = labels[index]
         near.append(ballots[:, 0])
         tally = cosine.new_zeros(len(rows), classes)

@@ -13,13 +13,14 @@ from maskel.methods.base import build_seeded
 from maskel.methods.classifier import ClassWeights, LinearProbe
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import ClipBatches, FeatureBatches, Resident
 from maskel.training.optim import SGDConfig
+from maskel.training.options import flat_options, plain
 from maskel.training.pretrained import load_frozen
-from maskel.training.run import RunFolder, flat_options, plain
+from maskel.training.run import RunFolder
 from maskel.training.supervised import check_training, score_features, train_classifier, weigh
 from maskel.transforms import TrainView
 
@@ -69,16 +70,16 @@ def linear(
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        benchmark: Whose training part to learn from and whose test part to count on.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        benchmark: Name of the benchmark to train and test on.
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
-        probe: How the linear layer learns: by ``sgd``, as published; ``regularised``, a logistic regression on
+        probe: Fit of the linear layer: ``sgd``, as published; ``regularised``, a logistic regression on
             standardised features whose L2 penalty is chosen on held-out training subjects (on held-out clips where
             subjects are not known); or ``svm``, linear support vector machines with a penalty chosen likewise. The
             last two take no option of views and training but ``training.precision``.
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
-        stratified: Draw of every class its share, and at least one clip; without, clips are drawn whatever their class.
+        stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
         class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
@@ -87,9 +88,9 @@ def linear(
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
         view: The random view of training clips.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         training: The recipe.
-        seed: Of the linear layer, labels, views and order (and of the weights, when untrained).
+        seed: Seed of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
@@ -106,7 +107,7 @@ def linear(
 
     Examples:
         >>> run = linear(Path("run"), Path("set"), training=SGDConfig(epochs=2, batch_size=8), out=Path("linear"))
-        >>> run.read_result()["seen"]
+        >>> run.result["seen"]
         13
     """
     if probe != "sgd":
@@ -121,9 +122,9 @@ def linear(
     if probe == "sgd":
         experiment.fit_training(len(labelled.train), least=2)
     experiment.refuse_taken()
-    frozen = load_frozen(encoder, experiment.clips, window, untrained, seed)
+    frozen = load_frozen(encoder, experiment.dataset, window, untrained, seed)
     experiment.start()
-    classifier = build_seeded(lambda: LinearProbe(frozen, experiment.task(labelled.train), pool), seed)
+    classifier = build_seeded(lambda: LinearProbe(frozen, experiment.label_spec(labelled.train), pool), seed)
     weigh(classifier, labelled, class_weights)
     classifier.to(experiment.world.device)
     about = {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
@@ -142,13 +143,13 @@ def linear(
     if cache_features:
         blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=experiment.world.device)
         cached = blank if check else features_of(labelled.train)
-        batches = FeatureBatches(cached, experiment.clips, labelled.train, experiment.training.batch_size, seed)
+        batches = FeatureBatches(cached, experiment.dataset, labelled.train, experiment.training.batch_size, seed)
     else:
         batches = experiment.clip_batches(labelled.train, frozen.config.window, view if augment else None)
     if check:
-        read = [*labelled.asked.values(), *([labelled.train] if cache_features else [])]
+        read = [*labelled.eval_positions.values(), *([labelled.train] if cache_features else [])]
         return experiment.check(classifier, batches, features_of, np.concatenate(read))
-    features = {name: features_of(positions) for name, positions in labelled.asked.items()}
+    features = {name: features_of(positions) for name, positions in labelled.eval_positions.items()}
     return train_classifier(
         experiment, classifier, batches, labelled, lambda name: score_features(classifier, features[name]), about
     )
@@ -166,6 +167,6 @@ def _refuse_published(probe: Probe, given: Mapping[str, Any]) -> None:
     changed = [name for name in default if found[name] != default[name] and name != "training.precision"]
     if changed:
         raise InputError(
-            f"{', '.join(changed)}: found with --probe {probe}, which reads the training clips once, in the test view, "
-            f"and holds out subjects by itself; leave it out, and recipes that set it"
+            f"{', '.join(changed)}: no effect with --probe {probe}, which reads the training clips once, in the test "
+            "view, and chooses held-out subjects itself; leave the option out, and recipes that set it"
         )

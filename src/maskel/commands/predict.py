@@ -86,7 +86,7 @@ def predict(
         page: An ``.html`` file that shows the segments and the probabilities over time.
         per_body: Windows for each person, in place of windows for all people together.
         min_probability: Segments whose mean probability is lower have no class, in [0, 1].
-        precision: Of matrix products.
+        precision: Number type of matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
@@ -110,15 +110,15 @@ def predict(
     roots = [data] if isinstance(data, Path) else list(data)
     sets = [root for root in roots if (root / META).is_file() or (root / SEGMENTS).is_file()]
     if sets and (len(roots) > 1 or as_prepared or (source_fps is not None and not slides)):
-        raise InputError(f"{sets[0]} is a prepared set; hand it over alone, without --as-prepared and --source-fps")
+        raise InputError(f"{sets[0]} is a prepared set; give it alone, without --as-prepared and --source-fps")
     if as_prepared and source_fps is not None and not slides:
         raise InputError("source_fps: joints as they were prepared have the frame rate of their set; leave it out")
     outputs = {"--out": out, "--segments": segments, "--page": page}
     _refuse_outputs(outputs, roots if not sets else ())
     known = SkeletonSet.open(sets[0]) if sets else None
-    model = load_classifier(classifier, trained_on=trained_on, clips=known)
+    model = load_classifier(classifier, trained_on=trained_on, dataset=known)
     world = distributed.start(device)
-    made = model.task.provenance
+    made = model.label_spec.provenance
     fps = None if made is None else made.options.get("fps")
     if source_fps is not None and made is not None and fps is None and not slides:
         raise InputError(
@@ -127,30 +127,30 @@ def predict(
     rate = source_fps
     if as_prepared or known:
         rate = _rate_of_set(known.options.get("fps") if known else fps, source_fps)
-    windows = usual_windows(model.task, length, pace, per_body, rate) if slides else None
+    windows = usual_windows(model.label_spec, length, pace, per_body, rate) if slides else None
     rates: Mapping[str, float] = {}
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
         if known:
-            clips = known
-            require_fit(classifier, model.encoder, clips)
-            say_differences(classifier, model.task.provenance, clips)
+            dataset = known
+            require_fit(classifier, model.encoder, dataset)
+            say_differences(classifier, model.label_spec.provenance, dataset)
         elif as_prepared:
-            clips = as_they_are(roots, model, Path(folder) / "set")
+            dataset = as_they_are(roots, model, Path(folder) / "set")
         else:
             place = Path(folder) / "set"
-            clips, rates = prepared(classifier, roots, model, source_fps if fps else None, place, CORES, windows)
+            dataset, rates = prepared(classifier, roots, model, source_fps if fps else None, place, CORES, windows)
         if windows and (known or as_prepared):
-            clips = in_windows(clips, windows, provenance_of(clips) if known else made, Path(folder) / "windows")
+            dataset = in_windows(dataset, windows, provenance_of(dataset) if known else made, Path(folder) / "windows")
         if not slides:
-            _say_long(model, clips)
-        _say_bodies(model, clips)
-        scores = score_clips(model.to(world.device), clips, np.arange(len(clips)), world, precision)
+            _say_long(model, dataset)
+        _say_bodies(model, dataset)
+        scores = score_clips(model.to(world.device), dataset, np.arange(len(dataset)), world, precision)
         rows = scores.double().softmax(1).cpu().numpy()
-        about = clips.clips
+        about = dataset.clips
         joints: Mapping[Key, Moving] = {}
         if page and world.is_main:
-            may_miss = (made.options if made else clips.options).get("missing") == "zero"
-            joints = recordings_of(clips, rates, rate, may_miss)
+            may_miss = (made.options if made else dataset.options).get("missing") == "zero"
+            joints = recordings_of(dataset, rates, rate, may_miss)
     names = [_name_of(clip, rates.get(clip.recording, rate)) if slides else {"name": clip.name} for clip in about]
     answers = [(name, _most_probable(model, row, top_k)) for name, row in zip(names, rows, strict=True)]
     if world.is_main:
@@ -159,7 +159,7 @@ def predict(
             tracks = tracks_of(about, rows, rates, rate)
             found = [(track, segments_of(track, min_probability or 0.0)) for track in tracks]
             _say_unsure(found, min_probability)
-            _write_segments(found, model.task.classes, segments, page, joints)
+            _write_segments(found, model.label_spec.classes, segments, page, joints)
     return out
 
 
@@ -170,7 +170,7 @@ def _name_of(window: Clip, rate: float | None) -> dict[str, Any]:
 
 
 def _refuse_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
-    """Notice before the work that a file cannot be written, or is named twice."""
+    """Refuse, before the work, an output that cannot be written or is named twice."""
     for option, path in outputs.items():
         if path is None:
             continue
@@ -178,7 +178,9 @@ def _refuse_outputs(outputs: Mapping[str, Path | None], inputs: Sequence[Path]) 
         refuse_unwritable(path, option)
         refuse_inside(path, inputs, option)
     if (segments := outputs["--segments"]) and (out := outputs["--out"]) and segments.resolve() == out.resolve():
-        raise InputError(f"{segments} is given as --out and as --segments; the one lists windows, the other segments")
+        raise InputError(
+            f"{segments} is given as --out and as --segments; the first lists windows, the second segments"
+        )
 
 
 def _rate_of_set(rate: float | None, source_fps: float | None) -> float | None:
@@ -190,7 +192,7 @@ def _rate_of_set(rate: float | None, source_fps: float | None) -> float | None:
 
 def _say_unsure(found: Sequence[tuple[Track, Sequence[Segment]]], min_probability: float | None) -> None:
     """Count the segments, and those without a class."""
-    segments = [segment for _, some in found for segment in some]
+    segments = [segment for _, segments_of_track in found for segment in segments_of_track]
     unsure = sum(not segment.sure for segment in segments)
     said = f"; {unsure:,} are less probable than {min_probability:g} and have no class" if min_probability else ""
     distributed.notify(
@@ -205,7 +207,7 @@ def _write_segments(
     page: Path | None,
     joints: Mapping[Key, Moving],
 ) -> None:
-    rows = [row for track, some in found for row in rows_of(track, some, classes)]
+    rows = [row for track, segments_of_track in found for row in rows_of(track, segments_of_track, classes)]
     if segments:
         table = [list(rows[0]), *(["" if cell is None else cell for cell in row.values()] for row in rows)]
         as_json = segments.suffix == ".json"
@@ -221,33 +223,33 @@ def _write_table(path: Path, text: str, option: str = "--out") -> None:
         write_atomically(path, text)
 
 
-def _say_long(model: Classifier, clips: SkeletonSet) -> None:
+def _say_long(model: Classifier, dataset: SkeletonSet) -> None:
     """Warn of recordings that are too long to be one action."""
-    if model.task.longest is None:
+    if model.label_spec.longest is None:
         return
-    long = np.flatnonzero(clips.valid_frames > LONG * model.task.longest).tolist()
+    long = np.flatnonzero(dataset.valid_frames > LONG * model.label_spec.longest).tolist()
     if long:
-        first, frames = clips.clips[long[0]].name, int(clips.valid_frames[long[0]])
+        first, frames = dataset.clips[long[0]].name, int(dataset.valid_frames[long[0]])
         distributed.notify(
-            f"{len(long):,} of {len(clips):,} clips are more than {LONG} times as long as any that the classifier "
-            f"learned from ({model.task.longest:,} frames): {first} has {frames:,} frames and gets one answer for all "
-            "of them; let windows slide over it (--segments FILE), or cut it with start and end in a labels.csv"
+            f"{len(long):,} of {len(dataset):,} clips are more than {LONG} times as long as any training clip of the "
+            f"classifier ({model.label_spec.longest:,} frames): {first} has {frames:,} frames and gets one answer for "
+            "all of them; find segments in it (--segments FILE), or cut it with start and end in a labels.csv"
         )
 
 
-def _say_bodies(model: Classifier, clips: SkeletonSet) -> None:
-    """Say of how many people the classifier does not see all."""
-    slots = model.task.num_bodies
-    if more := int((clips.bodies > slots).sum()):
+def _say_bodies(model: Classifier, dataset: SkeletonSet) -> None:
+    """Warn of clips with more people than the classifier can take."""
+    slots = model.label_spec.num_bodies
+    if more := int((dataset.bodies > slots).sum()):
         distributed.notify(
-            f"{more:,} of {len(clips):,} clips hold more people than the {slots} that the classifier has places for; "
-            f"the first {slots} of each clip {'is' if slots == 1 else 'are'} seen"
+            f"{more:,} of {len(dataset):,} clips have more people than the classifier has body slots ({slots}); only "
+            f"the first {slots} of each clip {'is' if slots == 1 else 'are'} used"
         )
 
 
 def _most_probable(model: Classifier, row: Float64[np.ndarray, " classes"], top_k: int) -> list[tuple[str, float]]:
     order = np.argsort(-row, kind="stable")[:top_k].tolist()
-    return [(model.task.classes[label], float(row[label])) for label in order]
+    return [(model.label_spec.classes[label], float(row[label])) for label in order]
 
 
 Answers = Sequence[tuple[Mapping[str, Any], list[tuple[str, float]]]]

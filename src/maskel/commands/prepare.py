@@ -50,9 +50,9 @@ class PrepareSummary:
         faults: For each kind of fault the number of bad files.
         first_faults: The first bad files, a sentence each.
         benchmarks: For each benchmark its sizes.
-        counts: What was dropped, filled in or guessed to make the clips: phrase -> (number, clips with any).
-        notes: What was passed over on the way to the raw files: phrase -> number.
-        conversion: What became of the source's joints, where the set has another layout.
+        counts: Counts of what was dropped, filled in or guessed: phrase -> (number, clips with any).
+        notes: Counts of what was passed over beside the raw files: phrase -> number.
+        conversion: Summary of the layout conversion, where there is one.
     """
 
     out: Path
@@ -203,24 +203,26 @@ def prepare(
 
 @contextmanager
 def _what_is_done_is_kept(writer: SetWriter, files: int) -> Iterator[None]:
-    """Say of an interruption that the same command goes on, where there is something to go on with."""
+    """Tell the user that the same command resumes an interrupted preparation, once a file is finished."""
     try:
         yield
     except KeyboardInterrupt:
         if not writer.recorded:
             raise
         raise Stopped(
-            f"stopped after {writer.recorded:,} of {files:,} files, which {writer.partial} keeps; "
-            "the same command goes on"
+            f"stopped after {writer.recorded:,} of {files:,} files; {writer.partial} keeps them, "
+            "and the same command continues"
         ) from None
     except CutOffError as error:
         if not writer.recorded:
             raise
-        raise CutOffError(f"{error}; {writer.partial} keeps what is done, and the same command goes on") from error
+        raise CutOffError(
+            f"{error}; {writer.partial} keeps the finished files, and the same command continues"
+        ) from error
 
 
 def _chosen(reading: Reading, choice: Choice) -> Reading:
-    """Those clips of a file that the set keeps, with their labels in the set."""
+    """Keep the chosen clips of a file, with their labels in the set."""
     if isinstance(reading, BadFileError):
         return reading
     kept = [sequence for sequence in reading if choice.keeps(sequence.clip)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from maskel.models.encoder import EncoderConfig
 from maskel.sequence import SingleBody
-from maskel.training.check import Check
+from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.loading import Resident
 from maskel.training.optim import AdamWConfig
@@ -43,7 +43,7 @@ def pretrain(
         data: A prepared set, or several to learn from at once: joints are matched by name, and those that a set lacks
             are masked in its clips.
         method: Name of the method.
-        benchmark: Whose training part to learn from; of several sets one name for all, or one each, with commas.
+        benchmark: Name of the benchmark to learn from; for several sets one name for all, or one each, with commas.
         options: The method's own options, by name of its constructor's arguments.
         encoder: Sizes of the encoder.
         init: An encoder to go on from, mapped to the set's joints: a pre-training run folder, an
@@ -53,9 +53,9 @@ def pretrain(
         shares: Clips of each of several sets in an epoch of as many as all have: in proportion to its ``size``, to the
             square root of that (``sqrt``), or ``equal``.
         view: The random view of each clip.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         training: The recipe.
-        seed: Of weights, views, masks and order.
+        seed: Seed of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         resident: Keep the set on the device; auto: a GPU with room for ten.
         out: The run folder; by default the next free one under ``runs``.
@@ -73,7 +73,7 @@ def pretrain(
         >>> small = EncoderConfig(window=8, dim=16, depth=1, num_heads=2)
         >>> training = AdamWConfig(epochs=1, batch_size=8)
         >>> run = pretrain(Path("set"), "mae", encoder=small, training=training, out=Path("mae"))
-        >>> run.read_result()["method"]
+        >>> run.result["method"]
         'mae'
     """
     options = method_options(method, options or {})
@@ -83,7 +83,7 @@ def pretrain(
     encoder = encoder if start is None else start.config
     experiment.settle(encoder=encoder)
     experiment.fit_training(learned.size)
-    model = new_method(method, learned.clips, start or encoder, options, training, seed)
+    model = new_method(method, learned.dataset, start or encoder, options, training, seed)
     learned.require_joints(method, model, view)
     experiment.start()
     world = experiment.world

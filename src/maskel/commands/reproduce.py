@@ -21,7 +21,8 @@ from maskel.methods import METHODS
 from maskel.protocols import PROTOCOLS, STAGES, function_of
 from maskel.published import PUBLISHED
 from maskel.training.finished import Run, open_runs
-from maskel.training.run import CONFIG, RunFolder, refuse_other_options
+from maskel.training.options import refuse_other_options
+from maskel.training.run import CONFIG, RunFolder
 from maskel.training.seeds import seed_folders
 
 Scale = Literal["published", "small"]
@@ -54,7 +55,7 @@ def reproduce(
         out: A folder for all runs, the table ``results.md`` and the page ``report.html``.
         scale: ``published``; or ``small``, a small model for a few epochs, to try everything out: its numbers do not
             compare with published ones.
-        seed: Of everything; the first of five for few labels.
+        seed: Seed of every draw; the first of five for few labels.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
@@ -69,8 +70,8 @@ def reproduce(
         known = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {', '.join(data_recipes())}"
         raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {known}")
     split = benchmark.rpartition("_")[2]
-    clips = SkeletonSet.open(data)
-    sizes = tuple(len(clips.split(split, part)) for part in ("train", "test"))
+    dataset = SkeletonSet.open(data)
+    sizes = tuple(len(dataset.split(split, part)) for part in ("train", "test"))
     world = distributed.start(device)
     _open(
         out, {"method": method, "benchmark": benchmark, "data": str(data), "scale": scale, "seed": seed}, world.is_main
@@ -145,7 +146,7 @@ def _run_stage(words: list[str], folder: Path, is_main: bool) -> None:
     try:
         COMMANDS[words[0]](words[0], words[1:])
     except Stopped as stop:
-        raise Stopped(f"{stop}; or with the same maskel reproduce command, which then runs what is left") from stop
+        raise Stopped(f"{stop}, or repeat maskel reproduce: it runs only what is left") from stop
     distributed.barrier()
 
 
@@ -162,9 +163,9 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
         for way, answers in enumerate(seeds[0].answers):
             published = None if answers.key else PUBLISHED.get((method, benchmark, name))
             known += [published] if published else []
-            told = f"{published} ({published.origin})" if published else "none published"
+            published_accuracy = f"{published} ({published.origin})" if published else "none published"
             called = stage.title or seeds[0].row(answers.key)
-            rows.append((called, *_counted(seeds, way), told))
+            rows.append((called, *_counted(seeds, way), published_accuracy))
     lines = markdown_table(_HEADING, rows)
     expected = SOURCES[source].published.get(split)
     lines += ["", f"{method} on {benchmark}, {sizes[0]:,} training and {sizes[1]:,} test clips."]

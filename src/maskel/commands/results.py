@@ -13,7 +13,8 @@ from maskel.errors import InputError
 from maskel.files import json_text, refuse_inside, refuse_unwritable, write_atomically
 from maskel.intervals import spread
 from maskel.text import shown
-from maskel.training.finished import Answers, Count, Run
+from maskel.training.answers import Answers, Count
+from maskel.training.finished import Run
 from maskel.training.folds import FOLDS, folds_among
 from maskel.training.run import RESULT, RunFolder
 
@@ -105,7 +106,7 @@ def read_results(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
         files = sorted(path.rglob(RESULT))
         if not files:
             raise InputError(f"{path}: no {RESULT} in it or below it; name folders of finished runs")
-        read = {file.parent: RunFolder(file.parent).read_result() for file in files}
+        read = {file.parent: RunFolder(file.parent).result for file in files}
         for file in files:
             if FOLDS in read.get(file.parent.parent, {}) and folds_among([file.parent.name]):
                 continue  # one of the folds that the run above adds up
@@ -113,7 +114,7 @@ def read_results(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
             if name in found:
                 raise InputError(f"{file.parent}: another run is called {name} too; rename one of the two")
             if "kind" not in result or "data" not in result:
-                raise InputError(f"{file}: expected the result of a run; it does not say its kind and data")
+                raise InputError(f"{file}: expected the result of a run, with its kind and data")
             if "seeds" not in result:  # what several seeds say together follows from what each says
                 found[name] = result
     return found
@@ -124,7 +125,7 @@ def measured(result: Mapping[str, Any], run: Path) -> list[Measured]:
 
     Args:
         result: Its ``result.json``.
-        run: Whose it is, for messages.
+        run: Folder of the run, for messages.
 
     Raises:
         InputError: If the result lacks its counts, or holds what no table can show.
@@ -137,7 +138,7 @@ def measured(result: Mapping[str, Any], run: Path) -> list[Measured]:
         tables(rows)  # shown on its own first: among others nothing would tell whose result is damaged
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as fault:
         raise InputError(
-            f"{run}: its result of kind {result.get('kind')!r} lacks its counts or is damaged ({fault!r}); run it again"
+            f"{run}: its result of kind {result.get('kind')!r} has no counts, or is damaged ({fault!r}); run it again"
         ) from fault
     return rows
 
@@ -148,7 +149,7 @@ def tables(rows: Sequence[Measured]) -> str:
 
 
 def without_paths(value: Any, key: str = "") -> Any:
-    """A result without what only its machine knows: of every path the last part, and no counts of classes."""
+    """Strip a result of paths of its machine, all but their last part, and of the counts of classes."""
     if isinstance(value, Mapping):
         kept = {name: entry for name, entry in value.items() if name != "per_class"}
         return {name: entry if name in _WITHOUT_PATHS else without_paths(entry, name) for name, entry in kept.items()}
@@ -257,12 +258,12 @@ def _more_columns(groups: Sequence[Sequence[Measured]]) -> dict[str, Callable[[S
         columns["95 % interval (%)"] = lambda group: (
             group[0].answers.interval if len(group) == 1 and group[0].answers else "–"
         )
-    if any(one.balanced is not None and abs(one.balanced - one.count.share) > 1e-9 for one in answered):
+    if any(entry.balanced is not None and abs(entry.balanced - entry.count.share) > 1e-9 for entry in answered):
         columns["balanced accuracy (%)"] = mean_of(lambda answers: answers.balanced)
         columns["macro-F1 (%)"] = mean_of(lambda answers: answers.macro_f1)
-    if any(one.top5 for one in answered):
+    if any(entry.top5 for entry in answered):
         columns["top-5 (%)"] = mean_of(lambda answers: answers.top5.share if answers.top5 else None)
-    if any(one.precision is not None for one in answered):
+    if any(entry.precision is not None for entry in answered):
         columns["mAP (%)"] = mean_of(lambda answers: answers.precision)
     return columns
 
@@ -282,8 +283,8 @@ def _differing(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) 
         if (other[0].protocol, other[0].run.method) == (group[0].protocol, group[0].run.method)
     ]
     own = group[0].run.options
-    known = {name: [other[name] for other in alike if name in other] for name in own}
-    names = [name for name, values in known.items() if 2 * values.count(own[name]) <= len(values)]
+    values_of = {name: [other[name] for other in alike if name in other] for name in own}
+    names = [name for name, values in values_of.items() if 2 * values.count(own[name]) <= len(values)]
     return "; ".join(f"{name} {own[name]}" for name in names) or "–"
 
 

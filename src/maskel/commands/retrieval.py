@@ -18,10 +18,10 @@ from maskel.files import write_atomically
 from maskel.models.pooling import Pool
 from maskel.pictures.neighbours import Query, neighbours_page
 from maskel.sequence import SingleBody
-from maskel.training.check import Check
+from maskel.training.answers import PRECISION
+from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
-from maskel.training.finished import PRECISION
-from maskel.training.loading import known_part, part
+from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
@@ -60,17 +60,17 @@ def retrieval(
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        benchmark: Whose training part is searched (of one-shot benchmarks the exemplars) and whose test part asks.
-        window: Frames that the encoder reads, if others than in pre-training: its time embedding is resized.
-        pool: What tokens are averaged over: all (``mean``, as published), or keep the body's regions, its joints, or
+        benchmark: Name of the benchmark; its test clips are searched for in its training part, or among its exemplars.
+        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
+        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
             regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         gallery: Clips to search: the ``train`` part, or all other clips of the ``test`` part (leave one out).
         k: Nearest clips of the second recall, 1 or more; all of the gallery where there are fewer.
         clips: Test clips to draw with their ``k`` nearest on the page, 0 or more; ``seed`` chooses them.
         untrained: Use the encoder with random weights instead.
-        single_body: What stands in the second slot of a clip with one body.
-        precision: Of the encoder.
-        seed: Of the clips on the page (and of the weights, when untrained).
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
+        precision: Number type of the encoder's matrix products.
+        seed: Seed of the clips on the page (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
         check: Only build everything, read a few clips and say what the run would take; nothing is written.
@@ -83,9 +83,9 @@ def retrieval(
         InputError: If data, options and encoder do not fit each other.
     """
     experiment = Experiment(retrieval, locals())
-    skeletons = experiment.clips
-    test = part(skeletons, benchmark, "test")
-    searched = known_part(skeletons, benchmark) if gallery == "train" else test
+    dataset = experiment.dataset
+    test = split_positions(dataset, benchmark, "test")
+    searched = gallery_positions(dataset, benchmark) if gallery == "train" else test
     experiment.refuse_taken()
     if k < 1 or clips < 0:
         raise InputError(f"found k {k} and clips {clips}, expected k of 1 or more and clips of 0 or more")
@@ -93,10 +93,10 @@ def retrieval(
     if size < 1:
         raise InputError(f"gallery: the test part of {benchmark} has one clip, and no other to find")
     if size < k:
-        distributed.notify(f"k: the {size} clips there are, instead of {k}")
+        distributed.notify(f"k: {size} instead of {k}, as there are no more clips")
     k = min(k, size)
     experiment.settle(k=k)
-    frozen = load_frozen(encoder, skeletons, window, untrained, seed)
+    frozen = load_frozen(encoder, dataset, window, untrained, seed)
     experiment.start()
     frozen.to(experiment.world.device)
 
@@ -105,33 +105,31 @@ def retrieval(
 
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((searched, test)))
-    asked = read(test)
-    known = asked if gallery == "test" else read(searched)
-    labels = torch.tensor(skeletons.labels, device=experiment.world.device)
-    found = rank(known, labels[searched], asked, labels[test], k, leave_out=gallery == "test")
+    queries = read(test)
+    candidates = queries if gallery == "test" else read(searched)
+    labels = torch.tensor(dataset.labels, device=experiment.world.device)
+    ranking = rank(candidates, labels[searched], queries, labels[test], k, leave_out=gallery == "test")
     absent = int((~torch.isin(labels[test], labels[searched])).sum())
     if absent:
-        distributed.notify(
-            f"{absent} test clips are of a class that no clip of the gallery has; they count as not found"
-        )
-    nearest, right = labels[searched][found.nearest], labels[test]
-    counted = count(nearest[:, 0], right, skeletons.classes, len(test))
+        distributed.notify(f"{absent} test clips have a class that no clip of the gallery has; they count as not found")
+    nearest, right = labels[searched][ranking.nearest], labels[test]
+    counted = count(nearest[:, 0], right, dataset.classes, len(test))
     wider = count(
-        torch.where((nearest == right[:, None]).any(1), right, nearest[:, 0]), right, skeletons.classes, len(test)
+        torch.where((nearest == right[:, None]).any(1), right, nearest[:, 0]), right, dataset.classes, len(test)
     )
     wider.pop("macro_f1")  # of one right answer among several there is none
     run = experiment.open_run()
     if experiment.is_main:
-        names = [skeletons.clips[position].name for position in test.tolist()]
-        write_predictions(run, names, skeletons.labels[test].tolist(), nearest[:, 0].tolist(), skeletons.classes)
-        write_atomically(run.path / PAGE, neighbours_page(skeletons, _shown(test, searched, found, clips, seed)))
+        names = [dataset.clips[position].name for position in test.tolist()]
+        write_predictions(run, names, dataset.labels[test].tolist(), nearest[:, 0].tolist(), dataset.classes)
+        write_atomically(run.path / PAGE, neighbours_page(dataset, _shown(test, searched, ranking, clips, seed)))
     return experiment.finish(
         {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
         {
             "seed": seed,
             "gallery": {"part": gallery, "size": size, "without_their_class": absent},
             **counted,
-            PRECISION: float(found.precision.mean()),
+            PRECISION: float(ranking.precision.mean()),
             "wider": {"k": k, **wider},
             "precision": experiment.precision,
         },
@@ -154,7 +152,7 @@ class Ranking:
 
 
 def rank(
-    known: Float32[Tensor, "n d"],
+    candidates: Float32[Tensor, "n d"],
     labels: Int64[Tensor, " n"],
     queries: Float32[Tensor, "q d"],
     right: Int64[Tensor, " q"],
@@ -164,18 +162,18 @@ def rank(
     """Rank a gallery by the cosine to each query.
 
     Args:
-        known: (N, D) features of the gallery.
+        candidates: (N, D) features of the gallery.
         labels: (N,) its classes.
         queries: (Q, D) features of the queries.
         right: (Q,) their classes.
         k: Nearest to name, at most N, or N - 1 with ``leave_out``.
         leave_out: The queries are the gallery, and none finds itself.
     """
-    known, queries = functional.normalize(known.double()), functional.normalize(queries.double())
+    candidates, queries = functional.normalize(candidates.double()), functional.normalize(queries.double())
 
     def parts() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for start in range(0, len(queries), _ROWS):
-            cosines = queries[start : start + _ROWS] @ known.T
+            cosines = queries[start : start + _ROWS] @ candidates.T
             if leave_out:
                 cosines[torch.arange(len(cosines)), torch.arange(start, start + len(cosines))] = -torch.inf
             cosines, order = cosines.sort(dim=1, descending=True, stable=True)
@@ -189,10 +187,10 @@ def rank(
 
 
 def _shown(
-    test: Int64[np.ndarray, " q"], searched: Int64[np.ndarray, " n"], found: Ranking, number: int, seed: int
+    test: Int64[np.ndarray, " q"], searched: Int64[np.ndarray, " n"], ranking: Ranking, number: int, seed: int
 ) -> list[Query]:
     """Queries for the page: those whose draws are smallest, in the order of the test part."""
     draws = uniform(clip_keys(seed, 0, torch.from_numpy(test)), Purpose.PICTURES, 1)[:, 0].numpy()
     chosen = np.sort(np.argsort(draws, kind="stable")[:number]).tolist()
-    nearest, cosines = found.nearest.cpu().numpy(), found.cosines.tolist()
+    nearest, cosines = ranking.nearest.cpu().numpy(), ranking.cosines.tolist()
     return [Query(int(test[row]), tuple(searched[nearest[row]].tolist()), tuple(cosines[row])) for row in chosen]

@@ -36,7 +36,7 @@ def run_seeds(
         kind: Name of the command.
         command: The command's function.
         options: Its options; ``seed`` is replaced, ``out`` is the folder for all.
-        seeds: How many, or which.
+        seeds: Number of seeds, or a list of them.
         config: The same options as ``config.yaml`` holds them, themselves a valid ``--config``.
 
     Raises:
@@ -62,7 +62,7 @@ def run_seeds(
         options,
         kept(config, "seed") | {"seeds": numbers},
         runs,
-        lambda _, done: summary([run.read_result() for run in done.values()]),
+        lambda _, done: summary([run.result for run in done.values()]),
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from maskel import distributed
 from maskel.errors import InputError
-from maskel.training.run import CONFIG, NOT_KEPT, RunFolder, as_then, plain, refuse_other_options
+from maskel.training.options import NOT_KEPT, as_then, plain, refuse_other_options
+from maskel.training.run import CONFIG, RunFolder
 
 Go = Callable[[Path, bool], object]
 """Does one of the runs in its folder, or goes on with it; the second argument says whether this process writes."""
@@ -29,10 +30,10 @@ def run_several(
 
     Args:
         kind: Name of the command.
-        what: What the runs are, in the plural.
+        what: Plural noun for the runs.
         options: The command's options: ``out`` is the folder for all, by default the next free one under ``runs``.
-        config: What the folder's ``config.yaml`` holds, itself a valid ``--config``.
-        runs: What to do for each run, by its folder's name.
+        config: Content of the folder's ``config.yaml``, itself a valid ``--config``.
+        runs: Function that makes each run, by its folder's name.
         together: Makes the result of the folder and the finished runs, by name.
 
     Raises:
@@ -40,7 +41,7 @@ def run_several(
     """
     world, out = distributed.start(options.get("device", "cpu")), options["out"]
     if world.size > 1 and out is None:  # the leading process alone knows which folder is free
-        raise InputError(f"{what}: several processes need to be told the folder; give --out")
+        raise InputError(f"{what}: several processes need one folder in common; give --out")
     folder = _open(out, f"{kind}-{what}", config, world.is_main)
     done = {name: RunFolder(folder.path / name) for name in runs}
     for number, (name, run) in enumerate(done.items(), 1):

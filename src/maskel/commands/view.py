@@ -32,8 +32,8 @@ def masks(
         runs: Run folders of pretrain.
         data: A prepared set of their layout.
         clip: Name of the clip.
-        draws: How many masks to draw with each method, 1 or more.
-        seed: Of the masks.
+        draws: Number of masks to draw with each method, 1 or more.
+        seed: Seed of the masks.
         out: The HTML file; an earlier one is replaced.
 
     Returns:
@@ -45,17 +45,19 @@ def masks(
     if draws < 1:
         raise InputError(f"draws: found {draws}, expected 1 or more")
     refuse_unwritable(out)
-    clips = SkeletonSet.open(data)
-    position = next((at for at, known in enumerate(clips.clips) if known.name == clip), None)
+    dataset = SkeletonSet.open(data)
+    position = next((at for at, known in enumerate(dataset.clips) if known.name == clip), None)
     if position is None:
-        raise InputError(f"{data} has no clip called {clip!r}; its {len(clips)} clips begin with {clips.clips[0].name}")
+        raise InputError(
+            f"{data} has no clip called {clip!r}; its {len(dataset)} clips begin with {dataset.clips[0].name}"
+        )
     found = []
     for run in open_runs(runs):
         if not run.pretrains:
             raise InputError(f"{run.folder.path}: expected a run of maskel pretrain, found one of maskel {run.kind}")
         name = f"{run.config['method']} ({run.name})"
-        found.append(count_hidden(name, load_method(run.folder), clips, position, draws, seed))
-    about = f"{clip}, class {clips.class_name(position)}"
+        found.append(count_hidden(name, load_method(run.folder), dataset, position, draws, seed))
+    about = f"{clip}, class {dataset.class_name(position)}"
     return write_page(
         page(f"maskel view masks: {clip}", element("h1", "How often each token is hidden"), mask_maps(about, found)),
         out,
@@ -198,7 +200,7 @@ def importance(
         raise InputError(f"most: found {most}, expected 1 to {_MOST_IMPORTANT}")
     refuse_unwritable(out)
     dataset = SkeletonSet.open(data)
-    model = load_classifier(classifier, clips=dataset)
+    model = load_classifier(classifier, dataset=dataset)
     require_fit(classifier, model.encoder, dataset)
     chosen = [at for at, clip in enumerate(dataset.clips) if names is None or any(part in clip.name for part in names)]
     if not chosen:

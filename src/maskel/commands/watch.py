@@ -94,7 +94,7 @@ def _watch(stream: Stream, shown_on: Frames | None) -> Watched:
             if shown_on:
                 shown_on.frame(frame["time"], frame["joints"], frame["ids"])
                 for update in updates:
-                    shown_on.answer(update, stream.classifier.task.classes)
+                    shown_on.answer(update, stream.classifier.label_spec.classes)
             for update in updates:
                 sys.stdout.write(json_text(_row(update)))
                 watched.updates += 1
@@ -109,7 +109,7 @@ def _watch(stream: Stream, shown_on: Frames | None) -> Watched:
 
 
 def show(watched: Watched, options: Mapping[str, Any]) -> None:
-    """Say what was watched, on stderr."""
+    """Print a summary on stderr."""
     left_out = f"; {watched.left_out:,} people in a frame beyond 32, not looked at" if watched.left_out else ""
     notify(f"{watched.frames:,} frames, {watched.updates:,} answers{left_out}")
 

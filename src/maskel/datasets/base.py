@@ -107,7 +107,7 @@ class Source(ABC):
     published: Mapping[str, tuple[int, int]] = {}
     """Published sizes (train, test) of each benchmark, to compare a finished set with."""
     exemplars: ClassVar[Mapping[str, frozenset[str]]] = {}
-    """Of benchmarks that test classes of which nothing trains: names of the clips that stand for these classes."""
+    """Names of the clips that stand for the tested classes, in benchmarks that test classes without training clips."""
     one_process: ClassVar[bool] = False
     """True where one file holds all clips and is read front to back: more processes would only read it again."""
     choosing: ClassVar[tuple[str, ...]] = ()

@@ -24,21 +24,21 @@ def columns_of(joints: Float32[np.ndarray, "r v c"]) -> Float32[np.ndarray, "c v
     return np.ascontiguousarray(joints.transpose(2, 1, 0))
 
 
-def missing_joints(columns: Float32[np.ndarray, "c v r"], data: SkeletonSet) -> Bool[np.ndarray, "v r"] | None:
+def missing_joints(columns: Float32[np.ndarray, "c v r"], dataset: SkeletonSet) -> Bool[np.ndarray, "v r"] | None:
     """Return a mask of missing (all zero) joints of existing bodies; None where no joint is missing.
 
     In 3D a joint at zero may be the origin, unless the set was prepared with missing joints left at zero.
     """
-    if data.coordinates == 3 and data.options.get("missing") != "zero":
+    if dataset.coordinates == 3 and dataset.options.get("missing") != "zero":
         return None
     missing: Bool[np.ndarray, "v r"] = np.logical_not(columns.any(axis=0))
     return missing if missing.any() else None
 
 
-def without_missing(joints: Float32[np.ndarray, "*n v c"], data: SkeletonSet) -> Float32[np.ndarray, "*n v c"]:
+def without_missing(joints: Float32[np.ndarray, "*n v c"], dataset: SkeletonSet) -> Float32[np.ndarray, "*n v c"]:
     """Replace missing joints by NaN; absent bodies stay zero."""
     rows = joints.reshape(-1, *joints.shape[-2:])
-    missing = missing_joints(columns_of(rows), data)
+    missing = missing_joints(columns_of(rows), dataset)
     if missing is None:
         return joints
     gone = (missing & ~np.all(missing, axis=0, keepdims=True)).T  # (R, V)
@@ -74,16 +74,16 @@ class Sample:
     missing: Bool[np.ndarray, "v r"] | None
 
     @classmethod
-    def of(cls, data: SkeletonSet) -> "Sample":
+    def of(cls, dataset: SkeletonSet) -> "Sample":
         """Draw the sample; the same for every call on a set."""
-        clips = np.unique(np.linspace(0, len(data) - 1, _CLIPS).astype(np.int64)).tolist()
+        clips = np.unique(np.linspace(0, len(dataset) - 1, _CLIPS).astype(np.int64)).tolist()
         parts = []
         for clip in clips:
-            joints = data.body_frames(clip, clip + 1).joints
+            joints = dataset.body_frames(clip, clip + 1).joints
             parts.append(joints[np.unique(np.linspace(0, len(joints) - 1, _FRAMES).astype(np.int64))])
         joints = np.concatenate(parts)
         columns = columns_of(joints[np.isfinite(joints).all(axis=(1, 2))])
-        return cls(columns, missing_joints(columns, data))
+        return cls(columns, missing_joints(columns, dataset))
 
 
 def usual_size(sample: Sample) -> float:
@@ -128,17 +128,17 @@ class Up:
         return turned
 
 
-def upward(data: SkeletonSet, sample: Sample | None = None) -> Up:
+def upward(dataset: SkeletonSet, sample: Sample | None = None) -> Up:
     """Return the upward direction: that of the layout's tool or of images, else the one from feet to heads.
 
     If more than half of the bodies contradict the rule, the bodies win: pictures show heads above feet.
 
     Args:
-        data: The set.
+        dataset: The set.
         sample: A sample of its bodies; drawn by default.
     """
-    shares = _pointing(sample or Sample.of(data), data.layout)
-    return _decide(shares, _rule(data.coordinates, recorded_layout(data)))
+    shares = _pointing(sample or Sample.of(dataset), dataset.layout)
+    return _decide(shares, _rule(dataset.coordinates, recorded_layout(dataset)))
 
 
 def upward_of(joints: Float32[np.ndarray, "r v c"], layout: Layout) -> Up:
@@ -168,11 +168,11 @@ def _decide(shares: dict[tuple[int, int], float], rule: tuple[int, int, str] | N
     return Up(*best, "as heads and feet have it", doubt)
 
 
-def recorded_layout(data: SkeletonSet) -> Layout | None:
+def recorded_layout(dataset: SkeletonSet) -> Layout | None:
     """Return the layout of the recordings, before ``--to-layout``; None where the set does not record it."""
-    if not data.options.get("to_layout"):
-        return data.layout
-    return LAYOUTS.get(str(data.options.get("layout")))
+    if not dataset.options.get("to_layout"):
+        return dataset.layout
+    return LAYOUTS.get(str(dataset.options.get("layout")))
 
 
 def _name(axis: int, sign: int) -> str:

@@ -153,20 +153,20 @@ class Finding:
         return "body sizes" if check.in_sizes and not self.metric else check.unit
 
 
-def examine(data: SkeletonSet, advance: Callable[[int], None] = lambda clips: None) -> tuple[Finding, ...]:
+def examine(dataset: SkeletonSet, advance: Callable[[int], None] = lambda clips: None) -> tuple[Finding, ...]:
     """Look for every fault in `CHECKS`; reads the joints once, from the first to the last.
 
     Args:
-        data: The set.
+        dataset: The set.
         advance: Called with the number of clips done since the last call.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a check reports damaged coordinates
-        bearings = Bearings.of(data)
-        prints = Fingerprints(data, bearings.near)
+        bearings = Bearings.of(dataset)
+        prints = Fingerprints(dataset, bearings.near)
         faults: dict[str, list[Fault]] = {name: [] for name in CHECKS}
-        body_frames = np.zeros(len(data), dtype=np.int64)
-        for start, stop in chunks(data):
-            seen = Seen.of(data, start, stop, bearings)
+        body_frames = np.zeros(len(dataset), dtype=np.int64)
+        for start, stop in chunks(dataset):
+            seen = Seen.of(dataset, start, stop, bearings)
             prints.add(seen.rows)
             body_frames[start:stop] = np.bincount(seen.rows.clip - start, minlength=stop - start)
             for name, check in CLIP_CHECKS.items():
@@ -174,14 +174,14 @@ def examine(data: SkeletonSet, advance: Callable[[int], None] = lambda clips: No
             advance(stop - start)
     duplicates = prints.duplicates()
     note = "" if duplicates.complete else "not complete: there are too many to compare all"
-    faults["leaks"] = list(set_checks.leaking_clips(data, duplicates, bearings))
-    faults["shared"] = list(set_checks.shared_origins(data))
-    faults["empty"] = list(set_checks.empty_parts(data))
-    faults["duplicates"] = list(set_checks.equal_clips(data, duplicates))
-    faults["near_duplicates"] = list(set_checks.near_clips(data, duplicates, bearings))
-    faults |= set_checks.counted_faults(data, body_frames)
-    faults["short"] = list(set_checks.short_clips(data))
-    faults["imbalance"] = list(set_checks.unequal_classes(data))
+    faults["leaks"] = list(set_checks.leaking_clips(dataset, duplicates, bearings))
+    faults["shared"] = list(set_checks.shared_origins(dataset))
+    faults["empty"] = list(set_checks.empty_parts(dataset))
+    faults["duplicates"] = list(set_checks.equal_clips(dataset, duplicates))
+    faults["near_duplicates"] = list(set_checks.near_clips(dataset, duplicates, bearings))
+    faults |= set_checks.counted_faults(dataset, body_frames)
+    faults["short"] = list(set_checks.short_clips(dataset))
+    faults["imbalance"] = list(set_checks.unequal_classes(dataset))
     if bearings.up.doubt:
         faults["upside_down"].insert(0, Fault(f"{bearings.up.doubt}: are axes exchanged or flipped?", float("inf")))
     ascending = ("duplicates", "near_duplicates", "leaks", "short")
@@ -217,16 +217,16 @@ class Repeats:
         return f"{self.train:,} in train, {self.test:,} in test; {self.leaks:,} test clips in train{near}"
 
 
-def count_repeats(data: SkeletonSet, findings: Sequence[Finding]) -> dict[str, Repeats]:
+def count_repeats(dataset: SkeletonSet, findings: Sequence[Finding]) -> dict[str, Repeats]:
     """Count the duplicates of `examine` for each benchmark."""
     by_name = {finding.check: finding.faults for finding in findings}
-    first = np.arange(len(data))
+    first = np.arange(len(dataset))
     for fault in by_name["duplicates"]:
         if fault.clip is not None and fault.other is not None:
             first[fault.clip] = fault.other
     found = {}
-    for name in data.benchmarks:
-        train, test = (data.split(name, part) for part in ("train", "test"))
+    for name in dataset.benchmarks:
+        train, test = (dataset.split(name, part) for part in ("train", "test"))
         leaking = [fault.value > 0 for fault in by_name["leaks"] if fault.benchmark == name]
         found[name] = Repeats(
             train=len(train) - len(np.unique(first[train])),
@@ -240,7 +240,7 @@ def count_repeats(data: SkeletonSet, findings: Sequence[Finding]) -> dict[str, R
 FINDING_HEADING = ("check", "a fault when", "found", "the worst")
 
 
-def summarise(finding: Finding, data: SkeletonSet) -> tuple[str, str, str, str]:
+def summarise(finding: Finding, dataset: SkeletonSet) -> tuple[str, str, str, str]:
     """Return a finding as a row of a table under `FINDING_HEADING`."""
     check, faults = CHECKS[finding.check], finding.faults
     clips = "1 clip" if finding.clips == 1 else f"{finding.clips:,} clips"
@@ -249,18 +249,18 @@ def summarise(finding: Finding, data: SkeletonSet) -> tuple[str, str, str, str]:
         found = f"{found}; {finding.note}" if faults else finding.note
     worst = ""
     if faults:
-        place = [data.clips[faults[0].clip].name] if faults[0].clip is not None else []
+        place = [dataset.clips[faults[0].clip].name] if faults[0].clip is not None else []
         place += [f"frame {faults[0].frame}"] if faults[0].frame is not None else []
         worst = ": ".join([", ".join(place), faults[0].about] if place else [faults[0].about])
     return check.title, finding.threshold, found, worst
 
 
-def chunks(data: SkeletonSet) -> Iterator[tuple[int, int]]:
+def chunks(dataset: SkeletonSet) -> Iterator[tuple[int, int]]:
     """Yield ranges of clips (first, one after the last) of at most `CHUNK_ROWS` body-frames, but at least one clip."""
     start, size = 0, 0
-    for clip, rows in enumerate((data.bodies * data.frames).tolist()):
+    for clip, rows in enumerate((dataset.bodies * dataset.frames).tolist()):
         if size and size + rows > CHUNK_ROWS:
             yield start, clip
             start, size = clip, 0
         size += rows
-    yield start, len(data)
+    yield start, len(dataset)

@@ -64,12 +64,12 @@ class Bearings:
     up: Up
 
     @classmethod
-    def of(cls, data: SkeletonSet) -> "Bearings":
+    def of(cls, dataset: SkeletonSet) -> "Bearings":
         """Measure a set by a sample of its clips."""
-        sample = Sample.of(data)
+        sample = Sample.of(dataset)
         size = usual_size(sample)
-        metric = data.coordinates == 3 and SMALLEST_METRES <= size <= LARGEST_METRES
-        return cls(metric, size, upward(data, sample))
+        metric = dataset.coordinates == 3 and SMALLEST_METRES <= size <= LARGEST_METRES
+        return cls(metric, size, upward(dataset, sample))
 
     @property
     def near(self) -> float:
@@ -89,7 +89,7 @@ class Seen:
     """Clips with the measures that the checks need.
 
     Args:
-        data: The set.
+        dataset: The set.
         rows: All bodies of the clips in all frames in which they exist.
         bearings: Facts of the set.
         columns: (C, V, R) their coordinates, the longest axis last.
@@ -98,7 +98,7 @@ class Seen:
         sizes: (R,) the size of each body, in the set's unit.
     """
 
-    data: SkeletonSet
+    dataset: SkeletonSet
     rows: BodyFrames
     bearings: Bearings
     columns: Float32[np.ndarray, "c v r"]
@@ -107,13 +107,13 @@ class Seen:
     sizes: Float32[np.ndarray, " r"]
 
     @classmethod
-    def of(cls, data: SkeletonSet, start: int, stop: int, bearings: Bearings) -> "Seen":
+    def of(cls, dataset: SkeletonSet, start: int, stop: int, bearings: Bearings) -> "Seen":
         """Measure the clips from position ``start`` to before ``stop``."""
-        rows = data.body_frames(start, stop)
+        rows = dataset.body_frames(start, stop)
         columns = columns_of(rows.joints)
-        missing = missing_joints(columns, data)
+        missing = missing_joints(columns, dataset)
         extents = body_extents(columns, missing)
-        return cls(data, rows, bearings, columns, missing, extents, body_sizes(extents))
+        return cls(dataset, rows, bearings, columns, missing, extents, body_sizes(extents))
 
     @cached_property
     def units(self) -> Float32[np.ndarray, " r"]:
@@ -198,7 +198,7 @@ def _absent(seen: Seen) -> list[Fault]:
     counts = np.diff(starts, append=len(shown))
     found = []
     for clip, start, count in zip(clips.tolist(), starts.tolist(), counts.tolist(), strict=True):
-        total = int(seen.data.frames[clip])
+        total = int(seen.dataset.frames[clip])
         if count < total:
             frames = shown[start : start + count] & (2**32 - 1)
             late = np.flatnonzero(frames != np.arange(count))
@@ -231,14 +231,14 @@ def _jumps(seen: Seen) -> list[Fault]:
     before = np.flatnonzero(_follows(rows) & (farthest > limit(JUMP_METRES, JUMP_SIZES, seen)))
 
     def about(at: int) -> str:
-        joint = seen.data.layout.joints[int(moved[:, before[at]].argmax())]
+        joint = seen.dataset.layout.joints[int(moved[:, before[at]].argmax())]
         return f"{joint} moves {farthest[before[at]]:.2f} {seen.unit} in one frame"
 
     return _worst_of_each_clip(rows, before + 1, farthest[before], about)
 
 
 def _bones(seen: Seen) -> list[Fault]:
-    rows, layout = seen.rows, seen.data.layout
+    rows, layout = seen.rows, seen.dataset.layout
     if not layout.edges:
         return []
     parents, joints = np.array(layout.edges).T
@@ -347,7 +347,7 @@ def _in_most_frames(
 
 
 def _units(seen: Seen) -> list[Fault]:
-    image = seen.data.coordinates == 2
+    image = seen.dataset.coordinates == 2
     least, most = (SMALLEST_IN_IMAGE, LARGEST_IN_IMAGE) if image else (SMALLEST_METRES, LARGEST_METRES)
     unit = "halves of the image" if image else "metres"
     with np.errstate(divide="ignore"):
@@ -360,7 +360,7 @@ def _units(seen: Seen) -> list[Fault]:
 
 
 def _flat(seen: Seen) -> list[Fault]:
-    if seen.data.coordinates == 2:
+    if seen.dataset.coordinates == 2:
         return []
     thin = seen.extents.min(axis=0)
     axes = seen.extents.argmin(axis=0)
@@ -374,7 +374,7 @@ def _flat(seen: Seen) -> list[Fault]:
 
 def _upside_down(seen: Seen) -> list[Fault]:
     up = seen.bearings.up
-    above = up.sign * head_over_feet(seen.columns[[up.axis]], seen.missing, seen.data.layout)[0]
+    above = up.sign * head_over_feet(seen.columns[[up.axis]], seen.missing, seen.dataset.layout)[0]
     below = -above / np.where(seen.sizes > 0, seen.sizes, np.inf)
     return _in_most_frames(
         seen, below > HEAD_DOWN, below, lambda row: f"the head is {below[row]:.2f} body sizes below the feet"

@@ -109,33 +109,33 @@ TRIAL_OPTIONS = ("classes", "max_clips", "benchmarks", "drop_duplicates")
 """Options of ``maskel prepare`` that leave clips out on purpose."""
 
 
-def count_contents(data: SkeletonSet) -> Contents:
+def count_contents(dataset: SkeletonSet) -> Contents:
     """Count a set's contents; reads its tables, and the joints of a sample of its clips."""
-    sample = Sample.of(data)
-    source = SOURCES.get(data.source)
+    sample = Sample.of(dataset)
+    source = SOURCES.get(dataset.source)
     published = source.published if source else {}
-    counts = np.bincount(data.labels[data.labels >= 0], minlength=len(data.classes)).tolist()
-    bodies, clips_of = np.unique(data.bodies, return_counts=True)
-    frames = data.valid_frames
+    counts = np.bincount(dataset.labels[dataset.labels >= 0], minlength=len(dataset.classes)).tolist()
+    bodies, clips_of = np.unique(dataset.bodies, return_counts=True)
+    frames = dataset.valid_frames
     return Contents(
-        clips=len(data),
-        body_frames=data.num_body_frames,
-        size=sum(path.stat().st_size for path in data.path.iterdir()),
+        clips=len(dataset),
+        body_frames=dataset.num_body_frames,
+        size=sum(path.stat().st_size for path in dataset.path.iterdir()),
         lengths=(int(frames.min()), float(np.median(frames)), int(frames.max())),
         bodies=dict(zip(bodies.tolist(), clips_of.tolist(), strict=True)),
-        classes=tuple(zip(data.classes, counts, strict=True)),
-        unlabelled=int(np.count_nonzero(data.labels < 0)),
-        subjects=_counted([clip.subject for clip in data.clips]),
-        cameras=_counted([clip.camera for clip in data.clips]),
-        setups=_counted([clip.setup for clip in data.clips]),
+        classes=tuple(zip(dataset.classes, counts, strict=True)),
+        unlabelled=int(np.count_nonzero(dataset.labels < 0)),
+        subjects=_counted([clip.subject for clip in dataset.clips]),
+        cameras=_counted([clip.camera for clip in dataset.clips]),
+        setups=_counted([clip.setup for clip in dataset.clips]),
         benchmarks=tuple(
             BenchmarkSizes(name, (len(split.train), len(split.test)), published.get(name))
-            for name, split in data.benchmarks.items()
+            for name, split in dataset.benchmarks.items()
         ),
-        counts=_summed(data.counts),
-        up=upward(data, sample),
+        counts=_summed(dataset.counts),
+        up=upward(dataset, sample),
         usual_size=usual_size(sample),
-        trial=", ".join(f"{name} {data.options[name]}" for name in TRIAL_OPTIONS if data.options.get(name)),
+        trial=", ".join(f"{name} {dataset.options[name]}" for name in TRIAL_OPTIONS if dataset.options.get(name)),
     )
 
 
@@ -149,8 +149,8 @@ def _summed(counts: Mapping[int, Mapping[str, int]]) -> dict[str, tuple[int, int
     return {what: (sums[what], clips[what]) for what in sorted(sums)}
 
 
-def _in_clips(number: int, clips: int) -> str:
-    return f"{number:,} in {clips:,} clip{'' if clips == 1 else 's'}"
+def _in_clips(number: int, num_clips: int) -> str:
+    return f"{number:,} in {num_clips:,} clip{'' if num_clips == 1 else 's'}"
 
 
 def _counted(names: list[str]) -> dict[str, int]:

@@ -46,18 +46,18 @@ class Fingerprints:
     compared joint by joint. So no pair of the same length is missed.
 
     Args:
-        data: The set.
+        dataset: The set.
         near: Clips that differ by less are near duplicates; in the set's unit.
     """
 
-    def __init__(self, data: SkeletonSet, near: float = NEAR_METRES) -> None:
-        self.data = data
+    def __init__(self, dataset: SkeletonSet, near: float = NEAR_METRES) -> None:
+        self.data = dataset
         self._near = near
         self._seen: dict[bytes, int] = {}
-        self._first = np.arange(len(data))
-        self._rows = np.zeros(len(data), dtype=np.int64)
-        self._keys = np.full((len(data), _KEYS), np.nan)
-        shape = (_KEYS, len(data.layout), data.coordinates)
+        self._first = np.arange(len(dataset))
+        self._rows = np.zeros(len(dataset), dtype=np.int64)
+        self._keys = np.full((len(dataset), _KEYS), np.nan)
+        shape = (_KEYS, len(dataset.layout), dataset.coordinates)
         directions = np.random.default_rng(0).normal(size=shape)
         self._directions = directions / np.linalg.norm(directions, axis=2, keepdims=True)
 

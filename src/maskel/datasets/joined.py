@@ -60,7 +60,7 @@ class JoinedSets:
             if other.channels != first.channels:
                 raise InputError(
                     f"{first.path} has channels {', '.join(first.channels)}, but {other.path} has "
-                    f"{', '.join(other.channels)}; sets of other channels do not mix"
+                    f"{', '.join(other.channels)}; sets with different channels cannot be mixed"
                 )
         self.layout: Layout = first.layout if to_layout is None else layout_named(to_layout)
         self.channels: Channels = first.channels
@@ -122,7 +122,7 @@ class JoinedSets:
 
         Args:
             positions: (B,) clips, by position among all.
-            single_body: What a clip recorded with one body has in the second slot.
+            single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
             frames: The (B, W) frames of the view.
             seen: For each set the joints of the layout that may be seen, of those that are there.
         """

@@ -100,9 +100,7 @@ class NTU(Source):
         """
         for root in roots:
             if not root.is_dir():
-                raise InputError(
-                    f"{root} is not a folder; unpack the archives of NTU RGB+D and hand over their folders"
-                )
+                raise InputError(f"{root} is not a folder; unpack the archives of NTU RGB+D and give their folders")
         paths = {path for root in roots for path in root.resolve().rglob(f"*{SUFFIX}")}
         own = [path for path in paths if (action := _action(path.stem)) is None or action <= len(self.classes)]
         own.sort(key=lambda path: (path.name, path))
@@ -110,7 +108,7 @@ class NTU(Source):
             where = ", ".join(map(str, roots))
             raise InputError(
                 f"no recording called like S001C001P001R001A001{SUFFIX}, A001 to A{len(self.classes):03}, "
-                f"is in {where}; hand over the folders of the unpacked archives"
+                f"is in {where}; give the folders of the unpacked archives"
             )
         for path, following in pairwise(own):
             if path.name == following.name and _action(path.stem) is not None:

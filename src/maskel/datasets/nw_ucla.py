@@ -73,9 +73,7 @@ class NwUcla(Source):
         found = {file for root in roots for file in _files_in(root)}
         if not found:
             where = ", ".join(map(str, roots))
-            raise InputError(
-                f"no file called like a01_s01_e00_v01.json is in {where}; hand over all_sqe or all_sqe.zip"
-            )
+            raise InputError(f"no file called like a01_s01_e00_v01.json is in {where}; give all_sqe or all_sqe.zip")
         return sorted(found, key=lambda file: (_base_name(file), str(file)))
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
@@ -119,7 +117,7 @@ def _files_in(root: Path) -> list[RawFile]:
     if root.is_dir():
         return [RawFile(path) for path in root.rglob("*.json") if NAME.fullmatch(path.name)]
     if not root.exists():
-        raise InputError(f"{root} does not exist; hand over the folder all_sqe or all_sqe.zip")
+        raise InputError(f"{root} does not exist; give the folder all_sqe or all_sqe.zip")
     what = f"{root} is neither a folder nor a zip archive that can be read"
     with damaged_as(lambda fault: InputError(f"{what} ({one_line(fault)})")), open_archive(root) as archive:
         files = [RawFile(root, member) for member in archive.namelist()]

@@ -95,7 +95,7 @@ class PkuMmd(Source):
         where = ", ".join(map(str, roots))
         if not skeletons:
             raise InputError(
-                f"no skeleton file called like {self.example}.txt is in {where}; hand over the folders of the unpacked "
+                f"no skeleton file called like {self.example}.txt is in {where}; give the folders of the unpacked "
                 f"archives of {self.title}"
             )
         self._training = self._read_splits(splits)
@@ -114,8 +114,8 @@ class PkuMmd(Source):
             training = _read_training(path)
             if not any(map(self.recording.fullmatch, training)):
                 continue
-            other, known = found.setdefault(benchmark, (path, training))
-            if training != known:
+            other, earlier = found.setdefault(benchmark, (path, training))
+            if training != earlier:
                 raise InputError(f"{other} and {path} name different training recordings; remove one of them")
         return {benchmark: found[benchmark][1] for benchmark in BENCHMARKS.values() if benchmark in found}
 
@@ -208,7 +208,7 @@ def _text_files(roots: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
     seen: set[Path] = set()
     for root in roots:
         if not root.is_dir():
-            raise InputError(f"{root} is not a folder; unpack the archives of PKU-MMD and hand over their folders")
+            raise InputError(f"{root} is not a folder; unpack the archives of PKU-MMD and give their folders")
         for path in sorted(root.resolve().rglob("*.txt")):
             if path not in seen and path.is_file():
                 seen.add(path)

@@ -12,19 +12,19 @@ from maskel.files import damaged_as, one_line
 from maskel.layouts import LAYOUTS, layout_named
 
 
-def provenance_of(clips: SkeletonSet) -> Provenance | None:
+def provenance_of(dataset: SkeletonSet) -> Provenance | None:
     """Return the provenance of a set; None if it is not known, for example for an unknown source."""
-    if clips.source not in SOURCES:
+    if dataset.source not in SOURCES:
         return None
-    source = SOURCES[clips.source]
+    source = SOURCES[dataset.source]
     names = [name for name in inspect.signature(source).parameters if name not in source.choosing]
-    options = {name: clips.options[name] for name in names if name in clips.options}
-    to_layout = clips.options.get("to_layout")
+    options = {name: dataset.options[name] for name in names if name in dataset.options}
+    to_layout = dataset.options.get("to_layout")
     if "layout" in names and options.get("layout") not in LAYOUTS:  # older sets, and npz, do not record it
         if to_layout:
             return None
-        options["layout"] = clips.layout.name
-    return Provenance(clips.source, options, to_layout)
+        options["layout"] = dataset.layout.name
+    return Provenance(dataset.source, options, to_layout)
 
 
 def build_source(made: Provenance, **others: Any) -> Source:
@@ -40,7 +40,7 @@ def build_source(made: Provenance, **others: Any) -> Source:
     known = inspect.signature(SOURCES[made.source]).parameters if made.source in SOURCES else {}
     if made.source not in SOURCES or (unknown := sorted({*made.options, *others} - set(known))):
         what = f"an option {unknown[0]}" if made.source in SOURCES else "that source"
-        raise InputError(f"its clips come from source {made.source}; this version of maskel has not {what}")
+        raise InputError(f"its clips come from source {made.source}; this version of maskel does not have {what}")
     what = f"the options {dict(made.options)} of source {made.source} do not fit it"
     with damaged_as(lambda fault: InputError(f"{what}: {one_line(fault)}")):
         return SOURCES[made.source](**{**made.options, **others})

@@ -133,7 +133,7 @@ class Pyskl(Source):
         splits, self.annotations = contents[path]
         if len(contents) > 1:
             if named := [root for root, (given, _) in contents.items() if given]:
-                raise InputError(f"{named[0]} has splits of its own; hand it over alone")
+                raise InputError(f"{named[0]} has splits of its own; give it alone")
             self.annotations = [clip for _, clips in contents.values() for clip in clips]
             splits = {root.stem: list(map(_name, clips)) for root, (_, clips) in contents.items()}
         files = [RawFile(root, _member(at)) for root, (_, clips) in contents.items() for at in range(len(clips))]

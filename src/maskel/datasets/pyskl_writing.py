@@ -15,7 +15,7 @@ UNIT_IMAGE = (2, 2)
 """Image size with which PYSKL's normalisation is a shift by 1; for normalised joints of images that differ in size."""
 
 
-def write_pyskl(out: Path, clips: SkeletonSet) -> None:
+def write_pyskl(out: Path, dataset: SkeletonSet) -> None:
     """Write a prepared set as PYSKL's pickle, one clip in memory: plain containers and numpy arrays only.
 
     Clips without a label are left out: the format has no place for them.
@@ -25,26 +25,26 @@ def write_pyskl(out: Path, clips: SkeletonSet) -> None:
 
     Args:
         out: The file.
-        clips: The set.
+        dataset: The set.
     """
-    recorded = clips.options.get("img_shape") if clips.source == Pyskl.name else None
+    recorded = dataset.options.get("img_shape") if dataset.source == Pyskl.name else None
     image = tuple(recorded) if recorded else UNIT_IMAGE
-    names = [clip.name for clip in clips.clips]
+    names = [clip.name for clip in dataset.clips]
     splits = {}
-    for benchmark, split in clips.benchmarks.items():
+    for benchmark, split in dataset.benchmarks.items():
         for name, positions in zip(_split_names(benchmark), (split.train, split.test), strict=True):
             splits[name] = [names[position] for position in positions]
     with replacing(out) as temporary, temporary.open("wb") as file:
         file.write(b"\x80\x03}" + _pickled("split") + _pickled(splits) + b"s" + _pickled("annotations") + b"]")
-        for position in np.flatnonzero(clips.labels != UNLABELLED).tolist():
-            file.write(_pickled_annotation(clips, position, image) + b"a")  # append to the list
+        for position in np.flatnonzero(dataset.labels != UNLABELLED).tolist():
+            file.write(_pickled_annotation(dataset, position, image) + b"a")  # append to the list
         file.write(b"s.")
 
 
-def _pickled_annotation(clips: SkeletonSet, position: int, image: tuple[int, ...]) -> bytes:
-    sequence = clips.sequence(position)
-    flat = clips.coordinates == 2
-    joints = sequence.joints[..., : clips.coordinates]
+def _pickled_annotation(dataset: SkeletonSet, position: int, image: tuple[int, ...]) -> bytes:
+    sequence = dataset.sequence(position)
+    flat = dataset.coordinates == 2
+    joints = sequence.joints[..., : dataset.coordinates]
     about: dict[str, object] = {
         "frame_dir": sequence.clip.name,
         "label": sequence.clip.label,
@@ -56,7 +56,7 @@ def _pickled_annotation(clips: SkeletonSet, position: int, image: tuple[int, ...
         exists = (sequence.joints != 0).any(axis=(2, 3))[..., None, None]
         joints = np.where(exists, joints * half + half, 0).astype(np.float32)
     arrays = {"keypoint": joints}
-    if SCORE in clips.channels:
+    if SCORE in dataset.channels:
         arrays["keypoint_score"] = sequence.joints[..., -1]
     elif flat:
         arrays["keypoint_score"] = (sequence.joints != 0).any(axis=3).astype(np.float32)

@@ -43,7 +43,7 @@ class WindowReader:
 
     Args:
         source: The data set.
-        windows: How they slide.
+        windows: Length and step of the windows.
     """
 
     source: Source

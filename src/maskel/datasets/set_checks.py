@@ -36,106 +36,108 @@ TESTS_NONE = "all"
 """The benchmark for pre-training: it has no test clips, and all its clips may lack a label."""
 
 
-def equal_clips(data: SkeletonSet, duplicates: Duplicates) -> Iterator[Fault]:
+def equal_clips(dataset: SkeletonSet, duplicates: Duplicates) -> Iterator[Fault]:
     """Yield clips that equal an earlier clip."""
-    for clip in np.flatnonzero(duplicates.first != np.arange(len(data))).tolist():
+    for clip in np.flatnonzero(duplicates.first != np.arange(len(dataset))).tolist():
         other = int(duplicates.first[clip])
-        yield Fault(f"equals {data.clips[other].name}{_label(data, clip, other)}", 0.0, clip=clip, other=other)
+        yield Fault(f"equals {dataset.clips[other].name}{_label(dataset, clip, other)}", 0.0, clip=clip, other=other)
 
 
-def near_clips(data: SkeletonSet, duplicates: Duplicates, bearings: Bearings) -> Iterator[Fault]:
+def near_clips(dataset: SkeletonSet, duplicates: Duplicates, bearings: Bearings) -> Iterator[Fault]:
     """Yield clips that nearly equal an earlier clip."""
     for (other, clip), distance in duplicates.near.items():
         value, words = bearings.distance(distance)
-        yield Fault(f"{words} from {data.clips[other].name}{_label(data, clip, other)}", value, clip=clip, other=other)
+        yield Fault(
+            f"{words} from {dataset.clips[other].name}{_label(dataset, clip, other)}", value, clip=clip, other=other
+        )
 
 
-def _label(data: SkeletonSet, clip: int, other: int) -> str:
-    label, other_label = data.labels[clip], data.labels[other]
+def _label(dataset: SkeletonSet, clip: int, other: int) -> str:
+    label, other_label = dataset.labels[clip], dataset.labels[other]
     if label == other_label or min(label, other_label) < 0:
         return ""
-    return f", but is of class {data.classes[label]}, not {data.classes[other_label]}"
+    return f", but is of class {dataset.classes[label]}, not {dataset.classes[other_label]}"
 
 
-def leaking_clips(data: SkeletonSet, duplicates: Duplicates, bearings: Bearings) -> Iterator[Fault]:
+def leaking_clips(dataset: SkeletonSet, duplicates: Duplicates, bearings: Bearings) -> Iterator[Fault]:
     """Yield test clips that are also in training."""
-    for benchmark in data.benchmarks:
-        found = leaks(duplicates, data.split(benchmark, "train"), data.split(benchmark, "test"))
+    for benchmark in dataset.benchmarks:
+        found = leaks(duplicates, dataset.split(benchmark, "train"), dataset.split(benchmark, "test"))
         for clip, (other, distance) in found.items():
             value, words = bearings.distance(distance)
             how = f"{words} from" if distance else "equals"
-            about = f"{benchmark}: {how} {data.clips[other].name} of the training part"
+            about = f"{benchmark}: {how} {dataset.clips[other].name} of the training part"
             yield Fault(about, value, clip=clip, other=other, benchmark=benchmark)
 
 
-def shared_origins(data: SkeletonSet) -> Iterator[Fault]:
+def shared_origins(dataset: SkeletonSet) -> Iterator[Fault]:
     """Yield subjects, cameras or setups on both sides of a benchmark that splits clips by them."""
     for benchmark, (what, number) in SAME_SIDE.items():
-        if benchmark not in data.benchmarks:
+        if benchmark not in dataset.benchmarks:
             continue
-        split = data.benchmarks[benchmark]
-        train, test = (Counter(number(data.clips[clip]) for clip in part) for part in (split.train, split.test))
+        split = dataset.benchmarks[benchmark]
+        train, test = (Counter(number(dataset.clips[clip]) for clip in part) for part in (split.train, split.test))
         for name in sorted((set(train) & set(test)) - {""}):
             about = f"{benchmark}: {what} {name} has {train[name]} training and {test[name]} test clips"
             yield Fault(about, float(min(train[name], test[name])), benchmark=benchmark)
 
 
-def short_clips(data: SkeletonSet) -> Iterator[Fault]:
+def short_clips(dataset: SkeletonSet) -> Iterator[Fault]:
     """Yield clips that are much shorter than usual."""
-    usual = float(np.median(data.valid_frames))
-    for clip in np.flatnonzero((data.valid_frames < SHORT_SHARE * usual) | (data.valid_frames == 1)).tolist():
-        frames = int(data.valid_frames[clip])
+    usual = float(np.median(dataset.valid_frames))
+    for clip in np.flatnonzero((dataset.valid_frames < SHORT_SHARE * usual) | (dataset.valid_frames == 1)).tolist():
+        frames = int(dataset.valid_frames[clip])
         yield Fault(f"{frames} of usually {usual:g} frames", float(frames), clip=clip)
 
 
-def unequal_classes(data: SkeletonSet) -> Iterator[Fault]:
+def unequal_classes(dataset: SkeletonSet) -> Iterator[Fault]:
     """Yield classes without clips, or with far fewer than the largest; clips without a label count for no class."""
-    counts = _class_counts(data, np.arange(len(data)))
+    counts = _class_counts(dataset, np.arange(len(dataset)))
     if not counts.any():
         return
     most = int(counts.argmax())
     for label in np.flatnonzero(counts[most] > IMBALANCE * counts).tolist():
-        about = f"{data.classes[label]} has {counts[label]} clips, {data.classes[most]} has {counts[most]}"
+        about = f"{dataset.classes[label]} has {counts[label]} clips, {dataset.classes[most]} has {counts[most]}"
         yield Fault(about, float(counts[most] - counts[label]))
 
 
-def empty_parts(data: SkeletonSet) -> Iterator[Fault]:
+def empty_parts(dataset: SkeletonSet) -> Iterator[Fault]:
     """Yield benchmarks without training or test clips, or with a test class that has no training clip."""
-    for benchmark in data.benchmarks:
-        parts = {part: data.split(benchmark, part) for part in ("train", "test")}
+    for benchmark in dataset.benchmarks:
+        parts = {part: dataset.split(benchmark, part) for part in ("train", "test")}
         empty = [part for part, clips in parts.items() if not len(clips)]
         size = sum(map(len, parts.values()))
         pretrains = benchmark == TESTS_NONE and (
-            size > 0 or bool(getattr(data.benchmarks[benchmark], "unlabelled", ()))
+            size > 0 or bool(getattr(dataset.benchmarks[benchmark], "unlabelled", ()))
         )
         for part in empty:
             if (part == "train" and size) or not pretrains:
                 yield Fault(f"{benchmark}: the {part} part has no clip", float(size), benchmark=benchmark)
-        if empty or exemplar_names(data.source, benchmark):
+        if empty or exemplar_names(dataset.source, benchmark):
             continue
-        train, test = (_class_counts(data, clips) for clips in parts.values())
+        train, test = (_class_counts(dataset, clips) for clips in parts.values())
         for label in np.flatnonzero((test > 0) & (train == 0)).tolist():
-            about = f"{benchmark}: {data.classes[label]} has {test[label]} test clips and no training clip"
+            about = f"{benchmark}: {dataset.classes[label]} has {test[label]} test clips and no training clip"
             yield Fault(about, float(test[label]), benchmark=benchmark)
 
 
-def _class_counts(data: SkeletonSet, clips: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
+def _class_counts(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
     """Count the clips of each class."""
-    labels = data.labels[clips]
-    return np.bincount(labels[labels >= 0], minlength=len(data.classes))
+    labels = dataset.labels[positions]
+    return np.bincount(labels[labels >= 0], minlength=len(dataset.classes))
 
 
-def counted_faults(data: SkeletonSet, body_frames: Int64[np.ndarray, " n"]) -> dict[str, list[Fault]]:
+def counted_faults(dataset: SkeletonSet, body_frames: Int64[np.ndarray, " n"]) -> dict[str, list[Fault]]:
     """Return the clips with large parts filled in, missing or left out when the set was prepared.
 
     Args:
-        data: The set.
+        dataset: The set.
         body_frames: Body-frames of each clip.
     """
     found: dict[str, list[Fault]] = {"filled": [], "missing": [], "left_out": []}
-    joints = len(recorded_layout(data) or data.layout)
-    for clip, counts in data.counts.items():
-        frames = int(data.frames[clip])
+    joints = len(recorded_layout(dataset) or dataset.layout)
+    for clip, counts in dataset.counts.items():
+        frames = int(dataset.frames[clip])
         rows = round(int(body_frames[clip]) * (1 + counts.get(THINNED_FRAMES, 0) / frames))  # as recorded
         filled, missing = counts.get(FILLED_FRAMES, 0), counts.get(MISSING_JOINTS, 0)
         empty, others = counts.get(EMPTY_FRAMES, 0), counts.get(BODY_FRAMES, 0)

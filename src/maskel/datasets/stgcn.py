@@ -296,7 +296,7 @@ def _files(roots: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
         arrays = sorted(path for path in root.iterdir() if path.suffix.lower() == ".npy" and PART.search(path.stem))
         if not arrays:
             below = sorted({str(path.parent) for path in root.rglob("*.npy") if PART.search(path.stem)})
-            hint = f"; hand over one of {', '.join(below[:8])}" if below else ""
+            hint = f"; give one of {', '.join(below[:8])}" if below else ""
             raise InputError(f"{root} holds none of these arrays; expected {WHAT}{hint}")
     elif roots and all(root.is_file() and root.suffix.lower() == ".npy" for root in roots):
         arrays = list(roots)
@@ -309,9 +309,7 @@ def _files(roots: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
         own = [path for path in arrays if _part(path) == part]
         joints = [path for path in own if not NO_JOINTS.search(path.stem)]
         if len(joints) > 1:
-            raise InputError(
-                f"which holds the joints of {part}: {', '.join(map(str, joints))}? hand over one file a part"
-            )
+            raise InputError(f"which holds the joints of {part}: {', '.join(map(str, joints))}? give one file a part")
         if not joints and (other := [path for path in own if re.search("bone|motion|vel|accel", path.stem, re.I)]):
             raise InputError(f"{other[0]} holds bones or motion, no positions of joints; expected {WHAT}")
         if joints:

@@ -54,7 +54,7 @@ def names_hash(names: Sequence[str]) -> str:
 
 
 def text_array(texts: Sequence[str]) -> np.ndarray:
-    """Make an array of texts, each of which takes as much memory as the longest.
+    """Make an array of texts; each takes as much memory as the longest.
 
     Raises:
         InputError: If that is more than `MOST_NAME_BYTES`.
@@ -107,14 +107,14 @@ class SkeletonSet:
         counts: Dropped, filled-in or guessed items: position of the clip -> phrase -> number.
 
     Examples:
-        >>> data = SkeletonSet.open("set")
-        >>> len(data), data.layout.name, data.channels
+        >>> dataset = SkeletonSet.open("set")
+        >>> len(dataset), dataset.layout.name, dataset.channels
         (26, 'ntu25', ('x', 'y', 'z'))
-        >>> data.classes[:3]
+        >>> dataset.classes[:3]
         ('waving', 'drinking', 'kicking')
-        >>> data.clips[0].name, data.class_name(0)
+        >>> dataset.clips[0].name, dataset.class_name(0)
         ('S001C001P001R001A001', 'waving')
-        >>> list(data.benchmarks)
+        >>> list(dataset.benchmarks)
         ['xsub', 'xview', 'xset']
     """
 
@@ -210,8 +210,8 @@ class SkeletonSet:
             InputError: If the set has no such benchmark or part.
 
         Examples:
-            >>> data = SkeletonSet.open("set")
-            >>> data.split("xsub", "train")[:3], len(data.split("xsub", "test"))
+            >>> dataset = SkeletonSet.open("set")
+            >>> dataset.split("xsub", "train")[:3], len(dataset.split("xsub", "test"))
             (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
@@ -304,8 +304,8 @@ class SkeletonSet:
             InputError: If a coordinate is not finite: the file was changed after it was written.
 
         Examples:
-            >>> data = SkeletonSet.open("set")
-            >>> batch = data.gather(data.split("xsub", "test")[:4], bodies=2)
+            >>> dataset = SkeletonSet.open("set")
+            >>> batch = dataset.gather(dataset.split("xsub", "test")[:4], bodies=2)
             >>> batch.joints.shape, batch.labels
             (torch.Size([4, 2, 88, 25, 3]), tensor([0, 1, 2, 3]))
         """
@@ -357,33 +357,33 @@ def _read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
-def _read_clips(path: Path, clips: int) -> dict[str, tuple[str, ...]]:
+def _read_clips(path: Path, num_clips: int) -> dict[str, tuple[str, ...]]:
     """Read the columns of the table of clips, as text."""
     lines = read_rows(path)
     _require(tuple(next(lines, ())) == files.CLIP_COLUMNS, path.name, "other columns")
     columns: dict[str, list[str]] = {name: [] for name in files.CLIP_COLUMNS}
     for number, line in enumerate(lines, 1):
-        _require(number <= clips, path.name, f"more than {clips} clips")
+        _require(number <= num_clips, path.name, f"more than {num_clips} clips")
         for name, field in zip(columns, line, strict=True):
             _require(len(field) <= MOST_TEXT, path.name, f"a text of {len(field):,} characters")
             columns[name].append(sys.intern(field) if name != "name" else field)
     found = len(columns["name"])
-    _require(found == clips, path.name, f"{found} clips, expected {clips}")
-    _require(len(set(columns["name"])) == clips, path.name, "a clip twice")
+    _require(found == num_clips, path.name, f"{found} clips, expected {num_clips}")
+    _require(len(set(columns["name"])) == num_clips, path.name, "a clip twice")
     return {name: tuple(column) for name, column in columns.items()}
 
 
-def _read_counts(path: Path, clips: int) -> dict[int, dict[str, int]]:
+def _read_counts(path: Path, num_clips: int) -> dict[int, dict[str, int]]:
     """Read the table of counts: clip -> phrase -> number."""
-    found: dict[int, dict[str, int]] = {}
+    counts: dict[int, dict[str, int]] = {}
     lines = read_rows(path)
     _require(tuple(next(lines, ())) == files.COUNT_COLUMNS, path.name, "other columns")
     for clip, what, number in lines:
-        _require(0 <= int(clip) < clips, path.name, f"a clip outside 0 to {clips - 1}")
+        _require(0 <= int(clip) < num_clips, path.name, f"a clip outside 0 to {num_clips - 1}")
         _require(0 <= int(number) < 2**63, path.name, "a count that is none")
         _require(len(what) <= MOST_TEXT, path.name, f"a text of {len(what):,} characters")
-        found.setdefault(int(clip), {})[sys.intern(what)] = int(number)
-    return found
+        counts.setdefault(int(clip), {})[sys.intern(what)] = int(number)
+    return counts
 
 
 def _integers(column: tuple[str, ...]) -> Int64[np.ndarray, " n"]:

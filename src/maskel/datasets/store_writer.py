@@ -256,7 +256,7 @@ class SetWriter:
         exists = (joints != 0).any(axis=(2, 3))  # (M, T)
         if clip.name in self._names:
             raise InputError(
-                f"two raw files give a clip called {clip.name}; hand over each folder or archive of the data set once, "
+                f"two raw files give a clip called {clip.name}; give each folder or archive of the data set once, "
                 "and of files that differ in their ending only one"
             )
         if not clip.name or len(clip.name.splitlines()) != 1:

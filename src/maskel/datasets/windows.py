@@ -22,7 +22,7 @@ class Extent:
 
     Args:
         value: Frames of a recording, or seconds; above 0.
-        seconds: Which of the two.
+        seconds: True for seconds, False for frames.
 
     Examples:
         >>> Extent(2.5, seconds=True).frames(rate=30.0)
@@ -46,7 +46,7 @@ class Windows:
     """Windows that slide over recordings.
 
     Args:
-        length: Of a window.
+        length: Length of a window.
         step: From the start of a window to that of the next, at most ``length``; by default a quarter of it.
         per_body: Each person by windows of its own; else all people of a recording together.
         rate: Frames a second of recordings that do not say it themselves.
@@ -67,7 +67,7 @@ class Windows:
 
         Args:
             rate: Its frames a second; None where unknown.
-            name: What it is called, for messages.
+            name: Name of the recording, for messages.
 
         Raises:
             InputError: If seconds are given and no rate is known, or the step is longer than the window.
@@ -94,7 +94,7 @@ class Windows:
             exists: (T,) whether anybody is seen.
             rate: Frames a second of the recording; None where unknown.
             max_gap: Frames without anybody that do not count as such a stretch.
-            name: What the recording is called, for messages.
+            name: Name of the recording, for messages.
 
         Raises:
             InputError: See `frames`.
@@ -136,7 +136,7 @@ def cut_windows(
 
     Args:
         sequence: The clip.
-        windows: How they slide.
+        windows: Length and step of the windows.
         rate: Frames a second of the clip; None where unknown.
         coordinates: Coordinates of a joint, 2 or 3; a score behind them stays.
         centred: Move each window as its set's clips are: to the middle of the first body's trunk in the first frame.

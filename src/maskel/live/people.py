@@ -22,7 +22,7 @@ class Filled:
     """A window that is full.
 
     Args:
-        key: Whose.
+        key: Key of the person.
         first: Its first frame, counted at the regular rate.
         frames: Its frames; None where the person was not seen.
         fresh: The first one of the person since nobody was there.

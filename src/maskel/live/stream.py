@@ -36,8 +36,8 @@ class Update:
         person: As the tracker says, or ``#1``, ``#2``, … for people without a name.
         start: When the newest window starts, in seconds as pushed.
         end: Its last frame.
-        label: The most probable class; a position in the classifier's ``task.classes``.
-        name: What that is called.
+        label: The most probable class; a position in the classifier's ``label_spec.classes``.
+        name: Name of the class.
         probability: Its smoothed probability.
         sure: Whether that is as high as was wanted.
         probabilities: (K,) smoothed, of each class.
@@ -108,10 +108,10 @@ class Stream:
         length, pace = read_extent("window_length", window_length), read_extent("step", step)
         model = classifier if isinstance(classifier, Classifier) else load_classifier(classifier, device)
         self.classifier = model.eval()
-        if model.task.provenance is None:
+        if model.label_spec.provenance is None:
             raise InputError(
-                f"{name} does not say how the joints that it learned from were made (a release's, or older), so those "
-                "of a stream cannot be made alike; train one on a set of maskel prepare"
+                f"{name} does not record how its training joints were made (released and older files do not), so those "
+                "of a stream cannot be made alike; train a classifier on a set of maskel prepare"
             )
         self._making = Making.of(name, model)
         trained_fps = self._making.made.options.get("fps")
@@ -120,7 +120,7 @@ class Stream:
             raise InputError(f"{name} does not say the frame rate of its training clips; give it as fps, such as 30")
         self._rate = float(rate)
         self.layout, self._preparation = _preparation(name, self._making, model)
-        windows = usual_windows(model.task, length, pace, True, self._rate)
+        windows = usual_windows(model.label_spec, length, pace, True, self._rate)
         frames = windows.frames(self._rate, "windows")
         self.forgets_after = (self._preparation.max_gap + 1) / self._rate
         self._coordinates = num_coordinates(model.encoder.channels)
@@ -238,7 +238,7 @@ class Stream:
                 (self._start or 0.0) + at / self._rate for at in (window.first, window.first + len(window.frames) - 1)
             )
             probability = float(mean[label])
-            sure, name = probability >= self._min_probability, self.classifier.task.classes[label]
+            sure, name = probability >= self._min_probability, self.classifier.label_spec.classes[label]
             updates.append(Update(window.key, start, end, label, name, probability, sure, mean, share))
         return updates
 
@@ -254,12 +254,12 @@ class Stream:
 
     def _batch(self, sequences: Sequence[SkeletonSequence]) -> SkeletonBatch:
         """Join clips of one body each, as `SkeletonSet.gather` does."""
-        task = self.classifier.task
+        label_spec = self.classifier.label_spec
         lengths = [sequence.joints.shape[1] for sequence in sequences]
-        joints = torch.zeros(len(sequences), task.num_bodies, max(lengths), *sequences[0].joints.shape[2:])
+        joints = torch.zeros(len(sequences), label_spec.num_bodies, max(lengths), *sequences[0].joints.shape[2:])
         for place, sequence in enumerate(sequences):
             joints[place, 0, : lengths[place]] = torch.from_numpy(sequence.joints[0])
-        if task.single_body == "copy" and task.num_bodies > 1:
+        if label_spec.single_body == "copy" and label_spec.num_bodies > 1:
             joints[:, 1] = joints[:, 0]
         present = torch.zeros(joints.shape[:2], dtype=torch.bool)
         present[:, 0] = True
@@ -283,8 +283,8 @@ def _preparation(name: object, making: Making, model: Classifier) -> tuple[Layou
         layout = getattr(source, "layout", None)
         if layout is None or origin.get("origin") not in (ON_THE_BODY, AS_RECORDED) or origin.get("unit") != METRES:
             raise InputError(
-                f"{name} learned from clips of maskel prepare {source.name}, which says too little of how joints were "
-                "made to make those of a stream; train on a set of maskel prepare folder"
+                f"{name} learned from clips of maskel prepare {source.name}, which does not record enough of how "
+                "joints were made to make those of a stream alike; train on a set of maskel prepare folder"
             )
         centred = origin["origin"] == ON_THE_BODY
         how = Preparation(

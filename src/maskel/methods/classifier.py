@@ -39,7 +39,7 @@ CLASSIFIER = "classifier.safetensors"
 
 
 @dataclass(frozen=True)
-class Task:
+class LabelSpec:
     """Class names, and how bodies are presented to the classifier.
 
     Args:
@@ -67,19 +67,19 @@ class Task:
     @classmethod
     def of(
         cls,
-        clips: SkeletonSet,
+        dataset: SkeletonSet,
         train: Int64[np.ndarray, " n"],
         single_body: SingleBody,
         provenance: Provenance | None,
-    ) -> "Task":
-        """Make the task of classifying a set, learned from its clips at the positions ``train``."""
-        lengths = clips.valid_frames[train]
+    ) -> "LabelSpec":
+        """Describe the classes and bodies of a set, learned from its clips at the positions ``train``."""
+        lengths = dataset.valid_frames[train]
         longest, median = int(lengths.max()), int(np.median(lengths))
-        return cls(clips.classes, clips.max_bodies, single_body, provenance, longest, median=median)
+        return cls(dataset.classes, dataset.max_bodies, single_body, provenance, longest, median=median)
 
     @classmethod
-    def read(cls, about: Mapping[str, Any]) -> "Task":
-        """Rebuild a task from the dictionary that `asdict` made of it."""
+    def read(cls, about: Mapping[str, Any]) -> "LabelSpec":
+        """Rebuild the specification from the dictionary that `asdict` made of it."""
         made = about.get("provenance")
         changes = {"classes": tuple(about["classes"]), "provenance": None if made is None else Provenance(**made)}
         return cls(**{**about, **changes})
@@ -124,13 +124,13 @@ class Classifier(Method):
 
     Attributes:
         kind: Name of the head; the classifier's file holds it.
-        task: Class names and body slots.
+        label_spec: Class names and body slots.
         head: Maps features to class scores.
         class_weights: (classes,) weight of each class in the loss; None where all weigh alike.
     """
 
     kind: ClassVar[str]
-    task: Task
+    label_spec: LabelSpec
     head: nn.Module
     class_weights: Float32[Tensor, " classes"] | None
     needs_whole_batch = True
@@ -165,14 +165,14 @@ class Classifier(Method):
         """Compute the probability of each class, (B, classes), for clips of any length in the test view.
 
         Args:
-            batch: As `SkeletonSet.gather` gives them for the task's ``num_bodies`` and ``single_body``, on any device.
+            batch: As `SkeletonSet.gather` gives them for the ``num_bodies`` and ``single_body``, on any device.
         """
         batch = batch.to(self.encoder.patch_embed.weight.device)
         return self.logits(test_view(batch, self.encoder.config.window)).softmax(1)
 
     def save(self, path: Path | str) -> None:
         """Write weights, classes, layout and everything else for classifying to one ``.safetensors`` file."""
-        about = {"head": self.kind, "task": asdict(self.task), "options": self.options}
+        about = {"head": self.kind, "task": asdict(self.label_spec), "options": self.options}
         save_weights(Path(path), self, {"format": FORMAT, **self.encoder.about(), **about})
 
 
@@ -181,21 +181,21 @@ class LinearProbe(Classifier):
 
     Args:
         encoder: The encoder to evaluate.
-        task: Class names and body slots.
+        label_spec: Class names and body slots.
         pool: Pooling of the tokens: the mean of all, as published, or parts of the body kept apart.
     """
 
     kind = "linear"
     head: LinearHead
 
-    def __init__(self, encoder: Encoder, task: Task, pool: Pool = "mean") -> None:
+    def __init__(self, encoder: Encoder, label_spec: LabelSpec, pool: Pool = "mean") -> None:
         super().__init__()
         if pool not in get_args(Pool):
             raise InputError(f"pool: found {pool!r}, expected one of {', '.join(get_args(Pool))}")
         self.encoder = encoder.requires_grad_(False)
-        self.task = task
+        self.label_spec = label_spec
         self.pool = pool
-        self.head = LinearHead(encoder.num_features(pool), len(task.classes))
+        self.head = LinearHead(encoder.num_features(pool), len(label_spec.classes))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -233,7 +233,7 @@ class FineTuneClassifier(Classifier):
 
     Args:
         encoder: The encoder to start from.
-        task: Class names and body slots.
+        label_spec: Class names and body slots.
         bodies: ``all`` averages over all slots, absent bodies encoded like the others, as published; ``present`` over
             the bodies that were recorded.
         head_dim: Width of the ``mlp`` head between its two layers.
@@ -251,7 +251,7 @@ class FineTuneClassifier(Classifier):
     def __init__(
         self,
         encoder: Encoder,
-        task: Task,
+        label_spec: LabelSpec,
         bodies: Bodies = "all",
         head_dim: int = 2048,
         drop_path: float = 0.3,
@@ -272,14 +272,14 @@ class FineTuneClassifier(Classifier):
                 f"the first two below 1"
             )
         self.encoder = encoder
-        self.task = task
+        self.label_spec = label_spec
         self.bodies = bodies
         self.head_dim = head_dim
         self.drop_path = drop_path
         self.dropout = dropout
         self.label_smoothing = label_smoothing
         self.head_kind = head
-        values, classes = encoder.num_features("joints"), len(task.classes)
+        values, classes = encoder.num_features("joints"), len(label_spec.classes)
         self.head = LinearHead(values, classes) if head == "linear" else FinetuneHead(values, head_dim, classes)
 
     @property

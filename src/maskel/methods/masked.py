@@ -278,7 +278,7 @@ class Masked(MaskedAutoencoder):
 def _part(
     what: str, name: str, known: Mapping[str, type[_Part]], own: Mapping[str, tuple[str, Any]], **arguments: Any
 ) -> _Part:
-    """Make the part called ``name``.
+    """Build the part called ``name``.
 
     Args:
         what: ``masking`` or ``target``, for messages.

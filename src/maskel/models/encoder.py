@@ -99,7 +99,7 @@ class Encoder(nn.Module):
         coordinates: Number of channels that are coordinates.
         grid: Patches in time T' and over joints V'.
         joints: Names of the joints read, in the order of the grid.
-        provenance: How the joints of the clips that it learned from were made; None where that is not known.
+        provenance: Provenance of the training clips' joints; None where that is not known.
         adapted: Description of how `maskel.models.adaptation` mapped it to another layout or window; else empty.
 
     Raises:

@@ -165,23 +165,23 @@ class Release:
         """Count the transformer blocks of ``blocks`` or ``decoder_blocks``."""
         return len({name.split(".")[1] for name in self.weights if name.startswith(f"{stack}.")})
 
-    def told(self, group: str, name: str) -> Any:
+    def argument(self, group: str, name: str) -> Any:
         """Return the run's argument ``name``, from ``group`` or, if that is empty, from all arguments; or None."""
-        known = self.arguments.get(group) if group else self.arguments
-        return known.get(name) if isinstance(known, Mapping) else None
+        group_arguments = self.arguments.get(group) if group else self.arguments
+        return group_arguments.get(name) if isinstance(group_arguments, Mapping) else None
 
     def option(self, group: str, name: str, default: Any) -> Any:
         """Return the run's argument of the same type as ``default``, which stands in for a missing one.
 
         Args:
-            group: As for `told`: ``model_args``, ``train_feeder_args`` or empty.
+            group: As for `argument`: ``model_args``, ``train_feeder_args`` or empty.
             name: The public code's name of it.
             default: Of the type to expect; an integer will do for a float.
 
         Raises:
             InputError: If the argument is of another type.
         """
-        found = self.told(group, name)
+        found = self.argument(group, name)
         if found is None:
             return default
         if type(found) is not type(default) and (type(default), type(found)) != (float, int):
@@ -260,8 +260,8 @@ def read_release(path: Path) -> Release:
     weights = content.get("model", content)
     if not isinstance(weights, dict):
         raise InputError(f"{path}: expected a state dictionary under 'model', found {type(weights).__name__}")
-    known = vars(arguments) if isinstance(arguments, SimpleNamespace) else {}
-    release = Release(path, known, epoch if type(epoch) is int else None, file.tensors(weights))
+    arguments_read = vars(arguments) if isinstance(arguments, SimpleNamespace) else {}
+    release = Release(path, arguments_read, epoch if type(epoch) is int else None, file.tensors(weights))
     for name in weights:
         try:
             our_name(name, release.is_hacm)

@@ -90,7 +90,7 @@ class TorchFile:
         path: The file.
 
     Attributes:
-        content: What was saved. Tensors are stand-ins for `tensors`; an ``argparse.Namespace`` is a
+        content: Saved object. Tensors are stand-ins for `tensors`; an ``argparse.Namespace`` is a
             ``types.SimpleNamespace``.
 
     Raises:
@@ -176,7 +176,7 @@ class TorchFile:
 
 
 def is_torch_file(path: Path) -> bool:
-    """Tell by its ending or its first bytes if a file is meant to be one of ``torch.save``."""
+    """Return True if a file's ending or first bytes are those of ``torch.save``."""
     if not path.is_file():  # a pipe would have to be waited for
         return path.suffix in (".pth", ".pt")
     with path.open("rb") as file:

@@ -55,22 +55,22 @@ class Moving:
         return -(-4 * frames * (layers * joints * axes * width + more) // 3)
 
 
-def of_clip(data: SkeletonSet, position: int, up: Up) -> Moving:
+def of_clip(dataset: SkeletonSet, position: int, up: Up) -> Moving:
     """Return a clip of a set as it is drawn: its first bodies, at the set's frame rate, or else at 30 frames a second.
 
     Args:
-        data: The set.
+        dataset: The set.
         position: Position of the clip.
         up: Upward direction of the set.
     """
-    joints = data.sequence(position).joints[:MOST_BODIES, ..., : data.coordinates]
-    rate = data.options.get("fps")
-    return Moving(as_drawn(joints, data, up), data.layout, float(rate or 30.0), bool(rate))
+    joints = dataset.sequence(position).joints[:MOST_BODIES, ..., : dataset.coordinates]
+    rate = dataset.options.get("fps")
+    return Moving(as_drawn(joints, dataset, up), dataset.layout, float(rate or 30.0), bool(rate))
 
 
-def as_drawn(joints: Float[np.ndarray, "m t v c"], data: SkeletonSet, up: Up) -> Float[np.ndarray, "m t v c"]:
+def as_drawn(joints: Float[np.ndarray, "m t v c"], dataset: SkeletonSet, up: Up) -> Float[np.ndarray, "m t v c"]:
     """Turn joints of a set as pictures draw them, NaN where a joint or a body is missing."""
-    turned = up.turn(without_missing(joints.astype(np.float32), data))
+    turned = up.turn(without_missing(joints.astype(np.float32), dataset))
     return np.where(joints.any(axis=(2, 3), keepdims=True), turned, np.float32(np.nan))
 
 

@@ -43,7 +43,7 @@ def line_chart(title: str, x_label: str, lines: Sequence[Line]) -> Markup:
         lines: The curves.
     """
     points = [[(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)] for line in lines]
-    finite = [point for some in points for point in some]
+    finite = [point for line_points in points for point in line_points]
     if not finite:
         return paragraph(f"No finite value of {title} is recorded.", class_="note missing")
     xs, ys = zip(*finite, strict=True)
@@ -64,8 +64,8 @@ def line_chart(title: str, x_label: str, lines: Sequence[Line]) -> Markup:
         x, y = place(tick, y_low)
         parts.append(element("path", d=f"M{x:.1f} {y:.1f}v4", class_="axis"))
         parts.append(text(x, y + 16, f"{tick:g}", "middle quiet"))
-    for number, some in enumerate(points, 1):
-        places = [place(x, y) for x, y in some]
+    for number, line_points in enumerate(points, 1):
+        places = [place(x, y) for x, y in line_points]
         if len(places) > 1:
             drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
             parts.append(element("polyline", points=drawn, class_=f"line line-{number}"))
@@ -158,10 +158,10 @@ def confusion_matrix(counts: Int64[np.ndarray, "k k"], classes: Sequence[str]) -
     With up to 20 classes, names stand beside the rows and counts in the cells. With more classes there are only
     numbers; if there is no room for all, at every tenth row and column.
     """
-    few = len(classes) <= 20
-    cell = 34.0 if few else max(5.0, 720 / len(classes))
+    small = len(classes) <= 20
+    cell = 34.0 if small else max(5.0, 720 / len(classes))
     names = [name if len(name) <= 34 else name[:33] + "…" for name in classes]
-    left = 14.0 + (6.1 * max(map(len, names)) + 22 if few else 34)
+    left = 14.0 + (6.1 * max(map(len, names)) + 22 if small else 34)
     top, side = 40.0, cell * len(classes)
     sums = counts.sum(1)
     shares = counts / np.maximum(sums, 1)[:, None]
@@ -174,15 +174,15 @@ def confusion_matrix(counts: Int64[np.ndarray, "k k"], classes: Sequence[str]) -
         if cell >= 14 or number % 10 == 0 or number == 1:
             at = (number - 0.5) * cell
             parts.append(text(left + at, top - 6, number, "middle"))
-            parts.append(text(left - 6, top + at + 4, f"{name}  {number}" if few else number, "end"))
-    if few:
+            parts.append(text(left - 6, top + at + 4, f"{name}  {number}" if small else number, "end"))
+    if small:
         parts.append(text(left + side + 8, top - 6, "clips", "quiet"))
         parts += [text(left + side + 8, top + (r + 0.5) * cell + 4, total, "quiet") for r, total in enumerate(sums)]
         for row, column in np.argwhere(counts > 0):
             style = "middle on-heat" if shares[row, column] > 0.5 else "middle"
             parts.append(text(left + (column + 0.5) * cell, top + (row + 0.5) * cell + 4, counts[row, column], style))
     label = "confusion matrix: true class by row, predicted class by column"
-    return svg(left + side + (44 if few else 8), top + side + 6, label, *parts)
+    return svg(left + side + (44 if small else 8), top + side + 6, label, *parts)
 
 
 def token_map(

@@ -8,7 +8,7 @@ from typing import Any
 from maskel.intervals import spread
 from maskel.pictures.markup import Markup, element, join, table
 from maskel.training.finished import Run
-from maskel.training.run import flat_options
+from maskel.training.options import flat_options
 
 _PLACES = {"data", "device", "seed"}
 """Options in which seeds of one run may differ; the data are compared by their clips and options."""
@@ -83,7 +83,7 @@ def against_raw_joints(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
         ]
         if not learned:
             continue
-        best, seeds, way = max(learned, key=lambda one: one[0])
+        best, seeds, way = max(learned, key=lambda entry: entry[0])
         yardstick = mean(_accuracies(raw, 0))
         names, way_of = _names(seeds), seeds[0].answers[way].way
         lines.append(
@@ -118,8 +118,8 @@ def _recipe(run: Run, runs: Sequence[Run]) -> str:
     """Return everything that defines a run but its seed; for a pre-trained encoder also its pre-training."""
     options = {key: value for key, value in flat_options(dict(run.config)).items() if key not in _PLACES}
     if run.sizes is None and (earlier := _pretraining(run, runs)):
-        known = {key: value for key, value in flat_options(dict(earlier)).items() if key not in _PLACES}
-        options |= {"encoder": ""} | {f"encoder.{key}": value for key, value in known.items()}
+        sizes = {key: value for key, value in flat_options(dict(earlier)).items() if key not in _PLACES}
+        options |= {"encoder": ""} | {f"encoder.{key}": value for key, value in sizes.items()}
     ways = [answers.way for answers in run.answers]
     return repr([run.kind, ways, sorted(options.items()), _data(run)])
 
@@ -153,12 +153,12 @@ def _differing(seeds: Sequence[Run], others: Sequence[Run], runs: Sequence[Run])
         may_differ |= _OF_LABELS
     if other.sizes is not None:
         may_differ.add("training.layer_decay")  # there are no pre-trained layers to change more slowly
-    options, known = flat_options(dict(run.config)), flat_options(dict(other.config))
-    names = {*options, *known} - may_differ
+    options, other_options = flat_options(dict(run.config)), flat_options(dict(other.config))
+    names = {*options, *other_options} - may_differ
     differing = [
         name
         for name in sorted(names)
-        if options.get(name) != known.get(name) and name != "encoder" and not name.startswith("encoder.")
+        if options.get(name) != other_options.get(name) and name != "encoder" and not name.startswith("encoder.")
     ]
     if clips != against:
         differing.append("labelled clips")

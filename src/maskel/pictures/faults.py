@@ -22,37 +22,39 @@ _FAULT_BYTES, _SOME_BYTES = 20_000, 600_000  # characters of a clip with a fault
 
 
 def faults_page(
-    data: SkeletonSet, contents: Contents, findings: Sequence[Finding], repeats: dict[str, Repeats], clips: int
+    dataset: SkeletonSet, contents: Contents, findings: Sequence[Finding], repeats: dict[str, Repeats], num_clips: int
 ) -> str:
     """Render the page.
 
     Args:
-        data: The set.
+        dataset: The set.
         contents: Its counts.
         findings: Results of the checks.
         repeats: Counts of repeated clips in each benchmark.
-        clips: Number of clips to draw for each check, 0 or more.
+        num_clips: Number of clips to draw for each check, 0 or more.
     """
-    title = f"maskel inspect: {data.path.name}"
+    title = f"maskel inspect: {dataset.path.name}"
     sections = (
-        ("What is in it", _contents(data, contents, repeats)),
-        ("What was found", _findings(data, findings)),
-        ("The worst clips", _pictures(data, findings, clips)),
-        ("Some clips", _some(data, findings, clips)),
+        ("What is in it", _contents(dataset, contents, repeats)),
+        ("What was found", _findings(dataset, findings)),
+        ("The worst clips", _pictures(dataset, findings, num_clips)),
+        ("Some clips", _some(dataset, findings, num_clips)),
     )
     contents_of_page = (join((element("h2", name), content)) for name, content in sections)
     return page(title, element("h1", title), *contents_of_page, scripts=(SCRIPT, "tables.js"))
 
 
-def _some(data: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
+def _some(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
     """Show a few clips of different classes, whatever was found."""
     if not count:
         return paragraph("No clips were asked for.", class_="missing")
-    whole = np.setdiff1d(np.arange(len(data)), sorted(_damaged(findings)))
+    whole = np.setdiff1d(np.arange(len(dataset)), sorted(_damaged(findings)))
     if not len(whole):
         return paragraph("No clip is finite.", class_="missing")
-    about = f"Drawn of different classes, whatever was found. {how_seen(upward(data), data.coordinates)}"
-    return join((paragraph(about, class_="note"), clips_stage(data, thin_out(data, whole, 4 * count), _SOME_BYTES)))
+    about = f"Drawn of different classes, whatever was found. {how_seen(upward(dataset), dataset.coordinates)}"
+    return join(
+        (paragraph(about, class_="note"), clips_stage(dataset, thin_out(dataset, whole, 4 * count), _SOME_BYTES))
+    )
 
 
 def _damaged(findings: Sequence[Finding]) -> set[int]:
@@ -61,10 +63,10 @@ def _damaged(findings: Sequence[Finding]) -> set[int]:
     return {fault.clip for fault in faults if fault.clip is not None}
 
 
-def _contents(data: SkeletonSet, contents: Contents, repeats: dict[str, Repeats]) -> Markup:
+def _contents(dataset: SkeletonSet, contents: Contents, repeats: dict[str, Repeats]) -> Markup:
     about = [
-        ("source", data.source),
-        ("joint layout", f"{data.layout.name}, {data.coordinates} coordinates"),
+        ("source", dataset.source),
+        ("joint layout", f"{dataset.layout.name}, {dataset.coordinates} coordinates"),
         *contents.rows(),
     ]
     benchmarks = [(*sizes.row(), repeats[sizes.name]) for sizes in contents.benchmarks]
@@ -86,65 +88,65 @@ def _contents(data: SkeletonSet, contents: Contents, repeats: dict[str, Repeats]
     )
 
 
-def _findings(data: SkeletonSet, findings: Sequence[Finding]) -> Markup:
-    rows = [summarise(finding, data) for finding in findings]
+def _findings(dataset: SkeletonSet, findings: Sequence[Finding]) -> Markup:
+    rows = [summarise(finding, dataset) for finding in findings]
     parts = [table(FINDING_HEADING, rows)]
     if not any(finding.faults for finding in findings):
         parts.insert(0, paragraph("Nothing found."))
     return join((*parts, paragraph("Frames and bodies are counted from 0.", class_="note")))
 
 
-def _pictures(data: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
+def _pictures(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
     parts: list[Markup] = []
-    bearings = Bearings.of(data)
+    bearings = Bearings.of(dataset)
     damaged = _damaged(findings)
     for finding in findings:
         shown = [fault for fault in finding.faults if fault.clip is not None][:count]
         if not shown:
             continue
         parts.append(element("h3", CHECKS[finding.check].title))
-        parts += [_figure(data, fault, {fault.clip, fault.other} & damaged != set(), bearings) for fault in shown]
+        parts += [_figure(dataset, fault, {fault.clip, fault.other} & damaged != set(), bearings) for fault in shown]
     if not parts:
-        return paragraph("No clip to show." if count else "No clips were asked for.", class_="missing")
+        return paragraph("No clip to show." if count else "No clips were requested.", class_="missing")
     up = bearings.up
     far = f"{JUMP_METRES:g} m" if bearings.metric else f"{JUMP_SIZES:g} of the body's size"
-    depth = ", depth dropped" if data.coordinates == 3 else ""
+    depth = ", depth dropped" if dataset.coordinates == 3 else ""
     how = (
         f"Seen from the front, {up.across} to the right and {up} up ({up.why}){depth}; all panels of a row "
         "share one place and scale. With joints: the body with the fault; bones only: the other bodies. Arrows: "
         f"joints that moved more than {far} since the frame before."
     )
-    return join((paragraph(how, class_="note"), unmoved(), stage(data.layout, *parts, class_="figures")))
+    return join((paragraph(how, class_="note"), unmoved(), stage(dataset.layout, *parts, class_="figures")))
 
 
-def _figure(data: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearings) -> Markup:
+def _figure(dataset: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearings) -> Markup:
     assert fault.clip is not None
-    clip = data.clips[fault.clip]
-    rows = "" if fault.other is None else f" Above: {clip.name}; below: {data.clips[fault.other].name}."
-    caption = element("figcaption", f"{clip.name} ({data.class_name(fault.clip)}): {fault.about}.{rows}")
+    clip = dataset.clips[fault.clip]
+    rows = "" if fault.other is None else f" Above: {clip.name}; below: {dataset.clips[fault.other].name}."
+    caption = element("figcaption", f"{clip.name} ({dataset.class_name(fault.clip)}): {fault.about}.{rows}")
     if damaged:
         return element("figure", paragraph("Not drawn: coordinates that are not finite.", class_="missing"), caption)
     shown = [fault.clip] if fault.other is None else [fault.clip, fault.other]
-    rows_drawn = (_row(data, position, fault, bearings) for position in shown)
-    moves = [_moving(data, position, fault, bearings) for position in shown]
+    rows_drawn = (_row(dataset, position, fault, bearings) for position in shown)
+    moves = [_moving(dataset, position, fault, bearings) for position in shown]
     return element("figure", *rows_drawn, element("div", *moves, class_="clips"), caption)
 
 
-def _moving(data: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
-    clip = of_clip(data, position, bearings.up)
-    name = data.clips[position].name
+def _moving(dataset: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
+    clip = of_clip(dataset, position, bearings.up)
+    name = dataset.clips[position].name
     return moving(clip, name, _FAULT_BYTES, name=name, **({} if fault.frame is None else {"start": fault.frame}))
 
 
-def _row(data: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
+def _row(dataset: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
     """Draw a few frames of a clip: around the fault, or from the whole clip."""
-    joints = without_missing(data.sequence(position).joints[..., : data.coordinates], data)
+    joints = without_missing(dataset.sequence(position).joints[..., : dataset.coordinates], dataset)
     joints = bearings.up.turn(joints)  # (M, T, V, C)
     frames = shown_frames(joints.shape[1]).tolist()
     if fault.frame is not None:
         frames = list(range(max(0, fault.frame - _AROUND), min(joints.shape[1], fault.frame + _AROUND)))
     view = _view(joints[:, frames])
-    panels = [_panel(data, joints, frame, fault.body or 0, view, bearings.metric) for frame in frames]
+    panels = [_panel(dataset, joints, frame, fault.body or 0, view, bearings.metric) for frame in frames]
     return element("div", *panels, class_="panels")
 
 
@@ -158,7 +160,7 @@ def _view(joints: Float32[np.ndarray, "m f v c"]) -> FrontView:
 
 
 def _panel(
-    data: SkeletonSet,
+    dataset: SkeletonSet,
     joints: Float32[np.ndarray, "m t v c"],
     frame: int,
     body: int,
@@ -171,7 +173,7 @@ def _panel(
         if not now[other].any():
             continue
         if other != body:
-            marks.append(bones(view.place(now[other], now[other]), data.layout))
+            marks.append(bones(view.place(now[other], now[other]), dataset.layout))
         two = columns_of(np.stack((now[other], before[other])))
         sizes = body_sizes(body_extents(two, np.isnan(two).any(axis=0)))
         far = JUMP_METRES if metric else JUMP_SIZES * float(sizes.max())
@@ -179,6 +181,6 @@ def _panel(
         if moved.any() and before[other].any():
             start, end = (view.place(points[other][moved], points[other]) for points in (before, now))
             marks.append(arrows(start, end, "predicted"))
-    every = range(len(data.layout))
-    hidden = np.zeros(len(data.layout), dtype=bool)
-    return skeleton(f"frame {frame}", now[body], every, hidden, data.layout, view, marks)
+    every = range(len(dataset.layout))
+    hidden = np.zeros(len(dataset.layout), dtype=bool)
+    return skeleton(f"frame {frame}", now[body], every, hidden, dataset.layout, view, marks)

@@ -17,27 +17,27 @@ from maskel.targets import Drawn, MotionTarget
 from maskel.training.finished import Run, open_pretrained
 
 
-def reconstructions(runs: Sequence[Run], clips: int) -> Markup:
+def reconstructions(runs: Sequence[Run], num_clips: int) -> Markup:
     """Draw a few test clips and their predictions by each pre-trained method."""
     parts: list[Markup] = []
     for run in runs:
-        if run.pretrains and clips:
+        if run.pretrains and num_clips:
             parts.append(element("h3", f"{run.config['method']} ({run.name})"))
             try:
-                parts.append(_of_run(run, clips))
+                parts.append(_of_run(run, num_clips))
             except InputError as fault:
                 parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
-    why = "No clips were asked for." if not clips else "No pre-training run was given."
+    why = "No clips were requested." if not num_clips else "No pre-training run was given."
     return join(parts) if parts else paragraph(why, class_="missing")
 
 
 def _of_run(run: Run, count: int) -> Markup:
-    method, clips, seed = open_pretrained(run)
-    chosen = choose_clips(clips, run.about("benchmark"), count)
-    shown = [reconstruct_clip(method, clips, int(at), seed) for at in chosen]
-    part = shown_part(clips, run.about("benchmark"))
-    drawn = stage(method.encoder.layout, *(_figure(method, one) for one in shown), class_="figures")
-    return join((_how_to_read(method, part, upward(clips)), drawn))
+    method, dataset, seed = open_pretrained(run)
+    chosen = choose_clips(dataset, run.about("benchmark"), count)
+    shown = [reconstruct_clip(method, dataset, int(at), seed) for at in chosen]
+    part = shown_part(dataset, run.about("benchmark"))
+    drawn = stage(method.encoder.layout, *(_figure(method, clip_shown) for clip_shown in shown), class_="figures")
+    return join((_how_to_read(method, part, upward(dataset)), drawn))
 
 
 def _drawn(method: MaskedMethod) -> Drawn:

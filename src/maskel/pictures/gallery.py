@@ -19,32 +19,32 @@ from maskel.pictures.animation import (
 from maskel.pictures.markup import Markup, element, join, page, paragraph
 
 
-def gallery_page(data: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -> str:
+def gallery_page(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -> str:
     """Render the page.
 
     Args:
-        data: The set.
+        dataset: The set.
         positions: Clips to show.
         most: Largest number of clips on the page; of more some are drawn, of all classes.
     """
-    shown = thin_out(data, positions, most)
-    title = f"{data.path.name}: clips"
+    shown = thin_out(dataset, positions, most)
+    title = f"{dataset.path.name}: clips"
     left_out = ""
     if len(shown) < len(positions):
         left_out = (
             f" The page shows {len(shown):,} of {len(positions):,} clips, of all classes by turns; the others are left "
             f"out to keep it small."
         )
-    about = paragraph(f"{how_seen(upward(data), data.coordinates)}{left_out}", class_="note")
-    return page(title, element("h1", title), about, clips_stage(data, shown), scripts=(SCRIPT, "gallery.js"))
+    about = paragraph(f"{how_seen(upward(dataset), dataset.coordinates)}{left_out}", class_="note")
+    return page(title, element("h1", title), about, clips_stage(dataset, shown), scripts=(SCRIPT, "gallery.js"))
 
 
-def thin_out(data: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
+def thin_out(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
     """Choose at most ``most`` clips: a fixed draw, of all classes by turns; in the order of the set."""
     if len(positions) <= most:
         return positions
     shuffled = np.random.default_rng(0).permutation(positions)
-    labels = data.labels[shuffled]
+    labels = dataset.labels[shuffled]
     turns = np.zeros(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         of_class = np.flatnonzero(labels == label)
@@ -52,32 +52,32 @@ def thin_out(data: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -
     return np.sort(shuffled[np.argsort(turns, kind="stable")][:most])
 
 
-def clips_stage(data: SkeletonSet, positions: Int64[np.ndarray, " n"], room: int = PAGE_BYTES) -> Markup:
+def clips_stage(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], room: int = PAGE_BYTES) -> Markup:
     """Draw clips of a set side by side, with class, name and origin; ``gallery.js`` filters and sorts them.
 
     Args:
-        data: The set.
+        dataset: The set.
         positions: The clips.
         room: Characters that their joints may take.
     """
-    up = upward(data)
-    clips = [of_clip(data, position, up) for position in positions.tolist()]
+    up = upward(dataset)
+    clips = [of_clip(dataset, position, up) for position in positions.tolist()]
     figures = []
     for position, clip, size in zip(positions.tolist(), clips, share_out(clips, room), strict=True):
         about = {
-            "name": data.clips[position].name,
-            "class": data.class_name(position),
-            "subject": data.clips[position].subject,
+            "name": dataset.clips[position].name,
+            "class": dataset.class_name(position),
+            "subject": dataset.clips[position].subject,
         }
-        figures.append(moving(clip, _caption(data, position), size, **about))
-    return join((unmoved(), stage(data.layout, *figures, gallery="")))
+        figures.append(moving(clip, _caption(dataset, position), size, **about))
+    return join((unmoved(), stage(dataset.layout, *figures, gallery="")))
 
 
-def _caption(data: SkeletonSet, position: int) -> Markup:
-    clip, bodies, rate = data.clips[position], int(data.bodies[position]), data.options.get("fps")
-    frames = int(data.frames[position])
+def _caption(dataset: SkeletonSet, position: int) -> Markup:
+    clip, bodies, rate = dataset.clips[position], int(dataset.bodies[position]), dataset.options.get("fps")
+    frames = int(dataset.frames[position])
     said = [f"{frames:,} frames" + (f", {frames / float(rate):.1f} s" if rate else "")]
     said += [f"subject {clip.subject}"] if clip.subject else []
     said += [f"{bodies} bodies"] if bodies > 1 else []
     said += [f"{MOST_BODIES} drawn"] if bodies > MOST_BODIES else []
-    return join((data.class_name(position), element("span", clip.name), element("span", ", ".join(said))))
+    return join((dataset.class_name(position), element("span", clip.name), element("span", ", ".join(said))))

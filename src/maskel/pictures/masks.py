@@ -40,13 +40,13 @@ class Hidden:
 
 
 @torch.no_grad()
-def count_hidden(name: str, method: MaskedMethod, clips: SkeletonSet, position: int, draws: int, seed: int) -> Hidden:
+def count_hidden(name: str, method: MaskedMethod, dataset: SkeletonSet, position: int, draws: int, seed: int) -> Hidden:
     """Draw a clip's mask as in ``draws`` epochs of training, on the first recorded body in the test view.
 
     Args:
         name: Name in the picture.
         method: The method, in eval mode, on the CPU.
-        clips: A set of its layout.
+        dataset: A set of its layout.
         position: Position of the clip.
         draws: Number of masks.
         seed: Seed of the masks.
@@ -55,44 +55,44 @@ def count_hidden(name: str, method: MaskedMethod, clips: SkeletonSet, position: 
         InputError: If the set has another layout.
     """
     encoder = method.encoder
-    if (encoder.layout.name, encoder.channels) != (clips.layout.name, clips.channels):
+    if (encoder.layout.name, encoder.channels) != (dataset.layout.name, dataset.channels):
         raise InputError(
-            f"{name} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {clips.path} holds "
-            f"{clips.layout.name} ({', '.join(clips.channels)})"
+            f"{name} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {dataset.path} holds "
+            f"{dataset.layout.name} ({', '.join(dataset.channels)})"
         )
-    joints, body = first_body(encoder, clips, position)
+    joints, body = first_body(encoder, dataset, position)
     stream = encoder.stream(joints)
     counts = torch.zeros(encoder.num_tokens)
     for first in range(0, draws, _AT_ONCE):
-        some = mask_draws(encoder, seed, range(first, min(first + _AT_ONCE, draws)), position, body)
-        counts += method.mask(stream.expand(len(some), -1, -1, -1), some).hidden.sum(0)
+        chunk = mask_draws(encoder, seed, range(first, min(first + _AT_ONCE, draws)), position, body)
+        counts += method.mask(stream.expand(len(chunk), -1, -1, -1), chunk).hidden.sum(0)
     shares = (counts / draws).view(encoder.grid).T.numpy()
     return Hidden(name, row_names(encoder), shares, encoder.config.patch_frames, draws)
 
 
-def mask_maps(clip: str, found: Sequence[Hidden]) -> Markup:
+def mask_maps(clip: str, methods: Sequence[Hidden]) -> Markup:
     """Draw the maps side by side, all on one scale, with a summary in numbers.
 
     Args:
         clip: Name of the clip and its class.
-        found: One entry per method.
+        methods: One entry per method.
     """
-    low = np.floor(20 * min(float(one.shares.min()) for one in found)) / 20
-    high = np.ceil(20 * max(float(one.shares.max()) for one in found)) / 20
+    low = np.floor(20 * min(float(method.shares.min()) for method in methods)) / 20
+    high = np.ceil(20 * max(float(method.shares.max()) for method in methods)) / 20
     maps = [
         token_map(
-            one.name if len(one.name) <= 44 else one.name[:43] + "…",
-            (one.shares - low) / max(high - low, 0.05),
-            one.rows,
-            one.patch_frames,
+            method.name if len(method.name) <= 44 else method.name[:43] + "…",
+            (method.shares - low) / max(high - low, 0.05),
+            method.rows,
+            method.patch_frames,
             f"hidden in {100 * high:.0f} % of the draws",
             f"{100 * low:.0f} %",
         )
-        for one in found
+        for method in methods
     ]
     caption = (
         f"{clip}, first body, test view. One cell per token, joints by row, time by column: in how many of "
-        f"{found[0].draws} draws the token was hidden. All maps have the same scale; white is {100 * low:.0f} %."
+        f"{methods[0].draws} draws the token was hidden. All maps have the same scale; white is {100 * low:.0f} %."
     )
     figure = element("figure", element("div", *maps, class_="maps"), element("figcaption", caption))
     heading = (
@@ -104,21 +104,21 @@ def mask_maps(clip: str, found: Sequence[Hidden]) -> Markup:
         "spread over tokens",
         "by chance",
     )
-    return join((figure, table(heading, [_numbers(one) for one in found]), _how_to_read()))
+    return join((figure, table(heading, [_numbers(method) for method in methods]), _how_to_read()))
 
 
-def _numbers(one: Hidden) -> tuple[str, ...]:
-    mean = float(one.shares.mean())
-    joints = one.shares.mean(1)
+def _numbers(hidden: Hidden) -> tuple[str, ...]:
+    mean = float(hidden.shares.mean())
+    joints = hidden.shares.mean(1)
     least, most = int(joints.argmin()), int(joints.argmax())
-    chance = (mean * (1 - mean) / one.draws) ** 0.5
+    chance = (mean * (1 - mean) / hidden.draws) ** 0.5
     return (
-        one.name,
-        str(one.shares.size),
+        hidden.name,
+        str(hidden.shares.size),
         f"{100 * mean:.1f} %",
-        f"{one.rows[least]}, {100 * joints[least]:.1f} %",
-        f"{one.rows[most]}, {100 * joints[most]:.1f} %",
-        f"{100 * float(one.shares.std()):.1f} points",
+        f"{hidden.rows[least]}, {100 * joints[least]:.1f} %",
+        f"{hidden.rows[most]}, {100 * joints[most]:.1f} %",
+        f"{100 * float(hidden.shares.std()):.1f} points",
         f"{100 * chance:.1f} points",
     )
 
@@ -131,24 +131,24 @@ def _how_to_read() -> Markup:
     )
 
 
-def masks_of_runs(runs: Sequence[Run], clips: int) -> Markup:
+def masks_of_runs(runs: Sequence[Run], num_clips: int) -> Markup:
     """Draw all masks of one clip of each pre-training set: a test clip if there is any."""
-    if not clips:
-        return paragraph("No clips were asked for.", class_="missing")
-    found: dict[tuple[str, ...], list[Hidden]] = {}
+    if not num_clips:
+        return paragraph("No clips were requested.", class_="missing")
+    masks_by_clip: dict[tuple[str, ...], list[Hidden]] = {}
     parts: list[Markup] = []
     for run in runs:
         if not run.pretrains:
             continue
         try:
-            method, data, _ = open_pretrained(run)
+            method, dataset, _ = open_pretrained(run)
         except InputError as fault:
             parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
             continue
-        position = int(choose_clips(data, run.about("benchmark"), 1)[0])
-        clip = f"{data.clips[position].name}, class {data.class_name(position)}"
+        position = int(choose_clips(dataset, run.about("benchmark"), 1)[0])
+        clip = f"{dataset.clips[position].name}, class {dataset.class_name(position)}"
         name = f"{run.config['method']} ({run.name})"
-        one = count_hidden(name, method, data, position, _OF_A_REPORT, 0)
-        found.setdefault((clip, *run.counted_on), []).append(one)
-    parts += [mask_maps(clip, some) for (clip, *_), some in found.items()]
+        hidden = count_hidden(name, method, dataset, position, _OF_A_REPORT, 0)
+        masks_by_clip.setdefault((clip, *run.counted_on), []).append(hidden)
+    parts += [mask_maps(clip, counted) for (clip, *_), counted in masks_by_clip.items()]
     return join(parts) if parts else paragraph("No pre-training run was given.", class_="missing")

@@ -53,15 +53,15 @@ def mistakes(runs: Sequence[Run], clips: int) -> Markup:
 def _of_run(run: Run, count: int) -> Markup:
     run.require_finished()
     run.require_one_fold("has no classifier of its own")
-    data, model = _opened(run)
-    wrong = _wrong(run, data)
+    dataset, model = _opened(run)
+    wrong = _wrong(run, dataset)
     if not wrong:
         return paragraph("Every test clip is right.")
     chosen = _choose(wrong, count)
-    train = data.split(run.about("benchmark"), "train")
-    train = thin_out(data, train[data.labels[train] >= 0], _SEARCHED)
+    train = dataset.split(run.about("benchmark"), "train")
+    train = thin_out(dataset, train[dataset.labels[train] >= 0], _SEARCHED)
     positions = np.array([position for position, _ in chosen])
-    nearest = _nearest(model, data, positions, train)
+    nearest = _nearest(model, dataset, positions, train)
     searched = (
         "" if len(train) < _SEARCHED else f" {_SEARCHED:,} training clips, of all classes by turns, are searched."
     )
@@ -69,18 +69,18 @@ def _of_run(run: Run, count: int) -> Markup:
         f"{len(chosen):,} of {len(wrong):,} clips that are taken for another class, drawn so that pairs of classes "
         f"differ; beside each the training clips whose features are most like its own, by their cosine.{searched}"
     )
-    up = upward(data)
+    up = upward(dataset)
     rows = []
     for (position, taken), found in zip(chosen, nearest, strict=True):
-        name = data.clips[position].name
-        said = (f"{data.class_name(position)}, taken for {taken}", element("span", f"test clip {name}"))
-        row = [moving(of_clip(data, position, up), join(said), _BYTES, name=name)]
+        name = dataset.clips[position].name
+        said = (f"{dataset.class_name(position)}, taken for {taken}", element("span", f"test clip {name}"))
+        row = [moving(of_clip(dataset, position, up), join(said), _BYTES, name=name)]
         for other, cosine in found:
-            name = data.clips[other].name
-            said = (data.class_name(other), element("span", f"training clip {name}, cosine {cosine:.3f}"))
-            row.append(moving(of_clip(data, other, up), join(said), _BYTES, name=name))
+            name = dataset.clips[other].name
+            said = (dataset.class_name(other), element("span", f"training clip {name}, cosine {cosine:.3f}"))
+            row.append(moving(of_clip(dataset, other, up), join(said), _BYTES, name=name))
         rows.append(element("div", *row, class_="clips three"))
-    return join((paragraph(about, class_="note"), stage(data.layout, *rows, class_="figures")))
+    return join((paragraph(about, class_="note"), stage(dataset.layout, *rows, class_="figures")))
 
 
 def _opened(run: Run) -> tuple[SkeletonSet, Classifier]:
@@ -91,19 +91,21 @@ def _opened(run: Run) -> tuple[SkeletonSet, Classifier]:
     """
     if not (run.folder.path / CLASSIFIER).is_file():
         raise InputError(f"{run.name} keeps no {CLASSIFIER}")
-    data = SkeletonSet.open(Path(str(run.config["data"])))
+    dataset = SkeletonSet.open(Path(str(run.config["data"])))
     benchmark = run.about("benchmark")
-    if benchmark not in data.benchmarks or data.split_hash(benchmark, "test") != run.about("split", "test", "hash"):
-        raise InputError(f"{data.path} now holds other test clips than the run was evaluated on")
+    if benchmark not in dataset.benchmarks or dataset.split_hash(benchmark, "test") != run.about(
+        "split", "test", "hash"
+    ):
+        raise InputError(f"{dataset.path} now holds other test clips than the run was evaluated on")
     model = load_classifier(run.folder.path)
-    if (model.encoder.layout.name, model.encoder.channels) != (data.layout.name, data.channels):
-        raise InputError(f"{data.path} now holds another joint layout or other channels than the run read")
-    return data, model
+    if (model.encoder.layout.name, model.encoder.channels) != (dataset.layout.name, dataset.channels):
+        raise InputError(f"{dataset.path} now holds another joint layout or other channels than the run read")
+    return dataset, model
 
 
-def _wrong(run: Run, data: SkeletonSet) -> list[tuple[int, str]]:
+def _wrong(run: Run, dataset: SkeletonSet) -> list[tuple[int, str]]:
     """Return position and predicted class of each wrong test clip."""
-    places = {data.clips[at].name: at for at in data.split(run.about("benchmark"), "test").tolist()}
+    places = {dataset.clips[at].name: at for at in dataset.split(run.about("benchmark"), "test").tolist()}
     path = run.folder.path / PREDICTIONS
     if not path.is_file():
         raise InputError(f"{run.name} has no {PREDICTIONS}")
@@ -124,13 +126,13 @@ def _choose(wrong: Sequence[tuple[int, str]], count: int) -> list[tuple[int, str
 
 
 def _nearest(
-    model: Classifier, data: SkeletonSet, asked: Int64[np.ndarray, " n"], known: Int64[np.ndarray, " m"]
+    model: Classifier, dataset: SkeletonSet, asked: Int64[np.ndarray, " n"], known: Int64[np.ndarray, " m"]
 ) -> list[list[tuple[int, float]]]:
     """Return the most similar clips of each, with their cosines."""
-    world, task, window = World(0, 1, torch.device("cpu")), model.task, model.encoder.config.window
+    world, task, window = World(0, 1, torch.device("cpu")), model.label_spec, model.encoder.config.window
 
     def features(some: Int64[np.ndarray, " k"]) -> Float32[Tensor, "k f"]:
-        found = read_clips(model.features, window, task.num_bodies, task.single_body, data, some, world)
+        found = read_clips(model.features, window, task.num_bodies, task.single_body, dataset, some, world)
         return functional.normalize(found)
 
     cosines = (features(asked).double() @ features(known).double().T).numpy()

@@ -78,13 +78,13 @@ def plot(kind: str, source: Source, clip: str | None = None, out: str | PathLike
     return figure
 
 
-def _position(data: SkeletonSet, name: str | None) -> int:
+def _position(dataset: SkeletonSet, name: str | None) -> int:
     if name is None:
         return 0
-    position = next((at for at, known in enumerate(data.clips) if known.name == name), None)
+    position = next((at for at, known in enumerate(dataset.clips) if known.name == name), None)
     if position is None:
         raise InputError(
-            f"{data.path} has no clip called {name!r}; its {len(data)} clips begin with {data.clips[0].name}"
+            f"{dataset.path} has no clip called {name!r}; its {len(dataset)} clips begin with {dataset.clips[0].name}"
         )
     return position
 
@@ -137,10 +137,10 @@ def _strip(
 
 
 def _film(figure_of: Callable[..., Any], sources: Sequence[Path], name: str | None, panels: int, view: str) -> Any:
-    data = SkeletonSet.open(sources[0])
-    position = _position(data, name)
-    clip = of_clip(data, position, upward(data))
-    title = f"{data.class_name(position)} ({data.clips[position].name})"
+    dataset = SkeletonSet.open(sources[0])
+    position = _position(dataset, name)
+    clip = of_clip(dataset, position, upward(dataset))
+    title = f"{dataset.class_name(position)} ({dataset.clips[position].name})"
     return _strip(figure_of, clip, panels, view, title)[0]
 
 
@@ -148,9 +148,9 @@ def _mask(figure_of: Callable[..., Any], sources: Sequence[Path], name: str | No
     (run,) = open_runs(sources)
     if not run.pretrains:
         raise InputError(f"{sources[0]}: expected a run of maskel pretrain, found one of maskel {run.kind}")
-    method, data, seed = open_pretrained(run)
-    position = int(choose_clips(data, run.about("benchmark"), 1)[0]) if name is None else _position(data, name)
-    found, config = reconstruct_clip(method, data, position, seed), method.encoder.config
+    method, dataset, seed = open_pretrained(run)
+    position = int(choose_clips(dataset, run.about("benchmark"), 1)[0]) if name is None else _position(dataset, name)
+    found, config = reconstruct_clip(method, dataset, position, seed), method.encoder.config
     read = list(found.read)
     hidden = np.zeros(found.joints.shape[:2], dtype=bool)
     hidden[:, read] = np.repeat(np.repeat(found.hidden, config.patch_frames, 0), config.patch_joints, 1)
@@ -228,9 +228,9 @@ def _movie(figure: Any, source: Path, name: str | None, view: str, out: Path) ->
 
     if out.suffix == ".mp4" and not FFMpegWriter.isAvailable():
         raise InputError("out: an .mp4 file needs ffmpeg, which is not installed; install it, or write a .gif")
-    data = SkeletonSet.open(source)
-    position = _position(data, name)
-    clip = of_clip(data, position, upward(data))
+    dataset = SkeletonSet.open(source)
+    position = _position(dataset, name)
+    clip = of_clip(dataset, position, upward(dataset))
     across, frames = _across(clip, view), range(clip.joints.shape[1])
     axes = figure.subplots()
 
@@ -238,7 +238,7 @@ def _movie(figure: Any, source: Path, name: str | None, view: str, out: Path) ->
         axes.clear()
         _frame(axes, clip, frame, across)
         _limits(axes, clip, across, frames)
-        axes.set_title(shown(data.class_name(position)), fontsize=9)
+        axes.set_title(shown(dataset.class_name(position)), fontsize=9)
 
     with as_output(out, "out"), replacing(out) as temporary:
         writer = (FFMpegWriter if out.suffix == ".mp4" else PillowWriter)(fps=round(clip.rate))

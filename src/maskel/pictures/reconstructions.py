@@ -49,28 +49,28 @@ class ShownClip:
     error_of_zero: float
 
 
-def shown_part(clips: SkeletonSet, benchmark: str) -> str:
+def shown_part(dataset: SkeletonSet, benchmark: str) -> str:
     """Return the part of a benchmark to show: the test part, else the training part, else clips without a label."""
-    return next((part for part in ("test", "train") if len(clips.split(benchmark, part))), "unlabelled")
+    return next((part for part in ("test", "train") if len(dataset.split(benchmark, part))), "unlabelled")
 
 
-def choose_clips(clips: SkeletonSet, benchmark: str, count: int) -> Int64[np.ndarray, " n"]:
+def choose_clips(dataset: SkeletonSet, benchmark: str, count: int) -> Int64[np.ndarray, " n"]:
     """Choose clips to draw: always the same clips of a set, with different classes as far as possible.
 
     Args:
-        clips: The set.
+        dataset: The set.
         benchmark: The benchmark; clips of its `shown_part` are chosen.
         count: Number of clips; fewer if the part is smaller.
     """
-    shuffled = np.random.default_rng(0).permutation(clips.split(benchmark, shown_part(clips, benchmark)))
-    labels = clips.labels[shuffled]
+    shuffled = np.random.default_rng(0).permutation(dataset.split(benchmark, shown_part(dataset, benchmark)))
+    labels = dataset.labels[shuffled]
     times_before = np.array([np.count_nonzero(labels[:place] == label) for place, label in enumerate(labels)], np.int64)
     return shuffled[np.argsort(times_before, kind="stable")][:count]
 
 
-def first_body(encoder: Encoder, clips: SkeletonSet, position: int) -> tuple[Float32[Tensor, "1 t v c"], int]:
+def first_body(encoder: Encoder, dataset: SkeletonSet, position: int) -> tuple[Float32[Tensor, "1 t v c"], int]:
     """Return joint positions and slot of the first recorded body of a clip in the test view."""
-    batch = test_view(clips.gather(np.array([position]), int(clips.bodies[position])), encoder.config.window)
+    batch = test_view(dataset.gather(np.array([position]), int(dataset.bodies[position])), encoder.config.window)
     body = int(batch.present[0].to(torch.int64).argmax())
     return batch.joints[:, body], body
 
@@ -85,30 +85,30 @@ def mask_draws(
 
 
 @torch.no_grad()
-def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, seed: int) -> ShownClip:
+def reconstruct_clip(method: MaskedMethod, dataset: SkeletonSet, position: int, seed: int) -> ShownClip:
     """Mask the first recorded body of a clip in the test view, and predict the hidden tokens.
 
     Args:
         method: The method, in eval mode, on the CPU.
-        clips: A set of its layout.
+        dataset: A set of its layout.
         position: Position of the clip.
         seed: Seed of the mask, which depends on seed and clip only.
     """
     encoder, config = method.encoder, method.encoder.config
-    joints, body = first_body(encoder, clips, position)
+    joints, body = first_body(encoder, dataset, position)
     stream = encoder.stream(joints)
     result = method.reconstruct(stream, mask_draws(encoder, seed, [0], position, body))
     true = method.target.signal(encoder.positions(stream))
     raw = to_patches(true, config.patch_frames, config.patch_joints).flatten(1, 2)
     everywhere = put_tokens(torch.full_like(raw, torch.nan), result.mask.masked, result.predicted.float())
     shape = (config.window, len(encoder.joints), encoder.coordinates)
-    clip, up = clips.clips[position], upward(clips)
+    clip, up = dataset.clips[position], upward(dataset)
     return ShownClip(
         clip=clip,
-        class_name=clips.class_name(position),
+        class_name=dataset.class_name(position),
         body=body + 1,
-        bodies=int(clips.bodies[position]),
-        joints=up.turn(_known(joints[0, ..., : encoder.coordinates].numpy(), clips, position, body)),
+        bodies=int(dataset.bodies[position]),
+        joints=up.turn(_known(joints[0, ..., : encoder.coordinates].numpy(), dataset, position, body)),
         read=tuple(encoder.layout.index(joint) for joint in encoder.joints),
         hidden=result.mask.hidden[0].reshape(-1, shape[1] // config.patch_joints).numpy(),
         true=up.turn(true[0].numpy()),
@@ -119,12 +119,12 @@ def reconstruct_clip(method: MaskedMethod, clips: SkeletonSet, position: int, se
 
 
 def _known(
-    joints: Float32[np.ndarray, "t v c"], clips: SkeletonSet, position: int, body: int
+    joints: Float32[np.ndarray, "t v c"], dataset: SkeletonSet, position: int, body: int
 ) -> Float32[np.ndarray, "t v c"]:
     """Set joints of a body in the test view to NaN if they are missing in one of the two frames blended."""
-    recorded = clips.sequence(position).joints[body, ..., : clips.coordinates]
-    missing = np.isnan(without_missing(recorded, clips)).any(-1)  # (T of the clip, V)
-    start, length = centre_crop(torch.from_numpy(clips.valid_frames[[position]]))
+    recorded = dataset.sequence(position).joints[body, ..., : dataset.coordinates]
+    missing = np.isnan(without_missing(recorded, dataset)).any(-1)  # (T of the clip, V)
+    start, length = centre_crop(torch.from_numpy(dataset.valid_frames[[position]]))
     frames = view_frames(start, length, len(joints))
     before, after, weight = (part[0].numpy() for part in (frames.before, frames.after, frames.weight))
     gone = missing[before] | (missing[after] & (weight > 0)[:, np.newaxis])

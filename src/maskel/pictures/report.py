@@ -26,12 +26,12 @@ MOST_CLASSES = 1_000
 """Largest number of classes of a confusion matrix."""
 
 
-def render(runs: Sequence[Run], clips: int) -> str:
+def render(runs: Sequence[Run], num_clips: int) -> str:
     """Render the page.
 
     Args:
         runs: The runs, in the order of display.
-        clips: Number of test clips to draw with each pre-trained method, 0 or more.
+        num_clips: Number of test clips to draw with each pre-trained method, 0 or more.
     """
     title = "maskel report: " + ", ".join(run.name for run in runs)
     sections = (
@@ -39,10 +39,10 @@ def render(runs: Sequence[Run], clips: int) -> str:
         ("What was run", what_was_run(runs)),
         ("Curves", curves(runs)),
         ("Confusions", confusions(runs)),
-        ("Mistakes", mistakes(runs, clips)),
+        ("Mistakes", mistakes(runs, num_clips)),
         ("Accuracy per class", per_class(runs)),
-        ("Masked clips", reconstructions(runs, clips)),
-        ("How often each token is hidden", masks_of_runs(runs, clips)),
+        ("Masked clips", reconstructions(runs, num_clips)),
+        ("How often each token is hidden", masks_of_runs(runs, num_clips)),
     )
     parts = (join((element("h2", name), content)) for name, content in sections)
     return page(title, element("h1", title), *parts, scripts=(SCRIPT, "tables.js"))
@@ -65,9 +65,9 @@ def curves(runs: Sequence[Run]) -> Markup:
         groups = [[run for run in group if run.kind == kind and run.has_epochs] for group in same_test(runs)]
         groups += [[run] for run in runs if run.kind == kind and run.has_epochs and not run.answers]
         for group in groups:
-            for few in (group[start : start + MOST_LINES] for start in range(0, len(group), MOST_LINES)):
-                name = counted_on(few) if few[0].answers else f"{few[0].name}, not finished"
-                parts += [element("h3", f"{protocol.title}, {name}"), _probes(few)]
+            for runs_shown in (group[start : start + MOST_LINES] for start in range(0, len(group), MOST_LINES)):
+                name = counted_on(runs_shown) if runs_shown[0].answers else f"{runs_shown[0].name}, not finished"
+                parts += [element("h3", f"{protocol.title}, {name}"), _probes(runs_shown)]
     return join(parts) if parts else paragraph("None of these runs has epochs.", class_="missing")
 
 
@@ -126,8 +126,8 @@ def confusions(runs: Sequence[Run]) -> Markup:
     for run in runs:
         if not run.protocol.scores:
             continue
-        told = _start(run) if run.protocol.trains else run.kind
-        parts.append(element("h3", f"{run.name} ({told})"))
+        origin = _start(run) if run.protocol.trains else run.kind
+        parts.append(element("h3", f"{run.name} ({origin})"))
         try:
             parts.append(_confusion(run))
         except InputError as fault:

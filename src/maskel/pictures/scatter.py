@@ -62,31 +62,31 @@ def project(
 
 
 def scatter_page(
-    data: SkeletonSet, positions: Int64[np.ndarray, " n"], points: Float64[np.ndarray, "n 2"], about: str, total: int
+    dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], points: Float64[np.ndarray, "n 2"], about: str, total: int
 ) -> str:
     """Render the page.
 
     Args:
-        data: The set.
+        dataset: The set.
         positions: Clips to show.
         points: Where each is.
         about: What the plane is.
         total: Clips that it was computed from.
     """
-    up = upward(data)
-    clips = [of_clip(data, position, up) for position in positions.tolist()]
+    up = upward(dataset)
+    clips = [of_clip(dataset, position, up) for position in positions.tolist()]
     figures = []
     for position, clip, room in zip(positions.tolist(), clips, share_out(clips), strict=True):
-        name = data.clips[position].name
-        said = join((data.class_name(position), element("span", name)))
+        name = dataset.clips[position].name
+        said = join((dataset.class_name(position), element("span", name)))
         figures.append(moving(clip, said, room, name=name).replace("<figure ", "<figure hidden ", 1))
-    labels = data.labels[positions]
-    title = f"{data.path.name}: features"
+    labels = dataset.labels[positions]
+    title = f"{dataset.path.name}: features"
     left_out = f" {len(positions):,} of them are shown, of all classes by turns." if len(positions) < total else ""
     note = (
         f"Features of {total:,} clips on {about}.{left_out} Point at a clip to see it move, or choose the picture and "
         f"go from clip to clip by the arrow keys; a class in the legend shows its clips alone. "
-        f"{how_seen(up, data.coordinates)}"
+        f"{how_seen(up, dataset.coordinates)}"
     )
     shown = [Markup(figure) for figure in figures]
     return page(
@@ -95,9 +95,9 @@ def scatter_page(
         paragraph(note, class_="note"),
         unmoved(),
         stage(
-            data.layout,
+            dataset.layout,
             element("div", element("p", "No clip is chosen.", class_="note hint"), *shown, class_="chosen"),
-            element("div", _plane(data, points, labels, about), _legend(data, labels), class_="plane"),
+            element("div", _plane(dataset, points, labels, about), _legend(dataset, labels), class_="plane"),
             class_="clips beside",
             scatter="",
         ),
@@ -106,7 +106,7 @@ def scatter_page(
 
 
 def _plane(
-    data: SkeletonSet, points: Float64[np.ndarray, "n 2"], labels: Int64[np.ndarray, " n"], about: str
+    dataset: SkeletonSet, points: Float64[np.ndarray, "n 2"], labels: Int64[np.ndarray, " n"], about: str
 ) -> Markup:
     low, size = points.min(0), np.maximum(np.ptp(points, axis=0), 1e-12)
     places = _MARGIN + (points - low) / size * (_SIZE - 2 * _MARGIN)
@@ -116,7 +116,7 @@ def _plane(
             cx=f"{x:.1f}",
             cy=f"{_SIZE - y:.1f}",
             r=4.5,
-            fill=_colour(label, len(data.classes)),
+            fill=_colour(label, len(dataset.classes)),
             data_label=label,
         )
         for (x, y), label in zip(places.tolist(), labels.tolist(), strict=True)
@@ -125,12 +125,12 @@ def _plane(
     return svg(_SIZE, _SIZE, f"clips as points: {about}", frame, *circles, class_="scatter")
 
 
-def _legend(data: SkeletonSet, labels: Sequence[int] | Int64[np.ndarray, " n"]) -> Markup:
+def _legend(dataset: SkeletonSet, labels: Sequence[int] | Int64[np.ndarray, " n"]) -> Markup:
     chips = []
     for label in np.unique(labels).tolist():
-        name = data.classes[label] if label >= 0 else "no label"
+        name = dataset.classes[label] if label >= 0 else "no label"
         dot = element(
-            "svg", element("circle", cx=6, cy=6, r=5, fill=_colour(label, len(data.classes))), viewBox="0 0 12 12"
+            "svg", element("circle", cx=6, cy=6, r=5, fill=_colour(label, len(dataset.classes))), viewBox="0 0 12 12"
         )
         count = int((np.asarray(labels) == label).sum())
         chips.append(element("button", dot, f" {name} ", element("span", count, class_="quiet"), type="button",

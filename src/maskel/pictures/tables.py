@@ -6,7 +6,8 @@ from pathlib import Path
 from maskel.pictures.charts import Bar, bar_chart
 from maskel.pictures.comparison import against_raw_joints, against_untrained, means_of_seeds
 from maskel.pictures.markup import Markup, element, join, paragraph, table
-from maskel.training.finished import Answers, Count, Run
+from maskel.training.answers import Answers, Count
+from maskel.training.finished import Run
 from maskel.training.folds import SEEN
 
 _NONE = "No finished run that counts right answers was given."
@@ -25,8 +26,8 @@ def counted_on(group: Sequence[Run]) -> str:
     """Describe the test clips of a group."""
     run = group[0]
     size, part = run.part_size(run.part), "training" if run.part == "train" else run.part
-    few = f", {run.ways} classes at a time" if run.ways else ""
-    return f"{run.about('data', 'source')}, {run.about('benchmark')}: {size} {part} clips{few}"
+    small = f", {run.ways} classes at a time" if run.ways else ""
+    return f"{run.about('data', 'source')}, {run.about('benchmark')}: {size} {part} clips{small}"
 
 
 def results(runs: Sequence[Run]) -> Markup:
@@ -119,17 +120,17 @@ def _of_folds(run: Run) -> Markup:
     """Show the right answers and the test subjects of each fold."""
     rows = [(fold.name, ", ".join(fold.subjects) or "–", _nowrap(fold.counted)) for fold in run.folds]
     whole = table(("fold", "test subjects", "correct / seen"), rows)
-    few = element("details", element("summary", f"{len(rows)} folds"), whole) if len(rows) > 10 else whole
+    small = element("details", element("summary", f"{len(rows)} folds"), whole) if len(rows) > 10 else whole
     notes = []
     if untested := run.value("never_tested"):
         notes.append(f"{untested} clips with a label test in no fold.")
     if (seen := run.result.get(SEEN, 0)) != 0:
-        known = "It is unknown which clips its encoder was pre-trained on; these may be among them, without labels."
+        sentence = "It is unknown which clips its encoder was pre-trained on; these may be among them, without labels."
         notes.append(
-            known if seen is None else f"Its encoder was pre-trained on {seen} of these clips, without labels."
+            sentence if seen is None else f"Its encoder was pre-trained on {seen} of these clips, without labels."
         )
     below = [paragraph(" ".join(notes), class_="note")] if notes else []
-    return join((element("h4", f"{run.name} adds up its folds"), few, *below))
+    return join((element("h4", f"{run.name} adds up its folds"), small, *below))
 
 
 def _run_at(path: str, runs: Sequence[Run]) -> Run | None:
@@ -164,8 +165,8 @@ def _weights(run: Run, runs: Sequence[Run]) -> str:
         return f"{len(run.summands)} runs"
     if run.sizes is not None:
         return "from scratch"
-    known = {other.folder.path.resolve(): other for other in runs if other.pretrains}
-    found = known.get(run.encoder)
+    pretrained = {other.folder.path.resolve(): other for other in runs if other.pretrains}
+    found = pretrained.get(run.encoder)
     if found is None:
         return f"{'untrained, sizes of' if run.untrained else 'pre-trained,'} {run.config['encoder']}"
     if run.untrained:
@@ -267,8 +268,8 @@ def per_class(runs: Sequence[Run]) -> Markup:
         whole = table(["class", *(f"{answers.way}, {run.name}" for run, answers in answered)], rows)
         if len(groups) > 1:
             parts.append(element("h3", counted_on(group)))
-        few = len(classes) <= 20
-        parts.append(whole if few else element("details", element("summary", f"{len(classes)} classes"), whole))
+        small = len(classes) <= 20
+        parts.append(whole if small else element("details", element("summary", f"{len(classes)} classes"), whole))
     return join(parts)
 
 

@@ -26,7 +26,7 @@ def timeline_page(found: Found, classes: Sequence[str], joints: Mapping[Key, Mov
     """Draw the page.
 
     Args:
-        found: What was found.
+        found: Tracks of the recordings, with their segments.
         classes: Class names.
         joints: Skeletons by recording and person, as far as they are shown; by default none.
     """
@@ -51,9 +51,9 @@ def timeline_page(found: Found, classes: Sequence[str], joints: Mapping[Key, Mov
         shown.append((track, segments))
     keys = [key for track, _ in shown if (key := (track.recording, track.person)) in joints]
     rooms = dict(zip(keys, share_out([joints[key] for key in keys], PAGE_BYTES // 2), strict=True))
-    for recording, some in groupby(shown, key=lambda one: one[0].recording):
+    for recording, tracks in groupby(shown, key=lambda one: one[0].recording):
         parts.append(element("h2", recording))
-        people = list(some)
+        people = list(tracks)
         low = min(int(track.edges[0]) for track, _ in people)
         high = max(int(track.edges[-1]) for track, _ in people)
         order = list(_totals([segment for _, segments in people for segment in segments]))

@@ -8,7 +8,15 @@ import torch
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods.classifier import CLASSIFIER, CLASSIFIERS, FORMAT, Classifier, FineTuneClassifier, LinearProbe, Task
+from maskel.methods.classifier import (
+    CLASSIFIER,
+    CLASSIFIERS,
+    FORMAT,
+    Classifier,
+    FineTuneClassifier,
+    LabelSpec,
+    LinearProbe,
+)
 from maskel.models.encoder import build_encoder
 from maskel.models.released import Release, build_released, read_release
 from maskel.models.torch_file import is_torch_file
@@ -20,7 +28,7 @@ def load_classifier(
     path: Path | str,
     device: torch.device | str = "cpu",
     trained_on: TrainedOn | None = None,
-    clips: SkeletonSet | None = None,
+    dataset: SkeletonSet | None = None,
 ) -> Classifier:
     """The trained classifier of a run folder, its file, or a checkpoint of a public release, in eval mode.
 
@@ -33,16 +41,17 @@ def load_classifier(
             file of MAMP's or HA-CM's public code, after linear evaluation or fine-tuning.
         device: Where to put it.
         trained_on: The data set of a ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``, ``pku2``, or
-            ``data`` for the classes of ``clips``.
-        clips: The set that it shall read; its source decides where nothing else does.
+            ``data`` for the classes of ``dataset``.
+        dataset: The set that it shall read; its source decides where nothing else does.
 
     Raises:
         InputError: If there is no such file, it is not a whole maskel classifier, or nothing says its data set.
 
     Examples:
-        >>> data = SkeletonSet.open("set")
+        >>> dataset = SkeletonSet.open("set")
         >>> model = load_classifier("classifier")
-        >>> batch = data.gather(data.split("xsub", "test")[:2], model.task.num_bodies, model.task.single_body)
+        >>> spec = model.label_spec
+        >>> batch = dataset.gather(dataset.split("xsub", "test")[:2], spec.num_bodies, spec.single_body)
         >>> model.classify(batch).shape
         torch.Size([2, 13])
     """
@@ -50,13 +59,13 @@ def load_classifier(
     if not file.is_file():
         raise InputError(f"{file}: no such classifier; expected a run folder of maskel finetune or linear, or its file")
     if is_torch_file(file):
-        return _from_release(read_release(file), trained_on, clips).to(device)
+        return _from_release(read_release(file), trained_on, dataset).to(device)
     if trained_on is not None:
         raise InputError(f"trained_on: {file} knows its classes; leave the option out, it is for released .pth files")
     return load_weights(file, "classifier", FORMAT, _build).to(device)
 
 
-def _from_release(release: Release, trained_on: TrainedOn | None, clips: SkeletonSet | None) -> Classifier:
+def _from_release(release: Release, trained_on: TrainedOn | None, dataset: SkeletonSet | None) -> Classifier:
     about, _ = release.encoder
     options = {}
     if "head.fc1.weight" in release.weights:
@@ -65,15 +74,15 @@ def _from_release(release: Release, trained_on: TrainedOn | None, clips: Skeleto
     else:
         kind, last = LinearProbe.kind, "head.fc.1.weight"
     outputs = release.weight(last, 2).shape[0]
-    chosen = training_set(release, outputs, trained_on, clips)
+    chosen = training_set(release, outputs, trained_on, dataset)
     names = output_names(chosen.classes, outputs)
-    task = Task(names, single_body=chosen.single_body, spare=outputs - len(chosen.classes))
+    label_spec = LabelSpec(names, single_body=chosen.single_body, spare=outputs - len(chosen.classes))
 
     def build() -> Classifier:
-        return CLASSIFIERS[kind](build_encoder(about), task, **options)
+        return CLASSIFIERS[kind](build_encoder(about), label_spec, **options)
 
     return build_released(release.path, build, release.parameters)
 
 
 def _build(about: Mapping[str, Any]) -> Classifier:
-    return CLASSIFIERS[about["head"]](build_encoder(about), Task.read(about["task"]), **about["options"])
+    return CLASSIFIERS[about["head"]](build_encoder(about), LabelSpec.read(about["task"]), **about["options"])

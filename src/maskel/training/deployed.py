@@ -134,10 +134,10 @@ class DeployedClassifier(DeployedEncoder):
     def __init__(self, classifier: Classifier) -> None:
         pool: Pool = classifier.pool if isinstance(classifier, LinearProbe) else "joints"
         bodies = classifier.bodies if isinstance(classifier, FineTuneClassifier) else "all"
-        super().__init__(classifier.encoder, pool, bodies, classifier.task.single_body)
+        super().__init__(classifier.encoder, pool, bodies, classifier.label_spec.single_body)
         self.head = classifier.head
-        self.task = classifier.task
-        self.provenance = classifier.task.provenance
+        self.label_spec = classifier.label_spec
+        self.provenance = classifier.label_spec.provenance
 
     def forward(self, joints: Float32[Tensor, "b m t v c"]) -> Any:
         """Compute class scores and probabilities, both (B, classes); see `DeployedEncoder.forward`."""
@@ -148,9 +148,9 @@ class DeployedClassifier(DeployedEncoder):
         """Describe input, classes and body slots."""
         return super().describe() | {
             "kind": "classifier",
-            "classes": list(self.task.classes),
-            "spare": self.task.spare,
-            "num_bodies": self.task.num_bodies,
+            "classes": list(self.label_spec.classes),
+            "spare": self.label_spec.spare,
+            "num_bodies": self.label_spec.num_bodies,
         }
 
 

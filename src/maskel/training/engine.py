@@ -83,8 +83,8 @@ def fit(
 
     Args:
         method: Moved to the device already.
-        batches: What it sees; a run is resumed with the same clips only.
-        session: How, and into which folder.
+        batches: Batches of training clips; a run is resumed with the same clips only.
+        session: Options of the training, and the run folder.
         after_epoch: Called after every epoch; its numbers join the epoch's row.
         show: Show progress.
 
@@ -120,22 +120,22 @@ def fit(
     def count(ahead: int) -> bool:
         """Count the steps launched, but the last ``ahead``; return True if a process wishes to stop."""
         wished = False
-        for found in todo.read(ahead):
+        for report in todo.read(ahead):
             epoch, step = divmod(state.step, steps)
             rate = training.learning_rate(epoch + step / steps)
-            if not found.finite:
+            if not report.finite:
                 if state.step == 0:
                     optimizer.state.clear()  # moments come with the first step that is counted
                 whole = all(bool(value.isfinite().all()) for value in method.state_dict().values())
                 if whole:
                     save()
-                clips, loss = batches.step_clips(epoch, step), found.sums["loss"]
+                clips, loss = batches.step_clips(epoch, step), report.sums["loss"]
                 raise _not_finite(state.step, epoch, rate, loss, run, whole, len(clips), batches.names(clips[:8]))
-            for name, value in found.sums.items():
+            for name, value in report.sums.items():
                 state.totals[name] = state.totals.get(name, 0.0) + value
             state.step += 1
-            progress.step(found.sums["loss"] / found.sums["weight"], rate, batches.batch_size)
-            wished |= found.stop
+            progress.step(report.sums["loss"] / report.sums["weight"], rate, batches.batch_size)
+            wished |= report.stop
         return wished
 
     @contextmanager
@@ -202,7 +202,7 @@ def try_steps(method: Method, batches: Batches, training: TrainingConfig, world:
 
 
 def _not_finite(
-    step: int, epoch: int, rate: float, loss: float, run: RunFolder, saved: bool, clips: int, names: list[str]
+    step: int, epoch: int, rate: float, loss: float, run: RunFolder, saved: bool, num_clips: int, names: list[str]
 ) -> TrainingError:
     what = "gradient" if math.isfinite(loss) else "loss"
     left = (
@@ -212,17 +212,17 @@ def _not_finite(
     )
     return TrainingError(
         f"the {what} is not finite at step {step} (epoch {epoch}, learning rate {rate:.3g}); {left}; "
-        f"the step's {clips} clips begin with {', '.join(names)}"
+        f"the step's {num_clips} clips begin with {', '.join(names)}"
     )
 
 
 def _advise(training: TrainingConfig, world: World) -> None:
-    """Say what is allowed and hardly meant."""
+    """Warn about settings that are legal but probably a mistake."""
     if training.precision == "bf16" and not multiplies_bf16(world.device):
-        notify("this processor does not multiply bf16 by itself: fp32, or auto, is many times quicker here")
+        notify("this CPU has no native bf16: fp32 or auto is much faster here")
     if training.epochs <= training.warmup_epochs:
         notify(
-            f"training: {training.epochs} epochs end within the {training.warmup_epochs:g} of the warm-up: the "
+            f"training: {training.epochs} epochs are no more than the {training.warmup_epochs:g} of the warm-up: the "
             f"learning rate never reaches {training.lr:g}; give fewer warmup_epochs"
         )
 
@@ -280,8 +280,8 @@ def _restore(
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[str, dict[str, Any]], begun: bool) -> None:
     """Load what the optimiser remembers of each parameter after its first step; its options are the recipe's."""
-    own = optimizer.state_dict()
-    own["state"] = {int(number): values for number, values in moments.items()}
+    saved_state = optimizer.state_dict()
+    saved_state["state"] = {int(number): values for number, values in moments.items()}
     remembered = _remembered(optimizer) if begun else {}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     expected = {
@@ -289,17 +289,19 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[str, dict
         for number, parameter in enumerate(parameters if remembered else [])
     }
     # fused kernels trust the sizes, and a parameter without moments would begin anew
-    if {number: {name: v.shape for name, v in values.items()} for number, values in own["state"].items()} != expected:
+    if {
+        number: {name: v.shape for name, v in values.items()} for number, values in saved_state["state"].items()
+    } != expected:
         raise ValueError("other moments")
-    optimizer.load_state_dict(own)
+    optimizer.load_state_dict(saved_state)
 
 
 def _remembered(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
     """Names of the optimiser's per-parameter state, and whether each has the parameter's shape."""
     weight = nn.Parameter(torch.zeros(1))
     weight.grad = torch.zeros(1)
-    known = signature(type(optimizer)).parameters
-    other = type(optimizer)([weight], **{name: each for name, each in optimizer.defaults.items() if name in known})
+    parameters = signature(type(optimizer)).parameters
+    other = type(optimizer)([weight], **{name: each for name, each in optimizer.defaults.items() if name in parameters})
     other.step()
     return {name: value.shape == weight.shape for name, value in other.state[weight].items()}
 

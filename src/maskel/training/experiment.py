@@ -13,17 +13,18 @@ from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.methods.base import Method
-from maskel.methods.classifier import Task
+from maskel.methods.classifier import LabelSpec
 from maskel.models.encoder import Encoder
-from maskel.training.check import Check, check_run
+from maskel.training.dry_run import Check, check_run
 from maskel.training.engine import Outcome, Session, fit
 from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Labelled, Positions, choose_labelled
 from maskel.training.loading import Batches, ClipBatches, keep_resident
 from maskel.training.optim import TrainingConfig
+from maskel.training.options import options_of
 from maskel.training.precision import Precision, resolved
-from maskel.training.run import Row, RunFolder, open_run, options_of, refuse_taken
+from maskel.training.run import Row, RunFolder, open_run, refuse_taken
 from maskel.training.sets import PretrainingSets, describe
 from maskel.transforms import TrainView
 
@@ -40,7 +41,7 @@ class Experiment:
         learned: The set or sets of pre-training, opened already; other commands have one set, ``data``.
 
     Attributes:
-        clips: The set; pre-training has ``learned`` instead.
+        dataset: The set; pre-training has ``learned`` instead.
         world: This process among all, from `start` on.
         run: The run folder, from `open_run` on.
 
@@ -48,7 +49,7 @@ class Experiment:
         InputError: If there is no such set.
     """
 
-    clips: SkeletonSet
+    dataset: SkeletonSet
     world: World
     run: RunFolder
 
@@ -62,7 +63,7 @@ class Experiment:
         self._outcome: Outcome | None = None
         self._learned = learned
         if learned is None:
-            self.clips = SkeletonSet.open(options["data"])
+            self.dataset = SkeletonSet.open(options["data"])
 
     def settle(self, **options: Any) -> None:
         """Replace options by what they come to on this set; ``config.yaml`` holds that."""
@@ -75,20 +76,20 @@ class Experiment:
             InputError: If a part is empty, or these options do not fit the set.
         """
         given = {name: self._options[name] for name in ("benchmark", "labels", "stratified", "label_list", "seed")}
-        return choose_labelled(self.clips, **given, validation=self._options.get("validation", 0.0))
+        return choose_labelled(self.dataset, **given, validation=self._options.get("validation", 0.0))
 
-    def fit_training(self, clips: int, least: int = 1) -> None:
+    def fit_training(self, num_clips: int, least: int = 1) -> None:
         """Shrink batches and warm-up where the set is too small for them.
 
         Args:
-            clips: Training clips.
+            num_clips: Training clips.
             least: Clips that a batch must have.
 
         Raises:
             InputError: If there are fewer clips than that.
         """
         resumed = self._options["out"] if self._options["resume"] else None
-        self.settle(training=fitted(self.training, clips, resumed, least))
+        self.settle(training=fitted(self.training, num_clips, resumed, least))
 
     def refuse_taken(self) -> None:
         """Refuse a run folder that holds something already, before anything expensive is done.
@@ -106,8 +107,8 @@ class Experiment:
         """
         self.world = distributed.start(self._options.get("device", "cpu"))
         if "resident" in self._options:
-            clips = self._learned.clips if self._learned else self.clips
-            self.settle(resident=keep_resident(clips, self.world.device, self._options["resident"]))
+            dataset = self._learned.dataset if self._learned else self.dataset
+            self.settle(resident=keep_resident(dataset, self.world.device, self._options["resident"]))
 
     @property
     def is_main(self) -> bool:
@@ -125,9 +126,9 @@ class Experiment:
         """Number type of the matrix products: fp32 or bf16."""
         return resolved(self._precision, self.world.device)
 
-    def task(self, train: Positions) -> Task:
+    def label_spec(self, train: Positions) -> LabelSpec:
         """Return what a classifier of these training clips must know of them."""
-        return Task.of(self.clips, train, self._options["single_body"], provenance_of(self.clips))
+        return LabelSpec.of(self.dataset, train, self._options["single_body"], provenance_of(self.dataset))
 
     def clip_batches(self, positions: Positions, window: int, view: TrainView | None) -> ClipBatches:
         """Return batches of the clips at ``positions``.
@@ -141,12 +142,12 @@ class Experiment:
             InputError: If the view asks more of the layout than it has.
         """
         size, seed, single_body = self.training.batch_size, self._options["seed"], self._options["single_body"]
-        return ClipBatches(self.clips, positions, size, seed, window, view, single_body, self.world.device)
+        return ClipBatches(self.dataset, positions, size, seed, window, view, single_body, self.world.device)
 
     def features(self, encoder: Encoder, positions: Positions) -> Float32[Tensor, "n f"]:
         """Compute features of the clips at ``positions`` in the test view, each exactly once, on every process."""
         single_body, pool = self._options["single_body"], self._options.get("pool", "mean")
-        return extract(encoder, self.clips, positions, self.world, single_body, self._precision, pool=pool)
+        return extract(encoder, self.dataset, positions, self.world, single_body, self._precision, pool=pool)
 
     def check(
         self,
@@ -156,7 +157,7 @@ class Experiment:
         positions: Positions | None = None,
         times: int = 1,
     ) -> Check:
-        """Try a few steps and say what the run would take; see `maskel.training.check.check_run`."""
+        """Try a few steps and say what the run would take; see `maskel.training.dry_run.check_run`."""
         self._say_fitted()
         training = None if batches is None else self.training
         return check_run(model, self.world, training, batches, read, positions, times)
@@ -182,12 +183,12 @@ class Experiment:
         """Write ``result.json``, in the leading process.
 
         Args:
-            about: What it says first: what was run.
-            found: What it says after the data: counts, and how training went.
+            about: First entries, which say what was run.
+            found: Entries after those of the data: counts, and measurements of the training.
         """
         if self.is_main:
             minutes = self._outcome.minutes if self._outcome else (time.perf_counter() - self._began) / 60
-            data = self._learned.describe() if self._learned else describe(self.clips, self._options["benchmark"])
+            data = self._learned.describe() if self._learned else describe(self.dataset, self._options["benchmark"])
             measured = {"minutes": minutes, "processes": self.world.size}
             self.run.write_result({"kind": self._command.__name__, **about, **data, **found, **measured})
         return self.run

@@ -22,7 +22,7 @@ CHUNK = 256
 
 def extract(
     encoder: Encoder,
-    data: SkeletonSet,
+    dataset: SkeletonSet,
     positions: Int64[np.ndarray, " n"],
     world: World,
     single_body: SingleBody,
@@ -39,8 +39,8 @@ def extract(
     def read(batch: SkeletonBatch) -> Tensor:
         return encoder.pool(batch, absent_bodies=True, pool=pool)
 
-    window, bodies = encoder.config.window, data.max_bodies
-    return read_clips(read, window, bodies, single_body, data, positions, world, precision, batch_size)
+    window, bodies = encoder.config.window, dataset.max_bodies
+    return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, batch_size)
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def read_clips(
     window: int,
     bodies: int,
     single_body: SingleBody,
-    data: SkeletonSet,
+    dataset: SkeletonSet,
     positions: Int64[np.ndarray, " n"],
     world: World,
     precision: Precision = "fp32",
@@ -61,20 +61,20 @@ def read_clips(
         read: Makes one row (D,) of every clip of a batch.
         window: Frames of the view.
         bodies: Body slots M of a clip.
-        single_body: What stands in the second slot of a clip with one body.
-        data: The set.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
+        dataset: The set.
         positions: (N,) clips, one or more.
         world: This process among all; each reads its share.
-        precision: Of matrix products.
+        precision: Number type of matrix products.
         batch_size: Clips to read at a time.
     """
     rows = []
     share = np.array_split(positions, world.size)[world.rank]
-    some = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
-    for start in range(0, len(some), batch_size):
-        chosen = some[start : start + batch_size]
-        frames = view_frames(*centre_crop(torch.from_numpy(data.valid_frames[chosen])), window)
-        batch = data.gather(chosen, bodies, single_body, frames).to(world.device)
+    positions_here = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
+    for start in range(0, len(positions_here), batch_size):
+        chosen = positions_here[start : start + batch_size]
+        frames = view_frames(*centre_crop(torch.from_numpy(dataset.valid_frames[chosen])), window)
+        batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
         if (multiple := loading.row_multiple(world.device)) > 1:
             batch = batch.filled_up(multiple)
         with autocast(precision, world.device):

@@ -10,18 +10,17 @@ from typing import Any, NamedTuple
 from maskel.configuration import PROLONGED
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.intervals import interval
 from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
 from maskel.protocols import PROTOCOLS, Protocol
+from maskel.training.answers import Answers, Count
 from maskel.training.folds import FOLDS, fold_folders
 from maskel.training.labelled import named_probe, share_of_labels
+from maskel.training.options import as_now, flat_options
 from maskel.training.pretrained import load_method, method_options
-from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder, as_now, flat_options
+from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder
 from maskel.training.seeds import of_all_seeds, seed_folders
 
-PRECISION, HALF_INTERVAL = "mean_average_precision", "half_interval"
-"""Entries of ``result.json`` that only some protocols have."""
 _BEFORE = {
     **{"method": "pretrain", "k": "knn", "head_dim": "finetune", "classifier": "evaluate", "runs": "ensemble"},
     "align": "baseline",
@@ -33,88 +32,6 @@ _ORIGIN = (
 )
 _NOT_THE_RECIPE = {"seed", "seeds", "data", "device", "encoder", "label_list", "classifier", "runs"}
 """Options in which runs of one recipe may differ."""
-
-
-@dataclass(frozen=True)
-class Count:
-    """Right answers among the clips that were counted.
-
-    Args:
-        correct: Right answers.
-        seen: Clips.
-    """
-
-    correct: int
-    seen: int
-
-    def __str__(self) -> str:
-        return f"{self.correct} / {self.seen}" + (f" = {100 * self.share:.1f} %" if self.seen else "")
-
-    @property
-    def share(self) -> float:
-        """Accuracy in [0, 1]; 0 where there was no clip."""
-        return self.correct / self.seen if self.seen else 0.0
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Counts of one way of classifying.
-
-    Args:
-        way: ``linear``, ``finetune, 1 % of the labels``, ``1-NN``, ``20-NN vote`` or ``sum of logits``, for example.
-        key: The entry of ``result.json`` that holds its counts; empty for the result itself.
-        count: Over all clips of the part.
-        classes: Class names; empty where the result was copied without them.
-        per_class: A count for each class.
-        balanced: Mean recall of the classes that occur; None where the run did not count so.
-        macro_f1: Mean F1 of the classes that occur or are predicted; None likewise.
-        top5: Clips whose class is among those of the five highest scores; None likewise, and where classes are few.
-        precision: Mean average precision of a retrieval; None for everything else.
-        half_interval: Half the width of the accuracy's 95 % interval, where it is one over drawn episodes; None where
-            it is Wilson's.
-    """
-
-    way: str
-    key: str
-    count: Count
-    classes: tuple[str, ...]
-    per_class: tuple[Count, ...]
-    balanced: float | None
-    macro_f1: float | None
-    top5: Count | None
-    precision: float | None = None
-    half_interval: float | None = None
-
-    @property
-    def interval(self) -> str:
-        """The 95 % interval of the accuracy, in percent; a dash where the counts make no sense."""
-        correct, seen = self.count.correct, self.count.seen
-        return interval(correct, seen, self.half_interval) if 0 <= correct <= seen != 0 else "–"
-
-    @property
-    def unequal(self) -> bool:
-        """True if classes differ in their number of clips."""
-        return len({count.seen for count in self.per_class}) > 1
-
-    @classmethod
-    def read(cls, way: str, key: str, counted: Mapping[str, Any]) -> "Answers":
-        """From the counts in ``result.json``."""
-        classes = counted.get("per_class", [])
-        balanced, macro_f1 = (
-            None if counted.get(name) is None else float(counted[name]) for name in ("balanced_accuracy", "macro_f1")
-        )
-        seen = int(counted["seen"])
-        return cls(
-            way,
-            key,
-            Count(int(counted["correct"]), seen),
-            tuple(str(one["class"]) for one in classes),
-            tuple(Count(int(one["correct"]), int(one["seen"])) for one in classes),
-            balanced,
-            macro_f1,
-            Count(int(counted["top5"]), seen) if "top5" in counted else None,
-            *(float(counted[name]) if name in counted else None for name in (PRECISION, HALF_INTERVAL)),
-        )
 
 
 class Summand(NamedTuple):
@@ -138,7 +55,7 @@ class Run:
     """One run of a command; one of all folds (``--benchmark folds``) counts the answers of its folds together.
 
     Args:
-        name: What tables and pages call it: the folder's name, or its path where two folders share a name.
+        name: Name in tables and on pages: the folder's name, or its path where two folders share a name.
         folder: The folder.
         kind: The command that left it, a name of `PROTOCOLS`; or that of another version of maskel.
         config: Its options.
@@ -174,7 +91,7 @@ class Run:
         if not folder.finished:
             return cls(name, folder, kind, config, {}, f"it has no {RESULT}, so it is not finished")
         try:
-            run = cls(name, folder, kind, config, folder.read_result())
+            run = cls(name, folder, kind, config, folder.result)
             if run.result["kind"] != kind:
                 raise ValueError(f"it is of kind {run.result['kind']!r}")
             if any(not answers.classes for answers in run.answers):
@@ -240,28 +157,29 @@ class Run:
 
     @property
     def best_epoch(self) -> tuple[int, Count] | None:
-        """Of a trained classifier the epoch with most right answers on the test part, and those."""
+        """Epoch of a trained classifier with most right answers on the test part, and their number."""
         best = self.result.get("best_epoch") if self.has_epochs else None
         return None if best is None else (int(best["epoch"]), Count(int(best["correct"]), int(self.result["seen"])))
 
     @property
     def summands(self) -> tuple[Summand, ...]:
-        """Of an ensemble the runs in it."""
+        """Runs of an ensemble."""
         runs = self.result.get("runs", [])
-        if any(not one["weight"] >= 0 for one in runs):
+        if any(not entry["weight"] >= 0 for entry in runs):
             raise ValueError("a weight below 0")
         return tuple(
-            Summand(str(one["run"]), float(one["weight"]), Count(int(one["correct"]), int(one["seen"]))) for one in runs
+            Summand(str(entry["run"]), float(entry["weight"]), Count(int(entry["correct"]), int(entry["seen"])))
+            for entry in runs
         )
 
     @property
     def folds(self) -> tuple[Fold, ...]:
-        """Of a run of all folds what each counted; pre-training counts nothing."""
+        """Counts of each fold, in a run of all folds; pre-training counts nothing."""
         told = self.result.get(FOLDS, [])
-        counts = [Count(int(one.get("correct", 0)), int(one.get("seen", 0))) for one in told]
+        counts = [Count(int(entry.get("correct", 0)), int(entry.get("seen", 0))) for entry in told]
         return tuple(
-            Fold(str(one["fold"]), tuple(map(str, one["subjects"])), count)
-            for one, count in zip(told, counts, strict=True)
+            Fold(str(entry["fold"]), tuple(map(str, entry["subjects"])), count)
+            for entry, count in zip(told, counts, strict=True)
         )
 
     def part_size(self, part: str) -> str:
@@ -336,7 +254,7 @@ class Run:
         """Refuse a run of all folds where only one of them has what is wanted.
 
         Args:
-            lacks: What the run of all folds does not have, as part of a sentence about it.
+            lacks: Verb phrase of the message that says what the run of all folds does not have.
 
         Raises:
             InputError: If it is one.
@@ -355,7 +273,7 @@ class Run:
         self.require_one_fold(f"has no {METRICS}")
         if not (self.folder.path / METRICS).is_file():
             raise InputError(f"{self.name} has no {METRICS}")
-        rows = self.folder.read_metrics()
+        rows = self.folder.metrics
         if not rows:
             raise InputError(f"{self.name} has a {METRICS} without an epoch")
         return rows
@@ -368,7 +286,7 @@ class Run:
         """
         if self.pretrains:
             return self.protocol.title.lower()
-        made_of = {one.row() for one in self._trained(self.result.get("runs", [self.result]))}
+        made_of = {entry.row() for entry in self._trained(self.result.get("runs", [self.result]))}
         name = self._filled(self.protocol.rows[key], key)
         name += f" of {made_of.pop()}" if len(made_of) == 1 else ""
         name += "" if self.part == "test" else f" on the {self.part} part"
@@ -380,7 +298,7 @@ class Run:
     def method(self) -> str:
         """Method and stream of the encoder; of an ensemble those of every run."""
         if trained := self._trained(self.value("runs") or []):
-            return " + ".join(one.method for one in trained)
+            return " + ".join(entry.method for entry in trained)
         method = self.value("method") or self.value("pretraining", "method")
         if self.value("from_scratch"):
             method = "from scratch"
@@ -394,7 +312,7 @@ class Run:
     def size(self) -> str:
         """Blocks, width and epochs of the encoder's training."""
         if trained := self._trained(self.value("runs") or []):
-            return ", ".join(dict.fromkeys(one.size for one in trained))
+            return ", ".join(dict.fromkeys(entry.size for entry in trained))
         sizes, epochs = self._encoder, self._pretraining.get("training", {}).get("epochs")
         if not sizes:
             return "–"
@@ -413,8 +331,8 @@ class Run:
         if self.value("untrained"):
             earlier.pop("training", None)
         options = flat_options(own) | flat_options(earlier, "pretrain.")
-        for number, one in enumerate(self._trained(self.value("runs") or []), 1):
-            options |= {f"{number}.{name}": value for name, value in one.options.items()}
+        for number, entry in enumerate(self._trained(self.value("runs") or []), 1):
+            options |= {f"{number}.{name}": value for name, value in entry.options.items()}
         return options
 
     @cached_property
@@ -426,7 +344,7 @@ class Run:
 
     def _trained(self, results: Sequence[Mapping[str, Any]]) -> list["Run"]:
         """The runs that results are of, as far as they say so."""
-        return [Run.of(one["trained"]) for one in results if one.get("trained")]
+        return [Run.of(entry["trained"]) for entry in results if entry.get("trained")]
 
     @property
     def _pretraining(self) -> Mapping[str, Any]:
@@ -490,23 +408,23 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
     run.require_one_fold("has no encoder of its own")
     method = load_method(run.folder)
     learned = run.result.get("sets", [run.result])
-    about = next((one for one in learned if one["data"]["layout"] == method.encoder.layout.name), learned[0])
-    clips = SkeletonSet.open(Path(str(about["data"]["path"] if "sets" in run.result else run.config["data"])))
-    if clips.split_hash(about["benchmark"], "test") != about["split"]["test"]["hash"]:
-        raise InputError(f"{clips.path} now holds other test clips than the run was told of")
-    if (method.encoder.layout.name, method.encoder.channels) != (clips.layout.name, clips.channels):
-        raise InputError(f"{clips.path} now holds another joint layout or other channels than the run was told of")
+    about = next((entry for entry in learned if entry["data"]["layout"] == method.encoder.layout.name), learned[0])
+    dataset = SkeletonSet.open(Path(str(about["data"]["path"] if "sets" in run.result else run.config["data"])))
+    if dataset.split_hash(about["benchmark"], "test") != about["split"]["test"]["hash"]:
+        raise InputError(f"the test clips of {dataset.path} have changed since the run")
+    if (method.encoder.layout.name, method.encoder.channels) != (dataset.layout.name, dataset.channels):
+        raise InputError(f"the joint layout or the channels of {dataset.path} have changed since the run")
     seed = run.config.get("seed")
     if not isinstance(seed, int):
         raise InputError(f"{run.name} does not say its seed")
-    return method, clips, seed
+    return method, dataset, seed
 
 
 def lines(folder: RunFolder) -> list[str]:
     """Return the lines that a command prints of its run: right answers, and as the last one the folder."""
-    result = folder.read_result() if folder.finished else {}
+    result = folder.result if folder.finished else {}
     shown = []
-    for fold in filter(lambda one: "correct" in one, result.get("folds", [])):
+    for fold in filter(lambda entry: "correct" in entry, result.get("folds", [])):
         whose = f" ({fold['subjects'][0]})" if len(fold["subjects"]) == 1 else ""
         shown.append(f"{fold['fold']}{whose}: {fold['correct']} of {fold['seen']} clips right ({fold['accuracy']:.1%})")
     for key, name in PROTOCOLS[result["kind"]].rows.items() if result else ():

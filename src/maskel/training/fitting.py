@@ -17,35 +17,35 @@ _WARMUPS = 20
 """Warm-ups that the epochs of the published recipes hold: 20 of 400, 5 of 100."""
 
 
-def fitted(training: _Training, clips: int, resumed: Path | None = None, least: int = 1) -> _Training:
+def fitted(training: _Training, num_clips: int, resumed: Path | None = None, least: int = 1) -> _Training:
     """The recipe with a batch of all training clips where there are fewer than one batch, and a warm-up that ends.
 
     Args:
         training: The recipe.
-        clips: Training clips.
+        num_clips: Training clips.
         resumed: The run to go on with; what it was started with stays.
         least: Clips that a batch must have.
 
     Raises:
         InputError: If there are fewer clips than that.
     """
-    if clips < least:
-        raise InputError(f"found {clips} training clip, expected {least} or more: batch normalisation needs them")
+    if num_clips < least:
+        raise InputError(f"found {num_clips} training clip, expected {least} or more: batch normalisation needs them")
     changes: dict[str, Any] = {}
-    if clips < training.batch_size:
-        changes["batch_size"] = clips
+    if num_clips < training.batch_size:
+        changes["batch_size"] = num_clips
     if training.epochs <= training.warmup_epochs and not _started_so(training, resumed):
         changes["warmup_epochs"] = training.epochs / _WARMUPS
     return replace(training, **changes)
 
 
-def say_fitted(asked: TrainingConfig, training: TrainingConfig) -> None:
-    """Say how the recipe differs from the given one."""
-    if training.batch_size != asked.batch_size:
-        notify(f"training: batches of {training.batch_size}, all training clips, instead of {asked.batch_size}")
-    if training.warmup_epochs != asked.warmup_epochs:
+def say_fitted(recipe: TrainingConfig, training: TrainingConfig) -> None:
+    """Say how the fitted recipe differs from the given one."""
+    if training.batch_size != recipe.batch_size:
+        notify(f"training: batches of {training.batch_size}, all training clips, instead of {recipe.batch_size}")
+    if training.warmup_epochs != recipe.warmup_epochs:
         notify(
-            f"training: {training.warmup_epochs:g} epochs of warm-up instead of {asked.warmup_epochs:g}, as there are "
+            f"training: {training.warmup_epochs:g} epochs of warm-up instead of {recipe.warmup_epochs:g}, as there are "
             f"{training.epochs} epochs in all"
         )
 

@@ -14,7 +14,7 @@ _FOLD = re.compile("fold[-_ ]?([0-9]+)", re.IGNORECASE)
 
 
 def folds_among(names: Iterable[str]) -> list[str]:
-    """Those names of benchmarks or folders that are one fold, such as ``fold3``, by their numbers."""
+    """Return the names of benchmarks or folders that are one fold, such as ``fold3``, in order of their numbers."""
     numbers = {name: int(found[1]) for name in names if (found := _FOLD.fullmatch(name))}
     return sorted(numbers, key=lambda name: numbers[name])
 

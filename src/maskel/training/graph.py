@@ -26,7 +26,7 @@ def records(graph: Graph, method: Method, world: World, in_parts: bool = False) 
 
     Args:
         graph: The option.
-        method: What is trained.
+        method: Method to train.
         world: This process among all.
         in_parts: Batches have clips that lack joints.
 
@@ -90,9 +90,9 @@ class _Recording:
     """Work with tensors of one set of shapes.
 
     Args:
-        work: What is done with a batch and the keys of its clips.
+        work: Function of a batch and the keys of its clips: the step to record.
         batch: The first one; its tensors are copied.
-        keys: Of its clips.
+        keys: Keys of its clips.
     """
 
     def __init__(self, work: Callable[[Batch, Tensor], None], batch: Batch, keys: Tensor) -> None:
@@ -106,7 +106,7 @@ class _Recording:
         self._work(self._batch, self._keys)
 
     def fill(self, batch: Batch, keys: Tensor) -> None:
-        """Put other values in the place of the first ones."""
+        """Replace the first values by others."""
         for name, tensor in _tensors(self._batch).items():
             tensor.copy_(getattr(batch, name))
         self._keys.copy_(keys)
@@ -175,7 +175,7 @@ class Recorded:
             self._failed = True
             notify(
                 f"training.graph: the step cannot be recorded ({reason}); its operations are launched one by one, "
-                f"which is slower and comes to the same, to rounding"
+                f"which is slower and gives the same results up to rounding"
             )
             return work
 

@@ -15,7 +15,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, clip_keys, uniform
 from maskel.errors import InputError
 from maskel.files import csv_text, damaged_as, one_line, read_text, write_atomically
-from maskel.training.loading import part
+from maskel.training.loading import split_positions
 
 LABELS = "labels.csv"
 Positions = Int64[np.ndarray, " _"]
@@ -26,17 +26,17 @@ class Labelled:
     """The training clips whose labels are used, and the clips to count on.
 
     Args:
-        clips: The set.
-        benchmark: Whose training part they come from.
+        dataset: The set.
+        benchmark: Name of the benchmark whose training part they come from.
         labelled: Clips whose labels are used, in the part's order.
-        train: Those to train on.
-        validation: Those held out, all of some subjects.
+        train: Clips to train on.
+        validation: Held-out clips: all clips of some subjects.
         test: The test part.
-        subjects: Those held out.
+        subjects: Names of the held-out subjects.
         whole: Whether all labels of the training part are used.
     """
 
-    clips: SkeletonSet
+    dataset: SkeletonSet
     benchmark: str
     labelled: Positions
     train: Positions
@@ -46,7 +46,7 @@ class Labelled:
     whole: bool
 
     @property
-    def asked(self) -> dict[str, Positions]:
+    def eval_positions(self) -> dict[str, Positions]:
         """The parts on which right answers are counted, by name: test, and validation where there is one."""
         return {"test": self.test} | ({"validation": self.validation} if len(self.validation) else {})
 
@@ -58,19 +58,19 @@ class Labelled:
         }
 
     def _part(self, positions: Positions) -> dict[str, Any]:
-        return {"size": len(positions), "hash": self.clips.names_hash(positions)}
+        return {"size": len(positions), "hash": self.dataset.names_hash(positions)}
 
     def write(self, folder: Path) -> None:
         """Write ``labels.csv``, name and class of every clip whose label is used, unless it is the whole part."""
         if self.whole:
             return
-        chosen = (self.clips.clips[position] for position in self.labelled.tolist())
-        rows = ((clip.name, self.clips.classes[clip.label]) for clip in chosen)
+        chosen = (self.dataset.clips[position] for position in self.labelled.tolist())
+        rows = ((clip.name, self.dataset.classes[clip.label]) for clip in chosen)
         write_atomically(folder / LABELS, csv_text([("name", "class"), *rows]))
 
 
 def choose_labelled(
-    clips: SkeletonSet,
+    dataset: SkeletonSet,
     benchmark: str,
     labels: float = 1.0,
     stratified: bool = True,
@@ -83,22 +83,22 @@ def choose_labelled(
     Held-out subjects come out of the labelled clips, so that no more labels are used than was said.
 
     Args:
-        clips: The set.
-        benchmark: Whose training part to choose from.
+        dataset: The set.
+        benchmark: Name of the benchmark; its training part is chosen from.
         labels: Share of its labels to use, in (0, 1].
         stratified: Draw every class its share, and at least one clip.
         label_list: A ``labels.csv`` of an earlier run to use instead of a draw.
         validation: Share of its subjects to hold out, in [0, 1).
-        seed: Of both draws.
+        seed: Seed of both draws.
 
     Raises:
         InputError: If a part is empty, a share out of range, the list does not fit, or no subject can be held out.
     """
-    whole, test = part(clips, benchmark, "train"), part(clips, benchmark, "test")
-    if not np.isin(clips.labels[test], clips.labels[whole]).any():
+    whole, test = split_positions(dataset, benchmark, "train"), split_positions(dataset, benchmark, "test")
+    if not np.isin(dataset.labels[test], dataset.labels[whole]).any():
         raise InputError(
-            f"benchmark {benchmark} of {clips.path} tests classes of which no clip trains, so that a classifier cannot "
-            "know them; choose another benchmark, or count with maskel fewshot or knn where it has exemplars"
+            f"benchmark {benchmark} of {dataset.path} tests classes without any training clip, which a classifier "
+            "cannot learn; choose another benchmark, or count with maskel fewshot or knn where it has exemplars"
         )
     if not 0 < labels <= 1:
         raise InputError(f"labels: found {labels}, expected a share above 0, at most 1")
@@ -107,11 +107,11 @@ def choose_labelled(
     if label_list is not None:
         if labels != 1:
             raise InputError("label_list: the list says which labels are used; leave out --labels")
-        chosen = read_label_list(label_list, clips, whole)
+        chosen = read_label_list(label_list, dataset, whole)
     else:
-        chosen = whole if labels == 1 else draw_labels(clips, whole, labels, stratified, seed)
-    train, held, subjects = _hold_out(clips, chosen, validation, seed)
-    return Labelled(clips, benchmark, chosen, train, held, test, subjects, len(chosen) == len(whole))
+        chosen = whole if labels == 1 else draw_labels(dataset, whole, labels, stratified, seed)
+    train, held, subjects = _hold_out(dataset, chosen, validation, seed)
+    return Labelled(dataset, benchmark, chosen, train, held, test, subjects, len(chosen) == len(whole))
 
 
 def share_of_labels(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
@@ -133,11 +133,11 @@ def named_probe(config: Mapping[str, Any]) -> str:
     return f", {probe}" if probe != "sgd" else ""
 
 
-def draw_labels(clips: SkeletonSet, positions: Positions, share: float, stratified: bool, seed: int) -> Positions:
+def draw_labels(dataset: SkeletonSet, positions: Positions, share: float, stratified: bool, seed: int) -> Positions:
     """``int(share · N)`` of N clips, at least one, in the order of ``positions``.
 
     Args:
-        clips: The set.
+        dataset: The set.
         positions: (N,) clips to draw from.
         share: In (0, 1].
         stratified: Every class gets its share, rounded so that the sum is right, and at least one clip.
@@ -147,7 +147,7 @@ def draw_labels(clips: SkeletonSet, positions: Positions, share: float, stratifi
     total = max(int(share * len(positions)), 1)
     if not stratified:
         return np.asarray(positions[np.sort(np.argsort(draws, kind="stable")[:total])])
-    labels = clips.labels[positions]
+    labels = dataset.labels[positions]
     classes, sizes = np.unique(labels, return_counts=True)
     exact = share * sizes
     counts = np.maximum(exact.astype(np.int64), 1)
@@ -155,13 +155,13 @@ def draw_labels(clips: SkeletonSet, positions: Positions, share: float, stratifi
     if missing > 0:  # to the classes that rounding down cost most
         counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
     chosen = [
-        own[np.argsort(draws[own], kind="stable")[:count]]
-        for own, count in zip((np.flatnonzero(labels == name) for name in classes), counts.tolist(), strict=True)
+        members[np.argsort(draws[members], kind="stable")[:count]]
+        for members, count in zip((np.flatnonzero(labels == name) for name in classes), counts.tolist(), strict=True)
     ]
     return np.asarray(positions[np.sort(np.concatenate(chosen))])
 
 
-def read_label_list(file: Path, clips: SkeletonSet, positions: Positions) -> Positions:
+def read_label_list(file: Path, dataset: SkeletonSet, positions: Positions) -> Positions:
     """The clips that a ``labels.csv`` names, in the order of ``positions``.
 
     Raises:
@@ -171,27 +171,27 @@ def read_label_list(file: Path, clips: SkeletonSet, positions: Positions) -> Pos
     with damaged_as(lambda fault: InputError(f"{what} ({one_line(fault)})")):
         rows = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
         names = [(rows.line_num, row["name"]) for row in rows]
-    known = {clips.clips[position].name for position in positions.tolist()}
+    names_in_part = {dataset.clips[position].name for position in positions.tolist()}
     for line, name in names:
-        if name not in known:
+        if name not in names_in_part:
             raise InputError(f"{file}, line {line}: found clip {name!r}, which is not in the training part")
     if not names:
         raise InputError(f"{file}: names no clip")
     wanted = {name for _, name in names}
-    return positions[[clips.clips[position].name in wanted for position in positions.tolist()]]
+    return positions[[dataset.clips[position].name in wanted for position in positions.tolist()]]
 
 
 def _hold_out(
-    clips: SkeletonSet, positions: Positions, share: float, seed: int
+    dataset: SkeletonSet, positions: Positions, share: float, seed: int
 ) -> tuple[Positions, Positions, tuple[str, ...]]:
     """Clips to train on, clips held out, and whose these are: a share of the subjects, rounded, at least one."""
     if not share:
         return positions, positions[:0], ()
-    owners = np.array([clips.clips[position].subject for position in positions.tolist()])
+    owners = np.array([dataset.clips[position].subject for position in positions.tolist()])
     subjects = np.unique(owners)
     if "" in subjects or len(subjects) < 2:
         found = f"{len(subjects)} of them" if "" not in subjects else "clips without a subject"
-        raise InputError(f"validation: needs training clips of two subjects or more; {clips.path} has {found}")
+        raise InputError(f"validation: needs training clips of two subjects or more; {dataset.path} has {found}")
     order = np.argsort(_draw(seed, Purpose.VALIDATION, np.arange(len(subjects))), kind="stable")
     count = min(max(round(share * len(subjects)), 1), len(subjects) - 1)
     chosen = np.sort(subjects[order[:count]])

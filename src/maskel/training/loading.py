@@ -22,38 +22,40 @@ Resident = bool | Literal["auto"]
 """Joints of the whole set stay on the device: yes, no, or where a GPU has room to spare."""
 
 
-def part(data: SkeletonSet, benchmark: str, name: str) -> Int64[np.ndarray, " n"]:
+def split_positions(dataset: SkeletonSet, benchmark: str, name: str) -> Int64[np.ndarray, " n"]:
     """Positions of the clips of one part of a benchmark.
 
     Raises:
         InputError: If there is no such part, or no clip in it.
     """
-    positions = data.split(benchmark, name)
+    positions = dataset.split(benchmark, name)
     if not len(positions):
         raise InputError(
-            f"{data.path}: the {name} part of {benchmark} is empty; choose another benchmark, or prepare more of the "
-            "data set"
+            f"{dataset.path}: the {name} part of {benchmark} is empty; choose another benchmark, or prepare more of "
+            "the data set"
         )
     return positions
 
 
-def known_part(data: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n"]:
+def gallery_positions(dataset: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n"]:
     """Positions of the clips that test clips are compared with: the training part, or one-shot exemplars.
 
     Raises:
         InputError: If there is no such benchmark or clip, or a tested class has no exemplar.
     """
-    names = exemplar_names(data.source, benchmark)
+    names = exemplar_names(dataset.source, benchmark)
     if not names:
-        return part(data, benchmark, "train")
-    known = np.array([at for at, clip in enumerate(data.clips) if clip.name in names], dtype=np.int64)
-    if lacking := sorted(set(data.labels[part(data, benchmark, "test")]) - set(data.labels[known])):
-        classes = ", ".join(data.classes[label] for label in lacking)
-        raise InputError(f"{data.path}: {benchmark} lacks the exemplars of {classes}; prepare all of the data set")
-    return known
+        return split_positions(dataset, benchmark, "train")
+    gallery = np.array([at for at, clip in enumerate(dataset.clips) if clip.name in names], dtype=np.int64)
+    if lacking := sorted(
+        set(dataset.labels[split_positions(dataset, benchmark, "test")]) - set(dataset.labels[gallery])
+    ):
+        classes = ", ".join(dataset.classes[label] for label in lacking)
+        raise InputError(f"{dataset.path}: {benchmark} lacks the exemplars of {classes}; prepare all of the data set")
+    return gallery
 
 
-def pretraining_part(data: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n"]:
+def pretraining_positions(dataset: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n"]:
     """Positions of the clips that pre-training sees: the training part, and the clips without a label beside it.
 
     Without such clips the order is the published one, else that of the set.
@@ -61,19 +63,19 @@ def pretraining_part(data: SkeletonSet, benchmark: str) -> Int64[np.ndarray, " n
     Raises:
         InputError: If there is no such benchmark, or no clip.
     """
-    unlabelled = data.split(benchmark, "unlabelled")
+    unlabelled = dataset.split(benchmark, "unlabelled")
     if not len(unlabelled):
-        return part(data, benchmark, "train")
-    return np.sort(np.concatenate((data.split(benchmark, "train"), unlabelled)))
+        return split_positions(dataset, benchmark, "train")
+    return np.sort(np.concatenate((dataset.split(benchmark, "train"), unlabelled)))
 
 
 class Batches(ABC):
     """Batches of the training loop: whole batches of a permutation drawn from (seed, epoch).
 
-    What is left at the end of an epoch, less than a batch, is left out, as published.
+    The last incomplete batch of an epoch is dropped, as published.
 
     Args:
-        data: The set, or several as one.
+        dataset: The set, or several as one.
         positions: Training clips.
         batch_size: Clips per step, over all processes.
         seed: The run's seed.
@@ -87,17 +89,17 @@ class Batches(ABC):
 
     in_parts: bool = False
 
-    data: SkeletonSet | JoinedSets
+    dataset: SkeletonSet | JoinedSets
 
     def __init__(
-        self, data: SkeletonSet | JoinedSets, positions: Int64[np.ndarray, " n"], batch_size: int, seed: int
+        self, dataset: SkeletonSet | JoinedSets, positions: Int64[np.ndarray, " n"], batch_size: int, seed: int
     ) -> None:
         if len(positions) < batch_size:
             raise InputError(
                 f"the training part has {len(positions)} clips, fewer than one batch of {batch_size}; "
                 f"use --training.batch-size {len(positions)} or less"
             )
-        self.data = data
+        self.dataset = dataset
         self.positions = positions
         self.batch_size = batch_size
         self.seed = seed
@@ -121,22 +123,22 @@ class Batches(ABC):
     @property
     def names_hash(self) -> str:
         """Hash that stands for the training clips and their order."""
-        return self.data.names_hash(self.positions)
+        return self.dataset.names_hash(self.positions)
 
-    def names(self, clips: Int64[np.ndarray, " b"]) -> list[str]:
+    def names(self, positions: Int64[np.ndarray, " b"]) -> list[str]:
         """Names of the clips at these positions."""
-        return [self.data.clips[position].name for position in clips.tolist()]
+        return [self.dataset.clips[position].name for position in positions.tolist()]
 
     @abstractmethod
-    def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch | FeatureBatch:
+    def load(self, epoch: int, positions: Int64[np.ndarray, " b"]) -> SkeletonBatch | FeatureBatch:
         """The clips at these positions as the method sees them in this epoch, on the device."""
 
 
-def keep_resident(data: SkeletonSet | JoinedSets, device: torch.device, resident: Resident) -> bool:
+def keep_resident(dataset: SkeletonSet | JoinedSets, device: torch.device, resident: Resident) -> bool:
     """Copy the joints of a set to the device, if ``resident`` says so; return True if they are there.
 
     Args:
-        data: The set.
+        dataset: The set.
         device: Where batches are used.
         resident: ``auto`` copies to a GPU that has ten times the set's size free, and to nothing else.
 
@@ -144,9 +146,9 @@ def keep_resident(data: SkeletonSet | JoinedSets, device: torch.device, resident
         InputError: If they do not fit, or a coordinate is not finite.
     """
     if resident == "auto":
-        resident = device.type == "cuda" and 10 * data.joint_bytes <= torch.cuda.mem_get_info(device)[0]
+        resident = device.type == "cuda" and 10 * dataset.joint_bytes <= torch.cuda.mem_get_info(device)[0]
     if resident:
-        data.keep_on(device)
+        dataset.keep_on(device)
     return resident
 
 
@@ -168,24 +170,24 @@ class ClipBatches(Batches):
     """Clips of a prepared set through the training view.
 
     Args:
-        data: The set.
+        dataset: The set.
         positions: Training clips.
         batch_size: Clips per step, over all processes.
         seed: The run's seed.
         window: Frames of the view.
         view: The random view, or None for the test view.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         device: Where batches go.
 
     Raises:
         InputError: If there are fewer clips than one batch, or the view asks more of the layout than it has.
     """
 
-    data: SkeletonSet
+    dataset: SkeletonSet
 
     def __init__(
         self,
-        data: SkeletonSet,
+        dataset: SkeletonSet,
         positions: Int64[np.ndarray, " n"],
         batch_size: int,
         seed: int,
@@ -194,25 +196,25 @@ class ClipBatches(Batches):
         single_body: SingleBody = "zero",
         device: torch.device | str = "cpu",
     ) -> None:
-        super().__init__(data, positions, batch_size, seed)
+        super().__init__(dataset, positions, batch_size, seed)
         if view is not None:
-            view.require_fit(data.layout)
+            view.require_fit(dataset.layout)
         self.window = window
         self.view = view
         self.single_body = single_body
         self.device = torch.device(device)
 
-    def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> SkeletonBatch:
+    def load(self, epoch: int, positions: Int64[np.ndarray, " b"]) -> SkeletonBatch:
         """Read the frames of the view, move them to the device, turn and change them there."""
-        lengths = torch.from_numpy(self.data.valid_frames[clips])
-        keys = clip_keys(self.seed, epoch, torch.from_numpy(clips))
+        lengths = torch.from_numpy(self.dataset.valid_frames[positions])
+        keys = clip_keys(self.seed, epoch, torch.from_numpy(positions))
         if self.view is None:
             frames = view_frames(*centre_crop(lengths), self.window)
         else:
             frames = self.view.frames(lengths, keys, self.window)
-        batch = self.data.gather(clips, self.data.max_bodies, self.single_body, frames).to(self.device)
+        batch = self.dataset.gather(positions, self.dataset.max_bodies, self.single_body, frames).to(self.device)
         batch = filled_up(batch, self.device)
-        return batch if self.view is None else self.view.change(batch, move(keys, self.device), self.data.layout)
+        return batch if self.view is None else self.view.change(batch, move(keys, self.device), self.dataset.layout)
 
 
 class FeatureBatches(Batches):
@@ -220,7 +222,7 @@ class FeatureBatches(Batches):
 
     Args:
         features: (N, D) features of the clips at ``positions``, in that order.
-        data: The set.
+        dataset: The set.
         positions: (N,) the clips.
         batch_size: Clips per step.
         seed: The run's seed.
@@ -229,20 +231,20 @@ class FeatureBatches(Batches):
     def __init__(
         self,
         features: Float32[Tensor, "n d"],
-        data: SkeletonSet,
+        dataset: SkeletonSet,
         positions: Int64[np.ndarray, " n"],
         batch_size: int,
         seed: int,
     ) -> None:
-        super().__init__(data, positions, batch_size, seed)
+        super().__init__(dataset, positions, batch_size, seed)
         self.features = features
-        self.labels = torch.tensor(data.labels, device=features.device)  # of all clips of the set
-        self.row = torch.zeros(len(data), dtype=torch.int64, device=features.device)
+        self.labels = torch.tensor(dataset.labels, device=features.device)  # of all clips of the set
+        self.row = torch.zeros(len(dataset), dtype=torch.int64, device=features.device)
         self.row[torch.from_numpy(positions)] = torch.arange(len(positions), device=features.device)
 
-    def load(self, epoch: int, clips: Int64[np.ndarray, " b"]) -> FeatureBatch:
+    def load(self, epoch: int, positions: Int64[np.ndarray, " b"]) -> FeatureBatch:
         """The clips' rows."""
-        wanted = move(torch.from_numpy(clips), self.features.device)
+        wanted = move(torch.from_numpy(positions), self.features.device)
         return FeatureBatch(self.features[self.row[wanted]], self.labels[wanted], wanted)
 
 
@@ -253,7 +255,7 @@ class MicroBatches:
         batches: The run's.
         world: This process among all; a step's clips are dealt out to all of them.
         accumulate: Micro-batches into which each process cuts its share of a step.
-        steps: Which of the run's steps.
+        steps: Steps of the run, by number.
     """
 
     def __init__(self, batches: Batches, world: World, accumulate: int, steps: range) -> None:
@@ -280,7 +282,7 @@ class MicroBatches:
     def load_next(self) -> None:
         """Load the next one, if there is one: a GPU computes meanwhile.
 
-        A clip that cannot be read is refused when it is taken, so that the step before is done and saved.
+        The next `take` raises the error of a clip that cannot be read: the current step can finish and be saved.
         """
         if self._part is not None:
             with suppress(InputError):

@@ -52,11 +52,11 @@ def add_up_counts(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _counts(classes: Sequence[str], counts: Sequence[tuple[int, ...]]) -> dict[str, Any]:
     """The result of these right answers, clips seen and clips predicted, a class each."""
-    right, asked = sum(correct for correct, _, _ in counts), sum(seen for _, seen, _ in counts)
+    right, seen_clips = sum(correct for correct, _, _ in counts), sum(seen for _, seen, _ in counts)
     return {
         "correct": right,
-        "seen": asked,
-        "accuracy": right / asked,
+        "seen": seen_clips,
+        "accuracy": right / seen_clips,
         "balanced_accuracy": mean(c / s for c, s, _ in counts if s),
         "macro_f1": mean(2 * c / (s + n) for c, s, n in counts if s + n),
         "per_class": [

@@ -29,11 +29,11 @@ class TrainingConfig:
         warmup_epochs: Epochs of linear rise from 0.
         weight_decay: Decay of parameters with two or more dimensions; biases and norms have none.
         clip_grad: Largest norm of the gradient; 0 for no clipping, as published.
-        precision: Of matrix products: ``fp32``; ``bf16``; or ``auto``, which is bf16 where the hardware multiplies it.
+        precision: Number type of matrix products: ``fp32``, ``bf16``, or ``auto``: bf16 where the hardware has it.
         compile: Compile the method with torch.compile (needs a C++ compiler on a CPU).
         graph: Record steps as CUDA graphs; ``auto``: where possible.
-        save_epochs: Save the whole state every so many epochs, and at the end.
-        save_steps: Save it also every so many steps, where an epoch is long; 0 for never.
+        save_epochs: Epochs between two saved states; the last epoch always saves one.
+        save_steps: Steps between two saved states within long epochs; 0 for none.
         deterministic: Refuse operations whose result depends on the order in which parallel parts finish, and use
             slower ones in their place. On a CPU the results are the same without.
     """
@@ -159,9 +159,9 @@ class FinetuneConfig(AdamWConfig):
                 groups += [group | {"scale": decay**below} for group in self.groups(layer)]
                 continue
             for begin, of_encoder in ((0, False), (method.freeze_epochs, True)):
-                own = [parameter for parameter in layer if (id(parameter) in inside) == of_encoder]
+                members = [parameter for parameter in layer if (id(parameter) in inside) == of_encoder]
                 begins = {"scale": decay**below, "from_epoch": begin}
-                groups += [group | begins for group in self.groups(own) if group["params"]]
+                groups += [group | begins for group in self.groups(members) if group["params"]]
         return _adamw(self, method, groups)
 
 

@@ -19,7 +19,7 @@ from maskel.models.adaptation import adapted
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.loading import load_encoder
 from maskel.models.weights import TYPES, refuse_others
-from maskel.training.loading import pretraining_part
+from maskel.training.loading import pretraining_positions
 from maskel.training.optim import TrainingConfig
 from maskel.training.run import ENCODER, STATE, RunFolder
 from maskel.training.sets import PretrainingSets
@@ -41,34 +41,34 @@ def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def new_method(
     name: str,
-    clips: SkeletonSet | JoinedSets,
+    dataset: SkeletonSet | JoinedSets,
     encoder: EncoderConfig | Encoder,
     options: Mapping[str, Any],
     training: TrainingConfig,
     seed: int,
 ) -> MaskedMethod:
-    """Make a method to train on a set, with random weights but for those of an encoder to go on from.
+    """Make a method to train on a set; its weights are random, or those of an encoder to continue from.
 
     Args:
-        name: Of the method.
-        clips: The set, or several as one.
+        name: Name of the method.
+        dataset: The set, or several as one.
         encoder: Sizes of the encoder, or the one to go on from.
         options: The method's own options.
         training: The recipe.
-        seed: Of the weights.
+        seed: Seed of the weights.
 
     Raises:
         InputError: If they do not fit each other.
     """
 
     def build() -> MaskedMethod:
-        start = encoder if isinstance(encoder, Encoder) else Encoder(clips.layout, encoder, clips.channels)
+        start = encoder if isinstance(encoder, Encoder) else Encoder(dataset.layout, encoder, dataset.channels)
         return METHODS[name](start, **options)
 
     model = build_seeded(build, seed)
     if model.needs_whole_batch and training.accumulate != 1:
         raise InputError(f"training: {name} compares the clips of a whole batch; accumulate must be 1")
-    model.encoder.provenance = provenance_of(clips) if isinstance(clips, SkeletonSet) else clips.provenance
+    model.encoder.provenance = provenance_of(dataset) if isinstance(dataset, SkeletonSet) else dataset.provenance
     return model
 
 
@@ -90,27 +90,27 @@ def load_method(run: RunFolder) -> MaskedMethod:
     return method.eval()
 
 
-def load_frozen(path: Path, clips: SkeletonSet, window: int | None, untrained: bool, seed: int) -> Encoder:
+def load_frozen(path: Path, dataset: SkeletonSet, window: int | None, untrained: bool, seed: int) -> Encoder:
     """The encoder to evaluate, adapted to the set's layout and the window, or one of its sizes with random weights.
 
     Raises:
         InputError: If its channels are not the set's, or it cannot be adapted.
     """
-    encoder = load_fitting(path, clips, window)
+    encoder = load_fitting(path, dataset, window)
     if untrained:
         return build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed).eval()
-    say_fitting(path, encoder, clips)
+    say_fitting(path, encoder, dataset)
     return encoder
 
 
-def load_fitting(path: Path, clips: SkeletonSet | JoinedSets, window: int | None) -> Encoder:
+def load_fitting(path: Path, dataset: SkeletonSet | JoinedSets, window: int | None) -> Encoder:
     """The encoder at ``path``, adapted to the set's joint layout and to the window.
 
     Raises:
         InputError: If there is none, its channels are not the set's, or it cannot be adapted.
     """
-    encoder = adapted(load_encoder(path), clips.layout, window)
-    require_fit(path, encoder, clips)
+    encoder = adapted(load_encoder(path), dataset.layout, window)
+    require_fit(path, encoder, dataset)
     return encoder
 
 
@@ -120,24 +120,24 @@ def start_from(path: Path, learned: PretrainingSets, sizes: EncoderConfig) -> En
     Args:
         path: The encoder.
         learned: The sets, whose test clips the encoder should not have seen.
-        sizes: Those given in the options; a line names the ones that are not the encoder's.
+        sizes: Sizes in the options; a line names those that are not the encoder's.
 
     Raises:
         InputError: If there is none, its channels are not the set's, or it cannot be adapted.
     """
-    encoder = load_fitting(path, learned.clips, None)
+    encoder = load_fitting(path, learned.dataset, None)
     if encoder.adapted:
         distributed.notify(encoder.adapted)
-    given, usual, own = asdict(sizes), asdict(EncoderConfig()), asdict(encoder.config)
-    if idle := [f"{name} {value}" for name, value in given.items() if value not in (usual[name], own[name])]:
-        distributed.notify(f"the encoder's sizes are those of {path}: {', '.join(idle)} of the options does nothing")
+    given, usual, actual = asdict(sizes), asdict(EncoderConfig()), asdict(encoder.config)
+    if idle := [f"{name} {value}" for name, value in given.items() if value not in (usual[name], actual[name])]:
+        distributed.notify(f"the encoder has the sizes of {path}: the options {', '.join(idle)} have no effect")
     seen = names_of_pretraining(path, *learned.sets) or set()
-    for clips, benchmark in zip(learned.sets, learned.names, strict=True):
-        say_differences(path, encoder.provenance, clips)
-        test = {clips.clips[position].name for position in clips.split(benchmark, "test").tolist()}
+    for dataset, benchmark in zip(learned.sets, learned.names, strict=True):
+        say_differences(path, encoder.provenance, dataset)
+        test = {dataset.clips[position].name for position in dataset.split(benchmark, "test").tolist()}
         if met := len(test & seen):
             distributed.notify(
-                f"{path} was pre-trained on {met:,} of the {len(test):,} test clips of {clips.path}, without their "
+                f"{path} was pre-trained on {met:,} of the {len(test):,} test clips of {dataset.path}, without their "
                 "labels"
             )
     return encoder
@@ -154,10 +154,10 @@ def names_of_pretraining(encoder: Path, *near: SkeletonSet) -> set[str] | None:
     """
     run = RunFolder(encoder.parent if encoder.name == ENCODER else encoder)
     try:
-        result = run.read_result()
+        result = run.result
         names: set[str] = set()
-        for one in result.get("sets", [result]):
-            found = _names(one, near)
+        for entry in result.get("sets", [result]):
+            found = _names(entry, near)
             if found is None:
                 return None
             names |= found
@@ -170,46 +170,46 @@ def names_of_pretraining(encoder: Path, *near: SkeletonSet) -> set[str] | None:
 def _names(about: Mapping[str, Any], near: Sequence[SkeletonSet]) -> set[str] | None:
     """Names of the clips that a result says were trained on, from the set that has them; None where none does."""
     benchmark = about["benchmark"]
-    known = about.get("clips") or about["split"]["train"]  # versions before unlabelled clips had no `clips`
-    for clips in (*near, SkeletonSet.open(about["data"]["path"])):
-        if benchmark in clips.benchmarks:
-            positions = pretraining_part(clips, benchmark)
-            if clips.names_hash(positions) == known["hash"]:
-                return {clips.clips[position].name for position in positions.tolist()}
+    trained = about.get("clips") or about["split"]["train"]  # versions before unlabelled clips had no `clips`
+    for dataset in (*near, SkeletonSet.open(about["data"]["path"])):
+        if benchmark in dataset.benchmarks:
+            positions = pretraining_positions(dataset, benchmark)
+            if dataset.names_hash(positions) == trained["hash"]:
+                return {dataset.clips[position].name for position in positions.tolist()}
     return None
 
 
-def say_fitting(path: Path, encoder: Encoder, clips: SkeletonSet) -> None:
-    """Say what was done to run a pre-trained encoder on a set, and how that was made otherwise than its clips."""
+def say_fitting(path: Path, encoder: Encoder, dataset: SkeletonSet) -> None:
+    """Say how an encoder was adapted to a set, and how the set was prepared otherwise than its training clips."""
     if encoder.adapted:
         distributed.notify(encoder.adapted)
-    say_differences(path, encoder.provenance, clips)
+    say_differences(path, encoder.provenance, dataset)
 
 
-def say_differences(path: Path, made: Provenance | None, clips: SkeletonSet) -> None:
-    """Say in one sentence how a set was made otherwise than the clips that its reader learned from.
+def say_differences(path: Path, made: Provenance | None, dataset: SkeletonSet) -> None:
+    """Say in one sentence how a set was prepared otherwise than the training clips of a model.
 
     Args:
         path: The encoder or classifier that reads it.
-        made: How the clips were made that it learned from; None where that is not known.
-        clips: The set.
+        made: Provenance of its training clips; None where that is not known.
+        dataset: The set.
     """
-    here = provenance_of(clips)
-    if made and here and (how := differences(here, made, clips.coordinates)):
+    here = provenance_of(dataset)
+    if made and here and (how := differences(here, made, dataset.coordinates)):
         distributed.notify(
-            f"{clips.path} was prepared with {how}, as {path} learned from; its answers may be wrong where that "
+            f"{dataset.path} was prepared with {how}, as {path} learned from; its answers may be wrong where that "
             "changes unit, origin or frame rate"
         )
 
 
-def require_fit(path: Path, encoder: Encoder, clips: SkeletonSet | JoinedSets) -> None:
+def require_fit(path: Path, encoder: Encoder, dataset: SkeletonSet | JoinedSets) -> None:
     """Refuse a set that an encoder cannot read.
 
     Raises:
         InputError: If its layout or channels are not the set's.
     """
-    if (encoder.layout.name, encoder.channels) != (clips.layout.name, clips.channels):
+    if (encoder.layout.name, encoder.channels) != (dataset.layout.name, dataset.channels):
         raise InputError(
-            f"{path} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {clips.path} holds "
-            f"{clips.layout.name} ({', '.join(clips.channels)}); expected a set of the same layout and channels"
+            f"{path} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {dataset.path} holds "
+            f"{dataset.layout.name} ({', '.join(dataset.channels)}); expected a set of the same layout and channels"
         )

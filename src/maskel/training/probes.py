@@ -35,21 +35,21 @@ def fit_probe(
         classifier: On its device already.
         labelled: Its training clips.
         balanced: Whether clips of rare classes count more.
-        about: What ``result.json`` says first; its ``seed`` draws held-out clips where subjects are unknown.
+        about: First entries of ``result.json``; its ``seed`` draws held-out clips where subjects are unknown.
 
     Raises:
         InputError: If the training clips are of one class.
     """
-    clips = labelled.clips
-    labels = clips.labels[labelled.train]
-    subjects = [clips.clips[position].subject for position in labelled.train.tolist()]
+    dataset = labelled.dataset
+    labels = dataset.labels[labelled.train]
+    subjects = [dataset.clips[position].subject for position in labelled.train.tolist()]
     folds, chosen_on = divide(labels, subjects, about["seed"])
     features = experiment.features(classifier.encoder, labelled.train).double().cpu().numpy()
     fitted = fit_features(probe, features, labels, folds, balanced)
     _put(fitted.scores, classifier)
     notify(f"probe {probe}: C {fitted.strength:g}, chosen on {chosen_on}")
     answers = score_features(classifier, experiment.features(classifier.encoder, labelled.test))
-    scores = Scores.of(clips, labelled.test, answers)
+    scores = Scores.of(dataset, labelled.test, answers)
     experiment.open_run()
     choice = {"precision": experiment.precision, "probe": probe, "chosen_on": chosen_on, **fitted.describe()}
     return leave(experiment, classifier, labelled, scores, {**about, **choice}, {})
@@ -76,9 +76,9 @@ def fit_features(
     return fit_logistic(features, labels, folds, C_PROBE, balanced)
 
 
-def _put(found: Linear, classifier: LinearProbe) -> None:
+def _put(linear: Linear, classifier: LinearProbe) -> None:
     """Give the classifier's head what was fitted; a class of the set without a training clip keeps the lowest score."""
-    missing = len(classifier.task.classes) - len(found.bias)
-    weight = np.pad(found.weight, ((0, missing), (0, 0)))
-    bias = np.pad(found.bias, (0, missing), constant_values=NO_SCORE)
-    classifier.head.take(*map(torch.from_numpy, (found.mean, found.spread, weight, bias)))
+    missing = len(classifier.label_spec.classes) - len(linear.bias)
+    weight = np.pad(linear.weight, ((0, missing), (0, 0)))
+    bias = np.pad(linear.bias, (0, missing), constant_values=NO_SCORE)
+    classifier.head.take(*map(torch.from_numpy, (linear.mean, linear.spread, weight, bias)))

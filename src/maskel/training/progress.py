@@ -53,9 +53,9 @@ class Progress:
         """Clips trained on per second since the start."""
         return self.clips / max(time.perf_counter() - self.started, 1e-9)
 
-    def step(self, loss: float, rate: float, clips: int) -> None:
+    def step(self, loss: float, rate: float, num_clips: int) -> None:
         """One step is done."""
-        self.clips += clips
+        self.clips += num_clips
         self.bar.update(self.task, advance=1, loss=loss, rate=rate, speed=self.clips_per_second)
 
     def epoch(self, epoch: int, epochs: int, row: Row) -> None:

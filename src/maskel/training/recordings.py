@@ -20,7 +20,7 @@ from maskel.datasets.store_writer import SetWriter
 from maskel.datasets.windows import Extent, Windows, cut_windows
 from maskel.errors import BadFileError, InputError
 from maskel.files import damaged_as, map_npy, one_line
-from maskel.methods.classifier import Classifier, Task
+from maskel.methods.classifier import Classifier, LabelSpec
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 
 _FEW_FILES = 64  # that one process reads before others would have started
@@ -33,7 +33,7 @@ class Making:
 
     Args:
         source: Reads them.
-        made: How the clips were made that the classifier learned from.
+        made: Provenance of the classifier's training clips.
     """
 
     source: Source
@@ -41,7 +41,7 @@ class Making:
 
     @classmethod
     def of(cls, classifier: Path | str, model: Classifier, source_fps: float | None = None) -> "Making":
-        """Make new recordings as those were that the classifier learned from.
+        """Preparation of new recordings like that of a classifier's training clips.
 
         Args:
             classifier: Its file, for messages.
@@ -51,12 +51,12 @@ class Making:
         Raises:
             InputError: If nothing says how they were made, or that cannot be done again.
         """
-        made = model.task.provenance
+        made = model.label_spec.provenance
         if made is None:
             raise InputError(
-                f"{classifier} does not say how the joints that it learned from were made (a release's, or older), so "
-                "recordings cannot be prepared as they were; hand over a set of maskel prepare, or add --as-prepared "
-                "for .npy files in that set's unit and with its origin"
+                f"{classifier} does not record how its training joints were made (released and older files do not), so "
+                "recordings cannot be prepared alike; give a set of maskel prepare, or add --as-prepared for .npy "
+                "files in the unit and with the origin of the training set"
             )
         try:
             return cls(build_source(made, **({} if source_fps is None else {"source_fps": source_fps})), made)
@@ -97,7 +97,7 @@ def prepared(
     workers: int,
     windows: Windows | None = None,
 ) -> tuple[SkeletonSet, Mapping[str, float]]:
-    """Make a set of the recordings below ``roots``, their joints made as those were that the classifier learned from.
+    """Prepare the recordings below ``roots`` like the classifier's training clips.
 
     Args:
         classifier: Its file, for messages.
@@ -134,7 +134,7 @@ def prepared(
     empty: list[str] = []
     workers = 1 if source.one_process or len(files) <= _FEW_FILES else workers
     reader = WindowReader(source, windows) if windows else source
-    with SetWriter(folder, layout, model.task.classes, source.name, {}, source.channels) as writer:
+    with SetWriter(folder, layout, model.label_spec.classes, source.name, {}, source.channels) as writer:
         for file, reading in zip(files, read_all(reader, files, workers), strict=True):
             if isinstance(reading, BadFileError):
                 faults.append(reading)
@@ -145,36 +145,36 @@ def prepared(
                 writer.add(_numbered(sequence, len(writer.clips)) if windows else sequence)
         if not writer.clips:
             why = str(faults[0]) if faults else f"nobody is seen in {empty[0]}"
-            raise InputError(f"none of the {len(files):,} recordings can be answered; the first: {why}")
+            raise InputError(f"none of the {len(files):,} recordings can be classified; the first: {why}")
         writer.finish({})
     _say_left_out(faults, empty)
-    clips = SkeletonSet.open(folder)
-    _say_counts(clips.counts)
-    return clips, source.frame_rates()
+    dataset = SkeletonSet.open(folder)
+    _say_counts(dataset.counts)
+    return dataset, source.frame_rates()
 
 
-def in_windows(clips: SkeletonSet, windows: Windows, made: Provenance | None, folder: Path) -> SkeletonSet:
+def in_windows(dataset: SkeletonSet, windows: Windows, made: Provenance | None, folder: Path) -> SkeletonSet:
     """Make a set of windows over each clip of a set.
 
     Args:
-        clips: The set.
-        windows: How they slide.
-        made: How its clips were made, which says whether each has an origin of its own; None where that is unknown.
+        dataset: The set.
+        windows: Length and step of the windows.
+        made: Provenance of its clips, which tells if each has an origin of its own; None where that is unknown.
         folder: Where the new set is written.
 
     Raises:
         InputError: If the windows are in seconds and no frame rate is known, or leave frames out.
     """
-    origin = None if made is None else build_source(made).conventions(clips.coordinates).get("origin")
+    origin = None if made is None else build_source(made).conventions(dataset.coordinates).get("origin")
     if origin is None:
         distributed.notify(
-            "windows keep the origin of the clip that they are cut from: nothing says how that was chosen"
+            "windows keep the origin of the clip that they are cut from: it is not recorded how that origin was chosen"
         )
-    may_miss = clips.coordinates == 2 or clips.options.get("missing") == "zero"
-    with SetWriter(folder, clips.layout, clips.classes, clips.source, {}, clips.channels) as writer:
-        for position in range(len(clips)):
-            sequence, centred = clips.sequence(position), origin == ON_THE_BODY
-            for window in cut_windows(sequence, windows, windows.rate, clips.coordinates, centred, may_miss):
+    may_miss = dataset.coordinates == 2 or dataset.options.get("missing") == "zero"
+    with SetWriter(folder, dataset.layout, dataset.classes, dataset.source, {}, dataset.channels) as writer:
+        for position in range(len(dataset)):
+            sequence, centred = dataset.sequence(position), origin == ON_THE_BODY
+            for window in cut_windows(sequence, windows, windows.rate, dataset.coordinates, centred, may_miss):
                 writer.add(_numbered(window, len(writer.clips)))
         writer.finish({})
     return SkeletonSet.open(folder)
@@ -184,8 +184,8 @@ def read_extent(option: str, text: str | None) -> Extent | None:
     """Read a length of time as it is typed: ``64`` frames, ``2.5s``; None where nothing is.
 
     Args:
-        option: What it is for, for messages.
-        text: What is typed.
+        option: Name of the option, for messages.
+        text: Text as typed.
 
     Raises:
         InputError: If it is neither.
@@ -202,13 +202,13 @@ def read_extent(option: str, text: str | None) -> Extent | None:
 
 
 def usual_windows(
-    task: Task, length: Extent | None, step: Extent | None, per_body: bool, rate: float | None
+    label_spec: LabelSpec, length: Extent | None, step: Extent | None, per_body: bool, rate: float | None
 ) -> Windows:
     """Return windows as a user wants them, as long as the median training clip where no length is given.
 
     Args:
-        task: What the classifier knows of its training clips.
-        length: Of a window; None for that of the training clips.
+        label_spec: Classes, body slots and lengths of the classifier's training clips.
+        length: Length of a window; None for that of the training clips.
         step: See `Windows`.
         per_body: See `Windows`.
         rate: See `Windows`.
@@ -217,13 +217,13 @@ def usual_windows(
         InputError: If no length is given, and the classifier does not know any.
     """
     if length is None:
-        frames = task.median or task.longest
+        frames = label_spec.median or label_spec.longest
         if frames is None:
             raise InputError(
                 "the classifier does not say how long its training clips were (a release's, or older); give "
                 "--window-length, in frames or in seconds, such as 60 or 2.5s"
             )
-        fps = task.provenance and task.provenance.options.get("fps")
+        fps = label_spec.provenance and label_spec.provenance.options.get("fps")
         length = Extent(frames / fps, seconds=True) if fps else Extent(float(frames))
     return Windows(length, step, per_body, rate)
 
@@ -242,7 +242,7 @@ def _say_left_out(faults: Sequence[BadFileError], empty: Sequence[str]) -> None:
 
 
 def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
-    """Say counts of frames and joints that were dropped, filled in or guessed."""
+    """Print counts of frames and joints that were dropped, filled in or guessed."""
     total: Counter[str] = Counter()
     clips_with: Counter[str] = Counter()
     for of_clip in counts.values():
@@ -265,7 +265,7 @@ def as_they_are(paths: Sequence[Path], model: Classifier, folder: Path) -> Skele
     """
     stems = Counter(path.stem for path in paths)
     layout, channels = model.encoder.layout, model.encoder.channels
-    with SetWriter(folder, layout, model.task.classes, "clip", {}, channels) as writer:
+    with SetWriter(folder, layout, model.label_spec.classes, "clip", {}, channels) as writer:
         for path in dict.fromkeys(paths):
             joints = _read_joints(path, model)
             try:

@@ -64,7 +64,7 @@ class Fitted(Generic[_Scoring]):
         strength: The inverse strength C that was chosen.
         right: Right answers on the held-out parts, by the C that was tried.
         held_out: Clips that these answers are of.
-        scores: What gives (N, K) class scores of features (N, F).
+        scores: Function from features (N, F) to class scores (N, K).
     """
 
     name: str
@@ -88,7 +88,7 @@ def divide(labels: Int64[np.ndarray, " n"], groups: Sequence[str], seed: int) ->
     Args:
         labels: (N,) classes.
         groups: Subject of each clip; by subject where at least two are known and all are, else by clip.
-        seed: Of the draw where clips are divided.
+        seed: Seed of the draw where clips are divided.
 
     Raises:
         InputError: If there is one class only.
@@ -112,7 +112,7 @@ def divide(labels: Int64[np.ndarray, " n"], groups: Sequence[str], seed: int) ->
 
 
 def _of_two_classes(parts: Iterable[tuple[np.ndarray, np.ndarray]], labels: Int64[np.ndarray, " n"]) -> Folds:
-    """Those parts that leave two classes or more to fit on: where a class has one clip, not every part does."""
+    """Keep the parts that leave two classes or more to fit on: where a class has one clip, not every part does."""
     return [(known, held_out) for known, held_out in parts if len(set(labels[known])) > 1]
 
 
@@ -140,7 +140,7 @@ def fit_logistic(
             C=strength, class_weight=_weights(balanced), solver="newton-cg", max_iter=1000, tol=1e-6
         )
 
-    return _choose("logistic", strengths, lambda *known: _LinearFit(build, *known), features, labels, folds)
+    return _choose("logistic", strengths, lambda *training: _LinearFit(build, *training), features, labels, folds)
 
 
 def fit_linear_svm(
@@ -154,7 +154,7 @@ def fit_linear_svm(
     def build(strength: float) -> LinearSVC:
         return LinearSVC(C=strength, class_weight=_weights(balanced), dual=False, max_iter=1000, tol=1e-6)
 
-    return _choose("svm", C_LINEAR_SVM, lambda *known: _LinearFit(build, *known), features, labels, folds)
+    return _choose("svm", C_LINEAR_SVM, lambda *training: _LinearFit(build, *training), features, labels, folds)
 
 
 def fit_svm(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds) -> Fitted[Scoring]:
@@ -173,7 +173,7 @@ def _choose(
     """Fit with the strength that gets most right on the clips held out.
 
     Args:
-        name: Of the classifier.
+        name: Name of the classifier.
         strengths: Inverse strengths C to choose from.
         prepare: Makes, of training features, their labels and the number of classes, what fits with a strength.
         features: (N, F) of the training clips.
@@ -195,8 +195,8 @@ def _choose(
 class _Scale:
     """Standardises features as those of the training clips are."""
 
-    def __init__(self, known: Float64[np.ndarray, "n f"]) -> None:
-        self.mean, self.spread = known.mean(0), known.std(0)
+    def __init__(self, features: Float64[np.ndarray, "n f"]) -> None:
+        self.mean, self.spread = features.mean(0), features.std(0)
         self.spread[self.spread < 1e-9] = 1.0
 
     def __call__(self, features: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q f"]:
@@ -212,25 +212,25 @@ class _LinearFit:
     def __init__(
         self,
         build: Callable[[float], Any],
-        known: Float64[np.ndarray, "n f"],
+        features: Float64[np.ndarray, "n f"],
         labels: Int64[np.ndarray, " n"],
         classes: int,
     ) -> None:
         self.build, self.labels, self.classes = build, labels, classes
-        self.scale = _Scale(known)
-        self.known = self.scale(known)
+        self.scale = _Scale(features)
+        self.features = self.scale(features)
         self.axes: Float64[np.ndarray, "f d"] | None = None
-        if known.shape[1] > len(known):
-            values, vectors = np.linalg.eigh(self.known @ self.known.T)
+        if features.shape[1] > len(features):
+            values, vectors = np.linalg.eigh(self.features @ self.features.T)
             kept = values > 1e-9 * values[-1]
-            self.axes = self.known.T @ (vectors[:, kept] / np.sqrt(values[kept]))
-            self.known = self.known @ self.axes
+            self.axes = self.features.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+            self.features = self.features @ self.axes
 
     def __call__(self, strength: float) -> Linear:
         model = self.build(strength)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(self.known, self.labels)
+            model.fit(self.features, self.labels)
         found = model.coef_ if self.axes is None else model.coef_ @ self.axes.T
         weight, bias = np.zeros((self.classes, found.shape[1])), np.full(self.classes, NO_SCORE)
         weight[model.classes_], bias[model.classes_] = _of_each_class(found), _of_each_class(model.intercept_)
@@ -240,18 +240,18 @@ class _LinearFit:
 class _KernelFit:
     """Fits support vector machines with radial basis functions."""
 
-    def __init__(self, known: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], classes: int) -> None:
+    def __init__(self, features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], classes: int) -> None:
         self.labels, self.classes = labels, classes
-        self.scale = _Scale(known)
-        self.known = self.scale(known)
+        self.scale = _Scale(features)
+        self.features = self.scale(features)
 
     def __call__(self, strength: float) -> Scoring:
         model = SVC(C=strength, gamma="auto")
-        model.fit(self.known, self.labels)
+        model.fit(self.features, self.labels)
 
-        def scores(asked: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q k"]:
-            every = np.full((len(asked), self.classes), NO_SCORE)
-            every[:, model.classes_] = _of_each_class(np.atleast_2d(model.decision_function(self.scale(asked)).T)).T
+        def scores(queries: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q k"]:
+            every = np.full((len(queries), self.classes), NO_SCORE)
+            every[:, model.classes_] = _of_each_class(np.atleast_2d(model.decision_function(self.scale(queries)).T)).T
             return every
 
         return scores

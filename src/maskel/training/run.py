@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
-from inspect import signature
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from maskel.models.encoder import Encoder
 from maskel.models.loading import load_encoder
 from maskel.training.classifiers import load_classifier
 from maskel.training.machine import provenance
+from maskel.training.options import epochs_of, refuse_other_options
 from maskel.training.state import read_state, write_state
 
 Row = dict[str, float | int]
@@ -51,26 +51,8 @@ LABELS = "labels.csv"
 CLASSIFIER = "classifier.safetensors"
 _OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
 """Files of a finished run, the result first."""
-NOT_KEPT = ("out", "resume", "check")
-"""Options that say where a run is and whether it begins, and nothing of what it does."""
 _UNBORN = (f".{CONFIG}.*.partial", LOCK)
 """Leftovers of a process killed before its run had options; a folder with nothing else counts as empty."""
-_ADDED: dict[str, Any] = {
-    "class_weights": "none",
-    "freeze_epochs": 0,
-    "head": "mlp",
-    "init": None,
-    "to_layout": None,
-    "shares": "size",
-    "pool": "mean",
-    "probe": "sgd",
-    "trained_on": None,
-    "training": {"graph": "off"},
-    "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
-}
-"""Options younger than runs that can be resumed, and their value then; with it they are left out of config.yaml."""
-_MAY_CHANGE = ("data", PROLONGED, "resident", "training.graph")
-"""Options that may differ when a run is resumed: the set may have moved; batches stay, and steps, to rounding."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +76,19 @@ class RunFolder:
         Raises:
             InputError: If the run is not finished.
         """
-        return self.read_result()
+        return self._read(RESULT, read_json, "the result of a finished run")
 
     @property
     def metrics(self) -> list[Row]:
         """The rows of ``metrics.csv``: one for each epoch.
 
         Raises:
-            InputError: If there are none.
+            InputError: If the file is missing or not a table of numbers.
         """
-        return self.read_metrics()
+        file = self.path / METRICS
+        with damaged_as(lambda fault: InputError(f"{file}: expected a table of numbers ({one_line(fault)})")):
+            heading, *rows = read_rows(file)
+            return [{name: float(value) for name, value in zip(heading, row, strict=True)} for row in rows]
 
     @property
     def encoder(self) -> Encoder:
@@ -185,7 +170,7 @@ class RunFolder:
         if not run.has_config:
             raise InputError(f"{path}: expected a run folder with {CONFIG}; there is nothing to resume")
         before = run.read_config()
-        epochs = [_epochs(options) for options in (before, config)]
+        epochs = [epochs_of(options) for options in (before, config)]
         longer = run.has_state and 0 < epochs[0] < epochs[1]
         started = {**before, "training": {**before["training"], "epochs": epochs[1]}} if longer else before
         refuse_other_options(path, started, config)
@@ -195,8 +180,9 @@ class RunFolder:
 
     def _prolong(self, before: Mapping[str, Any], started: Mapping[str, Any], epochs: list[int]) -> None:
         notify(
-            f"{self.path} is prolonged from {epochs[0]} to {epochs[1]} epochs: what follows has the learning rates of "
-            f"{epochs[1]}, what was has those of {epochs[0]}, so the result differs from a run begun at that length"
+            f"{self.path} is extended from {epochs[0]} to {epochs[1]} epochs: new epochs have the learning rates of "
+            f"{epochs[1]} epochs, finished ones those of {epochs[0]}, so the result differs from a run begun at "
+            f"{epochs[1]}"
         )
         try:
             with self.in_use():
@@ -250,17 +236,6 @@ class RunFolder:
         lines = ([row[name] for name in rows[0]] for row in rows)
         write_atomically(self.path / METRICS, csv_text([list(rows[0]), *lines]))
 
-    def read_metrics(self) -> list[Row]:
-        """Every epoch's line.
-
-        Raises:
-            InputError: If the file is missing or not a table of numbers.
-        """
-        file = self.path / METRICS
-        with damaged_as(lambda fault: InputError(f"{file}: expected a table of numbers ({one_line(fault)})")):
-            heading, *rows = read_rows(file)
-            return [{name: float(value) for name, value in zip(heading, row, strict=True)} for row in rows]
-
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Save everything a run needs to go on; the state before it is kept."""
         write_state(self.path / STATE, state, self.path / PREVIOUS)
@@ -296,14 +271,6 @@ class RunFolder:
         write_atomically(self.path / RESULT, json_text(whole, indent=1))
         (self.path / PREVIOUS).unlink(missing_ok=True)
 
-    def read_result(self) -> dict[str, Any]:
-        """The outcome of a finished run.
-
-        Raises:
-            InputError: If there is none.
-        """
-        return self._read(RESULT, read_json, "the result of a finished run")
-
     def read_config(self) -> dict[str, Any]:
         """The run's options; see `command` for what else ``config.yaml`` holds.
 
@@ -336,82 +303,6 @@ class RunFolder:
         if not isinstance(found, dict):
             raise InputError(f"{self.path / name}: expected {expected}")
         return dict(renamed(found))
-
-
-def refuse_other_options(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run under other options than it was started with.
-
-    Args:
-        path: The run folder, for the message.
-        before: Its options.
-        now: Those of this time.
-
-    Raises:
-        InputError: If they differ, but for where the data are.
-    """
-    before, now = flat_options(before), flat_options(now)
-    for name in (*now, *before):
-        if before.get(name) != now.get(name) and name not in _MAY_CHANGE:
-            raise InputError(
-                f"{path} was started with {name} {before.get(name)}, found {now.get(name)}; resume with the same "
-                f"options, or start a new run"
-            )
-
-
-def options_of(command: Callable[..., object], given: Mapping[str, Any]) -> dict[str, Any]:
-    """A command's options as its run's ``config.yaml`` holds them: all that its signature has but `NOT_KEPT`.
-
-    Args:
-        command: Its function.
-        given: The value of every argument, by name; the function's own ``locals()`` before it changes one.
-    """
-    return as_then({name: plain(given[name]) for name in signature(command).parameters if name not in NOT_KEPT})
-
-
-def as_then(config: Mapping[str, Any], added: Mapping[str, Any] = _ADDED) -> dict[str, Any]:
-    """Options as every version has written them: without those that were added later, where they are off."""
-    kept = {}
-    for name, value in config.items():
-        if isinstance(value, dict) and isinstance(added.get(name), dict):
-            kept[name] = as_then(value, added[name])
-        elif name not in added or value != added[name]:
-            kept[name] = value
-    return kept
-
-
-def as_now(config: Mapping[str, Any], added: Mapping[str, Any] = _ADDED) -> dict[str, Any]:
-    """The inverse of `as_then`: options with those that were left out as they are off."""
-    kept = {name: value for name, value in added.items() if not isinstance(value, dict)} | dict(config)
-    for name in filter(lambda name: isinstance(added[name], dict) and isinstance(kept.get(name), dict), added):
-        kept[name] = as_now(kept[name], added[name])
-    return kept
-
-
-def _epochs(config: Mapping[str, Any]) -> int:
-    """A run's length by its options; 0 where they do not say it."""
-    training = config.get("training")
-    epochs = training.get("epochs") if isinstance(training, Mapping) else None
-    return epochs if type(epochs) is int else 0
-
-
-def plain(value: object) -> object:
-    """An option as YAML holds it."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, (list, tuple)) and any(isinstance(entry, Path) for entry in value):
-        return [str(entry) for entry in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def flat_options(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested options under the names they have on the command line; tuples are lists, as YAML has them."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat |= flat_options(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = list(value) if isinstance(value, tuple) else value
-    return flat
 
 
 def _next_free(runs: Path, kind: str) -> Path:
@@ -464,7 +355,7 @@ def pretraining_of(encoder: Path) -> dict[str, Any] | None:
     run = RunFolder(encoder.parent if encoder.is_file() else encoder)
     if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
         return None
-    result = run.read_result() if run.finished else {}
+    result = run.result if run.finished else {}
     return {"method": config["method"], "source": result.get("data", {}).get("source"), "config": config}
 
 

@@ -42,14 +42,14 @@ class Scores:
     @classmethod
     def of(
         cls,
-        clips: SkeletonSet,
+        dataset: SkeletonSet,
         positions: Int64[np.ndarray, " n"],
         scores: torch.Tensor,
         classes: tuple[str, ...] | None = None,
     ) -> "Scores":
         """The scores (N, classes) of the clips of a set at ``positions``; ``classes`` are by default the set's."""
-        names = tuple(clips.clips[position].name for position in positions.tolist())
-        return cls(names, clips.labels[positions], classes or clips.classes, scores.float().cpu().numpy())
+        names = tuple(dataset.clips[position].name for position in positions.tolist())
+        return cls(names, dataset.labels[positions], classes or dataset.classes, scores.float().cpu().numpy())
 
     @cached_property
     def hash(self) -> str:

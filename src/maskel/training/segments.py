@@ -18,7 +18,7 @@ class Track:
 
     Args:
         recording: Its name.
-        person: What the file calls the person, or a number; empty for all people together.
+        person: Name of the person in the file, or a number; empty for all people together.
         rate: Frames a second, of the numbers by which the recording counts its frames; None where unknown.
         edges: (E + 1,) frames between which the probabilities stay.
         probabilities: (E, K) from each edge to the next: the mean over the windows that lie over it; not a number where
@@ -57,7 +57,7 @@ def tracks_of(
     """Smooth the answers of windows: at each time the mean over the windows that lie over it.
 
     Args:
-        windows: Of each the recording, the person (as subject), first frame and end; see `cut_windows`.
+        windows: Recording, person (as subject), first frame and end of each window; see `cut_windows`.
         probabilities: (N, K) of each window.
         rates: Frames a second of recordings that say it, by name.
         rate: Frames a second of the others; None where unknown.

@@ -19,7 +19,7 @@ from maskel.layouts import Layout
 from maskel.masking import Masking
 from maskel.methods.masked import MaskedMethod
 from maskel.sequence import UNLABELLED, SingleBody, SkeletonBatch, move
-from maskel.training.loading import Batches, ClipBatches, filled_up, pretraining_part
+from maskel.training.loading import Batches, ClipBatches, filled_up, pretraining_positions
 from maskel.transforms import TrainView
 
 Shares = Literal["size", "sqrt", "equal"]
@@ -32,7 +32,7 @@ class PretrainingSets:
     """Data of pre-training: one set as it is, or several joined.
 
     Args:
-        clips: The set, or the sets as one.
+        dataset: The set, or the sets as one.
         sets: The sets.
         names: Name of the benchmark of each.
         parts: For each set the positions in it of the clips to learn from: its training part, and clips without a label
@@ -40,7 +40,7 @@ class PretrainingSets:
         shares: Clips of each set in an epoch.
     """
 
-    clips: SkeletonSet | JoinedSets
+    dataset: SkeletonSet | JoinedSets
     sets: tuple[SkeletonSet, ...]
     names: tuple[str, ...]
     parts: tuple[Positions, ...]
@@ -61,21 +61,21 @@ class PretrainingSets:
         paths = [data] if isinstance(data, Path) else list(data)
         if len(paths) == 1 and shares != "size":
             raise InputError(f"shares: found {shares} for one set; it says how several are mixed, so leave it out")
-        clips: SkeletonSet | JoinedSets
+        dataset: SkeletonSet | JoinedSets
         sets: tuple[SkeletonSet, ...]
         names: tuple[str, ...]
         if len(paths) == 1 and to_layout is None:
-            clips = SkeletonSet.open(paths[0])
-            sets, names = (clips,), (benchmark,)
+            dataset = SkeletonSet.open(paths[0])
+            sets, names = (dataset,), (benchmark,)
         else:
-            clips = JoinedSets(paths, benchmark, to_layout)
-            sets, names = clips.sets, clips.names
-        parts = [pretraining_part(one, name) for one, name in zip(sets, names, strict=True)]
+            dataset = JoinedSets(paths, benchmark, to_layout)
+            sets, names = dataset.sets, dataset.names
+        parts = [pretraining_positions(member, name) for member, name in zip(sets, names, strict=True)]
         _leave_out_tests(sets, names, parts)
-        for one, name, part in zip(sets, names, parts, strict=True):
-            _say_what_is_seen(one, name, part)
+        for member, name, part in zip(sets, names, parts, strict=True):
+            _say_what_is_seen(member, name, part)
         _say_differing(sets)
-        return cls(clips, sets, names, tuple(parts), shares)
+        return cls(dataset, sets, names, tuple(parts), shares)
 
     @property
     def size(self) -> int:
@@ -92,9 +92,9 @@ class PretrainingSets:
         device: torch.device,
     ) -> Batches:
         """Batches of a run; see `ClipBatches` and `SetBatches`."""
-        if isinstance(self.clips, SkeletonSet):
-            return ClipBatches(self.clips, self.parts[0], batch_size, seed, window, view, single_body, device)
-        return SetBatches(self.clips, self.parts, self.shares, batch_size, seed, window, view, single_body, device)
+        if isinstance(self.dataset, SkeletonSet):
+            return ClipBatches(self.dataset, self.parts[0], batch_size, seed, window, view, single_body, device)
+        return SetBatches(self.dataset, self.parts, self.shares, batch_size, seed, window, view, single_body, device)
 
     def require_joints(self, name: str, method: MaskedMethod, view: TrainView) -> None:
         """Refuse sets that lack joints which a method needs, and name those that are masked.
@@ -107,64 +107,69 @@ class PretrainingSets:
         Raises:
             InputError: If the method cannot leave joints out, or too few are left of a set.
         """
-        if isinstance(self.clips, SkeletonSet):
+        if isinstance(self.dataset, SkeletonSet):
             return
-        layout = self.clips.layout
-        for one, has in zip(self.sets, self.clips.there, strict=True):
+        layout = self.dataset.layout
+        for member, has in zip(self.sets, self.dataset.there, strict=True):
             there = joints_seen(layout, has, view)
             lacking = [joint for place, joint in enumerate(layout.joints) if place not in there]
             if not lacking:
                 continue
             if not method.may_lack_joints:
                 raise InputError(
-                    f"{one.path} lacks {', '.join(lacking)} of layout {layout.name}, and {name} needs all joints; "
+                    f"{member.path} lacks {', '.join(lacking)} of layout {layout.name}, and {name} needs all joints; "
                     "choose a --to-layout whose joints all sets have, or another method"
                 )
             columns = method.encoder.columns(there)
             if not columns:
-                raise InputError(f"{one.path} has no whole token of layout {layout.name}; leave it out")
+                raise InputError(f"{member.path} has no whole token of layout {layout.name}; leave it out")
             masking = getattr(method, "masking", None)
             if isinstance(masking, Masking):
                 masking.num_kept(method.encoder.grid[0] * len(columns))
             distributed.notify(
-                f"{one.path} ({one.layout.name}) lacks {len(lacking)} of {len(layout)} joints of {layout.name}, which "
-                f"are masked in its clips: {', '.join(lacking)}"
+                f"{member.path} ({member.layout.name}) lacks {len(lacking)} of {len(layout)} joints of {layout.name}, "
+                f"which are masked in its clips: {', '.join(lacking)}"
             )
 
     def describe(self) -> dict[str, Any]:
         """Describe the data of a result, as `describe` does; of several sets also each."""
         each = []
-        for one, name, part in zip(self.sets, self.names, self.parts, strict=True):
-            unlabelled = int((one.labels[part] == UNLABELLED).sum())
-            clips = {"labelled": len(part) - unlabelled, "unlabelled": unlabelled, "hash": one.names_hash(part)}
-            each.append({**describe(one, name), "clips": clips})
-        if isinstance(self.clips, SkeletonSet):
+        for member, name, part in zip(self.sets, self.names, self.parts, strict=True):
+            unlabelled = int((member.labels[part] == UNLABELLED).sum())
+            clips = {"labelled": len(part) - unlabelled, "unlabelled": unlabelled, "hash": member.names_hash(part)}
+            each.append({**describe(member, name), "clips": clips})
+        if isinstance(self.dataset, SkeletonSet):
             return each[0]
-        sizes = {part: sum(one["split"][part]["size"] for one in each) for part in ("train", "test")}
-        hashes = {part: names_hash([one["split"][part]["hash"] for one in each]) for part in sizes}
+        sizes = {part: sum(member["split"][part]["size"] for member in each) for part in ("train", "test")}
+        hashes = {part: names_hash([member["split"][part]["hash"] for member in each]) for part in sizes}
         return {
             "data": {
-                "path": self.clips.path,
-                "source": " + ".join(dict.fromkeys(one.source for one in self.sets)),
+                "path": self.dataset.path,
+                "source": " + ".join(dict.fromkeys(member.source for member in self.sets)),
                 "options": {},
-                "layout": self.clips.layout.name,
+                "layout": self.dataset.layout.name,
             },
             "benchmark": self.names[0] if len(set(self.names)) == 1 else ",".join(self.names),
             "split": {part: {"size": sizes[part], "hash": hashes[part]} for part in sizes},
-            "clips": {name: sum(one["clips"][name] for one in each) for name in ("labelled", "unlabelled")}
-            | {"hash": self.clips.names_hash(self.clips.among_all(self.parts))},
+            "clips": {name: sum(member["clips"][name] for member in each) for name in ("labelled", "unlabelled")}
+            | {"hash": self.dataset.names_hash(self.dataset.among_all(self.parts))},
             "shares": self.shares,
             "sets": each,
         }
 
 
-def describe(clips: SkeletonSet, benchmark: str) -> dict[str, Any]:
+def describe(dataset: SkeletonSet, benchmark: str) -> dict[str, Any]:
     """Describe the data of a result: source, options, benchmark, and size and hash of each part."""
     parts = {
-        part: {"size": len(clips.split(benchmark, part)), "hash": clips.split_hash(benchmark, part)}
+        part: {"size": len(dataset.split(benchmark, part)), "hash": dataset.split_hash(benchmark, part)}
         for part in ("train", "test")
     }
-    data = {"path": str(clips.path), "source": clips.source, "options": clips.options, "layout": clips.layout.name}
+    data = {
+        "path": str(dataset.path),
+        "source": dataset.source,
+        "options": dataset.options,
+        "layout": dataset.layout.name,
+    }
     return {"data": data, "benchmark": benchmark, "split": parts}
 
 
@@ -175,37 +180,39 @@ def _leave_out_tests(sets: Sequence[SkeletonSet], names: Sequence[str], parts: l
         InputError: If nothing is left of a set.
     """
 
-    def known(one: SkeletonSet, positions: Positions) -> list[tuple[str, int, int]]:
-        return [(one.clips[at].name, int(one.frames[at]), int(one.bodies[at])) for at in positions.tolist()]
+    def known(member: SkeletonSet, positions: Positions) -> list[tuple[str, int, int]]:
+        return [(member.clips[at].name, int(member.frames[at]), int(member.bodies[at])) for at in positions.tolist()]
 
     if len(sets) == 1:
         return
-    tested = [set(known(one, one.split(name, "test"))) for one, name in zip(sets, names, strict=True)]
-    for number, one in enumerate(sets):
+    tested = [set(known(member, member.split(name, "test"))) for member, name in zip(sets, names, strict=True)]
+    for number, member in enumerate(sets):
         elsewhere = set().union(*tested[:number], *tested[number + 1 :])
-        stays = np.array([clip not in elsewhere for clip in known(one, parts[number])])
+        stays = np.array([clip not in elsewhere for clip in known(member, parts[number])])
         if stays.all():
             continue
         if not stays.any():
-            raise InputError(f"{one.path}: all of its training clips test in another of the sets; leave it out")
+            raise InputError(f"{member.path}: all of its training clips test in another of the sets; leave it out")
         out = int((~stays).sum())
-        distributed.notify(f"{out:,} training clips of {one.path} test in another of the sets, and are left out")
+        distributed.notify(f"{out:,} training clips of {member.path} test in another of the sets, and are left out")
         parts[number] = parts[number][stays]
 
 
-def _say_what_is_seen(clips: SkeletonSet, benchmark: str, positions: Positions) -> None:
-    """Say which benchmarks' test clips are trained on: a right answer on them is then not one on unseen clips."""
+def _say_what_is_seen(dataset: SkeletonSet, benchmark: str, positions: Positions) -> None:
+    """Warn of other benchmarks whose test clips are trained on: right answers there are not on unseen clips."""
     seen = [
-        name for name in clips.benchmarks if name != benchmark and np.isin(clips.split(name, "test"), positions).any()
+        name
+        for name in dataset.benchmarks
+        if name != benchmark and np.isin(dataset.split(name, "test"), positions).any()
     ]
-    if seen and not len(clips.split(benchmark, "test")):
+    if seen and not len(dataset.split(benchmark, "test")):
         distributed.notify(
-            f"benchmark {benchmark} sees clips that test in {', '.join(seen)}; do not count answers there"
+            f"benchmark {benchmark} trains on test clips of {', '.join(seen)}; do not count answers there"
         )
 
 
 def _say_differing(sets: Sequence[SkeletonSet]) -> None:
-    """Say how sets were made otherwise than the first."""
+    """Say how sets were prepared otherwise than the first."""
     first = provenance_of(sets[0])
     for other in sets[1:]:
         made = provenance_of(other)
@@ -223,25 +230,25 @@ class SetBatches(Batches):
     n·N + i, which decides its draws, so that no two times are alike.
 
     Args:
-        data: The sets.
+        dataset: The sets.
         parts: For each set the positions of its training clips in it.
         shares: Clips of each set in an epoch; all epochs have as many as the parts together.
         batch_size: Clips per step, over all processes.
         seed: The run's seed.
         window: Frames of the view.
         view: The random view.
-        single_body: What stands in the second slot of a clip with one body.
+        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         device: Where batches go.
 
     Raises:
         InputError: If there are fewer clips than one batch, or the view asks more of the layout than it has.
     """
 
-    data: JoinedSets
+    dataset: JoinedSets
 
     def __init__(
         self,
-        data: JoinedSets,
+        dataset: JoinedSets,
         parts: Sequence[Positions],
         shares: Shares,
         batch_size: int,
@@ -251,42 +258,42 @@ class SetBatches(Batches):
         single_body: SingleBody,
         device: torch.device,
     ) -> None:
-        super().__init__(data, data.among_all(parts), batch_size, seed)
-        view.require_fit(data.layout)
+        super().__init__(dataset, dataset.among_all(parts), batch_size, seed)
+        view.require_fit(dataset.layout)
         sizes = [len(part) for part in parts]
         self.counts = clips_of_epoch(sizes, shares)
         self.window = window
         self.view = view
         self.single_body = single_body
         self.device = device
-        self.seen = [joints_seen(data.layout, there, view) for there in data.there]
-        self.in_parts = any(len(seen) < len(data.layout) for seen in self.seen)
+        self.seen = [joints_seen(dataset.layout, there, view) for there in dataset.there]
+        self.in_parts = any(len(seen) < len(dataset.layout) for seen in self.seen)
         self._parts = np.split(self.positions, np.cumsum(sizes)[:-1])
 
-    def names(self, clips: Positions) -> list[str]:
+    def names(self, positions: Positions) -> list[str]:
         """Names of the clips at these positions, whichever time of theirs it is."""
-        return super().names(clips % len(self.data))
+        return super().names(positions % len(self.dataset))
 
     def epoch_clips(self, epoch: int) -> Positions:
-        """Of each set all clips as often as they fit, and as many more as are missing, drawn for the epoch."""
+        """Repeat each set's clips as often as they fit whole, and draw the rest for the epoch."""
         chosen = []
         for part, count in zip(self._parts, self.counts, strict=True):
             times, rest = divmod(count, len(part))
-            chosen += [part + time * len(self.data) for time in range(times)]
+            chosen += [part + time * len(self.dataset) for time in range(times)]
             if rest:
                 draws = uniform(clip_keys(self.seed, epoch, torch.from_numpy(part)), Purpose.SHARES, 1)[:, 0].numpy()
-                chosen.append(np.sort(part[np.argsort(draws, kind="stable")[:rest]]) + times * len(self.data))
+                chosen.append(np.sort(part[np.argsort(draws, kind="stable")[:rest]]) + times * len(self.dataset))
         return np.concatenate(chosen)
 
-    def load(self, epoch: int, clips: Positions) -> SkeletonBatch:
+    def load(self, epoch: int, positions: Positions) -> SkeletonBatch:
         """Read the frames of the view, move them to the device, turn and change them there."""
-        places = clips % len(self.data)
-        keys = clip_keys(self.seed, epoch, torch.from_numpy(clips))
-        frames = self.view.frames(torch.from_numpy(self.data.valid_frames[places]), keys, self.window)
-        batch = self.data.gather(places, self.single_body, frames, self.seen)
-        batch = replace(batch, clips=torch.from_numpy(clips.copy())).to(self.device)
+        places = positions % len(self.dataset)
+        keys = clip_keys(self.seed, epoch, torch.from_numpy(positions))
+        frames = self.view.frames(torch.from_numpy(self.dataset.valid_frames[places]), keys, self.window)
+        batch = self.dataset.gather(places, self.single_body, frames, self.seen)
+        batch = replace(batch, clips=torch.from_numpy(positions.copy())).to(self.device)
         batch = batch if batch.parts else filled_up(batch, self.device)
-        return self.view.change(batch, move(keys, self.device), self.data.layout)
+        return self.view.change(batch, move(keys, self.device), self.dataset.layout)
 
 
 def clips_of_epoch(sizes: Sequence[int], shares: Shares) -> list[int]:

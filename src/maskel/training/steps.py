@@ -46,7 +46,7 @@ class _Numbers:
     """Numbers on their way from the device.
 
     Args:
-        values: As the device will have computed them when it comes to this; they may change afterwards.
+        values: Values on the device, copied once it has computed them; they may change afterwards.
     """
 
     def __init__(self, values: Float64[Tensor, " n"]) -> None:
@@ -70,12 +70,12 @@ class Steps:
     """The steps of a run, launched one after another.
 
     Args:
-        method: What is trained.
-        optimizer: Of its weights.
-        batches: What the run sees.
+        method: Method to train.
+        optimizer: Optimiser of its weights.
+        batches: Batches of the run.
         training: The recipe.
         world: This process among all.
-        steps: Which of the run's steps.
+        steps: Steps of the run, by number.
 
     Attributes:
         rates: Learning rates of the last step launched, one for each group of the optimiser.

@@ -36,27 +36,27 @@ def check_training(training: TrainingConfig) -> None:
 
 def weigh(classifier: Classifier, labelled: Labelled, how: ClassWeights) -> None:
     """Give the classifier's loss the weights of the classes among the training clips."""
-    labels = torch.tensor(labelled.clips.labels[labelled.train])
-    classifier.class_weights = class_weights(labels, len(labelled.clips.classes), how)
+    labels = torch.tensor(labelled.dataset.labels[labelled.train])
+    classifier.class_weights = class_weights(labels, len(labelled.dataset.classes), how)
 
 
 def score_clips(
     classifier: Classifier,
-    clips: SkeletonSet,
+    dataset: SkeletonSet,
     positions: Positions,
     world: World,
     precision: Precision,
 ) -> Tensor:
     """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process."""
     classifier.eval()
-    window, task = classifier.encoder.config.window, classifier.task
+    window, label_spec = classifier.encoder.config.window, classifier.label_spec
 
     def read(batch: SkeletonBatch) -> Tensor:
         features = classifier.features(batch)
         with torch.autocast(world.device.type, enabled=False):  # the head in fp32, as linear evaluation's always is
             return classifier.scores(features)
 
-    return read_clips(read, window, task.num_bodies, task.single_body, clips, positions, world, precision)
+    return read_clips(read, window, label_spec.num_bodies, label_spec.single_body, dataset, positions, world, precision)
 
 
 @torch.no_grad()
@@ -82,10 +82,10 @@ def train_classifier(
     Args:
         experiment: Started; its run folder is opened here.
         classifier: On its device already.
-        batches: What it sees.
+        batches: Batches of training clips.
         labelled: Its training clips.
         score: Class scores (N, classes) of the clips of a part, ``test`` or ``validation``, on every process.
-        about: What ``result.json`` says first.
+        about: First entries of ``result.json``.
 
     Raises:
         TrainingError: If a loss is not finite.
@@ -94,11 +94,11 @@ def train_classifier(
     def scores_of(part: str) -> Scores:
         classifier.eval()
         with torch.no_grad():
-            return Scores.of(labelled.clips, labelled.asked[part], score(part))
+            return Scores.of(labelled.dataset, labelled.eval_positions[part], score(part))
 
     def after_epoch() -> Row:
         row: Row = {}
-        for part, positions in labelled.asked.items():
+        for part, positions in labelled.eval_positions.items():
             counted = scores_of(part).count(len(positions))
             prefix = "" if part == "test" else f"{part}_"
             row |= {prefix + name: counted[name] for name in ("correct", "seen", "accuracy")}
@@ -107,7 +107,7 @@ def train_classifier(
     experiment.open_run()
     rows = experiment.fit(classifier, batches, after_epoch).rows
     best = {"best_epoch": _epoch(max(rows, key=lambda row: row["accuracy"]))}
-    if "validation" in labelled.asked:
+    if "validation" in labelled.eval_positions:
         best["best_validation_epoch"] = _epoch(max(rows, key=lambda row: row["validation_accuracy"]))
     epochs = experiment.training.epochs
     trained = {
@@ -134,9 +134,9 @@ def leave(
         experiment: Its run folder is open.
         classifier: Trained.
         labelled: Its training clips.
-        scores: Of the test part.
-        about: What ``result.json`` says first: what was run.
-        trained: What it says after the counts: how training went.
+        scores: Scores of the test part.
+        about: First entries of ``result.json``, which say what was run.
+        trained: Entries after the counts: measurements of the training.
     """
     if experiment.is_main:
         labelled.write(experiment.run.path)

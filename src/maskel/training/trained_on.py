@@ -50,7 +50,7 @@ _SPELLINGS = {
 
 
 def training_set(
-    release: Release, outputs: int, trained_on: TrainedOn | None = None, clips: SkeletonSet | None = None
+    release: Release, outputs: int, trained_on: TrainedOn | None = None, dataset: SkeletonSet | None = None
 ) -> TrainingSet:
     """Find the set that a released classifier was trained on.
 
@@ -58,29 +58,29 @@ def training_set(
         release: Its checkpoint.
         outputs: Number of its outputs.
         trained_on: The set by name, for a file that does not say it.
-        clips: The clips that it shall read; where neither says a set, their source or class names do.
+        dataset: The clips that it shall read; where neither says a set, their source or class names do.
 
     Raises:
         InputError: If nobody says the set, two say different ones, or it has more classes than there are outputs.
     """
-    told, by = _told(release)
-    if told and trained_on not in (None, told):
+    stated, path = _stated_set(release)
+    if stated and trained_on not in (None, stated):
         raise InputError(
-            f"{release.path} was trained on {told}, as its {by} says, but trained_on is {trained_on}; leave that out"
+            f"{release.path} was trained on {stated}, as its {path} says, but trained_on is {trained_on}; leave it out"
         )
-    name = told or trained_on or _source(clips)
-    if name == "data" and clips is not None:
-        chosen = TrainingSet(clips.classes)
+    name = stated or trained_on or _source(dataset)
+    if name == "data" and dataset is not None:
+        chosen = TrainingSet(dataset.classes)
     elif name in SETS:
         chosen = SETS[name]
     else:
-        found = f"its data_path is {by!r}" if by else "it has no data_path"
+        found = f"its data_path is {path!r}" if path else "it has no data_path"
         raise InputError(
             f"{release.path} does not say which data set its {outputs} outputs stand for ({found}); say it with "
             f"--trained-on: {', '.join(SETS)}, or data for the classes of a prepared set given as --data"
         )
     if len(chosen.classes) > outputs:
-        another = "" if told else "; if it was trained on another set, say --trained-on"
+        another = "" if stated else "; if it was trained on another set, say --trained-on"
         raise InputError(
             f"{release.path}: found {outputs} outputs, expected {len(chosen.classes)} or more for the classes of "
             f"{name}{another}"
@@ -88,9 +88,9 @@ def training_set(
     return chosen
 
 
-def _told(release: Release) -> tuple[str, str]:
+def _stated_set(release: Release) -> tuple[str, str]:
     """Find the set that the data paths in the file name, and the path; no set if they name none, or several."""
-    found = [release.told(f"{part}_feeder_args", "data_path") for part in ("train", "val")]
+    found = [release.argument(f"{part}_feeder_args", "data_path") for part in ("train", "val")]
     paths = [path for path in found if isinstance(path, str) and path]
     for path in paths:
         whole = path.replace("\\", "/")
@@ -103,13 +103,13 @@ def _told(release: Release) -> tuple[str, str]:
     return "", paths[0] if paths else ""
 
 
-def _source(clips: SkeletonSet | None) -> str:
+def _source(dataset: SkeletonSet | None) -> str:
     """Find the public code's set that clips come from, by source or by all class names; empty if from none."""
-    if clips is None:
+    if dataset is None:
         return ""
-    if clips.source in SETS:
-        return clips.source
-    return next((name for name, known in SETS.items() if known.classes == clips.classes), "")
+    if dataset.source in SETS:
+        return dataset.source
+    return next((name for name, known in SETS.items() if known.classes == dataset.classes), "")
 
 
 def output_names(classes: Sequence[str], outputs: int) -> tuple[str, ...]:

@@ -128,7 +128,7 @@ def test_folders_of_clips_are_none(tmp_path: Path) -> None:
     assert own.raw(tmp_path / "own" / "one" / "a.json").shape == (1, 1, 17, 2)
     write_frames(tmp_path / "own" / "frames", "{}.json", one_of_openpose)
     assert frame_folders(tmp_path / "own") == {tmp_path / "own" / "frames"}
-    with pytest.raises(InputError, match="are the frames of one clip; hand over the folder above"):
+    with pytest.raises(InputError, match="are the frames of one clip; give the folder above"):
         own.found(tmp_path / "own" / "frames" / "0.json")
 
 

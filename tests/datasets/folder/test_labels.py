@@ -23,7 +23,7 @@ from maskel.datasets.store_writer import SetWriter
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import COCO17
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
-from maskel.training.loading import pretraining_part
+from maskel.training.loading import pretraining_positions
 from maskel.training.optim import AdamWConfig
 
 
@@ -55,8 +55,8 @@ def test_pretraining_sees_unlabelled_clips_but_none_of_a_test_subject(tmp_path: 
     assert [clips.class_name(position) for position in (0, 6)] == ["wave", "no label"]
     assert names(clips, clips.split("xsub", "train")) == ["a", "b"]
     assert names(clips, clips.split("xsub", "unlabelled")) == ["e", "g"]
-    assert names(clips, pretraining_part(clips, "xsub")) == ["a", "b", "e", "g"]
-    assert names(clips, pretraining_part(clips, "all")) == [*"abcdefg"]
+    assert names(clips, pretraining_positions(clips, "xsub")) == ["a", "b", "e", "g"]
+    assert names(clips, pretraining_positions(clips, "all")) == [*"abcdefg"]
     assert (summary.classes, summary.unlabelled) == (2, 3)
     assert summary.benchmarks["xsub"].unlabelled == 2
     assert "of its 2 clips without a label 1 name no subject" in summary.benchmarks["xsub"].note
@@ -69,12 +69,12 @@ def test_a_run_says_how_many_clips_had_no_label(tmp_path: Path, capsys: pytest.C
     clips, _ = set_of(recordings(tmp_path / "own", *"abcdefg"), MIXED, test_subjects=["bo"])
     training = AdamWConfig(epochs=1, batch_size=4, warmup_epochs=0.0)
     run = tiny.tiny_pretrain(clips.path, tmp_path / "run", training=training)
-    found = run.read_result()["clips"]
+    found = run.result["clips"]
     assert (found["labelled"], found["unlabelled"]) == (2, 2)
     assert found["hash"] == clips.names_hash(np.array([0, 1, 4, 6]))
     assert "test in" not in capsys.readouterr().err
     tiny.tiny_pretrain(clips.path, tmp_path / "other", training=training, benchmark="all")
-    assert "benchmark all sees clips that test in xsub" in capsys.readouterr().err
+    assert "benchmark all trains on test clips of xsub" in capsys.readouterr().err
 
 
 def test_exports_leave_out_what_has_no_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +102,7 @@ def test_a_folder_called_unlabelled_is_no_class(tmp_path: Path) -> None:
     root = recordings(tmp_path / "own", "wave/ann/1", "Unlabelled/ann/2", "wave/bo/1", "Unlabelled/bo/2")
     clips, _ = set_of(root, test_subjects=["bo"])
     assert clips.classes == ("wave",)
-    assert names(clips, pretraining_part(clips, "xsub")) == ["Unlabelled/ann/2", "wave/ann/1"]
+    assert names(clips, pretraining_positions(clips, "xsub")) == ["Unlabelled/ann/2", "wave/ann/1"]
 
 
 def test_parts_that_mix_clips_with_and_without_a_label_are_damage(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_an_older_set_keeps_its_class_of_clips_without_a_label(tmp_path: Path) -
     (tmp_path / "set" / "counts.csv").unlink()
     clips = SkeletonSet.open(tmp_path / "set")
     assert clips.classes == ("wave", "unlabelled")
-    assert pretraining_part(clips, "all").tolist() == [0, 1]
+    assert pretraining_positions(clips, "all").tolist() == [0, 1]
 
 
 LONG = (
@@ -228,7 +228,7 @@ def test_unlabelled_ranges_of_a_test_recording_are_held_out(tmp_path: Path) -> N
     table = "file,label,start,end\nlong,wave,0,10\nlong,,10,40\nother,wave,0,10\nother,,10,40\n"
     clips, _ = set_of(root, table, test_list=tmp_path / "list.txt")
     assert names(clips, clips.split("listed", "test")) == ["long#1"]
-    assert names(clips, pretraining_part(clips, "listed")) == ["other#1", "other#2"]
+    assert names(clips, pretraining_positions(clips, "listed")) == ["other#1", "other#2"]
 
 
 def test_names_match_in_any_case_form_and_with_a_video_s_ending(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def facts_of(
         return [(_from_folders(root, stem, strict),) for stem in stems], passed
     finder = Finder(names, stems)
     lines, unread = _read_table(table)
-    found: dict[int, list[Facts]] = {}
+    facts_by_place: dict[int, list[Facts]] = {}
     for facts in lines:
         place = finder.find(facts.name, f"{table}, line {facts.line}")
         if place is None:
@@ -117,15 +117,15 @@ def facts_of(
                     f"{table} names {facts.name}, which is not a clip below {root}; {hint(facts.name, stems)}"
                 )
             continue
-        others = found.setdefault(place, [])
+        others = facts_by_place.setdefault(place, [])
         for other in others:
             if facts.range is None or other.range is None or facts.range.same_as(other.range):
                 refuse_same(table, facts, other)
         others.append(facts)
     passed.update({LOOSE: finder.loose} | {NOT_READ + (name or "(without a name)"): 1 for name in unread})
-    if strict and (without := [name for place, name in enumerate(names) if place not in found]):
+    if strict and (without := [name for place, name in enumerate(names) if place not in facts_by_place]):
         raise InputError(f"{table} has no line for {without[0]}; add one (with an empty label, if it has none)")
-    return [_numbered(stem, found.get(place, [])) for place, stem in enumerate(stems)], +passed
+    return [_numbered(stem, facts_by_place.get(place, [])) for place, stem in enumerate(stems)], +passed
 
 
 def refuse_same(table: Path, facts: Facts, other: Facts) -> NoReturn:
@@ -134,7 +134,7 @@ def refuse_same(table: Path, facts: Facts, other: Facts) -> NoReturn:
     Raises:
         BadFileError: Always; it names both lines and their labels.
     """
-    labels = [f"labelled {one.label!r}" if one.label else "without a label" for one in (facts, other)]
+    labels = [f"labelled {each.label!r}" if each.label else "without a label" for each in (facts, other)]
     how = "" if labels[0] == labels[1] else f", {labels[0]} and there {labels[1]}"
     found = f"{facts.recording or facts.name} twice, in line {other.line} too{how}"
     expected = "one line a clip, or a start and an end in each, no two of the same frames"
@@ -164,9 +164,7 @@ def _from_folders(root: Path, stem: str, strict: bool) -> Facts:
             return Facts(stem, label=_label(clean(label)))
         case [label, subject, _]:
             return Facts(stem, label=_label(clean(label)), subject=clean(subject))
-    raise InputError(
-        f"{root / stem} lies deeper than CLASS/SUBJECT/clip; say with a table {root / TABLE} what each clip is"
-    )
+    raise InputError(f"{root / stem} lies deeper than CLASS/SUBJECT/clip; describe the clips in a table {root / TABLE}")
 
 
 def _read_table(path: Path) -> tuple[list[Facts], list[str]]:

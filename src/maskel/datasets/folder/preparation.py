@@ -101,7 +101,7 @@ class Preparation:
 
         Args:
             path: Where the pose comes from, for messages.
-            pose: What `read` gave.
+            pose: Result of `read`.
             bodies: Bodies to keep, 1 or more.
             actor: Who comes first; see `Folder`.
 
@@ -158,9 +158,9 @@ class Preparation:
 
         Args:
             path: Where the pose comes from, for messages.
-            pose: What `read` gave.
-            clip: What is known of it.
-            windows: How they slide.
+            pose: Result of `read`.
+            clip: Name, label and subject of the clip.
+            windows: Length and step of the windows.
             rate: Frames a second, of the numbers by which the file counts its frames; None where unknown.
             source_fps: As for `apply`.
 

@@ -59,7 +59,7 @@ class Folder(Source):
         test_subjects: Benchmark ``xsub``: test on these subjects, train on the others.
         folds: Benchmarks ``fold1`` to ``foldK``: test on each K-th part of the subjects in turn; ``subjects`` for each
             subject alone (leave one subject out), by name; 0 for none.
-        seed: Of the draw of the folds, 0 or more.
+        seed: Seed of the draw of the folds, 0 or more.
         test_list: Benchmark ``listed``: test on the clips that this file names, one a line, train on the others.
         channels: Meaning of the last axis of an array, or of a table without heading; s is the score.
         axes: Order of an array's axes, from bodies M, frames T, joints V, numbers C: ``CTVM``; ``TMVC/VTC/`` if
@@ -168,12 +168,12 @@ class Folder(Source):
         self._passed.clear()
         for root in roots:
             if not root.is_dir():
-                raise InputError(f"{root} is not a folder; hand over the folder that holds the recordings")
+                raise InputError(f"{root} is not a folder; give the folder that holds the recordings")
             table = self.labels or (root / TABLE if (root / TABLE).is_file() else None)
             clips, passed = _clips_in(root, (table, self.test_list))
             self._passed.update(passed)
             if root in clips:
-                raise InputError(f"the files in {root} are the frames of one clip; hand over the folder above it")
+                raise InputError(f"the files in {root} are the frames of one clip; give the folder above it")
             if not clips:
                 raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
             facts, passed = facts_of(root, clips, table)
@@ -185,7 +185,7 @@ class Folder(Source):
         refuse_alike("subjects", (facts.subject for facts in known))
         rate_is_used = self.preparation.fps or any(facts.range and facts.range.in_seconds for facts in known)
         if self.preparation.source_fps is not None and not rate_is_used:
-            raise InputError("folder: --source-fps says what --fps is to be made from; give both")
+            raise InputError("folder: --source-fps is the rate that --fps is made from; give both")
         self.classes = tuple(sorted({facts.label for facts in known if facts.label}))
         self._tests = self._test_clips([facts for facts in known if facts.label])
         self._held = {

@@ -55,7 +55,7 @@ class Check:
         return (self.steps * self.seconds_per_step + self.clips_read * self.seconds_per_clip) / 3600
 
     def __str__(self) -> str:
-        lines = [f"parameters   {self.parameters:,}, of which {self.trained:,} are trained"]
+        lines = [f"parameters   {self.parameters:,} ({self.trained:,} trained)"]
         if self.steps:
             lines.append(f"steps        {self.steps_per_epoch:,} an epoch, {self.epochs} epochs: {self.steps:,} in all")
             lines.append(f"training     {self.seconds_per_step:.3g} s a step (after one or more to warm up)")
@@ -73,7 +73,7 @@ def check_run(
     training: TrainingConfig | None = None,
     batches: Batches | None = None,
     read: Callable[[Int64[np.ndarray, " n"]], object] | None = None,
-    clips: Int64[np.ndarray, " n"] | None = None,
+    positions: Int64[np.ndarray, " n"] | None = None,
     times: int = 1,
 ) -> Check:
     """Train two steps, read a few clips, and say what the whole run would take. The weights change.
@@ -82,10 +82,10 @@ def check_run(
         model: Built and on the device.
         world: This process among all.
         training: The recipe, where something is trained.
-        batches: What training sees.
+        batches: Batches of training.
         read: Evaluates clips by position.
-        clips: What is evaluated.
-        times: How often.
+        positions: Clips of evaluation.
+        times: Number of evaluations.
 
     Raises:
         TrainingError: If a loss is not finite.
@@ -100,12 +100,12 @@ def check_run(
         tried = _STEPS_ON_GPU if world.device.type == "cuda" else 2
         seconds = min(try_steps(model, batches, training, world, tried)[1:])
     reading, read_in_all = 0.0, 0
-    if read is not None and clips is not None:
-        few = clips[:_CLIPS_READ]
-        read(few)
+    if read is not None and positions is not None:
+        sample = positions[:_CLIPS_READ]
+        read(sample)
         started = time.perf_counter()
-        read(few)
-        reading, read_in_all = (time.perf_counter() - started) / len(few), len(clips) * times
+        read(sample)
+        reading, read_in_all = (time.perf_counter() - started) / len(sample), len(positions) * times
     return Check(
         **counts,
         memory=_peak_memory(world.device),
