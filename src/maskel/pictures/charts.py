@@ -182,7 +182,7 @@ def confusion_matrix(counts: Int64[np.ndarray, "k k"], classes: Sequence[str]) -
             style = "middle on-heat" if shares[row, column] > 0.5 else "middle"
             parts.append(text(left + (column + 0.5) * cell, top + (row + 0.5) * cell + 4, counts[row, column], style))
     label = "confusion matrix: true class by row, predicted class by column"
-    return svg(left + side + (44 if small else 8), top + side + 6, label, *parts)
+    return svg(left + side + (44 if small else 8), top + side + 6, label, *parts, zoom=1.15)
 
 
 def token_map(

@@ -39,8 +39,8 @@ def join(parts: Iterable[object]) -> Markup:
     return Markup("".join(part if isinstance(part, Markup) else escape(shown(part, _KEPT)) for part in parts))
 
 
-def svg(width: float, height: float, label: str, *content: Markup, class_: str = "") -> Markup:
-    """Return a picture that scales with the space available.
+def svg(width: float, height: float, label: str, *content: Markup, class_: str = "", zoom: float = 0.0) -> Markup:
+    """Return a picture that scales with the space available, or has a size of its own.
 
     Args:
         width: Width in the picture's units.
@@ -48,9 +48,11 @@ def svg(width: float, height: float, label: str, *content: Markup, class_: str =
         label: Description for readers who cannot see it.
         content: Its elements.
         class_: Class of its style.
+        zoom: Pixels of the page for a unit of the picture; 0 scales it to its place.
     """
+    size = {"width": f"{zoom * width:.0f}", "height": f"{zoom * height:.0f}"} if zoom else {}
     box = f"0 0 {width:.0f} {height:.0f}"
-    return element("svg", *content, viewBox=box, role="img", aria_label=label, class_=class_)
+    return element("svg", *content, viewBox=box, role="img", aria_label=label, class_=class_, **size)
 
 
 def text(x: float, y: float, content: object, class_: str = "") -> Markup:

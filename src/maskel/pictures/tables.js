@@ -9,7 +9,7 @@
   };
   for (const table of document.querySelectorAll("table")) {
     const body = table.tBodies[0], headings = [...(table.tHead?.rows[0]?.children || [])];
-    if (!body || body.rows.length < 3 || headings.every((heading) => !heading.textContent.trim())) continue;
+    if (!body || body.rows.length < 3 || !headings[0]?.textContent.trim()) continue; // a list of facts
     const rows = [...body.rows];
     headings.forEach((heading, column) => {
       if (!heading.textContent.trim()) return;
