@@ -18,6 +18,7 @@ from maskel.commands.inspect import inspect
 from maskel.commands.linear import linear
 from maskel.commands.predict import predict
 from maskel.commands.report import report
+from maskel.commands.retrieval import PAGE, retrieval
 from maskel.commands.view import clips, features, importance, masks
 from maskel.datasets.base import Split
 from maskel.datasets.store import SkeletonSet
@@ -258,6 +259,13 @@ def test_people_are_watched_live(chromium: Any, live: RunFolder) -> None:
         assert re.search(r"person <i>ann, until 1\.\d s", str(page.locator(".card").first.text_content()))
         local.close()
         page.get_by_text("The stream has ended.").wait_for()
+
+
+def test_neighbours_move(chromium: Any, runs: Path, data: Path, tmp_path: Path) -> None:
+    run = retrieval(runs / "mamp", data, k=2, clips=2, device="cpu", out=tmp_path / "retrieval")
+    with browser.opened(chromium, run.path / PAGE, 390) as page:
+        page.locator(f"{MOVING} .controls").first.wait_for()
+        assert page.locator(MOVING).count() == 6
 
 
 def test_pages_without_motion_are_quiet_too(chromium: Any, runs: Path, data: Path, tmp_path: Path) -> None:
