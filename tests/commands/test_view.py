@@ -59,16 +59,8 @@ def test_each_point_is_its_clip(prepared: Path, pretrained: RunFolder, tmp_path:
 def test_umap_is_an_extra(
     prepared: Path, pretrained: RunFolder, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = (
-        "view",
-        "features",
-        prepared,
-        "--encoder",
-        pretrained.path,
-        "--projection=umap",
-        "--out",
-        tmp_path / "f.html",
-    )
+    out = tmp_path / "f.html"
+    given = ("view", "features", prepared, "--encoder", pretrained.path, "--projection=umap", "--out", out)
     monkeypatch.setitem(sys.modules, "umap", None)
     code, text = run(*given)
     assert (code, text.count("\n")) == (2, 1)
