@@ -35,13 +35,22 @@ import numpy as np
 import torch
 
 import own
+import published
 import tiny
+import tracked
+from captured import bvh, c3d
 from elements import require_safe
 from maskel import cli
 from maskel.commands.export import export_npz, export_pyskl
 from maskel.commands.linear import linear
 from maskel.datasets.base import RawFile, Source
+from maskel.datasets.etri import Etri
+from maskel.datasets.florence import FILE, Florence
 from maskel.datasets.folder import Folder
+from maskel.datasets.folder.bvh import MOTIONBUILDER
+from maskel.datasets.folder.translation import AZURE_NAMES
+from maskel.datasets.h36m import H36M
+from maskel.datasets.kinetics import KineticsSkeleton
 from maskel.datasets.npz import Npz
 from maskel.datasets.ntu import NTU60
 from maskel.datasets.nw_ucla import NwUcla
@@ -51,6 +60,9 @@ from maskel.datasets.reading import read_all
 from maskel.datasets.stgcn import StGcn
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.synthetic import synthesize
+from maskel.datasets.toyota import Toyota
+from maskel.datasets.utd_mhad import UtdMhad
+from maskel.datasets.utkinect import UtKinect
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import COCO17
 from maskel.methods.released import load_release
@@ -113,6 +125,15 @@ LEVELS = (
     .replace(".", ",")
     .replace(",png", ".png")
 )
+FLORENCE = published.florence({(1, 1, 1): own.motion(4, 15), (2, 10, 9): own.motion(3, 15)})
+AZURE = {
+    "frames": [
+        {"bodies": [{"body_id": 1, "joint_positions": joints}], "frame_id": frame}
+        for frame, joints in enumerate(own.motion(4, 32).tolist())
+    ],
+    "joint_names": AZURE_NAMES,
+}
+TRACKED = {"a": own.motion(6, coordinates=2), "b": own.motion(6, coordinates=2) + 2}
 Draws = np.random.Generator
 
 
@@ -148,6 +169,16 @@ def a_kinect_archive(folder: Path) -> Path:
         archive.write(file, file.name)
         archive.write(file, "all_sqe/a01_s01_e01_v01.json")
     return folder / "all_sqe.zip"
+
+
+def a_mat_file(folder: Path) -> Path:
+    published.utd_mhad(folder, compressed=False)
+    return folder / published.UTD
+
+
+def kinetics(folder: Path) -> Path:
+    body = own.motion(4, 18, 2)
+    return published.kinetics_set(folder, train=body, val=body)
 
 
 def a_pku_recording(name: str) -> Callable[[Path], Path]:
@@ -274,6 +305,40 @@ FORMATS: dict[str, Format] = {
     "pyskl": Format(an_export("clips.pkl", export_pyskl), lambda file: use_source(Pyskl(), file)),
     "stgcn_data": Format(stgcn_arrays("train_data_joint.npy"), lambda file: use_source(StGcn(), file.parent)),
     "stgcn_labels": Format(stgcn_arrays("val_label.pkl"), lambda file: use_source(StGcn(), file.parent)),
+    "utd_mhad": Format(a_mat_file, lambda file: use_source(UtdMhad(), file.parent)),
+    "florence": Format(lambda folder: own.write(folder / FILE, FLORENCE), lambda file: use_source(Florence(), file)),
+    "utkinect": Format(
+        lambda folder: published.utkinect(folder, own.motion(10, 20)),
+        lambda file: use_source(UtKinect(), file.parents[1]),
+    ),
+    "utkinect_labels": Format(
+        lambda folder: published.utkinect(folder, own.motion(10, 20)).parents[1] / "actionLabel.txt",
+        lambda file: use_source(UtKinect(), file.parent),
+    ),
+    "etri": Format(
+        lambda folder: own.write(folder / Etri.form, published.etri(own.motion(4, 25))),
+        lambda file: use_source(Etri(), file.parent),
+    ),
+    "toyota": Format(
+        lambda folder: own.write(folder / Toyota.form, published.smarthome(own.motion(4, 13))),
+        lambda file: use_source(Toyota(), file.parent),
+    ),
+    "kinetics": Format(
+        lambda folder: kinetics(folder).with_name("kinetics_train") / "train0.json",
+        lambda file: use_source(KineticsSkeleton(), file.parents[1]),
+    ),
+    "kinetics_labels": Format(kinetics, lambda file: use_source(KineticsSkeleton(), file.parent)),
+    "h36m": Format(
+        lambda folder: published.h36m(folder / "data.npz", {"S1": {"Eating": own.motion(4, 32).astype("f4")}}),
+        lambda file: use_source(H36M(), file),
+    ),
+    "folder_azure": Format(an_own_recording("a.json", AZURE), use_folder("azure32")),
+    "folder_bvh": Format(an_own_recording("a.bvh", bvh(MOTIONBUILDER)), use_folder("smpl22")),
+    "folder_c3d": Format(an_own_recording("a.c3d", c3d(own.motion(4, 17), COCO17.joints, "m")), use_folder("coco17")),
+    "folder_sleap": Format(lambda folder: tracked.sleap(folder / "wave" / "a.h5", TRACKED), use_folder("coco17")),
+    "folder_deeplabcut": Format(
+        lambda folder: tracked.deeplabcut(folder / "wave" / "a.h5", TRACKED), use_folder("coco17")
+    ),
     "folder_npy": Format(lambda folder: own.write_array(folder / "wave" / "a.npy", BODY), use_folder("coco17")),
     "folder_csv": Format(an_own_recording("a.csv", CSV), use_folder("coco17")),
     "folder_tracks": Format(an_own_recording("a.csv", TRACKS), use_folder("coco17")),

@@ -10,7 +10,7 @@ every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 
 def test_number_of_joints_is_that_in_the_name() -> None:
-    assert len(LAYOUTS) == 9
+    assert len(LAYOUTS) == 15
     assert all(name.endswith(str(len(layout))) for name, layout in LAYOUTS.items())
 
 

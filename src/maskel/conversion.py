@@ -25,9 +25,14 @@ _SAME: Mapping[str, Mapping[str, str]] = {
     "kinect20": {"hip_centre": "spine_base", "spine": "spine_mid", "shoulder_centre": "spine_shoulder"},
     "openpose18": {"neck": "spine_shoulder"},  # OpenPose's neck is the middle of the shoulders
     "openpose25": {"neck": "spine_shoulder", "mid_hip": "spine_base"},
+    "azure32": {"pelvis": "spine_base", "spine_navel": "spine_mid", "spine_chest": "spine_shoulder"},
+    "halpe26": {"neck": "spine_shoulder", "mid_hip": "spine_base"},
+    "florence15": {"neck": "spine_shoulder", "spine": "spine_mid"},
     "mediapipe33": {"left_foot_index": "left_foot", "right_foot_index": "right_foot"},
     "smpl22": {"pelvis": "spine_base", "spine2": "spine_mid"},
     "smpl24": {"pelvis": "spine_base", "spine2": "spine_mid"},
+    "smplh52": {"pelvis": "spine_base", "spine2": "spine_mid"},
+    "smplx55": {"pelvis": "spine_base", "spine2": "spine_mid"},
     "h36m17": {"pelvis": "spine_base", "spine": "spine_mid", "thorax": "spine_shoulder"},
 }
 """Joints that have another name in other layouts; here Kinect v2's name."""
@@ -66,6 +71,7 @@ _NEAREST = _both_sides(
         "*_eye_outer": ("*_eye", "nose", "head"),
         "*_ear": ("head", "nose"),
         "mouth_*": ("nose", "head"),
+        "jaw": ("nose", "head"),
         "*_hand": ("*_wrist",),
         "*_hand_tip": ("*_hand", "*_wrist"),
         "*_thumb": ("*_hand", "*_wrist"),
@@ -75,6 +81,11 @@ _NEAREST = _both_sides(
         "*_heel": ("*_ankle",),
         "*_big_toe": ("*_foot", "*_ankle"),
         "*_small_toe": ("*_foot", "*_ankle"),
+    }
+    | {
+        f"*_{finger}_{number}": (f"*_{finger}", "*_hand", "*_wrist")
+        for finger in "index middle pinky ring thumb".split()
+        for number in (1, 2, 3)
     }
 )
 """Joint that can only be invented -> candidates for its position; the first one of the source is used."""

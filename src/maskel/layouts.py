@@ -16,7 +16,7 @@ from maskel.errors import InputError
 REGIONS = ("trunk", "left_arm", "right_arm", "left_leg", "right_leg")
 """Parts of a body for pooling features; a joint's name tells its part."""
 _LEG = frozenset("hip knee ankle foot heel toe".split())
-_ARM = frozenset("collar shoulder elbow wrist hand thumb pinky index".split())
+_ARM = frozenset("collar shoulder elbow wrist hand thumb index middle ring pinky".split())
 
 
 @dataclass(frozen=True)
@@ -270,6 +270,33 @@ SMPL22 = Layout(
     roots=SMPL24.roots,
 )
 
+_FINGERS = tuple(f"{finger}_{number}" for finger in "index middle pinky ring thumb".split() for number in (1, 2, 3))
+"""One hand of MANO, as SMPL-H and SMPL-X store it: from the palm outwards."""
+
+
+def _fingers(side: str) -> tuple[str, ...]:
+    return tuple(f"{side}_{joint}" for joint in _FINGERS)
+
+
+def _finger_parents(wrist: int, first: int) -> tuple[int, ...]:
+    """Return the parents of one hand's fingers, whose joints begin at ``first``."""
+    return tuple(first + place - 1 if place % 3 else wrist for place in range(len(_FINGERS)))
+
+
+SMPLH52 = Layout(
+    name="smplh52",
+    joints=(*SMPL22.joints, *_fingers("left"), *_fingers("right")),
+    parents=(*SMPL22.parents, *_finger_parents(20, 22), *_finger_parents(21, 37)),
+    roots=SMPL22.roots,
+)
+
+SMPLX55 = Layout(
+    name="smplx55",
+    joints=(*SMPL22.joints, "jaw", "left_eye", "right_eye", *_fingers("left"), *_fingers("right")),
+    parents=(*SMPL22.parents, 15, 15, 15, *_finger_parents(20, 25), *_finger_parents(21, 40)),
+    roots=SMPL22.roots,
+)
+
 H36M17 = Layout(
     name="h36m17",
     joints=tuple(
@@ -280,9 +307,63 @@ H36M17 = Layout(
     roots=tuple("pelvis right_hip left_hip spine thorax left_shoulder right_shoulder".split()),
 )
 
+HALPE26 = Layout(
+    name="halpe26",
+    joints=(
+        *COCO17.joints,
+        *"head neck mid_hip left_big_toe right_big_toe left_small_toe right_small_toe left_heel right_heel".split(),
+    ),
+    parents=(*(17, 0, 0, 1, 2, 18, 18, 5, 6, 7, 8, 19, 19, 11, 12, 13, 14), *(18, 19, -1, 15, 16, 20, 21, 15, 16)),
+    roots=tuple("left_shoulder right_shoulder left_hip right_hip neck mid_hip".split()),
+)
+
+AZURE32 = Layout(
+    name="azure32",
+    joints=tuple(
+        "pelvis spine_navel spine_chest neck "
+        "left_collar left_shoulder left_elbow left_wrist left_hand left_hand_tip left_thumb "
+        "right_collar right_shoulder right_elbow right_wrist right_hand right_hand_tip right_thumb "
+        "left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot "
+        "head nose left_eye left_ear right_eye right_ear".split()
+    ),
+    parents=(
+        *(-1, 0, 1, 2, 2, 4, 5, 6, 7, 8, 7, 2, 11, 12, 13, 14, 15, 14),
+        *(0, 18, 19, 20, 0, 22, 23, 24, 3, 26, 26, 26, 26, 26),
+    ),
+    roots=tuple(
+        "pelvis spine_navel spine_chest left_collar right_collar left_shoulder right_shoulder "
+        "left_hip right_hip".split()
+    ),
+    up="-y",  # the camera's y points down
+)
+
+FLORENCE15 = Layout(
+    name="florence15",
+    joints=tuple(
+        "head neck spine left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist "
+        "left_hip left_knee left_ankle right_hip right_knee right_ankle".split()
+    ),
+    parents=(1, 2, -1, 1, 3, 4, 1, 6, 7, 2, 9, 10, 2, 12, 13),
+    roots=tuple("neck spine left_shoulder right_shoulder left_hip right_hip".split()),  # its neck lies on the trunk
+    up="y",
+)
+
+LCRNET13 = Layout(
+    name="lcrnet13",
+    joints=tuple(
+        "right_ankle left_ankle right_knee left_knee right_hip left_hip right_wrist left_wrist "
+        "right_elbow left_elbow right_shoulder left_shoulder head".split()
+    ),
+    parents=(2, 3, 4, 5, 10, 11, 8, 9, 10, 11, 12, 12, -1),
+    roots=tuple("right_hip left_hip right_shoulder left_shoulder".split()),
+)
+
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
-    for layout in (NTU25, KINECT20, COCO17, OPENPOSE18, OPENPOSE25, MEDIAPIPE33, SMPL24, SMPL22, H36M17)
+    for layout in (
+        *(NTU25, KINECT20, AZURE32, COCO17, HALPE26, OPENPOSE18, OPENPOSE25, MEDIAPIPE33),
+        *(SMPL24, SMPL22, SMPLH52, SMPLX55, H36M17, LCRNET13, FLORENCE15),
+    )
 }
 
 

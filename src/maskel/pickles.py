@@ -132,7 +132,7 @@ class _Machine:
                 self.push(argument)
             elif name in _TEXTS:
                 self.push_content(argument, position + _TEXTS[name])
-            elif name == "STRING":
+            elif name in ("STRING", "UNICODE"):
                 self.push(argument)
             elif name in _OLD_TEXTS:
                 self.push_content(argument, position + _OLD_TEXTS[name], as_text=False)

@@ -300,6 +300,26 @@ def test_lists_of_annotations_are_a_split_each(tmp_path: Path) -> None:
         Pyskl().find([*files, write(tmp_path / "whole.pkl", clips)])
 
 
+def test_pickles_of_one_annotation_each(tmp_path: Path) -> None:
+    """As MMAction2's script writes them for own videos: a folder a part."""
+    for number in range(4):
+        folder = tmp_path / ("train" if number < 3 else "val")
+        folder.mkdir(exist_ok=True)
+        (folder / f"v{number}.pkl").write_bytes(pickle.dumps(annotation(number), 4))
+    prepare(Pyskl(), [tmp_path / "train", tmp_path / "val"], tmp_path / "o", workers=1, strict=True)
+    found = SkeletonSet.open(tmp_path / "o")
+    assert (found.benchmarks["val"].train, found.benchmarks["val"].test) == ((0, 1, 2), (3,))
+    for number in range(4):
+        np.testing.assert_allclose(found.sequence(number).joints, right(number), atol=1e-6)
+    assert list(prepared(tmp_path / "train", tmp_path / "alone")[0].benchmarks) == ["all"]
+    write(tmp_path / "train" / "list.pkl", [annotation(7)])
+    with pytest.raises(InputError, match=r"list\.pkl holds 1 annotations; give the file"):
+        Pyskl().find([tmp_path / "train"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty holds no \.pkl"):
+        Pyskl().find([tmp_path / "empty"])
+
+
 def test_a_split_of_no_benchmark_and_a_name_twice(tmp_path: Path) -> None:
     split = {"train": ["v0", "v1"], "val": ["v2"], "holdout": ["v3"]}
     _, summary = prepared(write(tmp_path / "a.pkl", [annotation(at) for at in range(4)], split), tmp_path / "o")

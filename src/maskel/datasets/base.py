@@ -215,6 +215,21 @@ class Source(ABC):
         return ""
 
 
+def leave_one_out(clips: Sequence[Clip], subjects: int) -> dict[str, Split]:
+    """Return benchmarks ``fold1`` to ``foldN``: each tests on the subject of that number, and trains on the others.
+
+    Args:
+        clips: The clips; ``subject`` is a number from 1.
+        subjects: Subjects N of the data set.
+
+    Examples:
+        >>> leave_one_out([Clip("a", 0, subject="1"), Clip("b", 0, subject="2")], 2)["fold2"]
+        Split(train=(0,), test=(1,), unlabelled=())
+    """
+    numbers = map(str, range(1, subjects + 1))
+    return {f"fold{number}": Split.of(clip.subject != number for clip in clips) for number in numbers}
+
+
 @dataclass(frozen=True)
 class Provenance:
     """The source of a set's joints, with its options.

@@ -5,7 +5,8 @@ the size of the arrays.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,14 @@ class PickledArray:
 
     Args:
         shape: Its shape.
+        objects: The content of an array of objects, where those are read (`read_objects`).
     """
 
     shape: tuple[int, ...] = ()
     _dtype: _Dtype | None = None
     _fortran: bool = False
     _content: bytes | InFile = b""
+    objects: list[Any] = field(default_factory=list)
 
     def build(self, state: Any) -> None:
         """Set the state of `numpy.ndarray`."""
@@ -116,6 +119,37 @@ def read_pickle(path: Path) -> Any:
         raise BadFileError(path, "not data", str(refused), expected) from refused
     except DAMAGE as error:
         raise BadFileError(path, "truncated", f"a damaged pickle ({one_line(error)})", "a whole pickle") from error
+
+
+def read_objects(path: Path, content: bytes) -> Any:
+    """Read the only object of an array of objects, as ``numpy.savez`` pickles a dictionary; arrays are in memory.
+
+    Args:
+        path: The file, for messages.
+        content: The pickle.
+
+    Raises:
+        BadFileError: If it holds anything else, more than `MAX_VALUES` values, or is damaged.
+    """
+    expected = "a dictionary of arrays of numbers; nothing else is loaded"
+    states = {**_STATES, PickledArray: _build_with_objects}
+    try:
+        found = interpret(BytesIO(content), len(content), Allowed(_NAMES, states, most_values=MAX_VALUES))
+    except Refused as refused:
+        raise BadFileError(path, "not data", str(refused), expected) from refused
+    except DAMAGE as error:
+        raise BadFileError(path, "truncated", f"a damaged pickle ({one_line(error)})", expected) from error
+    if not isinstance(found, PickledArray) or len(found.objects) != 1:
+        raise BadFileError(path, "not data", "an array of other than one object", expected)
+    return found.objects[0]
+
+
+def _build_with_objects(array: PickledArray, state: Any) -> None:
+    """Set the state of an array of numbers, or of objects."""
+    if isinstance(state, tuple) and len(state) == 5 and isinstance(state[4], list):
+        array.objects = state[4]
+    else:
+        array.build(state)
 
 
 def one_number(path: Path, value: Any) -> Any:

@@ -120,23 +120,25 @@ class Pyskl(Source):
         self.found_notes: Counts = {}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
-        """Return the clips of the file in ``roots``, in its order, or of several files with a list of annotations each.
+        """Return the clips of the file in ``roots``, in its order, or of several files or folders of one part each.
+
+        A folder holds pickles of one annotation each, as MMAction2's script for own videos writes them.
 
         Raises:
             InputError: If there is no file, several have splits, labels may count from 0 or 1, or a benchmark is empty.
             BadFileError: If it holds anything but such annotations and splits.
         """
-        if not roots or not all(root.is_file() for root in roots):
+        if not roots or not all(root.exists() for root in roots):
             raise InputError(f"found {', '.join(map(str, roots))}, expected one pickle of PYSKL or MMAction2")
         path = roots[0]
-        contents = {root: _content(root, read_pickle(root)) for root in roots}
-        splits, self.annotations = contents[path]
+        contents = {root: _in_folder(root) if root.is_dir() else _in_file(root) for root in roots}
+        splits, _ = contents[path]
+        self.annotations = [clip for _, clips in contents.values() for clip in clips.values()]
         if len(contents) > 1:
             if named := [root for root, (given, _) in contents.items() if given]:
                 raise InputError(f"{named[0]} has splits of its own; give it alone")
-            self.annotations = [clip for _, clips in contents.values() for clip in clips]
-            splits = {root.stem: list(map(_name, clips)) for root, (_, clips) in contents.items()}
-        files = [RawFile(root, _member(at)) for root, (_, clips) in contents.items() for at in range(len(clips))]
+            splits = {root.stem: list(map(_name, clips.values())) for root, (_, clips) in contents.items()}
+        files = [file for _, clips in contents.values() for file in clips]
         self.place = {file: at for at, file in enumerate(files)}
         labels = [
             label_of(str(file), one_number(file.path, clip.get("label")))
@@ -370,6 +372,31 @@ def _name(annotation: Annotation) -> str:
 
 def _member(at: int) -> str:
     return f"annotations[{at}]"
+
+
+_Clips = dict[RawFile, Annotation]
+
+
+def _in_file(path: Path) -> tuple[dict[str, Sequence[str]], _Clips]:
+    """Return the splits and annotations of a pickle; one annotation alone is a clip without splits."""
+    content = read_pickle(path)
+    if isinstance(content, dict) and "keypoint" in content:
+        return {}, {RawFile(path): content}
+    splits, clips = _content(path, content)
+    return splits, {RawFile(path, _member(at)): clip for at, clip in enumerate(clips)}
+
+
+def _in_folder(folder: Path) -> tuple[dict[str, Sequence[str]], _Clips]:
+    """Return the annotations of a folder of pickles with one each."""
+    found: _Clips = {}
+    for path in sorted(folder.rglob("*.pkl")):
+        _, clips = _in_file(path)
+        if RawFile(path) not in clips:
+            raise InputError(f"{path} holds {len(clips)} annotations; give the file, not the folder around it")
+        found |= clips
+    if not found:
+        raise InputError(f"{folder} holds no .pkl, expected pickles of PYSKL or MMAction2")
+    return {}, found
 
 
 def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[Annotation]]:

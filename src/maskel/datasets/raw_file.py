@@ -11,6 +11,9 @@ from typing import Any
 from maskel import files
 from maskel.errors import BadFileError
 
+LONGEST_LINE = 50_000
+"""Most characters of a line of numbers: a frame of hundreds of joints."""
+
 
 @contextmanager
 def bad_file(path: Path | str, expected: str) -> Iterator[None]:
@@ -52,6 +55,25 @@ def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
     if not content.strip():
         raise BadFileError(path, "empty", "nothing", expected)
     return content
+
+
+def read_numbered(path: Path, most: int, expected: str) -> list[tuple[int, str]]:
+    """Read the lines of a text that are not blank, at least one, with their numbers from 1.
+
+    Args:
+        path: The file.
+        most: Largest size in bytes.
+        expected: The expected content, for messages.
+
+    Raises:
+        BadFileError: As `read_raw`, or if a line has more than `LONGEST_LINE` characters.
+    """
+    lines = read_raw(path, most, expected).decode("ascii", "replace").splitlines()
+    found = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if long := next((number for number, line in found if len(line) > LONGEST_LINE), None):
+        what = f"at most {LONGEST_LINE} characters"
+        raise BadFileError(path, "wrong count", "a line that is too long", what, line=long)
+    return found
 
 
 def read_member(

@@ -96,10 +96,10 @@ def _opened(run: Run) -> tuple[SkeletonSet, Classifier]:
     if benchmark not in dataset.benchmarks or dataset.split_hash(benchmark, "test") != run.about(
         "split", "test", "hash"
     ):
-        raise InputError(f"{dataset.path} now holds other test clips than the run was evaluated on")
+        raise InputError(f"the test clips of {dataset.path} have changed since the run")
     model = load_classifier(run.folder.path)
     if (model.encoder.layout.name, model.encoder.channels) != (dataset.layout.name, dataset.channels):
-        raise InputError(f"{dataset.path} now holds another joint layout or other channels than the run read")
+        raise InputError(f"the joint layout or the channels of {dataset.path} have changed since the run")
     return dataset, model
 
 

@@ -271,7 +271,7 @@ def test_bad_arrays(tmp_path: Path) -> None:
         (BODY[:, :, :1], "found an array of shape"),
         (np.empty((0, 17, 3)), r"empty: .*\(0, 17, 3\)"),
         (np.ones((12, 133, 2)), "frames T; 133 is the number of COCO-WholeBody's joints"),
-        (np.ones((12, 26, 3)), "26 is the number of Halpe's"),
+        (np.ones((12, 26, 3)), "26 is the number of layout halpe26"),
         (np.ones((2, 12, 25, 3)), "25 is the number of layout .*ntu25"),
         (np.full((2, 17, 3), np.inf), "found inf"),
         (np.full((2, 17, 3), 1e12), "1000000000000"),

@@ -189,8 +189,11 @@ NOT_READ: dict[str, tuple[Any, str]] = {
     "its keys": ({"version": 1, "tracks": []}, "an object with version, tracks, expected an array, MediaPipe's"),
     "keys of the first": ([{"time": 0, "angles": [1]}], "a list of 1, first an object with time, angles"),
     "Detectron2's own": ([{"pred_keypoints": [], "pred_boxes": []}], "Detectron2's predictions; write them as COCO's"),
-    "SMPL": ({"poses": [[0.1] * 72], "trans": []}, "SMPL's parameters; write its joints as an array"),
-    "Halpe": (person(26), "those of 26 joints, expected 51 .*; 26 is the number of Halpe's"),
+    "SMPL": (
+        {"poses": [[0.1] * 72], "trans": []},
+        "SMPL's parameters, not positions; run the model, and write its joints as an array",
+    ),
+    "Halpe": (person(26), "those of 26 joints, expected 51 .*; 26 is the number of layout halpe26"),
     "OpenPose as COCO": (person(18), "those of 18 joints, expected 51 .*; 18 is the number of layout openpose18"),
     "whole body": (person(133), "133 is the number of COCO-WholeBody's joints"),
     "people without frames": (

@@ -20,6 +20,20 @@ ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
 """Meaning of an array's last axis; ``s`` is the score. ``auto``: 2 numbers are xy, 3 xyz, 4 xyzs."""
 _AUTO: dict[int, ArrayChannels] = {2: "xy", 3: "xyz", 4: "xyzs"}
 
+_PARAMETERS = (
+    "these are the parameters of SMPL's body model, not positions: run the model (smplx), and save its joints, "
+    "(T, 22, 3) for layout smpl22, (T, 52, 3) for smplh52"
+)
+FOREIGN = {
+    "x_train": "prepare npz reads it",
+    "poses": _PARAMETERS,
+    "pose_body": _PARAMETERS,
+    "body_pose": _PARAMETERS,
+    "positions_3d": "prepare h36m reads it",
+    "positions_2d": "prepare h36m reads it",
+}
+"""Arrays of archives that are no clip, with the way to read them: AMASS, SMPL, VideoPose3D and MAMP."""
+
 
 def read_npy(path: Path) -> np.ndarray:
     """Read the array of a ``.npy`` file; pickled objects are refused.
@@ -40,8 +54,8 @@ def read_npz(path: Path) -> np.ndarray:
     with bad_file(path, "numpy's .npz"), open_archive(io.BytesIO(content)) as archive:
         names = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
         name = "joints" if len(names) != 1 else next(iter(names))
-        if name not in names:
-            expected = "one, or one named joints" + ("; prepare npz reads it" if "x_train" in names else "")
+        if name not in names or (len(names) == 1 and name in FOREIGN):
+            expected = "one, or one named joints" + next((f"; {FOREIGN[key]}" for key in FOREIGN if key in names), "")
             raise BadFileError(path, "wrong count", f"arrays {', '.join(names) or 'none'}", expected)
         return _parse_npy(path, read_member(archive, names[name], path, MAX_BYTES, "joints", "bytes unpacked"))
 

@@ -22,6 +22,8 @@ from maskel.layouts import Layout
 _MOST = 6
 """Lines at the top that may belong to the heading."""
 _MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "<na>", "-", "-nan", "nan(ind)", "-nan(ind)"))
+_KINECT = re.compile(r"(joint\d{1,2})_3d([XYZ])")
+_BESIDE_KINECT = re.compile(r"joint\d{1,2}_(depth[XY]|color[XY]|orientation[WXYZ]|trackingState)")
 _ORDERED = re.compile(r"(v|col|column|c|f|feature|feat|dim|d|value|val|var|field|unnamed)?(\d{1,5})")
 
 
@@ -65,11 +67,26 @@ def read_table(path: Path, layout: Layout) -> Table:
         columns = _leveled(path, heads, channels, layout)
     else:
         columns = [Column(name) for name in heads[0][1]]
+        if any(_KINECT.fullmatch(name) for name in heads[0][1]):
+            columns, below, counts = _of_kinect(columns, below, counts)
     kept = [c for c, column in enumerate(columns) if column.shown or any(fields[c] for _, fields in below)]
     if len(kept) < len(columns):
         columns, below = [columns[c] for c in kept], [(line, [fields[c] for c in kept]) for line, fields in below]
     ordered = _in_order(columns, layout) if channels is None else []
     return Table(columns, below, number, ordered, True, counts)
+
+
+def _of_kinect(
+    columns: Sequence[Column], lines: Sequence[Line], counts: dict[str, int]
+) -> tuple[list[Column], list[Line], dict[str, int]]:
+    """Take the positions in space from a table of Kinect v2 as ETRI-Activity3D has it; count what is beside them."""
+    kept = [c for c, column in enumerate(columns) if not _BESIDE_KINECT.fullmatch(column.shown)]
+    found = [columns[c] for c in kept]
+    for place, column in enumerate(found):
+        if match := _KINECT.fullmatch(column.shown):
+            found[place] = Column(column.shown, match[1], match[2].lower())
+    left_out = {"columns not read: Kinect's positions in the images, orientations and states": len(columns) - len(kept)}
+    return found, [(line, [fields[c] for c in kept]) for line, fields in lines], counts | left_out
 
 
 def is_missing(field: str) -> bool:

@@ -3,11 +3,14 @@
 from maskel.layouts import LAYOUTS
 
 OTHER_COUNTS = {
-    26: "Halpe's or BODY_26's joints",
     21: "one hand's joints",
     68: "a face's joints",
-    133: "COCO-WholeBody's joints",
-    136: "Halpe's whole body",
+    133: "COCO-WholeBody's joints, whose first 17 are layout coco17",
+    45: "SMPL's joints with landmarks, whose first 24 are layout smpl24",
+    73: "SMPL-H's joints with landmarks, whose first 52 are layout smplh52",
+    127: "SMPL-X's joints with landmarks, whose first 55 are layout smplx55",
+    144: "SMPL-X's joints with landmarks, whose first 55 are layout smplx55",
+    136: "Halpe's whole body, whose first 26 are layout halpe26",
     137: "OpenPose's whole body",
     543: "MediaPipe Holistic's landmarks",
     478: "MediaPipe's face",

@@ -1,4 +1,4 @@
-"""JSON files of pose detectors: OpenPose, COCO key points, AlphaPose, MMPose, Ultralytics and MediaPipe.
+"""JSON files of pose detectors: OpenPose, COCO key points, AlphaPose, MMPose, Ultralytics, MediaPipe and others.
 
 * OpenPose: a folder with one file a frame, ``people[].pose_keypoints_2d`` = x, y, score of each joint in turn; or a
   list of such frames; or, as AlphaPose writes it, an object with one for each image.
@@ -9,6 +9,7 @@
 * Ultralytics: a list of frames, each the list of persons of ``Results.to_json()``: ``keypoints`` with lists x, y.
 * MediaPipe: a list of frames (or ``frames``), each a list of landmarks with x, y, z and maybe ``visibility``, or an
   object that holds one under ``landmarks``, ``pose_landmarks`` or ``pose_world_landmarks``.
+* Kinetics-Skeleton, Azure Kinect, LCR-Net: see `maskel.datasets.folder.translation`.
 
 The names of frames contain their numbers; see `frame_numbers`.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from maskel import files
+from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels, array_pose, parse_nested
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.landmarks import WORLD_OR_IMAGE, read_landmarks
@@ -27,6 +29,7 @@ from maskel.datasets.folder.numbering import frame_numbers
 from maskel.datasets.folder.people import Person, join_people
 from maskel.datasets.folder.persons import Wanted, is_person, read_person
 from maskel.datasets.folder.pose import MAX_BYTES, Pose, read_bytes
+from maskel.datasets.folder.translation import translate
 from maskel.datasets.folder.units import FRACTIONS
 from maskel.datasets.raw_file import parse_json
 from maskel.errors import BadFileError
@@ -52,12 +55,15 @@ IMAGES = (
 """Keys of a person that identify its frame; the first one present counts."""
 FRAMES = ("frame_id", "frame_index", "frame_number", "frame")
 """Keys of a frame that hold its number."""
-FORMS = "an array, MediaPipe's landmarks, or people of OpenPose, COCO, AlphaPose, MMPose or Ultralytics"
+FORMS = (
+    "an array, MediaPipe's landmarks, or people of OpenPose, COCO, AlphaPose, MMPose, Ultralytics, Azure Kinect or "
+    "Kinetics-Skeleton"
+)
 NEARLY = {
     "pred_keypoints": "Detectron2's predictions; write them as COCO's results",
-    "smpl": "SMPL's parameters; write its joints as an array",
-    "poses": "SMPL's parameters; write its joints as an array",
-    "body_pose": "SMPL's parameters; write its joints as an array",
+    "smpl": "SMPL's parameters, not positions; run the model, and write its joints as an array",
+    "poses": "SMPL's parameters, not positions; run the model, and write its joints as an array",
+    "body_pose": "SMPL's parameters, not positions; run the model, and write its joints as an array",
     "hand_left_keypoints_2d": "OpenPose's hands",
     "shapes": "an annotation of LabelMe",
     "box": "Ultralytics' boxes; use a model for poses",
@@ -150,6 +156,9 @@ def read_keypoints(
     document: Any = parse_json(read_bytes(path), path)
     wanted = Wanted(layout, channels, in_image)
     if isinstance(document, dict):
+        if translated := translate(path, document, in_image):
+            frames = _listed_frames(path, translated[0], wanted)
+            return _with_counts(_joined(path, frames, layout, max_gap), translated[1])
         if isinstance(document.get("annotations"), list):
             return _joined(path, _coco_frames(path, document, wanted), layout, max_gap)
         if images := _images(document):
@@ -193,7 +202,7 @@ def _joined(path: Path, frames: Frames, layout: Layout, max_gap: int) -> Pose:
     return join_people(path, frames, len(layout), next(iter(sizes), 2), max_gap, occlusion=layout in FRACTIONS)
 
 
-def _with_counts(pose: Pose, counts: dict[str, int]) -> Pose:
+def _with_counts(pose: Pose, counts: Counts) -> Pose:
     return replace(pose, counts={**pose.counts, **counts})
 
 

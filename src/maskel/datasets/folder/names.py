@@ -11,7 +11,7 @@ from maskel.errors import InputError
 
 NO_LABEL = ("unlabelled", "unlabeled")
 """Names of folders and labels that mean: no label."""
-_VIDEOS, _POSES = "mp4 avi mov mkv webm m4v mpg mpeg wmv".split(), "csv tsv txt json npy npz pkl bvh c3d".split()
+_VIDEOS, _POSES = "mp4 avi mov mkv webm m4v mpg mpeg wmv".split(), "csv tsv txt json npy npz mat pkl bvh c3d h5".split()
 _ENDING = re.compile(rf"\.({'|'.join(_VIDEOS + _POSES)})$", re.IGNORECASE)
 
 

@@ -132,7 +132,7 @@ def choose_bodies(path: Path, pose: Pose, bodies: int, actor: str, middle: np.nd
     tracks = in_order(tracks, actor, middle)
     total.update(_left_out(tracks[bodies:]))
     chosen = _pose(tracks[:bodies], values.shape[1:], total)
-    chosen = replace(chosen, first_frame=pose.first_frame, step=pose.step)
+    chosen = replace(chosen, first_frame=pose.first_frame, step=pose.step, fps=pose.fps)
     return replace(chosen, scores=None) if pose.scores is None else chosen
 
 

@@ -19,6 +19,9 @@ MAX_VALUES = 2**25
 MAX_MAGNITUDE = 1e9
 """Largest position in any unit."""
 
+MAX_RATE = 10_000
+"""Largest frame rate that is believed."""
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -32,6 +35,7 @@ class Pose:
             the file has no names.
         first_frame: Number of the first frame in the file's count; 0 if it does not count frames.
         step: Difference between the numbers of successive frames, 1 or more.
+        fps: Frames a second that the file states; None if it does not.
     """
 
     joints: Float64[np.ndarray, "m t v d"]
@@ -40,6 +44,12 @@ class Pose:
     names: tuple[tuple[str, ...], ...] = ()
     first_frame: int = 0
     step: int = 1
+    fps: float | None = None
+
+
+def plausible_rate(fps: float) -> float | None:
+    """Return frames a second that a file states, or None if they are none."""
+    return fps if 0 < fps < MAX_RATE else None
 
 
 def read_bytes(path: Path) -> bytes:

@@ -10,8 +10,12 @@ from jaxtyping import Float64
 from maskel.conversion import trunk_middle
 from maskel.datasets.counts import EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES, Counts
 from maskel.datasets.folder.arrays import ArrayChannels, array_pose, read_npy, read_npz
-from maskel.datasets.folder.gaps import body_exists, fill_gaps, resample_frames
+from maskel.datasets.folder.bvh import read_bvh
+from maskel.datasets.folder.c3d import read_c3d
+from maskel.datasets.folder.gaps import MAX_GAP, body_exists, fill_gaps, resample_frames
+from maskel.datasets.folder.hdf5 import read_h5
 from maskel.datasets.folder.keypoints import read_frames, read_keypoints
+from maskel.datasets.folder.mat import read_mat
 from maskel.datasets.folder.missing import missing_joints
 from maskel.datasets.folder.people import MAX_PEOPLE, choose_bodies
 from maskel.datasets.folder.pose import Pose
@@ -28,6 +32,9 @@ ORIGINS = "bodies with a joint at zero, taken for the origin"
 NO_SCORES = "clips whose scores are all zero, not used"
 """Phrase for clips without any score above zero: the scores cannot mark missing joints."""
 
+ARRAYS = {".npy": read_npy, ".npz": read_npz, ".mat": read_mat}
+SUFFIXES = (*ARRAYS, ".csv", ".json", ".bvh", ".c3d", ".h5")
+"""Endings of files that are one clip each."""
 BAD_WINDOWS = "windows that cannot be prepared, left out"
 """Counts windows of a recording whose bodies are of an unlikely size, say, though those of the whole are not."""
 
@@ -40,18 +47,18 @@ class Preparation:
     """
 
     layout: Layout
-    channels: ArrayChannels
-    scores: bool
-    min_score: float
-    missing: Literal["interpolate", "zero"]
-    bodies: int
-    fps: float | None
-    source_fps: float | None
-    scale: float | None
-    image_size: tuple[int, ...]
-    centre: bool | None
-    max_gap: int
-    actor: str
+    channels: ArrayChannels = "auto"
+    scores: bool = False
+    min_score: float = 0.0
+    missing: Literal["interpolate", "zero"] = "interpolate"
+    bodies: int = 2
+    fps: float | None = None
+    source_fps: float | None = None
+    scale: float | None = None
+    image_size: tuple[int, ...] = ()
+    centre: bool | None = None
+    max_gap: int = MAX_GAP
+    actor: str = "longest"
     axes: str = ""
     settled: tuple[str, ...] = ()
 
@@ -66,11 +73,17 @@ class Preparation:
             pose = read_frames(path, self.layout, self.channels, bool(self.image_size), self.max_gap)
         elif ending == ".csv":
             pose = read_csv(path, self.layout, self.channels)
+        elif ending == ".bvh":
+            pose = read_bvh(path, self.layout)
+        elif ending == ".h5":
+            pose = read_h5(path, self.layout)
+        elif ending == ".c3d":
+            pose = read_c3d(path, self.layout)
         elif ending == ".json":
             orders = self.axes, self.settled
             pose = read_keypoints(path, self.layout, self.channels, bool(self.image_size), self.max_gap, *orders)
         else:
-            array = read_npy(path) if ending == ".npy" else read_npz(path)
+            array = ARRAYS[ending](path)
             pose = array_pose(path, array, self.layout, self.channels, self.axes, self.settled)
         if pose.scores is None and (self.scores or self.min_score > 0):
             raise BadFileError(path, "wrong count", "no scores", "scores, as --scores and --min-score need them")
@@ -141,7 +154,7 @@ class Preparation:
             sure[np.isnan(values).any(-1)] = np.nan
             values = np.concatenate((values, sure[..., np.newaxis]), -1)
         if self.fps is not None:
-            rate = source_fps or self.source_fps  # rate of the file's own frame numbers
+            rate = source_fps or self.source_fps or pose.fps  # rate of the file's own frame numbers
             if rate is None:
                 raise BadFileError(path, "wrong count", "no frame rate", "--source-fps, or a column fps in the table")
             before = values.shape[1]

@@ -1,7 +1,7 @@
 """``maskel prepare folder``: own recordings, labelled or not, in 2D or 3D, of any layout."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -22,12 +22,12 @@ from maskel.datasets.base import (
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
 from maskel.datasets.folder.axes import parse_axes
+from maskel.datasets.folder.clip_files import clips_in
 from maskel.datasets.folder.gaps import MAX_GAP
-from maskel.datasets.folder.keypoints import frame_folders
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same
 from maskel.datasets.folder.names import Finder, hint, meant, numerically, refuse_alike
 from maskel.datasets.folder.pose import Pose
-from maskel.datasets.folder.preparation import Preparation
+from maskel.datasets.folder.preparation import SUFFIXES, Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
 from maskel.datasets.windows import Windows
 from maskel.draws import epoch_order
@@ -38,12 +38,11 @@ from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
 
 EMPTY_RANGES = "ranges without a body"
 """Phrase for ranges of the table without a body: they are no clip."""
-SUFFIXES = (".npy", ".npz", ".csv", ".json")
 _SHOWN = 5
 
 
 class Folder(Source):
-    """Own recordings: one file a clip (``.npy``, ``.npz``, ``.csv``, ``.json``), or one of OpenPose's folders.
+    """Own recordings: one file a clip (array, table, JSON, motion capture), or one of OpenPose's folders.
 
     Arrays and tables are (T, V, C) or (M, T, V, C); exports of MediaPipe, OpenPose, COCO and MMPose are recognised.
     Labels and subjects come from ``labels.csv`` or from the folders, CLASS/clip and CLASS/SUBJECT/clip. The table may
@@ -72,7 +71,7 @@ class Folder(Source):
             (nearest to the middle), ``largest``, or what the files call a person, such as the number of a track.
         max_gap: Longest absence of a body that is filled in, in frames as they were recorded; 0 or more.
         fps: Frames a second of the set; by default those of the files.
-        source_fps: Frames a second of the files; a column ``fps`` of the table comes first.
+        source_fps: Frames a second of the files; a column ``fps`` of the table comes first, a rate in the file last.
         scale: Factor from the files' unit to metres (0.001 for millimetres); 1 takes bodies of every size.
         image_size: Width and height of the image: positions in it become -1 to 1 along its longer side.
         centre: Move the origin to the middle of the trunk in the first frame; by default in 3D only.
@@ -170,7 +169,7 @@ class Folder(Source):
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; give the folder that holds the recordings")
             table = self.labels or (root / TABLE if (root / TABLE).is_file() else None)
-            clips, passed = _clips_in(root, (table, self.test_list))
+            clips, passed = clips_in(root, (table, self.test_list))
             self._passed.update(passed)
             if root in clips:
                 raise InputError(f"the files in {root} are the frames of one clip; give the folder above it")
@@ -219,7 +218,7 @@ class Folder(Source):
             if not root.exists():
                 raise InputError(f"{root} does not exist; expected a prepared set, recordings, or folders of them")
             table = root / TABLE if (root / TABLE).is_file() else None
-            clips, passed = ([root], {}) if root.is_file() else _clips_in(root, (table,))
+            clips, passed = ([root], {}) if root.is_file() else clips_in(root, (table,))
             self._passed.update(passed)
             if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
                 raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
@@ -286,7 +285,7 @@ class Folder(Source):
         for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
             number = pose.first_frame + first * pose.step
             part = replace(cut(pose, first, end), counts=pose.counts, first_frame=number)
-            rate = facts.fps or self.preparation.source_fps or windows.rate
+            rate = facts.fps or self.preparation.source_fps or pose.fps or windows.rate
             about = replace(clip, recording=facts.name)
             found += self.preparation.windows(path, part, about, windows, rate, facts.fps)
         return found
@@ -319,7 +318,7 @@ class Folder(Source):
         for facts in self._facts[path]:
             if facts.range is None:
                 return [(0, count)]
-            rate = facts.fps or self.preparation.source_fps
+            rate = facts.fps or self.preparation.source_fps or pose.fps
             span = facts.range.frames(path, count, rate, pose.first_frame, pose.step)
             if span in spans:
                 refuse_same(facts.range.table, facts, self._facts[path][spans.index(span)])
@@ -470,36 +469,6 @@ class Folder(Source):
         return XYZ
 
 
-def _clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
-    """Find the files and folders below ``root`` that are a clip each, sorted by name; counts all other files.
-
-    Args:
-        root: The folder.
-        known: Files that are no clips and are read elsewhere.
-    """
-    frames = frame_folders(root)
-    others = {path.name: path.resolve() for path in known if path}
-    passed: Counter[str] = Counter()
-    clips = {folder for folder in frames if not _hidden(folder, root)}
-    for path in root.rglob("*"):
-        if _hidden(path, root) or not path.is_file():
-            continue
-        if path.name in others and path.resolve() == others[path.name]:
-            continue
-        ending = path.suffix.lower()
-        if path.name.lower() == TABLE:
-            passed[f"tables of labels not read ({path.name} in {path.parent.name})"] += 1
-        elif ending not in SUFFIXES or (path.parent in frames and ending != ".json"):
-            passed[f"files not read ({ending or 'without ending'})"] += 1
-        elif path.parent not in frames:
-            clips.add(path)
-    return sorted(clips), passed
-
-
 def _listing(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}"
-
-
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)

@@ -1,0 +1,45 @@
+"""Files and folders of own recordings that are a clip each."""
+
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+
+from maskel.datasets.counts import Counts
+from maskel.datasets.folder.keypoints import frame_folders
+from maskel.datasets.folder.labels import TABLE
+from maskel.datasets.folder.preparation import SUFFIXES
+
+BESIDE = "files .h5 beside a .csv of the same name, not read"
+
+
+def clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
+    """Find the files and folders below ``root`` that are a clip each, sorted by name; counts all other files.
+
+    Args:
+        root: The folder.
+        known: Files that are no clips and are read elsewhere.
+    """
+    frames = frame_folders(root)
+    others = {path.name: path.resolve() for path in known if path}
+    passed: Counter[str] = Counter()
+    clips = {folder for folder in frames if not _hidden(folder, root)}
+    for path in root.rglob("*"):
+        if _hidden(path, root) or not path.is_file():
+            continue
+        if path.name in others and path.resolve() == others[path.name]:
+            continue
+        ending = path.suffix.lower()
+        if path.name.lower() == TABLE:
+            passed[f"tables of labels not read ({path.name} in {path.parent.name})"] += 1
+        elif ending not in SUFFIXES or (path.parent in frames and ending != ".json"):
+            passed[f"files not read ({ending or 'without ending'})"] += 1
+        elif path.parent not in frames:
+            clips.add(path)
+    for path in [path for path in clips if path.suffix.lower() == ".h5" and path.with_suffix(".csv") in clips]:
+        clips.remove(path)  # DeepLabCut writes both
+        passed[BESIDE] += 1
+    return sorted(clips), passed
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
