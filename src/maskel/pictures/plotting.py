@@ -47,6 +47,11 @@ def plot(kind: str, source: Source, clip: str | None = None, out: str | PathLike
 
     Raises:
         InputError: If matplotlib is not installed, or there is no such kind, set, run or clip.
+
+    Examples:
+        >>> figure = plot("film", "set", panels=3, out="film.pdf")
+        >>> [axes.get_title() for axes in figure.axes]
+        ['frame 8', 'frame 24', 'frame 40']
     """
     if kind not in _KINDS:
         raise InputError(f"plot: no figure is called {kind!r}; known are {', '.join(_KINDS)}")
