@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from maskel.training.run import RunFolder
 
     baseline: Callable[..., RunFolder]
+    detect: Callable[..., RunFolder]
     embed: Callable[..., Path]
     ensemble: Callable[..., RunFolder]
     evaluate: Callable[..., RunFolder]
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     synthesize: Callable[..., list[Path]]
 
 _COMMANDS = (
-    *("baseline", "embed", "ensemble", "evaluate", "features", "finetune", "inspect", "knn", "linear", "predict"),
-    *("prepare", "pretrain", "report", "results", "synthesize"),
+    *("baseline", "detect", "embed", "ensemble", "evaluate", "features", "finetune", "inspect", "knn", "linear"),
+    *("predict", "prepare", "pretrain", "report", "results", "synthesize"),
 )
 """Public names that are commands: functions that take plain values."""
 _MODULES = {

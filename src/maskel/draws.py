@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     SHOTS = 12
     PICTURES = 13
     SHARES = 14
+    DIRECTIONS = 15
 
 
 def _shift_right(bits: Tensor, count: int) -> Tensor:

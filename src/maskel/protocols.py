@@ -39,6 +39,7 @@ class Protocol:
         recipes: Whether its options fit the recipes of benchmarks.
         needs: Options that each of its runs has.
         lacks: Entries of ``result.json`` that its runs do not have, so that reports do not miss them.
+        untrimmed: Whether it reads sets of whole recordings, and counts frames of them in place of clips.
         several: The argument that takes all words of the command line without a dash.
         without_encoder: Words of reports in place of an encoder.
         stages: Its runs in ``maskel reproduce``, by folder.
@@ -53,6 +54,7 @@ class Protocol:
     recipes: bool = True
     needs: tuple[str, ...] = ("encoder", "data")
     lacks: tuple[str, ...] = ()
+    untrimmed: bool = False
     several: str = ""
     without_encoder: str = ""
     stages: Mapping[str, Stage] = field(default_factory=dict)
@@ -123,6 +125,16 @@ PROTOCOLS: dict[str, Protocol] = {
         recipes=False,
         needs=("data", "classifier"),
         lacks=("seed",),
+    ),
+    "detect": Protocol(
+        "Detection",
+        "find the actions in whole recordings with a trained classifier: average precision, F1, frames, edit score",
+        {"": "detect, frames"},
+        ways={"": "detect, frames, {head} head"},
+        recipes=False,
+        needs=("data", "classifier"),
+        lacks=("seed",),
+        untrimmed=True,
     ),
     "ensemble": Protocol(
         "Sum of scores",

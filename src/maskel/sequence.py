@@ -70,6 +70,21 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class LabelledRange:
+    """A stretch of a whole recording in which one action is labelled; ranges may overlap.
+
+    Args:
+        label: Its class, from 0.
+        first_frame: First frame of the recording, from 0.
+        end_frame: The frame after its last.
+    """
+
+    label: int
+    first_frame: int
+    end_frame: int
+
+
+@dataclass(frozen=True)
 class SkeletonSequence:
     """One clip: joints (M, T, V, C), absent bodies and frames all zero.
 
@@ -78,6 +93,7 @@ class SkeletonSequence:
         joints: float32, (M, T, V, C) with M, T >= 1; coordinates in metres, or in the unit that the source states.
         layout: Its joint layout; V must agree.
         counts: Dropped, filled-in or guessed items, such as ``missing joints``: phrase -> number.
+        ranges: Of a whole recording, the labelled actions in it, by its own frames.
 
     Raises:
         ValueError: If the shape does not fit the layout, or a value is not finite; the message names the clip.
@@ -94,6 +110,7 @@ class SkeletonSequence:
     joints: Float32[np.ndarray, "m t v c"]
     layout: Layout
     counts: Mapping[str, int] = field(default_factory=dict)
+    ranges: tuple[LabelledRange, ...] = ()
 
     def __post_init__(self) -> None:
         name, joints = self.clip.name, self.joints

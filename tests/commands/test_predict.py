@@ -21,6 +21,8 @@ from maskel.errors import InputError
 from maskel.layouts import COCO17, KINECT20
 from maskel.training.run import RunFolder
 
+DISTANCE = ("distance", "distance_percentile")
+
 
 @pytest.fixture(scope="module")
 def tuned(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
@@ -44,7 +46,7 @@ def test_every_clip_of_a_set_gets_its_probabilities(
         assert shares == sorted(shares, reverse=True)
     with predict(tuned.path, prepared, tmp_path / "p.csv", top_k=2, device="cpu").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["name", "class_1", "probability_1", "class_2", "probability_2"]
+    assert list(rows[0]) == ["name", "class_1", "probability_1", "class_2", "probability_2", *DISTANCE]
     for row, answer in zip(rows, answers, strict=True):
         assert (row["name"], row["class_1"]) == (answer["name"], answer["classes"][0]["class"])
         assert float(row["probability_2"]) == answer["classes"][1]["probability"]

@@ -78,6 +78,7 @@ def test_each_answer_is_a_line_and_those_of_a_stream(
             "class": update.name,
             "probability": round(update.probability, 6),
             "most_probable": update.name,
+            "distance": round(update.distance, 6),
         }
     typed(written(frames))
     code, text = run("watch", "--classifier", trained.path, "--min-probability=1", "--device=cpu")

@@ -10,7 +10,7 @@ from maskel.datasets.base import RawFile
 from maskel.datasets.pku_mmd import PKU1, PKU2, PkuMmd, parse_frames
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import NTU25
-from maskel.sequence import Clip
+from maskel.sequence import UNLABELLED, Clip, LabelledRange
 
 V = len(NTU25)
 
@@ -293,3 +293,34 @@ def test_any_split_file_is_read_or_a_bad_file(tmp_path_factory: pytest.TempPathF
         return
     assert training
     assert all(map(pku_mmd.RECORDING.fullmatch, training))
+
+
+def test_an_untrimmed_recording_keeps_its_frames_and_its_actions(tmp_path: Path) -> None:
+    frames = frames_of(400)
+    frames[30:60] = 0
+    labels = "5,2,9,2\n1,10,390,1\n7,380,500,1\n3,9,9,0\n3,400,410,0\n"
+    file = recording(tmp_path, text_of(frames), labels)
+    source = PKU1(untrimmed=True)
+    (sequence,) = source.read(file)
+    assert source.clips(file) == [sequence.clip] == [Clip("0002-L", UNLABELLED, camera="L")]
+    assert sequence.joints.shape == (1, 400, V, 3)
+    assert sequence.ranges == (LabelledRange(4, 2, 9), LabelledRange(0, 10, 390), LabelledRange(6, 380, 400))
+    assert sequence.counts == {"labelled actions beyond the recording, left out": 2}
+    assert np.array_equal(sequence.joints[0].reshape(400, -1), frames[:, : V * 3].astype(np.float32))
+    source._training = {"xsub": frozenset({"0002-L"})}
+    assert source.benchmarks([sequence.clip])["xsub"].train == (0,)
+
+
+def test_what_lies_between_actions_is_a_class_on_request(tmp_path: Path) -> None:
+    labels = "5,40,100,2\n1,120,200,1\n7,180,240,1\n3,270,300,0\n"
+    source = PKU1(background=True)
+    file = recording(tmp_path, text_of(frames_of(400)), labels)
+    found = {clip.name: (clip.label, clip.first_frame, clip.end_frame) for clip in source.clips(file)}
+    assert len(found) == 6
+    assert found["0002-L_b0"] == (51, 0, 40)
+    assert found["0002-L_b1"] == (51, 240, 270)
+    assert source.classes[51] == "background"
+    assert len(PKU1().classes) == 51
+    assert len(source.read(file)) == 6
+    with pytest.raises(InputError, match="choose one"):
+        PKU1(untrimmed=True, background=True)

@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,9 +23,9 @@ from maskel.datasets import store_writer
 from maskel.datasets.base import Split
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
-from maskel.errors import InputError
+from maskel.errors import CutOffError, InputError
 from maskel.layouts import KINECT20, NTU25
-from maskel.sequence import Clip, SkeletonBatch, SkeletonSequence
+from maskel.sequence import UNLABELLED, Clip, LabelledRange, SkeletonBatch, SkeletonSequence
 from maskel.transforms import random_crop, resample, view_frames
 
 CLASSES = ("wave", "clap")
@@ -160,9 +161,85 @@ def test_what_was_made_up_is_kept_for_each_clip(tmp_path: Path) -> None:
     assert SkeletonSet.open(tmp_path / "set").counts == {1: {"missing joints": 3}}
 
 
+def write_whole(folder: Path, **split: Split) -> Path:
+    """Two whole recordings of 6 frames: one with two labelled ranges, one with none."""
+    ranges = (LabelledRange(1, 0, 4), LabelledRange(0, 2, 6))
+    with SetWriter(folder, NTU25, ("wave", "bow"), "test", {}, untrimmed=True) as writer:
+        for name, some in (("a", ranges), ("b", ())):
+            joints = np.ones((1, 6, 25, 3), np.float32)
+            writer.add(SkeletonSequence(Clip(name, UNLABELLED), joints, NTU25, {}, some))
+        writer.finish(split or {"all": Split((0,), (), (1,))})
+    return folder
+
+
+def test_whole_recordings_keep_their_labelled_ranges(tmp_path: Path) -> None:
+    opened = SkeletonSet.open(write_whole(tmp_path / "set"), untrimmed=True)
+    assert opened.untrimmed
+    assert opened.ranges == ((LabelledRange(1, 0, 4), LabelledRange(0, 2, 6)), ())
+    assert opened.split("all", "train").tolist() == [0]
+    again = pickle.loads(pickle.dumps(opened))
+    assert again.ranges == opened.ranges
+    with pytest.raises(InputError, match=r"holds whole recordings .*, expected clips with one label each"):
+        SkeletonSet.open(tmp_path / "set")
+
+
+def test_ranges_survive_an_interruption(tmp_path: Path) -> None:
+    def job(folder: Path) -> SetWriter:
+        return SetWriter(folder, NTU25, ("wave", "bow"), "test", {}, job={"files": "two"}, untrimmed=True)
+
+    def recording(name: str) -> SkeletonSequence:
+        ranges = (LabelledRange(1, 0, 4), LabelledRange(0, 2, 6))
+        return SkeletonSequence(Clip(name, UNLABELLED), np.ones((1, 6, 25, 3), np.float32), NTU25, {}, ranges)
+
+    with suppress(CutOffError), job(tmp_path / "cut") as writer:
+        writer.add(recording("a"))
+        writer.record({})
+        raise CutOffError("no power")
+    assert not (tmp_path / "cut").exists()
+    for folder in ("cut", "whole"):
+        with job(tmp_path / folder) as writer:
+            assert writer.recorded == (folder == "cut")
+            for name in "ab"[writer.recorded :]:
+                writer.add(recording(name))
+                writer.record({})
+            writer.finish({"all": Split((0, 1), ())})
+    for file in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "cut" / file.name).read_bytes() == file.read_bytes()
+    assert len(SkeletonSet.open(tmp_path / "cut", untrimmed=True).ranges[0]) == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["2,0,0,1", "0,2,0,1", "0,-1,0,1", "0,0,3,3", "0,0,-1,3", "0,0,3,7", "0,0,3", "0,0,3,last"]
+)
+def test_a_damaged_range_is_refused(line: str, tmp_path: Path) -> None:
+    write_whole(tmp_path / "set")
+    (tmp_path / "set" / "ranges.csv").write_text(f"clip,label,first_frame,end_frame\n{line}\n")
+    with pytest.raises(InputError, match="cannot be read as a prepared set"):
+        SkeletonSet.open(tmp_path / "set", untrimmed=True)
+
+
+def test_a_recording_without_a_range_neither_trains_nor_tests(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="clips with and without a label mixed up"):
+        SkeletonSet.open(write_whole(tmp_path / "set", xsub=Split((0,), (1,))), untrimmed=True)
+
+
+def test_ranges_need_an_untrimmed_set_and_frames_of_the_recording(tmp_path: Path) -> None:
+    sequence = SkeletonSequence(
+        Clip("a", UNLABELLED), np.ones((1, 6, 25, 3), np.float32), NTU25, {}, (LabelledRange(0, 0, 7),)
+    )
+    for untrimmed, complaint in ((False, "expected none in a set of trimmed clips"), (True, "frames of the recording")):
+        with (
+            SetWriter(tmp_path / "set", NTU25, ("wave",), "test", {}, untrimmed=untrimmed) as writer,
+            pytest.raises(ValueError, match=complaint),
+        ):
+            writer.add(sequence)
+
+
 def test_a_set_of_the_first_version_is_to_be_prepared_again(prepared: SkeletonSet) -> None:
     change_json("meta.json", lambda meta: meta.update(version=1))(prepared.path)
-    with pytest.raises(InputError, match=r"holds version 1 of the set's format, expected 2 or 3\); prepare it again"):
+    with pytest.raises(
+        InputError, match=r"holds version 1 of the set's format, expected 2 or 3 or 4\); prepare it again"
+    ):
         SkeletonSet.open(prepared.path)
 
 
@@ -404,7 +481,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no table of counts": lambda folder: (folder / "counts.csv").unlink(),
     "count of no clip": lambda folder: (folder / "counts.csv").write_text("clip,what,number\n99,joints,1\n"),
     "count of no number": lambda folder: (folder / "counts.csv").write_text("clip,what,number\n0,joints,many\n"),
-    "another version": change_json("meta.json", lambda meta: meta.update(version=4)),
+    "another version": change_json("meta.json", lambda meta: meta.update(version=5)),
+    "ranges missing": change_json("meta.json", lambda meta: meta.update(version=4)),
     "unknown layout": change_json("meta.json", lambda meta: meta.update(layout="octopus")),
     "classes missing": change_json("meta.json", lambda meta: meta.pop("classes")),
     "classes no names": change_json("meta.json", lambda meta: meta.update(classes=[1, 2])),

@@ -250,8 +250,8 @@ def parameters() -> dict[str, set[str]]:
             if callable(item) and getattr(item, "__module__", "").startswith("maskel"):
                 members = vars(item).items() if isinstance(item, type) else ()
                 found.setdefault(name, set()).update(own for own, _ in members)
-                for own, one in [(name, item), *((own, one) for own, one in members if callable(one))]:
-                    with suppress(ValueError, TypeError):
+                for own, one in [(name, item), *((own, getattr(one, "__func__", one)) for own, one in members)]:
+                    with suppress(ValueError, TypeError):  # what cannot be called has no parameters
                         given = inspect.signature(one).parameters.values()
                         names = {"**" if each.kind == each.VAR_KEYWORD else each.name for each in given}
                         found.setdefault(own, set()).update(names)

@@ -3,11 +3,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import tiny
 from maskel.commands.baseline import baseline
+from maskel.commands.detect import detect
 from maskel.commands.ensemble import ensemble
 from maskel.commands.evaluate import evaluate
 from maskel.commands.fewshot import fewshot
@@ -15,8 +17,12 @@ from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.report import report
 from maskel.commands.retrieval import retrieval
+from maskel.datasets.base import Split
+from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
+from maskel.layouts import NTU25
 from maskel.protocols import PROTOCOLS, function_of
+from maskel.sequence import UNLABELLED, Clip, LabelledRange, SkeletonSequence
 from maskel.training.finished import Run, open_runs
 from maskel.training.run import CONFIG, RESULT, RunFolder
 
@@ -35,8 +41,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     retrieval(out / "pretrain", data, k=3, clips=1, out=out / "retrieval", device="cpu")
     baseline(data, frames=4, out=out / "baseline")
     evaluate(out / "finetune", data, out=out / "evaluate", device="cpu")
+    whole = write_whole(out / "whole")
+    detect(out / "finetune", whole, benchmark="xsub", window_length="8", out=out / "detect", device="cpu")
     ensemble([out / "linear", out / "finetune"], out=out / "ensemble")
     return out
+
+
+def write_whole(folder: Path) -> Path:
+    """A set of two whole recordings of 30 frames, of which one tests."""
+    ranges = tuple(LabelledRange(label, 10 * label, 10 * label + 8) for label in range(len(tiny.CLASSES)))
+    with SetWriter(folder, NTU25, tiny.CLASSES, "generated", {}, untrimmed=True) as writer:
+        for name in "ab":
+            joints = np.random.default_rng(ord(name)).normal(size=(1, 30, 25, 3)).astype(np.float32)
+            writer.add(SkeletonSequence(Clip(name, UNLABELLED), joints, NTU25, {}, ranges))
+        writer.finish({"xsub": Split((0,), (1,))})
+    return folder
 
 
 @pytest.fixture
@@ -54,6 +73,7 @@ def test_every_protocol_has_a_run_that_says_its_command(runs: Path) -> None:
         assert len(run.answers) == len(protocol.rows)
         for answers in run.answers[:1]:
             asked = 4 * 2 * run.result["queries"] if "episodes" in run.result else tiny.TEST
+            asked = 30 if name == "detect" else asked  # frames
             assert (answers.count.correct, answers.count.seen) == (run.result["correct"], asked)
         assert (run.best_epoch is not None) == (protocol.trains and not run.pretrains)
         assert (run.folder.path / "scores.npz").is_file() == protocol.scores
@@ -76,6 +96,7 @@ def test_rows_are_named_by_the_table(runs: Path) -> None:
         "retrieval": ["recall@1", "recall@3"],
         "baseline": [f"raw joints, {chosen}"],
         "evaluate": ["evaluate of fine-tune, 50 % of the labels"],
+        "detect": ["detect, frames of fine-tune, 50 % of the labels"],
         "ensemble": ["ensemble"],
     }
     ways = [run.answers[0].way for run in open_runs([runs / name for name in ("finetune", "evaluate", "ensemble")])]
@@ -83,7 +104,7 @@ def test_rows_are_named_by_the_table(runs: Path) -> None:
 
 
 def test_runs_of_earlier_versions_are_told_by_their_options(runs: Path, copies: Path) -> None:
-    folders = [copies / name for name in PROTOCOLS if name not in ("fewshot", "retrieval")]  # newer than that
+    folders = [copies / name for name in PROTOCOLS if name not in ("fewshot", "retrieval", "detect")]  # newer than that
     before = report(folders, copies / "report.html", clips=0).read_bytes()
     for folder in folders:
         config = (folder / CONFIG).read_text()

@@ -54,8 +54,14 @@ COMMANDS: dict[str, Command] = {
         "show runs as tables, the seeds of equal runs together", "commands.results:results", several="runs"
     ),
     "predict": Command("classify new clips, with probabilities", "commands.predict:predict", several="data"),
+    "pose": Command(
+        "write the keypoints of a video by a pose estimator",
+        "commands.pose:pose",
+        one="video",
+        show="commands.pose:show",
+    ),
     "watch": Command(
-        "classify people live: keypoints in on stdin, classes out on stdout",
+        "classify people live: keypoints or a video in, classes out on stdout",
         "commands.watch:watch",
         show="commands.watch:show",
     ),
@@ -63,6 +69,9 @@ COMMANDS: dict[str, Command] = {
         "turn a released checkpoint into an encoder, or a run into a released checkpoint",
         "commands.convert:convert",
         one="source",
+    ),
+    "push": Command(
+        "put the model of a run on the Hugging Face Hub, with a model card", "commands.push:push", one="run repo"
     ),
     "report": Command("show runs on one HTML page", "commands.report:report", several="runs"),
     "completion": Command(

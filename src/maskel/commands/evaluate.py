@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from maskel.errors import InputError
+from maskel.hub import cached
 from maskel.methods.classifier import CLASSIFIER
 from maskel.training.classifiers import load_classifier
 from maskel.training.experiment import Experiment
 from maskel.training.finished import Run
 from maskel.training.loading import split_positions
+from maskel.training.options import plain
 from maskel.training.precision import Precision
 from maskel.training.pretrained import require_fit, say_differences
 from maskel.training.run import RunFolder
@@ -32,7 +34,8 @@ def evaluate(
     On the test part of the benchmark it was trained for, in the same precision, this is the training run's own count.
 
     Args:
-        classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
+        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
+            released ``.pth`` file.
         data: A prepared set of the classifier's layout and classes.
         benchmark: Name of the benchmark.
         part: Part of the benchmark: test or train.
@@ -57,7 +60,7 @@ def evaluate(
     positions = split_positions(dataset, benchmark, part)
     experiment.refuse_taken()
     model = load_classifier(classifier, trained_on=trained_on, dataset=dataset)
-    origin = _origin(classifier)
+    origin = origin_of(classifier)
     require_fit(classifier, model.encoder, dataset)
     if (classes := model.label_spec.real_classes) != dataset.classes:
         raise InputError(
@@ -74,12 +77,12 @@ def evaluate(
     if experiment.is_main:
         scores.write(run)
     return experiment.finish(
-        {"classifier": str(classifier), "head": model.kind, "trained": origin},
+        {"classifier": plain(classifier), "head": model.kind, "trained": origin},
         {"part": part, "precision": experiment.precision, **counted},
     )
 
 
-def _origin(classifier: Path) -> dict[str, Any]:
+def origin_of(classifier: Path) -> dict[str, Any]:
     """Return the record of the classifier's run; empty for a file without its run."""
-    run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
+    run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else cached(classifier))
     return Run.of(run.result).origin if run.finished else {}

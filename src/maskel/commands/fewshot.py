@@ -23,6 +23,7 @@ from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
+from maskel.training.options import plain
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
@@ -50,9 +51,9 @@ def fewshot(
     out: Path | None = None,
     check: bool = False,
 ) -> RunFolder | Check:
-    """Classify clips of a few classes that are known by a few clips each, in many drawn episodes.
+    """Classify clips of a few classes, given a few clips of each, in many drawn episodes.
 
-    An episode draws classes, and of each some training clips (shots) and some test clips (queries). A query gets the
+    An episode draws classes, then some training clips (shots) and test clips (queries) of each class. A query gets the
     class whose shots' mean feature is nearest, by the cosine; features are normalised before they are averaged. The
     result is the mean accuracy of all episodes with its 95 % interval.
 
@@ -60,7 +61,7 @@ def fewshot(
     test clip is a query once.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; its training part gives the shots, its test part the queries.
         window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
@@ -76,7 +77,7 @@ def fewshot(
         seed: Seed of the episodes (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
-        check: Only build everything, read a few clips and say what the run would take; nothing is written.
+        check: Dry run: build everything, read a few clips, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``; with exemplars also ``predictions.csv``; or what the check found.
@@ -129,7 +130,7 @@ def fewshot(
         names = [dataset.clips[position].name for position in test.tolist()]
         write_predictions(run, names, dataset.labels[test].tolist(), answers[0].tolist(), dataset.classes)
     return experiment.finish(
-        {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
+        {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted},
         {"seed": seed, **about, **counted, "precision": experiment.precision},
     )
 
@@ -229,7 +230,7 @@ def nearest_class(
     known: Int64[Tensor, " s"],
     queries: Int64[Tensor, " q"],
 ) -> Int64[Tensor, " q"]:
-    """Class whose known clips' mean is nearest to each query, by the cosine; of equal ones the first.
+    """Return the class whose known clips have the mean nearest to each query, by the cosine; the first if several do.
 
     Args:
         features: (N, D) of all clips, of length 1.

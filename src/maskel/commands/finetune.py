@@ -17,7 +17,9 @@ from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import Resident
+from maskel.training.loggers import Log
 from maskel.training.optim import FinetuneConfig
+from maskel.training.options import plain
 from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import RunFolder
 from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
@@ -49,29 +51,30 @@ def finetune(
     seed: int = 0,
     device: str = "auto",
     resident: Resident = "auto",
+    log: Log = "csv",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
 ) -> RunFolder | Check:
     """Train an encoder and the published head on labelled clips and count right answers on the test part.
 
-    A share of the labels is the semi-supervised protocol; an encoder that was pre-trained on another set, transfer; no
-    encoder, training from scratch. The result is the last epoch's accuracy; the best epoch's is reported beside it,
-    and named as such.
+    With a share of the labels this is the semi-supervised protocol, with an encoder from another set it is transfer,
+    and without an encoder it is training from scratch. The result is the last epoch's accuracy; the best epoch's is
+    reported beside it, and named as such.
 
     Args:
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file or a released ``.pth`` checkpoint; or the
-            sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section ``encoder``),
-            which is what happens without it.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file;
+            or the sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section
+            ``encoder``), which is what happens without it.
         benchmark: Name of the benchmark to train and test on.
         window: Frames that a pre-trained encoder reads; if other than in pre-training, its time embedding is resized.
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
         stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
-        class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
-            N training clips and K classes; ``none``, as published, has all clips count alike.
+        class_weights: Weight of a clip in the loss: N / (K·n) with ``balanced``, for a class with n of N training clips
+            and K classes; 1 with ``none``, as published.
         bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` skips these.
         freeze_epochs: Epochs at the start in which the head alone learns and the encoder keeps its weights; 0, as
             published, for none.
@@ -85,10 +88,12 @@ def finetune(
         training: The recipe.
         seed: Seed of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; auto: a GPU with room for ten.
+        resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
+        log: A logger beside ``metrics.csv``, which is always written: ``tensorboard``, ``wandb`` or ``trackio``, each
+            an extra of its name. Its faults never stop a run.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
-        check: Only build everything, train two steps and say what the run would take; nothing is written.
+        check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;
@@ -148,7 +153,7 @@ def finetune(
         scored = np.concatenate(list(labelled.eval_positions.values()))
         return experiment.check(classifier, batches, scores_of, scored, times=training.epochs)
     about = {
-        "encoder": None if scratch else str(encoder),
+        "encoder": None if scratch else plain(encoder),
         "from_scratch": scratch,
         "adapted": classifier.encoder.adapted,
         "seed": seed,

@@ -75,7 +75,7 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
     for file, option in ((json, "--json"), (page, "--page")):
         if file is not None:
             refuse_unwritable(file, option)
-    prepared = SkeletonSet.open(data)
+    prepared = SkeletonSet.open(data, untrimmed=True)
     contents = count_contents(prepared)
     with progress_bar("clips  {task.fields[speed]:.0f} clips/s") as progress:
         task = progress.add_task("inspect", total=len(prepared), speed=0.0)

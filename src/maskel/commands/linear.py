@@ -17,6 +17,7 @@ from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import ClipBatches, FeatureBatches, Resident
+from maskel.training.loggers import Log
 from maskel.training.optim import SGDConfig
 from maskel.training.options import flat_options, plain
 from maskel.training.pretrained import load_frozen
@@ -58,6 +59,7 @@ def linear(
     seed: int = 0,
     device: str = "auto",
     resident: Resident = "auto",
+    log: Log = "csv",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -68,7 +70,7 @@ def linear(
     such. The other probes have no epochs: they see the training clips once, in the test view.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark to train and test on.
         window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
@@ -82,9 +84,9 @@ def linear(
         stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
-        class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
-            N training clips and K classes; ``none``, as published, has all clips count alike.
-        augment: See training clips through the random view, as published; without, in the test view.
+        class_weights: Weight of a clip in the loss: N / (K·n) with ``balanced``, for a class with n of N training clips
+            and K classes; 1 with ``none``, as published.
+        augment: Train on the random view, as published; if false, on the test view.
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
         view: The random view of training clips.
@@ -92,10 +94,12 @@ def linear(
         training: The recipe.
         seed: Seed of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; auto: a GPU with room for ten.
+        resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
+        log: A logger beside ``metrics.csv``, which is always written: ``tensorboard``, ``wandb`` or ``trackio``, each
+            an extra of its name. Its faults never stop a run.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
-        check: Only build everything, train two steps and say what the run would take; nothing is written.
+        check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;
@@ -127,7 +131,7 @@ def linear(
     classifier = build_seeded(lambda: LinearProbe(frozen, experiment.label_spec(labelled.train), pool), seed)
     weigh(classifier, labelled, class_weights)
     classifier.to(experiment.world.device)
-    about = {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
+    about = {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
 
     def features_of(positions: Positions) -> Tensor:
         return experiment.features(frozen, positions)

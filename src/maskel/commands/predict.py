@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -21,6 +20,7 @@ from maskel.files import (
     refuse_inside,
     refuse_unwritable,
     require_suffix,
+    scratch_folder,
     write_atomically,
 )
 from maskel.methods.classifier import Classifier
@@ -33,8 +33,8 @@ from maskel.training.classifiers import load_classifier
 from maskel.training.precision import Precision
 from maskel.training.pretrained import require_fit, say_differences
 from maskel.training.recordings import as_they_are, in_windows, prepared, read_extent, usual_windows
-from maskel.training.segments import Segment, Track, place_of, rows_of, segments_of, tracks_of
-from maskel.training.supervised import score_clips
+from maskel.training.segments import Segment, Track, distance_of, place_of, rows_of, segments_of, tracks_of
+from maskel.training.supervised import answer_clips
 from maskel.training.trained_on import TrainedOn
 
 LONG = 4
@@ -55,19 +55,21 @@ def predict(
     page: Path | None = None,
     per_body: bool = False,
     min_probability: float | None = None,
+    max_distance: float | None = None,
     precision: Precision = "fp32",
     device: str = "auto",
 ) -> Path:
-    """Write the most probable classes of every clip. Labels are not looked at.
+    """Write the most probable classes of every clip. Labels are ignored.
 
-    Recordings are prepared as the clips were that the classifier learned from: the classifier says how. Of those that
-    cannot be read each is named, and the others are answered.
+    Recordings are prepared like the training clips of the classifier, which records how. A recording that cannot be
+    read is named and left out.
 
-    A clip gets one answer, unless one of the options from ``window_length`` to ``min_probability`` is given: then
-    windows slide over it, each with an answer of its own, and make segments.
+    A clip gets one answer, unless one of the options from ``window_length`` to ``max_distance`` is given: then
+    windows slide over it, each with its own answer, and are joined to segments.
 
     Args:
-        classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
+        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
+            released ``.pth`` file.
         data: A prepared set of the classifier's layout; or recordings and folders of them, as the training set was
             prepared from.
         out: A ``.csv`` or ``.json`` file; an earlier one is replaced.
@@ -80,12 +82,14 @@ def predict(
             ``pku2``, or ``data`` for the classes of a prepared set; by default the source of that set decides then.
         window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
             training clip.
-        step: From the start of a window to that of the next, likewise; by default a quarter of the window.
-        segments: A ``.csv`` or ``.json`` file of who does what from when to when: windows that lie over each other are
-            averaged, and neighbours with the same class joined.
+        step: Distance between the starts of two windows, likewise; by default a quarter of the window.
+        segments: A ``.csv`` or ``.json`` file of segments: person, class, start and end. Overlapping windows are
+            averaged, and neighbours of the same class joined.
         page: An ``.html`` file that shows the segments and the probabilities over time.
         per_body: Windows for each person, in place of windows for all people together.
         min_probability: Segments whose mean probability is lower have no class, in [0, 1].
+        max_distance: Segments that are farther from the training clips have no class either; 1 is as far as the median
+            training clip is from the others, so that 2 is a limit to begin with.
         precision: Number type of matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -104,7 +108,9 @@ def predict(
         raise InputError(f"top_k: found {top_k}, expected 1 or more")
     if min_probability is not None and not 0 <= min_probability <= 1:
         raise InputError(f"min_probability: found {min_probability}, expected 0 to 1")
-    given = (window_length, step, segments, page, min_probability)
+    if max_distance is not None and not max_distance > 0:
+        raise InputError(f"max_distance: found {max_distance}, expected more than 0; 1 is the median training clip's")
+    given = (window_length, step, segments, page, min_probability, max_distance)
     slides = per_body or any(option is not None for option in given)
     length, pace = read_extent("window_length", window_length), read_extent("step", step)
     roots = [data] if isinstance(data, Path) else list(data)
@@ -115,8 +121,10 @@ def predict(
         raise InputError("source_fps: joints as they were prepared have the frame rate of their set; leave it out")
     outputs = {"--out": out, "--segments": segments, "--page": page}
     _refuse_outputs(outputs, roots if not sets else ())
-    known = SkeletonSet.open(sets[0]) if sets else None
-    model = load_classifier(classifier, trained_on=trained_on, dataset=known)
+    dataset_given = SkeletonSet.open(sets[0], untrimmed=True) if sets else None
+    model = load_classifier(classifier, trained_on=trained_on, dataset=dataset_given)
+    if model.familiarity is None:
+        _say_nothing_known(classifier, max_distance)
     world = distributed.start(device)
     made = model.label_spec.provenance
     fps = None if made is None else made.options.get("fps")
@@ -125,41 +133,47 @@ def predict(
             f"source_fps: {classifier} learned from clips that were not brought to a frame rate; leave it out"
         )
     rate = source_fps
-    if as_prepared or known:
-        rate = _rate_of_set(known.options.get("fps") if known else fps, source_fps)
+    if as_prepared or dataset_given:
+        rate = _rate_of_set(dataset_given.options.get("fps") if dataset_given else fps, source_fps)
     windows = usual_windows(model.label_spec, length, pace, per_body, rate) if slides else None
     rates: Mapping[str, float] = {}
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
-        if known:
-            dataset = known
+    with scratch_folder() as folder:
+        if dataset_given:
+            dataset = dataset_given
             require_fit(classifier, model.encoder, dataset)
             say_differences(classifier, model.label_spec.provenance, dataset)
         elif as_prepared:
-            dataset = as_they_are(roots, model, Path(folder) / "set")
+            dataset = as_they_are(roots, model, folder / "set")
         else:
-            place = Path(folder) / "set"
+            place = folder / "set"
             dataset, rates = prepared(classifier, roots, model, source_fps if fps else None, place, CORES, windows)
-        if windows and (known or as_prepared):
-            dataset = in_windows(dataset, windows, provenance_of(dataset) if known else made, Path(folder) / "windows")
+        if windows and (dataset_given or as_prepared):
+            dataset = in_windows(
+                dataset, windows, provenance_of(dataset) if dataset_given else made, folder / "windows"
+            )
         if not slides:
             _say_long(model, dataset)
         _say_bodies(model, dataset)
-        scores = score_clips(model.to(world.device), dataset, np.arange(len(dataset)), world, precision)
-        rows = scores.double().softmax(1).cpu().numpy()
+        scores, far = answer_clips(model.to(world.device), dataset, np.arange(len(dataset)), world, precision)
+        rows, distances = scores.double().softmax(1).cpu().numpy(), far.double().cpu().numpy()
         about = dataset.clips
         joints: Mapping[Key, Moving] = {}
         if page and world.is_main:
             may_miss = (made.options if made else dataset.options).get("missing") == "zero"
             joints = recordings_of(dataset, rates, rate, may_miss)
     names = [_name_of(clip, rates.get(clip.recording, rate)) if slides else {"name": clip.name} for clip in about]
-    answers = [(name, _most_probable(model, row, top_k)) for name, row in zip(names, rows, strict=True)]
+    familiarity = model.familiarity
+    answers = [
+        Answer(name, _most_probable(model, row, top_k), distance_of(distance, familiarity))
+        for name, row, distance in zip(names, rows, distances.tolist(), strict=True)
+    ]
     if world.is_main:
         _write_table(out, _json(answers) if out.suffix == ".json" else _csv(answers))
         if slides:
-            tracks = tracks_of(about, rows, rates, rate)
-            found = [(track, segments_of(track, min_probability or 0.0)) for track in tracks]
-            _say_unsure(found, min_probability)
-            _write_segments(found, model.label_spec.classes, segments, page, joints)
+            tracks = tracks_of(about, rows, rates, rate, None if familiarity is None else distances)
+            found = [(track, segments_of(track, min_probability or 0.0, max_distance)) for track in tracks]
+            _say_unsure(found, min_probability, max_distance)
+            _write_segments(found, model, segments, page, joints)
     return out
 
 
@@ -190,11 +204,29 @@ def _rate_of_set(rate: float | None, source_fps: float | None) -> float | None:
     return rate or source_fps
 
 
-def _say_unsure(found: Sequence[tuple[Track, Sequence[Segment]]], min_probability: float | None) -> None:
+def _say_nothing_known(classifier: Path, max_distance: float | None) -> None:
+    """Say that there are no distances to the training clips.
+
+    Raises:
+        InputError: If a limit of them is given.
+    """
+    said = f"{classifier} does not hold features of its training clips (a release's, or older)"
+    if max_distance is not None:
+        raise InputError(f"max_distance: {said}; leave the option out, or train the classifier again")
+    distributed.notify(f"{said}, so the columns distance and distance_percentile are empty")
+
+
+def _say_unsure(
+    found: Sequence[tuple[Track, Sequence[Segment]]], min_probability: float | None, max_distance: float | None
+) -> None:
     """Count the segments, and those without a class."""
     segments = [segment for _, segments_of_track in found for segment in segments_of_track]
     unsure = sum(not segment.sure for segment in segments)
-    said = f"; {unsure:,} are less probable than {min_probability:g} and have no class" if min_probability else ""
+    why = [
+        *([f"less probable than {min_probability:g}"] if min_probability else []),
+        *([f"farther than {max_distance:g} from the training clips"] if max_distance else []),
+    ]
+    said = f"; {unsure:,} are {' or '.join(why)} and have no class" if why else ""
     distributed.notify(
         f"{len(segments):,} segments in {len({track.recording for track, _ in found}):,} recordings{said}"
     )
@@ -202,12 +234,17 @@ def _say_unsure(found: Sequence[tuple[Track, Sequence[Segment]]], min_probabilit
 
 def _write_segments(
     found: Sequence[tuple[Track, Sequence[Segment]]],
-    classes: Sequence[str],
+    model: Classifier,
     segments: Path | None,
     page: Path | None,
     joints: Mapping[Key, Moving],
 ) -> None:
-    rows = [row for track, segments_of_track in found for row in rows_of(track, segments_of_track, classes)]
+    classes = model.label_spec.classes
+    rows = [
+        row
+        for track, segments_of_track in found
+        for row in rows_of(track, segments_of_track, classes, model.familiarity)
+    ]
     if segments:
         table = [list(rows[0]), *(["" if cell is None else cell for cell in row.values()] for row in rows)]
         as_json = segments.suffix == ".json"
@@ -252,23 +289,39 @@ def _most_probable(model: Classifier, row: Float64[np.ndarray, " classes"], top_
     return [(model.label_spec.classes[label], float(row[label])) for label in order]
 
 
-Answers = Sequence[tuple[Mapping[str, Any], list[tuple[str, float]]]]
-"""Of each clip or window how it is named, and its most probable classes."""
+class Answer(NamedTuple):
+    """The answer for a clip or window, as it is written.
+
+    Args:
+        name: What it is called, by column.
+        best: Its most probable classes, and their probabilities.
+        distance: Its distance to the training clips, by column.
+    """
+
+    name: Mapping[str, Any]
+    best: Sequence[tuple[str, float]]
+    distance: Mapping[str, float | None]
 
 
-def _json(answers: Answers) -> str:
+def _json(answers: Sequence[Answer]) -> str:
     clips = [
-        {**name, "classes": [{"class": label, "probability": share} for label, share in best]} for name, best in answers
+        {
+            **answer.name,
+            "classes": [{"class": label, "probability": share} for label, share in answer.best],
+            **answer.distance,
+        }
+        for answer in answers
     ]
     return json_text(clips, indent=1, ensure_ascii=False)
 
 
-def _csv(answers: Answers) -> str:
-    names, best = answers[0]
-    places = range(1, len(best) + 1)
-    heading = [*names, *(f"{column}_{place}" for place in places for column in ("class", "probability"))]
+def _csv(answers: Sequence[Answer]) -> str:
+    first = answers[0]
+    places = range(1, len(first.best) + 1)
+    classes = (f"{column}_{place}" for place in places for column in ("class", "probability"))
     rows = [
-        [*("" if cell is None else cell for cell in name.values()), *(value for pair in best for value in pair)]
-        for name, best in answers
+        (*answer.name.values(), *(value for pair in answer.best for value in pair), *answer.distance.values())
+        for answer in answers
     ]
-    return csv_text([heading, *rows])
+    table = [["" if cell is None else cell for cell in row] for row in rows]
+    return csv_text([[*first.name, *classes, *first.distance], *table])

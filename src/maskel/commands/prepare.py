@@ -15,7 +15,7 @@ from maskel.commands.benchmark_sizes import BenchmarkSummary, benchmark_summarie
 from maskel.console import print_table, progress_bar, standard_output
 from maskel.datasets.base import RawFile, Source
 from maskel.datasets.provenance import conversion_to
-from maskel.datasets.reading import Reading, read_all
+from maskel.datasets.reading import OURS, Reading, read_all
 from maskel.datasets.store_writer import SetWriter, refuse_existing
 from maskel.datasets.trial import Choice, choose
 from maskel.errors import BadFileError, CutOffError, InputError, Stopped
@@ -38,7 +38,7 @@ class PrepareSummary:
         clips: Clips written.
         bodies: Bodies of all clips.
         frames: Frames of all clips.
-        classes: Classes of which there is a clip.
+        classes: Number of classes with a clip.
         unlabelled: Clips without a label.
         size: Bytes on disk.
         raw_size: Bytes read.
@@ -53,6 +53,7 @@ class PrepareSummary:
         counts: Counts of what was dropped, filled in or guessed: phrase -> (number, clips with any).
         notes: Counts of what was passed over beside the raw files: phrase -> number.
         conversion: Summary of the layout conversion, where there is one.
+        ranges: Labelled ranges of whole recordings; None for a set of clips.
     """
 
     out: Path
@@ -75,6 +76,7 @@ class PrepareSummary:
     counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     conversion: str = ""
+    ranges: int | None = None
 
 
 def prepare(
@@ -89,9 +91,9 @@ def prepare(
     benchmarks: Sequence[str] = (),
     to_layout: str | None = None,
 ) -> PrepareSummary:
-    """Reads every raw file below ``roots`` and writes the prepared set ``out``; the result is the same for any workers.
+    """Read every raw file below ``roots`` and write the prepared set ``out``; the result is the same for any workers.
 
-    If it is interrupted, what is done stays in the folder ``OUT.partial``, and the same call goes on; the finished set
+    If it is interrupted, finished files stay in the folder ``OUT.partial``, and the same call resumes. The set then
     equals one that was written at once, byte for byte.
 
     Args:
@@ -127,9 +129,13 @@ def prepare(
     files = source.find(roots)
     if not files:
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")
-    known = source.all_benchmarks([])
-    if unknown := [name for name in benchmarks if name not in known]:
-        raise InputError(f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(known)}")
+    source_benchmarks = source.all_benchmarks([])
+    if unknown := [name for name in benchmarks if name not in source_benchmarks]:
+        raise InputError(
+            f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(source_benchmarks)}"
+        )
+    if source.untrimmed and classes:
+        raise InputError(f"{source.name}: whole recordings hold all classes; leave --classes or --untrimmed out")
     choice = choose(source, files, classes, max_clips)
     kept_classes = tuple(source.classes[label] for label in choice.labels if label != UNLABELLED)
     converted = conversion_to(source, to_layout)
@@ -147,7 +153,9 @@ def prepare(
     job = {"strict": strict, "files": _fingerprint(choice.files)}
     with (
         handled(interrupt, signal.SIGTERM),
-        SetWriter(out, layout, kept_classes, source.name, options, source.channels, job=job) as writer,
+        SetWriter(
+            out, layout, kept_classes, source.name, options, source.channels, job=job, untrimmed=source.untrimmed
+        ) as writer,
         progress_bar("files  {task.fields[read]:.0f} MB  {task.fields[speed]:.1f} MB/s") as progress,
         _what_is_done_is_kept(writer, len(choice.files)),
     ):
@@ -159,7 +167,7 @@ def prepare(
         with closing(read_all(source, choice.files[resumed:], workers)) as readings:
             for done, reading in enumerate(readings, resumed):
                 if strict and isinstance(reading, BadFileError):
-                    raise reading
+                    raise RuntimeError(str(reading)) if reading.kind == OURS else reading
                 sequences, note = tally.sift(_chosen(reading, choice))
                 for sequence in sequences:
                     if converted:
@@ -172,7 +180,9 @@ def prepare(
         if not writer.clips:
             raise InputError(f"none of the {len(choice.files)} files gives a clip; {tally.why_none()}")
         splits = {
-            name: split for name, split in source.all_benchmarks(writer.clips).items() if name in (benchmarks or known)
+            name: split
+            for name, split in source.all_benchmarks(writer.clips).items()
+            if name in (benchmarks or source_benchmarks)
         }
         refuse_emptied(source, choice, splits, tally.why_left_out())
         writer.finish(splits)
@@ -183,8 +193,13 @@ def prepare(
         clips=len(writer.clips),
         bodies=sum(bodies for bodies, _ in writer.sizes),
         frames=sum(frames for _, frames in writer.sizes),
-        classes=len({clip.label for clip in writer.clips} - {UNLABELLED}),
-        unlabelled=sum(clip.label == UNLABELLED for clip in writer.clips),
+        classes=len(
+            {clip.label for clip in writer.clips} - {UNLABELLED} | {one.label for of in writer.ranges for one in of}
+        ),
+        unlabelled=sum(
+            clip.label == UNLABELLED and not ranges for clip, ranges in zip(writer.clips, writer.ranges, strict=True)
+        ),
+        ranges=sum(map(len, writer.ranges)) if source.untrimmed else None,
         size=sum(path.stat().st_size for path in out.iterdir()),
         raw_size=round(sum(sizes)),
         seconds=time.perf_counter() - start,
@@ -296,14 +311,13 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
     archives = {path: path.stat().st_size / count for path, count in members.items()}
     for file in files:
         try:
-            yield archives[file.path] if file.member else _file_size(file.path)
+            if file.member:
+                yield archives[file.path]
+            else:  # a file, or the files in a folder that is one clip
+                parts = file.path.iterdir() if file.path.is_dir() else (file.path,)
+                yield sum(part.stat().st_size for part in parts)
         except OSError:
             yield 0  # reading it reports the fault
-
-
-def _file_size(path: Path) -> int:
-    """Bytes of a file, or of the files in a folder that is one clip."""
-    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
 def _fingerprint(files: Sequence[RawFile]) -> str:
@@ -328,7 +342,12 @@ def show(summary: PrepareSummary, options: Mapping[str, Any]) -> None:
     megabytes, raw = summary.size / 1e6, summary.raw_size / 1e6
     labelled = f", {summary.unlabelled:,} of them without a label" if summary.unlabelled else ""
     rows: list[tuple[str, str]] = []
-    rows.append(("clips", f"{summary.clips:,} of {summary.classes} classes{labelled}, from {summary.files:,} files"))
+    what = f"of {summary.classes} classes"
+    if summary.ranges is None:
+        rows.append(("clips", f"{summary.clips:,} {what}{labelled}, from {summary.files:,} files"))
+    else:
+        rows.append(("recordings", f"{summary.clips:,}{labelled}, from {summary.files:,} files"))
+        rows.append(("labelled ranges", f"{summary.ranges:,} {what}"))
     rows.append(("bodies", f"{summary.bodies:,}"))
     rows.append(("frames", f"{summary.frames:,}"))
     rows.append(("size", f"{megabytes:,.1f} MB, {megabytes / max(raw, 1e-6):.1%} of {raw:,.1f} MB raw"))

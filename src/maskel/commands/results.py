@@ -5,12 +5,14 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from maskel.errors import InputError
-from maskel.files import json_text, refuse_inside, refuse_unwritable, write_atomically
+from maskel.files import cannot_write, json_text, refuse_inside, refuse_unwritable, write_atomically
+from maskel.hub import is_reference
 from maskel.intervals import spread
 from maskel.text import shown
 from maskel.training.answers import Answers, Count
@@ -89,7 +91,7 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
             out.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(out, text)
     except OSError as fault:
-        raise InputError(f"{fault.filename} cannot be written ({fault.strerror}); choose another folder") from fault
+        raise cannot_write(Path(fault.filename), fault, "choose another folder") from fault
     return text
 
 
@@ -166,6 +168,8 @@ def without_paths(value: Any, key: str = "") -> Any:
 
 def _last_part(text: str) -> str:
     option, equals, value = text.partition("=") if text.startswith("--") else ("", "", text)
+    if is_reference(value):
+        return text
     return option + equals + value.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
@@ -180,7 +184,8 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     first = rows[0].run
     sizes = [f"{first.part_size(part)} ({first.about('split', part, 'hash')})" for part in ("train", "test")]
     data, benchmark = first.about("data", "source"), first.about("benchmark")
-    lines = [_cell(f"**{data}, {benchmark}**: training clips {sizes[0]}, test clips {sizes[1]}."), ""]
+    what = "recordings" if first.protocol.untrimmed else "clips"
+    lines = [_cell(f"**{data}, {benchmark}**: training {what} {sizes[0]}, test {what} {sizes[1]}."), ""]
     same = _grouped(rows, lambda row: (row.protocol, row.run.method, _as_json(row.run.options)))
     groups = [sorted(group, key=lambda row: row.run.value("seed") or 0) for group in same.values()]
     counted = [group for group in groups if group[0].answers]
@@ -265,7 +270,13 @@ def _more_columns(groups: Sequence[Sequence[Measured]]) -> dict[str, Callable[[S
         columns["top-5 (%)"] = mean_of(lambda answers: answers.top5.share if answers.top5 else None)
     if any(entry.precision is not None for entry in answered):
         columns["mAP (%)"] = mean_of(lambda answers: answers.precision)
+    for name in dict.fromkeys(name for one in answered for name in one.segments):
+        columns[f"{name} (%)"] = mean_of(partial(_measure, name))
     return columns
+
+
+def _measure(name: str, answers: Answers) -> float | None:
+    return answers.segments.get(name)
 
 
 def _accuracies(group: Sequence[Measured]) -> list[float]:

@@ -23,6 +23,7 @@ from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
+from maskel.training.options import plain
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
@@ -53,12 +54,11 @@ def retrieval(
     """Rank the gallery by the cosine of features to each test clip, and measure how early clips of its class come.
 
     Recall@k is the share of test clips with a clip of their class among the ``k`` nearest; 1 and ``k`` are reported.
-    Mean average precision looks at the whole ranking: at each clip of the class the share of right clips so far is
-    taken, these are averaged for a test clip, and then over all of them. A test clip of whose class the gallery has
-    none counts as 0 in both.
+    Mean average precision covers the whole ranking: the precision at each clip of the class, averaged for a test
+    clip, then over all test clips. A test clip whose class is not in the gallery counts as 0 in both.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; its test clips are searched for in its training part, or among its exemplars.
         window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
@@ -73,7 +73,7 @@ def retrieval(
         seed: Seed of the clips on the page (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
-        check: Only build everything, read a few clips and say what the run would take; nothing is written.
+        check: Dry run: build everything, read a few clips, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, the nearest clips' classes in ``predictions.csv``, and
@@ -124,7 +124,7 @@ def retrieval(
         write_predictions(run, names, dataset.labels[test].tolist(), nearest[:, 0].tolist(), dataset.classes)
         write_atomically(run.path / PAGE, neighbours_page(dataset, _shown(test, searched, ranking, clips, seed)))
     return experiment.finish(
-        {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
+        {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted},
         {
             "seed": seed,
             "gallery": {"part": gallery, "size": size, "without_their_class": absent},

@@ -45,7 +45,7 @@ def masks(
     if draws < 1:
         raise InputError(f"draws: found {draws}, expected 1 or more")
     refuse_unwritable(out)
-    dataset = SkeletonSet.open(data)
+    dataset = SkeletonSet.open(data, untrimmed=True)
     position = next((at for at, known in enumerate(dataset.clips) if known.name == clip), None)
     if position is None:
         raise InputError(

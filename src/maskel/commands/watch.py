@@ -1,10 +1,12 @@
 """``maskel watch``: keypoints come in on standard input, frame by frame; classes of each person go out."""
 
+import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from maskel.console import notify
 from maskel.errors import InputError
 from maskel.files import json_text, one_line, parse_json
 from maskel.live import Stream, Update
+from maskel.live.estimator import EstimatorName, open_estimator
+from maskel.live.inputs import LONGEST, Line, Seen, estimated, followed_lines, typed_lines
 from maskel.live.local_page import LocalPage
+from maskel.live.video import Video
 from maskel.pictures.watching import Frames, watching_page
 
-_LONGEST = 2**25  # bytes of a line: 10,000 people of 133 joints take fewer
 _FORM = '{"time": 0.033, "people": [{"id": 1, "joints": [[x, y, z], …]}]}'
 
 
@@ -43,24 +47,37 @@ def watch(
     window_length: str | None = None,
     step: str | None = None,
     min_probability: float = 0.0,
+    max_distance: float | None = None,
+    follow: Path | None = None,
+    patience: float | None = None,
+    video: str | None = None,
+    estimator: EstimatorName | None = None,
+    model: Sequence[Path] = (),
     page: int | None = None,
     device: str = "auto",
 ) -> Watched:
     """Classify people live. Standard input has a line of JSON for each frame, standard output one for each answer.
 
+    In place of standard input a file that grows can be followed, or a video or camera watched with a pose estimator.
+
     A frame is ``{"time": 0.033, "people": [{"id": 1, "joints": [[x, y, z], ...]}]}``: seconds, and the joints of each
-    person in the layout, the unit and the order of the recordings that the classifier learned from. A score may follow
-    the coordinates; null stands for a joint that is missing. Without an id people are followed by position. It ends
-    with its input, or by Ctrl-C.
+    person in the layout, unit and order of the classifier's training recordings. A score may follow the coordinates;
+    null stands for a missing joint. People without an id are followed by position. The command ends with its input,
+    or by Ctrl-C.
 
     Args:
         classifier: A run folder of linear or finetune, or its file.
-        fps: Frames a second to which the frames are brought; by default those of the training clips, where the
-            classifier knows them.
+        fps: Frames a second to resample to; by default those of the training clips, where the classifier knows them.
         window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
             training clip.
-        step: From the start of a window to that of the next, likewise; by default a quarter of the window.
+        step: Distance between the starts of two windows, likewise; by default a quarter of the window.
         min_probability: An answer that is less probable has no class, in [0, 1].
+        max_distance: An answer that is farther from the training clips has no class either; see ``maskel predict``.
+        follow: A file of such lines to read, and to wait for more at its end.
+        patience: Seconds without a new line after which the file is taken for finished; by default never.
+        video: A video file, or the number of a camera, such as ``0``.
+        estimator: Whose keypoints of the video: ``mediapipe``, ``rtmlib`` or ``ultralytics``.
+        model: Its model files: none is fetched.
         page: Port of a page that shows people and answers as they come, for browsers of this machine alone
             (127.0.0.1); 0 takes one that is free. It ends with the command.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -71,28 +88,35 @@ def watch(
     Raises:
         InputError: If a line is no frame; it names the line. What was answered before stays. Or if the port is taken.
     """
-    stream = Stream(classifier, fps, window_length, step, min_probability, distributed.start(device).device)
+    _refuse_mixed(follow, patience, video, estimator, model)
+    stream = Stream(
+        classifier, fps, window_length, step, min_probability, distributed.start(device).device, max_distance
+    )
+    opens = partial(_items, stream, follow, patience, video, estimator, model)
     if page is None:
-        return _watch(stream, None)
+        return _watch(stream, opens, None)
     with LocalPage(watching_page(stream.layout, classifier.name), page) as local:
         notify(f"{local.address} shows people and answers, on this machine alone")
-        return _watch(stream, Frames(stream.layout, stream.coordinates, local.send))
+        return _watch(stream, opens, Frames(stream.layout, stream.coordinates, local.send))
 
 
-def _watch(stream: Stream, shown_on: Frames | None) -> Watched:
+def _watch(stream: Stream, opens: Callable[[], Iterable[Line | Seen]], shown_on: Frames | None) -> Watched:
     """Read frames until they end, write the answers, and show both on a page."""
     watched = Watched()
     try:
-        for number, line in enumerate(_lines(), 1):
+        for item in opens():
             try:
-                frame = _read_frame(line)
+                if isinstance(item, Line):
+                    frame = _read_frame(item.content)
+                else:
+                    frame = {"joints": item.joints, "time": item.time, "ids": None}
                 updates = stream.push(frame["joints"], frame["time"], frame["ids"])
             except InputError as fault:
-                raise InputError(f"line {number} of standard input: {fault}") from fault
+                raise InputError(f"{item.where}: {fault}") from fault
             watched.frames += 1
             watched.left_out = stream.left_out
             if shown_on:
-                shown_on.frame(frame["time"], frame["joints"], frame["ids"])
+                shown_on.frame(frame["time"], frame["joints"], frame["ids"] or [None] * len(frame["joints"]))
                 for update in updates:
                     shown_on.answer(update, stream.classifier.label_spec.classes)
             for update in updates:
@@ -114,10 +138,51 @@ def show(watched: Watched, options: Mapping[str, Any]) -> None:
     notify(f"{watched.frames:,} frames, {watched.updates:,} answers{left_out}")
 
 
-def _lines() -> Iterable[bytes]:
-    """Yield lines of standard input; one that is too long is given as far as it fits."""
-    while line := sys.stdin.buffer.readline(_LONGEST):
-        yield line
+def _refuse_mixed(
+    follow: Path | None,
+    patience: float | None,
+    video: str | None,
+    estimator: EstimatorName | None,
+    model: Sequence[Path],
+) -> None:
+    """Refuse options that do not go together, before the classifier is loaded.
+
+    Raises:
+        InputError: If there are two inputs, or one lacks what it needs.
+    """
+    if follow is not None and video is not None:
+        raise InputError("watch: found --follow and --video, expected one input")
+    if patience is not None and (follow is None or not patience >= 0):
+        raise InputError("patience: expected seconds of 0 or more, and a file to --follow")
+    if video is None and (estimator or model):
+        raise InputError("watch: --estimator and --model are for a --video; lines hold keypoints already")
+    if video is not None and estimator is None:
+        raise InputError("watch: a --video needs an --estimator (mediapipe, rtmlib, ultralytics) and its --model files")
+
+
+def _items(
+    stream: Stream,
+    follow: Path | None,
+    patience: float | None,
+    video: str | None,
+    estimator: EstimatorName | None,
+    model: Sequence[Path],
+) -> Iterable[Line | Seen]:
+    """Return the frames as they come in.
+
+    Raises:
+        InputError: If the input cannot be opened, or the estimator's keypoints are not those of the classifier.
+    """
+    if follow is not None:
+        return followed_lines(follow, patience)
+    if video is None or estimator is None:
+        return typed_lines()
+    made = open_estimator(estimator, model, stream.coordinates)
+    if made.layout != stream.layout.name:
+        raise InputError(f"watch: the classifier reads {stream.layout.name}, {estimator} gives {made.layout}")
+    opened = Video(video)
+    stream.see_images(opened.size)
+    return estimated(opened, video, made)
 
 
 def _read_frame(line: bytes) -> dict[str, Any]:
@@ -126,8 +191,8 @@ def _read_frame(line: bytes) -> dict[str, Any]:
     Raises:
         InputError: If the line is none.
     """
-    if len(line) == _LONGEST and not line.endswith(b"\n"):
-        raise InputError(f"found more than {_LONGEST:,} bytes, expected {_FORM}")
+    if len(line) == LONGEST and not line.endswith(b"\n"):
+        raise InputError(f"found more than {LONGEST:,} bytes, expected {_FORM}")
     try:
         frame = parse_json(line)
     except ValueError as fault:
@@ -183,6 +248,7 @@ def _row(update: Update) -> dict[str, Any]:
         "class": update.name if update.sure else None,
         "probability": round(update.probability, 6),
         "most_probable": update.name,
+        "distance": None if math.isnan(update.distance) else round(update.distance, 6),
     }
 
 

@@ -112,6 +112,8 @@ class Source(ABC):
     """True where one file holds all clips and is read front to back: more processes would only read it again."""
     choosing: ClassVar[tuple[str, ...]] = ()
     """Options that choose clips, labels and splits, but do not change how joints are made."""
+    untrimmed: bool = False
+    """True where a clip is a whole recording with labelled ranges; its label is then `UNLABELLED`."""
     may_miss_joints: bool = False
     """True if single joints of an existing body may be missing (all zero); the layout is then not converted."""
 

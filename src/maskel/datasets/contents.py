@@ -64,6 +64,7 @@ class Contents:
         up: The upward direction.
         usual_size: The median size of a body, the diagonal of its bounding box, in the set's unit.
         trial: The options that left clips out on purpose, as text; empty for a whole set.
+        untrimmed: The clips are whole recordings, and ``classes`` counts the labelled ranges in them.
     """
 
     clips: int
@@ -81,13 +82,15 @@ class Contents:
     up: Up
     usual_size: float
     trial: str
+    untrimmed: bool = False
 
     def rows(self) -> list[tuple[str, str]]:
         """Return names and values for a table."""
         bodies = ", ".join(f"{number}: {count:,} clips" for number, count in self.bodies.items())
+        what = "labelled ranges" if self.untrimmed else "clips"
         rows = [
-            ("clips", f"{self.clips:,}"),
-            ("classes", _named(dict(self.classes)) if self.classes else "none"),
+            ("whole recordings" if self.untrimmed else "clips", f"{self.clips:,}"),
+            ("classes", _named(dict(self.classes), what) if self.classes else "none"),
             *([("without a label", f"{self.unlabelled:,} clips")] if self.unlabelled else []),
             *((name, _named(counts)) for name, counts in self.origins().items()),
             ("lengths", "shortest {:,}, median {:g}, longest {:,} frames".format(*self.lengths)),
@@ -95,7 +98,10 @@ class Contents:
             ("body-frames", f"{self.body_frames:,}"),
             ("body size", f"{self.usual_size:.3g}, the median diagonal of a body's bounding box"),
             ("up", f"{self.up}: {self.up.why}"),
-            *((what, _in_clips(number, clips)) for what, (number, clips) in self.counts.items()),
+            *(
+                (what, f"{number:,} in {clips:,} clip{'' if clips == 1 else 's'}")
+                for what, (number, clips) in self.counts.items()
+            ),
             ("size", f"{self.size / 1e6:,.1f} MB"),
         ]
         return [*rows, ("trial set", self.trial)] if self.trial else rows
@@ -114,7 +120,12 @@ def count_contents(dataset: SkeletonSet) -> Contents:
     sample = Sample.of(dataset)
     source = SOURCES.get(dataset.source)
     published = source.published if source else {}
-    counts = np.bincount(dataset.labels[dataset.labels >= 0], minlength=len(dataset.classes)).tolist()
+    labels = dataset.labels
+    unlabelled = int(np.count_nonzero(labels < 0))
+    if dataset.untrimmed:
+        labels = np.array([one.label for ranges in dataset.ranges for one in ranges], dtype=np.int64)
+        unlabelled = sum(not ranges for ranges in dataset.ranges)
+    counts = np.bincount(labels[labels >= 0], minlength=len(dataset.classes)).tolist()
     bodies, clips_of = np.unique(dataset.bodies, return_counts=True)
     frames = dataset.valid_frames
     return Contents(
@@ -124,7 +135,7 @@ def count_contents(dataset: SkeletonSet) -> Contents:
         lengths=(int(frames.min()), float(np.median(frames)), int(frames.max())),
         bodies=dict(zip(bodies.tolist(), clips_of.tolist(), strict=True)),
         classes=tuple(zip(dataset.classes, counts, strict=True)),
-        unlabelled=int(np.count_nonzero(dataset.labels < 0)),
+        unlabelled=unlabelled,
         subjects=_counted([clip.subject for clip in dataset.clips]),
         cameras=_counted([clip.camera for clip in dataset.clips]),
         setups=_counted([clip.setup for clip in dataset.clips]),
@@ -136,6 +147,7 @@ def count_contents(dataset: SkeletonSet) -> Contents:
         up=upward(dataset, sample),
         usual_size=usual_size(sample),
         trial=", ".join(f"{name} {dataset.options[name]}" for name in TRIAL_OPTIONS if dataset.options.get(name)),
+        untrimmed=dataset.untrimmed,
     )
 
 
@@ -149,19 +161,15 @@ def _summed(counts: Mapping[int, Mapping[str, int]]) -> dict[str, tuple[int, int
     return {what: (sums[what], clips[what]) for what in sorted(sums)}
 
 
-def _in_clips(number: int, num_clips: int) -> str:
-    return f"{number:,} in {num_clips:,} clip{'' if num_clips == 1 else 's'}"
-
-
 def _counted(names: list[str]) -> dict[str, int]:
     """Count the clips of each name; numbers in numerical order, without empty names."""
     counts = Counter(name for name in names if name)
     return {name: counts[name] for name in sorted(counts, key=lambda name: (len(name) * name.isdecimal(), name))}
 
 
-def _named(counts: dict[str, int]) -> str:
+def _named(counts: dict[str, int], what: str = "clips") -> str:
     if not counts:
         return "unknown"
     fewest, most = min(counts.values()), max(counts.values())
-    each = f"{fewest:,} clips each" if fewest == most else f"{fewest:,} to {most:,} clips"
+    each = f"{fewest:,} {what} each" if fewest == most else f"{fewest:,} to {most:,} {what}"
     return f"{len(counts):,}, of {each}"

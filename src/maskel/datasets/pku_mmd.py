@@ -20,7 +20,7 @@ from maskel.datasets.skeleton_file import COORDINATE_LIMIT, decode_decimals
 from maskel.errors import BadFileError, InputError
 from maskel.files import open_regular
 from maskel.layouts import NTU25, Layout
-from maskel.sequence import Clip, SkeletonSequence
+from maskel.sequence import UNLABELLED, Clip, LabelledRange, SkeletonSequence
 
 ACTIONS = tuple(
     action.strip()
@@ -50,6 +50,12 @@ BLOCK = 2**18
 """Bytes of text decoded at a time, so that intermediate arrays stay small for any file."""
 HEAD = 4096
 LONGEST_LABEL_LINE = 100
+BACKGROUND = "background"
+"""Name of the class of what lies between actions."""
+SHORTEST_BACKGROUND = 30
+"""Frames between two actions, a second, below which nothing is cut out."""
+OUTSIDE = "labelled actions beyond the recording, left out"
+"""Phrase for lines of a label file about frames that the skeleton file has not."""
 
 RECORDING = re.compile(r"(?:\d{4}|A\d{2}N\d{2})-[LMR]")
 SPLIT_FILE = re.compile(r"cross[-_ ]?(subject|view).*\.txt", re.IGNORECASE)
@@ -64,9 +70,19 @@ class PkuMmd(Source):
     title: ClassVar[str]
     example: ClassVar[str]
     recording: ClassVar[re.Pattern[str]]
+    choosing = ("untrimmed", "background")
 
-    def __init__(self, center: bool = False) -> None:
+    def __init__(self, center: bool = False, untrimmed: bool = False, background: bool = False) -> None:
+        if untrimmed and background:
+            raise InputError(
+                f"{self.name}: --untrimmed keeps what lies between the actions, and --background cuts it out; choose "
+                "one"
+            )
         self.center = center
+        self.untrimmed = untrimmed
+        self.background = background
+        if background:
+            self.classes = (*ACTIONS, BACKGROUND)
         self._training: dict[str, frozenset[str]] = {}
         self._absent: dict[str, int] = {}  # benchmark -> number of missing training recordings
 
@@ -127,6 +143,8 @@ class PkuMmd(Source):
         """
         clips = self.clips(file)
         frames = parse_frames(_content(file.path, MAX_BYTES), file.path)
+        if self.untrimmed:
+            return self._whole(file, clips[0], frames)
         sequences = []
         for clip in clips:
             end = min(clip.end_frame, len(frames))
@@ -139,19 +157,33 @@ class PkuMmd(Source):
     def clips(self, file: RawFile) -> list[Clip]:
         """Return a clip for each line of the label file."""
         name = file.path.stem
-        if file.labels is None:
-            raise BadFileError(
-                file.path, "no labels", f"no label file called {file.path.name}", "one for each skeleton"
-            )
+        actions = _read_labels(_labels_of(file))
+        if self.untrimmed:
+            return [Clip(name, UNLABELLED, camera=name[-1])]
+        named = [(str(number), *action) for number, action in enumerate(actions)]
+        if self.background:
+            named += [(f"b{number}", len(ACTIONS), *span) for number, span in enumerate(_between(actions))]
         return [
             Clip(f"{name}_{number}", label, camera=name[-1], recording=name, first_frame=first, end_frame=end)
-            for number, (label, first, end) in enumerate(_read_labels(file.labels))
+            for number, label, first, end in named
         ]
+
+    def _whole(self, file: RawFile, clip: Clip, frames: Float32[np.ndarray, "t n"]) -> list[SkeletonSequence]:
+        """Return the recording as one clip; none if nobody is in it."""
+        joints = _joints(frames)
+        if not joints.any():
+            return []
+        actions = [(label, first, min(end, len(frames))) for label, first, end in _read_labels(_labels_of(file))]
+        ranges = tuple(LabelledRange(*action) for action in actions if action[1] < action[2])
+        counts = {OUTSIDE: len(actions) - len(ranges)}
+        joints = centre(joints) if self.center else joints
+        return [SkeletonSequence(clip, joints, self.layout, counts, ranges)] if ranges else []
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Divide the clips: recordings that the split file lists for training train, all others test."""
         return {
-            name: Split.of(clip.recording in training for clip in clips) for name, training in self._training.items()
+            name: Split.of((clip.recording or clip.name) in training for clip in clips)
+            for name, training in self._training.items()
         }
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
@@ -175,6 +207,8 @@ class PKU1(PkuMmd):
     Args:
         center: Move the origin of each clip to the spine of its first body, as for NTU RGB+D; as published, clips stay
             where the camera saw them.
+        untrimmed: Keep whole recordings with their labelled actions, for ``maskel detect``.
+        background: Also cut out what lies between the actions, a second or more, as a class ``background``.
 
     Examples:
         >>> len(PKU1.classes), PKU1.classes[0]
@@ -195,12 +229,30 @@ class PKU2(PkuMmd):
     Args:
         center: Move the origin of each clip to the spine of its first body, as for NTU RGB+D; as published, clips stay
             where the camera saw them.
+        untrimmed: Keep whole recordings with their labelled actions, for ``maskel detect``.
+        background: Also cut out what lies between the actions, a second or more, as a class ``background``.
     """
 
     name: ClassVar[str] = "pku2"
     title: ClassVar[str] = "PKU-MMD phase II"
     example: ClassVar[str] = "A01N01-L"
     recording: ClassVar[re.Pattern[str]] = re.compile(r"A\d{2}N\d{2}-[LMR]")
+
+
+def _labels_of(file: RawFile) -> Path:
+    if file.labels is None:
+        raise BadFileError(file.path, "no labels", f"no label file called {file.path.name}", "one for each skeleton")
+    return file.labels
+
+
+def _between(actions: Sequence[tuple[int, int, int]]) -> list[tuple[int, int]]:
+    """Return the stretches of a second or more before and between actions: first frame, and the one after the last."""
+    found, end = [], 0
+    for _, first, after in sorted(actions, key=lambda action: action[1]):
+        if first - end >= SHORTEST_BACKGROUND:
+            found.append((end, first))
+        end = max(end, after)
+    return found
 
 
 def _text_files(roots: Sequence[Path]) -> Iterator[tuple[Path, Path]]:

@@ -5,10 +5,9 @@ that open the same set share its memory pages.
 """
 
 import hashlib
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,15 +19,28 @@ from jaxtyping import Float32, Int64
 from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.datasets.batches import ClipRows
+from maskel.datasets.store_tables import (
+    PARTS,
+    check_segments,
+    count_valid_frames,
+    integers,
+    map_array,
+    read_clips,
+    read_counts,
+    read_meta,
+    read_ranges,
+    read_splits,
+    require,
+)
 from maskel.errors import InputError
-from maskel.files import damaged_as, map_npy, one_line, read_json, read_rows
+from maskel.files import damaged_as, one_line
 from maskel.layouts import Layout, layout_named
 from maskel.sequence import (
-    CHANNELS,
     UNLABELLED,
     XYZ,
     Channels,
     Clip,
+    LabelledRange,
     SingleBody,
     SkeletonBatch,
     SkeletonSequence,
@@ -36,11 +48,8 @@ from maskel.sequence import (
 )
 from maskel.transforms import ViewFrames
 
-MOST_TEXT = 4096
-"""Characters of a name, or any other field of a table of clips; no path is longer."""
 MOST_NAME_BYTES = 512 * 2**20
 """Memory of the names of clips in one array of numpy's, where each takes as much as the longest."""
-PARTS = tuple(field.name for field in fields(Split))
 
 
 def names_hash(names: Sequence[str]) -> str:
@@ -105,6 +114,8 @@ class SkeletonSet:
         max_bodies: Most bodies of any clip.
         benchmarks: For each benchmark its training, test and unlabelled clips, by position.
         counts: Dropped, filled-in or guessed items: position of the clip -> phrase -> number.
+        untrimmed: Its clips are whole recordings, with labelled ranges in place of one label.
+        ranges: Of an untrimmed set the labelled ranges of each recording, by its own frames; else empty.
 
     Examples:
         >>> dataset = SkeletonSet.open("set")
@@ -120,7 +131,7 @@ class SkeletonSet:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        meta = _read_meta(path / files.META)
+        meta = read_meta(path / files.META)
         self.layout: Layout = layout_named(meta["layout"])
         self.classes: tuple[str, ...] = tuple(meta["classes"])
         self.source: str = meta["source"]
@@ -128,28 +139,29 @@ class SkeletonSet:
         self.channels: Channels = tuple(meta.get("channels", XYZ))
         self.coordinates = num_coordinates(self.channels)
         counts = meta["counts"]
-        self._columns = _read_clips(path / files.CLIPS, counts["clips"])
-        self.labels = _integers(self._columns["label"])
-        self.bodies = _integers(self._columns["bodies"])
-        self.frames = _integers(self._columns["frames"])
-        _require(bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames")
+        self._columns = read_clips(path / files.CLIPS, counts["clips"])
+        self.labels = integers(self._columns["label"])
+        self.bodies = integers(self._columns["bodies"])
+        self.frames = integers(self._columns["frames"])
+        require(bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames")
         fits = (self.bodies <= files.MOST_BODIES) & (self.frames <= files.MOST_BODY_FRAMES // self.bodies)
-        _require(bool(fits.all()), files.CLIPS, "a clip with more bodies or frames than a set may hold")
+        require(bool(fits.all()), files.CLIPS, "a clip with more bodies or frames than a set may hold")
         in_classes = bool((self.labels >= UNLABELLED).all() and (self.labels < len(self.classes)).all())
-        _require(in_classes, files.CLIPS, f"a label outside {UNLABELLED} to {len(self.classes) - 1}")
-        self._first_frames = _integers(self._columns["first_frame"])
-        self._end_frames = _integers(self._columns["end_frame"])
+        require(in_classes, files.CLIPS, f"a label outside {UNLABELLED} to {len(self.classes) - 1}")
+        self._first_frames = integers(self._columns["first_frame"])
+        self._end_frames = integers(self._columns["end_frame"])
         ordered = bool(((self._first_frames >= 0) & (self._first_frames <= self._end_frames)).all())
-        _require(ordered, files.CLIPS, "a clip that ends before its first frame")
+        require(ordered, files.CLIPS, "a clip that ends before its first frame")
         self.max_bodies = int(self.bodies.max())
-        self._segments = np.array(_map(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4)), np.int64)
+        segments = map_array(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4))
+        self._segments = np.array(segments, np.int64)
         self._rows = np.cumsum(self._segments[:, 3]) - self._segments[:, 3]  # first row of each segment
-        _check_segments(self._segments, self.bodies, self.frames, counts["rows"])
+        check_segments(self._segments, self.bodies, self.frames, counts["rows"])
         self._bounds = np.searchsorted(self._segments[:, 0], np.arange(len(self) + 1))  # segments of clip i: [i, i + 1)
-        self.valid_frames = _valid_frames(self._segments, self.frames)
-        _require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
+        self.valid_frames = count_valid_frames(self._segments, self.frames)
+        require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
         joints_shape = (counts["rows"], len(self.layout), len(self.channels))
-        self._joints = np.asarray(_map(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
+        self._joints = np.asarray(map_array(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
         with warnings.catch_warnings():  # nothing writes to it
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             table = torch.from_numpy(self._joints)  # the same memory, until `keep_on` replaces it
@@ -165,17 +177,27 @@ class SkeletonSet:
             self.channels,
             self._refuse,
         )
-        self.counts = _read_counts(path / files.COUNTS, len(self)) if meta["version"] > 2 else {}
-        self.benchmarks: Mapping[str, Split] = _read_splits(path / files.SPLITS, self.labels)
+        self.counts = read_counts(path / files.COUNTS, len(self)) if meta["version"] > 2 else {}
+        self.untrimmed = meta["version"] == files.UNTRIMMED_VERSION
+        self.ranges: tuple[tuple[LabelledRange, ...], ...] = ()
+        if self.untrimmed:
+            self.ranges = read_ranges(path / files.RANGES, self.frames, len(self.classes))
+        has_label = np.array(list(map(bool, self.ranges))) if self.untrimmed else self.labels != UNLABELLED
+        self.benchmarks: Mapping[str, Split] = read_splits(path / files.SPLITS, has_label)
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
             column.setflags(write=False)
 
     @classmethod
-    def open(cls, path: Path | str) -> "SkeletonSet":
+    def open(cls, path: Path | str, untrimmed: bool = False) -> "SkeletonSet":
         """Open the prepared set in folder ``path``.
 
+        Args:
+            path: The folder.
+            untrimmed: Take a set of whole recordings too. Their label is `UNLABELLED`, and what is labelled in them
+                stands in ``ranges``.
+
         Raises:
-            InputError: If there is none, it is of another version, or its files are damaged.
+            InputError: If there is none, it is of another version or untrimmed, or its files are damaged.
         """
         folder = Path(path)
         if not (folder / files.META).is_file():
@@ -183,10 +205,16 @@ class SkeletonSet:
             raise InputError(f"{path} {what}; write one with `maskel prepare`")
         what = f"{path} cannot be read as a prepared set"
         with damaged_as(lambda fault: InputError(f"{what} ({one_line(fault)}); prepare it again"), (InputError,)):
-            return cls(folder)
+            found = cls(folder)
+        if found.untrimmed and not untrimmed:
+            raise InputError(
+                f"{path} holds whole recordings (maskel prepare --untrimmed), expected clips with one label each; "
+                "maskel detect, predict and inspect read it, for everything else prepare a set without --untrimmed"
+            )
+        return found
 
-    def __reduce__(self) -> tuple[Callable[[Path], "SkeletonSet"], tuple[Path]]:
-        return SkeletonSet.open, (self.path.absolute(),)
+    def __reduce__(self) -> tuple[Callable[[Path, bool], "SkeletonSet"], tuple[Path, bool]]:
+        return SkeletonSet.open, (self.path.absolute(), self.untrimmed)
 
     def __len__(self) -> int:
         """Return the number of clips N."""
@@ -215,8 +243,8 @@ class SkeletonSet:
             (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
-            known = ", ".join(self.benchmarks) or "none"
-            raise InputError(f"{self.path} has no benchmark called {benchmark!r}; it has: {known}")
+            names = ", ".join(self.benchmarks) or "none"
+            raise InputError(f"{self.path} has no benchmark called {benchmark!r}; it has: {names}")
         if part not in PARTS:
             raise InputError(f"benchmark {benchmark} has no part called {part!r}; it has: {', '.join(PARTS)}")
         return np.array(getattr(self.benchmarks[benchmark], part), dtype=np.int64)
@@ -335,110 +363,3 @@ class SkeletonSet:
 def _refuse_clip(path: Path, names: Sequence[str], position: int) -> NoReturn:
     """Refuse a clip whose joints are not finite, at reading: opening a set does not look at the joints."""
     raise InputError(f"{path}: clip {names[position]} holds a coordinate that is not finite; prepare the set again")
-
-
-def _require(holds: bool, name: str, found: str) -> None:
-    if not holds:
-        raise ValueError(f"{name} holds {found}")
-
-
-def _read_meta(path: Path) -> dict[str, Any]:
-    meta = read_json(path)
-    _require(isinstance(meta, dict) and meta.get("format") == files.FORMAT, path.name, "another format")
-    version = meta.get("version")
-    known = " or ".join(map(str, files.READABLE))
-    _require(version in files.READABLE, path.name, f"version {version} of the set's format, expected {known}")
-    counts = [meta["counts"][name] for name in ("clips", "segments", "rows")]
-    _require(all(type(count) is int and count >= 1 for count in counts), path.name, "a count that is not one")
-    _require(tuple(meta.get("channels", XYZ)) in CHANNELS, path.name, "unknown channels")
-    names = [meta["layout"], meta["source"], *meta["classes"]]
-    _require(all(isinstance(name, str) for name in names), path.name, "a name that is not text")
-    _require(isinstance(meta["classes"], list) and isinstance(meta["options"], dict), path.name, "a wrong type")
-    return meta
-
-
-def _read_clips(path: Path, num_clips: int) -> dict[str, tuple[str, ...]]:
-    """Read the columns of the table of clips, as text."""
-    lines = read_rows(path)
-    _require(tuple(next(lines, ())) == files.CLIP_COLUMNS, path.name, "other columns")
-    columns: dict[str, list[str]] = {name: [] for name in files.CLIP_COLUMNS}
-    for number, line in enumerate(lines, 1):
-        _require(number <= num_clips, path.name, f"more than {num_clips} clips")
-        for name, field in zip(columns, line, strict=True):
-            _require(len(field) <= MOST_TEXT, path.name, f"a text of {len(field):,} characters")
-            columns[name].append(sys.intern(field) if name != "name" else field)
-    found = len(columns["name"])
-    _require(found == num_clips, path.name, f"{found} clips, expected {num_clips}")
-    _require(len(set(columns["name"])) == num_clips, path.name, "a clip twice")
-    return {name: tuple(column) for name, column in columns.items()}
-
-
-def _read_counts(path: Path, num_clips: int) -> dict[int, dict[str, int]]:
-    """Read the table of counts: clip -> phrase -> number."""
-    counts: dict[int, dict[str, int]] = {}
-    lines = read_rows(path)
-    _require(tuple(next(lines, ())) == files.COUNT_COLUMNS, path.name, "other columns")
-    for clip, what, number in lines:
-        _require(0 <= int(clip) < num_clips, path.name, f"a clip outside 0 to {num_clips - 1}")
-        _require(0 <= int(number) < 2**63, path.name, "a count that is none")
-        _require(len(what) <= MOST_TEXT, path.name, f"a text of {len(what):,} characters")
-        counts.setdefault(int(clip), {})[sys.intern(what)] = int(number)
-    return counts
-
-
-def _integers(column: tuple[str, ...]) -> Int64[np.ndarray, " n"]:
-    return np.fromiter(map(int, column), dtype=np.int64, count=len(column))
-
-
-def _map(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
-    """Map the array in ``path`` into memory; it must have this type and shape, and nothing may follow it."""
-    mapped = map_npy(path)
-    fits = mapped.dtype == dtype and mapped.shape == shape and mapped.flags.c_contiguous
-    _require(fits, path.name, f"{mapped.dtype} {mapped.shape}, expected {dtype} {shape}")
-    return mapped
-
-
-def _check_segments(
-    segments: Int64[np.ndarray, "s 4"], bodies: Int64[np.ndarray, " n"], frames: Int64[np.ndarray, " n"], rows: int
-) -> None:
-    clip, body, first, length = segments.T
-    _require(bool((clip >= 0).all() and (clip < len(bodies)).all()), files.SEGMENTS, "a clip that is not in the set")
-    inside = (body >= 0) & (body < bodies[clip]) & (first >= 0) & (length >= 1) & (first + length <= frames[clip])
-    _require(bool(inside.all()), files.SEGMENTS, "a body or frame outside its clip")
-    _require(int(length.sum()) == rows, files.SEGMENTS, f"{length.sum()} body-frames, expected {rows}")
-    same_body = (np.diff(clip) == 0) & (np.diff(body) == 0)
-    later = (np.diff(clip) > 0) | ((np.diff(clip) == 0) & (np.diff(body) > 0))
-    apart = same_body & (first[1:] >= first[:-1] + length[:-1])
-    _require(bool((later | apart).all()), files.SEGMENTS, "segments out of order")
-
-
-def _valid_frames(segments: Int64[np.ndarray, "s 4"], frames: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-    """Count, for each clip, the frames that any of its segments covers."""
-    clip, _, first, length = segments.T
-    start = first + (np.cumsum(frames) - frames)[clip]  # on one time line through all clips
-    order = np.argsort(start, kind="stable")
-    start, end = start[order], (start + length)[order]
-    covered_to = np.maximum.accumulate(end)
-    covered_before = np.concatenate(([0], covered_to[:-1]))
-    fresh = np.maximum(end - np.maximum(start, covered_before), 0)
-    return np.bincount(clip[order], weights=fresh, minlength=len(frames)).astype(np.int64)
-
-
-def _read_splits(path: Path, labels: Int64[np.ndarray, " n"]) -> dict[str, Split]:
-    splits = {}
-    for benchmark, parts in read_json(path).items():
-        known = {"train", "test"} <= set(parts) <= set(PARTS)
-        _require(known, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
-        checked: dict[str, tuple[int, ...]] = {}
-        for part, given in parts.items():
-            fits = isinstance(given, list) and set(map(type, given)) <= {int}
-            _require(fits, path.name, f"something else than positions in {benchmark} {part}")
-            positions = np.array(given, dtype=np.int64)
-            inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < len(labels)
-            _require(bool(inside), path.name, f"a position outside 0 to {len(labels) - 1} in {benchmark} {part}")
-            checked[part] = tuple(positions.tolist())
-            has_label = labels[positions.astype(np.int64)] != UNLABELLED
-            consistent = (~has_label if part == "unlabelled" else has_label).all()
-            _require(bool(consistent), path.name, f"clips with and without a label mixed up in {benchmark} {part}")
-        splits[benchmark] = Split(**checked)
-    return splits

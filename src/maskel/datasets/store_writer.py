@@ -9,6 +9,8 @@ Only this module and `maskel.datasets.store`, which reads the folder, know its f
   of the lengths before it; storing it would allow the two to disagree.
 * ``clips.csv``: one line per clip: the fields of `maskel.sequence.Clip`, then bodies M and frames T.
 * ``counts.csv``: dropped, filled-in or guessed items of a clip: its position, a phrase, a number.
+* ``ranges.csv``, of untrimmed sets alone: a line for each labelled range of a whole recording: the position of the
+  recording, the label, first frame and end.
 * ``splits.json``: for each benchmark the positions of its training and test clips, in the published order, and of
   the clips without a label (-1) that pre-training may see, where there are any.
 * ``meta.json``: format and version, layout, channels, class names, source with its options, counts.
@@ -31,7 +33,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple, fields
 from io import BufferedRandom, FileIO
 from pathlib import Path
@@ -44,20 +46,23 @@ from maskel.datasets.base import Split
 from maskel.errors import CutOffError, InputError
 from maskel.files import LOCK, csv_text, json_text, locked
 from maskel.layouts import Layout
-from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonSequence
+from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, LabelledRange, SkeletonSequence
 from maskel.version import __version__
 
 FORMAT = "maskel prepared set"
 VERSION = 3
-READABLE = (2, 3)
+UNTRIMMED_VERSION = 4
+"""Version of sets with labelled ranges; all others are still written as before, for earlier readers."""
+READABLE = (2, 3, 4)
 """Readable versions. Version 2 has no table of counts; its clips without a label are of a class ``unlabelled``."""
 JOINTS, SEGMENTS, CLIPS, SPLITS, META = "joints.npy", "segments.npy", "clips.csv", "splits.json", "meta.json"
-COUNTS = "counts.csv"
+COUNTS, RANGES = "counts.csv", "ranges.csv"
 JOURNAL = "journal.jsonl"
 IN_USE = "another process is writing {}; wait for it or stop it"
 CLIP_FIELDS = tuple(field.name for field in fields(Clip))
 CLIP_COLUMNS = (*CLIP_FIELDS, "bodies", "frames")
 COUNT_COLUMNS = ("clip", "what", "number")
+RANGE_COLUMNS = ("clip", "label", "first_frame", "end_frame")
 MOST_BODIES, MOST_BODY_FRAMES = 100, 2**20
 """Limits of a clip. A reader takes memory for absent body-frames too, so a damaged file must not claim any size."""
 JOINTS_DTYPE = np.dtype("<f4")
@@ -71,7 +76,15 @@ def refuse_existing(out: Path) -> None:
         InputError: If ``out`` exists.
     """
     if out.exists() or out.is_symlink():
+        _remove_rest(out.with_name(f"{out.name}.partial"))
         raise InputError(f"{out} exists already; remove it or choose another name for the prepared set")
+
+
+def _remove_rest(partial: Path) -> None:
+    """Remove what a process left that was killed between giving the finished set its name and tidying up."""
+    if (partial / JOURNAL).is_file() and not (partial / "set").exists():
+        with suppress(InputError, OSError), locked(partial):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 class SetWriter:
@@ -88,6 +101,7 @@ class SetWriter:
         source: Name of the data set's source.
         options: The source's options, for the record; sets are written sorted, paths and the like as text.
         channels: Names of the C numbers of every joint.
+        untrimmed: The clips are whole recordings, with labelled ranges in place of one label.
         job: Facts beside the arguments above that identify this preparation, as JSON can hold them; None for a
             preparation that cannot be resumed.
 
@@ -104,6 +118,7 @@ class SetWriter:
         options: Mapping[str, object],
         channels: Channels = XYZ,
         job: Mapping[str, object] | None = None,
+        untrimmed: bool = False,
     ) -> None:
         self.out = out
         self.layout = layout
@@ -120,6 +135,9 @@ class SetWriter:
         self.recorded = 0
         """Number of recorded raw files, those of interrupted runs included."""
         self.job = job
+        self.ranges: list[tuple[LabelledRange, ...]] = []
+        """The labelled ranges of each clip."""
+        self.untrimmed = untrimmed
         self._counts: list[dict[str, int]] = []
         self._names: set[str] = set()
         self._segments = array("i")
@@ -216,11 +234,12 @@ class SetWriter:
                 if int(seal, 16) != zlib.crc32(content):
                     break
                 clips, checksum, note = json.loads(content)
-                size = sum(length for *_, runs, _ in clips for *_, length in runs) * self._row_bytes
+                size = sum(length for *_, runs, _, _ in clips for *_, length in runs) * self._row_bytes
                 if not 0 <= size <= left or zlib.crc32(self._file.read(size)) != checksum:
                     break
-                for *fields, bodies, frames, runs, counts in clips:
-                    self._append(Clip(*fields), (bodies, frames), runs, counts)
+                for *fields, bodies, frames, runs, counts, ranges in clips:
+                    labelled = tuple(LabelledRange(*one) for one in ranges)
+                    self._append(Clip(*fields), (bodies, frames), runs, counts, labelled)
             except (ValueError, TypeError):
                 break
             self.recovered.append(note)
@@ -274,14 +293,27 @@ class SetWriter:
             raise ValueError(f"clip {clip.name}: no body exists in any frame; a source leaves such a clip out")
         if joints.shape[3] != len(self.channels):
             raise ValueError(f"clip {clip.name}: found {joints.shape[3]} channels, expected {', '.join(self.channels)}")
+        if sequence.ranges and not self.untrimmed:
+            raise ValueError(f"clip {clip.name}: found labelled ranges, expected none in a set of trimmed clips")
+        for one in sequence.ranges:
+            inside = 0 <= one.first_frame < one.end_frame <= joints.shape[1]
+            if not inside or not 0 <= one.label < len(self.classes):
+                raise ValueError(f"clip {clip.name}: found {one}, expected a known class and frames of the recording")
         written = joints[exists].astype(JOINTS_DTYPE, copy=False).tobytes()
         with self._writing():
             self._file.write(written)
         self._checksum = zlib.crc32(written, self._checksum)
         counts = {what: number for what, number in sorted(sequence.counts.items()) if number}
-        self._append(clip, exists.shape, _runs(exists).tolist(), counts)
+        self._append(clip, exists.shape, _runs(exists).tolist(), counts, sequence.ranges)
 
-    def _append(self, clip: Clip, size: tuple[int, int], runs: list[list[int]], counts: dict[str, int]) -> None:
+    def _append(
+        self,
+        clip: Clip,
+        size: tuple[int, int],
+        runs: list[list[int]],
+        counts: dict[str, int],
+        ranges: tuple[LabelledRange, ...],
+    ) -> None:
         """Enter a clip into the tables; its joints are written already."""
         for run in runs:
             self._segments.extend((len(self.clips), *run))
@@ -290,7 +322,8 @@ class SetWriter:
         self.sizes.append(size)
         self.clips.append(clip)
         self._counts.append(counts)
-        self._since.append([*astuple(clip), *size, runs, counts])
+        self.ranges.append(ranges)
+        self._since.append([*astuple(clip), *size, runs, counts, [astuple(one) for one in ranges]])
 
     def record(self, note: dict[str, Any]) -> None:
         """Record in the job's journal that a raw file is done: the clips added since the last record, and ``note``.
@@ -356,6 +389,9 @@ class SetWriter:
         counts = ((clip, *count) for clip, counts in enumerate(self._counts) for count in counts.items())
         (self._folder / CLIPS).write_bytes(csv_text([CLIP_COLUMNS, *clips]).encode())
         (self._folder / COUNTS).write_bytes(csv_text([COUNT_COLUMNS, *counts]).encode())
+        if self.untrimmed:
+            ranges = ((clip, *astuple(one)) for clip, several in enumerate(self.ranges) for one in several)
+            (self._folder / RANGES).write_bytes(csv_text([RANGE_COLUMNS, *ranges]).encode())
 
     def _write_json(self, name: str, content: Mapping[str, object]) -> None:
         text = json_text(content, default=_plain, separators=(",", ":") if name == SPLITS else None)
@@ -364,7 +400,7 @@ class SetWriter:
     def _meta(self, segments: int) -> dict[str, object]:
         return {
             "format": FORMAT,
-            "version": VERSION,
+            "version": UNTRIMMED_VERSION if self.untrimmed else VERSION,
             "maskel": __version__,
             "layout": self.layout.name,
             "channels": self.channels,

@@ -39,9 +39,12 @@ class Update:
         label: The most probable class; a position in the classifier's ``label_spec.classes``.
         name: Name of the class.
         probability: Its smoothed probability.
-        sure: Whether that is as high as was wanted.
+        sure: Whether that is as high as was wanted, and the distance as small.
         probabilities: (K,) smoothed, of each class.
         window: (K,) of the newest window alone.
+        distance: Smoothed distance to the training clips, 1 for that of the median training clip; not a number where
+            the classifier does not know them.
+        distance_percentile: Training clips, in percent, that are at most as far from the others; not a number likewise.
     """
 
     person: str
@@ -53,6 +56,8 @@ class Update:
     sure: bool
     probabilities: Float64[np.ndarray, " k"]
     window: Float64[np.ndarray, " k"]
+    distance: float = math.nan
+    distance_percentile: float = math.nan
 
 
 class Stream:
@@ -70,6 +75,7 @@ class Stream:
             median training clip.
         step: From the start of a window to that of the next, likewise; by default a quarter of the window.
         min_probability: Answers that are less probable are unsure, in [0, 1].
+        max_distance: Answers that are farther from the training clips are unsure too; None for no limit.
         device: Where the classifier runs, for one that is not loaded.
 
     Raises:
@@ -79,6 +85,7 @@ class Stream:
         classifier: The classifier, in eval mode.
         layout: The joints that are pushed.
         forgets_after: Seconds after which a person who is not seen is forgotten, and smoothing begins anew.
+        coordinates: Coordinates of a joint, 2 or 3.
         left_out: People beyond 32 in a frame, who are not looked at; all frames together.
 
     Examples:
@@ -99,6 +106,7 @@ class Stream:
         step: str | None = None,
         min_probability: float = 0.0,
         device: torch.device | str = "cpu",
+        max_distance: float | None = None,
     ) -> None:
         name = "the classifier" if isinstance(classifier, Classifier) else classifier
         if fps is not None and not 0 < fps < 10_000:
@@ -108,6 +116,12 @@ class Stream:
         length, pace = read_extent("window_length", window_length), read_extent("step", step)
         model = classifier if isinstance(classifier, Classifier) else load_classifier(classifier, device)
         self.classifier = model.eval()
+        if max_distance is not None and not (max_distance > 0 and model.familiarity):
+            raise InputError(
+                f"max_distance: found {max_distance}, expected more than 0, and a classifier that holds its training "
+                "clips' features"
+            )
+        self._max_distance = math.inf if max_distance is None else max_distance
         if model.label_spec.provenance is None:
             raise InputError(
                 f"{name} does not record how its training joints were made (released and older files do not), so those "
@@ -123,19 +137,19 @@ class Stream:
         windows = usual_windows(model.label_spec, length, pace, True, self._rate)
         frames = windows.frames(self._rate, "windows")
         self.forgets_after = (self._preparation.max_gap + 1) / self._rate
-        self._coordinates = num_coordinates(model.encoder.channels)
+        self.coordinates = num_coordinates(model.encoder.channels)
         self._min_probability = min_probability
         self._people = People(*frames, self._preparation.max_gap)
-        self._recent: dict[str, deque[Float64[np.ndarray, " k"]]] = {}
+        self._recent: dict[str, deque[tuple[Float64[np.ndarray, " k"], float]]] = {}
         self._smoothed = -(-frames[0] // frames[1])  # windows
         self._scored: bool | None = None
         self._start: float | None = None
         self._last = -math.inf
 
-    @property
-    def coordinates(self) -> int:
-        """Number of coordinates of a joint, 2 or 3."""
-        return self._coordinates
+    def see_images(self, size: tuple[int, int]) -> None:
+        """State the width and height of the images, where positions are in pixels of others than the training's."""
+        if self._preparation.image_size:
+            self._preparation = replace(self._preparation, image_size=size)
 
     @property
     def left_out(self) -> int:
@@ -193,7 +207,7 @@ class Stream:
         Raises:
             InputError: If they are not joints of the layout.
         """
-        count = self._coordinates
+        count = self.coordinates
         needs = SCORE in self.classifier.encoder.channels or self._preparation.min_score > 0
         widths = (count + 1,) if needs else (count, count + 1)
         expected = (
@@ -225,26 +239,31 @@ class Stream:
         made = [(window, sequence) for window in filled if (sequence := self._sequence(window)) is not None]
         if not made:
             return []
-        shares = self.classifier.classify(self._batch([sequence for _, sequence in made])).double().cpu().numpy()
+        answers = self.classifier.answer(self._batch([sequence for _, sequence in made]))
+        shares, distances = (values.double().cpu().numpy() for values in answers)
         updates = []
-        for (window, _), share in zip(made, shares, strict=True):
+        for (window, _), share, far in zip(made, shares, distances.tolist(), strict=True):
             recent = self._recent.setdefault(window.key, deque(maxlen=self._smoothed))
             if window.fresh:
                 recent.clear()
-            recent.append(share)
-            mean = np.mean(recent, axis=0)
+            recent.append((share, far))
+            mean = np.mean([share for share, _ in recent], axis=0)
+            distance = float(np.mean([far for _, far in recent]))
             label = int(mean.argmax())
             start, end = (
                 (self._start or 0.0) + at / self._rate for at in (window.first, window.first + len(window.frames) - 1)
             )
             probability = float(mean[label])
-            sure, name = probability >= self._min_probability, self.classifier.label_spec.classes[label]
-            updates.append(Update(window.key, start, end, label, name, probability, sure, mean, share))
+            sure = probability >= self._min_probability and not distance > self._max_distance
+            name, familiarity = self.classifier.label_spec.classes[label], self.classifier.familiarity
+            percentile = familiarity.percentile(distance) if familiarity else math.nan
+            update = Update(window.key, start, end, label, name, probability, sure, mean, share, distance, percentile)
+            updates.append(update)
         return updates
 
     def _sequence(self, window: Filled) -> SkeletonSequence | None:
         """Prepare a window as a clip; None if nothing of the person is left."""
-        away = np.full((len(self.layout), self._coordinates + 1), np.nan)
+        away = np.full((len(self.layout), self.coordinates + 1), np.nan)
         values = np.stack([away if frame is None else frame for frame in window.frames])[None]
         pose = Pose(values[..., :-1], values[..., -1] if self._scored else None)
         joints, _ = self._preparation.apply(_PLACE, pose, self._rate)

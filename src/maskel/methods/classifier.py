@@ -20,9 +20,11 @@ from maskel.datasets.store import SkeletonSet
 from maskel.distributed import gather_rows, gather_rows_with_gradient
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
+from maskel.hub import CLASSIFIER as CLASSIFIER
 from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder
+from maskel.models.familiarity import Familiarity
 from maskel.models.heads import FinetuneHead, LinearHead
 from maskel.models.pooling import Pool, put_bodies
 from maskel.models.transformer import drop_path_scales
@@ -35,7 +37,6 @@ ClassWeights = Literal["none", "balanced"]
 HeadKind = Literal["mlp", "linear"]
 """Head of fine-tuning: two layers, as published, or the one of linear evaluation, with far fewer weights."""
 FORMAT = "maskel classifier 1"
-CLASSIFIER = "classifier.safetensors"
 
 
 @dataclass(frozen=True)
@@ -127,22 +128,30 @@ class Classifier(Method):
         label_spec: Class names and body slots.
         head: Maps features to class scores.
         class_weights: (classes,) weight of each class in the loss; None where all weigh alike.
+        familiarity: Features of training clips, once it is trained; None before, and in older files.
     """
 
     kind: ClassVar[str]
     label_spec: LabelSpec
     head: nn.Module
     class_weights: Float32[Tensor, " classes"] | None
+    familiarity: Familiarity | None
     needs_whole_batch = True
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("class_weights", None, persistent=False)  # of training, no part of the classifier
+        self.familiarity = None
 
     @property
     def options(self) -> dict[str, Any]:
         """Constructor options on which the scores of a trained classifier depend."""
         return {}
+
+    @property
+    @abstractmethod
+    def num_values(self) -> int:
+        """Number of values F of the features that the head reads."""
 
     @abstractmethod
     def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
@@ -160,19 +169,35 @@ class Classifier(Method):
         """Compute class scores from a view of the encoder's window."""
         return self.scores(self.features(batch))
 
-    @torch.no_grad()
+    def distances(self, features: Float32[Tensor, "b f"]) -> Float32[Tensor, " b"]:
+        """Compute how far features are from those of the training clips; not a number where nothing is known of them.
+
+        See `Familiarity`.
+        """
+        if self.familiarity is None:
+            return features.new_full((len(features),), torch.nan)
+        return self.familiarity.distance(features.float())
+
     def classify(self, batch: SkeletonBatch) -> Float32[Tensor, "b classes"]:
         """Compute the probability of each class, (B, classes), for clips of any length in the test view.
 
         Args:
             batch: As `SkeletonSet.gather` gives them for the ``num_bodies`` and ``single_body``, on any device.
         """
+        return self.answer(batch)[0]
+
+    @torch.no_grad()
+    def answer(self, batch: SkeletonBatch) -> tuple[Float32[Tensor, "b classes"], Float32[Tensor, " b"]]:
+        """Compute what `classify` does, and the distances of the clips to the training clips: see `distances`."""
         batch = batch.to(self.encoder.patch_embed.weight.device)
-        return self.logits(test_view(batch, self.encoder.config.window)).softmax(1)
+        features = self.features(test_view(batch, self.encoder.config.window))
+        return self.scores(features).softmax(1), self.distances(features)
 
     def save(self, path: Path | str) -> None:
         """Write weights, classes, layout and everything else for classifying to one ``.safetensors`` file."""
-        about = {"head": self.kind, "task": asdict(self.label_spec), "options": self.options}
+        about: dict[str, Any] = {"head": self.kind, "task": asdict(self.label_spec), "options": self.options}
+        if self.familiarity is not None:
+            about["familiarity"] = len(self.familiarity.known)
         save_weights(Path(path), self, {"format": FORMAT, **self.encoder.about(), **about})
 
 
@@ -201,6 +226,11 @@ class LinearProbe(Classifier):
     def options(self) -> dict[str, Any]:
         """Pooling of the tokens, where it is not the mean of all."""
         return {} if self.pool == "mean" else {"pool": self.pool}
+
+    @property
+    def num_values(self) -> int:
+        """Number of values F of the features, by the pooling."""
+        return self.encoder.num_features(self.pool)
 
     def train(self, mode: bool = True) -> "LinearProbe":
         """Switch the mode of the head; the encoder stays in eval mode."""
@@ -287,6 +317,11 @@ class FineTuneClassifier(Classifier):
         """Bodies to average over, the head's width, and its kind where it is not the published one."""
         linear = {"head": "linear"} if self.head_kind == "linear" else {}
         return {"bodies": self.bodies, "head_dim": self.head_dim, **linear}
+
+    @property
+    def num_values(self) -> int:
+        """Number of values V'·D of the features."""
+        return self.encoder.num_features("joints")
 
     def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
         """Average over time and bodies: (B, V'·D)."""

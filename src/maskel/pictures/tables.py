@@ -1,6 +1,7 @@
 """Tables of the report: results, details of the runs, accuracy per class."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from maskel.pictures.charts import Bar, bar_chart
@@ -27,7 +28,8 @@ def counted_on(group: Sequence[Run]) -> str:
     run = group[0]
     size, part = run.part_size(run.part), "training" if run.part == "train" else run.part
     small = f", {run.ways} classes at a time" if run.ways else ""
-    return f"{run.about('data', 'source')}, {run.about('benchmark')}: {size} {part} clips{small}"
+    what = "recordings" if run.protocol.untrimmed else "clips"
+    return f"{run.about('data', 'source')}, {run.about('benchmark')}: {size} {part} {what}{small}"
 
 
 def results(runs: Sequence[Run]) -> Markup:
@@ -107,7 +109,13 @@ def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], 
         columns["among the first five"] = lambda answers: _nowrap(answers.top5 or "–")
     if any(answers.precision is not None for answers in answered):
         columns["mAP"] = lambda answers: percent(answers.precision)
+    for name in dict.fromkeys(name for one in answered for name in one.segments):
+        columns[name] = partial(_measure, name)
     return columns
+
+
+def _measure(name: str, answers: Answers) -> str:
+    return f"{100 * answers.segments[name]:.1f} %" if name in answers.segments else "–"
 
 
 def _sum(run: Run, runs: Sequence[Run]) -> Markup:

@@ -51,7 +51,7 @@ def timeline_page(found: Found, classes: Sequence[str], joints: Mapping[Key, Mov
         shown.append((track, segments))
     keys = [key for track, _ in shown if (key := (track.recording, track.person)) in joints]
     rooms = dict(zip(keys, share_out([joints[key] for key in keys], PAGE_BYTES // 2), strict=True))
-    for recording, tracks in groupby(shown, key=lambda one: one[0].recording):
+    for recording, tracks in groupby(shown, key=lambda pair: pair[0].recording):
         parts.append(element("h2", recording))
         people = list(tracks)
         low = min(int(track.edges[0]) for track, _ in people)

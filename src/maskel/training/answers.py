@@ -1,10 +1,11 @@
 """Right answers of a run: how many clips it classified correctly, in all and of each class."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from maskel.intervals import interval
+from maskel.training.detection import measures_of
 
 PRECISION, HALF_INTERVAL = "mean_average_precision", "half_interval"
 """Entries of ``result.json`` that only some protocols have."""
@@ -47,6 +48,7 @@ class Answers:
         precision: Mean average precision of a retrieval; None for everything else.
         half_interval: Half the width of the accuracy's 95 % interval, where it is one over drawn episodes; None where
             it is Wilson's.
+        segments: Measures of segments by name, where frames were counted; else empty.
     """
 
     way: str
@@ -59,11 +61,14 @@ class Answers:
     top5: Count | None
     precision: float | None = None
     half_interval: float | None = None
+    segments: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def interval(self) -> str:
-        """The 95 % interval of the accuracy, in percent; a dash where the counts make no sense."""
+        """The 95 % interval of the accuracy, in percent; a dash for frames, and where the counts make no sense."""
         correct, seen = self.count.correct, self.count.seen
+        if self.segments:  # frames beside each other are not independent
+            return "–"
         return interval(correct, seen, self.half_interval) if 0 <= correct <= seen != 0 else "–"
 
     @property
@@ -79,6 +84,7 @@ class Answers:
             None if counted.get(name) is None else float(counted[name]) for name in ("balanced_accuracy", "macro_f1")
         )
         seen = int(counted["seen"])
+        precision, half = (float(counted[name]) if name in counted else None for name in (PRECISION, HALF_INTERVAL))
         return cls(
             way,
             key,
@@ -88,5 +94,7 @@ class Answers:
             balanced,
             macro_f1,
             Count(int(counted["top5"]), seen) if "top5" in counted else None,
-            *(float(counted[name]) if name in counted else None for name in (PRECISION, HALF_INTERVAL)),
+            precision,
+            half,
+            measures_of(counted["detection"]) if "detection" in counted else {},
         )

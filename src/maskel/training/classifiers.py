@@ -8,6 +8,7 @@ import torch
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.hub import fetched
 from maskel.methods.classifier import (
     CLASSIFIER,
     CLASSIFIERS,
@@ -18,6 +19,7 @@ from maskel.methods.classifier import (
     LinearProbe,
 )
 from maskel.models.encoder import build_encoder
+from maskel.models.familiarity import MOST_CLIPS, Familiarity
 from maskel.models.released import Release, build_released, read_release
 from maskel.models.torch_file import is_torch_file
 from maskel.models.weights import load_weights
@@ -37,8 +39,9 @@ def load_classifier(
     class.
 
     Args:
-        path: A run folder of ``maskel finetune`` or ``maskel linear``, its ``classifier.safetensors``, or a ``.pth``
-            file of MAMP's or HA-CM's public code, after linear evaluation or fine-tuning.
+        path: A run folder of ``maskel finetune`` or ``maskel linear``, its ``classifier.safetensors``,
+            ``hf://user/name`` on the Hugging Face Hub, or a ``.pth`` file of MAMP's or HA-CM's public code, after
+            linear evaluation or fine-tuning.
         device: Where to put it.
         trained_on: The data set of a ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``, ``pku2``, or
             ``data`` for the classes of ``dataset``.
@@ -55,7 +58,8 @@ def load_classifier(
         >>> model.classify(batch).shape
         torch.Size([2, 13])
     """
-    file = Path(path) / CLASSIFIER if Path(path).is_dir() else Path(path)
+    path = fetched(path, CLASSIFIER)
+    file = path / CLASSIFIER if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{file}: no such classifier; expected a run folder of maskel finetune or linear, or its file")
     if is_torch_file(file):
@@ -85,4 +89,10 @@ def _from_release(release: Release, trained_on: TrainedOn | None, dataset: Skele
 
 
 def _build(about: Mapping[str, Any]) -> Classifier:
-    return CLASSIFIERS[about["head"]](build_encoder(about), LabelSpec.read(about["task"]), **about["options"])
+    made = CLASSIFIERS[about["head"]](build_encoder(about), LabelSpec.read(about["task"]), **about["options"])
+    if "familiarity" in about:
+        clips = about["familiarity"]
+        if type(clips) is not int or not 2 <= clips <= MOST_CLIPS:
+            raise ValueError(f"features of {clips!r} training clips, expected 2 to {MOST_CLIPS}")
+        made.familiarity = Familiarity(made.num_values, clips)
+    return made

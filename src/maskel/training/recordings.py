@@ -153,7 +153,13 @@ def prepared(
     return dataset, source.frame_rates()
 
 
-def in_windows(dataset: SkeletonSet, windows: Windows, made: Provenance | None, folder: Path) -> SkeletonSet:
+def in_windows(
+    dataset: SkeletonSet,
+    windows: Windows,
+    made: Provenance | None,
+    folder: Path,
+    positions: Sequence[int] | None = None,
+) -> SkeletonSet:
     """Make a set of windows over each clip of a set.
 
     Args:
@@ -161,6 +167,7 @@ def in_windows(dataset: SkeletonSet, windows: Windows, made: Provenance | None, 
         windows: Length and step of the windows.
         made: Provenance of its clips, which tells if each has an origin of its own; None where that is unknown.
         folder: Where the new set is written.
+        positions: Clips to cut; all by default.
 
     Raises:
         InputError: If the windows are in seconds and no frame rate is known, or leave frames out.
@@ -172,7 +179,7 @@ def in_windows(dataset: SkeletonSet, windows: Windows, made: Provenance | None, 
         )
     may_miss = dataset.coordinates == 2 or dataset.options.get("missing") == "zero"
     with SetWriter(folder, dataset.layout, dataset.classes, dataset.source, {}, dataset.channels) as writer:
-        for position in range(len(dataset)):
+        for position in range(len(dataset)) if positions is None else positions:
             sequence, centred = dataset.sequence(position), origin == ON_THE_BODY
             for window in cut_windows(sequence, windows, windows.rate, dataset.coordinates, centred, may_miss):
                 writer.add(_numbered(window, len(writer.clips)))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
@@ -11,11 +12,13 @@ from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.errors import InputError
 from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, class_weights
+from maskel.models.familiarity import MOST_CLIPS, Familiarity
 from maskel.sequence import SkeletonBatch
 from maskel.training.experiment import Experiment
 from maskel.training.features import CHUNK, read_clips
 from maskel.training.labelled import Labelled, Positions
 from maskel.training.loading import Batches
+from maskel.training.loggers import confusion_pixels
 from maskel.training.optim import TrainingConfig
 from maskel.training.precision import Precision
 from maskel.training.run import Row, RunFolder
@@ -48,15 +51,64 @@ def score_clips(
     precision: Precision,
 ) -> Tensor:
     """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process."""
+    return _read_features(classifier, classifier.scores, dataset, positions, world, precision)
+
+
+def answer_clips(
+    classifier: Classifier,
+    dataset: SkeletonSet,
+    positions: Positions,
+    world: World,
+    precision: Precision,
+) -> tuple[Tensor, Tensor]:
+    """Compute class scores (N, classes) and distances to the training clips (N,) of clips, as `score_clips` does."""
+
+    def answer(features: Tensor) -> Tensor:
+        return torch.cat((classifier.scores(features), classifier.distances(features)[:, None]), 1)
+
+    rows = _read_features(classifier, answer, dataset, positions, world, precision)
+    return rows[:, :-1], rows[:, -1]
+
+
+def _read_features(
+    classifier: Classifier,
+    make: Callable[[Tensor], Tensor],
+    dataset: SkeletonSet,
+    positions: Positions,
+    world: World,
+    precision: Precision,
+) -> Tensor:
+    """Make a row of the features of each clip, in the test view, on every process."""
     classifier.eval()
     window, label_spec = classifier.encoder.config.window, classifier.label_spec
 
     def read(batch: SkeletonBatch) -> Tensor:
         features = classifier.features(batch)
         with torch.autocast(world.device.type, enabled=False):  # the head in fp32, as linear evaluation's always is
-            return classifier.scores(features)
+            return make(features)
 
     return read_clips(read, window, label_spec.num_bodies, label_spec.single_body, dataset, positions, world, precision)
+
+
+def remember(classifier: Classifier, labelled: Labelled, world: World, precision: Precision) -> None:
+    """Give a trained classifier features of its training clips: of all, or of some of every class.
+
+    Args:
+        classifier: On its device.
+        labelled: Its training clips; of fewer than two nothing is remembered.
+        world: This process among all.
+        precision: Of matrix products.
+    """
+    dataset, train = labelled.dataset, labelled.train
+    if len(train) > MOST_CLIPS:
+        by_class = train[np.argsort(dataset.labels[train], kind="stable")]
+        train = by_class[np.linspace(0, len(train) - 1, MOST_CLIPS).round().astype(np.int64)]
+    if len(train) < 2:
+        return
+    features = _read_features(classifier, lambda features: features.float(), dataset, train, world, precision)
+    names = [dataset.clips[position].subject for position in train.tolist()]
+    subjects = torch.from_numpy(np.unique(names, return_inverse=True)[1]) if all(names) else None
+    classifier.familiarity = Familiarity.of(features, subjects)
 
 
 @torch.no_grad()
@@ -138,10 +190,12 @@ def leave(
         about: First entries of ``result.json``, which say what was run.
         trained: Entries after the counts: measurements of the training.
     """
+    remember(classifier, labelled, experiment.world, "bf16" if experiment.precision == "bf16" else "fp32")
     if experiment.is_main:
         labelled.write(experiment.run.path)
         classifier.save(experiment.run.path / CLASSIFIER)
         scores.write(experiment.run)
+        experiment.log_picture("confusions", confusion_pixels(scores.labels, scores.predicted, len(scores.classes)))
     parameters = sum(weight.numel() for weight in classifier.parameters())
     counted = scores.count(len(labelled.test))
     return experiment.finish(about, {**labelled.describe(), **counted, **trained, "parameters": parameters})

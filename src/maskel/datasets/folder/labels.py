@@ -141,6 +141,24 @@ def refuse_same(table: Path, facts: Facts, other: Facts) -> NoReturn:
     raise BadFileError(table, "wrong count", found, expected, line=facts.line)
 
 
+def whole_recording(path: Path, several: Sequence[Facts]) -> Facts:
+    """Return what is known of a recording whose ranges are kept in it; its label only says that there are some.
+
+    Raises:
+        InputError: If its ranges name different subjects, cameras or the like.
+    """
+    first = several[0]
+    label = next((facts.label for facts in several if facts.label), "")
+    for what in ("subject", "camera", "setup", "replication", "fps"):
+        values = sorted({str(getattr(facts, what)) for facts in several})
+        if len(values) > 1:
+            raise InputError(
+                f"{path}: its ranges name {what} {values[0]!r} and {values[1]!r}; with --untrimmed it stays one "
+                "recording, so expected the same in all of its lines"
+            )
+    return replace(first, name=first.recording or first.name, label=label, recording="", range=None)
+
+
 def _numbered(stem: str, lines: Sequence[Facts]) -> tuple[Facts, ...]:
     """Number the clips of a file, so that their names differ."""
     if not lines:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from maskel.conversion import trunk_middle
 from maskel.datasets.counts import EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES, Counts
@@ -93,13 +93,16 @@ class Preparation:
         """Return the channels of the joints that `apply` makes of ``pose``."""
         return (*XYZ[: pose.joints.shape[-1]], *([SCORE] if self.scores else []))
 
-    def apply(self, path: Path, pose: Pose, source_fps: float | None = None) -> tuple[np.ndarray, Counts]:
+    def apply(
+        self, path: Path, pose: Pose, source_fps: float | None = None, every_frame: bool = False
+    ) -> tuple[np.ndarray, Counts]:
         """Make the joints of a clip, and count dropped and filled-in items.
 
         Args:
             path: The file, for messages.
             pose: The result of `read`.
             source_fps: Frames a second of this file, if known.
+            every_frame: Keep frames without anybody too, so that times stay.
 
         Returns:
             (M, T, V, C) float32, zero where a body is absent; all zero if all frames are empty.
@@ -107,7 +110,8 @@ class Preparation:
         Raises:
             BadFileError: If the coordinates are in another unit, a frame rate is missing, or the actor is not there.
         """
-        return self.complete(path, self.place_people(path, pose, self.bodies, self.actor), source_fps)
+        people = self.place_people(path, pose, self.bodies, self.actor)
+        return self.complete(path, people, source_fps, every_frame)
 
     def place_people(self, path: Path, pose: Pose, bodies: int, actor: str) -> Pose:
         """Do the first half of `apply`: NaN where a joint is missing, the set's unit, the bodies that matter.
@@ -134,7 +138,9 @@ class Preparation:
         pose = choose_bodies(path, replace(pose, joints=values), bodies, actor, middle)
         return replace(pose, counts={**pose.counts, **units, **guesses})
 
-    def complete(self, path: Path, pose: Pose, source_fps: float | None = None) -> tuple[np.ndarray, Counts]:
+    def complete(
+        self, path: Path, pose: Pose, source_fps: float | None = None, every_frame: bool = False
+    ) -> tuple[np.ndarray, Counts]:
         """Do the second half of `apply`: fill gaps, bring to the set's frame rate and origin.
 
         Arguments and result are those of `apply`.
@@ -160,9 +166,9 @@ class Preparation:
             before = values.shape[1]
             values = resample_frames(values, rate / pose.step, self.fps)
             counts[THINNED_FRAMES] = max(before - values.shape[1], 0)
-        empty = ~body_exists(values).any(0)
-        counts[EMPTY_FRAMES] = int(empty.sum())
-        return self._finish(values), counts
+        kept = np.asarray(body_exists(values).any(0) | every_frame)
+        counts[EMPTY_FRAMES] = int((~kept).sum())
+        return self._finish(values, kept), counts
 
     def windows(
         self, path: Path, pose: Pose, clip: Clip, windows: Windows, rate: float | None, source_fps: float | None
@@ -211,10 +217,10 @@ class Preparation:
         _, counts = self.complete(path, chosen, source_fps)
         return counted_once(found, {**counts, BAD_WINDOWS: left_out})
 
-    def _finish(self, values: Float64[np.ndarray, "m t v c"]) -> np.ndarray:
-        """Drop frames without a body, centre if the options say so, and set missing joints to zero."""
+    def _finish(self, values: Float64[np.ndarray, "m t v c"], kept: Bool[np.ndarray, " t"]) -> np.ndarray:
+        """Drop frames that are not kept, centre if the options say so, and set missing joints to zero."""
+        values = values[:, kept]
         exists = body_exists(values)
-        values, exists = values[:, exists.any(0)], exists[:, exists.any(0)]
         count = values.shape[-1] - self.scores
         if exists.any() and (count == 3 if self.centre is None else self.centre):
             values = values.copy()
