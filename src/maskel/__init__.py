@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from maskel.methods.released import load_release
     from maskel.models.encoder import Encoder, EncoderConfig
     from maskel.models.loading import load_encoder
+    from maskel.pictures.plotting import plot
     from maskel.training.classifiers import load_classifier
     from maskel.training.run import RunFolder
 
@@ -62,6 +63,7 @@ _MODULES = {
     "EncoderConfig": "models.encoder",
     "load_encoder": "models.loading",
     "load_classifier": "training.classifiers",
+    "plot": "pictures.plotting",
 }
 """Other public names -> the module that holds each."""
 
@@ -89,6 +91,7 @@ __all__ = [
     "load_classifier",
     "load_encoder",
     "load_release",
+    "plot",
     "predict",
     "prepare",
     "pretrain",

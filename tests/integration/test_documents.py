@@ -26,6 +26,7 @@ import tiny
 from maskel.cli import COMMANDS, main
 from maskel.commands.export import FORMATS
 from maskel.commands.prepare import prepare
+from maskel.commands.view import PICTURES
 from maskel.datasets import SOURCES
 from maskel.layouts import KINECT20
 from maskel.methods import METHODS
@@ -208,7 +209,7 @@ def every_option() -> set[str]:
     commands = [(name,) for name in COMMANDS if name not in ("prepare", "export", "view")]
     commands += [("pretrain", "--method", method) for method in METHODS]
     commands += [("prepare", source) for source in SOURCES]
-    commands += [("export", form) for form in FORMATS] + [("view", "masks")]
+    commands += [("export", form) for form in FORMATS] + [("view", picture) for picture in PICTURES]
     scripts = " ".join(script.read_text() for script in ROOT.glob("benchmarks/*.py"))
     return set().union(*(options_of(*command) for command in commands), options_in(scripts))
 

@@ -78,8 +78,9 @@ COMMANDS: dict[str, Command] = {
         "print the completion script of a shell: bash, zsh, fish", "commands.completion:completion", one="shell"
     ),
     "view": KindsCommand(
-        "show one picture: how often methods hide each joint and time of a clip",
+        "show clips that move, their features, their important joints, or how often methods hide each",
         several="runs",
+        one="data",
         kinds="commands.view:PICTURES",
         word="picture",
     ),

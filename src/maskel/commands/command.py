@@ -29,7 +29,8 @@ class Command:
         purpose: One line for ``maskel --help``.
         function: Where the function is, ``module:name`` below ``maskel``.
         several: The argument that takes all words without a dash.
-        one: Arguments, divided by spaces, that take one such word each, as far as the function has them.
+        one: Arguments, divided by spaces, that take one such word each, as far as the function has them; none
+            if it takes ``several``.
         show: The function that prints an outcome, ``module:name``, called with it and the options; by default its
             text is printed.
     """
@@ -154,7 +155,8 @@ class KindsCommand(Command):
         known = ", ".join(sorted(kinds))
         if not words or words[0] in ("-h", "--help"):
             kind = min(kinds) if len(kinds) == 1 else self.word.upper()
-            words = f"{self.several[:-1].upper()} ..." if self.several else self.one.upper()
+            several = f"{self.several[:-1].upper()} ..." if self.several else ""
+            words = " | ".join(filter(None, (self.one.upper(), several)))
             usage = (
                 f"usage: maskel {name} {kind} {words} [OPTIONS]; maskel {name} {min(kinds)} --help lists the options"
             )

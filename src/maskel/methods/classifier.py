@@ -154,8 +154,12 @@ class Classifier(Method):
         """Number of values F of the features that the head reads."""
 
     @abstractmethod
-    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
+    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
         """Compute the features that the head reads, from a view of the encoder's window, without dropout."""
+
+    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
+        """Compute `pooled`, with gradients as far as the head's training passes them on."""
+        return self.pooled(batch)
 
     def scores(self, features: Float32[Tensor, "b f"]) -> Float32[Tensor, "b classes"]:
         """Compute class scores (logits) from features."""
@@ -234,10 +238,14 @@ class LinearProbe(Classifier):
         self.encoder.eval()
         return self
 
-    @torch.no_grad()
-    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
+    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
         """Average over body slots, and over time and joints as ``pool`` says: (B, F)."""
         return self.encoder.pool(batch, absent_bodies=True, pool=self.pool)
+
+    @torch.no_grad()
+    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
+        """Compute `pooled` without gradients, as the encoder is frozen."""
+        return self.pooled(batch)
 
     def forward(self, batch: SkeletonBatch | FeatureBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Compute the (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it."""
@@ -315,7 +323,7 @@ class FineTuneClassifier(Classifier):
         """Number of values V'·D of the features."""
         return self.encoder.num_features("joints")
 
-    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
+    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
         """Average over time and bodies: (B, V'·D)."""
         return self.encoder.pool(batch, absent_bodies=self.bodies == "all", pool="joints")
 
