@@ -2,9 +2,10 @@
 PYTHON ?= python3
 SEED ?= 0
 OUT ?= demo-run
+MINUTES ?= 5
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu lint docs dist pictures bench bench-gpu fuzz results clean
+.PHONY: demo test test-gpu lint docs dist pictures bench bench-gpu fuzz attack results clean
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
@@ -54,6 +55,9 @@ bench-gpu: .venv/installed  ## the same for a GPU; without one they say so and m
 
 fuzz: .venv/installed  ## 10,000 damaged files of every format through every reader
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/fuzz.py --cases 10000
+
+attack: .venv/installed  ## kills and races of every command, for MINUTES
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/attack.py --minutes $(MINUTES)
 
 results: .venv/installed  ## the generated tables of docs, from docs/runs and the published numbers
 	$(BIN)/python docs/generate.py

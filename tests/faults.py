@@ -181,11 +181,18 @@ def disk_full(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(os, "fsync", no_room)
 
 
+def unmappable(patch: pytest.MonkeyPatch) -> None:
+    def no_room(*given: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    patch.setattr(np, "memmap", no_room)
+
+
 DEAD_PROCESS = Fault(
     "one of several processes ends (here of 2)",
     f"(torchrun) {PRETRAIN}",
     "maskel pretrain: another of the 2 processes has ended or does not answer (…); its own lines say why; when that is "
-    "mended, go on with --resume from the last saved state",
+    "mended, go on with --resume …",
     1,
 )
 """Tested where several processes are, in `test_distributed`."""
@@ -452,6 +459,19 @@ FAULTS = [
         "maskel pretrain: out of memory; take a smaller training.batch_size or a smaller model, or cut the batch with training.accumulate",
         1,
         raising(torch.OutOfMemoryError("CUDA out of memory")),
+    ),
+    Fault(
+        "memory that cannot be mapped",
+        "inspect set",
+        "maskel inspect: set/segments.npy: cannot be mapped into memory (Cannot allocate memory); free some, or copy it to another file system",
+        1,
+        unmappable,
+    ),
+    Fault(
+        "variables of torchrun that do not fit each other",
+        "results run",
+        "maskel results: the variable RANK is 1, but WORLD_SIZE is 1; start several processes with torchrun, or unset it",
+        arrange=lambda patch: patch.setenv("RANK", "1"),
     ),
     Fault(
         "a fault of maskel itself",

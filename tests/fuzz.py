@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
 import own
 import published
@@ -293,6 +294,20 @@ def use_config(file: Path) -> None:
     assert code == 2, f"exit code {code}"
 
 
+def use_shown(*words: str) -> Callable[[Path], None]:
+    """What a command shows of a file moves no cursor and is one sentence if it is refused."""
+
+    def use(file: Path) -> None:
+        text = io.StringIO()
+        with contextlib.redirect_stderr(text), contextlib.redirect_stdout(text):
+            code = cli.main([*words, str(file.parent)])
+        assert code in (0, 2), f"exit code {code}\n{text.getvalue()}"
+        odd = [letter for letter in text.getvalue() if ord(letter) < 32 and letter != "\n"]
+        assert not odd, f"shown: {odd[:5]}"
+
+    return use
+
+
 FORMATS: dict[str, Format] = {
     "skeleton": Format(a_recording, lambda file: NTU60().read(RawFile(file))),
     "nw_ucla_json": Format(a_kinect_file, lambda file: NwUcla().read(RawFile(file))),
@@ -366,6 +381,9 @@ FORMATS: dict[str, Format] = {
     "label_list": Format(in_run("linear/labels.csv"), use_label_list),
     "config": Format(in_run("run/config.yaml"), use_config),
     "run_config": Format(in_run("run/config.yaml"), lambda file: load_method(tiny.RunFolder(file.parent))),
+    "set_shown": Format(in_set("meta.json"), use_shown("inspect")),
+    "splits_shown": Format(in_set("splits.json"), use_shown("inspect")),
+    "result_shown": Format(in_run("linear/result.json"), use_shown("results")),
     "report_config": Format(in_run("linear/config.yaml"), use_report),
     "report_result": Format(in_run("linear/result.json"), use_report),
     "report_metrics": Format(in_run("linear/metrics.csv"), use_report),
@@ -425,22 +443,89 @@ def odd_value(draws: Draws) -> Any:
 
 
 def structured(content: bytes, draws: Draws) -> bytes:
-    """A file whose structure is whole and in which one value is odd; damaged bytes where it has no such structure."""
-    if content[:1] == b"\x80":
-        return bomb(int(draws.integers(1, 60)))
-    try:
-        document = json.loads(content)
-    except ValueError:
-        return _other_line(content, draws)
+    """A file whose structure is whole and in which one value is odd; a line where it has no such structure."""
+    for form in (_other_pickle, _other_header, _other_json, _other_tensors, _other_archive, _other_yaml):
+        if (made := form(content, draws)) is not None:
+            return made
+    return _other_line(content, draws)
+
+
+def _odd_inside(document: Any, draws: Draws) -> Any:
+    """A tree of containers in which one value is odd, or stands in many places."""
     place, parent, key = document, None, None
     while isinstance(place, list | dict) and place and (parent is None or draws.random() < 0.8):
         keys = list(place) if isinstance(place, dict) else range(len(place))
         parent, key = place, keys[int(draws.integers(len(keys)))]
         place = parent[key]
     if parent is None:
-        document = odd_value(draws)
+        return odd_value(draws)
+    repeated = isinstance(place, list | dict) and draws.random() < 0.3
+    parent[key] = [place] * int(draws.integers(2, 2000)) if repeated else odd_value(draws)
+    return document
+
+
+def _other_pickle(content: bytes, draws: Draws) -> bytes | None:
+    if content[:1] != b"\x80":
+        return None
+    if draws.random() < 0.3:
+        return bomb(int(draws.integers(1, 60)))
+    document = pickle.loads(content)  # of this program
+    document = list(document) if isinstance(document, tuple) else document
+    return pickle.dumps(_odd_inside(document, draws), int(draws.integers(2, 5)))
+
+
+def _other_header(content: bytes, draws: Draws) -> bytes | None:
+    """An array in numpy's format whose header claims something odd, or whose numbers are not finite."""
+    if content[:6] != b"\x93NUMPY":
+        return None
+    if draws.random() < 0.2:
+        return content[: len(content) // 2] + b"\xff" * (len(content) - len(content) // 2)
+    shapes = ("(-4, -17, 3)", "(9223372036854775807, 0, 3)", "(" + "-" * 8000 + "4,)", "(" * 90 + ")" * 90, "()")
+    shapes += ("(99999999999999999999,)", "(1048576, 1048576, 3)", "(True, 1)", "(1.5, 2)", "'a'", "(0, 0, 0)")
+    kinds = ("<f8", "<f4", "|O", "<M8[s]", "|V99", "<U999999", "|S1", "<c16", "<i1", "|b1")
+    shape, kind = shapes[int(draws.integers(len(shapes)))], kinds[int(draws.integers(len(kinds)))]
+    head = f"{{'descr': '{kind}', 'fortran_order': {bool(draws.integers(2))}, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x02\x00" + struct.pack("<I", len(head)) + head + content[128:]
+
+
+def _other_json(content: bytes, draws: Draws) -> bytes | None:
+    try:
+        return _written_json(_odd_inside(json.loads(content), draws))
+    except ValueError:
+        return None
+
+
+def _other_tensors(content: bytes, draws: Draws) -> bytes | None:
+    """A file of safetensors with an odd value in its header, or in the JSON of maskel in it."""
+    size = int.from_bytes(content[:8], "little")
+    if content[8:9] != b"{" or size > len(content) - 8:
+        return None
+    head = json.loads(content[8 : 8 + size])
+    inner = head.get("__metadata__", {}).get("maskel")
+    if inner and draws.random() < 0.6:
+        head["__metadata__"]["maskel"] = _written_json(_odd_inside(json.loads(inner), draws)).decode()
     else:
-        parent[key] = odd_value(draws)
+        head = _odd_inside(head, draws)
+    written = _written_json(head)
+    return struct.pack("<Q", len(written)) + written + content[8 + size :]
+
+
+def _other_archive(content: bytes, draws: Draws) -> bytes | None:
+    return in_member(content, draws, structured) if content[:4] == b"PK\x03\x04" else None
+
+
+def _other_yaml(content: bytes, draws: Draws) -> bytes | None:
+    try:
+        document = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    text = yaml.dump(_odd_inside(document, draws), default_flow_style=bool(draws.integers(2)))
+    return text.encode(errors="surrogatepass")
+
+
+def _written_json(document: Any) -> bytes:
     sys.set_int_max_str_digits(0)
     written = json.dumps(document).encode()
     sys.set_int_max_str_digits(4300)
@@ -472,7 +557,7 @@ def special(file: Path, draws: Draws) -> None:
             out.truncate(2**40)
 
 
-def in_member(content: bytes, draws: Draws) -> bytes:
+def in_member(content: bytes, draws: Draws, change: Callable[[bytes, Draws], bytes] = changed) -> bytes:
     """An archive in which one file is changed and the checksums are right."""
     written = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(written, "w") as out:
@@ -480,7 +565,7 @@ def in_member(content: bytes, draws: Draws) -> bytes:
         chosen = int(draws.integers(len(members)))
         for number, member in enumerate(members):
             inside = archive.read(member)
-            out.writestr(member, changed(inside, draws) if number == chosen else inside)
+            out.writestr(member, change(inside, draws) if number == chosen else inside)
     return written.getvalue()
 
 
@@ -532,7 +617,7 @@ def read_cases(name: str, cases: range, seed: int, tally: Tally, log: Path) -> N
             if case % 30 == 5:
                 special(file, draws)
             else:
-                file.write_bytes(structured(whole, draws) if case % 3 == 2 and not is_archive else change(whole, draws))
+                file.write_bytes(structured(whole, draws) if case % 3 == 2 else change(whole, draws))
             signal.setitimer(signal.ITIMER_PROF, SECONDS)  # nobody handles it: the process ends
             try:
                 FORMATS[name].read(file)

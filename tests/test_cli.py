@@ -456,7 +456,7 @@ def test_help_names_every_option_with_its_meaning(run: Run) -> None:
         "--encoder.patch-frames": "must divide",
         "--view.p-min": "Smallest share",
         "--config": "repeat to merge",
-        "--resume": "go on with",
+        "--resume": "run folder to continue",
     }.items():
         assert option in text
         assert meaning in text

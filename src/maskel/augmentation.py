@@ -65,10 +65,10 @@ def drop_joints(
         >>> torch.equal(drop_joints(joints, COCO17, dropped)[..., wrist, :], joints[..., elbow, :])
         True
     """
-    own = torch.arange(len(layout), device=joints.device)
+    kept = torch.arange(len(layout), device=joints.device)
     parents = move(torch.tensor(layout.parents), joints.device)
     dropped = dropped & (parents >= 0)
-    place = torch.where(dropped, parents, own)  # (B, V)
+    place = torch.where(dropped, parents, kept)  # (B, V)
     for _ in range(len(layout).bit_length()):  # each pass doubles the steps towards the root
         place = place.gather(1, place)
     moved = joints.gather(3, place[:, None, None, :, None].expand(joints.shape))

@@ -1,16 +1,18 @@
 """The command line: runs the command, and turns every fault into a sentence and an exit code."""
 
 import difflib
+import os
 import re
 import sys
 import traceback
 from argparse import ArgumentError
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from maskel.commands import COMMANDS
 from maskel.commands.command import KindsCommand
 from maskel.console import say, standard_error
-from maskel.errors import InputError, Stopped, TrainingError
+from maskel.errors import CutOffError, InputError, Stopped, TrainingError
+from maskel.signals import interrupted
 from maskel.text import shown
 from maskel.version import __version__
 
@@ -39,10 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
         standard_error().print(f"maskel: no command is called {name!r}; {hint}", markup=False)
         return 2
+    interrupted()  # of an earlier call
     try:
+        refuse_half_set(os.environ)
         COMMANDS[name](name, arguments[1:])
         _leave_others(together=True)
         return 0
+    except CutOffError as fault:
+        return _complain(name, _sentence(fault, name), 1)
     except (InputError, ArgumentError) as fault:
         which = " ".join(arguments[:2]) if isinstance(COMMANDS[name], KindsCommand) else name
         return _complain(name, _sentence(fault, which), 2)
@@ -55,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _complain(name, "stopped; nothing unfinished was kept", 130)
     except Exception as fault:  # noqa: BLE001 (the one place where all remaining errors become a sentence)
+        if interrupted():  # while a module of others was imported, which made another error of it
+            return _complain(name, "stopped; nothing unfinished was kept", 130)
         if _out_of_memory(fault):
             return _complain(name, OUT_OF_MEMORY, 1)
         traceback.print_exc()
@@ -64,6 +72,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     finally:
         _leave_others(together=False)
+
+
+def refuse_half_set(environment: Mapping[str, str]) -> None:
+    """Refuse variables of torchrun that do not fit each other: a process would be silent, or wait for ever.
+
+    Raises:
+        InputError: If they do not; it names one.
+    """
+    number = {name: environment[name] for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK") if environment.get(name)}
+    advice = "start several processes with torchrun, or unset it"
+    for name, text in number.items():
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise InputError(f"the variable {name} is {text!r}, expected a whole number; {advice}")
+    size, rank = int(number.get("WORLD_SIZE", "1")), int(number.get("RANK", "0"))
+    if rank >= size:
+        raise InputError(f"the variable RANK is {rank}, but WORLD_SIZE is {size}; {advice}")
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not environment.get(name)]
+    if size > 1 and missing:
+        raise InputError(f"the variable WORLD_SIZE is {size}, but {missing[0]} is not set; {advice}")
 
 
 def _leave_others(together: bool) -> None:

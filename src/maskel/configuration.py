@@ -67,10 +67,10 @@ def read_recipe(name: str, command: str) -> Options:
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"{path}: expected a mapping of option names to values")
     plain = {key: value for key, value in content.items() if key not in PROTOCOLS}
-    own = content.get(command) or {}
-    if not isinstance(own, dict):
+    section = content.get(command) or {}
+    if not isinstance(section, dict):
         raise InputError(f"{path}: expected a mapping under {command!r}")
-    merge(plain, own)
+    merge(plain, section)
     return dict(renamed(plain))
 
 

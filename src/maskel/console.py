@@ -10,6 +10,9 @@ from rich.text import Text
 
 from maskel.text import shown
 
+MOST_ROWS = 1000
+"""Rows of a table that are shown; every benchmark of a set is one."""
+
 
 def standard_output() -> Console:
     """Return a console for tables on stdout."""
@@ -52,9 +55,12 @@ def print_table(
     table = Table(title=plain(title) if title else None, title_justify="left", show_header=any(heading))
     for name in heading:
         table.add_column(plain(name), overflow="fold" if fold else "ellipsis")
-    for row in rows:
+    cells = list(rows)
+    for row in cells[:MOST_ROWS]:
         table.add_row(*map(plain, row))
     console.print(table)
+    if len(cells) > MOST_ROWS:
+        console.print(f"and {len(cells) - MOST_ROWS:,} more rows")
 
 
 def plain(text: object) -> Text:

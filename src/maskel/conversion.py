@@ -224,8 +224,8 @@ def trunk_middle(layout: Layout) -> Float64[np.ndarray, " v"]:
 
 def _places(layout: Layout) -> dict[str, int]:
     """Return the joints of a layout by the names that all layouts share."""
-    own = _SAME.get(layout.name, {})
-    return {own.get(joint, joint): place for place, joint in enumerate(layout.joints)}
+    common = _SAME.get(layout.name, {})
+    return {common.get(joint, joint): place for place, joint in enumerate(layout.joints)}
 
 
 def _weights(landmark: str, places: Mapping[str, int]) -> dict[int, float]:

@@ -18,7 +18,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, distributed, nn
 
 from maskel.console import notify as notify
-from maskel.errors import InputError, TrainingError
+from maskel.errors import InputError, ProcessLostError, TrainingError
 
 PATIENCE = timedelta(minutes=10)
 """Time limit for a process that does not answer; a process that ends is noticed at once."""
@@ -84,7 +84,11 @@ def start(device: str) -> World:
         # PyTorch imports this module when an optimiser is made; ten of its functions keep the group of all processes as
         # a default. Imported now, while there is no group, they cannot keep it and its threads alive for ever.
         importlib.import_module("torch.distributed.nn")
-        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
+        try:
+            distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
+        except (RuntimeError, ValueError) as fault:  # a port in use, a name that nobody knows
+            reason = str(fault).splitlines()[0]
+            raise TrainingError(f"the processes that torchrun started do not find each other ({reason})") from fault
     if not distributed.is_initialized():
         return World(0, 1, chosen)
     return World(distributed.get_rank(), distributed.get_world_size(), chosen)
@@ -125,9 +129,9 @@ def _exchange() -> Iterator[None]:
         yield
     except RuntimeError as fault:
         reason = str(fault).splitlines()[0]
-        raise TrainingError(
+        raise ProcessLostError(
             f"another of the {distributed.get_world_size()} processes has ended or does not answer ({reason}); its "
-            f"own lines say why; when that is mended, go on with --resume from the last saved state"
+            f"own lines say why"
         ) from fault
 
 

@@ -8,7 +8,7 @@ class InputError(Exception):
 
 
 class CutOffError(InputError):
-    """Work was interrupted by the system (a full disk, say), not by bad input; finished parts are kept."""
+    """Work was interrupted by the system (a full disk, say), not by bad input; the command line exits with 1."""
 
 
 class BadFileError(InputError):
@@ -37,6 +37,10 @@ class BadFileError(InputError):
 
 class TrainingError(Exception):
     """A run cannot go on (a loss that is not finite, say); the command line prints the sentence and exits with 1."""
+
+
+class ProcessLostError(TrainingError):
+    """Another of several processes has ended or does not answer."""
 
 
 class Stopped(Exception):

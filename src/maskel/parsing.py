@@ -98,10 +98,6 @@ class Parser(ArgumentParser):
         return self.parse_args(spelt(words, self))
 
 
-def _parser(command: str) -> Parser:
-    return Parser(prog=f"maskel {command}", exit_on_error=False, allow_abbrev=False, formatter_class=Formatter)
-
-
 def parser_of(
     command: str, function: Callable[..., object], skip: Iterable[str] = (), several: str = "", one: str = ""
 ) -> Parser:
@@ -114,17 +110,18 @@ def parser_of(
         several: The argument that takes all words without a dash.
         one: The arguments, divided by spaces, that take one such word each, as far as the function has them.
     """
-    parser, meaning = _parser(command), meanings(function)
+    parser = Parser(prog=f"maskel {command}", exit_on_error=False, allow_abbrev=False, formatter_class=Formatter)
+    meaning = meanings(function)
     if several:
-        parser.add_argument(several, nargs="+", type=Path, help=meaning[several])
+        parser.add_argument(several, nargs="+", type=Path, help=meaning.get(several))
     types = inspect.signature(function).parameters
     words = [name for name in one.split() if name in types]
     for name in words:
-        parser.add_argument(name, type=types[name].annotation, help=meaning[name])
+        parser.add_argument(name, type=types[name].annotation, help=meaning.get(name))
     skipped: set[str | int] = {*skip, several, *words}
     for name, argument in types.items():
         if name not in skipped and _word_type(argument):  # words after one option
-            _add_option(parser, argument, meaning[name])
+            _add_option(parser, argument, meaning.get(name))
             skipped.add(name)
     parser.add_function_arguments(function, skip=skipped, as_group=False)
     return parser
@@ -175,7 +172,7 @@ def run_parser(
         parser.add_argument(f"--{name}", type=kind, help=meaning)
     parser.add_argument("--config", action=ActionConfigFile, help="recipe name or YAML file; repeat to merge")
     if "resume" in inspect.signature(function).parameters:
-        parser.add_argument("--resume", type=Path, help="run folder to go on with; its options are used")
+        parser.add_argument("--resume", type=Path, help="run folder to continue; its options are used")
     return parser
 
 
@@ -244,11 +241,11 @@ def read_run_values(
     """
     recipes = [*([_recipe_of(resume)] if resume else []), *recipes]
     merged = _merged(parser, command, recipes, resume)
-    own = values.pop("options", None)
+    method_options = values.pop("options", None)
     merge(merged, values)
     method = str(merged.get("method", parser.get_default("method"))) if methods else ""
-    if own is not None and method in methods:
-        merge(merged, {method: own})
+    if method_options is not None and method in methods:
+        merge(merged, {method: method_options})
     return _run_options(read_values(parser, f"maskel.{command}", merged), recipes, resume, methods, ())
 
 
@@ -270,7 +267,8 @@ def read_values(parser: Parser, command: str, values: Options) -> Options:
         raise InputError(f"{command} has no argument {unknown[0]!r}{hint}")
     refuse_flat(command, values, _groups(parser))
     several = {action.dest for action in parser._actions if _takes_several(action)}
-    values = {name: [value] if name in several and _is_single(value) else value for name, value in values.items()}
+    single = {name for name, value in values.items() if value is not None and not isinstance(value, list)}
+    values = {name: [value] if name in several & single else value for name, value in values.items()}
     try:
         return _instantiated(parser, parser.parse_object(values))
     except ArgumentError as fault:
@@ -317,9 +315,9 @@ def _run_options(
     config = dict(options)
     idle: tuple[str, ...] = ()
     if methods:
-        own = {method: vars(options.pop(method)) for method in methods}
+        method_options = {method: vars(options.pop(method)) for method in methods}
         method = str(options["method"])
-        options["options"] = own.get(method, {})
+        options["options"] = method_options.get(method, {})
         config = {name: value for name, value in options.items() if name != "options"} | {method: options["options"]}
         others = tuple(f"--{other}." for other in methods if other != method)
         idle = tuple(dashed(word.partition("=")[0]) for word in words if word.startswith(others))
@@ -423,10 +421,6 @@ def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
 
 def _takes_several(action: Action) -> bool:
     return action.nargs == "+" or get_origin(getattr(action, "_typehint", None)) is list
-
-
-def _is_single(value: object) -> bool:
-    return value is not None and not isinstance(value, list)
 
 
 def _is_switch(action: Action) -> bool:

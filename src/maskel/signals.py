@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_seen: list[int] = []
+
 
 @contextmanager
 def handled(by: Callable[[int, FrameType | None], object], *signals: signal.Signals) -> Iterator[None]:
@@ -27,5 +29,13 @@ def handled(by: Callable[[int, FrameType | None], object], *signals: signal.Sign
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Handle a signal like Ctrl-C in Python."""
+    """Handle a signal like Ctrl-C in Python, and remember it."""
+    _seen.append(number)
     raise KeyboardInterrupt
+
+
+def interrupted() -> bool:
+    """Return True if `interrupt` has handled a signal since the last call, whatever modules of others made of it."""
+    seen = bool(_seen)
+    _seen.clear()
+    return seen

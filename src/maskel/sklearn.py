@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
@@ -26,6 +25,7 @@ from maskel import distributed
 from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError, Stopped
+from maskel.files import scratch_folder
 from maskel.layouts import Layout, layout_named
 from maskel.methods.masked import Bodies
 from maskel.models.adaptation import adapted
@@ -77,8 +77,8 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
             dataset = SkeletonSet.open(self.data)
             yield dataset, _positions(given, dataset)
             return
-        with TemporaryDirectory(prefix="maskel-", ignore_cleanup_errors=True) as folder:
-            dataset = _written(given, layout, channels, Path(folder) / "set")
+        with scratch_folder() as folder:
+            dataset = _written(given, layout, channels, folder / "set")
             yield dataset, np.arange(len(dataset))
 
     def _check(self, **more: tuple[object, ...]) -> None:
@@ -220,10 +220,6 @@ class SkeletonTransformer(
             NotFittedError: If `fit` was not called.
         """
         return self._read(X)
-
-
-def _has_probabilities(classifier: "SkeletonClassifier") -> bool:
-    return bool(classifier.probe == "regularised")
 
 
 class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[misc]
@@ -370,9 +366,9 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         view, size = self.view or TrainView(), training.batch_size
         batches = ClipBatches(dataset, positions, size, seed, config.window, view, "zero", world.device)
         say_fitted(recipe, training)
-        with TemporaryDirectory(prefix="maskel-", ignore_cleanup_errors=True) as folder:
+        with scratch_folder() as folder:
             try:
-                fit(model, batches, Session(training, RunFolder(Path(folder)), world), show=False)
+                fit(model, batches, Session(training, RunFolder(folder), world, kept=False), show=False)
             except Stopped as stop:  # there is no run to go on with
                 raise KeyboardInterrupt from stop
         return model.encoder
@@ -392,7 +388,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         labels: np.ndarray = self.classes_[best]
         return labels
 
-    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    @available_if(lambda classifier: classifier.probe == "regularised")  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Clips) -> Float64[np.ndarray, "n k"]:
         """Compute the probability of each class; only of ``probe="regularised"``."""
         return torch.from_numpy(self._scored(X)).softmax(1).numpy()

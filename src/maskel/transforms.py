@@ -284,7 +284,7 @@ class TrainView:
             in 2D turn in their plane only, by the third angle.
         mirror: Mirror half of the clips: left and right change places, and x its sign.
         speed: Play each clip up to this share faster or slower: 0.25 draws factors from 1/1.25 to 1.25; 0 for none.
-        joint_dropout: Share of the joints, in [0, 1), that a clip lacks: they stand at their neighbour; 0 for none.
+        joint_dropout: Share of the joints to drop, in [0, 1): each takes its neighbour's place; 0 for none.
         noise: Standard deviation of Gaussian noise on every coordinate, in its unit (0.01 is 1 cm in a set in metres);
             0 for none.
 

@@ -83,5 +83,7 @@ def test_a_step_that_is_stopped_or_fails_ends_the_demo(
 
 
 def test_a_folder_that_exists_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="exists; remove it or choose another --out"):
-        demo(tmp_path)
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file"):
+        with pytest.raises(InputError, match="exists; remove it or choose another --out"):
+            demo(place)

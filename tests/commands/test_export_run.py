@@ -225,7 +225,7 @@ def test_every_layout_and_stream_is_the_same_in_onnxruntime(tmp_path: Path) -> N
         (["onnx", "RUN", "--out=NEW.onnx", "--frames=0"], "frames: found 0, expected 1 or more"),
         (["onnx", "RUN", "--out=NEW.onnx", "--pool=regions_time"], "found 2 patches in time, expected 3 or more"),
         (["onnx", "RUN", "--out=NEW.onnx", "--trained_on=ntu60"], "RUN is no released classifier; leave it out"),
-        (["onnx", "CLASSIFIER", "--out=NEW.onnx", "--pool=regions"], "pool: CLASSIFIER is a classifier, which says"),
+        (["onnx", "CLASSIFIER", "--out=NEW.onnx", "--pool=regions"], "pool: CLASSIFIER is a classifier, which fixes"),
         (["torch", "CLASSIFIER", "--out=NEW.pt2", "--bodies=present"], "bodies: CLASSIFIER is a classifier, which"),
         (["onnx", "CLASSIFIER", "--out=NEW.onnx", "--trained_on=ntu60"], "knows its classes; leave the option out"),
         (["onnx", "SET", "--out=NEW.onnx"], "no such encoder; expected a run folder"),

@@ -207,7 +207,7 @@ def test_what_is_finished_is_not_done_again(
     with monkeypatch.context() as patched:
         tiny.as_steps_begin(patched, lambda step: tiny.ctrl_c_if(step == per_fold[0] + 2))
         text = shown(run, *options, "--out", out, code=130)
-    assert f"--resume {out / 'fold2'}; or with the same command" in text
+    assert f"--resume {out / 'fold2'}, or repeat the whole command" in text
     assert not (out / "result.json").exists()
     assert RunFolder(out / "fold2").has_state
     assert not (out / "fold10").exists()

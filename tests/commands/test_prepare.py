@@ -279,7 +279,7 @@ def test_a_worker_that_dies_is_reported_and_what_is_done_is_kept(
     with monkeypatch.context() as patched:
         patched.setattr(SetWriter, "add", end_workers)
         with pytest.raises(
-            InputError, match=r"use fewer workers; .*set\.partial keeps what is done, and the same command"
+            InputError, match=r"use fewer workers; .*set\.partial keeps the finished files, and the same command"
         ):
             prepare(NwUcla(), [raw], tmp_path / "set", workers=2)
     assert prepare(NwUcla(), [raw], tmp_path / "set", workers=1).resumed >= 1
@@ -312,7 +312,7 @@ def test_an_interrupted_preparation_goes_on_where_it_was(raw: Path, tmp_path: Pa
     out = tmp_path / "set"
     for stop_at, done in (("a01_s03_e00_v01", 6), ("a02_s01_e00_v03", 14), ("a02_s04_e00_v03", 23)):
         with pytest.raises(
-            Stopped, match=rf"stopped after {done} of 24 files, which .*set\.partial keeps them, and the same command"
+            Stopped, match=rf"stopped after {done} of 24 files; .*set\.partial keeps them, and the same command"
         ):
             prepare(Watched(stop_at), [raw], out, workers=1, drop_duplicates=True)
         assert (tmp_path / "set.partial").is_dir()

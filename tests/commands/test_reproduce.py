@@ -50,7 +50,7 @@ def test_every_protocol_in_one_command_that_goes_on(
         tiny.as_steps_begin(patched, lambda _: tiny.ctrl_c_if(stages(commands)[-1] == "finetune"))
         code, text = run(*command)
     assert (code, stages(commands)) == (130, ["pretrain", "linear", "finetune"])
-    assert "or with the same maskel reproduce command" in text
+    assert "or repeat maskel reproduce" in text
     first = (out / "pretrain" / "result.json").stat().st_mtime_ns
     (out / "knn").mkdir()
     (out / "knn" / "config.yaml").write_text("stopped before anything was saved")

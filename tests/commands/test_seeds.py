@@ -151,7 +151,7 @@ def test_a_folder_of_one_run_is_left_alone(run: Run, pretrained: RunFolder, prep
     before = written(pretrained.path)
     text = shown(run, "pretrain", "--data", prepared, "--seeds=2", "--out", pretrained.path, *SMALL, code=2)
     assert "is a run of one seed" in text
-    assert "leave --resume out" in shown(run, "pretrain", "--resume", pretrained.path, "--seeds=2", code=2)
+    assert "without --resume" in shown(run, "pretrain", "--resume", pretrained.path, "--seeds=2", code=2)
     assert written(pretrained.path) == before
 
 

@@ -161,7 +161,9 @@ def test_image_sizes_that_are_missing_or_swapped(tmp_path: Path) -> None:
     without = write(tmp_path / "without.pkl", [annotation(at, img_shape=None) for at in range(4)])
     assert prepared(without, tmp_path / "o")[1].counts == {NO_IMAGE: (4, 4)}
     swapped = [annotation(at, img_shape=(WIDTH, HEIGHT), original_shape=None) for at in range(4)]
-    with pytest.raises(BadFileError, match=r"lie outside, and none with its sides swapped, expected \(height, width\)"):
+    with pytest.raises(
+        BadFileError, match=r"outside of img_shape, and none with its sides swapped, expected \(height, width\)"
+    ):
         Pyskl().find([write(tmp_path / "swapped.pkl", swapped)])
     clips, _ = prepared(tmp_path / "swapped.pkl", tmp_path / "said", image_size=(WIDTH, HEIGHT))
     np.testing.assert_allclose(clips.sequence(1).joints, right(1), atol=1e-6)

@@ -262,7 +262,7 @@ def test_fractions_that_were_not_moved_to_the_middle_are_refused(tmp_path: Path)
     data = kinetics()
     data[:, :2] += 0.5 * (data[:, :2] != 0)
     folder = write(tmp_path / "kinetics", train=data, val=data)
-    with pytest.raises(BadFileError, match="positions of which none is negative, expected fractions of the image less"):
+    with pytest.raises(BadFileError, match="positions from 0 on, none negative, expected fractions of the image less"):
         StGcn().find([folder])
     assert len(StGcn(scale=1.0).find([folder])) == 2 * len(data)
 

@@ -432,7 +432,7 @@ def test_a_set_that_moved_or_changed_is_said(copies: Path, tmp_path: Path, folde
     change(copies / "mae", split=split | {"test": {"size": 8, "hash": "0" * 16}})
     elements = Elements(page_of(copies, tmp_path))
     assert f"Not shown: {tmp_path / 'gone'} does not exist" in elements.text
-    assert "now holds other test clips" in elements.text
+    assert "have changed since the run" in elements.text
     assert elements.classes["skeleton"] == PANELS  # of the third method
 
 

@@ -19,7 +19,7 @@ import torch
 import tiny
 from maskel import cli
 from maskel.errors import InputError, TrainingError
-from maskel.files import LOCK, write_atomically
+from maskel.files import LOCK, holding_locks, locked, write_atomically
 from maskel.training.run import METRICS, PREVIOUS, RESULT, STATE, RunFolder
 from maskel.training.state import read_state, write_state
 from stopped_runs import COMPILED, RUNS, WAYS
@@ -213,7 +213,7 @@ def test_a_full_disk_is_exit_code_1(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", no_room)
-    assert cli.main(["report", str(pretrained.path), "--out", str(tmp_path / "page.html")]) == 2
+    assert cli.main(["report", str(pretrained.path), "--out", str(tmp_path / "page.html")]) == 1
     assert "page.html cannot be written (No space left on device)" in capsys.readouterr().err
 
 
@@ -297,6 +297,35 @@ def test_of_two_processes_that_start_at_once_in_one_folder_the_second_changes_no
     with pytest.raises(InputError, match="exists and is not empty"):
         RunFolder.create(out, "pretrain", {"seed": 2})
     assert RunFolder(out).read_config() == {"seed": 1}
+
+
+def test_a_folder_stays_locked_until_the_command_ends(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with holding_locks():
+        RunFolder.create(out, "pretrain", {"seed": 1})
+        with locked(out):  # the same process goes on
+            pass
+        held = subprocess.run([sys.executable, "-c", HOLD, str(out)], input="", capture_output=True, text=True)
+        assert "is in use by another process" in held.stderr
+    assert [file.name for file in out.iterdir()] == ["config.yaml"]
+
+
+def test_an_unfinished_run_of_a_command_that_cannot_go_on_is_taken_over(prepared: Path, tmp_path: Path) -> None:
+    for command, taken in (("knn", False), ("pretrain", True), ("reproduce", True)):
+        out = tmp_path / command
+        out.mkdir()
+        (out / "config.yaml").write_text(f"command: {command}\nseed: 1\n")
+        (out / "predictions.csv").write_text("name,class,predicted\n")
+        if taken:
+            with pytest.raises(InputError, match="exists and is not empty") as refusal:
+                RunFolder.create(out, "knn", {"seed": 2})
+            assert ("--resume" in str(refusal.value)) == (command == "pretrain")
+            continue
+        RunFolder.create(out, "knn", {"seed": 2})
+        assert [file.name for file in out.iterdir()] == ["config.yaml"]
+        RunFolder(out).write_result({"kind": "knn"})
+        with pytest.raises(InputError, match=r"not empty; choose another --out$"):
+            RunFolder.create(out, "knn", {"seed": 2})
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:

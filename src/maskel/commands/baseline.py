@@ -37,8 +37,8 @@ def baseline(
     """Classify raw joints by a support vector machine and by logistic regression: the yardstick for every encoder.
 
     Each clip is resampled to a number of frames and moved to the first body's trunk in its first frame; all coordinates
-    are standardised. Of the two classifiers the result is of the one that gets more right on held-out training
-    subjects; the test part is never looked at to choose.
+    are standardised. The classifier that gets more right on held-out training subjects gives the result; the test
+    part has no say in this choice.
 
     Args:
         data: A prepared set.
@@ -70,13 +70,12 @@ def baseline(
     if align and dataset.coordinates != 3:
         raise InputError(f"align: {data} is in 2D; nothing can be turned about a vertical axis")
     labelled = experiment.choose_labelled()
+    train_labels = dataset.labels[labelled.train]
+    subjects = [dataset.clips[position].subject for position in labelled.train.tolist()]
+    folds, chosen_on = divide(train_labels, subjects, seed)
     experiment.refuse_taken()
     experiment.start()
     train, test = (raw_features(dataset, positions, frames, align) for positions in (labelled.train, labelled.test))
-    train_labels = dataset.labels[labelled.train]
-    folds, chosen_on = divide(
-        train_labels, [dataset.clips[position].subject for position in labelled.train.tolist()], seed
-    )
     fitted: list[Fitted[Any]] = [fit_logistic(train, train_labels, folds)]
     if len(train_labels) <= MAX_SVM_CLIPS:
         fitted.append(fit_svm(train, train_labels, folds))

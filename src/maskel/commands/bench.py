@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from maskel.console import standard_error, standard_output
 from maskel.datasets import SOURCES
 from maskel.datasets.stand_in import write_stand_in
 from maskel.errors import InputError
+from maskel.files import scratch_folder
 from maskel.methods import METHODS
 from maskel.published import BENCHMARKS
 from maskel.training.dry_run import Check, duration
@@ -59,13 +59,13 @@ def bench(
 ) -> list[Timing]:
     """Time a training step of every pre-training recipe with full-size models, and extrapolate to the whole run.
 
-    The data are generated, as for ``--check``. Precision is that of ``training.precision auto``. A small step says what
-    a clip costs; the run is that times the clips of all epochs, so a cost per step that does not depend on the batch is
-    counted too often.
+    The data are generated, as for ``--check``. Precision is that of ``training.precision auto``. A small step gives
+    the cost of a clip, and the run is estimated as that times the clips of all epochs. Costs that do not depend on the
+    batch size are therefore counted too often.
 
     Args:
-        method: Only this one; by default all.
-        benchmark: Only the recipe of this one; by default all NTU RGB+D ones.
+        method: Name of the one method to time; by default all.
+        benchmark: Name of the one benchmark whose recipe is timed; by default all of NTU RGB+D.
         clips: Clips of a timed step; by default 4 on a CPU, and the recipe's batch on a GPU.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         config: A recipe merged after the others: a smaller model, for example.
@@ -92,10 +92,10 @@ def bench(
         for bodies in ("all", "present")
     ]
     timings = []
-    with TemporaryDirectory(prefix="maskel-bench-") as scratch:
+    with scratch_folder() as scratch:
         for name, recipe, bodies in track(tried, "timing", console=standard_error(), transient=True):
             source, _, split = recipe.rpartition("_")
-            data = Path(scratch) / source
+            data = scratch / source
             if not data.exists():
                 write_stand_in(data, source, split)
             recipes = [f"--config={name}", f"--config={recipe}"]

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from maskel.datasets.base import Source, Split
+from maskel.datasets.raw_file import READ_FAULTS
 from maskel.datasets.set_checks import TESTS_NONE
 from maskel.datasets.trial import Choice
-from maskel.errors import BadFileError, InputError
+from maskel.errors import InputError
 from maskel.sequence import Clip
 
 
@@ -38,7 +39,7 @@ def benchmark_summaries(
     duplicates: Sequence[Clip],
     trial: bool,
 ) -> dict[str, BenchmarkSummary]:
-    """The sizes of each benchmark, and what is to be known of it.
+    """Return the sizes of each benchmark, with notes.
 
     Args:
         source: The data set.
@@ -84,7 +85,7 @@ def refuse_emptied(source: Source, choice: Choice, splits: Mapping[str, Split], 
     for file in choice.files:
         try:
             clips = source.clips(file)
-        except (BadFileError, OSError):
+        except READ_FAULTS:
             continue  # nothing is known of it
         planned += [clip for clip in clips if clip.label in choice.labels and choice.keeps(clip)]
     intended = source.all_benchmarks(planned)

@@ -10,12 +10,12 @@ from inspect import signature
 from itertools import pairwise
 from os import PathLike, fspath
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from maskel.console import notify, say
 from maskel.errors import InputError, Stopped
 from maskel.invocation import invocation
+from maskel.signals import interrupted
 
 if TYPE_CHECKING:
     from maskel.parsing import RunOptions
@@ -99,11 +99,11 @@ class RunCommand(Command):
             run_parser(name, function, _chosen(methods, words), seeds, self.several).print_help()
             sys.exit(0)
         parser = run_parser(name, function, methods, seeds, self.several)
-        with TemporaryDirectory(prefix="maskel-check-") as scratch:
-            found = read_run_options(parser, name, words, methods, Path(scratch) / "set")
+        with imported("files:scratch_folder")() as scratch:
+            found = read_run_options(parser, name, words, methods, scratch / "set")
             if found.idle and found.options["method"] in methods:
                 notify(f"{', '.join(found.idle)}: without effect, since the method is {found.options['method']}")
-            if found.options.get("data") == Path(scratch) / "set":
+            if found.options.get("data") == scratch / "set":
                 from maskel.datasets.stand_in import write_for_check
 
                 say(write_for_check(found.options["data"], found.recipes, found.options["benchmark"]))
@@ -210,7 +210,10 @@ class PrepareCommand(KindsCommand):
 def imported(where: str) -> Any:
     """Return what stands at ``module:name`` below ``maskel``."""
     module, _, name = where.partition(":")
-    return getattr(import_module(f"maskel.{module}"), name)
+    found = getattr(import_module(f"maskel.{module}"), name)
+    if interrupted():  # a module of others passed over it
+        raise KeyboardInterrupt
+    return found
 
 
 def shown(outcome: object) -> str:
@@ -258,10 +261,11 @@ def call_text(name: str, values: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _recorded(text: str) -> Iterator[None]:
-    """Have results name this invocation."""
+    """Have results name this invocation; what it locks stays locked until it ends."""
     before = invocation.set(text)
     try:
-        yield
+        with imported("files:holding_locks")():
+            yield
     finally:
         invocation.reset(before)
 
@@ -276,7 +280,7 @@ def _seeds(function: Callable[..., object]) -> Mapping[str, tuple[Any, str]]:
     """Return the option of several seeds, where a command has one: name -> type and meaning."""
     from maskel.commands.seeds import Seeds
 
-    meaning = "run seeds 0 to N - 1, or those of a list such as [0,3], into OUT/seed-0, ...; again: goes on"
+    meaning = "run seeds 0 to N - 1, or a list such as [0,3], in OUT/seed-0, ...; a repeated call resumes"
     return {"seeds": (Seeds | None, meaning)} if {"seed", "device"} <= signature(function).parameters.keys() else {}
 
 

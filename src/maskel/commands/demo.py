@@ -9,16 +9,24 @@ import torch
 from rich.table import Table
 
 from maskel.commands import COMMANDS
+from maskel.commands.stages import run_stage
 from maskel.console import say, standard_error, standard_output
 from maskel.errors import InputError, Stopped
+from maskel.files import LOCK
+from maskel.training.options import refuse_other_options
 from maskel.training.run import RunFolder
+
+PAGE = "report.html"
+"""The report, written last."""
 
 
 def demo(out: Path = Path("demo-run"), seed: int = 0) -> Path:
     """Write raw recordings, prepare them, pre-train MAMP, evaluate it beside raw joints, and draw the report.
 
-    The data are synthetic: the accuracies mean nothing beyond that the pipeline learns. All steps run in one thread:
-    that is quick enough, the same on every machine, and no thread waits for one that another program holds up.
+    The data are synthetic: the accuracies only show that the pipeline learns. All steps run in one thread. That is fast
+    enough, gives the same result on every machine, and no thread waits for one that another program holds up.
+
+    Called again after it was stopped, it goes on with what is left.
 
     Args:
         out: A new folder for everything.
@@ -28,33 +36,59 @@ def demo(out: Path = Path("demo-run"), seed: int = 0) -> Path:
         The report page.
 
     Raises:
-        InputError: If ``out`` exists.
+        InputError: If ``out`` holds something else or a finished demo, or is in use by another process.
         Stopped: After Ctrl-C or SIGTERM.
     """
-    if out.exists():
-        raise InputError(f"{out} exists; remove it or choose another --out")
-    raw, prepared, run, report = (str(out / name) for name in ("raw", "set", "mamp", "report.html"))
+    _open(out, seed)
+    raw, prepared, run, report = (out / name for name in ("raw", "set", "mamp", PAGE))
     evaluations = ("linear", "linear-untrained", "knn", "knn-untrained")
     draw = ["--seed", str(seed)]
-    frozen = ["--encoder", run, "--data", prepared, *draw]
-    steps = [
-        ["synthesize", "--out", raw, *draw],
-        ["prepare", "synthetic", raw, "--out", prepared],
-        ["pretrain", "--config", "mamp", "--config", "demo", "--data", prepared, "--out", run, *draw],
-        *(_evaluation(name, frozen, out) for name in evaluations),
-        ["baseline", "--data", prepared, *draw, "--out", str(out / "baseline")],
-        ["report", run, *(str(out / name) for name in (*evaluations, "baseline")), "--out", report],
-    ]
-    console = standard_error()
-    with _one_thread():
-        for step in steps:
-            console.print(f"\n$ maskel {' '.join(step)}", style="bold", markup=False)
-            try:
-                COMMANDS[step[0]](step[0], step[1:])
-            except Stopped as stop:
-                raise Stopped(f"its step `maskel {step[0]}` {stop}") from stop
+    frozen = ["--encoder", str(run), "--data", str(prepared), *draw]
+    if not prepared.exists():
+        if not (out / f"{prepared.name}.partial").exists():  # else reading has begun, of files that must stay
+            _step(["synthesize", "--out", str(raw), *draw])
+        _step(["prepare", "synthetic", str(raw), "--out", str(prepared)])
+    pretrain = ["pretrain", "--config", "mamp", "--config", "demo", "--data", str(prepared), *draw]
+    baseline = ["baseline", "--data", str(prepared), *draw]
+    runs = {run.name: pretrain} | {name: _evaluation(name, frozen) for name in evaluations} | {"baseline": baseline}
+    for name, words in runs.items():
+        with _one_thread(), _named_step(words[0]):
+            run_stage(words, out / name, "maskel demo")
+    _step(["report", *(str(out / name) for name in runs), "--out", str(report)])
     standard_output().print(_table(out))
-    return Path(report)
+    return report
+
+
+def _open(out: Path, seed: int) -> None:
+    """Make the folder, or go on in one that an unfinished demo left.
+
+    Raises:
+        InputError: If it holds something else, or another process is in it.
+    """
+    run, config = RunFolder(out), {"seed": seed}
+    begun = run.has_config and not (out / PAGE).exists() and run.command == "demo"
+    if begun:
+        run.hold()
+        refuse_other_options(out, run.read_config(), config)
+        return
+    left = ["a file"] if out.is_file() else [entry.name for entry in out.glob("*") if entry.name != LOCK]
+    if any(not name.endswith(".partial") or name[0] != "." for name in left):
+        raise InputError(f"{out} exists; remove it or choose another --out")
+    RunFolder.create(out, "demo", config)
+
+
+def _step(words: Sequence[str]) -> None:
+    standard_error().print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
+    with _one_thread(), _named_step(words[0]):
+        COMMANDS[words[0]](words[0], words[1:])
+
+
+@contextmanager
+def _named_step(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Stopped as stop:
+        raise Stopped(f"its step `maskel {name}` {stop}") from stop
 
 
 @contextmanager
@@ -68,10 +102,10 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _evaluation(name: str, frozen: Sequence[str], out: Path) -> list[str]:
+def _evaluation(name: str, frozen: Sequence[str]) -> list[str]:
     kind, _, untrained = name.partition("-")
     recipe = ["--config", "demo"] if kind == "linear" else []
-    return [kind, *recipe, *frozen, *(["--untrained"] if untrained else []), "--out", str(out / name)]
+    return [kind, *recipe, *frozen, *(["--untrained"] if untrained else [])]
 
 
 def _table(out: Path) -> Table:

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from maskel.commands.evaluate import origin_of
 from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import csv_text, write_atomically
+from maskel.files import csv_text, scratch_folder, write_atomically
 from maskel.training.classifiers import load_classifier
 from maskel.training.detection import OVERLAPS, Detection, Interval, overlap
 from maskel.training.experiment import Experiment
@@ -92,8 +91,8 @@ def detect(
     windows = usual_windows(model.label_spec, length, pace, False, dataset.options.get("fps"))
     experiment.start()
     say_differences(classifier, model.label_spec.provenance, dataset)
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
-        seen = in_windows(dataset, windows, provenance_of(dataset), Path(folder) / "windows", positions.tolist())
+    with scratch_folder() as folder:
+        seen = in_windows(dataset, windows, provenance_of(dataset), folder / "windows", positions.tolist())
         world = experiment.world
         scores = score_clips(model.to(world.device), seen, np.arange(len(seen)), world, precision)
         tracks = tracks_of(seen.clips, scores.double().softmax(1).cpu().numpy(), {}, windows.rate)

@@ -19,7 +19,7 @@ def ensemble(
     scores: Literal["logits", "softmax"] = "logits",
     out: Path | None = None,
 ) -> RunFolder:
-    """Add up the scores that several runs gave the same clips, and count right answers.
+    """Add up the scores of several runs on the same clips, and count right answers.
 
     Args:
         runs: Run folders of linear, finetune, evaluate or ensemble, two or more.
@@ -57,10 +57,13 @@ def ensemble(
             raise InputError(f"{run} and {runs[0]} disagree on the classes of the clips; expected runs on one set")
     added = np.zeros(first.scores.shape)
     for weight, scores_of_run in zip(weights, found, strict=True):
-        added += weight * _as(scores, scores_of_run)
+        logits = torch.from_numpy(scores_of_run.scores).double()
+        added += weight * (logits.softmax(1) if scores == "softmax" else logits).numpy()
     total = Scores(first.names, first.labels, first.classes, added.astype(np.float32))
     results = [RunFolder(run).result for run in runs]
     about, origins = results[0], [Run.of(result).origin for result in results]
+    counts = [scores_of_run.count(len(scores_of_run.names)) for scores_of_run in found]
+    alone = [{name: counted[name] for name in ("correct", "seen", "accuracy")} for counted in counts]
     seeds = {origin.get("seed") for origin in origins}
     config = {"runs": [str(run) for run in runs], "weights": weights, "scores": scores}
     folder = RunFolder.create(out, "ensemble", config)
@@ -70,8 +73,8 @@ def ensemble(
             "kind": "ensemble",
             "scores": scores,
             "runs": [
-                {"run": str(run), "weight": weight, **_accuracy(scores_of_run), "trained": origin}
-                for run, weight, scores_of_run, origin in zip(runs, weights, found, origins, strict=True)
+                {"run": str(run), "weight": weight, **counted, "trained": origin}
+                for run, weight, counted, origin in zip(runs, weights, alone, origins, strict=True)
             ],
             **({"seed": seeds.pop()} if len(seeds) == 1 else {}),
             **{name: about[name] for name in ("data", "benchmark", "split", "part") if name in about},
@@ -80,13 +83,3 @@ def ensemble(
         }
     )
     return folder
-
-
-def _as(kind: str, found: Scores) -> np.ndarray:
-    logits = torch.from_numpy(found.scores).double()
-    return (logits.softmax(1) if kind == "softmax" else logits).numpy()
-
-
-def _accuracy(found: Scores) -> dict[str, float | int]:
-    counted = found.count(len(found.names))
-    return {name: counted[name] for name in ("correct", "seen", "accuracy")}

@@ -28,7 +28,7 @@ def export_npz(
 ) -> Path:
     """Write one benchmark as the npz that MAMP and CTR-GCN read: x_train, y_train, x_test, y_test.
 
-    Of clips with more than two bodies the first two are written, the main actors.
+    Clips with more than two bodies keep the first two, the main actors.
 
     Args:
         data: A prepared set in 3D.

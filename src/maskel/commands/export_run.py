@@ -53,16 +53,16 @@ def export_onnx(
 ) -> Path:
     """Write an encoder or a classifier as ONNX, and compare it with PyTorch in onnxruntime.
 
-    Clips go in as they stand in a prepared set, (B, M, T, V, C); the view of evaluation, stream and pooling are inside.
-    Features come out, or logits and probabilities. The metadata say what the model reads.
+    The input are clips as in a prepared set, (B, M, T, V, C); the model contains the test view, stream and pooling. The
+    output are features, or logits and probabilities. The metadata describe the input.
 
     Args:
         run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; or
             a released ``.pth`` file.
         out: The ``.onnx`` file; must not exist.
         pool: Tokens of an encoder to average, as in ``maskel embed``.
-        bodies: Body slots that an encoder's features are averaged over: all of them, as in ``maskel embed``, or those
-            that are not all zero.
+        bodies: Body slots to average an encoder's features over: all, as in ``maskel embed``, or those that are not
+            all zero.
         frames: Frames T that every clip has, shorter ones filled up with zeros, for runtimes that need fixed sizes; by
             default any number.
         trained_on: The data set of a released classifier that does not say it: ``ntu60``, ``ntu120``, ``pku1`` or
@@ -117,8 +117,8 @@ def export_torch(
             a released ``.pth`` file.
         out: The ``.pt2`` file; must not exist.
         pool: Tokens of an encoder to average, as in ``maskel embed``.
-        bodies: Body slots that an encoder's features are averaged over: all of them, as in ``maskel embed``, or those
-            that are not all zero.
+        bodies: Body slots to average an encoder's features over: all, as in ``maskel embed``, or those that are not
+            all zero.
         frames: Frames T that every clip has, shorter ones filled up with zeros; by default any number.
         trained_on: The data set of a released classifier that does not say it: ``ntu60``, ``ntu120``, ``pku1`` or
             ``pku2``.
@@ -259,14 +259,14 @@ def _difference(model: DeployedEncoder, frames: int | None, run: Callable[[np.nd
     generator = torch.Generator().manual_seed(0)
     largest = 0.0
     for usual in ((1, 1, 2), (3, 2, 2 * model.encoder.config.window + 5)):
-        sizes = [size or other for size, other in zip(_sizes(model, frames), (*usual, 0, 0), strict=True)]
+        sizes = [size or theirs for size, theirs in zip(_sizes(model, frames), (*usual, 0, 0), strict=True)]
         sizes[0] = usual[0]
         joints = torch.randn(sizes, generator=generator)
         joints[0, 1:] = 0
         joints[-1, :, sizes[2] // 2 + 1 :] = 0
         expected = _several(model(joints))
-        for one, other in zip(expected, run(joints.numpy()), strict=True):
-            apart = (one - torch.from_numpy(other)).abs() / one.abs().clamp(min=1)
+        for ours, theirs in zip(expected, run(joints.numpy()), strict=True):
+            apart = (ours - torch.from_numpy(theirs)).abs() / ours.abs().clamp(min=1)
             largest = max(largest, float(apart.max()))
     return largest
 
@@ -276,7 +276,7 @@ def _several(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def _refuse_different(run: Path, runtime: str, difference: float) -> None:
-    """Refuse a model whose answers in a runtime are others than in PyTorch.
+    """Refuse a model whose answers in a runtime differ from those in PyTorch.
 
     Raises:
         InputError: If they are.

@@ -50,9 +50,9 @@ def fewshot(
     out: Path | None = None,
     check: bool = False,
 ) -> RunFolder | Check:
-    """Classify clips of a few classes that are known by a few clips each, in many drawn episodes.
+    """Classify clips of a few classes, given a few clips of each, in many drawn episodes.
 
-    An episode draws classes, and of each some training clips (shots) and some test clips (queries). A query gets the
+    An episode draws classes, then some training clips (shots) and test clips (queries) of each class. A query gets the
     class whose shots' mean feature is nearest, by the cosine; features are normalised before they are averaged. The
     result is the mean accuracy of all episodes with its 95 % interval.
 
@@ -76,7 +76,7 @@ def fewshot(
         seed: Seed of the episodes (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
-        check: Only build everything, read a few clips and say what the run would take; nothing is written.
+        check: Dry run: build everything, read a few clips, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``; with exemplars also ``predictions.csv``; or what the check found.
@@ -229,7 +229,7 @@ def nearest_class(
     known: Int64[Tensor, " s"],
     queries: Int64[Tensor, " q"],
 ) -> Int64[Tensor, " q"]:
-    """Class whose known clips' mean is nearest to each query, by the cosine; of equal ones the first.
+    """Return the class whose known clips have the mean nearest to each query, by the cosine; the first if several do.
 
     Args:
         features: (N, D) of all clips, of length 1.

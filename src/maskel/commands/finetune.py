@@ -55,9 +55,9 @@ def finetune(
 ) -> RunFolder | Check:
     """Train an encoder and the published head on labelled clips and count right answers on the test part.
 
-    A share of the labels is the semi-supervised protocol; an encoder that was pre-trained on another set, transfer; no
-    encoder, training from scratch. The result is the last epoch's accuracy; the best epoch's is reported beside it,
-    and named as such.
+    With a share of the labels this is the semi-supervised protocol, with an encoder from another set it is transfer,
+    and without an encoder it is training from scratch. The result is the last epoch's accuracy; the best epoch's is
+    reported beside it, and named as such.
 
     Args:
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
@@ -70,8 +70,8 @@ def finetune(
         stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
-        class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
-            N training clips and K classes; ``none``, as published, has all clips count alike.
+        class_weights: Weight of a clip in the loss: N / (K·n) with ``balanced``, for a class with n of N training clips
+            and K classes; 1 with ``none``, as published.
         bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` skips these.
         freeze_epochs: Epochs at the start in which the head alone learns and the encoder keeps its weights; 0, as
             published, for none.
@@ -85,10 +85,10 @@ def finetune(
         training: The recipe.
         seed: Seed of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; auto: a GPU with room for ten.
+        resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
-        check: Only build everything, train two steps and say what the run would take; nothing is written.
+        check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;

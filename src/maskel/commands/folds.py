@@ -18,6 +18,7 @@ from maskel.protocols import PROTOCOLS
 from maskel.sequence import UNLABELLED
 from maskel.training.answers import HALF_INTERVAL, PRECISION
 from maskel.training.folds import FOLDS, SEEN, fold_folders, folds_among
+from maskel.training.foreseen import refuse_unfit
 from maskel.training.loading import split_positions
 from maskel.training.metrics import add_up_counts
 from maskel.training.pretrained import names_of_pretraining
@@ -55,9 +56,9 @@ def fold_names(dataset: SkeletonSet) -> list[str]:
         distributed.notify(f"{', '.join(empty)}: no test clip, so nothing is run")
     names = [name for name in names if name not in empty]
     if len(names) < 2:
-        known = ", ".join(dataset.benchmarks) or "none"
+        listed = ", ".join(dataset.benchmarks) or "none"
         raise InputError(
-            f"{dataset.path} has no folds with test clips (its benchmarks: {known}); prepare it with --folds K, or "
+            f"{dataset.path} has no folds with test clips (its benchmarks: {listed}); prepare it with --folds K, or "
             "--folds subjects for a fold of each subject"
         )
     first: dict[int, str] = {}
@@ -85,7 +86,7 @@ def run_folds(
 ) -> RunFolder:
     """Run a command once for each fold, into ``OUT/foldN``, and add up right answers in ``OUT/result.json``.
 
-    Called again, it skips finished folds and goes on with the one that was stopped. Where ``encoder`` is itself such a
+    A repeated call skips finished folds and resumes a stopped one. Where ``encoder`` is itself such a
     folder, each fold evaluates its own encoder; any other encoder is evaluated by all, and its test clips that it was
     pre-trained on are counted.
 
@@ -120,8 +121,9 @@ def run_folds(
         )
     runs: dict[str, Go] = {}
     for name in names:
-        own = {"benchmark": name} | ({which: encoders[name]} if encoders else {})
-        runs[name] = partial(go_on, command, {**options, **own})
+        of_fold = {"benchmark": name} | ({which: encoders[name]} if encoders else {})
+        refuse_unfit(command, {**options, **of_fold}, dataset)
+        runs[name] = partial(go_on, command, {**options, **of_fold})
 
     def together(folder: RunFolder, done: Mapping[str, RunFolder]) -> Mapping[str, Any]:
         result = _add_up(dataset, {name: run.result for name, run in done.items()}, seen)
@@ -219,8 +221,8 @@ def _add_up(
     if "loss" in first:
         together["loss"] = mean(entry["loss"] for entry in results.values())
     if seen:
-        known = [number for number in seen.values() if number is not None]
-        together[SEEN] = sum(known) if len(known) == len(seen) else None
+        counted = [number for number in seen.values() if number is not None]
+        together[SEEN] = sum(counted) if len(counted) == len(seen) else None
     return together | {"minutes": sum(entry["minutes"] for entry in results.values())}
 
 

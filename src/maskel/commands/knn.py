@@ -56,7 +56,7 @@ def knn(
         seed: Seed of the weights, when untrained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
-        check: Only build everything, read a few clips and say what the run would take; nothing is written.
+        check: Dry run: build everything, read a few clips, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json`` and the 1-nearest-neighbour ``predictions.csv``; or what the check found.

@@ -82,9 +82,9 @@ def linear(
         stratified: Sample per class, at least one clip each; otherwise sample from all clips.
         label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
-        class_weights: ``balanced`` has clips of rare classes count more in the loss, N / (K·n) for a class with n of
-            N training clips and K classes; ``none``, as published, has all clips count alike.
-        augment: See training clips through the random view, as published; without, in the test view.
+        class_weights: Weight of a clip in the loss: N / (K·n) with ``balanced``, for a class with n of N training clips
+            and K classes; 1 with ``none``, as published.
+        augment: Train on the random view, as published; if false, on the test view.
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
         view: The random view of training clips.
@@ -92,10 +92,10 @@ def linear(
         training: The recipe.
         seed: Seed of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; auto: a GPU with room for ten.
+        resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
-        check: Only build everything, train two steps and say what the run would take; nothing is written.
+        check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from maskel.files import (
     refuse_inside,
     refuse_unwritable,
     require_suffix,
+    scratch_folder,
     write_atomically,
 )
 from maskel.methods.classifier import Classifier
@@ -57,13 +57,13 @@ def predict(
     precision: Precision = "fp32",
     device: str = "auto",
 ) -> Path:
-    """Write the most probable classes of every clip. Labels are not looked at.
+    """Write the most probable classes of every clip. Labels are ignored.
 
-    Recordings are prepared as the clips were that the classifier learned from: the classifier says how. Of those that
-    cannot be read each is named, and the others are answered.
+    Recordings are prepared like the training clips of the classifier, which records how. A recording that cannot be
+    read is named and left out.
 
     A clip gets one answer, unless one of the options from ``window_length`` to ``max_distance`` is given: then
-    windows slide over it, each with an answer of its own, and make segments.
+    windows slide over it, each with its own answer, and are joined to segments.
 
     Args:
         classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
@@ -79,9 +79,9 @@ def predict(
             ``pku2``, or ``data`` for the classes of a prepared set; by default the source of that set decides then.
         window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
             training clip.
-        step: From the start of a window to that of the next, likewise; by default a quarter of the window.
-        segments: A ``.csv`` or ``.json`` file of who does what from when to when: windows that lie over each other are
-            averaged, and neighbours with the same class joined.
+        step: Distance between the starts of two windows, likewise; by default a quarter of the window.
+        segments: A ``.csv`` or ``.json`` file of segments: person, class, start and end. Overlapping windows are
+            averaged, and neighbours of the same class joined.
         page: An ``.html`` file that shows the segments and the probabilities over time.
         per_body: Windows for each person, in place of windows for all people together.
         min_probability: Segments whose mean probability is lower have no class, in [0, 1].
@@ -118,8 +118,8 @@ def predict(
         raise InputError("source_fps: joints as they were prepared have the frame rate of their set; leave it out")
     outputs = {"--out": out, "--segments": segments, "--page": page}
     _refuse_outputs(outputs, roots if not sets else ())
-    known = SkeletonSet.open(sets[0], untrimmed=True) if sets else None
-    model = load_classifier(classifier, trained_on=trained_on, dataset=known)
+    dataset_given = SkeletonSet.open(sets[0], untrimmed=True) if sets else None
+    model = load_classifier(classifier, trained_on=trained_on, dataset=dataset_given)
     if model.familiarity is None:
         _say_nothing_known(classifier, max_distance)
     world = distributed.start(device)
@@ -130,22 +130,24 @@ def predict(
             f"source_fps: {classifier} learned from clips that were not brought to a frame rate; leave it out"
         )
     rate = source_fps
-    if as_prepared or known:
-        rate = _rate_of_set(known.options.get("fps") if known else fps, source_fps)
+    if as_prepared or dataset_given:
+        rate = _rate_of_set(dataset_given.options.get("fps") if dataset_given else fps, source_fps)
     windows = usual_windows(model.label_spec, length, pace, per_body, rate) if slides else None
     rates: Mapping[str, float] = {}
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are mapped
-        if known:
-            dataset = known
+    with scratch_folder() as folder:
+        if dataset_given:
+            dataset = dataset_given
             require_fit(classifier, model.encoder, dataset)
             say_differences(classifier, model.label_spec.provenance, dataset)
         elif as_prepared:
-            dataset = as_they_are(roots, model, Path(folder) / "set")
+            dataset = as_they_are(roots, model, folder / "set")
         else:
-            place = Path(folder) / "set"
+            place = folder / "set"
             dataset, rates = prepared(classifier, roots, model, source_fps if fps else None, place, CORES, windows)
-        if windows and (known or as_prepared):
-            dataset = in_windows(dataset, windows, provenance_of(dataset) if known else made, Path(folder) / "windows")
+        if windows and (dataset_given or as_prepared):
+            dataset = in_windows(
+                dataset, windows, provenance_of(dataset) if dataset_given else made, folder / "windows"
+            )
         if not slides:
             _say_long(model, dataset)
         _say_bodies(model, dataset)

@@ -15,7 +15,7 @@ from maskel.commands.benchmark_sizes import BenchmarkSummary, benchmark_summarie
 from maskel.console import print_table, progress_bar, standard_output
 from maskel.datasets.base import RawFile, Source
 from maskel.datasets.provenance import conversion_to
-from maskel.datasets.reading import Reading, read_all
+from maskel.datasets.reading import OURS, Reading, read_all
 from maskel.datasets.store_writer import SetWriter, refuse_existing
 from maskel.datasets.trial import Choice, choose
 from maskel.errors import BadFileError, CutOffError, InputError, Stopped
@@ -38,7 +38,7 @@ class PrepareSummary:
         clips: Clips written.
         bodies: Bodies of all clips.
         frames: Frames of all clips.
-        classes: Classes of which there is a clip.
+        classes: Number of classes with a clip.
         unlabelled: Clips without a label.
         size: Bytes on disk.
         raw_size: Bytes read.
@@ -91,9 +91,9 @@ def prepare(
     benchmarks: Sequence[str] = (),
     to_layout: str | None = None,
 ) -> PrepareSummary:
-    """Reads every raw file below ``roots`` and writes the prepared set ``out``; the result is the same for any workers.
+    """Read every raw file below ``roots`` and write the prepared set ``out``; the result is the same for any workers.
 
-    If it is interrupted, what is done stays in the folder ``OUT.partial``, and the same call goes on; the finished set
+    If it is interrupted, finished files stay in the folder ``OUT.partial``, and the same call resumes. The set then
     equals one that was written at once, byte for byte.
 
     Args:
@@ -129,9 +129,11 @@ def prepare(
     files = source.find(roots)
     if not files:
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")
-    known = source.all_benchmarks([])
-    if unknown := [name for name in benchmarks if name not in known]:
-        raise InputError(f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(known)}")
+    source_benchmarks = source.all_benchmarks([])
+    if unknown := [name for name in benchmarks if name not in source_benchmarks]:
+        raise InputError(
+            f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(source_benchmarks)}"
+        )
     if source.untrimmed and classes:
         raise InputError(f"{source.name}: whole recordings hold all classes; leave --classes or --untrimmed out")
     choice = choose(source, files, classes, max_clips)
@@ -165,7 +167,7 @@ def prepare(
         with closing(read_all(source, choice.files[resumed:], workers)) as readings:
             for done, reading in enumerate(readings, resumed):
                 if strict and isinstance(reading, BadFileError):
-                    raise reading
+                    raise RuntimeError(str(reading)) if reading.kind == OURS else reading
                 sequences, note = tally.sift(_chosen(reading, choice))
                 for sequence in sequences:
                     if converted:
@@ -178,7 +180,9 @@ def prepare(
         if not writer.clips:
             raise InputError(f"none of the {len(choice.files)} files gives a clip; {tally.why_none()}")
         splits = {
-            name: split for name, split in source.all_benchmarks(writer.clips).items() if name in (benchmarks or known)
+            name: split
+            for name, split in source.all_benchmarks(writer.clips).items()
+            if name in (benchmarks or source_benchmarks)
         }
         refuse_emptied(source, choice, splits, tally.why_left_out())
         writer.finish(splits)
@@ -307,14 +311,13 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
     archives = {path: path.stat().st_size / count for path, count in members.items()}
     for file in files:
         try:
-            yield archives[file.path] if file.member else _file_size(file.path)
+            if file.member:
+                yield archives[file.path]
+            else:  # a file, or the files in a folder that is one clip
+                parts = file.path.iterdir() if file.path.is_dir() else (file.path,)
+                yield sum(part.stat().st_size for part in parts)
         except OSError:
             yield 0  # reading it reports the fault
-
-
-def _file_size(path: Path) -> int:
-    """Bytes of a file, or of the files in a folder that is one clip."""
-    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
 def _fingerprint(files: Sequence[RawFile]) -> str:

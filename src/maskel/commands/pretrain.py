@@ -37,7 +37,7 @@ def pretrain(
 ) -> RunFolder | Check:
     """Pre-train an encoder on the training part of a benchmark, and on clips without a label that belong to it.
 
-    Labels are not looked at, and no clip of a test subject is seen, but by the benchmark ``all``.
+    Labels are ignored. Clips of test subjects are never used, except with the benchmark ``all``.
 
     Args:
         data: A prepared set, or several to learn from at once: joints are matched by name, and those that a set lacks
@@ -46,21 +46,21 @@ def pretrain(
         benchmark: Name of the benchmark to learn from; for several sets one name for all, or one each, with commas.
         options: The method's own options, by name of its constructor's arguments.
         encoder: Sizes of the encoder.
-        init: An encoder to go on from, mapped to the set's joints: a pre-training run folder, an
-            ``encoder.safetensors`` file or a released ``.pth`` checkpoint. Its sizes are taken, not those of
+        init: An encoder to continue from, mapped to the set's joints: a pre-training run folder, an
+            ``encoder.safetensors`` file or a released ``.pth`` checkpoint. Its sizes replace those of
             ``encoder``.
-        to_layout: The joint layout of all clips; by default that of the first set.
-        shares: Clips of each of several sets in an epoch of as many as all have: in proportion to its ``size``, to the
-            square root of that (``sqrt``), or ``equal``.
+        to_layout: Joint layout of all clips; by default that of the first set.
+        shares: Share of each of several sets in an epoch: in proportion to its ``size``, to the square root of that
+            (``sqrt``), or ``equal``. An epoch has as many clips as all sets together.
         view: The random view of each clip.
         single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         training: The recipe.
         seed: Seed of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; auto: a GPU with room for ten.
+        resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
-        check: Only build everything, train two steps and say what the run would take; nothing is written.
+        check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``encoder.safetensors`` and ``result.json``; or what the check found.

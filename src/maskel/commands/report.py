@@ -12,7 +12,7 @@ from maskel.training.finished import open_runs
 def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) -> Path:
     """Show runs on one page that needs nothing else: results, curves, confusions, and what a method predicts.
 
-    What a run does not provide is named on the page and does not stop the report. Equal run folders give equal pages.
+    The page names what a run does not provide. Equal run folders give equal pages.
 
     Args:
         runs: Run folders of any command, in any mix and order; a folder of several seeds stands for its runs.

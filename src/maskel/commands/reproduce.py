@@ -1,7 +1,6 @@
 """``maskel reproduce``: a method on a benchmark by every protocol, beside the published numbers."""
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from inspect import signature
 from pathlib import Path
 from statistics import mean
@@ -10,20 +9,20 @@ from typing import Literal
 from maskel import distributed
 from maskel.commands import COMMANDS
 from maskel.commands.results import markdown_table
+from maskel.commands.stages import run_stage
 from maskel.configuration import Options, data_recipes, merge, read_recipe, shipped_recipes
-from maskel.console import standard_error
 from maskel.datasets import SOURCES
 from maskel.datasets.store import SkeletonSet
-from maskel.errors import InputError, Stopped
+from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.intervals import interval, spread
 from maskel.methods import METHODS
 from maskel.protocols import PROTOCOLS, STAGES, function_of
 from maskel.published import PUBLISHED
 from maskel.training.finished import Run, open_runs
+from maskel.training.foreseen import refuse_unfit
 from maskel.training.options import refuse_other_options
 from maskel.training.run import CONFIG, RunFolder
-from maskel.training.seeds import seed_folders
 
 Scale = Literal["published", "small"]
 """``published``; or ``small``, the size of that recipe for a few epochs, to try everything out."""
@@ -44,9 +43,8 @@ def reproduce(
 
     Raw joints without an encoder (``maskel baseline``) stand beside them.
 
-    Called again with the same options it skips what is finished and goes on with what was stopped. At the published
-    size, 1 % and 10 % of the labels are run with five seeds each, as published. The table names batches that the
-    clips did not fill.
+    A repeated call skips finished stages and resumes a stopped one. At the published size, 1 % and 10 % of the labels
+    are run with five seeds each, as published. The table names batches that the clips did not fill.
 
     Args:
         method: ``mamp``, ``mae``, ``hacm``, ``amr`` or ``masked``.
@@ -67,42 +65,62 @@ def reproduce(
         Stopped: After Ctrl-C or SIGTERM; the state is saved.
     """
     if method not in METHODS or benchmark not in data_recipes():
-        known = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {', '.join(data_recipes())}"
-        raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {known}")
+        choices = f"methods are {', '.join(sorted(METHODS))}; benchmarks are {', '.join(data_recipes())}"
+        raise InputError(f"reproduce: found {method} {benchmark}, expected a method and a benchmark; {choices}")
     split = benchmark.rpartition("_")[2]
     dataset = SkeletonSet.open(data)
     sizes = tuple(len(dataset.split(split, part)) for part in ("train", "test"))
     world = distributed.start(device)
+    own_recipe = f"{method}_{benchmark}"  # where a method's authors changed the settings
+    shared = [benchmark, *([own_recipe] if own_recipe in shipped_recipes() else [])]
+    shared += ["small", "few_epochs"] if scale == "small" else []
+    stages = {
+        name: (command, [*shared, *stage.recipes] if PROTOCOLS[command].recipes else [])
+        for command, protocol in PROTOCOLS.items()
+        for name, stage in protocol.stages.items()
+    }
+    _refuse_unfit(stages.values(), dataset, split, seed)
     _open(
         out, {"method": method, "benchmark": benchmark, "data": str(data), "scale": scale, "seed": seed}, world.is_main
     )
-    own = f"{method}_{benchmark}"  # where a method's authors changed the settings
-    shared = [benchmark, *([own] if own in shipped_recipes() else [])]
-    shared += ["small", "few_epochs"] if scale == "small" else []
     notes = []
-    for command, protocol in PROTOCOLS.items():
+    for name, (command, recipes) in stages.items():
+        stage, protocol = STAGES[name], PROTOCOLS[command]
         options = signature(function_of(command)).parameters
-        for name, stage in protocol.stages.items():
-            recipes = [*shared, *stage.recipes] if protocol.recipes else []
-            recipes = [method, *recipes] if command == "pretrain" else recipes
-            words = [command, *(word for recipe in recipes for word in ("--config", recipe)), "--data", str(data)]
-            words += [] if protocol.recipes else ["--benchmark", split]
-            words += ["--encoder", str(out / "pretrain")] if "encoder" in protocol.needs else []
-            several = stage.runs > 1 and scale == "published"
-            seeds = ",".join(str(seed + run) for run in range(stage.runs))
-            words += ["--seeds", f"[{seeds}]"] if several else ["--seed", str(seed)]
-            words += ["--device", device] if "device" in options else []
-            _run_stage(words, out / name, world.is_main)
-            if protocol.trains:
-                default = options["training"].default.batch_size
-                batch, filled = _batch_size(command, recipes, default), _filled(out / name)
-                if filled < batch:
-                    notes.append(f"{stage.title}: batches of {filled}, all clips, instead of {batch}.")
+        recipes = [method, *recipes] if command == "pretrain" else recipes
+        words = [command, *(word for recipe in recipes for word in ("--config", recipe)), "--data", str(data)]
+        words += [] if protocol.recipes else ["--benchmark", split]
+        words += ["--encoder", str(out / "pretrain")] if "encoder" in protocol.needs else []
+        several = stage.runs > 1 and scale == "published"
+        seeds = ",".join(str(seed + run) for run in range(stage.runs))
+        words += ["--seeds", f"[{seeds}]"] if several else ["--seed", str(seed)]
+        words += ["--device", device] if "device" in options else []
+        run_stage(words, out / name, "maskel reproduce", world.is_main)
+        if protocol.trains:
+            default = options["training"].default.batch_size
+            batch, filled = _batch_size(command, recipes, default), _filled(out / name)
+            if filled < batch:
+                notes.append(f"{stage.title}: batches of {filled}, all clips, instead of {batch}.")
     table = _table(method, benchmark, scale, sizes, notes, out)
     if world.is_main:
         write_atomically(out / TABLE, table)
         COMMANDS["report"]("report", [*(str(out / name) for name in STAGES), "--out", str(out / REPORT)])
     return table
+
+
+def _refuse_unfit(stages: Iterable[tuple[str, Sequence[str]]], dataset: SkeletonSet, benchmark: str, seed: int) -> None:
+    """Refuse a set that is too small for a stage before the first one trains.
+
+    Raises:
+        InputError: If a stage would refuse it.
+    """
+    for command, recipes in stages:
+        given = {"benchmark": benchmark, "seed": seed}
+        options: Options = {}
+        for name in recipes:
+            merge(options, read_recipe(name, command))
+        given |= {name: options[name] for name in ("labels", "stratified", "validation") if name in options}
+        refuse_unfit(function_of(command), given, dataset)
 
 
 def _batch_size(command: str, recipes: Sequence[str], default: int) -> int:
@@ -120,6 +138,8 @@ def _filled(stage: Path) -> int:
 
 def _open(out: Path, config: dict[str, object], is_main: bool) -> None:
     if (out / CONFIG).is_file():
+        if is_main:
+            RunFolder(out).hold()
         before = RunFolder(out).read_config()
         if before.keys() != config.keys():
             raise InputError(f"{out} is the folder of another command; choose another --out")
@@ -129,40 +149,19 @@ def _open(out: Path, config: dict[str, object], is_main: bool) -> None:
     distributed.barrier()
 
 
-def _run_stage(words: list[str], folder: Path, is_main: bool) -> None:
-    run = RunFolder(folder)
-    console = standard_error(quiet=not is_main)
-    if run.finished:
-        console.print(f"{folder} is finished", markup=False)
-        return
-    where = "--resume" if run.has_state else "--out"
-    begun = run.has_state or seed_folders(folder)  # several seeds go on by themselves
-    if is_main and not begun and folder.exists():  # stopped before anything was saved
-        with run.in_use():
-            shutil.rmtree(folder)
-    distributed.barrier()
-    words = [*words, where, str(folder)]
-    console.print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
-    try:
-        COMMANDS[words[0]](words[0], words[1:])
-    except Stopped as stop:
-        raise Stopped(f"{stop}, or repeat maskel reproduce: it runs only what is left") from stop
-    distributed.barrier()
-
-
 _HEADING = ("protocol", "here: correct / seen", "here, %", "95 % interval, %", "best epoch, %", "published, %")
 
 
 def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], notes: Sequence[str], out: Path) -> str:
     source, _, split = benchmark.rpartition("_")
-    rows, known = [], []
+    rows, published_values = [], []
     for name, stage in STAGES.items():
         seeds = open_runs([out / name])
         for run in seeds:
             run.require_finished()
         for way, answers in enumerate(seeds[0].answers):
             published = None if answers.key else PUBLISHED.get((method, benchmark, name))
-            known += [published] if published else []
+            published_values += [published] if published else []
             published_accuracy = f"{published} ({published.origin})" if published else "none published"
             called = stage.title or seeds[0].row(answers.key)
             rows.append((called, *_counted(seeds, way), published_accuracy))
@@ -173,7 +172,11 @@ def _table(method: str, benchmark: str, scale: Scale, sizes: Sequence[int], note
         lines[-1] += f" The size is {scale}: the numbers do not compare with published ones."
     elif expected and expected != tuple(sizes):
         lines[-1] += f" Published numbers are of {expected[0]:,} and {expected[1]:,} clips and do not quite compare."
-    lines += [*notes, "The result here is the last epoch's.", *dict.fromkeys(published.how for published in known)]
+    lines += [
+        *notes,
+        "The result here is the last epoch's.",
+        *dict.fromkeys(published.how for published in published_values),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any
 
 from maskel.errors import InputError
-from maskel.files import json_text, refuse_inside, refuse_unwritable, write_atomically
+from maskel.files import cannot_write, json_text, refuse_inside, refuse_unwritable, write_atomically
 from maskel.intervals import spread
 from maskel.text import shown
 from maskel.training.answers import Answers, Count
@@ -90,7 +90,7 @@ def results(runs: list[Path], out: Path | None = None, collect: Path | None = No
             out.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(out, text)
     except OSError as fault:
-        raise InputError(f"{fault.filename} cannot be written ({fault.strerror}); choose another folder") from fault
+        raise cannot_write(Path(fault.filename), fault, "choose another folder") from fault
     return text
 
 

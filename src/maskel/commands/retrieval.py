@@ -53,9 +53,8 @@ def retrieval(
     """Rank the gallery by the cosine of features to each test clip, and measure how early clips of its class come.
 
     Recall@k is the share of test clips with a clip of their class among the ``k`` nearest; 1 and ``k`` are reported.
-    Mean average precision looks at the whole ranking: at each clip of the class the share of right clips so far is
-    taken, these are averaged for a test clip, and then over all of them. A test clip of whose class the gallery has
-    none counts as 0 in both.
+    Mean average precision covers the whole ranking: the precision at each clip of the class, averaged for a test
+    clip, then over all test clips. A test clip whose class is not in the gallery counts as 0 in both.
 
     Args:
         encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
@@ -73,7 +72,7 @@ def retrieval(
         seed: Seed of the clips on the page (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
-        check: Only build everything, read a few clips and say what the run would take; nothing is written.
+        check: Dry run: build everything, read a few clips, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, the nearest clips' classes in ``predictions.csv``, and

@@ -26,9 +26,9 @@ _SHARED = ("kind", "method", "untrained", "data", "benchmark", "split")
 def run_seeds(
     kind: str, command: Callable[..., object], options: Mapping[str, Any], seeds: Seeds, config: Mapping[str, Any]
 ) -> RunFolder:
-    """Run a command once for each seed, into ``OUT/seed-N``, and write what they give together to ``OUT/result.json``.
+    """Run a command once for each seed, into ``OUT/seed-N``, and write a summary to ``OUT/result.json``.
 
-    Called again, it skips finished seeds and goes on with the one that was stopped. Where ``encoder`` is itself such a
+    A repeated call skips finished seeds and resumes a stopped one. Where ``encoder`` is itself such a
     folder of several seeds, each seed evaluates the encoder of its own number; any other encoder is evaluated by all.
     With benchmark ``folds`` each seed runs all folds.
 
@@ -50,11 +50,11 @@ def run_seeds(
     runs: dict[str, Go] = {}
     for seed in numbers:
         which, encoder = given_encoder(options)
-        own = {"seed": seed} | ({} if encoder is None else {which: encoder_of_seed(encoder, seed)})
+        of_seed = {"seed": seed} | ({} if encoder is None else {which: encoder_of_seed(encoder, seed)})
         runs[f"seed-{seed}"] = (
-            _all_folds(kind, command, {**options, **own}, {**config, **own})
+            _all_folds(kind, command, {**options, **of_seed}, {**config, **of_seed})
             if folds
-            else partial(go_on, command, {**options, **own})
+            else partial(go_on, command, {**options, **of_seed})
         )
     return run_several(
         kind,
@@ -90,8 +90,8 @@ def encoder_of_seed(encoder: Path, seed: int) -> Path:
     """
     folders = seed_folders(encoder)
     if folders and seed not in folders:
-        known = ", ".join(map(str, folders))
+        listed = ", ".join(map(str, folders))
         raise InputError(
-            f"{encoder} holds the encoders of seeds {known}, and none of seed {seed}; choose other --seeds"
+            f"{encoder} holds the encoders of seeds {listed}, and none of seed {seed}; choose other --seeds"
         )
     return folders.get(seed, encoder)

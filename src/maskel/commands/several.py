@@ -7,6 +7,7 @@ from typing import Any
 
 from maskel import distributed
 from maskel.errors import InputError
+from maskel.files import LOCK
 from maskel.training.options import NOT_KEPT, as_then, plain, refuse_other_options
 from maskel.training.run import CONFIG, RunFolder
 
@@ -24,9 +25,9 @@ def run_several(
     runs: Mapping[str, Go],
     together: Callable[[RunFolder, Mapping[str, RunFolder]], Mapping[str, Any]],
 ) -> RunFolder:
-    """Do several runs, each in a folder of its own, and write what they give together to ``OUT/result.json``.
+    """Do several runs, each in its own folder, and write a summary to ``OUT/result.json``.
 
-    Called again, it skips finished runs and goes on with the one that was stopped.
+    A repeated call skips finished runs and resumes a stopped one.
 
     Args:
         kind: Name of the command.
@@ -46,6 +47,8 @@ def run_several(
     done = {name: RunFolder(folder.path / name) for name in runs}
     for number, (name, run) in enumerate(done.items(), 1):
         if run.finished:
+            if world.is_main:
+                run.tidy()
             continue
         distributed.notify(f"{name}, {number} of {len(done)}")
         try:
@@ -72,8 +75,8 @@ def go_on(command: Callable[..., object], options: Mapping[str, Any], path: Path
     run = RunFolder(path)
     resume = run.has_state
     if is_main and not resume and path.exists():  # stopped before anything was saved
-        with run.in_use():
-            shutil.rmtree(path)
+        run.hold()
+        run.empty()
     distributed.barrier()
     command(**{**options, "out": path}, **({"resume": True} if resume else {}))
 
@@ -100,6 +103,8 @@ def outcome_of(result: Mapping[str, Any]) -> dict[str, Any]:
 def _open(out: Path | None, kind: str, config: Mapping[str, Any], is_main: bool) -> RunFolder:
     if out is not None and (out / CONFIG).is_file():
         run = RunFolder(out)
+        if is_main:
+            run.hold()
         before = run.read_config()
         if ("seeds" in before) != ("seeds" in config):
             found = "one seed; choose another --out for several" if "seeds" in config else "several seeds; give --seeds"
@@ -114,5 +119,5 @@ def _open(out: Path | None, kind: str, config: Mapping[str, Any], is_main: bool)
 
 def _forget(folder: RunFolder) -> None:
     """Remove a folder in which no run has begun, so that a refused command leaves nothing and can be mended."""
-    if [path.name for path in folder.path.iterdir()] == [CONFIG]:
-        shutil.rmtree(folder.path)
+    if {path.name for path in folder.path.iterdir()} <= {CONFIG, LOCK}:
+        shutil.rmtree(folder.path, ignore_errors=True)  # on Windows the lock stays, and the folder counts as empty

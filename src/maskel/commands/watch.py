@@ -57,17 +57,16 @@ def watch(
     In place of standard input a file that grows can be followed, or a video or camera watched with a pose estimator.
 
     A frame is ``{"time": 0.033, "people": [{"id": 1, "joints": [[x, y, z], ...]}]}``: seconds, and the joints of each
-    person in the layout, the unit and the order of the recordings that the classifier learned from. A score may follow
-    the coordinates; null stands for a joint that is missing. Without an id people are followed by position. It ends
-    with its input, or by Ctrl-C.
+    person in the layout, unit and order of the classifier's training recordings. A score may follow the coordinates;
+    null stands for a missing joint. People without an id are followed by position. The command ends with its input,
+    or by Ctrl-C.
 
     Args:
         classifier: A run folder of linear or finetune, or its file.
-        fps: Frames a second to which the frames are brought; by default those of the training clips, where the
-            classifier knows them.
+        fps: Frames a second to resample to; by default those of the training clips, where the classifier knows them.
         window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
             training clip.
-        step: From the start of a window to that of the next, likewise; by default a quarter of the window.
+        step: Distance between the starts of two windows, likewise; by default a quarter of the window.
         min_probability: An answer that is less probable has no class, in [0, 1].
         max_distance: An answer that is farther from the training clips has no class either; see ``maskel predict``.
         follow: A file of such lines to read, and to wait for more at its end.

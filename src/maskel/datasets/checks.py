@@ -4,6 +4,7 @@ The checks of joints and their thresholds stand in `maskel.datasets.clip_checks`
 `maskel.datasets.set_checks`, near duplicates in `maskel.datasets.duplicates`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -224,15 +225,15 @@ def count_repeats(dataset: SkeletonSet, findings: Sequence[Finding]) -> dict[str
     for fault in by_name["duplicates"]:
         if fault.clip is not None and fault.other is not None:
             first[fault.clip] = fault.other
+    leaking = Counter((fault.benchmark, fault.value > 0) for fault in by_name["leaks"])
     found = {}
     for name in dataset.benchmarks:
         train, test = (dataset.split(name, part) for part in ("train", "test"))
-        leaking = [fault.value > 0 for fault in by_name["leaks"] if fault.benchmark == name]
         found[name] = Repeats(
             train=len(train) - len(np.unique(first[train])),
             test=len(test) - len(np.unique(first[test])),
-            leaks=leaking.count(False),
-            near_leaks=leaking.count(True),
+            leaks=leaking[name, False],
+            near_leaks=leaking[name, True],
         )
     return found
 

@@ -246,14 +246,16 @@ def _bones(seen: Seen) -> list[Fault]:
     changes = (np.diff(rows.clip) != 0) | (np.diff(rows.body) != 0)
     starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
     counts = np.diff(starts, append=len(rows.clip))
-    known = np.broadcast_to(counts, (len(lengths), len(counts)))  # (bones, bodies)
+    present = np.broadcast_to(counts, (len(lengths), len(counts)))  # (bones, bodies)
     if seen.missing is not None:
         unknown = seen.missing[joints] | seen.missing[parents]
         lengths[unknown] = np.nan  # sorted after all numbers
-        known = known - np.add.reduceat(unknown, starts, axis=1, dtype=np.int64)
+        present = present - np.add.reduceat(unknown, starts, axis=1, dtype=np.int64)
     ordered = _sorted_in_runs(lengths, counts)
     low, usual, high = (  # (bones, bodies)
-        np.take_along_axis(ordered, starts + np.floor(share * np.maximum(known - 1, 0) + 0.5).astype(np.int64), axis=1)
+        np.take_along_axis(
+            ordered, starts + np.floor(share * np.maximum(present - 1, 0) + 0.5).astype(np.int64), axis=1
+        )
         for share in (0.05, 0.5, 0.95)
     )
     change = high - low

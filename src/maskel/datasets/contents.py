@@ -98,7 +98,10 @@ class Contents:
             ("body-frames", f"{self.body_frames:,}"),
             ("body size", f"{self.usual_size:.3g}, the median diagonal of a body's bounding box"),
             ("up", f"{self.up}: {self.up.why}"),
-            *((what, _in_clips(number, clips)) for what, (number, clips) in self.counts.items()),
+            *(
+                (what, f"{number:,} in {clips:,} clip{'' if clips == 1 else 's'}")
+                for what, (number, clips) in self.counts.items()
+            ),
             ("size", f"{self.size / 1e6:,.1f} MB"),
         ]
         return [*rows, ("trial set", self.trial)] if self.trial else rows
@@ -156,10 +159,6 @@ def _summed(counts: Mapping[int, Mapping[str, int]]) -> dict[str, tuple[int, int
         sums.update(clip_counts)
         clips.update(clip_counts.keys())
     return {what: (sums[what], clips[what]) for what in sorted(sums)}
-
-
-def _in_clips(number: int, num_clips: int) -> str:
-    return f"{number:,} in {num_clips:,} clip{'' if num_clips == 1 else 's'}"
 
 
 def _counted(names: list[str]) -> dict[str, int]:

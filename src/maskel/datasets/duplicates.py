@@ -2,7 +2,10 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -15,8 +18,13 @@ NEAR_SIZES = 0.0005
 """The same limit for bodies that are not in metres, as a share of the usual size of the set's bodies."""
 MOST_PAIRS = 100_000
 """Near pairs after which the search ends: a set with more is one clip many times."""
+MOST_COMPARED = 20_000_000
+"""Pairs whose keys are compared, and body-frames that are compared joint by joint, before the search ends."""
 
 _KEYS = 8
+_CELL_KEYS = 3
+"""Keys that divide clips into cells as wide as the limit: near clips lie in one cell, or in two that touch."""
+_STEP_COST = 1000  # of a round, in pairs, whatever number it compares
 _SLACK = 1.001  # keys are sums in float64; their rounding must not hide a pair
 
 
@@ -28,12 +36,21 @@ class Duplicates:
         first: (N,) position of the first clip with the same coordinates; a clip's own position if there is none.
         near: Pairs of clips (i, j), i < j, that are nearly equal, and their mean joint distance in the set's unit. Of
             clips with the same coordinates only the first is in a pair.
-        complete: False if the search for near pairs ended at `MOST_PAIRS`.
+        complete: False if the search for near pairs ended at `MOST_PAIRS` or `MOST_COMPARED`.
     """
 
     first: Int64[np.ndarray, " n"]
     near: dict[tuple[int, int], float]
     complete: bool
+
+    @cached_property
+    def neighbours(self) -> Mapping[int, Sequence[tuple[float, int]]]:
+        """The nearly equal clips of each clip that has any, with their distances."""
+        found: dict[int, list[tuple[float, int]]] = defaultdict(list)
+        for (first, second), distance in self.near.items():
+            found[first].append((distance, second))
+            found[second].append((distance, first))
+        return found
 
 
 class Fingerprints:
@@ -77,8 +94,12 @@ class Fingerprints:
     def duplicates(self) -> Duplicates:
         """Compare the added clips."""
         candidates, complete = self._candidates()
-        pairs = {}
+        pairs: dict[tuple[int, int], float] = {}
+        compared = 0
         for first, second in candidates.tolist():
+            compared += int(self._rows[first])
+            if compared > MOST_COMPARED:
+                return Duplicates(self._first, pairs, False)
             distance = self._distance(first, second)
             if distance < self._near:
                 pairs[first, second] = distance
@@ -87,21 +108,34 @@ class Fingerprints:
     def _candidates(self) -> tuple[Int64[np.ndarray, "p 2"], bool]:
         """Return the pairs of clips with nearly equal keys, and whether the list is complete."""
         only = np.flatnonzero((self._first == np.arange(len(self._first))) & np.isfinite(self._keys).all(axis=1))
-        order = only[np.lexsort((self._keys[only, 0], self._rows[only], self.data.frames[only]))]
-        size = np.stack((self.data.frames[order], self._rows[order]), axis=1)
-        keys = self._keys[order]
-        found, count = [np.zeros((0, 2), dtype=np.int64)], 0
-        for step in range(1, len(order)):
-            near: Bool[np.ndarray, " p"] = keys[step:, 0] - keys[:-step, 0] <= _SLACK * self._near
-            near &= (size[step:] == size[:-step]).all(axis=1)
-            at = np.flatnonzero(near)
-            if not len(at):
-                break
-            at = at[(np.abs(keys[at + step] - keys[at]) <= _SLACK * self._near).all(axis=1)]
-            found.append(np.sort(np.stack((order[at], order[at + step]), axis=1), axis=1))
-            count += len(at)
-            if count > MOST_PAIRS:
-                return np.concatenate(found)[:MOST_PAIRS], False
+        width = max(_SLACK * self._near, np.finfo(np.float64).tiny)
+        cells = np.floor(np.clip(self._keys[only, :_CELL_KEYS] / width, -(2.0**40), 2.0**40)).astype(np.int64)
+        cells = np.column_stack((self.data.frames[only], self._rows[only], cells))
+        # a hash that adds up, so that all clips of a neighbouring cell are found by one number more
+        factors = np.random.default_rng(0).integers(1, 2**62, size=cells.shape[1]) | 1
+        codes = (cells * factors).sum(axis=1)
+        order = np.lexsort((self._keys[only, 0], codes))
+        only, cells, codes = only[order], cells[order], codes[order]
+        keys = self._keys[only]
+        found, count, work = [np.zeros((0, 2), dtype=np.int64)], 0, 0
+        for offset in product((0, 1, -1), repeat=_CELL_KEYS):
+            if offset < (0,) * _CELL_KEYS:
+                continue  # each pair of cells once
+            apart = np.array((0, 0, *offset))
+            here = np.arange(len(only))
+            there = codes + (apart * factors).sum()
+            start = np.searchsorted(codes, there) if any(offset) else here + 1
+            end = np.searchsorted(codes, there, side="right")
+            while len(here := here[start[here] < end[here]]):
+                other = start[here]
+                near: Bool[np.ndarray, " p"] = (cells[other] - cells[here] == apart).all(axis=1)
+                near &= (np.abs(keys[other] - keys[here]) <= _SLACK * self._near).all(axis=1)
+                found.append(np.sort(np.column_stack((only[here[near]], only[other[near]])), axis=1))
+                start[here] += 1
+                count += int(near.sum())
+                work += len(here) + _STEP_COST
+                if count > MOST_PAIRS or work > MOST_COMPARED:
+                    return np.concatenate(found)[:MOST_PAIRS], False
         pairs = np.concatenate(found)
         return pairs[np.lexsort(pairs.T[::-1])], True
 
@@ -119,16 +153,11 @@ def leaks(
 ) -> dict[int, tuple[int, float]]:
     """Find test clips that are also in training: clip -> (training clip, mean joint distance; 0 if equal)."""
     of_class = dict(zip(duplicates.first[train][::-1].tolist(), train[::-1].tolist(), strict=True))
-    near: dict[int, list[tuple[float, int]]] = defaultdict(list)
-    for (first, second), distance in duplicates.near.items():
-        for here, there in ((first, second), (second, first)):
-            if there in of_class:
-                near[here].append((distance, of_class[there]))
-    found = {}
+    found, neighbours = {}, duplicates.neighbours
     for clip, first in zip(test.tolist(), duplicates.first[test].tolist(), strict=True):
         if first in of_class:
             found[clip] = (of_class[first], 0.0)
-        elif first in near:
-            distance, twin = min(near[first])
+        elif near := [(apart, of_class[twin]) for apart, twin in neighbours.get(first, ()) if twin in of_class]:
+            distance, twin = min(near)
             found[clip] = (twin, distance)
     return found

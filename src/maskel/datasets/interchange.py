@@ -20,7 +20,7 @@ from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
 from maskel.errors import BadFileError, InputError
 from maskel.files import described
 from maskel.layouts import Layout
-from maskel.sequence import Clip
+from maskel.sequence import Clip, SkeletonSequence
 
 MAX_CLASSES = 10_000
 LARGEST = 100.0
@@ -84,9 +84,9 @@ def classes_of(path: Path, names: Sequence[str], labels: Sequence[int], first: i
         InputError: If labels may count from 0 or from 1, or contradict ``first`` or the names.
     """
     actions = [int(match[5]) if (match := NAME.fullmatch(name)) else 0 for name in names]
-    known = all(0 < action <= len(ACTIONS) for action in actions)
-    from_one = known and list(labels) == actions
-    if known and first is None and list(labels) == [action - 1 for action in actions]:
+    ntu_names = all(0 < action <= len(ACTIONS) for action in actions)
+    from_one = ntu_names and list(labels) == actions
+    if ntu_names and first is None and list(labels) == [action - 1 for action in actions]:
         first = 0
     if first is None and min(labels) == 1:
         reason = "are the numbers in the clips' names, which count from 1" if from_one else "may count from 1"
@@ -99,7 +99,7 @@ def classes_of(path: Path, names: Sequence[str], labels: Sequence[int], first: i
         raise InputError(f"{path}: a label is {min(labels)}, but --first-label says that they count from {first}")
     shifted = tuple(label - first for label in labels)
     count = max(shifted) + 1
-    if known and list(shifted) == [action - 1 for action in actions]:
+    if ntu_names and list(shifted) == [action - 1 for action in actions]:
         source = NTU60 if count <= len(NTU60.classes) else NTU120
         return Classes(shifted, source.classes, source.published, 0)
     return Classes(shifted, numbered_classes(count), {}, count - len(set(shifted)))
@@ -148,22 +148,35 @@ def with_gaps(
     return np.where(missing[..., np.newaxis], np.nan, joints)
 
 
-def treated(
-    joints: Float64[np.ndarray, "m t v d"], layout: Layout, missing: Missing
-) -> tuple[Float64[np.ndarray, "m t v d"], Counts]:
-    """Fill in the missing (NaN) joints of existing bodies: interpolate them in time, or set them to zero.
+def completed(
+    clip: Clip,
+    joints: Float64[np.ndarray, "m t v d"],
+    scores: Float64[np.ndarray, "m t v"] | None,
+    layout: Layout,
+    missing: Missing,
+    counts: Counts,
+) -> SkeletonSequence:
+    """Make a clip: missing (NaN) joints of existing bodies are interpolated in time, or set to zero.
 
     Absent bodies and empty frames stay absent: they are zero.
 
-    Returns:
-        (M, T, V, D), and the number of missing joints.
+    Args:
+        clip: Name, label and origin.
+        joints: Coordinates; NaN where a joint is missing.
+        scores: Scores to keep as a last channel; None for none.
+        layout: Joints.
+        missing: Treatment of missing joints.
+        counts: Counts of the clip, to which the number of missing joints is added.
     """
     exists = body_exists(joints)
-    gaps = np.isnan(joints).any(-1) & exists[..., np.newaxis]
-    if missing == "interpolate" and gaps.any():
+    gaps = np.isnan(joints).any(-1)
+    here = gaps & exists[..., np.newaxis]
+    if missing == "interpolate" and here.any():
         joints = fill_gaps(joints, layout)
-    joints = np.where(exists[..., np.newaxis, np.newaxis], joints, 0)
-    return np.nan_to_num(joints), {MISSING_JOINTS: int(gaps.sum())}
+    joints = np.nan_to_num(np.where(exists[..., np.newaxis, np.newaxis], joints, 0))
+    if scores is not None:
+        joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
+    return SkeletonSequence(clip, joints.astype(np.float32), layout, {**counts, MISSING_JOINTS: int(here.sum())})
 
 
 def check_people(source: str, bodies: int, actor: str) -> None:

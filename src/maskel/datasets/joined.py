@@ -64,12 +64,12 @@ class JoinedSets:
                 )
         self.layout: Layout = first.layout if to_layout is None else layout_named(to_layout)
         self.channels: Channels = first.channels
-        self.path = ", ".join(str(one.path) for one in self.sets)
-        self.max_bodies = max(one.max_bodies for one in self.sets)
-        self.valid_frames = np.concatenate([one.valid_frames for one in self.sets])
-        made = [conversion(one.layout, self.layout) for one in self.sets]
-        self._from = [torch.tensor([sources[0] for sources in one.sources]) for one in made]  # a joint near each
-        self.there = tuple(one.copied for one in made)
+        self.path = ", ".join(str(member.path) for member in self.sets)
+        self.max_bodies = max(member.max_bodies for member in self.sets)
+        self.valid_frames = np.concatenate([member.valid_frames for member in self.sets])
+        made = [conversion(member.layout, self.layout) for member in self.sets]
+        self._from = [torch.tensor([sources[0] for sources in member.sources]) for member in made]  # a joint near each
+        self.there = tuple(member.copied for member in made)
         self._starts = np.cumsum([0, *map(len, self.sets)])
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class JoinedSets:
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
         """Name, label and origin of each clip."""
-        return tuple(clip for one in self.sets for clip in one.clips)
+        return tuple(clip for member in self.sets for clip in member.clips)
 
     def among_all(self, parts: Sequence[Int64[np.ndarray, " _"]]) -> Int64[np.ndarray, " n"]:
         """Return positions among all clips for positions in each set."""
@@ -94,13 +94,13 @@ class JoinedSets:
         """Hash that stands for the clips at ``positions`` among all: that of the hashes of each set's clips."""
         owners = self._owners(positions)
         return names_hash(
-            [one.names_hash(positions[owners == at] - self._starts[at]) for at, one in enumerate(self.sets)]
+            [member.names_hash(positions[owners == at] - self._starts[at]) for at, member in enumerate(self.sets)]
         )
 
     @property
     def joint_bytes(self) -> int:
         """Memory that all joints take, on the disk and on a device."""
-        return sum(one.joint_bytes for one in self.sets)
+        return sum(member.joint_bytes for member in self.sets)
 
     def _owners(self, positions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
         """Return the index of each clip's set."""
@@ -108,8 +108,8 @@ class JoinedSets:
 
     def keep_on(self, device: torch.device) -> None:
         """Copy all joints to ``device``, see `SkeletonSet.keep_on`."""
-        for one in self.sets:
-            one.keep_on(device)
+        for member in self.sets:
+            member.keep_on(device)
 
     def gather(
         self,
@@ -129,12 +129,12 @@ class JoinedSets:
         owners = self._owners(positions)
         rows = [np.flatnonzero(owners == number) for number in range(len(self.sets))]
         parts = []
-        for number, own in enumerate(rows):
-            if len(own):
-                where = torch.from_numpy(own)
+        for number, rows_of_set in enumerate(rows):
+            if len(rows_of_set):
+                where = torch.from_numpy(rows_of_set)
                 view = ViewFrames(frames.before[where], frames.after[where], frames.weight[where])
                 batch = self.sets[number].gather(
-                    positions[own] - self._starts[number], self.max_bodies, single_body, view
+                    positions[rows_of_set] - self._starts[number], self.max_bodies, single_body, view
                 )
                 joints = batch.joints.index_select(3, self._from[number].to(batch.joints.device))
                 parts.append((where, batch.with_joints(joints), tuple(seen[number])))

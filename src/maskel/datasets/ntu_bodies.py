@@ -53,7 +53,7 @@ def select_bodies(bodies: Sequence[TrackedBody], frames: int) -> Float32[np.ndar
         frames: Number of frames that have any body.
 
     Returns:
-        (M, T, V, C): one track if a single body was tracked or remains; else two, of which the second is zero where
+        (M, T, V, C): one track if a single body was tracked or remains; else two, the second zero where
         no body overlaps the first in time. Empty frames of a recording with several bodies are cut out.
     """
     if len(bodies) == 1:

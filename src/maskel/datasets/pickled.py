@@ -4,7 +4,7 @@ Arrays stay in the file until they are read. So memory grows with the number of 
 the size of the arrays.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
 from math import prod
@@ -19,6 +19,8 @@ from maskel.pickles import MAX_BYTES, Allowed, Function, InFile, Refused, interp
 
 MAX_VALUES = 20_000_000
 """Most values of a file, of about 100 bytes each: 2 GB. NTU RGB+D 120 takes four to nine million."""
+MOST_REPEATED = 64 * 2**20
+"""Bytes of arrays that a pickle may name more than once."""
 IN_MEMORY = 256
 """Bytes above which an array's content stays in the file."""
 
@@ -102,6 +104,24 @@ class PickledArray:
         assert self._dtype is not None
         array = np.frombuffer(content, self._dtype.dtype)
         return array.reshape(self.shape, order="F" if self._fortran else "C")
+
+
+def refuse_repeated(path: Path, values: Iterable[object]) -> None:
+    """Refuse arrays that stand for far more than the file holds, since many clips name the same one.
+
+    Raises:
+        BadFileError: If the repeated ones take more than `MOST_REPEATED` bytes.
+    """
+    arrays = [value for value in values if isinstance(value, PickledArray)]
+    own = {id(array._content): array for array in arrays}
+    repeated = sum(map(_size, arrays)) - sum(map(_size, own.values()))
+    if repeated > MOST_REPEATED:
+        found = f"{len(arrays):,} clips of {len(own):,} arrays, which would take {repeated / 2**20:,.0f} MiB more"
+        raise BadFileError(path, "wrong count", found, "an array for each clip")
+
+
+def _size(array: PickledArray) -> int:
+    return array._content.size if isinstance(array._content, InFile) else len(array._content)
 
 
 def read_pickle(path: Path) -> Any:

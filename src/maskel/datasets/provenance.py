@@ -37,8 +37,8 @@ def build_source(made: Provenance, **others: Any) -> Source:
     Raises:
         InputError: If there is no such source or option.
     """
-    known = inspect.signature(SOURCES[made.source]).parameters if made.source in SOURCES else {}
-    if made.source not in SOURCES or (unknown := sorted({*made.options, *others} - set(known))):
+    parameters = inspect.signature(SOURCES[made.source]).parameters if made.source in SOURCES else {}
+    if made.source not in SOURCES or (unknown := sorted({*made.options, *others} - set(parameters))):
         what = f"an option {unknown[0]}" if made.source in SOURCES else "that source"
         raise InputError(f"its clips come from source {made.source}; this version of maskel does not have {what}")
     what = f"the options {dict(made.options)} of source {made.source} do not fit it"
@@ -48,9 +48,9 @@ def build_source(made: Provenance, **others: Any) -> Source:
 
 def describe(made: Provenance) -> str:
     """Return the source and its options that differ from the defaults, as text."""
-    known = inspect.signature(SOURCES[made.source]).parameters
+    parameters = inspect.signature(SOURCES[made.source]).parameters
     said = {**made.options} | ({"to_layout": made.to_layout} if made.to_layout else {})
-    usual = {name: [] if known[name].default == () else known[name].default for name in made.options}
+    usual = {name: [] if parameters[name].default == () else parameters[name].default for name in made.options}
     words = [f"{name} {value}" for name, value in said.items() if name not in usual or value != usual[name]]
     return ", ".join([made.source, *words])
 
@@ -69,7 +69,7 @@ def differences(made: Provenance, other: Provenance, coordinates: int) -> str:
         mine, others = _said(made), _said(other)
     else:
         try:
-            mine, others = (dict[str, object](build_source(one).conventions(coordinates)) for one in (made, other))
+            mine, others = (dict[str, object](build_source(each).conventions(coordinates)) for each in (made, other))
         except InputError:
             return ""
     names = [name for name in mine if name in others]
@@ -78,8 +78,8 @@ def differences(made: Provenance, other: Provenance, coordinates: int) -> str:
 
 def _said(made: Provenance) -> dict[str, object]:
     """Return every option that changes how joints are made, defaults included."""
-    known, choosing = inspect.signature(SOURCES[made.source]).parameters, SOURCES[made.source].choosing
-    options = {name: made.options.get(name, known[name].default) for name in known if name not in choosing}
+    parameters, choosing = inspect.signature(SOURCES[made.source]).parameters, SOURCES[made.source].choosing
+    options = {name: made.options.get(name, parameters[name].default) for name in parameters if name not in choosing}
     same = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
     return {**same, "to_layout": made.to_layout}
 

@@ -20,15 +20,15 @@ from maskel.datasets.interchange import (
     check_people,
     classes_of,
     clip_named,
+    completed,
     is_score,
     key_of,
     label_of,
     main_bodies,
     repeated,
-    treated,
     with_gaps,
 )
-from maskel.datasets.pickled import one_number, read_pickle
+from maskel.datasets.pickled import one_number, read_pickle, refuse_repeated
 from maskel.datasets.pyskl_annotation import (
     Annotation,
     Image,
@@ -139,6 +139,8 @@ class Pyskl(Source):
                 raise InputError(f"{named[0]} has splits of its own; give it alone")
             splits = {root.stem: list(map(_name, clips.values())) for root, (_, clips) in contents.items()}
         files = [file for _, clips in contents.values() for file in clips]
+        for root, (_, clips) in contents.items():
+            refuse_repeated(root, [clip.get("keypoint") for clip in clips.values()])
         self.place = {file: at for at, file in enumerate(files)}
         labels = [
             label_of(str(file), one_number(file.path, clip.get("label")))
@@ -163,15 +165,15 @@ class Pyskl(Source):
         at, shape = next(
             ((at, shape) for at, clip in enumerate(self.annotations) if len(shape := shape_of(clip)) > 2), (0, ())
         )
-        known = {2: "xy", 3: "xyz"}
-        if len(shape) not in (3, 4) or shape[-1] not in known:
+        read_as = {2: "xy", 3: "xyz"}
+        if len(shape) not in (3, 4) or shape[-1] not in read_as:
             expected = "keypoint of shape (bodies, frames, joints, 2 or 3)"
             found = (
                 f"shape {shape} under the keys {', '.join(str(key)[:30] for key in list(self.annotations[at])[:12])}"
             )
             raise BadFileError(f"{path}/{_member(at)}", "wrong count", found, expected)
         joints, numbers = shape[-2:]
-        self.read_as = known[numbers] if self.given_channels == "auto" else self.given_channels
+        self.read_as = read_as[numbers] if self.given_channels == "auto" else self.given_channels
         layouts = [layout for layout in LAYOUTS[self.read_as] if len(layout) == joints]
         if not self.given_layout and not layouts:
             third = "; if the third number is a score, add --channels xys" if self.read_as == "xyz" else ""
@@ -210,7 +212,7 @@ class Pyskl(Source):
                 files[0].path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected
             )
         if seen and not swapped and beyond > 0.003 * seen:
-            found = f"img_shape of which {beyond} of {seen} joints lie outside, and none with its sides swapped"
+            found = f"{beyond} of {seen} joints outside of img_shape, and none with its sides swapped"
             expected = "(height, width); --image-size WIDTH HEIGHT says which"
             raise BadFileError(files[0].path, "wrong unit", found, expected)
 
@@ -248,11 +250,8 @@ class Pyskl(Source):
         joints, scores, people = main_bodies(str(file), joints, scores, self.bodies, self.actor, middle)
         if image is not None:
             joints = normalised(joints, image)
-        gaps = np.isnan(joints).any(-1)
-        joints, missing = treated(joints, self.layout, self.missing)
-        if self.scores and scores is not None:
-            joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
-        return [SkeletonSequence(clip, joints.astype(np.float32), self.layout, {**counts, **people, **missing})]
+        kept = scores if self.scores else None
+        return [completed(clip, joints, kept, self.layout, self.missing, {**counts, **people})]
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return name, label and origin of an annotation's clip."""
@@ -290,8 +289,8 @@ class Pyskl(Source):
     def recorded(self) -> dict[str, object]:
         """Return the options, and the images' height and width if all clips share them."""
         names = ("scores", "missing", "min_score", "image_size", "scale", "first_label", "bodies", "actor")
-        known = {"layout": self.layout.name, "img_shape": self.image, "channels": self.given_channels}
-        return {name: getattr(self, name) for name in names} | known
+        settled = {"layout": self.layout.name, "img_shape": self.image, "channels": self.given_channels}
+        return {name: getattr(self, name) for name in names} | settled
 
 
 def _matched(
@@ -315,12 +314,12 @@ def _matched(
     if not pairs and (len(splits) > 1 or _canonical(unpaired[0]) in ("val", "test")):
         found = ", ".join(splits)
         raise InputError(f"{path} has the splits {found}; expected train and val (or test), xsub_train and xsub_val, …")
-    known = set(names)
+    names_there = set(names)
     keys = [key_of(name) for name in names]
     alone = {key: name for key, name in zip(keys, names, strict=True)} if len(set(keys)) == len(keys) else {}
     matched: dict[str, list[str]] = {}
     for split, wanted in splits.items():
-        matched[split] = [name if name in known else alone.get(key_of(name), "") for name in wanted]
+        matched[split] = [name if name in names_there else alone.get(key_of(name), "") for name in wanted]
         notes["names in splits that no clip has"] = notes.get("names in splits that no clip has", 0) + matched[
             split
         ].count("")

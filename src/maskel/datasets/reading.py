@@ -5,24 +5,34 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from maskel.datasets.base import RawFile, Source
+from maskel.datasets.store_writer import MOST_BODIES, MOST_BODY_FRAMES
 from maskel.datasets.windows import Windows
-from maskel.errors import BadFileError, CutOffError
+from maskel.errors import BadFileError, CutOffError, InputError
+from maskel.files import one_line
 from maskel.sequence import SkeletonSequence
 
 CHUNK = 16
 """Most files per message of a worker: few messages, but little memory in flight."""
 
+MOST_IN_FLIGHT = 64 * 2**20
+"""Bytes of clips in a worker's message, of which three a worker are in flight."""
+OURS = "fault of maskel itself"
+"""Kind of the error where a reader failed in a way that it does not know."""
+
 Reading = list[SkeletonSequence] | BadFileError
 """Result of reading one raw file: its clips, or the error."""
+_Chunk = tuple[list[Reading], Sequence[RawFile]]  # and the files that are left
 
 
 @runtime_checkable
@@ -82,13 +92,17 @@ def read_all(source: Reads, files: Sequence[RawFile], workers: int) -> Generator
         # never all chunks at once: the clips read but not yet written must stay few
         waiting = deque(pool.submit(_read_chunk, part) for part in islice(parts, 3 * workers))
         while waiting:
-            yield from _answer(waiting.popleft())
-            waiting.extend(pool.submit(_read_chunk, part) for part in islice(parts, 1))
+            readings, left = _answer(waiting.popleft())
+            if left:  # in its place, as readings come in the order of files
+                waiting.appendleft(pool.submit(_read_chunk, left))
+            else:
+                waiting.extend(pool.submit(_read_chunk, part) for part in islice(parts, 1))
+            yield from readings
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _answer(future: "Future[list[Reading]]") -> list[Reading]:
+def _answer(future: "Future[_Chunk]") -> "_Chunk":
     try:
         return future.result()
     except BrokenProcessPool as error:
@@ -111,15 +125,46 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _read_chunk(files: Sequence[RawFile]) -> list[Reading]:
+def _read_chunk(files: Sequence[RawFile]) -> _Chunk:
+    """Read files until their clips take `MOST_IN_FLIGHT`; a small file may claim a clip of many frames."""
     (source,) = _worker_source
-    return [_read(source, file) for file in files]
+    readings: list[Reading] = []
+    size = 0
+    for file in files:
+        readings.append(reading := _read(source, file))
+        size += 0 if isinstance(reading, BadFileError) else sum(sequence.joints.nbytes for sequence in reading)
+        if size > MOST_IN_FLIGHT:
+            break
+    return readings, files[len(readings) :]
 
 
 def _read(source: Reads, file: RawFile) -> Reading:
+    """Read one file; whatever is wrong with it, others are read after it."""
     try:
-        return source.read(file)
+        return [_fitting(sequence, file) for sequence in source.read(file)]
     except BadFileError as error:
         return error
+    except InputError:  # of the options
+        raise
     except OSError as error:
         return BadFileError(str(file), "unreadable", error.strerror or str(error), "a readable file")
+    except (MemoryError, RecursionError) as error:
+        what = "more than the memory has room for" if isinstance(error, MemoryError) else "values nested too deeply"
+        return BadFileError(str(file), "wrong count", what, "a recording; cut it into clips if it is one")
+    except Exception as error:  # noqa: BLE001 (a fault of a reader must not cost the other files)
+        *_, last = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(last.filename).name}, line {last.lineno}: {type(error).__name__}: {one_line(error, 100)}"
+        return BadFileError(str(file), OURS, where, "none; it is not yours: please report it with this file")
+
+
+def _fitting(sequence: SkeletonSequence, file: RawFile) -> SkeletonSequence:
+    """Return a clip that a set can hold.
+
+    Raises:
+        BadFileError: If it is too long.
+    """
+    bodies, frames = sequence.joints.shape[:2]
+    if bodies > MOST_BODIES or bodies * frames > MOST_BODY_FRAMES:
+        most = f"at most {MOST_BODIES} bodies and {MOST_BODY_FRAMES:,} body-frames; cut it"
+        raise BadFileError(str(file), "wrong count", f"{bodies} bodies and {frames} frames", most)
+    return sequence

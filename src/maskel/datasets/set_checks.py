@@ -115,10 +115,20 @@ def empty_parts(dataset: SkeletonSet) -> Iterator[Fault]:
                 yield Fault(f"{benchmark}: the {part} part has no clip", float(size), benchmark=benchmark)
         if empty or exemplar_names(dataset.source, benchmark):
             continue
-        train, test = (_class_counts(dataset, clips) for clips in parts.values())
-        for label in np.flatnonzero((test > 0) & (train == 0)).tolist():
-            about = f"{benchmark}: {dataset.classes[label]} has {test[label]} test clips and no training clip"
-            yield Fault(about, float(test[label]), benchmark=benchmark)
+        train = set(dataset.labels[parts["train"]].tolist())
+        tested, counts = _classes(dataset, parts["test"])
+        for label, count in zip(tested.tolist(), counts.tolist(), strict=True):
+            if label not in train:
+                about = f"{benchmark}: {dataset.classes[label]} has {count} test clips and no training clip"
+                yield Fault(about, float(count), benchmark=benchmark)
+
+
+def _classes(
+    dataset: SkeletonSet, clips: Int64[np.ndarray, " n"]
+) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]:
+    """Return the classes that clips with a label are of, and the number of clips of each."""
+    labels = dataset.labels[clips]
+    return np.unique(labels[labels >= 0], return_counts=True)
 
 
 def _class_counts(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:

@@ -56,8 +56,8 @@ def write_for_check(out: Path, recipes: Sequence[str], benchmark: str) -> str:
         recipes: Names of the run's recipes, or files.
         benchmark: A benchmark that the set must have.
     """
-    known = data_recipes()
-    source = next((known[name] for name in recipes if name in known and not Path(name).is_file()), "ntu60")
+    sources = data_recipes()
+    source = next((sources[name] for name in recipes if name in sources and not Path(name).is_file()), "ntu60")
     size = "repeated up to its published size"
     if not write_stand_in(out, source, benchmark):
         size = f"whose size is not published: steps and time are those of {UNKNOWN:,} training and as many test clips"

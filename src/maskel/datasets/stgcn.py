@@ -25,12 +25,12 @@ from maskel.datasets.interchange import (
     check_people,
     classes_of,
     clip_named,
+    completed,
     is_score,
     key_of,
     label_of,
     main_bodies,
     repeated,
-    treated,
     with_gaps,
 )
 from maskel.datasets.npz import BENCHMARK, BENCHMARKS, MAX_CLIP_BYTES, MAX_CLIPS
@@ -209,7 +209,7 @@ class StGcn(Source):
                 somewhere = any((clip[:2] > 0).any() for clip in looked)
             if somewhere and not negative:
                 expected = "fractions of the image less 0.5, from -0.5 to 0.5; --scale 1 takes them as they stand"
-                raise BadFileError(path, "wrong unit", "positions of which none is negative", expected)
+                raise BadFileError(path, "wrong unit", "positions from 0 on, none negative", expected)
         if self.flat:
             planes = [np.abs(clip[:2][np.isfinite(clip[:2]) & (clip[:2] != 0)]) * scale for clip in looked]
             outside = sum(int((plane > MOST_2D).sum()) for plane in planes)
@@ -243,18 +243,9 @@ class StGcn(Source):
             check_metres(str(file), joints, "--scale 0.001 for millimetres")
         middle = np.zeros(2) if self.flat else None
         joints, scores, people = main_bodies(str(file), joints, scores, self.bodies, self.actor, middle)
-        gaps = np.isnan(joints).any(-1)
-        joints, missing = treated(joints, self.layout, self.missing)
-        if self.scores and scores is not None:
-            joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
-        return [
-            SkeletonSequence(
-                self.clip_facts[part][clip],
-                joints.astype(np.float32),
-                self.layout,
-                {**counts, **people, **missing},
-            )
-        ]
+        kept = scores if self.scores else None
+        facts = self.clip_facts[part][clip]
+        return [completed(facts, joints, kept, self.layout, self.missing, {**counts, **people})]
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return a clip's name, label and origin from the label file."""

@@ -243,8 +243,8 @@ class SkeletonSet:
             (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
-            known = ", ".join(self.benchmarks) or "none"
-            raise InputError(f"{self.path} has no benchmark called {benchmark!r}; it has: {known}")
+            names = ", ".join(self.benchmarks) or "none"
+            raise InputError(f"{self.path} has no benchmark called {benchmark!r}; it has: {names}")
         if part not in PARTS:
             raise InputError(f"benchmark {benchmark} has no part called {part!r}; it has: {', '.join(PARTS)}")
         return np.array(getattr(self.benchmarks[benchmark], part), dtype=np.int64)

@@ -33,7 +33,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple, fields
 from io import BufferedRandom, FileIO
 from pathlib import Path
@@ -76,7 +76,15 @@ def refuse_existing(out: Path) -> None:
         InputError: If ``out`` exists.
     """
     if out.exists() or out.is_symlink():
+        _remove_rest(out.with_name(f"{out.name}.partial"))
         raise InputError(f"{out} exists already; remove it or choose another name for the prepared set")
+
+
+def _remove_rest(partial: Path) -> None:
+    """Remove what a process left that was killed between giving the finished set its name and tidying up."""
+    if (partial / JOURNAL).is_file() and not (partial / "set").exists():
+        with suppress(InputError, OSError), locked(partial):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 class SetWriter:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from maskel.datasets.base import RawFile, Source
-from maskel.errors import BadFileError, InputError
+from maskel.datasets.raw_file import READ_FAULTS
+from maskel.errors import InputError
 from maskel.sequence import UNLABELLED, Clip
 
 
@@ -51,18 +52,18 @@ def choose(source: Source, files: list[RawFile], classes: Sequence[str], max_cli
     labels = {label: place for place, label in enumerate(kept)} | ({} if classes else {UNLABELLED: UNLABELLED})
     if not classes and max_clips is None:
         return Choice(files, labels)
-    known: list[tuple[RawFile, Clip]] = []
+    candidates: list[tuple[RawFile, Clip]] = []
     unknown: set[RawFile] = set()
     for file in files:
         try:
-            known += [(file, clip) for clip in source.clips(file) if clip.label in labels]
-        except BadFileError:
+            candidates += [(file, clip) for clip in source.clips(file) if clip.label in labels]
+        except READ_FAULTS:
             unknown.add(file)
-    if not known and not unknown:
+    if not candidates and not unknown:
         raise InputError(f"no clip of {source.name} is of the classes {', '.join(classes)}; choose others")
-    clips = [clip for _, clip in known]
+    clips = [clip for _, clip in candidates]
     chosen = {clips[position].name for position in _spread(source, clips)[:max_clips]}
-    reading = unknown | {file for file, clip in known if clip.name in chosen}
+    reading = unknown | {file for file, clip in candidates if clip.name in chosen}
     return Choice([file for file in files if file in reading], labels, frozenset(chosen))
 
 

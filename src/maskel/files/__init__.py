@@ -1,12 +1,18 @@
 """Verbs for files: bounded reading of files from anyone, writing of whole files, and locks on folders."""
 
+from maskel.files.leftovers import partial_of as partial_of
+from maskel.files.leftovers import remove_partials as remove_partials
+from maskel.files.leftovers import scratch_folder as scratch_folder
 from maskel.files.locks import LOCK as LOCK
+from maskel.files.locks import held as held
+from maskel.files.locks import holding_locks as holding_locks
 from maskel.files.locks import locked as locked
 from maskel.files.reading import DAMAGE as DAMAGE
 from maskel.files.reading import HugeNumberError as HugeNumberError
 from maskel.files.reading import TooLargeError as TooLargeError
 from maskel.files.reading import damaged_as as damaged_as
 from maskel.files.reading import described as described
+from maskel.files.reading import machine_memory as machine_memory
 from maskel.files.reading import map_npy as map_npy
 from maskel.files.reading import nested as nested
 from maskel.files.reading import npy_header as npy_header
@@ -22,6 +28,7 @@ from maskel.files.reading import read_rows as read_rows
 from maskel.files.reading import read_text as read_text
 from maskel.files.reading import read_yaml as read_yaml
 from maskel.files.writing import as_output as as_output
+from maskel.files.writing import cannot_write as cannot_write
 from maskel.files.writing import csv_text as csv_text
 from maskel.files.writing import json_text as json_text
 from maskel.files.writing import refuse_inside as refuse_inside

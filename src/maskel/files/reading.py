@@ -42,6 +42,9 @@ DAMAGE: tuple[type[Exception], ...] = (
 )
 """All exceptions that the readers of Python, numpy, PyTorch and PyYAML raise on a damaged file."""
 
+_OF_THE_MACHINE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Error numbers of memory or open files that ran out: they say nothing of the file."""
+
 
 @contextmanager
 def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
@@ -54,7 +57,17 @@ def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Excep
     try:
         yield
     except (*DAMAGE, *also) as fault:
+        if isinstance(fault, OSError) and fault.errno in _OF_THE_MACHINE:
+            raise
         raise refusal(fault) from fault
+
+
+def machine_memory() -> float:
+    """Return the bytes of memory that this machine has; infinity where it does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return math.inf
 
 
 def one_line(fault: Exception, most: int = 200) -> str:
@@ -201,13 +214,10 @@ def described(value: object) -> str:
     if isinstance(value, int):
         return str(value) if value.bit_length() <= 64 else "a whole number of more than 64 bits"
     if isinstance(value, list | tuple | dict):
-        inner = ", ".join(map(described, value)) if len(value) <= 4 and not any(map(_is_container, value)) else None
+        flat = len(value) <= 4 and not any(isinstance(entry, list | tuple | dict) for entry in value)
+        inner = ", ".join(map(described, value)) if flat else None
         return f"({inner})" if inner else f"a {type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}"
-
-
-def _is_container(value: object) -> bool:
-    return isinstance(value, list | tuple | dict)
 
 
 def read_json(path: Path) -> Any:
@@ -256,7 +266,7 @@ def npy_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dty
     version = np.lib.format.read_magic(head)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(head)
-    if min(shape, default=0) < 0:
+    if min(shape, default=0) < 0 or math.prod(max(axis, 1) for axis in shape) * dtype.itemsize >= 2**63:
         raise ValueError(f"an array of shape {shape}")
     return shape, fortran, dtype
 
@@ -274,7 +284,11 @@ def map_npy(path: Path) -> np.ndarray:
         raise ValueError("an array of objects")
     if size - start != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"{size - start} bytes after the header, expected those of shape {shape} and type {dtype}")
-    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+    try:
+        return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+    except OSError as fault:  # too little address space, or a file system that cannot
+        reason = f"cannot be mapped into memory ({fault.strerror}); free some, or copy it to another file system"
+        raise OSError(errno.ENOMEM, reason, str(path)) from fault
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from maskel.errors import InputError
+from maskel.errors import CutOffError, InputError
+from maskel.files.leftovers import partial_of, remove_partials
 from maskel.text import shown
 
 _MOST_LINKS = 40  # as on Linux
@@ -60,7 +61,8 @@ def replacing(path: Path, previous: Path | None = None, flush: bool = True) -> I
         return
     _refuse_special(path)
     path = path.resolve() if path.is_symlink() else path
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = partial_of(path)
+    remove_partials(path)
     try:
         yield temporary
         if flush:
@@ -86,12 +88,29 @@ def as_output(path: Path, option: str = "--out") -> Iterator[None]:
         option: The user's option for the file.
 
     Raises:
-        InputError: Instead of an `OSError`.
+        InputError: Instead of an `OSError`; a `CutOffError` if the disk is full.
     """
     try:
         yield
     except OSError as fault:
-        raise InputError(f"{path} cannot be written ({fault.strerror or fault}); choose another {option}") from fault
+        raise cannot_write(path, fault, f"choose another {option}") from fault
+
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EIO, errno.EFBIG)
+"""Error numbers of disks that are full or fail: no fault of the input."""
+
+
+def cannot_write(path: Path, fault: OSError, advice: str) -> InputError:
+    """Return the error that says why something cannot be written; a full disk is no wrong input.
+
+    Args:
+        path: The file or folder.
+        fault: The reason.
+        advice: The sentence's end if something else than the disk is at fault.
+    """
+    if fault.errno in _FULL:
+        return CutOffError(f"{path} cannot be written ({fault.strerror}); make room there")
+    return InputError(f"{path} cannot be written ({fault.strerror or fault}); {advice}")
 
 
 def refuse_unwritable(path: Path, option: str = "--out") -> None:

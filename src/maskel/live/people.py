@@ -92,7 +92,7 @@ class People:
             share = 1.0 if position - index < EXACT else (index - start) / (position - start)
             pairs = {key: (before.get(key), joints) for key, joints in now.items()}
             frame = {
-                key: _between(one, other, share) for key, (one, other) in pairs.items() if one is not None or share == 1
+                key: _between(last, new, share) for key, (last, new) in pairs.items() if last is not None or share == 1
             }
             filled += self._add(index, frame)
             self._index = index
@@ -146,12 +146,12 @@ class People:
         return filled
 
 
-def _between(one: Joints | None, other: Joints, share: float) -> Joints:
+def _between(before: Joints | None, after: Joints, share: float) -> Joints:
     """Interpolate a person between two frames; what is missing in one of them is missing in between."""
-    if one is None or share == 1:
-        return other
-    blended = (1 - share) * one + share * other
-    blended[_coded(one) != _coded(other)] = np.nan
+    if before is None or share == 1:
+        return after
+    blended = (1 - share) * before + share * after
+    blended[_coded(before) != _coded(after)] = np.nan
     return blended
 
 

@@ -109,7 +109,9 @@ class HACM(MaskedMethod):
             "random": (alike, alike),
         }[masking]
         self.masking = CrossMasking(even, odd, ratio, mask_tau, variant.criterion_sign)
-        self.kept = tuple(self.masking.num_kept(patches) for patches in _halves(encoder))
+        times, joints = encoder.grid
+        halves = (times + 1) // 2 * joints, times // 2 * joints  # tokens of the even and of the odd patches in time
+        self.kept = tuple(self.masking.num_kept(tokens) for tokens in halves)
         self.encoder = encoder
         self.decoder = Decoder(encoder, decoder_dim, decoder_depth, decoder)
         self.target = TARGETS[variant.target](normalize=normalize_target)
@@ -190,12 +192,6 @@ class HACM(MaskedMethod):
         loss = reconstruction + contrast if alpha is None else (1 - alpha) * reconstruction + alpha * contrast
         weight = self.row_count(batch)
         return {"loss": loss, "weight": weight, "reconstruction": reconstruction, "contrast": contrast}
-
-
-def _halves(encoder: Encoder) -> tuple[int, int]:
-    """Tokens of the even and of the odd patches in time."""
-    times, joints = encoder.grid
-    return (times + 1) // 2 * joints, times // 2 * joints
 
 
 def _check(encoder: Encoder, scrambled: bool, ratio: float) -> None:

@@ -118,9 +118,9 @@ def mean_of_parts(
     """
     if not batch.parts:
         return loss(batch, keys, None)
-    found = [loss(batch.take(part.rows), keys[part.rows], part.joints) for part in batch.parts]
-    weight = torch.stack([one["weight"] for one in found]).sum()
-    return {"loss": torch.stack([one["loss"] * one["weight"] for one in found]).sum() / weight, "weight": weight}
+    losses = [loss(batch.take(part.rows), keys[part.rows], part.joints) for part in batch.parts]
+    weight = torch.stack([entry["weight"] for entry in losses]).sum()
+    return {"loss": torch.stack([entry["loss"] * entry["weight"] for entry in losses]).sum() / weight, "weight": weight}
 
 
 class MaskedAutoencoder(MaskedMethod):
@@ -276,29 +276,29 @@ class Masked(MaskedAutoencoder):
 
 
 def _part(
-    what: str, name: str, known: Mapping[str, type[_Part]], own: Mapping[str, tuple[str, Any]], **arguments: Any
+    what: str, name: str, parts: Mapping[str, type[_Part]], specific: Mapping[str, tuple[str, Any]], **arguments: Any
 ) -> _Part:
     """Build the part called ``name``.
 
     Args:
         what: ``masking`` or ``target``, for messages.
         name: Its name.
-        known: All parts.
-        own: Options that only some parts have -> the part's argument and its value, None where it is not given.
+        parts: All parts.
+        specific: Options that only some parts have -> the part's argument and its value, None where it is not given.
         arguments: Arguments that every part has.
 
     Raises:
         InputError: If there is no such part, or it does not have an option that is given.
     """
-    if name not in known:
-        raise InputError(f"{what}: found {name!r}, expected one of {', '.join(known)}")
-    for option, (argument, value) in own.items():
+    if name not in parts:
+        raise InputError(f"{what}: found {name!r}, expected one of {', '.join(parts)}")
+    for option, (argument, value) in specific.items():
         if value is None:
             continue
-        having = [other for other, kind in known.items() if argument in signature(kind).parameters]
+        having = [other for other, kind in parts.items() if argument in signature(kind).parameters]
         if name not in having:
             raise InputError(
                 f"{option}: does nothing with {what} {name}; leave it out, or choose {what} {' or '.join(having)}"
             )
         arguments[argument] = value
-    return known[name](**arguments)
+    return parts[name](**arguments)

@@ -70,11 +70,11 @@ def load_release(path: Path | str, method: str | None = None, **options: Any) ->
     options = renamed({name: options})[name]
     if unknown := set(options) - set(default_options(name)):
         raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(default_options(name))}")
-    known = _given(release, name) | options
+    arguments = _given(release, name) | options
     weights = dict(release.parameters)
-    if known.get("token_order") == "natural":
+    if arguments.get("token_order") == "natural":
         weights[_DECODER_TIMES] = _in_order(release.weight("decoder_temp_embed", 4))
-    return build_released(release.path, lambda: METHODS[name](build_encoder(about), **known), weights)
+    return build_released(release.path, lambda: METHODS[name](build_encoder(about), **arguments), weights)
 
 
 def _given(release: Release, name: str) -> dict[str, Any]:
@@ -187,8 +187,8 @@ def _public_name(model: MaskedMethod) -> str:
     if isinstance(model, HACM):
         return "hacm"
     if isinstance(model, MaskedAutoencoder):
-        known = {"mamp": (MotionAwareMasking, MotionTarget), "mae": (RandomMasking, JointTarget)}
-        for name, parts in known.items():
+        parts_of = {"mamp": (MotionAwareMasking, MotionTarget), "mae": (RandomMasking, JointTarget)}
+        for name, parts in parts_of.items():
             if parts == (type(model.masking), type(model.target)):
                 return name
     what = type(model).__name__

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from maskel.datasets.base import Provenance
 from maskel.errors import InputError
+from maskel.files import machine_memory
 from maskel.geometry import exp_map
 from maskel.layouts import Layout, layout_named
 from maskel.models.patches import take_tokens, to_patches
@@ -25,6 +26,8 @@ from maskel.transforms import Stream, test_view, to_stream
 FORMAT = "maskel encoder 1"
 LARGEST, DEEPEST = 65_536, 1_000
 """Upper bounds of a model's sizes and of its depth; larger values are typos or hostile files."""
+MOST_TOKENS = 65_536
+"""Tokens of a body; the published encoders have 750."""
 
 Joints = Literal["all", "kept"]
 """Joints of its input that an encoder reads: all, or all but the layout's ``roots``."""
@@ -69,9 +72,9 @@ class EncoderConfig:
     geometry: Geometry = "euclidean"
 
     def __post_init__(self) -> None:
-        for name, known in (("stream", Stream), ("joints", Joints), ("geometry", Geometry)):
-            if getattr(self, name) not in get_args(known):
-                expected = ", ".join(get_args(known))
+        for name, choices in (("stream", Stream), ("joints", Joints), ("geometry", Geometry)):
+            if getattr(self, name) not in get_args(choices):
+                expected = ", ".join(get_args(choices))
                 raise InputError(f"encoder: found {name} {getattr(self, name)!r}, expected one of {expected}")
         for name in ("window", "patch_frames", "patch_joints", "dim", "depth", "num_heads"):
             most = DEEPEST if name == "depth" else LARGEST
@@ -83,6 +86,25 @@ class EncoderConfig:
             raise InputError(f"encoder: patch_frames {self.patch_frames} does not divide the window of {self.window}")
         if self.dim % self.num_heads:
             raise InputError(f"encoder: num_heads {self.num_heads} does not divide dim {self.dim}")
+
+
+def _refuse_no_room(config: EncoderConfig, tokens: int) -> None:
+    """Refuse sizes for which this machine plainly has no memory, before any of it is taken.
+
+    Raises:
+        InputError: If there are too many tokens, or the weights alone take more than the memory.
+    """
+    if tokens > MOST_TOKENS:
+        raise InputError(
+            f"encoder: a window of {config.window:,} frames makes {tokens:,} tokens of each body, expected at most "
+            f"{MOST_TOKENS:,}; take a smaller window or larger patches"
+        )
+    weights = 4 * config.depth * config.dim**2 * (4 + 2 * config.mlp_ratio)
+    if weights > machine_memory():
+        raise InputError(
+            f"encoder: {config.depth} blocks of width {config.dim:,} take {weights / 2**30:,.0f} GiB, more than this "
+            "machine has; take a smaller dim or depth"
+        )
 
 
 class Encoder(nn.Module):
@@ -135,6 +157,7 @@ class Encoder(nn.Module):
         self.channels = channels
         self.coordinates = num_coordinates(channels)
         self.grid = (config.window // config.patch_frames, len(read) // config.patch_joints)  # (T', V')
+        _refuse_no_room(config, self.num_tokens)
         self.joints = tuple(layout.joints[joint] for joint in read)
         self.register_buffer("_read", torch.tensor(read), persistent=False)
         regions = region_weights(layout, tuple(read), config.patch_joints)
@@ -160,9 +183,9 @@ class Encoder(nn.Module):
         """
         bones = self.config.stream in ("bone", "bone_motion")
         starts = self.layout.neighbours if bones else range(len(self.layout))
-        known = [joint in there and starts[joint] in there for joint in self._read.tolist()]
+        covered = [joint in there and starts[joint] in there for joint in self._read.tolist()]
         size = patch_joints or self.config.patch_joints
-        return tuple(place for place in range(len(known) // size) if all(known[place * size : (place + 1) * size]))
+        return tuple(place for place in range(len(covered) // size) if all(covered[place * size : (place + 1) * size]))
 
     def select(self, joints: Float32[Tensor, "b t v c"]) -> Float32[Tensor, "b t r c"]:
         """Select the joints that the encoder reads, of all joints of the layout."""

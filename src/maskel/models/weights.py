@@ -27,13 +27,13 @@ def save_weights(path: Path, module: nn.Module, about: Mapping[str, Any]) -> Non
     write_atomically(path, safetensors_bytes(weights, {"maskel": json_text(about).strip()}))
 
 
-def load_weights(file: Path, what: str, known: str, build: Callable[[Any], _Module]) -> _Module:
+def load_weights(file: Path, what: str, version: str, build: Callable[[Any], _Module]) -> _Module:
     """Load the module in a file of weights, in eval mode.
 
     Args:
         file: The file.
         what: Its content, for messages: ``encoder``.
-        known: The format to expect.
+        version: The format to expect.
         build: Makes the module from its description; may raise whatever wrong values bring about.
 
     Raises:
@@ -42,8 +42,8 @@ def load_weights(file: Path, what: str, known: str, build: Callable[[Any], _Modu
     refusal = f"{file}: not a whole maskel {what}"
     with damaged_as(lambda fault: InputError(f"{refusal} ({one_line(fault)}); train or copy it again"), (InputError,)):
         with open_tensors(file) as (stored, about):
-            if about.get("format") != known:
-                raise ValueError(f"no {what} of this version, {known}; found {about.get('format')!r}")
+            if about.get("format") != version:
+                raise ValueError(f"no {what} of this version, {version}; found {about.get('format')!r}")
             names = list(stored.keys())
             if about["config"]["depth"] > len(names):  # before that many blocks are made
                 raise ValueError(f"{about['config']['depth']} blocks, but {len(names)} tensors")

@@ -42,7 +42,7 @@ def timeline_page(found: Found, classes: Sequence[str]) -> str:
         if drawn > _MOST_SEGMENTS and shown:
             break
         shown.append((track, segments))
-    for recording, tracks in groupby(shown, key=lambda one: one[0].recording):
+    for recording, tracks in groupby(shown, key=lambda pair: pair[0].recording):
         parts.append(element("h2", recording))
         people = list(tracks)
         low = min(int(track.edges[0]) for track, _ in people)

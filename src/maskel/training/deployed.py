@@ -82,7 +82,7 @@ class DeployedEncoder(nn.Module):
         return shares
 
     def forward(self, joints: Float32[Tensor, "b m t v c"]) -> Any:
-        """Compute the outputs, of which `outputs` has the names.
+        """Compute the outputs, named by `outputs`.
 
         Args:
             joints: (B, M, T, V, C) in the unit and with the origin of the training clips; absent bodies and frames, and
@@ -108,10 +108,10 @@ class DeployedEncoder(nn.Module):
             "provenance": None if made is None else vars(made),
         }
         try:
-            known = {} if made is None else build_source(made).conventions(num_coordinates(encoder.channels))
+            conventions = {} if made is None else build_source(made).conventions(num_coordinates(encoder.channels))
         except InputError:  # of a source that this version has not
-            known = {}
-        return about | {name: known.get(name) for name in ("unit", "origin", "up")}
+            conventions = {}
+        return about | {name: conventions.get(name) for name in ("unit", "origin", "up")}
 
 
 class DeployedClassifier(DeployedEncoder):

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from maskel.distributed import World, all_reduce, notify
-from maskel.errors import InputError, Stopped, TrainingError
+from maskel.errors import InputError, ProcessLostError, Stopped, TrainingError
 from maskel.files import damaged_as
 from maskel.methods.base import Method
 from maskel.signals import handled
@@ -40,12 +40,19 @@ class Session:
         run: Where state and metrics go.
         world: This process among all.
         resume: Go on from the run's saved state.
+        kept: The folder stays, so that a run that ends early can be gone on with.
     """
 
     training: TrainingConfig
     run: RunFolder
     world: World
     resume: bool = False
+    kept: bool = True
+
+    @property
+    def advice(self) -> str:
+        """The end of a sentence about a run that ends early: its way to go on."""
+        return f"; go on with --resume {self.run.path}" if self.kept else ""
 
 
 @dataclass(frozen=True)
@@ -143,15 +150,17 @@ def fit(
         try:
             yield
         except OSError as fault:
+            kept = f"what was learned after step {saved} is lost; make room and go on with --resume {run.path}"
             raise TrainingError(
-                f"step {state.step} cannot be saved: {fault.filename}: {fault.strerror}; what was learned after step "
-                f"{saved} is lost; make room and go on with --resume {run.path}"
+                f"step {state.step} cannot be saved: {fault.filename}: {fault.strerror}; "
+                f"{kept if session.kept else 'make room there'}"
             ) from fault
 
     _advise(training, world)
     method.train()
     with (
         run.in_use() if world.is_main else nullcontext(),
+        _lost_process_advised(session),
         _deterministic(training.deterministic),
         _stop_signals() as stop,
         Progress(training.epochs * steps, state.step, show=show and world.is_main) as progress,
@@ -178,8 +187,18 @@ def fit(
             if _anyone(stop.is_set(), world):  # after the last step too: what would follow this run must not start
                 if saved < state.step:
                     save()
-                raise Stopped(f"stopped after step {state.step}; go on with --resume {run.path}")
+                raise Stopped(f"stopped after step {state.step}{session.advice}")
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
+
+
+@contextmanager
+def _lost_process_advised(session: Session) -> Iterator[None]:
+    """Say how to go on where another process was lost."""
+    try:
+        yield
+    except ProcessLostError as fault:
+        advice = f"; when that is mended, go on with --resume {session.run.path}" if session.kept else ""
+        raise TrainingError(f"{fault}{advice}") from fault
 
 
 def try_steps(method: Method, batches: Batches, training: TrainingConfig, world: World, steps: int) -> list[float]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World, gather_rows
+from maskel.errors import InputError
 from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody, SkeletonBatch
@@ -17,7 +18,8 @@ from maskel.training.precision import Precision, autocast
 from maskel.transforms import centre_crop, view_frames
 
 CHUNK = 256
-"""Clips that are read at a time."""
+"""Clips that are read at a time; fewer where they are long."""
+_MOST_FRAMES = CHUNK * 2 * 300  # frames of all bodies that are read at a time
 
 
 def extract(
@@ -66,9 +68,13 @@ def read_clips(
         positions: (N,) clips, one or more.
         world: This process among all; each reads its share.
         precision: Number type of matrix products.
-        batch_size: Clips to read at a time.
+        batch_size: Most clips to read at a time.
+
+    Raises:
+        InputError: If a row is not finite; it names the clip.
     """
     rows = []
+    batch_size = max(1, min(batch_size, _MOST_FRAMES // (window * bodies)))
     share = np.array_split(positions, world.size)[world.rank]
     positions_here = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
     for start in range(0, len(positions_here), batch_size):
@@ -78,5 +84,22 @@ def read_clips(
         if (multiple := loading.row_multiple(world.device)) > 1:
             batch = batch.filled_up(multiple)
         with autocast(precision, world.device):
-            rows.append(read(batch))
+            found = read(batch)
+        _require_finite(found[: len(chosen)], dataset, chosen)
+        rows.append(found)
     return gather_rows(torch.cat(rows)[: len(share)])
+
+
+def _require_finite(rows: Float32[Tensor, "n d"], dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> None:
+    """Refuse clips of which a model makes no numbers: nothing that counts them would mean anything.
+
+    Raises:
+        InputError: If there is one; it names the first.
+    """
+    finite = rows.isfinite().all(dim=1)
+    if not bool(finite.all()):
+        name = dataset.clips[int(positions[int((~finite).nonzero()[0])])].name
+        raise InputError(
+            f"{dataset.path}: clip {name} gives features or scores that are not finite; its coordinates, or the "
+            "model's weights, are too large"
+        )

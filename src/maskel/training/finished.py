@@ -193,8 +193,8 @@ class Run:
     def origin(self) -> dict[str, Any]:
         """Description of its classifier, which results of evaluations and ensembles repeat."""
         trained = self.result.get("trained")
-        own = {name: self.result[name] for name in _ORIGIN if name in self.result}
-        return own | trained if isinstance(trained, dict) else own
+        about = {name: self.result[name] for name in _ORIGIN if name in self.result}
+        return about | trained if isinstance(trained, dict) else about
 
     @property
     def untrained(self) -> bool:
@@ -323,14 +323,14 @@ class Run:
     def options(self) -> dict[str, Any]:
         """Every option that makes the run what it is; those of pre-training under ``pretrain.``."""
         config = self.value("config") or {}
-        own, earlier = map(_with_defaults, (config, self.value("pretraining", "config") or {}))
-        own = {key: value for key, value in own.items() if key not in _NOT_THE_RECIPE}
+        options_here, earlier = map(_with_defaults, (config, self.value("pretraining", "config") or {}))
+        options_here = {key: value for key, value in options_here.items() if key not in _NOT_THE_RECIPE}
         earlier = {key: value for key, value in earlier.items() if key not in _NOT_THE_RECIPE - {"encoder"}}
         if isinstance(sizes := config.get("encoder"), Mapping):
-            own["encoder"] = sizes
+            options_here["encoder"] = sizes
         if self.value("untrained"):
             earlier.pop("training", None)
-        options = flat_options(own) | flat_options(earlier, "pretrain.")
+        options = flat_options(options_here) | flat_options(earlier, "pretrain.")
         for number, entry in enumerate(self._trained(self.value("runs") or []), 1):
             options |= {f"{number}.{name}": value for name, value in entry.options.items()}
         return options
@@ -380,22 +380,17 @@ def open_runs(paths: Sequence[Path]) -> list[Run]:
     Raises:
         InputError: If a folder is not a run folder.
     """
-    folders = {folder.resolve(): folder for path in paths for folder in _members(path)}
-    names = [f"{path.parent.name}/{path.name}" if _is_member(path) else path.name for path in folders]
+    folders = {folder.resolve(): folder for path in paths for folder in (list(seed_folders(path).values()) or [path])}
+    names = [
+        f"{path.parent.name}/{path.name}"  # of several seeds or folds the name alone is ambiguous
+        if path in (*seed_folders(path.parent).values(), *fold_folders(path.parent).values())
+        else path.name
+        for path in folders
+    ]
     return [
         Run.open(path, name if names.count(name) == 1 else str(path))
         for path, name in zip(folders.values(), names, strict=True)
     ]
-
-
-def _members(path: Path) -> list[Path]:
-    """The runs that a folder stands for: those of its seeds, where there are some, or itself."""
-    return list(seed_folders(path).values()) or [path]
-
-
-def _is_member(path: Path) -> bool:
-    """Return whether a folder is one of several seeds or folds, so that its name alone is ambiguous."""
-    return path in (*seed_folders(path.parent).values(), *fold_folders(path.parent).values())
 
 
 def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:

@@ -16,7 +16,7 @@ from maskel.distributed import World
 from maskel.draws import clip_keys, epoch_order
 from maskel.errors import InputError
 from maskel.sequence import FeatureBatch, SingleBody, SkeletonBatch, move
-from maskel.transforms import TrainView, centre_crop, view_frames
+from maskel.transforms import TrainView, ViewFrames, centre_crop, view_frames
 
 Resident = bool | Literal["auto"]
 """Joints of the whole set stay on the device: yes, no, or where a GPU has room to spare."""
@@ -153,7 +153,7 @@ def keep_resident(dataset: SkeletonSet | JoinedSets, device: torch.device, resid
 
 
 def row_multiple(device: torch.device) -> int:
-    """Multiple of which the number of a batch's bodies is on ``device``; 1 leaves it as it is.
+    """Return the number that divides the number of a batch's bodies on ``device``; 1 leaves it as it is.
 
     On a GPU 16 of the 256 slots of 128 clips: of NTU RGB+D 60, where such a batch has 151 ± 5 bodies, nearly all have
     144 or 160 then, and 5 % of the work is for nothing.
@@ -170,7 +170,7 @@ class ClipBatches(Batches):
     """Clips of a prepared set through the training view.
 
     Args:
-        dataset: The set.
+        dataset: The set, or several as one.
         positions: Training clips.
         batch_size: Clips per step, over all processes.
         seed: The run's seed.
@@ -183,11 +183,9 @@ class ClipBatches(Batches):
         InputError: If there are fewer clips than one batch, or the view asks more of the layout than it has.
     """
 
-    dataset: SkeletonSet
-
     def __init__(
         self,
-        dataset: SkeletonSet,
+        dataset: SkeletonSet | JoinedSets,
         positions: Int64[np.ndarray, " n"],
         batch_size: int,
         seed: int,
@@ -206,15 +204,19 @@ class ClipBatches(Batches):
 
     def load(self, epoch: int, positions: Int64[np.ndarray, " b"]) -> SkeletonBatch:
         """Read the frames of the view, move them to the device, turn and change them there."""
-        lengths = torch.from_numpy(self.dataset.valid_frames[positions])
+        lengths = torch.from_numpy(self.dataset.valid_frames[positions % len(self.dataset)])
         keys = clip_keys(self.seed, epoch, torch.from_numpy(positions))
         if self.view is None:
             frames = view_frames(*centre_crop(lengths), self.window)
         else:
             frames = self.view.frames(lengths, keys, self.window)
-        batch = self.dataset.gather(positions, self.dataset.max_bodies, self.single_body, frames).to(self.device)
-        batch = filled_up(batch, self.device)
+        batch = self._gather(positions, frames).to(self.device)
+        batch = batch if batch.parts else filled_up(batch, self.device)
         return batch if self.view is None else self.view.change(batch, move(keys, self.device), self.dataset.layout)
+
+    def _gather(self, positions: Int64[np.ndarray, " b"], frames: ViewFrames) -> SkeletonBatch:
+        assert isinstance(self.dataset, SkeletonSet)
+        return self.dataset.gather(positions, self.dataset.max_bodies, self.single_body, frames)
 
 
 class FeatureBatches(Batches):

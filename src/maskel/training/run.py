@@ -1,7 +1,8 @@
 """The run folder: config.yaml, metrics.csv, the saved state, result.json, and what the run leaves for others."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from maskel.distributed import World, barrier, notify
 from maskel.errors import InputError
 from maskel.files import (
     LOCK,
+    cannot_write,
     csv_text,
     damaged_as,
+    held,
     json_text,
     locked,
     one_line,
@@ -30,6 +33,7 @@ from maskel.files import (
 from maskel.methods.classifier import Classifier
 from maskel.models.encoder import Encoder
 from maskel.models.loading import load_encoder
+from maskel.protocols import PROTOCOLS
 from maskel.training.classifiers import load_classifier
 from maskel.training.machine import provenance
 from maskel.training.options import epochs_of, refuse_other_options
@@ -51,8 +55,10 @@ LABELS = "labels.csv"
 CLASSIFIER = "classifier.safetensors"
 _OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
 """Files of a finished run, the result first."""
-_UNBORN = (f".{CONFIG}.*.partial", LOCK)
+_UNBORN = (".*.partial", LOCK)
 """Leftovers of a process killed before its run had options; a folder with nothing else counts as empty."""
+_AT_ONCE = tuple(name for name, protocol in PROTOCOLS.items() if not protocol.trains)
+"""Commands that write all their files at the end of the work: an unfinished folder of theirs counts as empty too."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, out: Path | None, kind: str, config: Mapping[str, Any]) -> "RunFolder":
-        """A new run folder with its ``config.yaml``.
+        """A new run folder with its ``config.yaml``, which no other process may write to until the command ends.
 
         Args:
             out: Where; by default the next free ``runs/KIND-NNN``.
@@ -142,13 +148,12 @@ class RunFolder:
                 out.mkdir(parents=True, exist_ok=True)
             elif not out.is_dir():
                 refuse_taken(out)
-            with locked(out):  # of two processes that start at once, one finds the other's options
+            with held(out):  # of two processes that start at once, one finds the other's options, or its lock
                 refuse_taken(out)
-                for partial in out.glob(_UNBORN[0]):
-                    partial.unlink(missing_ok=True)
+                cls(out).empty()
                 cls(out)._write_config(kind.partition("-")[0], config)
         except OSError as fault:
-            raise InputError(f"{out} cannot be written ({fault.strerror or fault}); choose another --out") from fault
+            raise cannot_write(out or Path("runs"), fault, "choose another --out") from fault
         return cls(out)
 
     @classmethod
@@ -169,6 +174,8 @@ class RunFolder:
         run = cls(path)
         if not run.has_config:
             raise InputError(f"{path}: expected a run folder with {CONFIG}; there is nothing to resume")
+        if is_main:
+            run.hold()
         before = run.read_config()
         epochs = [epochs_of(options) for options in (before, config)]
         longer = run.has_state and 0 < epochs[0] < epochs[1]
@@ -195,7 +202,7 @@ class RunFolder:
                         (self.path / name).replace(aside / name)
                 self._write_config(self.command, {**started, PROLONGED: [*before.get(PROLONGED, []), epochs]})
         except OSError as fault:
-            raise InputError(f"{self.path} cannot be written ({fault.strerror or fault}); make room there") from fault
+            raise cannot_write(self.path, fault, "make room there") from fault
 
     @property
     def has_config(self) -> bool:
@@ -223,6 +230,43 @@ class RunFolder:
             for partial in self.path.glob(".*.partial"):
                 partial.unlink(missing_ok=True)
             yield
+
+    def hold(self) -> None:
+        """Keep other processes from writing to this run until the command ends.
+
+        Raises:
+            InputError: If another process does so, or nothing can be written there.
+        """
+        try:
+            with held(self.path):
+                pass
+        except OSError as fault:
+            raise cannot_write(self.path, fault, "make room there") from fault
+
+    def tidy(self) -> None:
+        """Remove what a process left that was killed at the very end.
+
+        Raises:
+            InputError: If another process writes to this run.
+        """
+        with suppress(OSError), self.in_use():
+            pass
+
+    def empty(self) -> None:
+        """Remove all that the folder holds but its lock: what a process left that was killed too early to go on."""
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != LOCK:
+                entry.unlink(missing_ok=True)
+
+    @property
+    def resumable(self) -> bool:
+        """True if a command can go on with this run by ``--resume``: it trains, once."""
+        config = self.read_config()
+        several = "seeds" in config or (config.get("benchmark") == "folds" and (self.path / "folds").exists())
+        protocol = PROTOCOLS.get(self.command or "linear")
+        return protocol is not None and protocol.trains and not several
 
     @property
     def finished(self) -> bool:
@@ -316,8 +360,17 @@ def _next_free(runs: Path, kind: str) -> Path:
     return path
 
 
-def _is_unborn(file: Path) -> bool:
-    return any(map(file.match, _UNBORN))
+def _is_free(out: Path) -> bool:
+    """Return whether a folder holds nothing but what a killed process left with which no command goes on."""
+    left = [entry for entry in out.iterdir() if not any(map(entry.match, _UNBORN))]
+    if not left:
+        return True
+    run = RunFolder(out)
+    if not run.has_config or run.finished:
+        return False
+    with suppress(InputError):
+        return run.command in _AT_ONCE and {entry.name for entry in left} <= {CONFIG, *_OUTCOME}
+    return False
 
 
 def refuse_taken(out: Path | None) -> None:
@@ -326,9 +379,11 @@ def refuse_taken(out: Path | None) -> None:
     Raises:
         InputError: If it does, or cannot.
     """
-    if out is not None and out.exists() and (not out.is_dir() or not all(map(_is_unborn, out.iterdir()))):
-        unfinished = (out / CONFIG).is_file() and not (out / RESULT).is_file()
-        resumable = f", or go on with --resume {out}" if unfinished else ""
+    if out is not None and out.exists() and (not out.is_dir() or not _is_free(out)):
+        resumable = ""
+        with suppress(InputError):
+            run = RunFolder(out)
+            resumable = f", or go on with --resume {out}" if not run.finished and run.resumable else ""
         raise InputError(f"{out} exists and is not empty; choose another --out{resumable}")
     if out is not None:
         refuse_unwritable(out / CONFIG)

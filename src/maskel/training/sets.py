@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 
 from maskel import distributed
 from maskel.datasets.joined import JoinedSets
@@ -18,13 +17,13 @@ from maskel.errors import InputError
 from maskel.layouts import Layout
 from maskel.masking import Masking
 from maskel.methods.masked import MaskedMethod
-from maskel.sequence import UNLABELLED, SingleBody, SkeletonBatch, move
-from maskel.training.loading import Batches, ClipBatches, filled_up, pretraining_positions
-from maskel.transforms import TrainView
+from maskel.sequence import UNLABELLED, SingleBody, SkeletonBatch
+from maskel.training.labelled import Positions
+from maskel.training.loading import Batches, ClipBatches, pretraining_positions
+from maskel.transforms import TrainView, ViewFrames
 
 Shares = Literal["size", "sqrt", "equal"]
 """Clips of each set in an epoch: as many as it has, in proportion to the root of that, or equally many of all."""
-Positions = Int64[np.ndarray, " _"]
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,7 @@ def _say_differing(sets: Sequence[SkeletonSet]) -> None:
             )
 
 
-class SetBatches(Batches):
+class SetBatches(ClipBatches):
     """Clips of several sets through the training view.
 
     A clip may come several times in an epoch, where its set is small: its n-th time, from 0, is at position
@@ -233,11 +232,11 @@ class SetBatches(Batches):
         dataset: The sets.
         parts: For each set the positions of its training clips in it.
         shares: Clips of each set in an epoch; all epochs have as many as the parts together.
-        batch_size: Clips per step, over all processes.
+        batch_size: As for `ClipBatches`, like all that follow.
         seed: The run's seed.
         window: Frames of the view.
         view: The random view.
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
+        single_body: Filling of the second body slot of a clip with one body.
         device: Where batches go.
 
     Raises:
@@ -258,14 +257,9 @@ class SetBatches(Batches):
         single_body: SingleBody,
         device: torch.device,
     ) -> None:
-        super().__init__(dataset, dataset.among_all(parts), batch_size, seed)
-        view.require_fit(dataset.layout)
+        super().__init__(dataset, dataset.among_all(parts), batch_size, seed, window, view, single_body, device)
         sizes = [len(part) for part in parts]
         self.counts = clips_of_epoch(sizes, shares)
-        self.window = window
-        self.view = view
-        self.single_body = single_body
-        self.device = device
         self.seen = [joints_seen(dataset.layout, there, view) for there in dataset.there]
         self.in_parts = any(len(seen) < len(dataset.layout) for seen in self.seen)
         self._parts = np.split(self.positions, np.cumsum(sizes)[:-1])
@@ -285,15 +279,9 @@ class SetBatches(Batches):
                 chosen.append(np.sort(part[np.argsort(draws, kind="stable")[:rest]]) + times * len(self.dataset))
         return np.concatenate(chosen)
 
-    def load(self, epoch: int, positions: Positions) -> SkeletonBatch:
-        """Read the frames of the view, move them to the device, turn and change them there."""
-        places = positions % len(self.dataset)
-        keys = clip_keys(self.seed, epoch, torch.from_numpy(positions))
-        frames = self.view.frames(torch.from_numpy(self.dataset.valid_frames[places]), keys, self.window)
-        batch = self.dataset.gather(places, self.single_body, frames, self.seen)
-        batch = replace(batch, clips=torch.from_numpy(positions.copy())).to(self.device)
-        batch = batch if batch.parts else filled_up(batch, self.device)
-        return self.view.change(batch, move(keys, self.device), self.dataset.layout)
+    def _gather(self, positions: Positions, frames: ViewFrames) -> SkeletonBatch:
+        batch = self.dataset.gather(positions % len(self.dataset), self.single_body, frames, self.seen)
+        return replace(batch, clips=torch.from_numpy(positions.copy()))
 
 
 def clips_of_epoch(sizes: Sequence[int], shares: Shares) -> list[int]:

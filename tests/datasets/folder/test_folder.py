@@ -92,7 +92,7 @@ def test_every_subject_is_in_one_fold(tmp_path: Path) -> None:
     def first_folds(seed: int) -> frozenset[str]:
         source = Folder("coco17", folds=2, seed=seed)
         source.find([root])
-        return source._tests["fold1"]
+        return source._benchmarks._tests["fold1"]
 
     assert first_folds(0) == first_folds(0)
     assert len({first_folds(seed) for seed in range(10)}) > 1

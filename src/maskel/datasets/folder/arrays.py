@@ -11,7 +11,7 @@ import numpy as np
 
 from maskel.datasets.folder.axes import arrange, settle
 from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers, check_size, read_bytes
-from maskel.datasets.raw_file import bad_file, read_member
+from maskel.datasets.raw_file import READ_FAULTS, bad_file, read_member
 from maskel.errors import BadFileError
 from maskel.files import DAMAGE, npy_header, one_line, open_archive, open_regular
 from maskel.layouts import Layout
@@ -128,7 +128,7 @@ def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels)
         try:
             with open_regular(path) as stream:
                 shape, _, _ = read_npy_header(path, stream)
-        except (BadFileError, OSError, ValueError):
+        except READ_FAULTS:
             continue
         if len(shape) in shapes:
             shapes[len(shape)].add(shape)

@@ -135,14 +135,18 @@ def _with_all_axes(shape: Shape, order: str, joints: int, numbers: Collection[in
         if apart == 0 or len(letters) < len(shape):
             continue
         for count in numbers if "C" in merged and len(merged) > 1 else [0]:
-            known = {"V": joints, "C": count}
-            free = [letter for letter in merged if letter not in known] if len(merged) > 1 else [merged]
-            rest = prod(known[letter] for letter in merged if letter not in free)
+            sizes_of = {"V": joints, "C": count}
+            free = [letter for letter in merged if letter not in sizes_of] if len(merged) > 1 else [merged]
+            rest = prod(sizes_of[letter] for letter in merged if letter not in free)
             if len(free) > 1 or rest == 0 or shape[-1] % rest or (not free and shape[-1] != rest):
                 continue
-            known |= dict.fromkeys(free, shape[-1] // rest) | dict(zip(letters, shape[:-1], strict=False))
-            size = tuple(known[letter] for letter in letters)
-            if known["V"] == joints and known["C"] in numbers and known.get("M", 1) <= min(MAX_BODIES, known["T"]):
+            sizes_of |= dict.fromkeys(free, shape[-1] // rest) | dict(zip(letters, shape[:-1], strict=False))
+            size = tuple(sizes_of[letter] for letter in letters)
+            if (
+                sizes_of["V"] == joints
+                and sizes_of["C"] in numbers
+                and sizes_of.get("M", 1) <= min(MAX_BODIES, sizes_of["T"])
+            ):
                 found.append((size, letters))
         if len(found) == 1:  # more where --channels leaves C open
             return found

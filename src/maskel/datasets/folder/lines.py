@@ -13,6 +13,8 @@ from maskel.errors import BadFileError
 Line = tuple[int, list[str]]
 """A line's number and its fields."""
 
+MAX_COLUMNS = 50_000
+"""Columns of a table; a frame of 32 people with 133 joints of 4 numbers has 17,024."""
 _SAMPLE = 20
 """Number of lines that determine the separator of fields."""
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
@@ -68,6 +70,15 @@ def _read_text(path: Path) -> str:
 
 
 def _split(path: Path, text: str, delimiter: str) -> list[Line]:
+    lines = _fields(path, text, delimiter)
+    for number, fields in lines:
+        if len(fields) > MAX_COLUMNS:
+            found, most = f"{len(fields):,} columns", f"at most {MAX_COLUMNS:,}: a column for each number of a frame"
+            raise BadFileError(path, "wrong count", found, most, line=number)
+    return lines
+
+
+def _fields(path: Path, text: str, delimiter: str) -> list[Line]:
     if delimiter == " ":
         spaced = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
         return [(number, fields) for number, fields in spaced if fields]

@@ -22,17 +22,17 @@ from maskel.datasets.base import (
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
 from maskel.datasets.folder.axes import parse_axes
+from maskel.datasets.folder.benchmarks import OwnBenchmarks
 from maskel.datasets.folder.clip_files import clips_in
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same, whole_recording
-from maskel.datasets.folder.names import Finder, hint, meant, numerically, refuse_alike
+from maskel.datasets.folder.names import refuse_alike
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.preparation import SUFFIXES, Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
+from maskel.datasets.raw_file import READ_FAULTS
 from maskel.datasets.windows import Windows
-from maskel.draws import epoch_order
 from maskel.errors import BadFileError, InputError
-from maskel.files import read_text
 from maskel.layouts import layout_named
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, LabelledRange, SkeletonSequence
 
@@ -40,7 +40,6 @@ NO_LABELS = "ranges without a label, taken for background"
 """Phrase for ranges of an untrimmed recording that the table gives no class."""
 EMPTY_RANGES = "ranges without a body"
 """Phrase for ranges of the table without a body: they are no clip."""
-_SHOWN = 5
 
 
 class Folder(Source):
@@ -156,10 +155,8 @@ class Folder(Source):
         self.untrimmed = untrimmed
         self.may_miss_joints = missing == "zero"
         self._facts: dict[Path, tuple[Facts, ...]] = {}
+        self._benchmarks = OwnBenchmarks(self.test_subjects, folds, seed, test_list)
         self._ranges: dict[Path, tuple[Facts, ...]] = {}  # of untrimmed recordings
-        self._tests: dict[str, frozenset[str]] = {}
-        self._tested: dict[str, tuple[str, ...]] = {}  # test subjects of each benchmark
-        self._held: dict[str, frozenset[tuple[str, str]]] = {}  # test subjects and test recordings of each benchmark
         self._passed: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
@@ -185,30 +182,19 @@ class Folder(Source):
             self._facts |= dict(zip(clips, facts, strict=True))
             self._passed.update(passed)
             files += [RawFile(path, labels=table) for path in clips]
-        known = [facts for several in self._facts.values() for facts in several]
-        refuse_alike("classes", (facts.label for facts in known))
-        refuse_alike("subjects", (facts.subject for facts in known))
-        rate_is_used = self.preparation.fps or any(facts.range and facts.range.in_seconds for facts in known)
+        all_facts = [facts for several in self._facts.values() for facts in several]
+        refuse_alike("classes", (facts.label for facts in all_facts))
+        refuse_alike("subjects", (facts.subject for facts in all_facts))
+        rate_is_used = self.preparation.fps or any(facts.range and facts.range.in_seconds for facts in all_facts)
         if self.preparation.source_fps is not None and not rate_is_used:
             raise InputError("folder: --source-fps is the rate that --fps is made from; give both")
-        self.classes = tuple(sorted({facts.label for facts in known if facts.label}))
+        self.classes = tuple(sorted({facts.label for facts in all_facts if facts.label}))
         if self.untrimmed:
             self._ranges = {path: several for path, several in self._facts.items() if any(one.label for one in several)}
             self._facts = {path: (whole_recording(path, several),) for path, several in self._facts.items()}
-            known = [facts for (facts,) in self._facts.values()]
             if not self._ranges:
                 raise InputError("folder: --untrimmed needs ranges with labels, as labels.csv gives them")
-        self._tests = self._test_clips([facts for facts in known if facts.label])
-        self._held = {
-            name: frozenset(
-                about
-                for facts in known
-                if facts.name in test
-                for about in (("subject", facts.subject), ("recording", facts.recording))
-                if about[1]
-            )
-            for name, test in self._tests.items()
-        }
+        self._benchmarks.choose(self._facts)
         if not (self.preparation.axes or self.preparation.settled):
             arrays = [path for path in self._facts if path.suffix.lower() == ".npy"]
             found = settled_axes(arrays, self.layout, self.preparation.channels)
@@ -325,8 +311,8 @@ class Folder(Source):
 
     def frame_rates(self) -> Mapping[str, float]:
         """Return the frames a second that a table of labels or ``source_fps`` says."""
-        known = [facts for several in self._facts.values() for facts in several]
-        rates = {facts.name: facts.fps or self.preparation.source_fps for facts in known}
+        all_facts = [facts for several in self._facts.values() for facts in several]
+        rates = {facts.name: facts.fps or self.preparation.source_fps for facts in all_facts}
         return {name: rate for name, rate in rates.items() if rate}
 
     def _pose(self, path: Path) -> Pose:
@@ -396,115 +382,17 @@ class Folder(Source):
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Return ``all``, and the benchmarks that the options define."""
-        everything = range(len(clips))
-        recordings = {self._facts[path][0].name for path in self._ranges}
-        has_label = [clip.label != UNLABELLED or clip.name in recordings for clip in clips]
-        labelled = [i for i in everything if has_label[i]]
-        unlabelled = [i for i in everything if not has_label[i]]
-        return {"all": Split(tuple(labelled), (), tuple(unlabelled))} | {
-            name: Split(
-                tuple(i for i in labelled if clips[i].name not in test),
-                tuple(i for i in labelled if clips[i].name in test),
-                tuple(
-                    i
-                    for i in unlabelled
-                    if not {("subject", clips[i].subject), ("recording", clips[i].recording)} & self._held[name]
-                ),
-            )
-            for name, test in self._tests.items()
-        }
+        return self._benchmarks.splits(clips, {self._facts[path][0].name for path in self._ranges})
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Name the test subjects, or explain ``all``."""
-        if benchmark != "all":
-            return self._say_who_tests(benchmark)
-        if self._tests:
-            return f"every clip, those that test in {_listing(list(self._tests))} too: for pre-training alone"
-        return "every clip, for pre-training (--benchmark all); --test-subjects, --folds or --test-list make others"
-
-    def _say_who_tests(self, benchmark: str) -> str:
-        subjects = self._tested.get(benchmark, ())
-        if not benchmark.startswith("fold") or not subjects:
-            return ""
-        return f"tests subject{'s' * (len(subjects) > 1)} {_listing(subjects)}"
-
-    def _test_clips(self, labelled: Sequence[Facts]) -> dict[str, frozenset[str]]:
-        """Return the names of the test clips of each benchmark but ``all``."""
-        parts: dict[str, Sequence[str]] = {}
-        subjects = sorted({facts.subject for facts in labelled})
-        if (self.test_subjects or self.folds) and (not subjects or not all(subjects)):
-            raise InputError(
-                "a split by subject needs clips with labels, each with a subject: as CLASS/SUBJECT/clip, or in the "
-                "columns label and subject of the table"
-            )
-        if self.test_subjects:
-            found = {name: meant(name, subjects) for name in self.test_subjects}
-            if unknown := sorted(name for name, subject in found.items() if subject is None):
-                raise InputError(
-                    f"--test-subjects: no clip with a label is of subject {unknown[0]!r}; {hint(unknown[0], subjects)}"
-                )
-            parts["xsub"] = [subject for subject in found.values() if subject is not None]
-        if self.folds:
-            parts |= {f"fold{number}": part for number, part in enumerate(self._divide(subjects), 1)}
-        self._tested = {name: tuple(sorted(part, key=numerically)) for name, part in parts.items()}
-        tests = {
-            name: frozenset(facts.name for facts in labelled if facts.subject in part) for name, part in parts.items()
-        }
-        if self.test_list:
-            tests["listed"] = self._listed(labelled)
-        for name, test in tests.items():
-            if len(test) == len(labelled):
-                raise InputError(f"benchmark {name}: every clip is a test clip; leave some to train on")
-        return tests
-
-    def _divide(self, subjects: Sequence[str]) -> list[list[str]]:
-        """Divide the subjects into the test subjects of each fold."""
-        if len(subjects) == 1:
-            raise InputError(f"--folds: {subjects[0]} is the only subject; folds need two or more, one to train on")
-        if isinstance(self.folds, str):
-            return [[subject] for subject in sorted(subjects, key=numerically)]
-        if self.folds > len(subjects):
-            raise InputError(
-                f"--folds {self.folds}: there are only {len(subjects)} subjects; expected at most as many folds"
-            )
-        order = epoch_order(self.seed, 0, np.arange(len(subjects)))
-        return [[subjects[i] for i in order[fold :: self.folds]] for fold in range(self.folds)]
-
-    def _listed(self, labelled: Sequence[Facts]) -> frozenset[str]:
-        assert self.test_list is not None
-        try:
-            lines = [line.strip() for line in read_text(self.test_list).removeprefix("\ufeff").splitlines()]
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the list of test clips {self.test_list}: {error}") from error
-        by_name = {facts.name: facts for facts in labelled}
-        files = {path: several for path, several in self._facts.items() if any(facts.label for facts in several)}
-        stems = [facts[0].recording or facts[0].name for facts in files.values()]
-        clips = Finder(list(by_name), list(by_name))
-        recordings = Finder([f"{stem}{path.suffix}" for stem, path in zip(stems, files, strict=True)], stems)
-        chosen: set[str] = set()
-        for number, line in enumerate(lines, start=1):
-            where = f"{self.test_list}, line {number}"
-            if line and (place := clips.find(line, where)) is not None:
-                chosen.add(list(by_name)[place])
-            elif line and (place := recordings.find(line, where)) is not None:
-                chosen.update(facts.name for facts in [*files.values()][place] if facts.label)
-            elif line:
-                near = hint(line, list(by_name))
-                raise InputError(f"{where}: found {line!r}, expected the name of a labelled clip; {near}")
-        if not chosen:
-            raise InputError(f"{self.test_list} names no clip; benchmark listed would test on none")
-        return frozenset(chosen)
+        return self._benchmarks.explain(benchmark)
 
     def _find_channels(self) -> Channels:
         """Return the channels of the first readable file."""
         for path in self._facts:
             try:
                 return self.preparation.channels_of(self.preparation.read(path))
-            except BadFileError:
+            except READ_FAULTS:
                 continue  # reported later, when it is read
         return XYZ
-
-
-def _listing(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"

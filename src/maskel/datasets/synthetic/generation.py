@@ -16,7 +16,7 @@ from maskel.datasets.synthetic.motion import Motion
 from maskel.datasets.synthetic.recording import SETUPS, SHORTEST_CLIP, film, record
 from maskel.datasets.synthetic.writing import write_skeleton_file
 from maskel.errors import InputError
-from maskel.files import as_output
+from maskel.files import as_output, locked
 
 MOST = 999
 """Largest number of performers, replications or cameras: file names have three digits for each."""
@@ -113,7 +113,7 @@ def synthesize(
         The files, sorted.
 
     Raises:
-        InputError: If a number is out of its range.
+        InputError: If a number is out of its range, or the folder cannot be written or is in use.
 
     Examples:
         >>> files = synthesize(Path("more"), performers=1, replications=1, cameras=1)
@@ -127,14 +127,17 @@ def synthesize(
         raise InputError(f"found {workers} workers and seed {seed}, expected at least 1 worker and a seed from 0")
     if not SHORTEST_CLIP <= frames[0] <= frames[1]:
         raise InputError(f"frames: found {frames}, expected shortest and longest clip from {SHORTEST_CLIP} frames on")
-    with as_output(out):
-        out.mkdir(parents=True, exist_ok=True)
     numbers = product(range(1, len(CLASSES) + 1), range(1, performers + 1), range(1, replications + 1))
     performances = [Performance(seed, *which, frames) for which in numbers]
     write = partial(Performance.write, out=out, cameras=cameras)
-    if workers == 1:
-        written = [write(performance) for performance in performances]
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            written = list(pool.map(write, performances, chunksize=4))
+    with as_output(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out):
+            for unfinished in out.glob(".*.skeleton.*.partial"):  # of a killed process
+                unfinished.unlink(missing_ok=True)
+            if workers == 1:
+                written = [write(performance) for performance in performances]
+            else:
+                with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                    written = list(pool.map(write, performances, chunksize=4))
     return sorted(path for paths in written for path in paths)
