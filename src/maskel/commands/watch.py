@@ -19,6 +19,7 @@ from maskel.live import Stream, Update
 from maskel.live.estimator import EstimatorName, open_estimator
 from maskel.live.inputs import LONGEST, Line, Seen, estimated, followed_lines, typed_lines
 from maskel.live.video import Video
+from maskel.signals import interrupted
 
 _FORM = '{"time": 0.033, "people": [{"id": 1, "joints": [[x, y, z], …]}]}'
 
@@ -105,7 +106,7 @@ def watch(
             if updates:
                 sys.stdout.flush()
     except KeyboardInterrupt:
-        pass  # the way to end it
+        interrupted()  # the way to end it, so that nobody takes it for a fault later
     except BrokenPipeError:  # nobody reads any more; Python would complain once more when it closes the stream
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
