@@ -64,7 +64,7 @@ results: .venv/installed  ## the generated tables of docs, from docs/runs and th
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,onnx]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,onnx,plot]'
 	touch $@
 
 clean:

@@ -6,6 +6,7 @@ leads to its page of the reference, and a link to any other file (a benchmark, a
 
 import argparse
 import ast
+import json
 import os
 import re
 import shutil
@@ -94,9 +95,26 @@ def shown_at(path: Path) -> str:
 def shown(path: Path) -> str:
     """A file as a page; the search leaves it out."""
     content, name = path.read_text(), path.relative_to(ROOT).as_posix()
+    if path.suffix == ".ipynb":
+        return notebook(path)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", content)), default=0))
     head = f"---\nsearch:\n  exclude: true\n---\n\n# {name}\n\n"
     return f"{head}{fence}{LANGUAGES.get(path.suffix, 'text')}\n{content.rstrip()}\n{fence}\n"
+
+
+def notebook(path: Path) -> str:
+    """A notebook as a page: its text, and its code without what came of it."""
+    parts = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    here = (ROOT / shown_at(path)).parent
+
+    def lead(link: re.Match[str]) -> str:
+        target = Path(os.path.normpath(path.parent / link[2]))
+        return link[1] + Path(os.path.relpath(ROOT / page_of(target), here)).as_posix()
+
+    return LINK.sub(lead, "\n\n".join(parts) + "\n")
 
 
 @cache

@@ -67,7 +67,9 @@ def stacked(rows: Sequence[Sequence[tuple[float, float, Markup]]]) -> Markup:
         x = GAP
         for wide, high, picture in row:
             place = f'<svg x="{x:.1f}" y="{y:.1f}" width="{wide * scale:.1f}" height="{high * scale:.1f}"'
-            placed.append(Markup(picture.replace("<svg", place, 1)))
+            tag, _, rest = picture.partition(">")
+            tag = re.sub(r' (?:width|height)="\d+"', "", tag)  # its size on the page
+            placed.append(Markup(f"{tag.replace('<svg', place, 1)}>{rest}"))
             x += wide * scale + GAP
         y += max(one[1] for one in row) * scale + GAP
     return alone(width + 2 * GAP, y, join(placed))

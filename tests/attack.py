@@ -30,7 +30,7 @@ import torch._dynamo  # the first step of an optimiser imports it: once here ins
 
 import tiny
 from maskel import cli
-from maskel.commands import Command
+from maskel.commands.command import Command
 from maskel.datasets.base import Split
 from maskel.datasets.store_writer import SetWriter
 from maskel.files import LOCK

@@ -405,6 +405,11 @@ FAULTS = [
         "maskel knn: nowhere: no such encoder; expected a run folder, an encoder.safetensors or a .pth file",
     ),
     Fault(
+        "an encoder on the Hub without its owner",
+        "knn --data set --encoder hf://mamp --k 3",
+        "maskel knn: hf://mamp: expected hf://user/name or hf://user/name@revision",
+    ),
+    Fault(
         "an encoder that was not copied whole",
         "knn --data set --encoder run --k 3",
         "maskel knn: run/encoder.safetensors: not a whole maskel encoder (…); train or copy it again",
@@ -437,7 +442,7 @@ FAULTS = [
     Fault(
         "a report of what is no run",
         "report set",
-        "maskel report: set: expected a run folder of maskel pretrain, linear, finetune, knn, fewshot, retrieval, baseline, evaluate, detect or ensemble; it has no config.yaml",
+        "maskel report: set: expected a run folder of maskel pretrain, linear, finetune, knn, fewshot, retrieval, baseline, evaluate, detect, robustness or ensemble; it has no config.yaml",
     ),
     Fault(
         "a loss that is not finite",

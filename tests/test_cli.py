@@ -390,9 +390,12 @@ def test_masks_are_viewed_from_the_command_line(run: Run, prepared: Path, tmp_pa
     page = tmp_path / "masks.html"
     code, text = run("view", "masks", tmp_path / "a", "--data", prepared, "--clip=clip03", "--draws=20", "--out", page)
     assert (code, page.is_file()) == (0, True), text
-    assert "usage: maskel view masks RUN" in run("view")[1]
-    code, text = run("view", "faces")
-    assert (code, text.strip()) == (2, "maskel view: no picture is called 'faces'; known is masks")
+    assert "usage: maskel view PICTURE DATA | RUN ... [OPTIONS]" in run("view")[1]
+    code, text = run("view", "portraits")
+    assert (code, text.strip()) == (
+        2,
+        "maskel view: no picture is called 'portraits'; known are clips, features, importance, masks",
+    )
 
 
 def test_only_the_options_of_the_chosen_method_count(run: Run, seen: dict[str, Any]) -> None:

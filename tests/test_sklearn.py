@@ -313,7 +313,13 @@ def test_one_class_and_other_lengths_are_refused(pretrained: RunFolder, clips: l
 def test_the_example_of_the_docs_runs(capsys: pytest.CaptureFixture) -> None:
     page = (Path(__file__).parents[1] / "docs" / "sklearn.md").read_text()
     (code,) = re.findall(r"<!-- executed -->\n```python\n(.*?)```", page, re.DOTALL)
-    exec(compile(code, "sklearn.md", "exec"), {})
+    (more,) = re.findall(r"<!-- executed after it -->\n```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, "sklearn.md", "exec"), names)
     scores, best = capsys.readouterr().out.splitlines()
+    exec(compile(more, "sklearn.md", "exec"), names)
+    assert re.fullmatch(r"\[[\d. ]+\]", capsys.readouterr().out.strip())
+    turned = names["from_collection"](names["collection"])
+    assert all(np.array_equal(one, other) for one, other in zip(turned, names["clips"], strict=True))
     assert re.fullmatch(r"\[[\d. ]+\]", scores)
     assert "skeletontransformer__pool" in best

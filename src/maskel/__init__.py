@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from maskel.methods.released import load_release
     from maskel.models.encoder import Encoder, EncoderConfig
     from maskel.models.loading import load_encoder
+    from maskel.pictures.plotting import plot
     from maskel.training.classifiers import load_classifier
     from maskel.training.run import RunFolder
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     ensemble: Callable[..., RunFolder]
     evaluate: Callable[..., RunFolder]
     features: Callable[..., Features]
+    fewshot: Callable[..., RunFolder]
     finetune: Callable[..., RunFolder]
     inspect: Callable[..., Inspection]
     knn: Callable[..., RunFolder]
@@ -39,11 +41,13 @@ if TYPE_CHECKING:
     pretrain: Callable[..., RunFolder]
     report: Callable[..., Path]
     results: Callable[..., str]
+    retrieval: Callable[..., RunFolder]
+    robustness: Callable[..., RunFolder]
     synthesize: Callable[..., list[Path]]
 
 _COMMANDS = (
-    *("baseline", "detect", "embed", "ensemble", "evaluate", "features", "finetune", "inspect", "knn", "linear"),
-    *("predict", "prepare", "pretrain", "report", "results", "synthesize"),
+    *("baseline", "detect", "embed", "ensemble", "evaluate", "features", "fewshot", "finetune", "inspect", "knn"),
+    *("linear", "predict", "prepare", "pretrain", "report", "results", "retrieval", "robustness", "synthesize"),
 )
 """Public names that are commands: functions that take plain values."""
 _MODULES = {
@@ -59,6 +63,7 @@ _MODULES = {
     "EncoderConfig": "models.encoder",
     "load_encoder": "models.loading",
     "load_classifier": "training.classifiers",
+    "plot": "pictures.plotting",
 }
 """Other public names -> the module that holds each."""
 
@@ -78,6 +83,7 @@ __all__ = [
     "ensemble",
     "evaluate",
     "features",
+    "fewshot",
     "finetune",
     "inspect",
     "knn",
@@ -85,11 +91,14 @@ __all__ = [
     "load_classifier",
     "load_encoder",
     "load_release",
+    "plot",
     "predict",
     "prepare",
     "pretrain",
     "report",
     "results",
+    "retrieval",
+    "robustness",
     "synthesize",
 ]
 

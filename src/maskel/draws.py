@@ -33,7 +33,8 @@ class Purpose(IntEnum):
     SHOTS = 12
     PICTURES = 13
     SHARES = 14
-    DIRECTIONS = 15
+    DROPPED_FRAMES = 15
+    DIRECTIONS = 16
 
 
 def _shift_right(bits: Tensor, count: int) -> Tensor:

@@ -107,15 +107,17 @@ def parser_of(
         command: Its name.
         function: Its function.
         skip: Arguments that are no options.
-        several: The argument that takes all words without a dash.
-        one: The arguments, divided by spaces, that take one such word each, as far as the function has them.
+        several: The argument that takes all words without a dash, if the function has it.
+        one: The arguments, divided by spaces, that take one such word each, as far as the function has them; none if
+            several words are taken.
     """
     parser = Parser(prog=f"maskel {command}", exit_on_error=False, allow_abbrev=False, formatter_class=Formatter)
     meaning = meanings(function)
+    types = inspect.signature(function).parameters
+    several = several if several in types else ""
     if several:
         parser.add_argument(several, nargs="+", type=Path, help=meaning.get(several))
-    types = inspect.signature(function).parameters
-    words = [name for name in one.split() if name in types]
+    words = [name for name in one.split() if name in types and not several]
     for name in words:
         parser.add_argument(name, type=types[name].annotation, help=meaning.get(name))
     skipped: set[str | int] = {*skip, several, *words}

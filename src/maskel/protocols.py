@@ -136,6 +136,21 @@ PROTOCOLS: dict[str, Protocol] = {
         lacks=("seed",),
         untrimmed=True,
     ),
+    "robustness": Protocol(
+        "Robustness",
+        "count a classifier's right answers with missing joints, dropped frames, noise, fewer frames",
+        {
+            "": "robustness (no change)",
+            "missing_joints": "robustness ({amount} of the joints missing)",
+            "dropped_frames": "robustness ({amount} of the frames dropped)",
+            "noise": "robustness (noise of {amount} of a body's size)",
+            "lower_frame_rate": "robustness ({amount} fewer frames per second)",
+        },
+        scores=True,
+        recipes=False,
+        needs=("data", "classifier"),
+        lacks=("seed",),
+    ),
     "ensemble": Protocol(
         "Sum of scores",
         "add up the scores of several runs: joint, bone, motion",

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
+from maskel.display import Displayed
 from maskel.layouts import Layout
 
 SCORE = "score"
@@ -85,7 +86,7 @@ class LabelledRange:
 
 
 @dataclass(frozen=True)
-class SkeletonSequence:
+class SkeletonSequence(Displayed):
     """One clip: joints (M, T, V, C), absent bodies and frames all zero.
 
     Args:

@@ -146,7 +146,8 @@ class SkeletonTransformer(
     over these.
 
     Args:
-        encoder: A run folder of pretrain, an ``encoder.safetensors``, a released ``.pth`` file, or an `Encoder`.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, a released ``.pth`` file,
+            or an `Encoder`.
         pool: Tokens to average, see `maskel.models.pooling.Pool`.
         bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` over the bodies
             there, so that features do not depend on the number of slots.

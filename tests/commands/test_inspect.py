@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from elements import Elements
+from elements import Elements, require_safe
 from maskel import cli
 from maskel.commands.inspect import FORMAT, VERSION, Inspection, inspect, show
 from maskel.datasets import SOURCES, bodies, checks, clip_checks, contents, duplicates, set_checks
@@ -226,10 +226,8 @@ def test_a_jump_is_an_arrow_of_its_length(page: str) -> None:
 
 def test_the_page_is_safe_and_whole(page: str) -> None:
     parsed = Elements(page)
-    assert not {"script", "img", "link", "iframe", "object"} & set(parsed.tags)
+    require_safe(page)
     assert parsed.text.count("<script>alert(1)</script>") > 1
-    assert "default-src 'none'" in page
-    assert not re.search(r"url\(|@import|https?://", page)
 
 
 def test_a_clean_page_says_so(clean: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ import tiny
 from maskel.cli import COMMANDS, main
 from maskel.commands.export import FORMATS
 from maskel.commands.prepare import prepare
+from maskel.commands.view import PICTURES
 from maskel.datasets import SOURCES
 from maskel.layouts import KINECT20
 from maskel.methods import METHODS
@@ -208,7 +209,7 @@ def every_option() -> set[str]:
     commands = [(name,) for name in COMMANDS if name not in ("prepare", "export", "view")]
     commands += [("pretrain", "--method", method) for method in METHODS]
     commands += [("prepare", source) for source in SOURCES]
-    commands += [("export", form) for form in FORMATS] + [("view", "masks")]
+    commands += [("export", form) for form in FORMATS] + [("view", picture) for picture in PICTURES]
     scripts = " ".join(script.read_text() for script in ROOT.glob("benchmarks/*.py"))
     return set().union(*(options_of(*command) for command in commands), options_in(scripts))
 
@@ -438,6 +439,18 @@ def test_the_commands_with_few_examples_run(
     for step in commands(shell):
         assert main(step) == 0, (step, capsys.readouterr().err)
     assert Path("found/neighbours.html").is_file()
+
+
+def test_the_commands_of_robustness_run(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set").symlink_to(prepared)
+    tiny.tiny_finetune(prepared, Path("finetuned"))
+    (shell,) = [code for _, code in blocks("docs/protocols.md", "sh") if "maskel robustness" in code]
+    for step in commands(shell):
+        assert main(step) == 0, (step, capsys.readouterr().err)
+    assert len(json.loads(Path("chosen/result.json").read_text())["noise"]["steps"]) == 2
 
 
 def test_the_commands_with_several_sets_run(

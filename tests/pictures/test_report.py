@@ -11,7 +11,7 @@ import torch
 import yaml
 
 import tiny
-from elements import Elements
+from elements import Elements, require_safe
 from maskel.commands.ensemble import ensemble
 from maskel.commands.evaluate import evaluate
 from maskel.commands.knn import knn
@@ -174,17 +174,16 @@ def test_the_share_of_a_list_of_labels_is_counted(copies: Path, tmp_path: Path) 
 def test_names_of_others_are_text_not_elements(page: str) -> None:
     elements = Elements(page)
     assert elements.text.count("<script>alert(1)</script>") > 3
-    assert not {"script", "b", "img", "iframe", "link", "object"} & set(elements.tags)
-    assert not any(name.startswith("on") for name in elements.attributes)
+    require_safe(page)
 
 
 def test_a_run_may_have_any_name(copies: Path, tmp_path: Path) -> None:
     odd = copies / '"><img src=x onerror=alert(1)>'
     (copies / "linear").rename(odd)
     change(odd, command="maskel </code><script>alert(2)</script>", encoder="'<img>")
-    elements = Elements(page_of(copies, tmp_path, odd.name, "mamp"))
-    assert "img" not in elements.tags
-    assert "script" not in elements.tags
+    page = page_of(copies, tmp_path, odd.name, "mamp")
+    require_safe(page)
+    elements = Elements(page)
     assert odd.name in elements.text
     assert "maskel </code><script>alert(2)</script>" in elements.text
 
@@ -209,9 +208,9 @@ def test_no_word_of_a_run_becomes_an_element(copies: Path, tmp_path: Path) -> No
         table = copies / name / PREDICTIONS
         if table.exists():
             table.write_text(table.read_text().replace("kick", HOSTILE))
-    elements = Elements(page_of(copies, tmp_path, *ALL, *SCORED))
-    assert not {"script", "img"} & set(elements.tags)
-    assert not any(name.startswith("on") for name in elements.attributes)
+    page = page_of(copies, tmp_path, *ALL, *SCORED)
+    require_safe(page)
+    elements = Elements(page)
     assert elements.text.count("<script>alert(3)</script>") > 10
 
 

@@ -17,6 +17,7 @@ from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.report import report
 from maskel.commands.retrieval import retrieval
+from maskel.commands.robustness import robustness
 from maskel.datasets.base import Split
 from maskel.datasets.store_writer import SetWriter
 from maskel.errors import InputError
@@ -43,6 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     evaluate(out / "finetune", data, out=out / "evaluate", device="cpu")
     whole = write_whole(out / "whole")
     detect(out / "finetune", whole, benchmark="xsub", window_length="8", out=out / "detect", device="cpu")
+    robustness(out / "finetune", data, out=out / "robustness", device="cpu", dropped_frames=[])
     ensemble([out / "linear", out / "finetune"], out=out / "ensemble")
     return out
 
@@ -70,7 +72,7 @@ def test_every_protocol_has_a_run_that_says_its_command(runs: Path) -> None:
         assert (run.kind, run.folder.command, run.unfinished) == (name, name, "")
         assert yaml.safe_load((runs / name / CONFIG).read_text())["command"] == name
         assert "command" not in json.loads((runs / name / RESULT).read_text())["config"]
-        assert len(run.answers) == len(protocol.rows)
+        assert len(run.answers) == len(protocol.rows) - (name == "robustness")  # one disturbance was left out
         for answers in run.answers[:1]:
             asked = 4 * 2 * run.result["queries"] if "episodes" in run.result else tiny.TEST
             asked = 30 if name == "detect" else asked  # frames
@@ -97,6 +99,15 @@ def test_rows_are_named_by_the_table(runs: Path) -> None:
         "baseline": [f"raw joints, {chosen}"],
         "evaluate": ["evaluate of fine-tune, 50 % of the labels"],
         "detect": ["detect, frames of fine-tune, 50 % of the labels"],
+        "robustness": [
+            f"robustness ({change}) of fine-tune, 50 % of the labels"
+            for change in (
+                "no change",
+                "50 % of the joints missing",
+                "noise of 10 % of a body's size",
+                "90 % fewer frames per second",
+            )
+        ],
         "ensemble": ["ensemble"],
     }
     ways = [run.answers[0].way for run in open_runs([runs / name for name in ("finetune", "evaluate", "ensemble")])]
@@ -104,7 +115,8 @@ def test_rows_are_named_by_the_table(runs: Path) -> None:
 
 
 def test_runs_of_earlier_versions_are_told_by_their_options(runs: Path, copies: Path) -> None:
-    folders = [copies / name for name in PROTOCOLS if name not in ("fewshot", "retrieval", "detect")]  # newer than that
+    newer = ("fewshot", "retrieval", "detect", "robustness")
+    folders = [copies / name for name in PROTOCOLS if name not in newer]
     before = report(folders, copies / "report.html", clips=0).read_bytes()
     for folder in folders:
         config = (folder / CONFIG).read_text()

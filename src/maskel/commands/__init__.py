@@ -70,13 +70,17 @@ COMMANDS: dict[str, Command] = {
         "commands.convert:convert",
         one="source",
     ),
+    "push": Command(
+        "put the model of a run on the Hugging Face Hub, with a model card", "commands.push:push", one="run repo"
+    ),
     "report": Command("show runs on one HTML page", "commands.report:report", several="runs"),
     "completion": Command(
         "print the completion script of a shell: bash, zsh, fish", "commands.completion:completion", one="shell"
     ),
     "view": KindsCommand(
-        "show one picture: how often methods hide each joint and time of a clip",
+        "show clips that move, their features, their important joints, or how often methods hide each",
         several="runs",
+        one="data",
         kinds="commands.view:PICTURES",
         word="picture",
     ),

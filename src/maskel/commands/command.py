@@ -29,7 +29,8 @@ class Command:
         purpose: One line for ``maskel --help``.
         function: Where the function is, ``module:name`` below ``maskel``.
         several: The argument that takes all words without a dash.
-        one: Arguments, divided by spaces, that take one such word each, as far as the function has them.
+        one: Arguments, divided by spaces, that take one such word each, as far as the function has them; none
+            if it takes ``several``.
         show: The function that prints an outcome, ``module:name``, called with it and the options; by default its
             text is printed.
     """
@@ -154,7 +155,8 @@ class KindsCommand(Command):
         known = ", ".join(sorted(kinds))
         if not words or words[0] in ("-h", "--help"):
             kind = min(kinds) if len(kinds) == 1 else self.word.upper()
-            words = f"{self.several[:-1].upper()} ..." if self.several else self.one.upper()
+            several = f"{self.several[:-1].upper()} ..." if self.several else ""
+            words = " | ".join(filter(None, (self.one.upper(), several)))
             usage = (
                 f"usage: maskel {name} {kind} {words} [OPTIONS]; maskel {name} {min(kinds)} --help lists the options"
             )
@@ -289,10 +291,12 @@ def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> ob
     from maskel.commands.folds import of_first_fold, of_folds, run_folds
     from maskel.commands.seeds import run_seeds
 
-    options, parameters = dict(parsed.options), signature(function).parameters
+    options, config = (_pinned(given) for given in (parsed.options, parsed.config))
+    parameters = signature(function).parameters
     seeds = options.pop("seeds", None)
-    config = {name: value for name, value in parsed.config.items() if name != "seeds"}
-    folds = {"seed", "benchmark"} <= parameters.keys() and of_folds(options["data"], options["benchmark"])
+    config.pop("seeds", None)
+    each_fold = {"seed", "benchmark"} <= parameters.keys() and "classifier" not in parameters  # one is of one fold
+    folds = each_fold and of_folds(options["data"], options["benchmark"])
     if parsed.resume and (seeds is not None or folds):
         what = "several seeds" if seeds is not None else "folds"
         raise InputError(f"resume: runs of {what} continue by themselves; give the same --out, without --resume")
@@ -306,6 +310,15 @@ def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> ob
         except Stopped as stop:
             raise Stopped(f"{stop}, or repeat the whole command: it runs only what is left") from stop
     return function(**options, **({"resume": parsed.resume is not None} if "resume" in parameters else {}))
+
+
+def _pinned(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options in which a model on the Hub has its commit: a run is repeated, and resumed, with the same."""
+    from maskel.hub import CLASSIFIER, ENCODER, pinned
+
+    weights = {"encoder": ENCODER, "init": ENCODER, "classifier": CLASSIFIER}
+    models = {name: value for name, value in options.items() if name in weights and isinstance(value, Path)}
+    return {**options, **{name: pinned(value, weights[name]) for name, value in models.items()}}
 
 
 def _chosen(methods: Mapping[str, type], words: Sequence[str]) -> Mapping[str, type]:

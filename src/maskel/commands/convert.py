@@ -5,6 +5,7 @@ from pathlib import Path
 
 from maskel.errors import InputError
 from maskel.files import refuse_unwritable
+from maskel.hub import ENCODER, fetched
 from maskel.methods.released import save_release
 from maskel.models.encoder import Encoder
 from maskel.models.loading import load_encoder
@@ -28,6 +29,7 @@ def convert(source: Path, out: Path) -> list[str]:
     Raises:
         InputError: If the source is none of these, ``out`` has another ending, or the public code has no such model.
     """
+    source = fetched(source, ENCODER)
     if not source.exists():
         raise InputError(f"{source} does not exist; expected a .pth checkpoint, a run folder or an encoder.safetensors")
     public = source.is_file() and is_torch_file(source)

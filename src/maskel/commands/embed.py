@@ -45,7 +45,7 @@ def embed(
     memory does not grow with the set.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         out: The file to write, ``NAME.npz``; an earlier one is replaced.
         benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
@@ -113,7 +113,7 @@ def features(
     """Compute the features that `embed` writes, in memory: one row per clip, in the test view.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.

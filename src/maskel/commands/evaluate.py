@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.methods.classifier import CLASSIFIER
+from maskel.hub import cached
+from maskel.methods.classifier import CLASSIFIER, Classifier
 from maskel.training.classifiers import load_classifier
 from maskel.training.experiment import Experiment
 from maskel.training.finished import Run
 from maskel.training.loading import split_positions
+from maskel.training.options import plain
 from maskel.training.precision import Precision
 from maskel.training.pretrained import require_fit, say_differences
 from maskel.training.run import RunFolder
@@ -32,7 +35,8 @@ def evaluate(
     On the test part of the benchmark it was trained for, in the same precision, this is the training run's own count.
 
     Args:
-        classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
+        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
+            released ``.pth`` file.
         data: A prepared set of the classifier's layout and classes.
         benchmark: Name of the benchmark.
         part: Part of the benchmark: test or train.
@@ -56,30 +60,51 @@ def evaluate(
     dataset = experiment.dataset
     positions = split_positions(dataset, benchmark, part)
     experiment.refuse_taken()
-    model = load_classifier(classifier, trained_on=trained_on, dataset=dataset)
+    model = classifier_for(dataset, classifier, trained_on)
     origin = origin_of(classifier)
+    experiment.start()
+    say_differences(classifier, model.label_spec.provenance, dataset)
+    answers = score_clips(model.to(experiment.world.device), dataset, positions, experiment.world, precision)
+    scores = Scores.of(dataset, positions, answers, model.label_spec.classes)
+    counted = count_of(scores, dataset)
+    run = experiment.open_run()
+    if experiment.is_main:
+        scores.write(run)
+    return experiment.finish(
+        {"classifier": plain(classifier), "head": model.kind, "trained": origin},
+        {"part": part, "precision": experiment.precision, **counted},
+    )
+
+
+def classifier_for(dataset: SkeletonSet, classifier: Path, trained_on: TrainedOn | None) -> Classifier:
+    """Load a classifier that reads a set and has its classes.
+
+    Args:
+        dataset: The set.
+        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
+            released ``.pth`` file.
+        trained_on: The data set of a released ``.pth`` file that does not say it.
+
+    Raises:
+        InputError: If there is no such classifier, or it does not fit the set.
+    """
+    model = load_classifier(classifier, trained_on=trained_on, dataset=dataset)
     require_fit(classifier, model.encoder, dataset)
     if (classes := model.label_spec.real_classes) != dataset.classes:
         raise InputError(
             f"{classifier} has {len(classes)} classes, the first {classes[0]!r}; {dataset.path} has "
             f"{len(dataset.classes)}, the first {dataset.classes[0]!r}; expected the same classes"
         )
-    experiment.start()
-    say_differences(classifier, model.label_spec.provenance, dataset)
-    answers = score_clips(model.to(experiment.world.device), dataset, positions, experiment.world, precision)
-    scores = Scores.of(dataset, positions, answers, model.label_spec.classes)
-    counted = scores.count(len(positions))
-    counted["per_class"] = counted["per_class"][: len(dataset.classes)]  # no clip is of a spare output's class
-    run = experiment.open_run()
-    if experiment.is_main:
-        scores.write(run)
-    return experiment.finish(
-        {"classifier": str(classifier), "head": model.kind, "trained": origin},
-        {"part": part, "precision": experiment.precision, **counted},
-    )
+    return model
+
+
+def count_of(scores: Scores, dataset: SkeletonSet) -> dict[str, Any]:
+    """Count right answers, and of each class of the set; no clip is of a spare output's class."""
+    counted = scores.count(len(scores.names))
+    return counted | {"per_class": counted["per_class"][: len(dataset.classes)]}
 
 
 def origin_of(classifier: Path) -> dict[str, Any]:
     """Return the record of the classifier's run; empty for a file without its run."""
-    run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else classifier)
+    run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else cached(classifier))
     return Run.of(run.result).origin if run.finished else {}

@@ -26,6 +26,7 @@ from maskel.files import (
     stream_of,
     write_atomically,
 )
+from maskel.hub import ENCODER, fetched
 from maskel.methods.classifier import CLASSIFIER, FORMAT
 from maskel.methods.masked import Bodies
 from maskel.models.loading import load_encoder
@@ -57,8 +58,8 @@ def export_onnx(
     output are features, or logits and probabilities. The metadata describe the input.
 
     Args:
-        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; or
-            a released ``.pth`` file.
+        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``;
+            ``hf://user/name``; or a released ``.pth`` file.
         out: The ``.onnx`` file; must not exist.
         pool: Tokens of an encoder to average, as in ``maskel embed``.
         bodies: Body slots to average an encoder's features over: all, as in ``maskel embed``, or those that are not
@@ -113,8 +114,8 @@ def export_torch(
     Input, outputs and description are those of ``maskel export onnx``.
 
     Args:
-        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; or
-            a released ``.pth`` file.
+        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``;
+            ``hf://user/name``; or a released ``.pth`` file.
         out: The ``.pt2`` file; must not exist.
         pool: Tokens of an encoder to average, as in ``maskel embed``.
         bodies: Body slots to average an encoder's features over: all, as in ``maskel embed``, or those that are not
@@ -175,6 +176,7 @@ def _opened(
     refuse_unwritable(out)
     if frames is not None and frames < 1:
         raise InputError(f"frames: found {frames}, expected 1 or more")
+    run = fetched(run, CLASSIFIER, ENCODER)
     if _classifies(run):
         if (pool, bodies) != ("mean", "all"):
             option = "pool" if pool != "mean" else "bodies"

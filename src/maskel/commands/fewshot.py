@@ -23,6 +23,7 @@ from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
+from maskel.training.options import plain
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
@@ -60,7 +61,7 @@ def fewshot(
     test clip is a query once.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; its training part gives the shots, its test part the queries.
         window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
@@ -129,7 +130,7 @@ def fewshot(
         names = [dataset.clips[position].name for position in test.tolist()]
         write_predictions(run, names, dataset.labels[test].tolist(), answers[0].tolist(), dataset.classes)
     return experiment.finish(
-        {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
+        {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted},
         {"seed": seed, **about, **counted, "precision": experiment.precision},
     )
 

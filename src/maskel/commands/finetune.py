@@ -17,7 +17,9 @@ from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import Resident
+from maskel.training.loggers import Log
 from maskel.training.optim import FinetuneConfig
+from maskel.training.options import plain
 from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import RunFolder
 from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
@@ -49,6 +51,7 @@ def finetune(
     seed: int = 0,
     device: str = "auto",
     resident: Resident = "auto",
+    log: Log = "csv",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -61,9 +64,9 @@ def finetune(
 
     Args:
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file or a released ``.pth`` checkpoint; or the
-            sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section ``encoder``),
-            which is what happens without it.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file;
+            or the sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section
+            ``encoder``), which is what happens without it.
         benchmark: Name of the benchmark to train and test on.
         window: Frames that a pre-trained encoder reads; if other than in pre-training, its time embedding is resized.
         labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
@@ -86,6 +89,8 @@ def finetune(
         seed: Seed of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
+        log: A logger beside ``metrics.csv``, which is always written: ``tensorboard``, ``wandb`` or ``trackio``, each
+            an extra of its name. Its faults never stop a run.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
@@ -148,7 +153,7 @@ def finetune(
         scored = np.concatenate(list(labelled.eval_positions.values()))
         return experiment.check(classifier, batches, scores_of, scored, times=training.epochs)
     about = {
-        "encoder": None if scratch else str(encoder),
+        "encoder": None if scratch else plain(encoder),
         "from_scratch": scratch,
         "adapted": classifier.encoder.adapted,
         "seed": seed,

@@ -17,6 +17,7 @@ from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
+from maskel.training.options import plain
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
@@ -42,7 +43,7 @@ def knn(
     Reports 1-nearest-neighbour retrieval, and the vote of the ``k`` nearest.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; neighbours of its test clips are searched in its training part, or among its
             exemplars.
@@ -95,7 +96,7 @@ def knn(
         names = [dataset.clips[position].name for position in test.tolist()]
         write_predictions(run, names, dataset.labels[test].tolist(), nearest.tolist(), dataset.classes)
     return experiment.finish(
-        {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
+        {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted},
         {
             "seed": seed,
             **count(nearest, labels[test], dataset.classes, len(test)),

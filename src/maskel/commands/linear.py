@@ -17,6 +17,7 @@ from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Positions
 from maskel.training.loading import ClipBatches, FeatureBatches, Resident
+from maskel.training.loggers import Log
 from maskel.training.optim import SGDConfig
 from maskel.training.options import flat_options, plain
 from maskel.training.pretrained import load_frozen
@@ -58,6 +59,7 @@ def linear(
     seed: int = 0,
     device: str = "auto",
     resident: Resident = "auto",
+    log: Log = "csv",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -68,7 +70,7 @@ def linear(
     such. The other probes have no epochs: they see the training clips once, in the test view.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark to train and test on.
         window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
@@ -93,6 +95,8 @@ def linear(
         seed: Seed of the linear layer, labels, views and order (and of the weights, when untrained).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
+        log: A logger beside ``metrics.csv``, which is always written: ``tensorboard``, ``wandb`` or ``trackio``, each
+            an extra of its name. Its faults never stop a run.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
@@ -127,7 +131,7 @@ def linear(
     classifier = build_seeded(lambda: LinearProbe(frozen, experiment.label_spec(labelled.train), pool), seed)
     weigh(classifier, labelled, class_weights)
     classifier.to(experiment.world.device)
-    about = {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
+    about = {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
 
     def features_of(positions: Positions) -> Tensor:
         return experiment.features(frozen, positions)

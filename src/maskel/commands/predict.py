@@ -24,7 +24,9 @@ from maskel.files import (
     write_atomically,
 )
 from maskel.methods.classifier import Classifier
+from maskel.pictures.animation import Moving
 from maskel.pictures.markup import write_page
+from maskel.pictures.recordings import Key, recordings_of
 from maskel.pictures.timeline import timeline_page
 from maskel.sequence import Clip
 from maskel.training.classifiers import load_classifier
@@ -66,7 +68,8 @@ def predict(
     windows slide over it, each with its own answer, and are joined to segments.
 
     Args:
-        classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
+        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
+            released ``.pth`` file.
         data: A prepared set of the classifier's layout; or recordings and folders of them, as the training set was
             prepared from.
         out: A ``.csv`` or ``.json`` file; an earlier one is replaced.
@@ -154,6 +157,10 @@ def predict(
         scores, far = answer_clips(model.to(world.device), dataset, np.arange(len(dataset)), world, precision)
         rows, distances = scores.double().softmax(1).cpu().numpy(), far.double().cpu().numpy()
         about = dataset.clips
+        joints: Mapping[Key, Moving] = {}
+        if page and world.is_main:
+            may_miss = (made.options if made else dataset.options).get("missing") == "zero"
+            joints = recordings_of(dataset, rates, rate, may_miss)
     names = [_name_of(clip, rates.get(clip.recording, rate)) if slides else {"name": clip.name} for clip in about]
     familiarity = model.familiarity
     answers = [
@@ -166,7 +173,7 @@ def predict(
             tracks = tracks_of(about, rows, rates, rate, None if familiarity is None else distances)
             found = [(track, segments_of(track, min_probability or 0.0, max_distance)) for track in tracks]
             _say_unsure(found, min_probability, max_distance)
-            _write_segments(found, model, segments, page)
+            _write_segments(found, model, segments, page, joints)
     return out
 
 
@@ -226,7 +233,11 @@ def _say_unsure(
 
 
 def _write_segments(
-    found: Sequence[tuple[Track, Sequence[Segment]]], model: Classifier, segments: Path | None, page: Path | None
+    found: Sequence[tuple[Track, Sequence[Segment]]],
+    model: Classifier,
+    segments: Path | None,
+    page: Path | None,
+    joints: Mapping[Key, Moving],
 ) -> None:
     classes = model.label_spec.classes
     rows = [
@@ -240,7 +251,7 @@ def _write_segments(
         text = json_text(rows, indent=1, ensure_ascii=False) if as_json else csv_text(table)
         _write_table(segments, text, "--segments")
     if page:
-        write_page(timeline_page(found, classes), page, "--page")
+        write_page(timeline_page(found, classes, joints), page, "--page")
 
 
 def _write_table(path: Path, text: str, option: str = "--out") -> None:

@@ -9,7 +9,9 @@ from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.loading import Resident
+from maskel.training.loggers import Log
 from maskel.training.optim import AdamWConfig
+from maskel.training.options import plain
 from maskel.training.pretrained import method_options, new_method, start_from
 from maskel.training.run import ENCODER, RunFolder, pretraining_of
 from maskel.training.sets import PretrainingSets, Shares
@@ -31,6 +33,7 @@ def pretrain(
     seed: int = 0,
     device: str = "auto",
     resident: Resident = "auto",
+    log: Log = "csv",
     out: Path | None = None,
     resume: bool = False,
     check: bool = False,
@@ -46,8 +49,8 @@ def pretrain(
         benchmark: Name of the benchmark to learn from; for several sets one name for all, or one each, with commas.
         options: The method's own options, by name of its constructor's arguments.
         encoder: Sizes of the encoder.
-        init: An encoder to continue from, mapped to the set's joints: a pre-training run folder, an
-            ``encoder.safetensors`` file or a released ``.pth`` checkpoint. Its sizes replace those of
+        init: An encoder to continue from, mapped to the set's joints: a run folder of pretrain, its
+            ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file. Its sizes replace those of
             ``encoder``.
         to_layout: Joint layout of all clips; by default that of the first set.
         shares: Share of each of several sets in an epoch: in proportion to its ``size``, to the square root of that
@@ -58,6 +61,8 @@ def pretrain(
         seed: Seed of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
+        log: A logger beside ``metrics.csv``, which is always written: ``tensorboard``, ``wandb`` or ``trackio``, each
+            an extra of its name. Its faults never stop a run.
         out: The run folder; by default the next free one under ``runs``.
         resume: Go on with the run in ``out``.
         check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
@@ -98,7 +103,7 @@ def pretrain(
     return experiment.finish(
         {
             "method": method,
-            **({} if init is None else {"init": {"encoder": str(init), "pretraining": pretraining_of(init)}}),
+            **({} if init is None else {"init": {"encoder": plain(init), "pretraining": pretraining_of(init)}}),
         },
         {
             "seed": seed,

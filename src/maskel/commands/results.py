@@ -12,6 +12,7 @@ from typing import Any
 
 from maskel.errors import InputError
 from maskel.files import cannot_write, json_text, refuse_inside, refuse_unwritable, write_atomically
+from maskel.hub import is_reference
 from maskel.intervals import spread
 from maskel.text import shown
 from maskel.training.answers import Answers, Count
@@ -167,6 +168,8 @@ def without_paths(value: Any, key: str = "") -> Any:
 
 def _last_part(text: str) -> str:
     option, equals, value = text.partition("=") if text.startswith("--") else ("", "", text)
+    if is_reference(value):
+        return text
     return option + equals + value.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 

@@ -23,6 +23,7 @@ from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
+from maskel.training.options import plain
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
@@ -57,7 +58,7 @@ def retrieval(
     clip, then over all test clips. A test clip whose class is not in the gallery counts as 0 in both.
 
     Args:
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
         data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; its test clips are searched for in its training part, or among its exemplars.
         window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
@@ -123,7 +124,7 @@ def retrieval(
         write_predictions(run, names, dataset.labels[test].tolist(), nearest[:, 0].tolist(), dataset.classes)
         write_atomically(run.path / PAGE, neighbours_page(dataset, _shown(test, searched, ranking, clips, seed)))
     return experiment.finish(
-        {"encoder": str(encoder), "untrained": untrained, "adapted": frozen.adapted},
+        {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted},
         {
             "seed": seed,
             "gallery": {"part": gallery, "size": size, "without_their_class": absent},

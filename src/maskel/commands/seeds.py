@@ -10,6 +10,7 @@ from maskel.commands.folds import of_folds, run_folds
 from maskel.commands.several import Go, given_encoder, go_on, kept, outcome_of, run_several
 from maskel.errors import InputError
 from maskel.files import nested
+from maskel.protocols import PROTOCOLS
 from maskel.training.run import RunFolder
 from maskel.training.seeds import seed_folders
 
@@ -19,6 +20,7 @@ Seeds = int | list[int]
 _OUTCOMES = (
     *(("loss",), ("accuracy",), ("best_epoch", "accuracy"), ("vote", "accuracy"), ("wider", "accuracy")),
     ("mean_average_precision",),
+    *((disturbance, "accuracy") for disturbance in PROTOCOLS["robustness"].rows if disturbance),
 )
 _SHARED = ("kind", "method", "untrained", "data", "benchmark", "split")
 
@@ -46,7 +48,7 @@ def run_seeds(
     numbers = list(range(seeds)) if isinstance(seeds, int) else seeds
     if not numbers or len(set(numbers)) != len(numbers) or min(numbers) < 0:
         raise InputError(f"seeds: found {seeds}, expected how many (1 or more) or a list such as [0,1,2], each once")
-    folds = of_folds(options["data"], options["benchmark"])
+    folds = "classifier" not in options and of_folds(options["data"], options["benchmark"])
     runs: dict[str, Go] = {}
     for seed in numbers:
         which, encoder = given_encoder(options)

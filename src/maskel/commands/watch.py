@@ -3,9 +3,10 @@
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from maskel.files import json_text, one_line, parse_json
 from maskel.live import Stream, Update
 from maskel.live.estimator import EstimatorName, open_estimator
 from maskel.live.inputs import LONGEST, Line, Seen, estimated, followed_lines, typed_lines
+from maskel.live.local_page import LocalPage
 from maskel.live.video import Video
+from maskel.pictures.watching import Frames, watching_page
 from maskel.signals import interrupted
 
 _FORM = '{"time": 0.033, "people": [{"id": 1, "joints": [[x, y, z], …]}]}'
@@ -51,6 +54,7 @@ def watch(
     video: str | None = None,
     estimator: EstimatorName | None = None,
     model: Sequence[Path] = (),
+    page: int | None = None,
     device: str = "auto",
 ) -> Watched:
     """Classify people live. Standard input has a line of JSON for each frame, standard output one for each answer.
@@ -75,31 +79,47 @@ def watch(
         video: A video file, or the number of a camera, such as ``0``.
         estimator: Whose keypoints of the video: ``mediapipe``, ``rtmlib`` or ``ultralytics``.
         model: Its model files: none is fetched.
+        page: Port of a page that shows people and answers as they come, for browsers of this machine alone
+            (127.0.0.1); 0 takes one that is free. It ends with the command.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         Its counts.
 
     Raises:
-        InputError: If a line is no frame; it names the line. What was answered before stays.
+        InputError: If a line is no frame; it names the line. What was answered before stays. Or if the port is taken.
     """
     _refuse_mixed(follow, patience, video, estimator, model)
     stream = Stream(
         classifier, fps, window_length, step, min_probability, distributed.start(device).device, max_distance
     )
+    opens = partial(_items, stream, follow, patience, video, estimator, model)
+    if page is None:
+        return _watch(stream, opens, None)
+    with LocalPage(watching_page(stream.layout, classifier.name), page) as local:
+        notify(f"{local.address} shows people and answers, on this machine alone")
+        return _watch(stream, opens, Frames(stream.layout, stream.coordinates, local.send))
+
+
+def _watch(stream: Stream, opens: Callable[[], Iterable[Line | Seen]], shown_on: Frames | None) -> Watched:
+    """Read frames until they end, write the answers, and show both on a page."""
     watched = Watched()
     try:
-        for item in _items(stream, follow, patience, video, estimator, model):
+        for item in opens():
             try:
                 if isinstance(item, Line):
                     frame = _read_frame(item.content)
-                    updates = stream.push(frame["joints"], frame["time"], frame["ids"])
                 else:
-                    updates = stream.push(item.joints, item.time)
+                    frame = {"joints": item.joints, "time": item.time, "ids": None}
+                updates = stream.push(frame["joints"], frame["time"], frame["ids"])
             except InputError as fault:
                 raise InputError(f"{item.where}: {fault}") from fault
             watched.frames += 1
             watched.left_out = stream.left_out
+            if shown_on:
+                shown_on.frame(frame["time"], frame["joints"], frame["ids"] or [None] * len(frame["joints"]))
+                for update in updates:
+                    shown_on.answer(update, stream.classifier.label_spec.classes)
             for update in updates:
                 sys.stdout.write(json_text(_row(update)))
                 watched.updates += 1

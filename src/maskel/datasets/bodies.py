@@ -137,10 +137,26 @@ def upward(dataset: SkeletonSet, sample: Sample | None = None) -> Up:
         dataset: The set.
         sample: A sample of its bodies; drawn by default.
     """
-    shares = _pointing(sample or Sample.of(dataset), dataset)
+    shares = _pointing(sample or Sample.of(dataset), dataset.layout)
+    return _decide(shares, _rule(dataset.coordinates, recorded_layout(dataset)))
+
+
+def upward_of(joints: Float32[np.ndarray, "r v c"], layout: Layout) -> Up:
+    """Return the upward direction of bodies that belong to no set, as `upward` does.
+
+    Args:
+        joints: Bodies; NaN where a joint is missing.
+        layout: Their joints.
+    """
+    columns = columns_of(joints)
+    missing = np.isnan(columns).any(axis=0)
+    sample = Sample(np.nan_to_num(columns), missing if missing.any() else None)
+    return _decide(_pointing(sample, layout), _rule(joints.shape[2], layout))
+
+
+def _decide(shares: dict[tuple[int, int], float], rule: tuple[int, int, str] | None) -> Up:
     best = max(shares, key=lambda way: shares[way], default=(1, 1))
     share = shares.get(best, 0.0)
-    rule = _rule(dataset)
     if rule is None:
         if share > 0.5:
             return Up(*best, f"a guess: heads are on this side of the feet in {share:.0%} of frames")
@@ -163,11 +179,10 @@ def _name(axis: int, sign: int) -> str:
     return ("-" if sign < 0 else "") + _AXES[axis]
 
 
-def _rule(dataset: SkeletonSet) -> tuple[int, int, str] | None:
+def _rule(coordinates: int, layout: Layout | None) -> tuple[int, int, str] | None:
     """Return axis, sign and reason as known without a look at the bodies."""
-    if dataset.coordinates == 2:
+    if coordinates == 2:
         return 1, -1, "images count y downwards"
-    layout = recorded_layout(dataset)
     if layout is None or not layout.up:
         return None
     return _AXES.index(layout.up[-1]), -1 if layout.up.startswith("-") else 1, f"as in {layout.name}"
@@ -186,9 +201,9 @@ def head_over_feet(
     return middles[0] - middles[1]
 
 
-def _pointing(sample: Sample, dataset: SkeletonSet) -> dict[tuple[int, int], float]:
+def _pointing(sample: Sample, layout: Layout) -> dict[tuple[int, int], float]:
     """Return, for each direction, the share of bodies whose head lies mainly that way from the feet."""
-    along = head_over_feet(sample.columns, sample.missing, dataset.layout)
+    along = head_over_feet(sample.columns, sample.missing, layout)
     along = along[:, np.isfinite(along).all(axis=0) & along.any(axis=0)]
     if not along.size:
         return {}

@@ -32,6 +32,7 @@ from maskel.datasets.store_tables import (
     read_splits,
     require,
 )
+from maskel.display import Displayed
 from maskel.errors import InputError
 from maskel.files import damaged_as, one_line
 from maskel.layouts import Layout, layout_named
@@ -94,7 +95,7 @@ class BodyFrames:
     frame: Int64[np.ndarray, " r"]
 
 
-class SkeletonSet:
+class SkeletonSet(Displayed):
     """A prepared data set, as written by `maskel prepare`; opened with `SkeletonSet.open`.
 
     Pickles by its path: a process that receives it opens the folder again.

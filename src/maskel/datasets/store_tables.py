@@ -131,8 +131,8 @@ def read_splits(path: Path, has_label: Bool[np.ndarray, " n"]) -> dict[str, Spli
     """Read the clips of each benchmark; those that train or test have a label, the others have none."""
     splits = {}
     for benchmark, parts in read_json(path).items():
-        both = {"train", "test"} <= set(parts) <= set(PARTS)
-        require(both, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
+        complete = {"train", "test"} <= set(parts) <= set(PARTS)
+        require(complete, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
         checked: dict[str, tuple[int, ...]] = {}
         for part, given in parts.items():
             fits = isinstance(given, list) and set(map(type, given)) <= {int}

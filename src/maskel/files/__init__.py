@@ -8,6 +8,8 @@ from maskel.files.locks import held as held
 from maskel.files.locks import holding_locks as holding_locks
 from maskel.files.locks import locked as locked
 from maskel.files.reading import DAMAGE as DAMAGE
+from maskel.files.reading import MOST_BYTES as MOST_BYTES
+from maskel.files.reading import MOST_YAML_BYTES as MOST_YAML_BYTES
 from maskel.files.reading import HugeNumberError as HugeNumberError
 from maskel.files.reading import TooLargeError as TooLargeError
 from maskel.files.reading import damaged_as as damaged_as

@@ -20,6 +20,7 @@ from maskel.datasets.store import SkeletonSet
 from maskel.distributed import gather_rows, gather_rows_with_gradient
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
+from maskel.hub import CLASSIFIER as CLASSIFIER
 from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder
@@ -36,7 +37,6 @@ ClassWeights = Literal["none", "balanced"]
 HeadKind = Literal["mlp", "linear"]
 """Head of fine-tuning: two layers, as published, or the one of linear evaluation, with far fewer weights."""
 FORMAT = "maskel classifier 1"
-CLASSIFIER = "classifier.safetensors"
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,12 @@ class Classifier(Method):
         """Number of values F of the features that the head reads."""
 
     @abstractmethod
-    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
+    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
         """Compute the features that the head reads, from a view of the encoder's window, without dropout."""
+
+    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
+        """Compute `pooled`, with gradients as far as the head's training passes them on."""
+        return self.pooled(batch)
 
     def scores(self, features: Float32[Tensor, "b f"]) -> Float32[Tensor, "b classes"]:
         """Compute class scores (logits) from features."""
@@ -234,10 +238,14 @@ class LinearProbe(Classifier):
         self.encoder.eval()
         return self
 
-    @torch.no_grad()
-    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
+    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
         """Average over body slots, and over time and joints as ``pool`` says: (B, F)."""
         return self.encoder.pool(batch, absent_bodies=True, pool=self.pool)
+
+    @torch.no_grad()
+    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
+        """Compute `pooled` without gradients, as the encoder is frozen."""
+        return self.pooled(batch)
 
     def forward(self, batch: SkeletonBatch | FeatureBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
         """Compute the (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it."""
@@ -315,7 +323,7 @@ class FineTuneClassifier(Classifier):
         """Number of values V'·D of the features."""
         return self.encoder.num_features("joints")
 
-    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
+    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
         """Average over time and bodies: (B, V'·D)."""
         return self.encoder.pool(batch, absent_bodies=self.bodies == "all", pool="joints")
 

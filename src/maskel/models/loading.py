@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from maskel.errors import InputError
+from maskel.hub import ENCODER, fetched
 from maskel.models.encoder import FORMAT, Encoder, build_encoder
 from maskel.models.released import build_released, read_release
 from maskel.models.torch_file import is_torch_file
@@ -12,11 +13,12 @@ from maskel.models.weights import load_weights
 
 
 def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
-    """Load an encoder from a run folder, an ``encoder.safetensors`` file or a released checkpoint, in eval mode.
+    """Load an encoder from a run folder, its file, the Hub or a released checkpoint, in eval mode.
 
     Args:
-        path: A run folder of ``maskel pretrain``, or the file itself; ``.pth`` files of MAMP's and HA-CM's public code
-            are read as `maskel.models.released` describes.
+        path: A run folder of ``maskel pretrain``, or the ``encoder.safetensors`` in it; ``hf://user/name`` or
+            ``hf://user/name@revision`` on the Hugging Face Hub; ``.pth`` files of MAMP's and HA-CM's public code are
+            read as `maskel.models.released` describes.
         device: Where to put it.
 
     Raises:
@@ -32,9 +34,10 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
         ...     load_encoder(folder).config.dim
         32
     """
-    file = Path(path) / "encoder.safetensors" if Path(path).is_dir() else Path(path)
+    path = fetched(path, ENCODER)
+    file = path / ENCODER if path.is_dir() else path
     if not file.is_file():
-        below = sorted((*Path(path).glob("*/encoder.safetensors"), *Path(path).glob("*/*/encoder.safetensors")))
+        below = sorted((*path.glob(f"*/{ENCODER}"), *path.glob(f"*/*/{ENCODER}")))
         one = "".join(
             f"; {path} holds several runs, of seeds or folds: ask for the same, or name one, {first.parent}"
             for first in below[:1]

@@ -14,6 +14,8 @@ MOST_LINES = 6
 
 _WIDTH, _HEIGHT = 400.0, 240.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 10.0, 24.0, 38.0  # margins of a line chart
+PLOT = (_LEFT, _WIDTH - _RIGHT, _TOP, _HEIGHT - _BOTTOM)
+"""Left, right, top and bottom of a line chart's axes; x runs from the lowest to the highest, or 1 above the lowest."""
 _SHADES = 16
 
 
@@ -180,7 +182,7 @@ def confusion_matrix(counts: Int64[np.ndarray, "k k"], classes: Sequence[str]) -
             style = "middle on-heat" if shares[row, column] > 0.5 else "middle"
             parts.append(text(left + (column + 0.5) * cell, top + (row + 0.5) * cell + 4, counts[row, column], style))
     label = "confusion matrix: true class by row, predicted class by column"
-    return svg(left + side + (44 if small else 8), top + side + 6, label, *parts)
+    return svg(left + side + (44 if small else 8), top + side + 6, label, *parts, zoom=1.15)
 
 
 def token_map(

@@ -6,16 +6,19 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float32
 
-from maskel.datasets.bodies import body_extents, body_sizes, columns_of, without_missing
+from maskel.datasets.bodies import body_extents, body_sizes, columns_of, upward, without_missing
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, summarise
 from maskel.datasets.clip_checks import JUMP_METRES, JUMP_SIZES, Bearings
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents
 from maskel.datasets.faults import Fault
 from maskel.datasets.store import SkeletonSet
+from maskel.pictures.animation import SCRIPT, how_seen, moving, of_clip, stage, unmoved
+from maskel.pictures.gallery import clips_stage, thin_out
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
 from maskel.pictures.skeletons import FrontView, arrows, bones, shown_frames, skeleton
 
 _AROUND = 3  # frames drawn before a fault, and as many after it
+_FAULT_BYTES, _SOME_BYTES = 20_000, 600_000  # characters of a clip with a fault, and of all clips that are just shown
 
 
 def faults_page(
@@ -35,8 +38,29 @@ def faults_page(
         ("What is in it", _contents(dataset, contents, repeats)),
         ("What was found", _findings(dataset, findings)),
         ("The worst clips", _pictures(dataset, findings, num_clips)),
+        ("Some clips", _some(dataset, findings, num_clips)),
     )
-    return page(title, element("h1", title), *(join((element("h2", name), content)) for name, content in sections))
+    contents_of_page = (join((element("h2", name), content)) for name, content in sections)
+    return page(title, element("h1", title), *contents_of_page, scripts=(SCRIPT, "tables.js"))
+
+
+def _some(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
+    """Show a few clips of different classes, whatever was found."""
+    if not count:
+        return paragraph("No clips were asked for.", class_="missing")
+    whole = np.setdiff1d(np.arange(len(dataset)), sorted(_damaged(findings)))
+    if not len(whole):
+        return paragraph("No clip is finite.", class_="missing")
+    about = f"Drawn of different classes, whatever was found. {how_seen(upward(dataset), dataset.coordinates)}"
+    return join(
+        (paragraph(about, class_="note"), clips_stage(dataset, thin_out(dataset, whole, 4 * count), _SOME_BYTES))
+    )
+
+
+def _damaged(findings: Sequence[Finding]) -> set[int]:
+    """Return the clips that are not finite."""
+    faults = [fault for finding in findings if finding.check == "not_finite" for fault in finding.faults]
+    return {fault.clip for fault in faults if fault.clip is not None}
 
 
 def _contents(dataset: SkeletonSet, contents: Contents, repeats: dict[str, Repeats]) -> Markup:
@@ -75,7 +99,7 @@ def _findings(dataset: SkeletonSet, findings: Sequence[Finding]) -> Markup:
 def _pictures(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
     parts: list[Markup] = []
     bearings = Bearings.of(dataset)
-    damaged = {fault.clip for finding in findings if finding.check == "not_finite" for fault in finding.faults}
+    damaged = _damaged(findings)
     for finding in findings:
         shown = [fault for fault in finding.faults if fault.clip is not None][:count]
         if not shown:
@@ -92,7 +116,7 @@ def _pictures(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> 
         "share one place and scale. With joints: the body with the fault; bones only: the other bodies. Arrows: "
         f"joints that moved more than {far} since the frame before."
     )
-    return join((paragraph(how, class_="note"), *parts))
+    return join((paragraph(how, class_="note"), unmoved(), stage(dataset.layout, *parts, class_="figures")))
 
 
 def _figure(dataset: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearings) -> Markup:
@@ -103,7 +127,15 @@ def _figure(dataset: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearing
     if damaged:
         return element("figure", paragraph("Not drawn: coordinates that are not finite.", class_="missing"), caption)
     shown = [fault.clip] if fault.other is None else [fault.clip, fault.other]
-    return element("figure", *(_row(dataset, position, fault, bearings) for position in shown), caption)
+    rows_drawn = (_row(dataset, position, fault, bearings) for position in shown)
+    moves = [_moving(dataset, position, fault, bearings) for position in shown]
+    return element("figure", *rows_drawn, element("div", *moves, class_="clips"), caption)
+
+
+def _moving(dataset: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
+    clip = of_clip(dataset, position, bearings.up)
+    name = dataset.clips[position].name
+    return moving(clip, name, _FAULT_BYTES, name=name, **({} if fault.frame is None else {"start": fault.frame}))
 
 
 def _row(dataset: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:

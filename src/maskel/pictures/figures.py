@@ -9,6 +9,7 @@ from maskel.errors import InputError
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder
 from maskel.pictures import skeletons
+from maskel.pictures.animation import BODY, PREDICTED, TRUE, Moving, moving, stage
 from maskel.pictures.charts import token_map
 from maskel.pictures.markup import Markup, element, join, paragraph
 from maskel.pictures.reconstructions import ShownClip, choose_clips, per_token, reconstruct_clip, shown_part
@@ -35,7 +36,8 @@ def _of_run(run: Run, count: int) -> Markup:
     chosen = choose_clips(dataset, run.about("benchmark"), count)
     shown = [reconstruct_clip(method, dataset, int(at), seed) for at in chosen]
     part = shown_part(dataset, run.about("benchmark"))
-    return join((_how_to_read(method, part, upward(dataset)), *(_figure(method, clip_shown) for clip_shown in shown)))
+    drawn = stage(method.encoder.layout, *(_figure(method, clip_shown) for clip_shown in shown), class_="figures")
+    return join((_how_to_read(method, part, upward(dataset)), drawn))
 
 
 def _drawn(method: MaskedMethod) -> Drawn:
@@ -127,10 +129,33 @@ def _figure(method: MaskedMethod, shown: ShownClip) -> Markup:
     )
     return element(
         "figure",
+        _moving(method, shown),
         element("div", *panels, class_="panels"),
         element("div", *_maps(method, shown), class_="maps"),
         element("figcaption", caption),
     )
+
+
+def _moving(method: MaskedMethod, shown: ShownClip) -> Markup:
+    """Draw the whole window moving, with true and predicted motion, or predicted positions, of masked joints."""
+    config, read = method.encoder.config, list(shown.read)
+    masked = np.repeat(np.repeat(shown.hidden, config.patch_frames, 0), config.patch_joints, 1)
+    hidden = np.zeros(shown.joints.shape[:2], dtype=bool)
+    hidden[:, read] = masked
+    layers = {BODY: shown.joints}
+    for name, values in ((TRUE, shown.true), (PREDICTED, shown.predicted)):
+        ends = np.full_like(shown.joints, np.nan)
+        if _drawn(method) == "motion":
+            known = np.where(np.isnan(shown.joints[:, read]), np.nan, shown.true)
+            ends[:, read] = shown.joints[:, read] + skeletons.arrow_gain(known, shown.joints) * values
+        elif _drawn(method) == "positions" and name == PREDICTED:
+            ends[:, read] = values
+        else:
+            continue
+        ends[~hidden] = np.nan
+        layers[name] = ends
+    clip = Moving(np.stack(list(layers.values())), method.encoder.layout, layers=tuple(layers), hidden=hidden)
+    return moving(clip, "The whole window; hollow joints are masked.", name=shown.clip.name)
 
 
 def _panels(method: MaskedMethod, shown: ShownClip) -> tuple[list[Markup], str]:

@@ -1,6 +1,8 @@
 """HTML and SVG with all plain text escaped: names in a run folder may come from anyone."""
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from maskel.text import shown
 from maskel.version import __version__
 
 _KEPT = "\n\t"
-_STYLE = Path(__file__).with_name("page.css")
+_STYLE = "page.css"
 
 
 class Markup(str):
@@ -37,8 +39,8 @@ def join(parts: Iterable[object]) -> Markup:
     return Markup("".join(part if isinstance(part, Markup) else escape(shown(part, _KEPT)) for part in parts))
 
 
-def svg(width: float, height: float, label: str, *content: Markup, class_: str = "") -> Markup:
-    """Return a picture that scales with the space available.
+def svg(width: float, height: float, label: str, *content: Markup, class_: str = "", zoom: float = 0.0) -> Markup:
+    """Return a picture that scales with the space available, or has a size of its own.
 
     Args:
         width: Width in the picture's units.
@@ -46,9 +48,11 @@ def svg(width: float, height: float, label: str, *content: Markup, class_: str =
         label: Description for readers who cannot see it.
         content: Its elements.
         class_: Class of its style.
+        zoom: Pixels of the page for a unit of the picture; 0 scales it to its place.
     """
+    size = {"width": f"{zoom * width:.0f}", "height": f"{zoom * height:.0f}"} if zoom else {}
     box = f"0 0 {width:.0f} {height:.0f}"
-    return element("svg", *content, viewBox=box, role="img", aria_label=label, class_=class_)
+    return element("svg", *content, viewBox=box, role="img", aria_label=label, class_=class_, **size)
 
 
 def text(x: float, y: float, content: object, class_: str = "") -> Markup:
@@ -71,17 +75,36 @@ def paragraph(*content: object, class_: str = "") -> Markup:
     return element("p", *content, **({"class": class_} if class_ else {}))
 
 
-def page(title: str, *content: Markup) -> str:
-    """Return a whole document. Its policy forbids the browser to load or run anything but the style inside it."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+def page(title: str, *content: Markup, scripts: Sequence[str] = (), connects: bool = False) -> str:
+    """Return a whole document.
+
+    Its policy forbids the browser to load anything, and to run or apply anything but the scripts and the style that
+    maskel put into it: it names the hash of each.
+
+    Args:
+        title: Its title.
+        content: Its content.
+        scripts: Names of files beside this one, in the order in which they run.
+        connects: Whether they may call the server that the page comes from.
+    """
+    style, *run = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in (_STYLE, *scripts))
+    allowed = [f"default-src 'none'; style-src {_hash(style)}", "base-uri 'none'; form-action 'none'"]
+    allowed += [f"script-src {' '.join(map(_hash, run))}"] if run else []
+    allowed += ["connect-src 'self'"] if connects else []
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{"; ".join(allowed)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"{element('title', title)}\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
-        f"{join(content)}\n{element('footer', f'Written by maskel {__version__}.')}\n</body>\n</html>\n"
+        f"{element('title', title)}\n<style>{style}</style>\n</head>\n<body>\n"
+        f"{join(content)}\n{element('footer', f'Written by maskel {__version__}.')}\n"
+        f"{''.join(f'<script>{script}</script>' for script in run)}</body>\n</html>\n"
     )
+
+
+def _hash(content: str) -> str:
+    """Return the source of a content policy that allows exactly this script or style."""
+    return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
 
 
 def write_page(page: str, out: Path, option: str = "--out") -> Path:

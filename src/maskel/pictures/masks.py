@@ -18,6 +18,7 @@ from maskel.training.finished import Run, open_pretrained
 
 _AT_ONCE = 50  # masks drawn at once; limits the memory
 _OF_A_REPORT = 500  # draws
+_TITLE = 44  # characters that fit above a map; a longer name stands before it
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,17 @@ def mask_maps(clip: str, methods: Sequence[Hidden]) -> Markup:
     low = np.floor(20 * min(float(method.shares.min()) for method in methods)) / 20
     high = np.ceil(20 * max(float(method.shares.max()) for method in methods)) / 20
     maps = [
-        token_map(
-            method.name if len(method.name) <= 44 else method.name[:43] + "…",
-            (method.shares - low) / max(high - low, 0.05),
-            method.rows,
-            method.patch_frames,
-            f"hidden in {100 * high:.0f} % of the draws",
-            f"{100 * low:.0f} %",
+        element(
+            "div",
+            *([] if len(method.name) <= _TITLE else [paragraph(method.name, class_="note")]),
+            token_map(
+                method.name if len(method.name) <= _TITLE else "",
+                (method.shares - low) / max(high - low, 0.05),
+                method.rows,
+                method.patch_frames,
+                f"hidden in {100 * high:.0f} % of the draws",
+                f"{100 * low:.0f} %",
+            ),
         )
         for method in methods
     ]

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from maskel.datasets.bodies import Up, upward, without_missing
+from maskel.datasets.bodies import Up, upward
 from maskel.datasets.store import SkeletonSet
+from maskel.pictures.animation import SCRIPT, how_seen, moving, of_clip, stage, unmoved
 from maskel.pictures.markup import Markup, element, page, paragraph
-from maskel.pictures.skeletons import FrontView, shown_frames, skeleton
 
-_PANELS = 3  # of each clip: early, in the middle, late
+_BYTES = 20_000  # characters of a clip
 
 
 @dataclass(frozen=True)
@@ -37,18 +35,19 @@ def neighbours_page(dataset: SkeletonSet, queries: Sequence[Query]) -> str:
     """
     up = upward(dataset)
     how = (
-        f"Each test clip is followed by the clips most like it, by the cosine of their features. Three moments of each "
-        f"clip's first body, seen from the front: {up.across} to the right and {up} up ({up.why}). Which test clips "
-        f"are shown was drawn by the run's seed."
+        "Each test clip is followed by the clips most like it, by the cosine of their features. Which test clips are "
+        f"shown was drawn by the run's seed. {how_seen(up, dataset.coordinates)}"
     )
-    shown = [_query(dataset, query, up) for query in queries] or [
-        paragraph("No clips to draw: --clips is 0.", class_="missing")
-    ]
+    sections = [_query(dataset, query, up) for query in queries]
+    none = paragraph("No clips to draw: --clips is 0.", class_="missing")
+    shown = stage(dataset.layout, *sections, class_="figures") if sections else none
     return page(
         f"maskel retrieval: {dataset.path.name}",
         element("h1", "Test clips and their nearest neighbours"),
         paragraph(how, class_="note"),
-        *shown,
+        unmoved(),
+        shown,
+        scripts=(SCRIPT,) if sections else (),
     )
 
 
@@ -61,16 +60,8 @@ def _query(dataset: SkeletonSet, query: Query, up: Up) -> Markup:
         caption = f"{number}. {'right' if hit else 'WRONG'}: {dataset.class_name(position)}, cosine {cosine:.3f}"
         drawn.append(_drawn(dataset, position, f"{caption} ({dataset.clips[position].name})", up))
     query_drawing = _drawn(dataset, query.clip, f"test clip {dataset.clips[query.clip].name}", up)
-    return element("section", element("h2", heading), query_drawing, element("div", *drawn, class_="charts"))
+    return element("section", element("h2", heading), element("div", query_drawing, *drawn, class_="clips"))
 
 
 def _drawn(dataset: SkeletonSet, position: int, caption: str, up: Up) -> Markup:
-    """A few moments of a clip's first body that has frames, on one scale."""
-    joints = dataset.sequence(position).joints[..., : dataset.coordinates]
-    body = up.turn(without_missing(joints, dataset))[int(joints.any(axis=(1, 2, 3)).argmax())]  # (T, V, C)
-    there = np.flatnonzero(body.any(axis=(1, 2)))
-    frames = there[shown_frames(len(there), _PANELS)]
-    view, every = FrontView.of(body[frames]), range(len(dataset.layout))
-    hidden = np.zeros(len(dataset.layout), dtype=bool)
-    panels = [skeleton(f"frame {frame}", body[frame], every, hidden, dataset.layout, view) for frame in frames.tolist()]
-    return element("figure", element("div", *panels, class_="panels"), element("figcaption", caption))
+    return moving(of_clip(dataset, position, up), caption, _BYTES, name=dataset.clips[position].name)

@@ -10,10 +10,12 @@ from jaxtyping import Int64
 
 from maskel.errors import InputError
 from maskel.files import damaged_as, read_text
+from maskel.pictures.animation import SCRIPT
 from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, line_chart
 from maskel.pictures.figures import reconstructions
 from maskel.pictures.markup import Markup, element, join, page, paragraph, table
 from maskel.pictures.masks import masks_of_runs
+from maskel.pictures.mistakes import mistakes
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
 from maskel.protocols import PROTOCOLS
 from maskel.text import shown
@@ -37,11 +39,13 @@ def render(runs: Sequence[Run], num_clips: int) -> str:
         ("What was run", what_was_run(runs)),
         ("Curves", curves(runs)),
         ("Confusions", confusions(runs)),
+        ("Mistakes", mistakes(runs, num_clips)),
         ("Accuracy per class", per_class(runs)),
         ("Masked clips", reconstructions(runs, num_clips)),
         ("How often each token is hidden", masks_of_runs(runs, num_clips)),
     )
-    return page(title, element("h1", title), *(join((element("h2", name), content)) for name, content in sections))
+    parts = (join((element("h2", name), content)) for name, content in sections)
+    return page(title, element("h1", title), *parts, scripts=(SCRIPT, "tables.js"))
 
 
 def missing(fault: object) -> Markup:

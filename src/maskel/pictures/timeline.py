@@ -1,13 +1,17 @@
 """The page of ``maskel predict``: what each person of each recording does over time, and how probable it is."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
 
-from maskel.pictures.charts import MOST_LINES, Line, legend, line_chart
+from maskel.files import json_text
+from maskel.pictures.animation import PAGE_BYTES, SCRIPT, Moving, moving, share_out, stage, unmoved
+from maskel.pictures.charts import MOST_LINES, PLOT, Line, legend, line_chart
 from maskel.pictures.markup import Markup, element, page, paragraph, table
+from maskel.pictures.recordings import Key
+from maskel.text import shown as text_of
 from maskel.training.segments import Segment, Track
 
 _MOST_TRACKS, _MOST_SEGMENTS = 100, 10_000  # drawn on a page
@@ -18,12 +22,13 @@ Found = Sequence[tuple[Track, Sequence[Segment]]]
 """Tracks, those of a recording one after another, with their segments."""
 
 
-def timeline_page(found: Found, classes: Sequence[str]) -> str:
+def timeline_page(found: Found, classes: Sequence[str], joints: Mapping[Key, Moving] | None = None) -> str:
     """Draw the page.
 
     Args:
         found: Tracks of the recordings, with their segments.
         classes: Class names.
+        joints: Skeletons by recording and person, as far as they are shown; by default none.
     """
     unsure = any(not segment.sure for _, segments in found for segment in segments)
     parts = [
@@ -35,6 +40,8 @@ def timeline_page(found: Found, classes: Sequence[str]) -> str:
             class_="note",
         ),
     ]
+    joints = joints or {}
+    parts += [unmoved()] if joints else []
     shown: list[tuple[Track, Sequence[Segment]]] = []
     drawn = 0
     for track, segments in found[:_MOST_TRACKS]:
@@ -42,6 +49,8 @@ def timeline_page(found: Found, classes: Sequence[str]) -> str:
         if drawn > _MOST_SEGMENTS and shown:
             break
         shown.append((track, segments))
+    keys = [key for track, _ in shown if (key := (track.recording, track.person)) in joints]
+    rooms = dict(zip(keys, share_out([joints[key] for key in keys], PAGE_BYTES // 2), strict=True))
     for recording, tracks in groupby(shown, key=lambda pair: pair[0].recording):
         parts.append(element("h2", recording))
         people = list(tracks)
@@ -49,10 +58,23 @@ def timeline_page(found: Found, classes: Sequence[str]) -> str:
         high = max(int(track.edges[-1]) for track, _ in people)
         order = list(_totals([segment for _, segments in people for segment in segments]))
         for track, segments in people:
-            parts += _person(track, segments, classes, order, (low, high))
+            key = (track.recording, track.person)
+            parts += [element("h3", f"Person {track.person}")] if track.person else []
+            person = _person(track, segments, classes, order, (low, high))
+            parts += [_beside(person, key, joints[key], rooms[key], (low, high))] if key in rooms else person
+    if keys and len(keys) < len(shown):
+        parts.append(paragraph(f"Skeletons of {len(shown) - len(keys):,} are left out to keep the page small."))
     if len(shown) < len(found):
         parts.append(paragraph(f"{len(found) - len(shown):,} more are not drawn: the page would be too long."))
-    return page("Timeline", *parts)
+    return page("Timeline", *parts, scripts=(SCRIPT, "timeline.js", "tables.js") if keys else ("tables.js",))
+
+
+def _beside(parts: Sequence[Markup], key: Key, clip: Moving, room: int, span: tuple[int, int]) -> Markup:
+    """Put a skeleton beside the bars and curves of its person; the script gives them one cursor."""
+    name = f"{key[0]}, person {key[1]}" if key[1] else key[0]
+    figure = moving(clip, element("span", class_="now"), room, name=name)
+    about = {"paused": "", "span": f"{span[0]} {span[1]}"}
+    return stage(clip.layout, figure, element("div", *parts), class_="clips beside", **about)
 
 
 def _totals(segments: Sequence[Segment]) -> dict[int, int]:
@@ -77,7 +99,6 @@ def _person(
     """
     low, high = span
     length = max(high - low, 1)
-    parts = [element("h3", f"Person {track.person}")] if track.person else []
     lanes = []
     for label, total in _totals(segments).items():
         number = order.index(label) + 1
@@ -105,13 +126,31 @@ def _person(
             element("span", share, class_="share"),
             element("svg", track_of_all, *bars, role="img", aria_label=label_text, class_="lane"),
         ]
-    parts.append(element("div", *lanes, _scale(low, high, track.rate), class_="bars"))
-    drawn = order[:MOST_LINES]
+    bars_drawn = element("div", *lanes, _scale(low, high, track.rate), class_="bars")
+    return [bars_drawn, *_probabilities(track, classes, order[:MOST_LINES]), _list(track, segments, classes)]
+
+
+def _probabilities(track: Track, classes: Sequence[str], drawn: Sequence[int]) -> list[Markup]:
+    """Draw a curve for each class; the script reads the values at the moment that the skeleton shows."""
     times, curves = _curves(track, drawn)
     lines = [Line(classes[label], times, curve) for label, curve in zip(drawn, curves, strict=True)]
     unit = "seconds" if track.rate else "frames"
-    parts.append(element("div", line_chart("probability", unit, lines), class_="charts"))
-    parts.append(paragraph(legend([classes[label] for label in drawn]), class_="note"))
+    rate = track.rate or 1.0
+    chart = element(
+        "div",
+        line_chart("probability", unit, lines),
+        class_="charts",
+        data_plot=" ".join(f"{value:g}" for value in PLOT),
+        data_range=f"{times[0] * rate:.3f} {max(times[-1], times[0] + 1) * rate:.3f}",
+        data_times=json_text([round(time * rate, 1) for time in times]).strip(),
+        data_values=json_text([[round(100 * y) if y == y else None for y in curve] for curve in curves]).strip(),
+        data_names=json_text([text_of(classes[label]) for label in drawn]).strip(),
+    )
+    return [chart, paragraph(legend([classes[label] for label in drawn]), class_="note")]
+
+
+def _list(track: Track, segments: Sequence[Segment], classes: Sequence[str]) -> Markup:
+    """Return the segments as a table that opens."""
     rows = [
         (
             _moments(segment, track.rate),
@@ -124,8 +163,7 @@ def _person(
     heading = ("from, to", "class", "probability", "")
     more = [paragraph(f"{len(segments) - _LISTED:,} more are not listed.")] if len(segments) > _LISTED else []
     summary = element("summary", f"{len(segments):,} segment{'' if len(segments) == 1 else 's'}")
-    parts.append(element("details", summary, table(heading, rows), *more))
-    return parts
+    return element("details", summary, table(heading, rows), *more)
 
 
 def _curves(track: Track, labels: Sequence[int]) -> tuple[list[float], list[list[float]]]:

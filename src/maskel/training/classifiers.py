@@ -8,6 +8,7 @@ import torch
 
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.hub import fetched
 from maskel.methods.classifier import (
     CLASSIFIER,
     CLASSIFIERS,
@@ -38,8 +39,9 @@ def load_classifier(
     class.
 
     Args:
-        path: A run folder of ``maskel finetune`` or ``maskel linear``, its ``classifier.safetensors``, or a ``.pth``
-            file of MAMP's or HA-CM's public code, after linear evaluation or fine-tuning.
+        path: A run folder of ``maskel finetune`` or ``maskel linear``, its ``classifier.safetensors``,
+            ``hf://user/name`` on the Hugging Face Hub, or a ``.pth`` file of MAMP's or HA-CM's public code, after
+            linear evaluation or fine-tuning.
         device: Where to put it.
         trained_on: The data set of a ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``, ``pku2``, or
             ``data`` for the classes of ``dataset``.
@@ -56,7 +58,8 @@ def load_classifier(
         >>> model.classify(batch).shape
         torch.Size([2, 13])
     """
-    file = Path(path) / CLASSIFIER if Path(path).is_dir() else Path(path)
+    path = fetched(path, CLASSIFIER)
+    file = path / CLASSIFIER if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{file}: no such classifier; expected a run folder of maskel finetune or linear, or its file")
     if is_torch_file(file):

@@ -24,6 +24,7 @@ from maskel.files import damaged_as
 from maskel.methods.base import Method
 from maskel.signals import handled
 from maskel.training.loading import Batches
+from maskel.training.loggers import LogThread
 from maskel.training.optim import TrainingConfig
 from maskel.training.precision import multiplies_bf16
 from maskel.training.progress import Progress
@@ -41,6 +42,7 @@ class Session:
         world: This process among all.
         resume: Go on from the run's saved state.
         kept: The folder stays, so that a run that ends early can be gone on with.
+        log: Logger beside ``metrics.csv``.
     """
 
     training: TrainingConfig
@@ -48,6 +50,7 @@ class Session:
     world: World
     resume: bool = False
     kept: bool = True
+    log: LogThread | None = None
 
     @property
     def advice(self) -> str:
@@ -165,6 +168,8 @@ def fit(
         _stop_signals() as stop,
         Progress(training.epochs * steps, state.step, show=show and world.is_main) as progress,
     ):
+        if session.log:  # not before `in_use`, which removes unfinished files
+            session.log.start(state.rows)
         for launched in range(state.step, training.epochs * steps):
             epoch, step = divmod(launched, steps)
             rate = training.learning_rate(epoch + step / steps)
@@ -182,6 +187,8 @@ def fit(
                 if world.is_main:
                     with writing():
                         run.write_metrics(state.rows)
+                if session.log:
+                    session.log.row(state.rows[-1])
             if due:
                 save()
             if _anyone(stop.is_set(), world):  # after the last step too: what would follow this run must not start

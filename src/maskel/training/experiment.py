@@ -22,6 +22,7 @@ from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Labelled, Positions, choose_labelled
 from maskel.training.loading import Batches, ClipBatches, keep_resident
+from maskel.training.loggers import CSV, LogThread, Pixels, require_logger
 from maskel.training.optim import TrainingConfig
 from maskel.training.options import options_of
 from maskel.training.precision import Precision, resolved
@@ -63,6 +64,9 @@ class Experiment:
         self._recipe: TrainingConfig | None = options.get("training")
         self._outcome: Outcome | None = None
         self._learned = learned
+        self._log: LogThread | None = None
+        if (logger := options.get("log", CSV)) != CSV:
+            require_logger(logger)
         if learned is None:
             protocol = PROTOCOLS.get(command.__name__)
             self.dataset = SkeletonSet.open(options["data"], untrimmed=protocol is not None and protocol.untrimmed)
@@ -173,13 +177,25 @@ class Experiment:
         self._say_fitted()
         out, resume = self._options["out"], self._options.get("resume", False)
         self.run = open_run(out, self._command.__name__, self._config, resume, self.world)
+        if self.is_main and (logger := self._options.get("log", CSV)) != CSV:
+            self._log = LogThread(logger, self.run.path, self._config)
         return self.run
 
     def fit(self, method: Method, batches: Batches, after_epoch: Callable[[], Row] | None = None) -> Outcome:
         """Train ``method`` in the run folder; see `maskel.training.engine.fit`."""
-        session = Session(self.training, self.run, self.world, self._options["resume"])
-        self._outcome = fit(method, batches, session, after_epoch)
+        session = Session(self.training, self.run, self.world, self._options["resume"], log=self._log)
+        try:
+            self._outcome = fit(method, batches, session, after_epoch)
+        except BaseException:
+            if self._log:
+                self._log.end({})
+            raise
         return self._outcome
+
+    def log_picture(self, name: str, pixels: Pixels) -> None:
+        """Hand a picture (H, W, 3) to the logger, if there is one."""
+        if self._log:
+            self._log.picture(name, pixels)
 
     def finish(self, about: Mapping[str, Any], found: Mapping[str, Any]) -> RunFolder:
         """Write ``result.json``, in the leading process.
@@ -192,7 +208,10 @@ class Experiment:
             minutes = self._outcome.minutes if self._outcome else (time.perf_counter() - self._began) / 60
             data = self._learned.describe() if self._learned else describe(self.dataset, self._options["benchmark"])
             measured = {"minutes": minutes, "processes": self.world.size}
-            self.run.write_result({"kind": self._command.__name__, **about, **data, **found, **measured})
+            result = {"kind": self._command.__name__, **about, **data, **found, **measured}
+            self.run.write_result(result)
+            if self._log:
+                self._log.end(result)
         return self.run
 
     @property

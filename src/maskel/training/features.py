@@ -15,11 +15,13 @@ from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody, SkeletonBatch
 from maskel.training import loading
 from maskel.training.precision import Precision, autocast
-from maskel.transforms import centre_crop, view_frames
+from maskel.transforms import centre_crop, test_view, view_frames
 
 CHUNK = 256
 """Clips that are read at a time; fewer where they are long."""
 _MOST_FRAMES = CHUNK * 2 * 300  # frames of all bodies that are read at a time
+Change = Callable[[SkeletonBatch], SkeletonBatch]
+"""Change of whole clips, as `maskel.disturbances` makes."""
 
 
 def extract(
@@ -56,6 +58,7 @@ def read_clips(
     world: World,
     precision: Precision = "fp32",
     batch_size: int = CHUNK,
+    change: Change | None = None,
 ) -> Float32[Tensor, "n d"]:
     """Apply ``read`` to the clips in the test view, to each exactly once; all processes get all rows.
 
@@ -69,18 +72,23 @@ def read_clips(
         world: This process among all; each reads its share.
         precision: Number type of matrix products.
         batch_size: Most clips to read at a time.
+        change: Change of the whole clips before the view is taken; None for none.
 
     Raises:
         InputError: If a row is not finite; it names the clip.
     """
     rows = []
-    batch_size = max(1, min(batch_size, _MOST_FRAMES // (window * bodies)))
+    frames_read = window if change is None else max(window, int(dataset.valid_frames[positions].max()))
+    batch_size = max(1, min(batch_size, _MOST_FRAMES // (frames_read * bodies)))
     share = np.array_split(positions, world.size)[world.rank]
     positions_here = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
     for start in range(0, len(positions_here), batch_size):
         chosen = positions_here[start : start + batch_size]
-        frames = view_frames(*centre_crop(torch.from_numpy(dataset.valid_frames[chosen])), window)
-        batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
+        if change is None:
+            frames = view_frames(*centre_crop(torch.from_numpy(dataset.valid_frames[chosen])), window)
+            batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
+        else:  # it needs all frames
+            batch = test_view(change(dataset.gather(chosen, bodies, single_body).to(world.device)), window)
         if (multiple := loading.row_multiple(world.device)) > 1:
             batch = batch.filled_up(multiple)
         with autocast(precision, world.device):

@@ -424,7 +424,9 @@ def lines(folder: RunFolder) -> list[str]:
         shown.append(f"{fold['fold']}{whose}: {fold['correct']} of {fold['seen']} clips right ({fold['accuracy']:.1%})")
     for key, name in PROTOCOLS[result["kind"]].rows.items() if result else ():
         counted = result.get(key, {}) if key else result
-        how = f"by {name.format_map(defaultdict(str, counted)).rpartition(' ')[2]} " if key else ""
+        way = name.format_map(defaultdict(str, counted))
+        change = way.partition("(")[2].removesuffix(")")
+        how = f"with {change} " if key and change else f"by {way.rpartition(' ')[2]} " if key else ""
         if isinstance(counted.get("correct"), int):
             answers = Answers.read("", key, counted)
             what = f"queries of {counted['episodes']} episodes" if "episodes" in counted else "clips"

@@ -8,9 +8,10 @@ from typing import Any
 
 from maskel.configuration import PROLONGED
 from maskel.errors import InputError
+from maskel.hub import spelt
 
-NOT_KEPT = ("out", "resume", "check")
-"""Options that say where a run is and whether it begins, and nothing of what it does."""
+NOT_KEPT = ("out", "resume", "check", "log")
+"""Options that say where a run is, whether it begins and where its rows go too, and nothing of what it does."""
 _ADDED: dict[str, Any] = {
     "class_weights": "none",
     "freeze_epochs": 0,
@@ -91,7 +92,7 @@ def plain(value: object) -> object:
         return asdict(value)
     if isinstance(value, (list, tuple)) and any(isinstance(entry, Path) for entry in value):
         return [str(entry) for entry in value]
-    return str(value) if isinstance(value, Path) else value
+    return spelt(value) if isinstance(value, Path) else value
 
 
 def flat_options(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

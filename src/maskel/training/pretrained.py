@@ -12,6 +12,7 @@ from maskel.datasets.provenance import differences, provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import damaged_as
+from maskel.hub import cached, is_reference
 from maskel.methods import METHODS, default_options
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
@@ -152,9 +153,11 @@ def names_of_pretraining(encoder: Path, *near: SkeletonSet) -> set[str] | None:
         encoder: A run folder or the file in it.
         near: Sets that may be the one, if that of the run's path is not.
     """
-    run = RunFolder(encoder.parent if encoder.name == ENCODER else encoder)
+    run = RunFolder(encoder.parent if encoder.name == ENCODER else cached(encoder))
     try:
         result = run.result
+        if is_reference(encoder) and result.get("init"):
+            return None  # a stranger's file is not followed to other files
         names: set[str] = set()
         for entry in result.get("sets", [result]):
             found = _names(entry, near)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from maskel.configuration import COMMAND, PROLONGED, renamed
+from maskel.display import Displayed
 from maskel.distributed import World, barrier, notify
 from maskel.errors import InputError
 from maskel.files import (
@@ -30,6 +31,11 @@ from maskel.files import (
     write_atomically,
     yaml_text,
 )
+from maskel.hub import CLASSIFIER as CLASSIFIER
+from maskel.hub import CONFIG as CONFIG
+from maskel.hub import ENCODER as ENCODER
+from maskel.hub import RESULT as RESULT
+from maskel.hub import cached
 from maskel.methods.classifier import Classifier
 from maskel.models.encoder import Encoder
 from maskel.models.loading import load_encoder
@@ -42,27 +48,24 @@ from maskel.training.state import read_state, write_state
 Row = dict[str, float | int]
 """One epoch's line of metrics.csv."""
 
-CONFIG = "config.yaml"
 METRICS = "metrics.csv"
 STATE = "last.safetensors"
 PREVIOUS = "previous.safetensors"
 """The state before the last one; there while the run goes on."""
-RESULT = "result.json"
-ENCODER = "encoder.safetensors"
 PREDICTIONS = "predictions.csv"
 SCORES = "scores.npz"
 LABELS = "labels.csv"
-CLASSIFIER = "classifier.safetensors"
 _OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
 """Files of a finished run, the result first."""
 _UNBORN = (".*.partial", LOCK)
 """Leftovers of a process killed before its run had options; a folder with nothing else counts as empty."""
 _AT_ONCE = tuple(name for name, protocol in PROTOCOLS.items() if not protocol.trains)
 """Commands that write all their files at the end of the work: an unfinished folder of theirs counts as empty too."""
+_LEFT_AT_ONCE = {CONFIG, PREDICTIONS, SCORES, LABELS, "segments.csv"}
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunFolder(Displayed):
     """One run's files.
 
     Args:
@@ -264,7 +267,7 @@ class RunFolder:
     def resumable(self) -> bool:
         """True if a command can go on with this run by ``--resume``: it trains, once."""
         config = self.read_config()
-        several = "seeds" in config or (config.get("benchmark") == "folds" and (self.path / "folds").exists())
+        several = "seeds" in config or config.get("benchmark") == "folds"
         protocol = PROTOCOLS.get(self.command or "linear")
         return protocol is not None and protocol.trains and not several
 
@@ -369,7 +372,7 @@ def _is_free(out: Path) -> bool:
     if not run.has_config or run.finished:
         return False
     with suppress(InputError):
-        return run.command in _AT_ONCE and {entry.name for entry in left} <= {CONFIG, *_OUTCOME}
+        return run.command in _AT_ONCE and {entry.name for entry in left} <= _LEFT_AT_ONCE
     return False
 
 
@@ -407,6 +410,7 @@ def open_run(out: Path | None, kind: str, config: Mapping[str, Any], resume: boo
 
 def pretraining_of(encoder: Path) -> dict[str, Any] | None:
     """Return method, data and options of an encoder's pre-training; None without its run folder."""
+    encoder = cached(encoder)
     run = RunFolder(encoder.parent if encoder.is_file() else encoder)
     if not (run.path / CONFIG).is_file() or "method" not in (config := run.read_config()):
         return None

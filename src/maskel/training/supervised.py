@@ -15,9 +15,10 @@ from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, clas
 from maskel.models.familiarity import MOST_CLIPS, Familiarity
 from maskel.sequence import SkeletonBatch
 from maskel.training.experiment import Experiment
-from maskel.training.features import CHUNK, read_clips
+from maskel.training.features import CHUNK, Change, read_clips
 from maskel.training.labelled import Labelled, Positions
 from maskel.training.loading import Batches
+from maskel.training.loggers import confusion_pixels
 from maskel.training.optim import TrainingConfig
 from maskel.training.precision import Precision
 from maskel.training.run import Row, RunFolder
@@ -48,9 +49,13 @@ def score_clips(
     positions: Positions,
     world: World,
     precision: Precision,
+    change: Change | None = None,
 ) -> Tensor:
-    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process."""
-    return _read_features(classifier, classifier.scores, dataset, positions, world, precision)
+    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process.
+
+    ``change`` is made to the whole clips before.
+    """
+    return _read_features(classifier, classifier.scores, dataset, positions, world, precision, change)
 
 
 def answer_clips(
@@ -76,6 +81,7 @@ def _read_features(
     positions: Positions,
     world: World,
     precision: Precision,
+    change: Change | None = None,
 ) -> Tensor:
     """Make a row of the features of each clip, in the test view, on every process."""
     classifier.eval()
@@ -86,7 +92,8 @@ def _read_features(
         with torch.autocast(world.device.type, enabled=False):  # the head in fp32, as linear evaluation's always is
             return make(features)
 
-    return read_clips(read, window, label_spec.num_bodies, label_spec.single_body, dataset, positions, world, precision)
+    bodies, single_body = label_spec.num_bodies, label_spec.single_body
+    return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, change=change)
 
 
 def remember(classifier: Classifier, labelled: Labelled, world: World, precision: Precision) -> None:
@@ -194,6 +201,7 @@ def leave(
         labelled.write(experiment.run.path)
         classifier.save(experiment.run.path / CLASSIFIER)
         scores.write(experiment.run)
+        experiment.log_picture("confusions", confusion_pixels(scores.labels, scores.predicted, len(scores.classes)))
     parameters = sum(weight.numel() for weight in classifier.parameters())
     counted = scores.count(len(labelled.test))
     return experiment.finish(about, {**labelled.describe(), **counted, **trained, "parameters": parameters})

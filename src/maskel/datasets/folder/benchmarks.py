@@ -57,16 +57,16 @@ class OwnBenchmarks:
             for name, test in self._tests.items()
         }
 
-    def splits(self, clips: Sequence[Clip], whole: Collection[str] = ()) -> dict[str, Split]:
+    def splits(self, clips: Sequence[Clip], untrimmed: Collection[str] = ()) -> dict[str, Split]:
         """Return ``all``, and the benchmarks that the options define.
 
         Args:
-            clips: The clips.
-            whole: Names of whole recordings that have labelled ranges.
+            clips: All clips.
+            untrimmed: Names of the clips without a label that hold labelled ranges: they train and test.
         """
-        has_label = [clip.label != UNLABELLED or clip.name in whole for clip in clips]
-        labelled = [i for i, has in enumerate(has_label) if has]
-        unlabelled = [i for i, has in enumerate(has_label) if not has]
+        has_label = [clip.label != UNLABELLED or clip.name in untrimmed for clip in clips]
+        labelled = [i for i in range(len(clips)) if has_label[i]]
+        unlabelled = [i for i in range(len(clips)) if not has_label[i]]
         return {"all": Split(tuple(labelled), (), tuple(unlabelled))} | {
             name: Split(
                 tuple(i for i in labelled if clips[i].name not in test),

@@ -190,8 +190,10 @@ class Folder(Source):
             raise InputError("folder: --source-fps is the rate that --fps is made from; give both")
         self.classes = tuple(sorted({facts.label for facts in all_facts if facts.label}))
         if self.untrimmed:
-            self._ranges = {path: several for path, several in self._facts.items() if any(one.label for one in several)}
-            self._facts = {path: (whole_recording(path, several),) for path, several in self._facts.items()}
+            self._ranges = {
+                path: ranges for path, ranges in self._facts.items() if any(facts.label for facts in ranges)
+            }
+            self._facts = {path: (whole_recording(path, ranges),) for path, ranges in self._facts.items()}
             if not self._ranges:
                 raise InputError("folder: --untrimmed needs ranges with labels, as labels.csv gives them")
         self._benchmarks.choose(self._facts)

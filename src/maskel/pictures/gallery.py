@@ -1,0 +1,83 @@
+"""The gallery of ``maskel view clips``: clips of a set that move, to filter and to sort on the page."""
+
+import numpy as np
+from jaxtyping import Int64
+
+from maskel.datasets.bodies import upward
+from maskel.datasets.store import SkeletonSet
+from maskel.pictures.animation import (
+    MOST_BODIES,
+    PAGE_BYTES,
+    SCRIPT,
+    how_seen,
+    moving,
+    of_clip,
+    share_out,
+    stage,
+    unmoved,
+)
+from maskel.pictures.markup import Markup, element, join, page, paragraph
+
+
+def gallery_page(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -> str:
+    """Render the page.
+
+    Args:
+        dataset: The set.
+        positions: Clips to show.
+        most: Largest number of clips on the page; of more some are drawn, of all classes.
+    """
+    shown = thin_out(dataset, positions, most)
+    title = f"{dataset.path.name}: clips"
+    left_out = ""
+    if len(shown) < len(positions):
+        left_out = (
+            f" The page shows {len(shown):,} of {len(positions):,} clips, of all classes by turns; the others are left "
+            f"out to keep it small."
+        )
+    about = paragraph(f"{how_seen(upward(dataset), dataset.coordinates)}{left_out}", class_="note")
+    return page(title, element("h1", title), about, clips_stage(dataset, shown), scripts=(SCRIPT, "gallery.js"))
+
+
+def thin_out(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
+    """Choose at most ``most`` clips: a fixed draw, of all classes by turns; in the order of the set."""
+    if len(positions) <= most:
+        return positions
+    shuffled = np.random.default_rng(0).permutation(positions)
+    labels = dataset.labels[shuffled]
+    turns = np.zeros(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels == label)
+        turns[of_class] = np.arange(len(of_class))
+    return np.sort(shuffled[np.argsort(turns, kind="stable")][:most])
+
+
+def clips_stage(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], room: int = PAGE_BYTES) -> Markup:
+    """Draw clips of a set side by side, with class, name and origin; ``gallery.js`` filters and sorts them.
+
+    Args:
+        dataset: The set.
+        positions: The clips.
+        room: Characters that their joints may take.
+    """
+    up = upward(dataset)
+    clips = [of_clip(dataset, position, up) for position in positions.tolist()]
+    figures = []
+    for position, clip, size in zip(positions.tolist(), clips, share_out(clips, room), strict=True):
+        about = {
+            "name": dataset.clips[position].name,
+            "class": dataset.class_name(position),
+            "subject": dataset.clips[position].subject,
+        }
+        figures.append(moving(clip, _caption(dataset, position), size, **about))
+    return join((unmoved(), stage(dataset.layout, *figures, gallery="")))
+
+
+def _caption(dataset: SkeletonSet, position: int) -> Markup:
+    clip, bodies, rate = dataset.clips[position], int(dataset.bodies[position]), dataset.options.get("fps")
+    frames = int(dataset.frames[position])
+    said = [f"{frames:,} frames" + (f", {frames / float(rate):.1f} s" if rate else "")]
+    said += [f"subject {clip.subject}"] if clip.subject else []
+    said += [f"{bodies} bodies"] if bodies > 1 else []
+    said += [f"{MOST_BODIES} drawn"] if bodies > MOST_BODIES else []
+    return join((dataset.class_name(position), element("span", clip.name), element("span", ", ".join(said))))
