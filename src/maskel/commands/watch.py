@@ -22,6 +22,7 @@ from maskel.live.inputs import LONGEST, Line, Seen, estimated, followed_lines, t
 from maskel.live.local_page import LocalPage
 from maskel.live.video import Video
 from maskel.pictures.watching import Frames, watching_page
+from maskel.signals import interrupted
 
 _FORM = '{"time": 0.033, "people": [{"id": 1, "joints": [[x, y, z], …]}]}'
 
@@ -125,7 +126,7 @@ def _watch(stream: Stream, opens: Callable[[], Iterable[Line | Seen]], shown_on:
             if updates:
                 sys.stdout.flush()
     except KeyboardInterrupt:
-        pass  # the way to end it
+        interrupted()  # the way to end it, so that nobody takes it for a fault later
     except BrokenPipeError:  # nobody reads any more; Python would complain once more when it closes the stream
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
