@@ -137,7 +137,7 @@ def test_a_source_is_named_or_built(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("pretrain", ["set"], {"recipes": 3}, "found recipes 3, expected names of recipes, or YAML files$"),
         ("pretrain", ["set"], {"recipes": ["nope"]}, "no recipe is called 'nope'"),
         ("pretrain", ["set"], {"resume": True}, "found resume=True, expected the run folder to go on with$"),
-        ("pretrain", range(20), {}, "takes 17 arguments, found 20$"),
+        ("pretrain", range(20), {}, "takes 18 arguments, found 20$"),
         ("linear", ["run", "set"], {"training": AdamWConfig()}, "'training' does not accept option 'beta1'$"),
         ("finetune", ["set", {"width": 3}], {}, "Parser key \"encoder\": Option 'width' is not accepted$"),
         ("finetune", ["set", 3], {}, r'Parser key "encoder": Not of type Path: .* not int$'),

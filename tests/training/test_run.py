@@ -10,7 +10,7 @@ from maskel.commands.finetune import finetune
 from maskel.commands.knn import knn
 from maskel.commands.linear import linear
 from maskel.commands.pretrain import pretrain
-from maskel.training.options import options_of
+from maskel.training.options import NOT_KEPT, options_of
 from maskel.training.run import RunFolder
 
 FINETUNE = """\
@@ -82,20 +82,13 @@ def test_options_are_written_as_they_always_were(prepared: Path, tmp_path: Path)
 def test_no_option_of_a_command_is_forgotten(command: Callable[..., object]) -> None:
     names = list(signature(command).parameters)
     given = {name: Path(name) for name in names} | {"something_else": 1}
-    assert options_of(command, given) == {name: name for name in names if name not in ("out", "resume", "check")}
+    assert options_of(command, given) == {name: name for name in names if name not in NOT_KEPT}
 
 
 def test_a_run_keeps_all_of_its_options(pretrained: RunFolder, prepared: Path, tmp_path: Path) -> None:
     """A method's own stand under its name."""
     kept = {"method" if name == "options" else name for name in signature(pretrain).parameters}
-    assert set(pretrained.read_config()) == (kept | {"mamp"}) - {
-        "out",
-        "resume",
-        "check",
-        "init",
-        "to_layout",
-        "shares",
-    }
+    assert set(pretrained.read_config()) == (kept | {"mamp"}) - {*NOT_KEPT, "init", "to_layout", "shares"}
     run = knn(pretrained.path, prepared, k=3, device="cpu", out=tmp_path / "knn")
     assert run.read_config()["encoder"] == str(pretrained.path)
     every = options_of(knn, dict.fromkeys(signature(knn).parameters))

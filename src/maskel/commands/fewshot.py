@@ -84,6 +84,11 @@ def fewshot(
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
+
+    Examples:
+        >>> run = fewshot(Path("run"), Path("set"), ways=2, queries=1, episodes=3, out=Path("fewshot"))
+        >>> run.result["episodes"]
+        3
     """
     experiment = Experiment(fewshot, locals())
     dataset = experiment.dataset

@@ -81,6 +81,10 @@ def retrieval(
 
     Raises:
         InputError: If data, options and encoder do not fit each other.
+
+    Examples:
+        >>> retrieval(Path("run"), Path("set"), k=3, out=Path("retrieval")).result["seen"]
+        13
     """
     experiment = Experiment(retrieval, locals())
     dataset = experiment.dataset

@@ -65,7 +65,13 @@ def answer_clips(
     world: World,
     precision: Precision,
 ) -> tuple[Tensor, Tensor]:
-    """Compute class scores (N, classes) and distances to the training clips (N,) of clips, as `score_clips` does."""
+    """Compute class scores (N, classes) and distances to the training clips (N,) of clips, as `score_clips` does.
+
+    Distances of a classifier that knows nothing of its training clips are not numbers.
+    """
+    if classifier.familiarity is None:
+        scores = score_clips(classifier, dataset, positions, world, precision)
+        return scores, scores.new_full((len(scores),), torch.nan)
 
     def answer(features: Tensor) -> Tensor:
         return torch.cat((classifier.scores(features), classifier.distances(features)[:, None]), 1)
