@@ -42,7 +42,7 @@ from maskel.training.precision import Precision
 from maskel.training.pretrained import method_options, new_method, require_fit, say_fitting
 from maskel.training.probes import FittedProbe, fit_features
 from maskel.training.regularised import Linear, divide
-from maskel.training.supervised import head_reader
+from maskel.training.supervised import check_training, head_reader
 from maskel.training.unkept import finetune_clips, train_unkept
 from maskel.transforms import TrainView
 
@@ -116,10 +116,8 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     def _rows(self, dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n f"]:
         """Compute one row of every clip in the test view."""
         world = distributed.start(self.device)
-        encoder, slots = (
-            self.encoder_.to(world.device),
-            self.num_bodies_ if self.bodies == "all" else dataset.max_bodies,
-        )
+        encoder = self.encoder_.to(world.device)
+        slots = self.num_bodies_ if self.bodies == "all" else dataset.max_bodies
         if more := int((dataset.bodies[positions] > slots).sum()):
             warnings.warn(
                 f"{more} of {len(positions)} clips have more bodies than the {slots} of the clips that were fitted; "
@@ -319,12 +317,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         self.device = device
         self.finetuning = finetuning
 
-    def fit(
-        self,
-        X: Clips,
-        y: Any,
-        groups: Sequence[object] | None = None,
-    ) -> "SkeletonClassifier":
+    def fit(self, X: Clips, y: Any, groups: Sequence[object] | None = None) -> "SkeletonClassifier":
         """Pre-train on the clips, where no encoder is given, and fit the classifier to their features, or fine-tune.
 
         Args:
@@ -338,7 +331,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
             InputError: If clips, labels and options do not fit each other.
         """
         self._check(probe=(*get_args(FittedProbe), "finetune"))
-        self._refuse_idle()
+        self._check_recipe()
         check_consistent_length(X, y)
         check_classification_targets(y)
         classes, labels = np.unique(column_or_1d(y), return_inverse=True)
@@ -366,12 +359,14 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         self.classes_ = classes
         return self
 
-    def _refuse_idle(self) -> None:
-        """Refuse options that would do nothing."""
+    def _check_recipe(self) -> None:
+        """Refuse options that would do nothing, and a recipe that fine-tuning cannot use, before anything is trained."""
         if self.probe == "finetune" and self.pool != "mean":
             raise InputError(f"pool: found {self.pool!r}, but the head of probe='finetune' has its own; leave it out")
         if self.probe != "finetune" and self.finetuning is not None:
             raise InputError(f"finetuning: does nothing with probe={self.probe!r}; leave it out, or choose 'finetune'")
+        if self.finetuning is not None:
+            check_training(self.finetuning)
 
     def _finetune(
         self,
@@ -390,7 +385,8 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         self._adopt(tuned.encoder, dataset)
         self._tuned, self._precision = tuned.requires_grad_(False).eval(), recipe.precision
         for name in ("_scores", "strength_", "chosen_on_"):
-            vars(self).pop(name, None)
+            if hasattr(self, name):
+                delattr(self, name)
 
     def _form(self, given: Encoder | None) -> tuple[Layout, Channels]:
         """Return the joint layout and the channels of arrays."""

@@ -22,7 +22,6 @@ from maskel.training.fitting import fitted, say_fitted
 from maskel.training.loading import Batches, ClipBatches
 from maskel.training.optim import FinetuneConfig, TrainingConfig
 from maskel.training.run import RunFolder
-from maskel.training.supervised import check_training
 from maskel.transforms import TrainView, ViewFrames
 
 
@@ -72,7 +71,7 @@ def finetune_clips(
         classes: Names of the classes.
         bodies: Body slots that the head averages over.
         view: The random view.
-        recipe: Shrunk where the clips cannot fill a batch or a warm-up; a line says so.
+        recipe: One that `check_training` lets pass; shrunk where the clips cannot fill a batch or a warm-up; a line says so.
         seed: Seed of head, views, order, dropout and stochastic depth.
         world: This process among all.
 
@@ -85,7 +84,6 @@ def finetune_clips(
     if (unlike := relabelled[positions] != labels).any():
         name = dataset.clips[int(positions[unlike][0])].name
         raise InputError(f"y: found two labels for clip {name}, which X has twice; expected one label a clip")
-    check_training(recipe)
     if recipe.layer_decay is None:
         recipe = replace(recipe, layer_decay=0.8)
     training = fitted(recipe, len(positions), least=2)
