@@ -360,7 +360,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         return self
 
     def _check_recipe(self) -> None:
-        """Refuse options that would do nothing, and a recipe that fine-tuning cannot use, before anything is trained."""
+        """Refuse options that would do nothing, and a recipe that fine-tuning cannot use, before anything is done."""
         if self.probe == "finetune" and self.pool != "mean":
             raise InputError(f"pool: found {self.pool!r}, but the head of probe='finetune' has its own; leave it out")
         if self.probe != "finetune" and self.finetuning is not None:

@@ -71,7 +71,8 @@ def finetune_clips(
         classes: Names of the classes.
         bodies: Body slots that the head averages over.
         view: The random view.
-        recipe: One that `check_training` lets pass; shrunk where the clips cannot fill a batch or a warm-up; a line says so.
+        recipe: One that `check_training` lets pass; shrunk where the clips cannot fill a batch or a warm-up, and a
+            line says so.
         seed: Seed of head, views, order, dropout and stochastic depth.
         world: This process among all.
 
