@@ -19,12 +19,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import tiny
 from maskel.commands.embed import embed
+from maskel.commands.finetune import finetune
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.layouts import COCO17
 from maskel.models.loading import load_encoder
 from maskel.sklearn import SkeletonClassifier, SkeletonTransformer
+from maskel.training.optim import FinetuneConfig
 from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
 
@@ -104,6 +106,55 @@ def test_a_classifier_on_an_encoder_is_the_regularised_probe(
     expected = torch.as_tensor(Scores.read(run.path).scores).softmax(1).numpy()
     np.testing.assert_allclose(model.predict_proba(test), expected, atol=1e-5)
     assert model.score(test, tiny_set.labels[test]) == run.result["accuracy"]
+
+
+@pytest.mark.parametrize("bodies", ["all", "present"])
+def test_a_finetuned_classifier_is_that_of_finetune(
+    bodies: Any, prepared: Path, pretrained: RunFolder, tiny_set: SkeletonSet, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"bodies": bodies, "device": "cpu"}
+    run = finetune(prepared, pretrained.path, training=tiny.FINETUNE, seed=3, out=tmp_path / "run", **options)
+    train, test = tiny_set.split("xsub", "train"), tiny_set.split("xsub", "test")
+    encoder = load_encoder(pretrained.path).requires_grad_(False)  # as that of a fitted estimator
+    before = {name: weight.clone() for name, weight in encoder.state_dict().items()}
+    options |= {"data": prepared, "probe": "finetune", "finetuning": tiny.FINETUNE, "random_state": 3}
+    model = SkeletonClassifier(encoder, **options).fit(train, tiny_set.labels[train])
+    expected = torch.as_tensor(Scores.read(run.path).scores)
+    np.testing.assert_allclose(model.decision_function(test), expected, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(test), expected.softmax(1), atol=1e-6)
+    assert model.score(test, tiny_set.labels[test]) == run.result["accuracy"]
+    assert all(torch.equal(weight, before[name]) for name, weight in encoder.state_dict().items())
+    assert not torch.equal(model.encoder_.patch_embed.weight, encoder.patch_embed.weight)
+    again = clone(model)
+    assert again.get_params()["finetuning"] == tiny.FINETUNE
+    scores = again.fit(train, tiny_set.labels[train]).decision_function(test)
+    assert np.array_equal(scores, model.decision_function(test))
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).decision_function(test), scores)
+
+
+def test_finetuning_learns_the_labels_given_and_leaves_no_probe_behind(prepared: Path, pretrained: RunFolder) -> None:
+    flat = [np.random.default_rng(number).normal(size=(20, 25, 3)) for number in range(16)]
+    for clip in flat[::2]:
+        clip[:, :, 1] += 3
+    names = np.array(["up", "down"] * 8)
+    model = SkeletonClassifier(pretrained.path, device="cpu").fit(flat, names)
+    assert hasattr(model, "strength_")
+    model.set_params(probe="finetune", finetuning=FinetuneConfig(epochs=12, batch_size=8, lr=3e-3)).fit(flat, names)
+    assert not hasattr(model, "strength_")
+    assert not hasattr(model, "chosen_on_")
+    assert model.score(flat, names) == 1
+    assert model.decision_function(flat).shape == (16,)
+    assert set(model.predict(flat)) == {"up", "down"}
+    assert model.set_params(probe="regularised", finetuning=None).fit(flat, names).strength_ > 0
+    with pytest.raises(InputError, match=r"y: found two labels for clip clip\d\d, which X has twice"):
+        SkeletonClassifier(pretrained.path, data=prepared, probe="finetune").fit([0, 0, 1], ["a", "b", "a"])
+
+
+def test_finetuning_without_an_encoder_pretrains_one(clips: list[np.ndarray], labels: np.ndarray) -> None:
+    model = SkeletonClassifier(**SMALL, probe="finetune", finetuning=tiny.FINETUNE).fit(clips, labels)
+    before = clone(model).set_params(probe="regularised", finetuning=None).fit(clips, labels)
+    assert not torch.equal(model.encoder_.patch_embed.weight, before.encoder_.patch_embed.weight)
+    np.testing.assert_allclose(model.predict_proba(clips).sum(1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["mamp", "hacm"])
@@ -264,6 +315,10 @@ def test_what_is_no_clip_is_refused_in_a_sentence(
         ({"channels": ("x", "y")}, r"expected numbers \(T, 25, 2\)"),
         ({"random_state": -1}, "random_state: found -1, expected a whole number"),
         ({"data": "SET"}, "says its own; leave them out"),
+        ({"finetuning": tiny.FINETUNE}, "finetuning: does nothing with probe='regularised'"),
+        ({"probe": "svm", "finetuning": tiny.FINETUNE}, "finetuning: does nothing with probe='svm'"),
+        ({"probe": "finetune", "pool": "joints"}, "pool: found 'joints', but the head of probe='finetune' has its own"),
+        ({"probe": "finetune", "finetuning": FinetuneConfig(batch_size=1)}, "needs a batch_size of 2 or more"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
@@ -279,7 +334,7 @@ def test_options_that_make_no_sense_are_refused(
     [
         ({"pool": "region"}, "pool: found 'region', expected mean or regions or joints or regions_time"),
         ({"bodies": "some"}, "bodies: found 'some', expected all or present"),
-        ({"probe": "sgd"}, "probe: found 'sgd', expected regularised or svm"),
+        ({"probe": "sgd"}, "probe: found 'sgd', expected regularised or svm or finetune"),
     ],
 )
 def test_words_that_do_not_exist_are_refused(

@@ -6,11 +6,11 @@ pipelines and searches work on them. No run folder is written.
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -22,30 +22,34 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from torch import Tensor
 
 from maskel import distributed
+from maskel.datasets.arrays import positions_in, write_arrays
 from maskel.datasets.store import SkeletonSet
-from maskel.datasets.store_writer import SetWriter
-from maskel.errors import InputError, Stopped
+from maskel.errors import InputError
 from maskel.files import scratch_folder
 from maskel.layouts import Layout, layout_named
+from maskel.methods.classifier import FineTuneClassifier
 from maskel.methods.masked import Bodies
 from maskel.models.adaptation import adapted
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.loading import load_encoder
 from maskel.models.pooling import Pool
-from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, SkeletonBatch, SkeletonSequence
-from maskel.training.engine import Session, fit
+from maskel.sequence import XYZ, Channels, SkeletonBatch
 from maskel.training.features import read_clips
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.loading import ClipBatches
-from maskel.training.optim import AdamWConfig
+from maskel.training.optim import AdamWConfig, FinetuneConfig
+from maskel.training.precision import Precision
 from maskel.training.pretrained import method_options, new_method, require_fit, say_fitting
 from maskel.training.probes import FittedProbe, fit_features
 from maskel.training.regularised import Linear, divide
-from maskel.training.run import RunFolder
+from maskel.training.supervised import check_training, head_reader
+from maskel.training.unkept import finetune_clips, train_unkept
 from maskel.transforms import TrainView
 
 Clips: TypeAlias = Any
 """Arrays of clips, or positions in a set: what scikit-learn calls X."""
+ClassifierKind: TypeAlias = FittedProbe | Literal["finetune"]
+"""A probe on features of a frozen encoder; or fine-tuning, which trains the encoder and a head together."""
 
 
 class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -59,6 +63,7 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     device: str
     encoder_: Encoder
     num_bodies_: int
+    _precision: Precision = "fp32"
     _fitted: ClassVar[str]  # what `fit` sets last
 
     def __sklearn_tags__(self) -> Any:
@@ -75,10 +80,10 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         """Open the set that clips are positions of, or make one of arrays for as long as it is needed."""
         if self.data is not None:
             dataset = SkeletonSet.open(self.data)
-            yield dataset, _positions(given, dataset)
+            yield dataset, positions_in(given, dataset)
             return
         with scratch_folder() as folder:
-            dataset = _written(given, layout, channels, folder / "set")
+            dataset = write_arrays(given, layout, channels, folder / "set")
             yield dataset, np.arange(len(dataset))
 
     def _check(self, **more: tuple[object, ...]) -> None:
@@ -103,31 +108,33 @@ class _SkeletonEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
             layout = own.layout if self.layout is None else layout_named(self.layout)
         return adapted(own, layout, self.window)
 
-    def _features(self, dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n f"]:
-        """Compute the features of clips in the test view."""
+    def _reader(self) -> Callable[[SkeletonBatch], Tensor]:
+        """Return the function that makes one row of every clip of a batch: its features."""
+        encoder, every = self.encoder_, self.bodies == "all"
+        return lambda batch: encoder.pool(batch, absent_bodies=every, pool=self.pool)
+
+    def _rows(self, dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n f"]:
+        """Compute one row of every clip in the test view."""
         world = distributed.start(self.device)
-        encoder, every = self.encoder_.to(world.device), self.bodies == "all"
-        slots = self.num_bodies_ if every else dataset.max_bodies
+        encoder = self.encoder_.to(world.device)
+        slots = self.num_bodies_ if self.bodies == "all" else dataset.max_bodies
         if more := int((dataset.bodies[positions] > slots).sum()):
             warnings.warn(
                 f"{more} of {len(positions)} clips have more bodies than the {slots} of the clips that were fitted; "
                 f"only the first {slots} of each are used",
                 stacklevel=3,
             )
-
-        def read(batch: SkeletonBatch) -> Tensor:
-            return encoder.pool(batch, absent_bodies=every, pool=self.pool)
-
-        rows = read_clips(read, encoder.config.window, slots, "zero", dataset, positions, world)
+        window, precision = encoder.config.window, self._precision
+        rows = read_clips(self._reader(), window, slots, "zero", dataset, positions, world, precision)
         return rows.cpu().numpy()
 
     def _read(self, given: Clips) -> Float32[np.ndarray, "n f"]:
-        """Compute the features of clips with what was fitted."""
+        """Compute one row of every clip with what was fitted."""
         check_is_fitted(self, self._fitted)
         encoder = self.encoder_
         with self._opened(given, encoder.layout, encoder.channels) as (dataset, positions):
             require_fit(self._name(), encoder, dataset)
-            return self._features(dataset, positions)
+            return self._rows(dataset, positions)
 
     def _name(self) -> Path:
         """Name the encoder, for messages."""
@@ -224,20 +231,21 @@ class SkeletonTransformer(
 
 
 class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[misc]
-    """Fits a linear classifier to the features of an encoder: a given one, or one pre-trained on the same clips.
+    """Fits a classifier to an encoder: a given one, or one pre-trained on the same clips.
 
-    Pre-training does not look at labels. The classifier is that of ``maskel linear --probe regularised``: the strength
-    of its penalty is chosen on clips held out by subject where groups are known.
+    Pre-training does not look at labels. The classifier is that of ``maskel linear --probe regularised``, linear on the
+    features: the strength of its penalty is chosen on clips held out by subject where groups are known. With
+    ``probe="finetune"`` it is that of ``maskel finetune``: encoder and head are trained together.
 
     Args:
         encoder: As for `SkeletonTransformer`; or the sizes of one to pre-train in `fit`, by default MAMP's.
         method: Pre-training method, where one is pre-trained.
         options: The method's options.
         training: Recipe of pre-training, by default that of ``maskel pretrain``.
-        view: Random view of pre-training, by default the published one.
+        view: Random view of pre-training and of fine-tuning, by default the published one.
         probe: ``regularised``, a logistic regression; or ``svm``, linear support vector machines, which have no
-            probabilities.
-        pool: Tokens to average, see `maskel.models.pooling.Pool`.
+            probabilities; or ``finetune``, which trains a copy of the encoder with a head.
+        pool: Tokens to average, see `maskel.models.pooling.Pool`; the head of fine-tuning has its own.
         bodies: Body slots to average over, as for `SkeletonTransformer`.
         window: Frames that a given encoder reads, if others than in pre-training.
         layout: Joint layout of arrays; by default that of a given encoder.
@@ -245,27 +253,34 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         data: A prepared set; X is then positions in it, and its subjects are the groups.
         random_state: Seed of weights, views, masks and order.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        finetuning: Recipe of ``probe="finetune"``, by default that of ``maskel finetune``.
 
     Attributes:
         classes_: Labels, sorted.
-        encoder_: The frozen encoder.
+        encoder_: The encoder, frozen; the fine-tuned one with ``probe="finetune"``.
         num_bodies_: Body slots.
-        strength_: Inverse strength C of the penalty that was chosen.
-        chosen_on_: Clips that it was chosen on, in words.
+        strength_: Inverse strength C of the penalty that was chosen; not of fine-tuning.
+        chosen_on_: Clips that it was chosen on, in words; not of fine-tuning.
 
     Examples:
         >>> import numpy as np
         >>> from maskel import SkeletonSet
         >>> from maskel.sklearn import SkeletonClassifier
+        >>> from maskel.training.optim import FinetuneConfig
         >>> dataset = SkeletonSet.open("set")
         >>> train, test = dataset.split("xsub", "train"), dataset.split("xsub", "test")
         >>> model = SkeletonClassifier("run", data="set").fit(train, dataset.labels[train])
         >>> model.predict_proba(test).shape
         (13, 13)
+        >>> recipe = FinetuneConfig(epochs=1, batch_size=8)
+        >>> tuned = SkeletonClassifier("run", data="set", probe="finetune", finetuning=recipe)
+        >>> tuned.fit(train, dataset.labels[train]).predict(test).shape
+        (13,)
     """
 
     classes_: np.ndarray
-    _scores: Linear
+    _scores: Linear  # of a probe
+    _tuned: FineTuneClassifier | None = None
     _fitted = "classes_"
 
     def __init__(
@@ -275,7 +290,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         options: Mapping[str, Any] | None = None,
         training: AdamWConfig | None = None,
         view: TrainView | None = None,
-        probe: FittedProbe = "regularised",
+        probe: ClassifierKind = "regularised",
         pool: Pool = "mean",
         bodies: Bodies = "all",
         window: int | None = None,
@@ -284,6 +299,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         data: Path | str | None = None,
         random_state: int = 0,
         device: str = "auto",
+        finetuning: FinetuneConfig | None = None,
     ) -> None:
         self.encoder = encoder
         self.method = method
@@ -299,25 +315,23 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         self.data = data
         self.random_state = random_state
         self.device = device
+        self.finetuning = finetuning
 
-    def fit(
-        self,
-        X: Clips,
-        y: Any,
-        groups: Sequence[object] | None = None,
-    ) -> "SkeletonClassifier":
-        """Pre-train on the clips, where no encoder is given, and fit the classifier to their features.
+    def fit(self, X: Clips, y: Any, groups: Sequence[object] | None = None) -> "SkeletonClassifier":
+        """Pre-train on the clips, where no encoder is given, and fit the classifier to their features, or fine-tune.
 
         Args:
             X: Clips.
             y: (N,) their labels, of any type.
             groups: (N,) subject of each clip; of a prepared set its own by default. The strength of the penalty is
-                chosen on clips of held-out subjects, or of held-out clips where there are no groups.
+                chosen on clips of held-out subjects, or of held-out clips where there are no groups. Fine-tuning
+                chooses nothing and needs none.
 
         Raises:
             InputError: If clips, labels and options do not fit each other.
         """
-        self._check(probe=get_args(FittedProbe))
+        self._check(probe=(*get_args(FittedProbe), "finetune"))
+        self._check_recipe()
         check_consistent_length(X, y)
         check_classification_targets(y)
         classes, labels = np.unique(column_or_1d(y), return_inverse=True)
@@ -333,12 +347,46 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
             if given is not None:
                 require_fit(self._name(), given, dataset)
                 say_fitting(self._name(), given, dataset)
-            self._adopt(self._pretrain(dataset, positions) if given is None else given, dataset)
-            features = self._features(dataset, positions).astype(np.float64)
-        found = fit_features(self.probe, features, labels, folds, balanced=False)
-        self.classes_, self._scores = classes, found.scores
-        self.strength_, self.chosen_on_ = found.strength, chosen_on
+            encoder = self._pretrain(dataset, positions) if given is None else given
+            if self.probe == "finetune":
+                self._finetune(encoder, dataset, positions, labels, classes)
+            else:
+                self._adopt(encoder, dataset)
+                self._tuned, self._precision = None, "fp32"
+                features = self._rows(dataset, positions).astype(np.float64)
+                found = fit_features(self.probe, features, labels, folds, balanced=False)
+                self._scores, self.strength_, self.chosen_on_ = found.scores, found.strength, chosen_on
+        self.classes_ = classes
         return self
+
+    def _check_recipe(self) -> None:
+        """Refuse options that would do nothing, and a recipe that fine-tuning cannot use, before anything is done."""
+        if self.probe == "finetune" and self.pool != "mean":
+            raise InputError(f"pool: found {self.pool!r}, but the head of probe='finetune' has its own; leave it out")
+        if self.probe != "finetune" and self.finetuning is not None:
+            raise InputError(f"finetuning: does nothing with probe={self.probe!r}; leave it out, or choose 'finetune'")
+        if self.finetuning is not None:
+            check_training(self.finetuning)
+
+    def _finetune(
+        self,
+        encoder: Encoder,
+        dataset: SkeletonSet,
+        positions: Int64[np.ndarray, " n"],
+        labels: Int64[np.ndarray, " n"],
+        classes: np.ndarray,
+    ) -> None:
+        """Train the encoder and a head; of an earlier fit of a probe nothing is left."""
+        recipe, view = self.finetuning or FinetuneConfig(), self.view or TrainView()
+        world, names = distributed.start(self.device), [str(name) for name in classes]
+        tuned = finetune_clips(
+            encoder, dataset, positions, labels, names, self.bodies, view, recipe, int(self.random_state), world
+        )
+        self._adopt(tuned.encoder, dataset)
+        self._tuned, self._precision = tuned.requires_grad_(False).eval(), recipe.precision
+        for name in ("_scores", "strength_", "chosen_on_"):
+            if hasattr(self, name):
+                delattr(self, name)
 
     def _form(self, given: Encoder | None) -> tuple[Layout, Channels]:
         """Return the joint layout and the channels of arrays."""
@@ -367,16 +415,19 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         view, size = self.view or TrainView(), training.batch_size
         batches = ClipBatches(dataset, positions, size, seed, config.window, view, "zero", world.device)
         say_fitted(recipe, training)
-        with scratch_folder() as folder:
-            try:
-                fit(model, batches, Session(training, RunFolder(folder), world, kept=False), show=False)
-            except Stopped as stop:  # there is no run to go on with
-                raise KeyboardInterrupt from stop
+        train_unkept(model, batches, training, world)
         return model.encoder
 
     def _scored(self, given: Clips) -> Float64[np.ndarray, "n k"]:
-        features = self._read(given).astype(np.float64)
-        return self._scores(features)
+        rows = self._read(given).astype(np.float64)
+        return self._scores(rows) if self._tuned is None else rows
+
+    def _reader(self) -> Callable[[SkeletonBatch], Tensor]:
+        """Return the function that makes features; or class scores, where the classifier was fine-tuned."""
+        if self._tuned is None:
+            return super()._reader()
+        tuned = self._tuned.to(self.encoder_.patch_embed.weight.device)
+        return head_reader(tuned, tuned.scores)
 
     def decision_function(self, X: Clips) -> Float64[np.ndarray, "n *k"]:
         """Compute class scores (N, K); of two classes one score (N,), above 0 for the second."""
@@ -389,45 +440,7 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         labels: np.ndarray = self.classes_[best]
         return labels
 
-    @available_if(lambda classifier: classifier.probe == "regularised")  # type: ignore[untyped-decorator]
+    @available_if(lambda classifier: classifier.probe != "svm")  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Clips) -> Float64[np.ndarray, "n k"]:
-        """Compute the probability of each class; only of ``probe="regularised"``."""
+        """Compute the probability of each class; not of ``probe="svm"``."""
         return torch.from_numpy(self._scored(X)).softmax(1).numpy()
-
-
-def _positions(given: Clips, dataset: SkeletonSet) -> Int64[np.ndarray, " n"]:
-    """Read positions in a set, (N,) or (N, 1)."""
-    found = np.asarray(given)
-    column = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
-    if column.ndim != 1 or not len(column) or not np.issubdtype(column.dtype, np.integer):
-        raise InputError(f"X: found {found.dtype} {found.shape}, expected positions in {dataset.path}, integers (N,)")
-    if not 0 <= column.min() <= column.max() < len(dataset):
-        raise InputError(f"X: found positions {column.min()} to {column.max()}, expected 0 to {len(dataset) - 1}")
-    return column.astype(np.int64)
-
-
-def _written(given: Clips, layout: Layout, channels: Channels, folder: Path) -> SkeletonSet:
-    """Write arrays as a set."""
-    shape = f"(T, {len(layout)}, {len(channels)})"
-    expected = f"{shape} or (M, {shape[1:]} of layout {layout.name} ({', '.join(channels)})"
-    with SetWriter(folder, layout, ("none",), "arrays", {}, channels) as writer:
-        for number, each in enumerate(given):
-            try:
-                array = np.asarray(each)
-                numbers = np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array)
-            except ValueError:  # lists of several lengths
-                array, numbers = np.empty(0), False
-            if not numbers or array.ndim not in (3, 4) or array.shape[-2:] != (len(layout), len(channels)):
-                raise InputError(f"X[{number}]: found {array.dtype} {array.shape}, expected numbers {expected}")
-            with np.errstate(over="ignore"):  # what float32 cannot hold is refused as not finite
-                joints = np.array(array if array.ndim == 4 else array[None], dtype=np.float32)
-            if not joints.any():
-                raise InputError(f"X[{number}]: found nothing but zeros, which stand for absent bodies and frames")
-            try:
-                writer.add(SkeletonSequence(Clip(f"X[{number}]", UNLABELLED), joints, layout))
-            except ValueError as fault:
-                raise InputError(str(fault)) from fault
-        if not writer.clips:
-            raise InputError(f"X: found no clip, expected a list of arrays {expected}")
-        writer.finish({})
-    return SkeletonSet.open(folder)

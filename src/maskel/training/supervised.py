@@ -80,6 +80,17 @@ def answer_clips(
     return rows[:, :-1], rows[:, -1]
 
 
+def head_reader(classifier: Classifier, make: Callable[[Tensor], Tensor]) -> Callable[[SkeletonBatch], Tensor]:
+    """Return a function that makes a row of the features of each clip of a batch, in fp32 even under autocast."""
+
+    def read(batch: SkeletonBatch) -> Tensor:
+        features = classifier.features(batch)
+        with torch.autocast(features.device.type, enabled=False):  # the head in fp32, as linear evaluation's always is
+            return make(features)
+
+    return read
+
+
 def _read_features(
     classifier: Classifier,
     make: Callable[[Tensor], Tensor],
@@ -92,12 +103,7 @@ def _read_features(
     """Make a row of the features of each clip, in the test view, on every process."""
     classifier.eval()
     window, label_spec = classifier.encoder.config.window, classifier.label_spec
-
-    def read(batch: SkeletonBatch) -> Tensor:
-        features = classifier.features(batch)
-        with torch.autocast(world.device.type, enabled=False):  # the head in fp32, as linear evaluation's always is
-            return make(features)
-
+    read = head_reader(classifier, make)
     bodies, single_body = label_spec.num_bodies, label_spec.single_body
     return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, change=change)
 
