@@ -1,7 +1,7 @@
 """Files and folders of own recordings that are a clip each."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from maskel.datasets.counts import Counts
@@ -39,6 +39,21 @@ def clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Co
         clips.remove(path)  # DeepLabCut writes both
         passed[BESIDE] += 1
     return sorted(clips), passed
+
+
+def no_clip(root: Path, passed: Mapping[str, int]) -> str:
+    """Return the sentence that refuses a file or folder without a recording, and names what was found.
+
+    Args:
+        root: The file or folder.
+        passed: Counts of the files that are not read.
+    """
+    found = "".join(f"; {phrase}: {count:,}" for phrase, count in passed.items())
+    texts = any("(.txt)" in phrase for phrase in passed)
+    hint = (
+        " (of Ultralytics its JSON, result.to_json(); UTKinect and Florence are sources of their own)" if texts else ""
+    )
+    return f"{root} holds no recording{found}; expected files {', '.join(SUFFIXES)}, one a clip{hint}"
 
 
 def _hidden(path: Path, root: Path) -> bool:

@@ -23,7 +23,7 @@ from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
 from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.benchmarks import OwnBenchmarks
-from maskel.datasets.folder.clip_files import clips_in
+from maskel.datasets.folder.clip_files import clips_in, no_clip
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same, whole_recording
 from maskel.datasets.folder.names import refuse_alike
@@ -177,7 +177,7 @@ class Folder(Source):
             if root in clips:
                 raise InputError(f"the files in {root} are the frames of one clip; give the folder above it")
             if not clips:
-                raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
+                raise InputError(no_clip(root, passed))
             facts, passed = facts_of(root, clips, table)
             self._facts |= dict(zip(clips, facts, strict=True))
             self._passed.update(passed)
@@ -221,7 +221,7 @@ class Folder(Source):
             clips, passed = ([root], {}) if root.is_file() else clips_in(root, (table,))
             self._passed.update(passed)
             if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
-                raise InputError(f"{root} holds no recording; expected files {', '.join(SUFFIXES)}, one a clip")
+                raise InputError(no_clip(root, passed))
             alone = root.is_file() or clips == [root]  # a file, or the frames of one clip
             facts, _ = facts_of(root.parent if alone else root, clips, table, strict=False)
             found |= dict(zip(clips, facts, strict=True))
