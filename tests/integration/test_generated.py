@@ -37,12 +37,12 @@ def test_results_are_rebuilt_from_what_was_collected(
     run = linear(pretrained.path, prepared, training=tiny.PROBE, device="cpu", out=tmp_path / "probe")
     results([run.path], collect=tmp_path / "docs" / "runs" / "mine")
     document = tmp_path / "docs" / "results.md"
-    document.write_text("Before.\n<!-- generated: mine -->\nold\n<!-- end of generated -->\nAfter.\n")
+    document.write_text("Before.\n<!-- generated: mine -->\nan earlier table\n<!-- end of generated -->\nAfter.\n")
     assert generate.rebuild(tmp_path / "docs") == [document]
     text = document.read_text()
     assert f"{run.result['correct']} of {tiny.TEST}" in text
     assert text.startswith("Before.\n<!-- generated: mine -->\n")
     assert text.endswith("\n<!-- end of generated -->\nAfter.\n")
-    assert "old" not in text
+    assert "an earlier table" not in text
     assert str(tmp_path) not in text
     assert generate.rebuild(tmp_path / "docs") == []
