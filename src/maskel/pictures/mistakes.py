@@ -46,7 +46,7 @@ def mistakes(runs: Sequence[Run], clips: int) -> Markup:
                 parts.append(_of_run(run, clips))
             except InputError as fault:
                 parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
-    why = "No clips were asked for." if not clips else "No run of linear or finetune was given."
+    why = "No clips were requested." if not clips else "No run of linear or finetune was given."
     return join(parts) if parts else paragraph(why, class_="missing")
 
 
