@@ -47,7 +47,7 @@ def faults_page(
 def _some(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
     """Show a few clips of different classes, whatever was found."""
     if not count:
-        return paragraph("No clips were asked for.", class_="missing")
+        return paragraph("No clips were requested.", class_="missing")
     whole = np.setdiff1d(np.arange(len(dataset)), sorted(_damaged(findings)))
     if not len(whole):
         return paragraph("No clip is finite.", class_="missing")
