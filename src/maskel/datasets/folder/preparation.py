@@ -21,6 +21,7 @@ from maskel.datasets.folder.people import MAX_PEOPLE, choose_bodies
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.ranges import cut
 from maskel.datasets.folder.tables import read_csv
+from maskel.datasets.folder.ultralytics import ENDING, read_labels
 from maskel.datasets.folder.units import FRACTIONS, place
 from maskel.datasets.windows import Windows, counted_once
 from maskel.errors import BadFileError
@@ -71,6 +72,8 @@ class Preparation:
         ending = path.suffix.lower()
         if path.is_dir():
             pose = read_frames(path, self.layout, self.channels, bool(self.image_size), self.max_gap)
+        elif ending == ENDING:
+            pose = read_labels(path, self.layout, self.image_size, self.max_gap)
         elif ending == ".csv":
             pose = read_csv(path, self.layout, self.channels)
         elif ending == ".bvh":
