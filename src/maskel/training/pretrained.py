@@ -10,6 +10,7 @@ from maskel.datasets.base import Provenance
 from maskel.datasets.joined import JoinedSets
 from maskel.datasets.provenance import differences, provenance_of
 from maskel.datasets.store import SkeletonSet
+from maskel.datasets.synthetic import Synthetic
 from maskel.errors import InputError
 from maskel.files import damaged_as
 from maskel.hub import cached, is_reference
@@ -20,6 +21,7 @@ from maskel.models.adaptation import adapted
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.loading import load_encoder
 from maskel.models.weights import TYPES, refuse_others
+from maskel.shipped import is_shipped
 from maskel.training.loading import pretraining_positions
 from maskel.training.optim import TrainingConfig
 from maskel.training.run import ENCODER, STATE, RunFolder
@@ -156,6 +158,8 @@ def names_of_pretraining(encoder: Path, *near: SkeletonSet) -> set[str] | None:
     run = RunFolder(encoder.parent if encoder.name == ENCODER else cached(encoder))
     try:
         result = run.result
+        if is_shipped(encoder):  # it has seen generated recordings alone, whose names NTU RGB+D has too
+            return None if any(dataset.source == Synthetic.name for dataset in near) else set()
         if is_reference(encoder) and result.get("init"):
             return None  # a stranger's file is not followed to other files
         names: set[str] = set()
