@@ -2,8 +2,8 @@
 
     python docs/ship_encoder.py RUN NAME
 
-NAME must be one of `maskel.shipped.SHIPPED`; the hash to write there is printed. docs/synthetic.md has the commands that
-made the run.
+NAME must be one of `maskel.shipped.SHIPPED`; the hash to write there is printed. docs/synthetic.md has the commands
+that made the run.
 """
 
 import hashlib
