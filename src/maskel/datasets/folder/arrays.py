@@ -5,19 +5,17 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from maskel.datasets.folder.axes import arrange, settle
-from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers, check_size, read_bytes
+from maskel.datasets.folder.pose import MAX_BYTES, ArrayChannels, Form, Pose, check_numbers, check_size, read_bytes
 from maskel.datasets.raw_file import READ_FAULTS, bad_file, read_member
 from maskel.errors import BadFileError
 from maskel.files import DAMAGE, npy_header, one_line, open_archive, open_regular
 from maskel.layouts import Layout
 
-ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
-"""Meaning of an array's last axis; ``s`` is the score. ``auto``: 2 numbers are xy, 3 xyz, 4 xyzs."""
 _AUTO: dict[int, ArrayChannels] = {2: "xy", 3: "xyz", 4: "xyzs"}
 
 _PARAMETERS = (
@@ -136,21 +134,14 @@ def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels)
     return tuple(orders[0] for orders in fits if len(orders) == 1)
 
 
-def array_pose(
-    path: Path,
-    array: np.ndarray,
-    layout: Layout,
-    channels: ArrayChannels,
-    axes: str = "",
-    settled: Collection[str] = (),
-) -> Pose:
+def array_pose(path: Path, array: np.ndarray, form: Form) -> Pose:
     """Convert an array with axes in any order (`arrange`) to a `Pose`.
 
     Raises:
         BadFileError: If no order fits or several do, or a number is out of range.
     """
-    arranged, counts = arrange(path, array, layout, numbers_of(channels), axes, settled)
-    return replace(to_pose(path, arranged, layout, channels), counts=counts)
+    arranged, counts = arrange(path, array, form.layout, numbers_of(form.channels), form.axes, form.settled)
+    return replace(to_pose(path, arranged, form.layout, form.channels), counts=counts)
 
 
 def to_pose(path: Path, array: np.ndarray, layout: Layout, channels: ArrayChannels) -> Pose:

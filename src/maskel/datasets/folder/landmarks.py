@@ -6,7 +6,7 @@ from typing import Any
 from maskel.datasets.folder.arrays import parse_nested
 from maskel.datasets.folder.people import Person
 from maskel.datasets.folder.persons import VISIBLE, check_joints
-from maskel.datasets.folder.pose import check_numbers
+from maskel.datasets.folder.pose import Form, check_numbers
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
@@ -17,20 +17,19 @@ WORLD_OR_IMAGE = (*WORLD, *IN_IMAGE, LIST)
 FORM = "MediaPipe's landmarks, each with x, y and z"
 
 
-def read_landmarks(path: Path, number: int, entry: object, layout: Layout, in_image: bool) -> list[Person]:
+def read_landmarks(path: Path, number: int, entry: object, form: Form) -> list[Person]:
     """Read the people of one frame.
 
     Args:
         path: The file, for messages.
         number: The frame, for messages.
         entry: A list of landmarks, of people, or an object that holds one.
-        layout: Joint layout.
-        in_image: Take landmarks in the image, not those in the world, if there are both.
+        form: Form of the recordings.
 
     Raises:
         BadFileError: If it is of another form, or has another number of landmarks.
     """
-    return [_person(path, number, person, layout) for person in _people(path, number, entry, in_image)]
+    return [_person(path, number, person, form.layout) for person in _people(path, number, entry, form.in_image)]
 
 
 def _people(path: Path, number: int, entry: object, in_image: bool) -> list[list[Any]]:

@@ -1,7 +1,8 @@
-"""Poses as returned by every reader of own recordings, and limits for every file."""
+"""Poses as returned by every reader of own recordings, options of reading, and limits for every file."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -9,7 +10,10 @@ from jaxtyping import Float64
 from maskel.datasets.counts import Counts
 from maskel.datasets.raw_file import read_raw
 from maskel.errors import BadFileError
+from maskel.layouts import Layout
 
+ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
+"""Meaning of an array's last axis; ``s`` is the score. ``auto``: 2 numbers are xy, 3 xyz, 4 xyzs."""
 MAX_BYTES = 64 * 2**20
 """Most bytes of a file, or of all files of one clip: an hour of 33 joints at 30 frames a second."""
 MAX_FRAMES = 200_000
@@ -21,6 +25,27 @@ MAX_MAGNITUDE = 1e9
 
 MAX_RATE = 10_000
 """Largest frame rate that is believed."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of recordings, as far as their files leave it open.
+
+    Args:
+        layout: Joint layout.
+        channels: Meaning of an array's last axis, and of the third of three numbers of a joint.
+        in_image: Take positions in the image, not those in the world, if there are both.
+        max_gap: Longest absence, in frames, after which a body is continued.
+        axes: Order of an array's axes, as stated by the user; empty if it is inferred.
+        settled: The orders decided by other arrays of the set.
+    """
+
+    layout: Layout
+    channels: ArrayChannels
+    in_image: bool
+    max_gap: int
+    axes: str
+    settled: tuple[str, ...]
 
 
 @dataclass(frozen=True)

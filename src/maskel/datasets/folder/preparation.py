@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64
 
 from maskel.conversion import trunk_middle
 from maskel.datasets.counts import EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES, Counts
-from maskel.datasets.folder.arrays import ArrayChannels, array_pose, read_npy, read_npz
+from maskel.datasets.folder.arrays import array_pose, read_npy, read_npz
 from maskel.datasets.folder.bvh import read_bvh
 from maskel.datasets.folder.c3d import read_c3d
 from maskel.datasets.folder.gaps import MAX_GAP, body_exists, fill_gaps, resample_frames
@@ -18,7 +18,7 @@ from maskel.datasets.folder.keypoints import read_frames, read_keypoints
 from maskel.datasets.folder.mat import read_mat
 from maskel.datasets.folder.missing import missing_joints
 from maskel.datasets.folder.people import MAX_PEOPLE, choose_bodies
-from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.pose import ArrayChannels, Form, Pose
 from maskel.datasets.folder.ranges import cut
 from maskel.datasets.folder.tables import read_csv
 from maskel.datasets.folder.units import FRACTIONS, place
@@ -33,7 +33,9 @@ NO_SCORES = "clips whose scores are all zero, not used"
 """Phrase for clips without any score above zero: the scores cannot mark missing joints."""
 
 ARRAYS = {".npy": read_npy, ".npz": read_npz, ".mat": read_mat}
-SUFFIXES = (*ARRAYS, ".csv", ".json", ".bvh", ".c3d", ".h5")
+TEXTS = {".csv": read_csv, ".json": read_keypoints}
+NAMED_JOINTS = {".bvh": read_bvh, ".c3d": read_c3d, ".h5": read_h5}
+SUFFIXES = (*ARRAYS, *TEXTS, *NAMED_JOINTS)
 """Endings of files that are one clip each."""
 BAD_WINDOWS = "windows that cannot be prepared, left out"
 """Counts windows of a recording whose bodies are of an unlikely size, say, though those of the whole are not."""
@@ -68,23 +70,16 @@ class Preparation:
         Raises:
             BadFileError: If it is of no known form, or lacks scores that the options need.
         """
+        form = Form(self.layout, self.channels, bool(self.image_size), self.max_gap, self.axes, self.settled)
         ending = path.suffix.lower()
         if path.is_dir():
-            pose = read_frames(path, self.layout, self.channels, bool(self.image_size), self.max_gap)
-        elif ending == ".csv":
-            pose = read_csv(path, self.layout, self.channels)
-        elif ending == ".bvh":
-            pose = read_bvh(path, self.layout)
-        elif ending == ".h5":
-            pose = read_h5(path, self.layout)
-        elif ending == ".c3d":
-            pose = read_c3d(path, self.layout)
-        elif ending == ".json":
-            orders = self.axes, self.settled
-            pose = read_keypoints(path, self.layout, self.channels, bool(self.image_size), self.max_gap, *orders)
+            pose = read_frames(path, form)
+        elif ending in ARRAYS:
+            pose = array_pose(path, ARRAYS[ending](path), form)
+        elif ending in NAMED_JOINTS:
+            pose = NAMED_JOINTS[ending](path, self.layout)
         else:
-            array = ARRAYS[ending](path)
-            pose = array_pose(path, array, self.layout, self.channels, self.axes, self.settled)
+            pose = TEXTS[ending](path, form)
         if pose.scores is None and (self.scores or self.min_score > 0):
             raise BadFileError(path, "wrong count", "no scores", "scores, as --scores and --min-score need them")
         return pose

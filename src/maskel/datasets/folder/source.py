@@ -20,14 +20,14 @@ from maskel.datasets.base import (
     upwards,
 )
 from maskel.datasets.counts import Counts
-from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
+from maskel.datasets.folder.arrays import settled_axes
 from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.benchmarks import OwnBenchmarks
 from maskel.datasets.folder.clip_files import clips_in, no_clip
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same, whole_recording
 from maskel.datasets.folder.names import refuse_alike
-from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.pose import ArrayChannels, Pose
 from maskel.datasets.folder.preparation import SUFFIXES, Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
 from maskel.datasets.raw_file import READ_FAULTS

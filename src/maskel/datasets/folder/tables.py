@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskel.datasets.folder.arrays import ArrayChannels, to_pose
+from maskel.datasets.folder.arrays import to_pose
 from maskel.datasets.folder.columns import (
     CHANNELS,
     COORDINATES,
@@ -30,7 +30,7 @@ from maskel.datasets.folder.columns import (
     unknown_joint,
 )
 from maskel.datasets.folder.headings import Table, is_missing, is_number, read_table
-from maskel.datasets.folder.pose import Pose, check_numbers
+from maskel.datasets.folder.pose import ArrayChannels, Form, Pose, check_numbers
 from maskel.datasets.folder.rows import Rows, rows_of
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
@@ -38,20 +38,15 @@ from maskel.layouts import Layout
 _ORDER = (*COORDINATES, "score")
 
 
-def read_csv(path: Path, layout: Layout, channels: ArrayChannels) -> Pose:
+def read_csv(path: Path, form: Form) -> Pose:
     """Read the bodies of a table in any of the forms above.
-
-    Args:
-        path: The file.
-        layout: Its joints.
-        channels: Meaning of each joint's numbers if no column names them.
 
     Raises:
         BadFileError: If columns, joints or frames are missing or have no known meaning, or a field is no number.
     """
-    table = read_table(path, layout)
+    layout, table = form.layout, read_table(path, form.layout)
     if table.ordered:
-        return _in_order(path, table, layout, channels)
+        return _in_order(path, table, layout, form.channels)
     names = [column.name for column in table.columns]
     if {"x", "y"} <= set(names) and any(name in JOINTS for name in names):
         return _long(path, table, layout)
