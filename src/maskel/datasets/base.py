@@ -18,6 +18,8 @@ ON_THE_BODY, AS_RECORDED, IN_THE_IMAGE = "on the body in its first frame", "as r
 """Places of a clip's origin."""
 METRES, HALF_SIDES, HALF_LONGER = "metres", "halves of the image's sides", "halves of the image's longer side"
 """Units of coordinates."""
+IN_IMAGES: Mapping[str, str] = {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"}
+"""Conventions of joints in 2D that span -1 to 1 over the image."""
 
 
 def upwards(layout: Layout) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from maskel.datasets.base import HALF_SIDES, IN_THE_IMAGE, RawFile, Source, Split
+from maskel.datasets.base import IN_IMAGES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.pose import read_bytes
 from maskel.datasets.folder.preparation import Preparation
@@ -148,7 +148,7 @@ class KineticsSkeleton(Source):
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return origin, unit and up of positions in the image."""
-        return {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"}
+        return IN_IMAGES
 
 
 def _read_labels(path: Path) -> dict[str, tuple[str, int, bool]]:

@@ -19,7 +19,16 @@ from jaxtyping import Float32, Int64
 
 from maskel.datasets.base import METRES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.interchange import MAX_CLASSES, check_metres, check_people, is_score, main_bodies, numbered_classes
+from maskel.datasets.folder.pose import Pose
+from maskel.datasets.interchange import (
+    MAX_CLASSES,
+    NO_CLIP,
+    check_metres,
+    check_people,
+    is_score,
+    main_bodies,
+    numbered_classes,
+)
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.datasets.raw_file import bad_file
@@ -175,8 +184,8 @@ class Npz(Source):
             joints = joints[:1]
         elif self.actor or self.bodies < BODIES:
             values = np.where((joints != 0).any((2, 3), keepdims=True), joints, np.nan).astype(np.float64)
-            values, _, counts = main_bodies(str(file), values, None, self.bodies, self.actor)
-            joints = np.nan_to_num(values).astype(np.float32)
+            chosen = main_bodies(str(file), Pose(values), self.bodies, self.actor)
+            joints, counts = np.nan_to_num(chosen.joints).astype(np.float32), chosen.counts
         return [SkeletonSequence(known, joints, self.layout, counts)]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
@@ -187,7 +196,7 @@ class Npz(Source):
     def notes(self) -> Counts:
         """Count the classes without a clip: labels may have counted from 1."""
         empty = len(self.classes) - len({int(label) for labels in self.labels.values() for label in labels})
-        return {"classes without a clip": empty} if empty else {}
+        return {NO_CLIP: empty} if empty else {}
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return the unit, which is checked; origin and upward direction are not known."""

@@ -1,7 +1,6 @@
 """One annotation of PYSKL's and MMAction2's pickles: key points, scores, image and frames, in their various forms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -12,6 +11,7 @@ from maskel.datasets.base import RawFile
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import parse_nested
 from maskel.datasets.folder.axes import LETTERS, arrange
+from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.units import refuse_flat
 from maskel.datasets.pickled import PickledArray, one_number
 from maskel.errors import BadFileError
@@ -28,21 +28,6 @@ BEYOND = "frames beyond total_frames, left out"
 PROMISED = "frames that total_frames has and keypoint has not"
 
 
-@dataclass(frozen=True)
-class Keypoints:
-    """Key points of one clip, as in the file.
-
-    Args:
-        joints: (M, T, V, D).
-        scores: (M, T, V); None if there are none.
-        counts: Counts of left-out or guessed items.
-    """
-
-    joints: Float64[np.ndarray, "m t v d"]
-    scores: Float64[np.ndarray, "m t v"] | None
-    counts: Counts
-
-
 def shape_of(annotation: Annotation) -> tuple[int, ...]:
     """Return the shape of a clip's key points without reading them; for nested lists, from their first entries."""
     value = annotation.get("keypoint")
@@ -53,7 +38,7 @@ def shape_of(annotation: Annotation) -> tuple[int, ...]:
     return (*shape, *value.shape) if isinstance(value, PickledArray) else tuple(shape)
 
 
-def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, numbers: int, scored: bool) -> Keypoints:
+def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, numbers: int, scored: bool) -> Pose:
     """Read key points and scores of an annotation, as (M, T, V, …).
 
     Args:
@@ -90,7 +75,7 @@ def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, number
         counts |= {BEYOND: frames - total} if total < frames else {PROMISED: total - frames}
         both = both[:, :total]
     coordinates = numbers - scored
-    return Keypoints(both[..., :coordinates], both[..., -1] if both.shape[-1] > coordinates else None, counts)
+    return Pose(both[..., :coordinates], both[..., -1] if both.shape[-1] > coordinates else None, counts)
 
 
 def _other_shape(file: RawFile, raw: np.ndarray, layout: Layout, numbers: int) -> BadFileError:
