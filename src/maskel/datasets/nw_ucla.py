@@ -51,16 +51,8 @@ class NwUcla(Source):
     name: ClassVar[str] = "nw_ucla"
     layout: Layout = KINECT20
     classes: tuple[str, ...] = (
-        "pick up with one hand",
-        "pick up with two hands",
-        "drop trash",
-        "walk around",
-        "sit down",
-        "stand up",
-        "donning",
-        "doffing",
-        "throw",
-        "carry",
+        *("pick up with one hand", "pick up with two hands", "drop trash", "walk around", "sit down", "stand up"),
+        *("donning", "doffing", "throw", "carry"),
     )
     published: Mapping[str, tuple[int, int]] = {"xview": (1020, 464)}
 
