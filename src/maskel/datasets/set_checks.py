@@ -107,28 +107,16 @@ def empty_parts(dataset: SkeletonSet) -> Iterator[Fault]:
         parts = {part: dataset.split(benchmark, part) for part in ("train", "test")}
         empty = [part for part, clips in parts.items() if not len(clips)]
         size = sum(map(len, parts.values()))
-        pretrains = benchmark == TESTS_NONE and (
-            size > 0 or bool(getattr(dataset.benchmarks[benchmark], "unlabelled", ()))
-        )
+        pretrains = benchmark == TESTS_NONE and (size > 0 or len(dataset.benchmarks[benchmark].unlabelled) > 0)
         for part in empty:
             if (part == "train" and size) or not pretrains:
                 yield Fault(f"{benchmark}: the {part} part has no clip", float(size), benchmark=benchmark)
         if empty or exemplar_names(dataset.source, benchmark):
             continue
-        train = set(dataset.labels[parts["train"]].tolist())
-        tested, counts = _classes(dataset, parts["test"])
-        for label, count in zip(tested.tolist(), counts.tolist(), strict=True):
-            if label not in train:
-                about = f"{benchmark}: {dataset.classes[label]} has {count} test clips and no training clip"
-                yield Fault(about, float(count), benchmark=benchmark)
-
-
-def _classes(
-    dataset: SkeletonSet, clips: Int64[np.ndarray, " n"]
-) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]:
-    """Return the classes that clips with a label are of, and the number of clips of each."""
-    labels = dataset.labels[clips]
-    return np.unique(labels[labels >= 0], return_counts=True)
+        train, test = (_class_counts(dataset, parts[part]) for part in ("train", "test"))
+        for label in np.flatnonzero((test > 0) & (train == 0)).tolist():
+            about = f"{benchmark}: {dataset.classes[label]} has {test[label]} test clips and no training clip"
+            yield Fault(about, float(test[label]), benchmark=benchmark)
 
 
 def _class_counts(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
