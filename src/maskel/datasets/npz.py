@@ -169,7 +169,7 @@ class Npz(Source):
         """
         array, _, number = file.member.rstrip("]").partition("[")
         part, clip = array.removeprefix("x_"), int(number)
-        joints = self._bodies(_open_rows(file.path, array), clip)
+        joints = self._bodies(_kept_open(file.path, array, file.path.stat().st_mtime_ns), clip)
         if not np.isfinite(joints).all():
             raise BadFileError(str(file), "not a number", "a coordinate that is no finite float32", "metres")
         exists = (joints != 0).any(axis=(0, 2, 3))  # (T,)
@@ -235,7 +235,8 @@ def write_npz(
         for part, (clips, labels) in parts.items():
             write_rows(archive, f"x_{part}", (len(labels), frames, width), "<f4", clips)
             starts = range(0, len(labels), LABELS_AT_ONCE)
-            one_hot = (_one_hot(labels[start : start + LABELS_AT_ONCE], classes, label_dtype) for start in starts)
+            parts_of = (labels[start : start + LABELS_AT_ONCE, None] for start in starts)
+            one_hot = ((part == np.arange(classes)).astype(np.dtype(label_dtype)) for part in parts_of)
             write_rows(archive, f"y_{part}", (len(labels), classes), label_dtype, one_hot)
 
 
@@ -255,10 +256,6 @@ def write_rows(
         np.lib.format.write_array_header_1_0(member, {"descr": dtype, "fortran_order": False, "shape": shape})
         for part in rows:
             member.write(part.tobytes())
-
-
-def _one_hot(labels: Int64[np.ndarray, " n"], classes: int, dtype: str) -> np.ndarray:
-    return (labels[:, None] == np.arange(classes)).astype(np.dtype(dtype))
 
 
 class _Rows:
@@ -330,10 +327,6 @@ class _Rows:
             raise EOFError("it ends early")
         self._next += rows
         return content
-
-
-def _open_rows(path: Path, name: str) -> _Rows:
-    return _kept_open(path, name, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,7 @@
 """Benchmarks of own recordings: test subjects, folds of subjects, or a list of test clips."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from maskel.sequence import UNLABELLED, Clip
 _SHOWN = 5
 
 
+@dataclass
 class OwnBenchmarks:
     """Benchmarks that the options of `Folder` define, and ``all``.
 
@@ -26,11 +28,12 @@ class OwnBenchmarks:
         test_list: File that names the test clips of ``listed``.
     """
 
-    def __init__(self, test_subjects: Sequence[str], folds: int | str, seed: int, test_list: Path | None) -> None:
-        self.test_subjects = test_subjects
-        self.folds = folds
-        self.seed = seed
-        self.test_list = test_list
+    test_subjects: Sequence[str]
+    folds: int | str
+    seed: int
+    test_list: Path | None
+
+    def __post_init__(self) -> None:
         self._tests: dict[str, frozenset[str]] = {}  # names of the test clips of each benchmark but `all`
         self._tested: dict[str, tuple[str, ...]] = {}  # test subjects of each benchmark
         self._held: dict[str, frozenset[tuple[str, str]]] = {}  # test subjects and test recordings of each benchmark

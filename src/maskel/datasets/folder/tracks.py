@@ -162,7 +162,8 @@ def _links(tracks: Sequence[Track]) -> tuple[dict[int, int], int]:
             (other, far, other, second, first) for other, far in predecessors[second].items() if other not in after
         ]
         for other, far, left, right, chosen in rivals:
-            if other == chosen or not _overlap(tracks[other], tracks[chosen]):
+            apart = tracks[other].end < tracks[chosen].start or tracks[chosen].end < tracks[other].start
+            if other == chosen or apart:
                 continue
             brief, chosen_brief = (len(tracks[place].frames) < BRIEF for place in (other, chosen))
             later = max(tracks[right].start - tracks[left].end - gap, 0)
@@ -217,10 +218,6 @@ def _candidates(tracks: Sequence[Track]) -> tuple[dict[int, dict[int, float]], d
         for place in near[:16].tolist():  # later tracks follow a track in between
             followers[first][begin + place] = predecessors[begin + place][first] = float(moved[place])
     return followers, predecessors
-
-
-def _overlap(one: Track, other: Track) -> bool:
-    return one.start <= other.end and other.start <= one.end
 
 
 def _sizes(joints: Float64[np.ndarray, "n v d"]) -> Float64[np.ndarray, " n"]:
