@@ -32,20 +32,26 @@ class Table:
     """A table of joints.
 
     Args:
+        path: Its file.
+        layout: Joint layout.
         columns: Name of each column; empty if there is no heading.
         lines: The lines below the heading, all of one length.
         heading: Number of the last line of the heading; of the first line if there is no heading.
         ordered: The columns that hold the joints, each joint with all its numbers, if only their order identifies them.
-        named: Whether there is a heading.
         counts: Counts of skipped columns and lines.
     """
 
+    path: Path
+    layout: Layout
     columns: Sequence[Column]
     lines: Sequence[Line]
     heading: int
     ordered: Sequence[int]
-    named: bool
     counts: dict[str, int]
+
+    def fault(self, found: str, expected: str, line: int | None = None) -> BadFileError:
+        """Return an error about a line, by default the last one of the heading."""
+        return BadFileError(self.path, "wrong count", found, expected, line=line or self.heading)
 
 
 def read_table(path: Path, layout: Layout) -> Table:
@@ -62,7 +68,7 @@ def read_table(path: Path, layout: Layout) -> Table:
     number = heads[-1][0] if heads else below[0][0]
     counts = {"remarks above the heading": remarks} if remarks else {}
     if not heads:
-        return _without_heading(Table([], below, number, [], False, counts), layout)
+        return _without_heading(Table(path, layout, [], below, number, [], counts))
     if channels is not None:
         columns = _leveled(path, heads, channels, layout)
     else:
@@ -73,7 +79,7 @@ def read_table(path: Path, layout: Layout) -> Table:
     if len(kept) < len(columns):
         columns, below = [columns[c] for c in kept], [(line, [fields[c] for c in kept]) for line, fields in below]
     ordered = _in_order(columns, layout) if channels is None else []
-    return Table(columns, below, number, ordered, True, counts)
+    return Table(path, layout, columns, below, number, ordered, counts)
 
 
 def _of_kinect(
@@ -232,10 +238,10 @@ def _alike(path: Path, lines: Sequence[Line], count: int) -> tuple[list[Line], l
     return heads, below
 
 
-def _without_heading(table: Table, layout: Layout) -> Table:
+def _without_heading(table: Table) -> Table:
     """Set the columns of joints of a table without heading: all but an empty last or a counting first column."""
     width = len(table.lines[0][1])
-    over = width % len(layout) == 1
+    over = width % len(table.layout) == 1
     if over and not any(fields[-1] for _, fields in table.lines):
         return replace(table, ordered=range(width - 1))
     if over and len(table.lines) > 1 and counts_up([fields[0] for _, fields in table.lines]):
