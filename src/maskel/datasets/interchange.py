@@ -17,7 +17,7 @@ from maskel.datasets.folder.gaps import body_exists, fill_gaps
 from maskel.datasets.folder.people import choose_bodies
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.tracks import ACTORS
-from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
+from maskel.datasets.ntu import NTU60, NTU120, clip_called
 from maskel.errors import BadFileError, InputError
 from maskel.files import described
 from maskel.layouts import layout_named
@@ -106,12 +106,11 @@ class Toolbox(Source):
             InputError: If labels may count from 0 or from 1, or contradict ``--first-label`` or the names.
         """
         first = self.first_label
-        actions = [int(match[5]) if (match := NAME.fullmatch(name)) else 0 for name in names]
-        ntu_names = all(0 < action <= len(ACTIONS) for action in actions)
-        from_one = ntu_names and list(labels) == actions
-        if ntu_names and first is None and list(labels) == [action - 1 for action in actions]:
+        actions = [clip and clip.label for clip in map(clip_called, names)]  # None for other names
+        if first is None and list(labels) == actions:
             first = 0
         if first is None and min(labels) == 1:
+            from_one = [label - 1 for label in labels] == actions
             reason = "are the numbers in the clips' names, which count from 1" if from_one else "may count from 1"
             choices = "--first-label 1" if from_one else "--first-label 1, or --first-label 0 if class 0 has no clip"
             raise InputError(
@@ -123,7 +122,7 @@ class Toolbox(Source):
         shifted = tuple(label - first for label in labels)
         count = max(shifted) + 1
         self.classes, self.published, self.found_notes = numbered_classes(count), {}, Counter()
-        if ntu_names and list(shifted) == [action - 1 for action in actions]:
+        if list(shifted) == actions:
             source = NTU60 if count <= len(NTU60.classes) else NTU120
             self.classes, self.published = source.classes, source.published
         else:
@@ -166,11 +165,7 @@ def key_of(name: str) -> str:
 
 def clip_named(name: str, label: int) -> Clip:
     """Return a clip; an NTU RGB+D name gives its subject, camera, setup and replication."""
-    match = NAME.fullmatch(name)
-    if match is None or int(match[5]) > len(ACTIONS):
-        return Clip(name, label)
-    setup, camera, performer, replication = (str(int(number)) for number in match.groups()[:4])
-    return Clip(name, label, subject=performer, camera=camera, setup=setup, replication=replication)
+    return replace(clip_called(name) or Clip(name, label), label=label)
 
 
 def numbered_classes(count: int) -> tuple[str, ...]:

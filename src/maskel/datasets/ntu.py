@@ -102,16 +102,16 @@ class NTU(Source):
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; unpack the archives of NTU RGB+D and give their folders")
         paths = {path for root in roots for path in root.resolve().rglob(f"*{SUFFIX}")}
-        own = [path for path in paths if (action := _action(path.stem)) is None or action <= len(self.classes)]
+        own = [path for path in paths if (clip := clip_called(path.stem)) is None or clip.label < len(self.classes)]
         own.sort(key=lambda path: (path.name, path))
-        if all(_action(path.stem) is None for path in own):
+        if not any(clip_called(path.stem) for path in own):
             where = ", ".join(map(str, roots))
             raise InputError(
                 f"no recording called like S001C001P001R001A001{SUFFIX}, A001 to A{len(self.classes):03}, "
                 f"is in {where}; give the folders of the unpacked archives"
             )
         for path, following in pairwise(own):
-            if path.name == following.name and _action(path.stem) is not None:
+            if path.name == following.name and clip_called(path.stem):
                 raise InputError(f"{path} and {following} have the same name; remove one of them")
         return [RawFile(path) for path in own]
 
@@ -137,7 +137,10 @@ class NTU(Source):
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return the clip that a file's name describes; none if the missing lists name it."""
-        clip = _clip(file.path)
+        clip = clip_called(file.path.stem)
+        if clip is None:
+            expected = f"a name like S001C001P001R001A001{SUFFIX}, actions A001 to A{len(ACTIONS)}"
+            raise BadFileError(file.path, "bad name", file.path.name, expected)
         return [] if clip.name in self.missing else [clip]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
@@ -214,7 +217,8 @@ class NTU120(NTU):
         """Each benchmark's clips; those of ``oneshot`` by name, without the exemplars."""
         ordered = sorted(range(len(clips)), key=lambda position: clips[position].name)
         tested = [position for position in ordered if clips[position].name not in EXEMPLARS]
-        trains = (_action(clips[position].name) not in NOVEL_ACTIONS for position in tested)
+        named = (clip_called(clips[position].name) for position in tested)
+        trains = (clip is None or clip.label + 1 not in NOVEL_ACTIONS for clip in named)
         return self.benchmarks(clips) | {"oneshot": Split.of(trains, tested)}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
@@ -239,20 +243,13 @@ def _listed(path: Path) -> set[str]:
     return recordings
 
 
-def _action(name: str) -> int | None:
-    """Return the action in a recording's name, from 1; None for other names."""
+def clip_called(name: str) -> Clip | None:
+    """Return the clip that a recording's name describes; None for other names."""
     match = NAME.fullmatch(name)
-    action = int(match[5]) if match else 0
-    return action if 1 <= action <= len(ACTIONS) else None
-
-
-def _clip(path: Path) -> Clip:
-    match, action = NAME.fullmatch(path.stem), _action(path.stem)
-    if match is None or action is None:
-        expected = f"a name like S001C001P001R001A001{SUFFIX}, actions A001 to A{len(ACTIONS)}"
-        raise BadFileError(path, "bad name", path.name, expected)
-    setup, camera, performer, replication, _ = (str(int(number)) for number in match.groups())
-    return Clip(path.stem, action - 1, subject=performer, camera=camera, setup=setup, replication=replication)
+    if not match or not 1 <= int(match[5]) <= len(ACTIONS):
+        return None
+    setup, camera, performer, replication, action = (str(int(number)) for number in match.groups())
+    return Clip(name, int(action) - 1, subject=performer, camera=camera, setup=setup, replication=replication)
 
 
 def _bodies(recording: SkeletonFile) -> list[TrackedBody]:

@@ -103,9 +103,8 @@ class Pyskl(Toolbox):
         self.min_score = min_score
         self.image_size = tuple(image_size)
         self.image: Image | None = None
-        self.annotations: Sequence[Annotation] = ()
-        self.place: Mapping[RawFile, int] = {}
-        self.labels: Sequence[int] = ()
+        self.annotations: Mapping[RawFile, Annotation] = {}
+        self.labels: Mapping[RawFile, int] = {}
         self.splits: Mapping[str, Sequence[str]] = {}
         self.pairs: Mapping[str, tuple[str, str]] = {}
 
@@ -123,42 +122,37 @@ class Pyskl(Toolbox):
         path = roots[0]
         contents = {root: _in_folder(root) if root.is_dir() else _in_file(root) for root in roots}
         splits, _ = contents[path]
-        self.annotations = [clip for _, clips in contents.values() for clip in clips.values()]
+        self.annotations = {file: clip for _, clips in contents.values() for file, clip in clips.items()}
         if len(contents) > 1:
             if named := [root for root, (given, _) in contents.items() if given]:
                 raise InputError(f"{named[0]} has splits of its own; give it alone")
             splits = {root.stem: list(map(_name, clips.values())) for root, (_, clips) in contents.items()}
-        files = [file for _, clips in contents.values() for file in clips]
         for root, (_, clips) in contents.items():
             refuse_repeated(root, [clip.get("keypoint") for clip in clips.values()])
-        self.place = {file: at for at, file in enumerate(files)}
         labels = [
-            label_of(str(file), one_number(file.path, clip.get("label")))
-            for file, clip in zip(files, self.annotations, strict=True)
+            label_of(str(file), one_number(file.path, clip.get("label"))) for file, clip in self.annotations.items()
         ]
-        names = list(map(_name, self.annotations))
+        names = list(map(_name, self.annotations.values()))
         if twice := repeated([name for name in names if name]):
             raise BadFileError(path, "bad name", f"{len(twice)} frame_dir that repeat ({twice[0][:80]})", "one a clip")
-        self.labels = self.settle_classes(path, names, labels)
+        self.labels = dict(zip(self.annotations, self.settle_classes(path, names, labels), strict=True))
         self.splits, self.pairs = _matched(path, splits, names, self.found_notes)
         self._channels(path)
-        images = {self._image(file, clip)[0] for file, clip in zip(files, self.annotations, strict=True)}
+        images = {self._image(file)[0] for file in self.annotations}
         self.image = images.pop() if len(images) == 1 else None
-        self._question(files)
-        return files
+        self._question(list(self.annotations))
+        return list(self.annotations)
 
     def _channels(self, path: Path) -> None:
         """Set layout and channels from the first clip's shape."""
-        at, shape = next(
-            ((at, shape) for at, clip in enumerate(self.annotations) if len(shape := shape_of(clip)) > 2), (0, ())
-        )
+        shapes = {file: shape_of(clip) for file, clip in self.annotations.items()}
+        file = next((file for file, shape in shapes.items() if len(shape) > 2), next(iter(shapes)))
+        shape = shapes[file]
         read_as = {2: "xy", 3: "xyz"}
         if len(shape) not in (3, 4) or shape[-1] not in read_as:
             expected = "keypoint of shape (bodies, frames, joints, 2 or 3)"
-            found = (
-                f"shape {shape} under the keys {', '.join(str(key)[:30] for key in list(self.annotations[at])[:12])}"
-            )
-            raise BadFileError(f"{path}/{_member(at)}", "wrong count", found, expected)
+            keys = ", ".join(str(key)[:30] for key in list(self.annotations[file])[:12])
+            raise BadFileError(str(file), "wrong count", f"shape {shape} under the keys {keys}", expected)
         joints, numbers = shape[-2:]
         self.settle_channels(read_as[numbers] if self.given_channels == "auto" else self.given_channels)
         layouts = [layout for layout in LAYOUTS[self.read_as] if len(layout) == joints]
@@ -170,21 +164,21 @@ class Pyskl(Toolbox):
             )
         self.layout = self.given_layout or layouts[0]
 
-    def _image(self, file: RawFile, annotation: Annotation) -> tuple[Image | None, Counts]:
+    def _image(self, file: RawFile) -> tuple[Image | None, Counts]:
         if self.image_size:
             width, height = self.image_size
             return (height, width), {}
-        return image_of(file, annotation)
+        return image_of(file, self.annotations[file])
 
     def _question(self, files: Sequence[RawFile]) -> None:
         """Refuse a file whose height and width seem swapped, or that seems to have a score in the place of z."""
         beyond, swapped, seen, scores = 0, 0, 0, []
         for at in np.unique(np.linspace(0, len(files) - 1, LOOKED_AT).astype(int)).tolist():
             try:
-                joints = self._pose(files[at], self.annotations[at]).joints
+                joints = self._pose(files[at]).joints
             except BadFileError:
                 continue  # `read` reports it
-            image, _ = self._image(files[at], self.annotations[at])
+            image, _ = self._image(files[at])
             if not self.flat and np.isfinite(joints).any():
                 scores.append(is_score(joints[..., 2]) and float(np.nanmax(joints[..., :2])) > 2)
             elif self.flat and image and not self.image_size:
@@ -197,9 +191,9 @@ class Pyskl(Toolbox):
             expected = "(height, width); --image-size WIDTH HEIGHT says which"
             raise BadFileError(files[0].path, "wrong unit", found, expected)
 
-    def _pose(self, file: RawFile, annotation: Annotation) -> Pose:
+    def _pose(self, file: RawFile) -> Pose:
         """Read an annotation's bodies; NaN where a joint is missing."""
-        pose = read_keypoints(file, annotation, self.layout, len(self.read_as), self.read_as == "xys")
+        pose = read_keypoints(file, self.annotations[file], self.layout, len(self.read_as), self.read_as == "xys")
         return replace(pose, joints=with_gaps(pose.joints, pose.scores, self.min_score))
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
@@ -208,17 +202,16 @@ class Pyskl(Toolbox):
         Raises:
             BadFileError: If the annotation is damaged or of another form.
         """
-        at = self.place[file]
-        annotation, (clip,) = self.annotations[at], self.clips(file)
-        pose = self._pose(file, annotation)
+        (clip,) = self.clips(file)
+        pose = self._pose(file)
         if self.scores and pose.scores is None:
             raise BadFileError(str(file), "wrong count", "no keypoint_score", "scores, as --scores needs them")
         if not body_exists(pose.joints).any():
             return []
         if self.flat:
-            image, guessed = self._image(file, annotation)
+            image, guessed = self._image(file)
             if image is None:
-                found = f"no img_shape (height, width) but {described(annotation.get('img_shape'))}"
+                found = f"no img_shape (height, width) but {described(self.annotations[file].get('img_shape'))}"
                 raise BadFileError(str(file), "wrong count", found, "the size of the image; --image-size WIDTH HEIGHT")
             check_pixels(file, pose.joints, image)
             pose = replace(pose, counts={**pose.counts, **guessed})
@@ -232,11 +225,10 @@ class Pyskl(Toolbox):
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return name, label and origin of an annotation's clip."""
-        at = self.place[file]
-        name = self.annotations[at].get("frame_dir")
+        name = self.annotations[file].get("frame_dir")
         if not isinstance(name, str) or len(name.splitlines()) != 1:
             raise BadFileError(str(file), "bad name", f"frame_dir {described(name)!r}", "a name of one line")
-        return [clip_named(name, self.labels[at])]
+        return [clip_named(name, self.labels[file])]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Return one benchmark for each pair of a training and a test split, without left-out clips."""
@@ -332,10 +324,6 @@ def _name(annotation: Annotation) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _member(at: int) -> str:
-    return f"annotations[{at}]"
-
-
 _Clips = dict[RawFile, Annotation]
 
 
@@ -345,7 +333,7 @@ def _in_file(path: Path) -> tuple[dict[str, Sequence[str]], _Clips]:
     if isinstance(content, dict) and "keypoint" in content:
         return {}, {RawFile(path): content}
     splits, clips = _content(path, content)
-    return splits, {RawFile(path, _member(at)): clip for at, clip in enumerate(clips)}
+    return splits, {RawFile(path, f"annotations[{at}]"): clip for at, clip in enumerate(clips)}
 
 
 def _in_folder(folder: Path) -> tuple[dict[str, Sequence[str]], _Clips]:
@@ -367,11 +355,8 @@ def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[A
     clips = content.get("annotations") if isinstance(content, dict) else content
     splits = content.get("split", {}) if isinstance(content, dict) else {}
     if not isinstance(splits, dict) or not isinstance(clips, list):
-        keys = (
-            f" with the keys {', '.join(str(key)[:30] for key in list(content)[:12])}"
-            if isinstance(content, dict)
-            else ""
-        )
+        listed = ", ".join(str(key)[:30] for key in list(content)[:12]) if isinstance(content, dict) else ""
+        keys = f" with the keys {listed}" if isinstance(content, dict) else ""
         labels = "; the labels of ST-GCN's arrays are read with them, by prepare stgcn FOLDER"
         hint = labels if isinstance(content, tuple) and len(content) == 2 else ""
         raise BadFileError(path, "not data", f"a {type(content).__name__}{keys}", expected + hint)

@@ -116,7 +116,7 @@ class StGcn(Toolbox):
         super().__init__(layout, channels, scores, missing, scale, first_label, bodies, actor)
         self.benchmark = benchmark
         self.parts: dict[str, _Part] = {}
-        self.clip_facts: dict[str, tuple[Clip, ...]] = {}
+        self.clip_of: dict[RawFile, Clip] = {}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """Return the clips of one benchmark: training, then validation and test.
@@ -134,8 +134,13 @@ class StGcn(Toolbox):
         twice = repeated(names)
         if twice:
             names = [f"{part}_{clip:06}" for part, found in self.parts.items() for clip in range(len(found.names))]
-        facts = iter(list(map(clip_named, names, self.settle_classes(first.pickle, names, labels))))
-        self.clip_facts = {part: tuple(next(facts) for _ in found.names) for part, found in self.parts.items()}
+        files = [
+            RawFile(found.data, f"{part}[{clip}]", found.pickle)
+            for part, found in self.parts.items()
+            for clip in range(len(found.names))
+        ]
+        clips = map(clip_named, names, self.settle_classes(first.pickle, names, labels))
+        self.clip_of = dict(zip(files, clips, strict=True))
         used = {found.data for found in self.parts.values()}
         unread = [path.name for path in sorted(first.data.parent.glob("*.npy")) if path not in used]
         unread = [name for name in unread if "num_frame" not in name]
@@ -143,11 +148,7 @@ class StGcn(Toolbox):
         self.found_notes[f"arrays not read: {', '.join(unread[:6])}"] = len(unread)
         if not self.benchmark and (match := BENCHMARK.search(first.data.resolve().parent.name)):
             self.benchmark = BENCHMARKS[match[1].lower()]
-        return [
-            RawFile(found.data, f"{part}[{clip}]", found.pickle)
-            for part, found in self.parts.items()
-            for clip in range(len(found.names))
-        ]
+        return files
 
     def _form(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Set layout and channels from the shapes and from the range of the numbers."""
@@ -222,16 +223,15 @@ class StGcn(Toolbox):
             check_metres(str(file), joints, "--scale 0.001 for millimetres")
         middle = np.zeros(2) if self.flat else None
         pose = main_bodies(str(file), Pose(joints, scores, counts), self.bodies, self.actor, middle)
-        return [self.completed(self.clip_facts[part][clip], pose)]
+        return [self.completed(self.clip_of[file], pose)]
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return a clip's name, label and origin from the label file."""
-        part, _, number = file.member.rstrip("]").partition("[")
-        return [self.clip_facts[part][int(number)]]
+        return [self.clip_of[file]]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Return the folder's benchmark; one each for ``val`` and ``test`` if both exist, ``all`` if neither does."""
-        part_of = {clip.name: part for part, facts in self.clip_facts.items() for clip in facts}
+        part_of = {clip.name: file.member.partition("[")[0] for file, clip in self.clip_of.items()}
         found = {part: tuple(at for at, clip in enumerate(clips) if part_of[clip.name] == part) for part in self.parts}
         tests = [part for part in found if part != "train"]
         if not tests:
