@@ -118,7 +118,7 @@ def as_json(inspection: Inspection) -> str:
             "bodies": contents.bodies,
             "classes": [{"name": name, "clips": count} for name, count in contents.classes],
             "unlabelled": contents.unlabelled,
-            **contents.origins,
+            **contents.origins(),
             "counts": {what: {"number": number, "clips": clips} for what, (number, clips) in contents.counts.items()},
             "body_size": contents.usual_size,
             "up": {"axis": str(contents.up), "why": contents.up.why, "doubt": contents.up.doubt},

@@ -56,7 +56,9 @@ class Contents:
         bodies: Number of bodies -> clips.
         classes: (name, clips) of each class, empty classes included.
         unlabelled: Clips without a label.
-        origins: Clips of each of the ``subjects``, ``cameras`` and ``setups``; empty where none is known.
+        subjects: Subject -> clips; empty where none is known, like ``cameras`` and ``setups``.
+        cameras: Camera -> clips.
+        setups: Setup -> clips.
         benchmarks: Sizes of the benchmarks.
         counts: Dropped, filled-in or guessed items: phrase -> (total number, number of clips).
         up: The upward direction.
@@ -72,7 +74,9 @@ class Contents:
     bodies: dict[int, int]
     classes: tuple[tuple[str, int], ...]
     unlabelled: int
-    origins: dict[str, dict[str, int]]
+    subjects: dict[str, int]
+    cameras: dict[str, int]
+    setups: dict[str, int]
     benchmarks: tuple[BenchmarkSizes, ...]
     counts: dict[str, tuple[int, int]]
     up: Up
@@ -88,7 +92,7 @@ class Contents:
             ("whole recordings" if self.untrimmed else "clips", f"{self.clips:,}"),
             ("classes", _named(dict(self.classes), what) if self.classes else "none"),
             *([("without a label", f"{self.unlabelled:,} clips")] if self.unlabelled else []),
-            *((name, _named(counts)) for name, counts in self.origins.items()),
+            *((name, _named(counts)) for name, counts in self.origins().items()),
             ("lengths", "shortest {:,}, median {:g}, longest {:,} frames".format(*self.lengths)),
             ("bodies", bodies),
             ("body-frames", f"{self.body_frames:,}"),
@@ -101,6 +105,10 @@ class Contents:
             ("size", f"{self.size / 1e6:,.1f} MB"),
         ]
         return [*rows, ("trial set", self.trial)] if self.trial else rows
+
+    def origins(self) -> dict[str, dict[str, int]]:
+        """Return the counts of subjects, cameras and setups, by these three words."""
+        return {"subjects": self.subjects, "cameras": self.cameras, "setups": self.setups}
 
 
 TRIAL_OPTIONS = ("classes", "max_clips", "benchmarks", "drop_duplicates")
@@ -128,10 +136,9 @@ def count_contents(dataset: SkeletonSet) -> Contents:
         bodies=dict(zip(bodies.tolist(), clips_of.tolist(), strict=True)),
         classes=tuple(zip(dataset.classes, counts, strict=True)),
         unlabelled=unlabelled,
-        origins={
-            f"{what}s": _counted([getattr(clip, what) for clip in dataset.clips])
-            for what in ("subject", "camera", "setup")
-        },
+        subjects=_counted([clip.subject for clip in dataset.clips]),
+        cameras=_counted([clip.camera for clip in dataset.clips]),
+        setups=_counted([clip.setup for clip in dataset.clips]),
         benchmarks=tuple(
             BenchmarkSizes(name, (len(split.train), len(split.test)), published.get(name))
             for name, split in dataset.benchmarks.items()

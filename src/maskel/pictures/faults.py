@@ -70,7 +70,7 @@ def _contents(dataset: SkeletonSet, contents: Contents, repeats: dict[str, Repea
         *contents.rows(),
     ]
     benchmarks = [(*sizes.row(), repeats[sizes.name]) for sizes in contents.benchmarks]
-    counts = [("classes", dict(contents.classes)), *contents.origins.items()]
+    counts = [("classes", dict(contents.classes)), *contents.origins().items()]
     return join(
         (
             table(("", ""), about),
