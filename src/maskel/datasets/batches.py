@@ -63,9 +63,9 @@ class ClipRows:
         else:
             joints = self._between(rows, exists, frames.weight.numpy())
             lengths = np.full(len(positions), joints.shape[2])
-        if self.joints.device.type == "cpu":
-            self._require_finite(joints.numpy(), positions)
         device = self.joints.device
+        if device.type == "cpu" and not (finite := np.isfinite(joints.numpy())).all():  # opening a set does not look
+            self.refuse(int(positions[~finite.all(axis=(1, 2, 3, 4))][0]))
         return SkeletonBatch(
             joints=joints,
             lengths=move(torch.from_numpy(lengths), device),
@@ -156,9 +156,3 @@ class ClipRows:
             move(torch.from_numpy(rows), device).view(pairs),
             move(torch.from_numpy(shares), device).view(pairs),
         )
-
-    def _require_finite(self, joints: Float32[np.ndarray, "b m t v c"], positions: Int64[np.ndarray, " b"]) -> None:
-        """Refuse coordinates that are not finite, at reading: opening a set does not look at the joints."""
-        finite = np.isfinite(joints)
-        if not finite.all():
-            self.refuse(int(positions[~finite.all(axis=(1, 2, 3, 4))][0]))

@@ -135,12 +135,8 @@ def _image(file: RawFile, value: Any) -> Image | None:
     if not isinstance(value, list | tuple) or len(value) not in (2, 3):
         return None
     sizes = [one_number(file.path, size) for size in value]
-    if any(isinstance(size, bool) or not isinstance(size, int | float) for size in sizes) or sizes[2:] not in (
-        [],
-        [1],
-        [3],
-        [4],
-    ):
+    numbers = all(isinstance(size, int | float) and not isinstance(size, bool) for size in sizes)
+    if not numbers or (len(sizes) == 3 and sizes[2] not in (1, 3, 4)):
         return None
     height, width = (int(size) if isfinite(size) and size == size // 1 else size for size in sizes[:2])
     return (height, width) if 0 < height < 1e6 and 0 < width < 1e6 else None

@@ -288,27 +288,14 @@ def _leveled(path: Path, heads: Sequence[Line], channels: int, layout: Layout) -
         if c in joined:
             joint = levels[joint_level][2][c]
             columns.append(Column(f"{joint}_{name}", joint, CHANNELS[name], person_level[c]))
+        elif indices := [fields[c] for fields in index if fields[c]]:
+            columns.append(Column(indices[-1]))
+        elif recorder and c + 1 == joined[0]:
+            columns.append(Column("frame"))
         else:
-            columns.append(Column(_title(c, index, levels, titles, recorder, c + 1 == joined[0])))
+            above = (level[c] for _, _, level in levels if level[c])
+            columns.append(Column(next((text for text in above if c > 0 or squeeze(text) not in titles), "")))
     return columns
-
-
-def _title(
-    column: int,
-    index: Sequence[Sequence[str]],
-    levels: Sequence[tuple[int, str, Sequence[str]]],
-    titles: set[str],
-    recorder: bool,
-    last: bool,
-) -> str:
-    """Return the name of a column that is not one of a joint."""
-    named = [fields[column] for fields in index if fields[column]]
-    if named:
-        return named[-1]
-    if recorder and last:
-        return "frame"
-    names = [level[column] for _, _, level in levels if level[column]]
-    return next((name for name in names if column > 0 or squeeze(name) not in titles), "")
 
 
 def _spread(fields: Sequence[str], channels: Sequence[str]) -> list[str]:

@@ -49,9 +49,10 @@ FORMS = (
 )
 NEARLY = {
     "pred_keypoints": "Detectron2's predictions; write them as COCO's results",
-    "smpl": "SMPL's parameters, not positions; run the model, and write its joints as an array",
-    "poses": "SMPL's parameters, not positions; run the model, and write its joints as an array",
-    "body_pose": "SMPL's parameters, not positions; run the model, and write its joints as an array",
+    **dict.fromkeys(
+        ("smpl", "poses", "body_pose"),
+        "SMPL's parameters, not positions; run the model, and write its joints as an array",
+    ),
     "hand_left_keypoints_2d": "OpenPose's hands",
     "shapes": "an annotation of LabelMe",
     "box": "Ultralytics' boxes; use a model for poses",

@@ -94,8 +94,7 @@ def join_people(
     counts.update(_left_out(tracks[room:]))
     tracks = tracks[:room]
     check_size(path, len(tracks), length, joints)
-    pose = _pose(tracks, (length, joints, coordinates + 1), counts)
-    pose = replace(pose, first_frame=start, step=step)
+    pose = replace(_pose(tracks, (length, joints, coordinates + 1), counts), first_frame=start, step=step)
     return replace(pose, scores=None) if pose.scores is None or np.isnan(pose.scores).all() else pose
 
 
