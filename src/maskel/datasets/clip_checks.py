@@ -331,14 +331,7 @@ def _in_most_frames(
     values: Float[np.ndarray, " r"],
     about: Callable[[int], str],
 ) -> list[Fault]:
-    """Return the worst fault of each clip in which more than half of the body-frames are bad.
-
-    Args:
-        seen: The clips.
-        bad: True for bad rows.
-        values: Severity of each row.
-        about: Describes the fault of a row.
-    """
+    """Return the worst fault of each clip in which more than half of the body-frames are bad."""
     if not bad.any():
         return []
     first = seen.rows.clip[0]

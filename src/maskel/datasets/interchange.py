@@ -133,10 +133,6 @@ class Toolbox(Source):
         """Make a clip: missing (NaN) joints of existing bodies are interpolated in time, or set to zero.
 
         Absent bodies and empty frames stay absent: they are zero.
-
-        Args:
-            clip: Name, label and origin.
-            pose: The bodies to keep, NaN where a joint is missing.
         """
         joints, exists = pose.joints, body_exists(pose.joints)
         gaps = np.isnan(joints).any(-1)

@@ -117,11 +117,7 @@ class KineticsSkeleton(Source):
         return [RawFile(path) for path in self._clips]
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """Read one clip; none if no frame has a person.
-
-        Raises:
-            BadFileError: If the file is damaged or of another form.
-        """
+        """Read one clip; none if no frame has a person."""
         (clip,) = self.clips(file)
         joints, counts = self.preparation.apply(file.path, self.preparation.read(file.path))
         counts = {what: number for what, number in counts.items() if what not in (LABELS, READ_AS_FRACTIONS)}

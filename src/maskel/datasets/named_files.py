@@ -88,21 +88,13 @@ class NamedFiles(Source):
         return [Clip(facts["name"], number, subject, camera, setup, replication)]
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """Read the clip of one file; none if no frame has a body.
-
-        Raises:
-            BadFileError: If the file is damaged or of another form.
-        """
+        """Read the clip of one file; none if no frame has a body."""
         (clip,) = self.clips(file)
         joints, counts = self.preparation.apply(file.path, self.pose(file.path))
         return [SkeletonSequence(clip, joints, self.layout, counts)] if joints.any() else []
 
     def pose(self, path: Path) -> Pose:
-        """Read the bodies of one file, in the order of the layout.
-
-        Raises:
-            BadFileError: If the file is damaged or of another form.
-        """
+        """Read the bodies of one file, in the order of the layout."""
         return self.preparation.read(path)
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:

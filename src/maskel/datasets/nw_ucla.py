@@ -69,11 +69,7 @@ class NwUcla(Source):
         return sorted(found, key=lambda file: (_base_name(file), str(file)))
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """Read the clip of one file; none if all coordinates are zero.
-
-        Raises:
-            BadFileError: If the file is damaged or of another form.
-        """
+        """Read the clip of one file; none if all coordinates are zero."""
         clip = _clip(file)
         centred = _centre(_joints(file, _content(file), clip.label), self.layout.index("spine"))
         if not np.isfinite(centred).all():

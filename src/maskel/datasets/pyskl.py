@@ -197,11 +197,7 @@ class Pyskl(Toolbox):
         return replace(pose, joints=with_gaps(pose.joints, pose.scores, self.min_score))
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """Read one clip; none if its joints are all missing.
-
-        Raises:
-            BadFileError: If the annotation is damaged or of another form.
-        """
+        """Read one clip; none if its joints are all missing."""
         (clip,) = self.clips(file)
         pose = self._pose(file)
         if self.scores and pose.scores is None:

@@ -126,12 +126,7 @@ def _class_counts(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> I
 
 
 def counted_faults(dataset: SkeletonSet, body_frames: Int64[np.ndarray, " n"]) -> dict[str, list[Fault]]:
-    """Return the clips with large parts filled in, missing or left out when the set was prepared.
-
-    Args:
-        dataset: The set.
-        body_frames: Body-frames of each clip.
-    """
+    """Return the clips with large parts filled in, missing or left out when the set was prepared."""
     found: dict[str, list[Fault]] = {"filled": [], "missing": [], "left_out": []}
     joints = len(recorded_layout(dataset) or dataset.layout)
     for clip, counts in dataset.counts.items():

@@ -41,9 +41,6 @@ class OwnBenchmarks:
     def choose(self, facts: Mapping[Path, Sequence[Facts]]) -> None:
         """Choose the test clips of each benchmark.
 
-        Args:
-            facts: Facts about the clips of each file.
-
         Raises:
             InputError: If an option names a subject or clip that does not exist, or a benchmark has no training clip.
         """

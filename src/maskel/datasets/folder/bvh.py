@@ -69,10 +69,6 @@ class _Node:
 def read_bvh(path: Path, layout: Layout) -> Pose:
     """Read the body of a motion capture.
 
-    Args:
-        path: The file.
-        layout: Its joints, such as ``smpl22``.
-
     Raises:
         BadFileError: If it is of another form, has more than one body, or lacks a joint of the layout.
     """

@@ -31,10 +31,6 @@ _FORM = "a C3D file"
 def read_c3d(path: Path, layout: Layout) -> Pose:
     """Read the points of a motion capture that are joints of the layout, in metres.
 
-    Args:
-        path: The file.
-        layout: Its joints.
-
     Raises:
         BadFileError: If it is of another form, damaged, in an unknown unit, or lacks a joint of the layout.
     """

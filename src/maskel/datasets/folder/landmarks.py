@@ -18,13 +18,7 @@ FORM = "MediaPipe's landmarks, each with x, y and z"
 
 
 def read_landmarks(path: Path, number: int, entry: object, form: Form) -> list[Person]:
-    """Read the people of one frame.
-
-    Args:
-        path: The file, for messages.
-        number: The frame, for messages.
-        entry: A list of landmarks, of people, or an object that holds one.
-        form: Form of the recordings.
+    """Read the people of one frame: a list of landmarks, of people, or an object that holds one.
 
     Raises:
         BadFileError: If it is of another form, or has another number of landmarks.

@@ -96,10 +96,6 @@ class Finder:
     def find(self, written: str, where: str) -> int | None:
         """Return the index of the clip with this name; None if there is none.
 
-        Args:
-            written: The name as written in the table or list.
-            where: Its file and line, for messages.
-
         Raises:
             InputError: If several clips fit.
         """

@@ -111,12 +111,6 @@ class Preparation:
     def place_people(self, path: Path, pose: Pose, bodies: int, actor: str) -> Pose:
         """Do the first half of `apply`: NaN where a joint is missing, the set's unit, the bodies that matter.
 
-        Args:
-            path: Where the pose comes from, for messages.
-            pose: Result of `read`.
-            bodies: Bodies to keep, 1 or more.
-            actor: Who comes first; see `Folder`.
-
         Raises:
             BadFileError: If the coordinates are in another unit, or the actor is not there.
         """

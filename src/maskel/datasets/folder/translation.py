@@ -29,11 +29,6 @@ AZURE_NAMES = tuple(
 def translate(path: Path, document: dict[str, Any], in_image: bool) -> tuple[list[Any], Counts] | None:
     """Translate a document of one of these forms.
 
-    Args:
-        path: The file, for messages.
-        document: The whole file.
-        in_image: Take positions in the image, not those in the world, if there are both.
-
     Returns:
         The frames, and counts of what was not read; None for a document of another form.
 

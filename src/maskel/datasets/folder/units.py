@@ -130,11 +130,7 @@ def _refuse_mixed(path: Path, values: np.ndarray, may_be_flat: bool) -> None:
 
 
 def refuse_flat(path: Path | str, values: Float64[np.ndarray, "m t v c"]) -> None:
-    """Check that x, y and z (if there is one) have one unit: a body extends along each axis.
-
-    Args:
-        path: The file, for messages.
-        values: Coordinates; NaN where missing.
+    """Check that x, y and z (if there is one; NaN where missing) have one unit: a body extends along each axis.
 
     Raises:
         BadFileError: If bodies are flat along one axis.
