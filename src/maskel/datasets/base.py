@@ -216,7 +216,7 @@ class Source(ABC):
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Explain why a benchmark may have ``found`` (train, test) clips instead of the published number."""
-        return ""
+        return "every clip, for pre-training; there is no part to test on" if benchmark == "all" else ""
 
 
 def leave_one_out(clips: Sequence[Clip], subjects: int) -> dict[str, Split]:

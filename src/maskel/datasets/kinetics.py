@@ -134,10 +134,6 @@ class KineticsSkeleton(Source):
             return {"all": Split(tuple(range(len(clips))), ())}
         return {"val": Split.of(parts[clip.name] == "train" for clip in clips)}
 
-    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Explain benchmark ``all``."""
-        return "every clip, for pre-training; there is one part only" if benchmark == "all" else ""
-
     def notes(self) -> Counts:
         """Return counts of clips without a file or a skeleton."""
         return dict(self._notes)

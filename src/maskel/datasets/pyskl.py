@@ -237,10 +237,6 @@ class Pyskl(Toolbox):
             return {"all": Split(every, ())}
         return {benchmark: Split(found[train], found[test]) for benchmark, (train, test) in self.pairs.items()}
 
-    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Explain benchmark ``all``."""
-        return "every clip, for pre-training; the file has no split to test on" if benchmark == "all" else ""
-
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return origin, unit and up: as recorded in 3D, halves of the image in 2D."""
         if coordinates == 2:

@@ -239,10 +239,6 @@ class StGcn(Toolbox):
         names = {part: part if len(tests) > 1 or not self.benchmark else self.benchmark for part in tests}
         return {names[part]: Split(found["train"], found[part]) for part in tests}
 
-    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Explain benchmark ``all``."""
-        return "every clip, for pre-training; there is no part val or test" if benchmark == "all" else ""
-
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return origin, unit and up in 2D; in 3D only the checked unit, as scripts differ in origin and up."""
         return IN_IMAGES if coordinates == 2 else {"unit": METRES}
