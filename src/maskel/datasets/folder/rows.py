@@ -4,7 +4,7 @@ import datetime
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from maskel.datasets.folder import columns as names
@@ -40,10 +40,6 @@ class Rows:
     counts: dict[str, int]
     unread: Sequence[str]
 
-    def number(self, frame: int) -> int:
-        """Return the table's number of a frame."""
-        return self.start + self.step * frame
-
     def names(self) -> tuple[tuple[str, ...], ...]:
         """The table's name of each body; empty if it has no names."""
         return tuple((who,) for who in dict.fromkeys(self.people) if who)
@@ -59,10 +55,28 @@ class Rows:
         check_size(table.path, len(bodies), length, len(table.layout))
         return bodies, length
 
-    def twice(self, what: str) -> str:
-        """Return the part of a message about an item that occurs in two lines."""
-        unread = f"; columns that are not read: {listed(self.unread)}" if self.unread else ""
-        return f"{what} twice{unread}"
+    def entries(self, table: Table, places: Sequence[int] = ()) -> Iterator[tuple[int, Sequence[str], int, str, int]]:
+        """Yield number, fields, frame, person and joint of each line with a person.
+
+        Args:
+            table: The table.
+            places: Joint of each line, in a table with a line for each joint; else 0 is yielded.
+
+        Raises:
+            BadFileError: If two lines are about the same.
+        """
+        seen: set[tuple[int, str, int]] = set()
+        each = "one line a joint, frame and person" if places else "one line a frame and person"
+        lines = zip(table.lines, self.frames, self.people, places or itertools.repeat(0), strict=False)
+        for (line, fields), frame, who, place in lines:
+            if who is None:
+                continue
+            if (frame, who, place) in seen:
+                what = f"joint {table.layout.joints[place]} of frame" if places else "frame"
+                unread = f"; columns that are not read: {listed(self.unread)}" if self.unread else ""
+                raise table.fault(f"{what} {self.start + self.step * frame} twice{unread}", each, line)
+            seen.add((frame, who, place))
+            yield line, fields, frame, who, place
 
 
 def rows_of(table: Table, others: Sequence[int], joints: Sequence[str] = (), additional: Collection[int] = ()) -> Rows:

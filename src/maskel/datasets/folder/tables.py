@@ -150,14 +150,7 @@ def _long(table: Table) -> Pose:
     rows = rows_of(table, others, [layout.joints[place] for place in places])
     bodies, length = rows.extent(table)
     values = np.full((len(bodies), length, len(layout), len(used)), np.nan)
-    seen: set[tuple[int, str, int]] = set()
-    for (line, fields), frame, who, place in zip(table.lines, rows.frames, rows.people, places, strict=True):
-        if who is None:
-            continue
-        if (frame, who, place) in seen:
-            found = rows.twice(f"joint {layout.joints[place]} of frame {rows.number(frame)}")
-            raise table.fault(found, "one line a joint, frame and person", line)
-        seen.add((frame, who, place))
+    for line, fields, frame, who, place in rows.entries(table, places):
         values[bodies[who], frame, place] = [_to_float(table.path, line, fields[columns[name]]) for name in used]
     return _pose(values, "score" in used, table, rows, rows.names())
 
@@ -207,14 +200,7 @@ def _fill(table: Table, rows: Rows, people: Mapping[str, Sequence[int]]) -> np.n
     (bodies, length), joints = rows.extent(table), len(table.layout)
     each = len(next(iter(people.values()))) // joints
     values = np.full((len(bodies) * len(people), length, joints, each), np.nan)
-    seen: set[tuple[int, str]] = set()
-    for (line, fields), frame, who in zip(table.lines, rows.frames, rows.people, strict=True):
-        if who is None:
-            continue
-        if (frame, who) in seen:
-            found = rows.twice(f"frame {rows.number(frame)}")
-            raise table.fault(found, "one line a frame and person", line)
-        seen.add((frame, who))
+    for line, fields, frame, who, _ in rows.entries(table):
         for place, order in enumerate(people.values()):
             numbers = [_to_float(table.path, line, fields[column]) for column in order]
             values[bodies[who] * len(people) + place, frame] = np.reshape(numbers, (joints, each))
