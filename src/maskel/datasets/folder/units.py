@@ -1,12 +1,12 @@
 """Units of coordinates: conversion as the options say, and checks that the result is a plausible body."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.counts import Counts
+from maskel.datasets.folder.gaps import all_may_be_missing
 from maskel.datasets.folder.missing import PIXELS
 from maskel.errors import BadFileError
 from maskel.layouts import MEDIAPIPE33, Layout
@@ -118,8 +118,7 @@ def _in_image(
 
 def _refuse_mixed(path: Path, values: np.ndarray, may_be_flat: bool) -> None:
     """Refuse pixels mixed with fractions (in some frames or along one axis), and bodies without depth."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # nobody in a frame
+    with all_may_be_missing():  # nobody in a frame
         typical = np.nanmedian(np.abs(values[..., :2]), (2, 3))  # (M, T)
     small = typical <= LARGEST_FRACTION
     if small.any() and (typical > PIXELS).any():
@@ -166,8 +165,7 @@ def _refuse_scores(path: Path, values: np.ndarray) -> None:
 
 def _restlessness(values: np.ndarray) -> float:
     """Return the mean step of a number between frames, as a share of its spread over joints."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # one frame, or nobody in it
+    with all_may_be_missing():  # one frame, or nobody in it
         steps = np.nanmean(np.abs(np.diff(values, axis=1)))
         spread = np.nanmean(np.nanstd(values, axis=2))
     return float(steps / spread) if steps > 0 and spread > 0 else 0.0
@@ -177,8 +175,7 @@ def _refuse_fractions(path: Path, values: np.ndarray) -> None:
     """Refuse MediaPipe's landmarks in the image as metres: z starts at the hips, but x and y do not."""
     count = values.shape[-1]
     hips = [MEDIAPIPE33.index("left_hip"), MEDIAPIPE33.index("right_hip")]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no hip in any frame
+    with all_may_be_missing():  # no hip in any frame
         middle = np.nanmean(values[..., hips, :], (0, 1, 2))
     x_y = values[..., :2][~np.isnan(values[..., :2]).any(-1)]
     z_from_hips = count == 2 or abs(middle[2]) < 0.02
