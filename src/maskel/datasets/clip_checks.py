@@ -127,11 +127,9 @@ class Seen:
         """Name of that unit, to stand after a number."""
         return "m" if self.bearings.metric else "body sizes"
 
-
-def limit(metres: float, sizes: float, seen: Seen | Bearings) -> float:
-    """Choose a set's threshold: the one in metres or the one in body sizes."""
-    bearings = seen.bearings if isinstance(seen, Seen) else seen
-    return metres if bearings.metric else sizes
+    def limit(self, metres: float, sizes: float) -> float:
+        """Choose the threshold in metres, or the one in body sizes."""
+        return metres if self.bearings.metric else sizes
 
 
 def _follows(rows: BodyFrames) -> Bool[np.ndarray, " p"]:
@@ -228,7 +226,7 @@ def _jumps(seen: Seen) -> list[Fault]:
     if seen.missing is not None:
         moved[seen.missing[:, 1:] | seen.missing[:, :-1]] = 0
     farthest = moved.max(axis=0) / np.maximum(seen.units[1:], seen.units[:-1])
-    before = np.flatnonzero(_follows(rows) & (farthest > limit(JUMP_METRES, JUMP_SIZES, seen)))
+    before = np.flatnonzero(_follows(rows) & (farthest > seen.limit(JUMP_METRES, JUMP_SIZES)))
 
     def about(at: int) -> str:
         joint = seen.dataset.layout.joints[int(moved[:, before[at]].argmax())]
@@ -259,7 +257,7 @@ def _bones(seen: Seen) -> list[Fault]:
         for share in (0.05, 0.5, 0.95)
     )
     change = high - low
-    bad = (change > BONE_CHANGE * usual) & (change > limit(BONE_METRES, BONE_SIZES, seen))
+    bad = (change > BONE_CHANGE * usual) & (change > seen.limit(BONE_METRES, BONE_SIZES))
     worst = np.where(bad, change, 0.0)
     bones = worst.argmax(axis=0)
     bodies = np.flatnonzero(worst.max(axis=0))
@@ -305,7 +303,7 @@ def _swaps(seen: Seen) -> list[Fault]:
         units = np.maximum(seen.units[first], seen.units[second])
         kept = (_apart(seen, first, first + 1) + _apart(seen, second, second + 1)) / (2 * units)
         swapped = (_apart(seen, first, second + 1) + _apart(seen, second, first + 1)) / (2 * units)
-        bad = np.flatnonzero((kept > limit(SWAP_METRES, SWAP_SIZES, seen)) & (kept > SWAP_RATIO * swapped))
+        bad = np.flatnonzero((kept > seen.limit(SWAP_METRES, SWAP_SIZES)) & (kept > SWAP_RATIO * swapped))
         where.append(first[bad] + 1)
         values.append(kept[bad])
         for at in bad:

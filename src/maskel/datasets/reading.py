@@ -154,11 +154,7 @@ def _read(source: Reads, file: RawFile) -> Reading:
 
 
 def _fitting(sequence: SkeletonSequence, file: RawFile) -> SkeletonSequence:
-    """Return a clip that a set can hold.
-
-    Raises:
-        BadFileError: If it is too long.
-    """
+    """Return a clip that a set can hold; refuse one that is too long."""
     bodies, frames = sequence.joints.shape[:2]
     if bodies > MOST_BODIES or bodies * frames > MOST_BODY_FRAMES:
         most = f"at most {MOST_BODIES} bodies and {MOST_BODY_FRAMES:,} body-frames; cut it"

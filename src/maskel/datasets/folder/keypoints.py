@@ -23,10 +23,9 @@ from typing import Any
 from maskel import files
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import array_pose, parse_nested
-from maskel.datasets.folder.landmarks import WORLD_OR_IMAGE, read_landmarks
 from maskel.datasets.folder.numbering import frame_numbers
 from maskel.datasets.folder.people import Person, join_people
-from maskel.datasets.folder.persons import is_person, read_person
+from maskel.datasets.folder.persons import WORLD_OR_IMAGE, is_person, read_landmarks, read_person
 from maskel.datasets.folder.pose import MAX_BYTES, Form, Pose, read_bytes
 from maskel.datasets.folder.translation import translate
 from maskel.datasets.folder.units import FRACTIONS
