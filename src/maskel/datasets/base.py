@@ -21,6 +21,9 @@ METRES, HALF_SIDES, HALF_LONGER = "metres", "halves of the image's sides", "halv
 IN_IMAGES: Mapping[str, str] = {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"}
 """Conventions of joints in 2D that span -1 to 1 over the image."""
 
+SPLIT_BY: Mapping[str, str] = {"xsub": "subject", "xview": "camera", "xset": "setup"}
+"""Benchmarks that split clips by a fact about them: none of a subject, say, is on both sides."""
+
 
 def upwards(layout: Layout) -> Mapping[str, str]:
     """Return the upward direction of a layout's recordings, for `Source.conventions`; empty if it is not known."""

@@ -6,16 +6,15 @@ scripts of SGN, CTR-GCN, MAMP and HA-CM, bit for bit.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import SPLIT_BY, RawFile, Source, Split
 from maskel.datasets.ntu_bodies import TrackedBody, select_bodies
 from maskel.datasets.raw_file import read_raw
 from maskel.datasets.skeleton_file import SkeletonFile, parse_skeleton
@@ -74,16 +73,14 @@ LEAVING_OUT_532 = {"xsub": (63_026, 50_922), "xset": (54_471, 59_477)}
 SURPLUS_LINES = "lines behind the last frame that a file declares (a fault of the file), not read"
 FRAMES_AT_ZERO = "frames of zeros in recordings of one body, moved with the origin as published"
 
-Rule = tuple[Callable[[Clip], str], frozenset[int]]
-"""The number at which a benchmark splits clips, and the values that train."""
-
 
 class NTU(Source):
     """Base class of NTU RGB+D 60 and 120; a subclass names its actions and benchmarks."""
 
     layout: Layout = NTU25
     title: ClassVar[str]
-    rules: ClassVar[Mapping[str, Rule]]
+    rules: ClassVar[Mapping[str, frozenset[int]]]
+    """For each benchmark the subjects, cameras or setups that train."""
 
     choosing = ("missing",)
 
@@ -145,7 +142,7 @@ class NTU(Source):
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Divide the clips of each benchmark, sorted by performer, camera or setup and then by name, as published."""
-        return {benchmark: _split(clips, *rule) for benchmark, rule in self.rules.items()}
+        return {benchmark: _split(clips, SPLIT_BY[benchmark], training) for benchmark, training in self.rules.items()}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Explain sizes that differ from the published ones."""
@@ -181,10 +178,7 @@ class NTU60(NTU):
     title: ClassVar[str] = "NTU RGB+D"
     classes: tuple[str, ...] = ACTIONS[:60]
     published: Mapping[str, tuple[int, int]] = {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}
-    rules: ClassVar[Mapping[str, Rule]] = {
-        "xsub": (attrgetter("subject"), NTU60_PERFORMERS),
-        "xview": (attrgetter("camera"), TRAINING_CAMERAS),
-    }
+    rules: ClassVar[Mapping[str, frozenset[int]]] = {"xsub": NTU60_PERFORMERS, "xview": TRAINING_CAMERAS}
 
 
 class NTU120(NTU):
@@ -206,11 +200,7 @@ class NTU120(NTU):
     title: ClassVar[str] = "NTU RGB+D 120"
     classes: tuple[str, ...] = ACTIONS
     published: Mapping[str, tuple[int, int]] = {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)}
-    rules: ClassVar[Mapping[str, Rule]] = {
-        "xsub": (attrgetter("subject"), NTU120_PERFORMERS),
-        "xset": (attrgetter("setup"), TRAINING_SETUPS),
-    }
-
+    rules: ClassVar[Mapping[str, frozenset[int]]] = {"xsub": NTU120_PERFORMERS, "xset": TRAINING_SETUPS}
     exemplars: ClassVar[Mapping[str, frozenset[str]]] = {"oneshot": EXEMPLARS}
 
     def all_benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
@@ -280,7 +270,8 @@ def centre(joints: Float32[np.ndarray, "m t v c"], absent_stay_zero: bool = True
     return centred
 
 
-def _split(clips: Sequence[Clip], number: Callable[[Clip], str], training: frozenset[int]) -> Split:
-    """Divide clips by the number at which a benchmark splits them, sorted by this number and then by name."""
-    ordered = sorted(range(len(clips)), key=lambda position: (int(number(clips[position])), clips[position].name))
-    return Split.of((int(number(clips[position])) in training for position in ordered), ordered)
+def _split(clips: Sequence[Clip], what: str, training: frozenset[int]) -> Split:
+    """Divide clips by their subject, camera or setup, sorted by its number and then by name."""
+    numbers = [int(getattr(clip, what)) for clip in clips]
+    ordered = sorted(range(len(clips)), key=lambda position: (numbers[position], clips[position].name))
+    return Split.of((numbers[position] in training for position in ordered), ordered)

@@ -1,19 +1,19 @@
 """Checks that need no joints: the tables of clips, classes and benchmarks."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Int64
 
 from maskel.datasets import exemplar_names
+from maskel.datasets.base import SPLIT_BY
 from maskel.datasets.bodies import recorded_layout
 from maskel.datasets.clip_checks import Bearings
 from maskel.datasets.counts import BODIES, BODY_FRAMES, EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES
 from maskel.datasets.duplicates import Duplicates, leaks
 from maskel.datasets.faults import Fault
 from maskel.datasets.store import SkeletonSet
-from maskel.sequence import Clip
 
 SHORT_SHARE = 0.25
 """Clips shorter than this share of the median length are short; clips of a single frame always are."""
@@ -26,12 +26,6 @@ MISSING_SHARE = 0.2
 LEFT_OUT_SHARE = 0.2
 """Largest share of a recording that may be left out: frames without a body, or body-frames of other people."""
 
-SAME_SIDE: dict[str, tuple[str, Callable[[Clip], str]]] = {
-    "xsub": ("subject", lambda clip: clip.subject),
-    "xview": ("camera", lambda clip: clip.camera),
-    "xset": ("setup", lambda clip: clip.setup),
-}
-"""Benchmarks that split clips by a subject, camera or setup: none may be on both sides."""
 TESTS_NONE = "all"
 """The benchmark for pre-training: it has no test clips, and all its clips may lack a label."""
 
@@ -72,11 +66,13 @@ def leaking_clips(dataset: SkeletonSet, duplicates: Duplicates, bearings: Bearin
 
 def shared_origins(dataset: SkeletonSet) -> Iterator[Fault]:
     """Yield subjects, cameras or setups on both sides of a benchmark that splits clips by them."""
-    for benchmark, (what, number) in SAME_SIDE.items():
+    for benchmark, what in SPLIT_BY.items():
         if benchmark not in dataset.benchmarks:
             continue
         split = dataset.benchmarks[benchmark]
-        train, test = (Counter(number(dataset.clips[clip]) for clip in part) for part in (split.train, split.test))
+        train, test = (
+            Counter(getattr(dataset.clips[clip], what) for clip in part) for part in (split.train, split.test)
+        )
         for name in sorted((set(train) & set(test)) - {""}):
             about = f"{benchmark}: {what} {name} has {train[name]} training and {test[name]} test clips"
             yield Fault(about, float(min(train[name], test[name])), benchmark=benchmark)
