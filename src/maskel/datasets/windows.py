@@ -18,10 +18,10 @@ STEPS = 4
 
 @dataclass(frozen=True)
 class Extent:
-    """A length of time.
+    """A length of time: that of a window, or since a recording's frame 0.
 
     Args:
-        value: Frames of a recording, or seconds; above 0.
+        value: Frames of a recording, or seconds; 0 or more.
         seconds: True for seconds, False for frames.
 
     Examples:

@@ -205,7 +205,7 @@ def read_extent(option: str, text: str | None) -> Extent | None:
         raise InputError(f"{option}: found {text!r}, expected frames or seconds, such as 64 or 2.5s") from fault
     if moment is None or moment.value <= 0:
         raise InputError(f"{option}: found {text!r}, expected more than 0, such as 64 or 2.5s")
-    return Extent(moment.value, moment.seconds)
+    return moment
 
 
 def usual_windows(
