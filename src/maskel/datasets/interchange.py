@@ -1,6 +1,5 @@
 """The readers of other toolboxes' files in common: options, classes and names of clips, and missing joints."""
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from jaxtyping import Float64
 from maskel.datasets.base import Source
 from maskel.datasets.counts import MISSING_JOINTS, Counts
 from maskel.datasets.folder.gaps import body_exists, fill_gaps
+from maskel.datasets.folder.names import ENDING
 from maskel.datasets.folder.people import choose_bodies
 from maskel.datasets.folder.pose import Pose
 from maskel.datasets.folder.tracks import ACTORS
@@ -30,8 +30,6 @@ SMALLEST = 0.05
 """Metres. A body that never extends this far along any axis is in another unit, or a single point."""
 LARGEST_BODY = 10.0
 """Metres. No body is larger: the diagonal of its bounding box, in the median of its frames."""
-SUFFIX = re.compile(r"\.(mp4|avi|mkv|mov|webm|mpg|mpeg|wmv|flv|skeleton|npy|npz|pkl|json|csv|txt)$")
-"""Endings of source files that names of clips may keep."""
 
 Missing = Literal["interpolate", "zero"]
 GivenChannels = Literal["auto", "xy", "xyz", "xys"]
@@ -156,7 +154,7 @@ class Toolbox(Source):
 
 def key_of(name: str) -> str:
     """Normalise a clip's name: without differences of case, Unicode form, folders and ending."""
-    return SUFFIX.sub("", unicodedata.normalize("NFC", name).casefold().replace("\\", "/").rpartition("/")[2])
+    return ENDING.sub("", unicodedata.normalize("NFC", name).casefold().replace("\\", "/").rpartition("/")[2])
 
 
 def clip_named(name: str, label: int) -> Clip:

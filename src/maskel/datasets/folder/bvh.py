@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from maskel.conversion import both_sides
 from maskel.datasets.folder.columns import JointNames, listed, squeeze
 from maskel.datasets.folder.pose import (
     MAX_BYTES,
@@ -233,12 +234,8 @@ def _places(nodes: Sequence[_Node], layout: Layout) -> dict[str, int]:
         names = JointNames(layout)
         own = {layout.joints[joint]: at for name, at in written.items() if (joint := names.place(name)) is not None}
         family = BIOVISION
-    spelled = {
-        joint.replace("*", side): name.replace("*", side)
-        for joint, name in family.items()
-        for side in ("left", "right")
-    }
-    return own | {joint: written[name] for joint, name in spelled.items() if name in written}
+    spelled = both_sides({joint: (name,) for joint, name in family.items()})
+    return own | {joint: written[name] for joint, (name,) in spelled.items() if name in written}
 
 
 def _between(nodes: Sequence[_Node], low: int | None, high: int | None) -> list[int]:
