@@ -21,24 +21,28 @@ class ClipRows:
     Args:
         joints: (R, V, C) float32 rows; `keep_on` replaces them by a copy on a device.
         segments: (S, 4) runs of consecutive frames of one body: clip, body, first frame, number of frames; sorted.
-        rows: (S,) first row of each segment.
-        bounds: (N + 1,) the segments of clip i are those from ``bounds[i]`` to before ``bounds[i + 1]``.
         bodies: (N,) bodies of each clip.
         valid_frames: (N,) valid length of each clip.
         labels: (N,) class of each clip.
         channels: Names of the C numbers of a joint.
         refuse: Raises an error for the clip at a position, which holds a coordinate that is not finite.
+
+    Attributes:
+        rows: (S,) first row of each segment.
+        bounds: (N + 1,) the segments of clip i are those from ``bounds[i]`` to before ``bounds[i + 1]``.
     """
 
     joints: Float32[torch.Tensor, "r v c"]
     segments: Int64[np.ndarray, "s 4"]
-    rows: Int64[np.ndarray, " s"]
-    bounds: Int64[np.ndarray, " bounds"]
     bodies: Int64[np.ndarray, " n"]
     valid_frames: Int64[np.ndarray, " n"]
     labels: Int64[np.ndarray, " n"]
     channels: Channels
     refuse: Callable[[int], NoReturn]
+
+    def __post_init__(self) -> None:
+        self.rows = np.cumsum(self.segments[:, 3]) - self.segments[:, 3]
+        self.bounds = np.searchsorted(self.segments[:, 0], np.arange(len(self.bodies) + 1))
 
     def gather(
         self,

@@ -165,17 +165,8 @@ def _worst_of_each_clip(
     sums = np.add.reduceat(sizes[order], starts) if len(order) else sizes
     found = []
     for place, count in zip(order[starts].tolist(), sums.tolist(), strict=True):
-        row = where[place]
-        found.append(
-            Fault(
-                about=about(place),
-                value=float(values[place]),
-                clip=int(rows.clip[row]),
-                body=int(rows.body[row]),
-                frame=int(rows.frame[row]),
-                frames=count,
-            )
-        )
+        clip, body, frame = (int(column[where[place]]) for column in (rows.clip, rows.body, rows.frame))
+        found.append(Fault(about(place), float(values[place]), clip, body, frame, count))
     return found
 
 

@@ -146,9 +146,7 @@ class SkeletonSet(Displayed):
         self.max_bodies = int(self.bodies.max())
         segments = tables.map_array(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4))
         self._segments = np.array(segments, np.int64)
-        self._rows = np.cumsum(self._segments[:, 3]) - self._segments[:, 3]  # first row of each segment
         tables.check_segments(self._segments, self.bodies, self.frames, counts["rows"])
-        self._bounds = np.searchsorted(self._segments[:, 0], np.arange(len(self) + 1))  # segments of clip i: [i, i + 1)
         self.valid_frames = tables.count_valid_frames(self._segments, self.frames)
         tables.require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
         joints_shape = (counts["rows"], len(self.layout), len(self.channels))
@@ -157,17 +155,8 @@ class SkeletonSet(Displayed):
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             table = torch.from_numpy(self._joints)  # the same memory, until `keep_on` replaces it
         self._refuse = partial(_refuse_clip, path, self._columns["name"])
-        self._batches = ClipRows(
-            table,
-            self._segments,
-            self._rows,
-            self._bounds,
-            self.bodies,
-            self.valid_frames,
-            self.labels,
-            self.channels,
-            self._refuse,
-        )
+        facts = (self.bodies, self.valid_frames, self.labels, self.channels)
+        self._batches = ClipRows(table, self._segments, *facts, self._refuse)
         self.counts = tables.read_counts(path / files.COUNTS, len(self)) if meta["version"] > 2 else {}
         self.untrimmed = meta["version"] == files.UNTRIMMED_VERSION
         self.ranges: tuple[tuple[LabelledRange, ...], ...] = ()
@@ -272,8 +261,8 @@ class SkeletonSet(Displayed):
             raise IndexError(f"found position {position}, expected 0 to {len(self) - 1}")
         shape = (int(self.bodies[position]), int(self.frames[position]), *self._joints.shape[1:])
         joints = np.zeros(shape, dtype=np.float32)
-        start, end = self._bounds[position : position + 2]
-        segments, rows = self._segments[start:end].tolist(), self._rows[start:end].tolist()
+        start, end = self._batches.bounds[position : position + 2]
+        segments, rows = self._segments[start:end].tolist(), self._batches.rows[start:end].tolist()
         for (_, body, first, length), row in zip(segments, rows, strict=True):
             joints[body, first : first + length] = self._joints[row : row + length]
         if not np.isfinite(joints).all():
@@ -287,8 +276,9 @@ class SkeletonSet(Displayed):
 
     def body_frames(self, start: int, stop: int) -> BodyFrames:
         """Return the clips from position ``start`` to before ``stop`` without absent frames; ``joints`` is a view."""
-        clip, body, first, length = self._segments[self._bounds[start] : self._bounds[stop]].T
-        row = self._rows[self._bounds[start]]
+        bounds = self._batches.bounds
+        clip, body, first, length = self._segments[bounds[start] : bounds[stop]].T
+        row = self._batches.rows[bounds[start]]
         ends = np.cumsum(length)
         within = np.arange(ends[-1]) - np.repeat(ends - length, length)
         return BodyFrames(
