@@ -11,11 +11,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.base import Source
-from maskel.datasets.counts import MISSING_JOINTS, Counts
-from maskel.datasets.folder.gaps import body_exists, fill_gaps
+from maskel.datasets.counts import Counts
+from maskel.datasets.folder.gaps import body_exists
 from maskel.datasets.folder.names import ENDING
 from maskel.datasets.folder.people import choose_bodies
 from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.tracks import ACTORS
 from maskel.datasets.ntu import NTU60, NTU120, clip_called
 from maskel.errors import BadFileError, InputError
@@ -132,16 +133,9 @@ class Toolbox(Source):
 
         Absent bodies and empty frames stay absent: they are zero.
         """
-        joints, exists = pose.joints, body_exists(pose.joints)
-        gaps = np.isnan(joints).any(-1)
-        here = gaps & exists[..., np.newaxis]
-        if self.missing == "interpolate" and here.any():
-            joints = fill_gaps(joints, self.layout)
-        joints = np.nan_to_num(np.where(exists[..., np.newaxis, np.newaxis], joints, 0))
-        if self.scores and pose.scores is not None:
-            joints = np.concatenate((joints, np.where(gaps, 0, pose.scores)[..., np.newaxis]), -1)
-        counts = {**pose.counts, MISSING_JOINTS: int(here.sum())}
-        return SkeletonSequence(clip, joints.astype(np.float32), self.layout, counts)
+        how = Preparation(self.layout, scores=self.scores, missing=self.missing, centre=False, max_gap=0)
+        joints, counts = how.complete(Path(clip.name), pose, every_frame=True)
+        return SkeletonSequence(clip, joints, self.layout, counts)
 
     def notes(self) -> Counts:
         """Return counts of problems with names and classes."""

@@ -72,19 +72,15 @@ class NamedFiles(Source):
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return the clip that a file's name describes."""
-        name = file.path.name
-        match = self.pattern.fullmatch(name)
-        facts = match.groupdict() if match else {}
+        match = self.pattern.fullmatch(file.path.name)
+        facts = match.groupdict("") if match else {}
         label = facts.get("label", "")
-        number = int(label) - 1 if label.isdecimal() else -1
-        if label in self.classes:
-            number = self.classes.index(label)
+        number = self.classes.index(label) if label in self.classes else int(label) - 1 if label.isdecimal() else -1
         if not 0 <= number < len(self.classes):
             expected = f"a name like {self.form}, of one of {len(self.classes)} classes"
-            raise BadFileError(file.path, "bad name", name, expected)
-        subject, camera, setup, replication = (
-            _plain(facts.get(what) or "") for what in ("subject", "camera", "setup", "replication")
-        )
+            raise BadFileError(file.path, "bad name", file.path.name, expected)
+        origin = ("subject", "camera", "setup", "replication")
+        subject, camera, setup, replication = (_plain(facts.get(what, "")) for what in origin)
         return [Clip(facts["name"], number, subject, camera, setup, replication)]
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:

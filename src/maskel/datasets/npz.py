@@ -8,7 +8,7 @@ to 11 GB here, also with ``mmap_mode``). This module reads and writes members fr
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -101,9 +101,8 @@ class Npz(Source):
         path = roots[0]
         self.benchmark = self.benchmark or _benchmark(path)
         with ExitStack() as opened:
-            arrays = {
-                f"{axis}_{part}": opened.enter_context(_Rows(path, f"{axis}_{part}")) for axis in "xy" for part in PARTS
-            }
+            names = [f"{axis}_{part}" for axis in "xy" for part in PARTS]
+            arrays = {name: opened.enter_context(closing(_Rows(path, name))) for name in names}
             self._check(path, {name: rows.shape for name, rows in arrays.items()})
             self.label_dtype = arrays["y_train"].dtype.str
             self.labels = {part: _labels(path, arrays[f"y_{part}"]) for part in PARTS}
@@ -259,7 +258,7 @@ def write_rows(
 
 
 class _Rows:
-    """Reader for the rows of one array of an npz; going back starts again at row 0. A context manager."""
+    """Reader for the rows of one array of an npz; going back starts again at row 0."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
@@ -283,10 +282,7 @@ class _Rows:
                 raise _wrong_count(path, name, f"{size} bytes", f"{expected_bytes}, for shape {self.shape}")
             opened.pop_all()
 
-    def __enter__(self) -> "_Rows":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._stream.close()
         self._archive.close()
 

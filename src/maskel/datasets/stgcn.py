@@ -34,6 +34,7 @@ from maskel.datasets.interchange import (
     with_gaps,
 )
 from maskel.datasets.npz import BENCHMARK, BENCHMARKS, MAX_CLIP_BYTES, MAX_CLIPS
+from maskel.datasets.ntu import clip_called
 from maskel.datasets.pickled import PickledArray, one_number, read_pickle
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError, InputError
@@ -156,8 +157,8 @@ class StGcn(Toolbox):
         if any((other[1], *other[3:]) != (count, joints, bodies) for other in shapes.values()):
             listed = " and ".join(map(str, shapes.values()))
             raise BadFileError(path, "wrong count", f"arrays of shape {listed}", "the same C, V and M in every part")
-        layout, channels = FORMS.get((joints, count), (None, ""))
-        layout = self.given_layout or layout
+        usual, channels = FORMS.get((joints, count), (None, ""))
+        layout = self.given_layout or usual
         channels = channels if self.given_channels == "auto" else self.given_channels
         if layout is None or not channels:
             asks = "say what they are with --layout NAME and --channels xy, xyz or xys"
@@ -294,16 +295,14 @@ def _read_part(data: Path, label: Path) -> _Part:
     names, labels = _names_and_labels(label)
     for what, count in (("names", len(names)), ("labels", len(labels))):
         if count != shape[0]:
-            raise BadFileError(
-                label, "wrong count", f"{count} {what}", f"{shape[0]}, as {data.name} of shape {shape} has"
-            )
+            expected = f"{shape[0]}, as {data.name} of shape {shape} has"
+            raise BadFileError(label, "wrong count", f"{count} {what}", expected)
     frames: tuple[int, ...] = ()
     for lengths in sorted(path for path in data.parent.glob("*num_frame*.npy") if _part(path) == _part(data)):
         counted = _mapped(lengths)
         if counted.shape != shape[:1] or not ((counted >= 0) & (counted <= shape[2])).all():
-            raise BadFileError(
-                lengths, "wrong count", f"shape {counted.shape}", f"{shape[0]} numbers from 0 to {shape[2]}"
-            )
+            expected = f"{shape[0]} numbers from 0 to {shape[2]}"
+            raise BadFileError(lengths, "wrong count", f"shape {counted.shape}", expected)
         frames = tuple(int(length) for length in counted)
     return _Part(data, label, names, labels, frames)
 
@@ -325,9 +324,8 @@ def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if any(len(name.splitlines()) != 1 or len(name) > 500 for name in texts):
         raise BadFileError(path, "bad name", "a clip's name that is empty or of several lines", "names of one line")
     ntu = [key_of(name).upper() for name in texts]
-    return tuple(
-        key if re.fullmatch(r"(?:[SCPRA]\d{3}){5}", key) else name for key, name in zip(ntu, texts, strict=True)
-    ), tuple(numbers)
+    known = tuple(key if clip_called(key) else name for key, name in zip(ntu, texts, strict=True))
+    return known, tuple(numbers)
 
 
 def _shape(path: Path) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -154,9 +155,8 @@ def _marked(frames: Frames, occlusion: bool) -> list[tuple[int, list[Person]]]:
     if not everybody:
         return [(frame, []) for frame, _ in frames]
     values = np.stack([person.joints for person in everybody])
-    values[missing_joints(values[np.newaxis, ..., :-1], values[np.newaxis, ..., -1], occlusion=occlusion)[0], :-1] = (
-        np.nan
-    )
+    (gone,) = missing_joints(values[np.newaxis, ..., :-1], values[np.newaxis, ..., -1], occlusion=occlusion)
+    values[gone, :-1] = np.nan
     seen = ~np.isnan(values[..., 0]).all(1)
     entries = iter(zip(everybody, values, seen, strict=True))
     marked: list[tuple[int, list[Person]]] = []
@@ -242,12 +242,7 @@ def continued(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[
 
 def _jumps(track: Track) -> int:
     """Count the frames before which a body moves by more than its size."""
-    if len(track.frames) < 2:
-        return 0
-    return sum(
-        bool(_steps([before], [after])[0, 0] > 1)
-        for before, after in zip(track.people[:-1], track.people[1:], strict=True)
-    )
+    return sum(bool(_steps([before], [after])[0, 0] > 1) for before, after in pairwise(track.people))
 
 
 def _steps(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> Float64[np.ndarray, "k p"]:

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from maskel.conversion import trunk_middle
 from maskel.datasets.counts import EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES, Counts
 from maskel.datasets.folder.arrays import array_pose, read_npy, read_npz
 from maskel.datasets.folder.bvh import read_bvh
@@ -22,7 +21,7 @@ from maskel.datasets.folder.pose import ArrayChannels, Form, Pose
 from maskel.datasets.folder.ranges import cut
 from maskel.datasets.folder.tables import read_csv
 from maskel.datasets.folder.units import FRACTIONS, place
-from maskel.datasets.windows import Windows, counted_once
+from maskel.datasets.windows import Windows, counted_once, first_trunk
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
 from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonSequence
@@ -213,7 +212,8 @@ class Preparation:
         count = values.shape[-1] - self.scores
         if exists.any() and (count == 3 if self.centre is None else self.centre):
             values = values.copy()
-            values[..., :count] -= _trunk_middle(values[..., :count], self.layout)
+            points = values[..., :count]
+            points -= first_trunk(points, ~np.isnan(points).any(-1), self.layout)
         values = values[exists.any(1)]
         return np.nan_to_num(values, nan=0.0).astype(np.float32)
 
@@ -222,15 +222,3 @@ def _only(pose: Pose, body: int) -> Pose:
     """Return one of the bodies."""
     scores = None if pose.scores is None else pose.scores[body : body + 1]
     return replace(pose, joints=pose.joints[body : body + 1], scores=scores, names=pose.names[body : body + 1])
-
-
-def _trunk_middle(values: Float64[np.ndarray, "m t v d"], layout: Layout) -> Float64[np.ndarray, " d"]:
-    """Return the middle of the first body's trunk, in the first frame that has all its joints."""
-    weights = trunk_middle(layout)
-    used = weights > 0
-    for body in values:
-        whole = ~np.isnan(body[:, used]).any((1, 2))
-        if whole.any():
-            middle: np.ndarray = weights[used] @ body[whole.argmax()][used]
-            return middle
-    return np.zeros(values.shape[-1])
