@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from functools import lru_cache
 from math import prod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -258,7 +258,7 @@ def write_rows(
 
 
 class _Rows:
-    """Reader for the rows of one array of an npz; going back starts again at row 0."""
+    """Reader for the rows of one array of an npz; numpy parses its header without running code of the file."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
@@ -268,12 +268,22 @@ class _Rows:
                 if f"{name}.npy" not in self._archive.namelist():
                     found = f"no such array, but {', '.join(self._archive.namelist()[:12])[:200] or 'nothing'}"
                     raise _wrong_count(path, name, found, "an npz with x_train, y_train, x_test and y_test")
-                self._member = self._archive.getinfo(f"{name}.npy")
-                if self._member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                member = self._archive.getinfo(f"{name}.npy")
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise ValueError("it is neither stored nor deflated")
-                self._stream = opened.enter_context(self._archive.open(self._member))
-                self._start()
-                size = self._member.file_size - self._stream.tell()
+                self._stream = opened.enter_context(self._archive.open(member))
+                assert isinstance(self._stream, zipfile.ZipExtFile)
+                self.shape, fortran, self.dtype = npy_header(self._stream)
+                if (
+                    self.dtype.kind not in "fiub"
+                    or self.dtype.itemsize > 8
+                    or fortran
+                    or min(self.shape, default=-1) < 0
+                ):
+                    what = f"{self.dtype} of shape {self.shape} in {'Fortran' if fortran else 'C'} order"
+                    raise ValueError(f"{what}, where plain numbers in C order are read")
+                self._start = self._stream.tell()
+                size = member.file_size - self._start
             self._row_bytes = prod(self.shape[1:]) * self.dtype.itemsize
             if len(self) > MAX_CLIPS or self._row_bytes > MAX_CLIP_BYTES:
                 expected = f"at most {MAX_CLIPS:,} clips of {MAX_CLIP_BYTES:,} bytes"
@@ -289,16 +299,6 @@ class _Rows:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def _start(self) -> None:
-        """Read the header at the member's start; numpy parses it without running code of the file."""
-        self._next = 0
-        assert isinstance(self._stream, zipfile.ZipExtFile)
-        self.shape, fortran, dtype = npy_header(self._stream)
-        if dtype.kind not in "fiub" or dtype.itemsize > 8 or fortran or min(self.shape, default=-1) < 0:
-            order = "Fortran" if fortran else "C"
-            raise ValueError(f"{dtype} of shape {self.shape} in {order} order, where plain numbers in C order are read")
-        self.dtype: np.dtype[Any] = dtype
-
     def read(self, first: int, count: int) -> np.ndarray:
         """Read rows [first, first + count); coordinates as float32, labels unchanged.
 
@@ -306,23 +306,13 @@ class _Rows:
             BadFileError: If the member is damaged.
         """
         with bad_file(f"{self.path}/{self.name}", "an npz"):
-            if first < self._next:
-                self._stream.close()
-                self._stream = self._archive.open(self._member)
-                self._start()
-            while self._next < first:
-                self._take(1)
-            content = self._take(count)
+            self._stream.seek(self._start + first * self._row_bytes)  # reads what lies before
+            content = self._stream.read(count * self._row_bytes)
+            if len(content) != count * self._row_bytes:
+                raise EOFError("it ends early")
         rows = np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
         with np.errstate(over="ignore", invalid="ignore"):
             return rows.astype(np.float32, copy=False) if len(self.shape) > 2 else rows
-
-    def _take(self, rows: int) -> bytes:
-        content = self._stream.read(rows * self._row_bytes)
-        if len(content) != rows * self._row_bytes:
-            raise EOFError("it ends early")
-        self._next += rows
-        return content
 
 
 @lru_cache(maxsize=1)

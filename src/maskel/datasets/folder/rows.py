@@ -181,8 +181,9 @@ class _Reader:
             for c, people in whose.items()
             if len(set(people)) > 1 and not self._counts_lines(c, numbers, alone)
         }
-        if len(varied) > 1:  # the same people under two names
-            varied = dict(list(varied.items())[:1]) if _all_equal(list(varied.values())) else varied
+        together = len(set(zip(*varied.values(), strict=True)))
+        if all(len(set(people)) == together for people in varied.values()):  # the same people under other names
+            varied = dict(list(varied.items())[:1])
         if len(tracks := [c for c in varied if "track" in self.names[c]]) == 1:
             varied = {tracks[0]: varied[tracks[0]]}
         if len(varied) > 1:
@@ -288,12 +289,6 @@ def _person(field: str) -> str | None:
     """Return the person of a field, the same for ``1`` and ``1.0``; None for nobody."""
     name = re.sub(r"(?<=\d)\.0+$", "", field)
     return None if is_missing(name) or name == "-1" else name
-
-
-def _all_equal(people: Sequence[Sequence[str | None]]) -> bool:
-    """Return True if all columns divide the lines into the same groups."""
-    count = len(set(people[0]))
-    return all(len(set(other)) == count and len(set(zip(people[0], other, strict=True))) == count for other in people)
 
 
 def _times(fields: Sequence[str]) -> list[float] | None:
