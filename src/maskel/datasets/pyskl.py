@@ -13,23 +13,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from maskel.datasets import interchange
 from maskel.datasets.base import AS_RECORDED, IN_IMAGES, METRES, RawFile, Split, upwards
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.gaps import body_exists
 from maskel.datasets.folder.pose import Pose
-from maskel.datasets.interchange import (
-    GivenChannels,
-    Missing,
-    Toolbox,
-    check_metres,
-    clip_named,
-    is_score,
-    key_of,
-    label_of,
-    main_bodies,
-    repeated,
-    with_gaps,
-)
+from maskel.datasets.interchange import GivenChannels, Missing, Toolbox
 from maskel.datasets.pickled import one_number, read_pickle, refuse_repeated
 from maskel.datasets.pyskl_annotation import (
     Annotation,
@@ -130,10 +119,11 @@ class Pyskl(Toolbox):
         for root, (_, clips) in contents.items():
             refuse_repeated(root, [clip.get("keypoint") for clip in clips.values()])
         labels = [
-            label_of(str(file), one_number(file.path, clip.get("label"))) for file, clip in self.annotations.items()
+            interchange.label_of(str(file), one_number(file.path, clip.get("label")))
+            for file, clip in self.annotations.items()
         ]
         names = list(map(_name, self.annotations.values()))
-        if twice := repeated([name for name in names if name]):
+        if twice := interchange.repeated([name for name in names if name]):
             raise BadFileError(path, "bad name", f"{len(twice)} frame_dir that repeat ({twice[0][:80]})", "one a clip")
         self.labels = dict(zip(self.annotations, self.settle_classes(path, names, labels), strict=True))
         self.splits, self.pairs = _matched(path, splits, names, self.found_notes)
@@ -180,7 +170,7 @@ class Pyskl(Toolbox):
                 continue  # `read` reports it
             image, _ = self._image(files[at])
             if not self.flat and np.isfinite(joints).any():
-                scores.append(is_score(joints[..., 2]) and float(np.nanmax(joints[..., :2])) > 2)
+                scores.append(interchange.is_score(joints[..., 2]) and float(np.nanmax(joints[..., :2])) > 2)
             elif self.flat and image and not self.image_size:
                 beyond += outside(joints, image)
                 swapped += outside(joints, image[::-1])
@@ -194,7 +184,7 @@ class Pyskl(Toolbox):
     def _pose(self, file: RawFile) -> Pose:
         """Read an annotation's bodies; NaN where a joint is missing."""
         pose = read_keypoints(file, self.annotations[file], self.layout, len(self.read_as), self.read_as == "xys")
-        return replace(pose, joints=with_gaps(pose.joints, pose.scores, self.min_score))
+        return replace(pose, joints=interchange.with_gaps(pose.joints, pose.scores, self.min_score))
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
         """Read one clip; none if its joints are all missing."""
@@ -211,12 +201,12 @@ class Pyskl(Toolbox):
                 raise BadFileError(str(file), "wrong count", found, "the size of the image; --image-size WIDTH HEIGHT")
             check_pixels(file, pose.joints, image)
             pose = replace(pose, counts={**pose.counts, **guessed})
-            pose = main_bodies(str(file), pose, self.bodies, self.actor, np.array(image[::-1]) / 2)
+            pose = interchange.main_bodies(str(file), pose, self.bodies, self.actor, np.array(image[::-1]) / 2)
             pose = replace(pose, joints=normalised(pose.joints, image))
         else:
             pose = replace(pose, joints=pose.joints * self.scale)
-            check_metres(str(file), pose.joints, "--scale 0.001 for millimetres")
-            pose = main_bodies(str(file), pose, self.bodies, self.actor)
+            interchange.check_metres(str(file), pose.joints, "--scale 0.001 for millimetres")
+            pose = interchange.main_bodies(str(file), pose, self.bodies, self.actor)
         return [self.completed(clip, pose)]
 
     def clips(self, file: RawFile) -> list[Clip]:
@@ -224,7 +214,7 @@ class Pyskl(Toolbox):
         name = self.annotations[file].get("frame_dir")
         if not isinstance(name, str) or len(name.splitlines()) != 1:
             raise BadFileError(str(file), "bad name", f"frame_dir {described(name)!r}", "a name of one line")
-        return [clip_named(name, self.labels[file])]
+        return [interchange.clip_named(name, self.labels[file])]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Return one benchmark for each pair of a training and a test split, without left-out clips."""
@@ -270,11 +260,11 @@ def _matched(
         found = ", ".join(splits)
         raise InputError(f"{path} has the splits {found}; expected train and val (or test), xsub_train and xsub_val, …")
     names_there = set(names)
-    keys = [key_of(name) for name in names]
+    keys = [interchange.key_of(name) for name in names]
     alone = {key: name for key, name in zip(keys, names, strict=True)} if len(set(keys)) == len(keys) else {}
     matched: dict[str, list[str]] = {}
     for split, wanted in splits.items():
-        matched[split] = [name if name in names_there else alone.get(key_of(name), "") for name in wanted]
+        matched[split] = [name if name in names_there else alone.get(interchange.key_of(name), "") for name in wanted]
         notes["names in splits that no clip has"] += matched[split].count("")
         respelled = sum(name not in ("", written) for name, written in zip(matched[split], wanted, strict=True))
         notes["names in splits spelled otherwise (case, ending, folder)"] += respelled

@@ -15,24 +15,13 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
+from maskel.datasets import interchange
 from maskel.datasets.base import IN_IMAGES, METRES, RawFile, Split
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import read_npy_header
 from maskel.datasets.folder.axes import MAX_BODIES, settle
 from maskel.datasets.folder.pose import Pose
-from maskel.datasets.interchange import (
-    GivenChannels,
-    Missing,
-    Toolbox,
-    check_metres,
-    clip_named,
-    is_score,
-    key_of,
-    label_of,
-    main_bodies,
-    repeated,
-    with_gaps,
-)
+from maskel.datasets.interchange import GivenChannels, Missing, Toolbox
 from maskel.datasets.npz import BENCHMARK, BENCHMARKS, MAX_CLIP_BYTES, MAX_CLIPS
 from maskel.datasets.ntu import clip_called
 from maskel.datasets.pickled import PickledArray, one_number, read_pickle
@@ -132,7 +121,7 @@ class StGcn(Toolbox):
         self._form(first.data, shapes)
         names = [name for part in self.parts.values() for name in part.names]
         labels = [label for part in self.parts.values() for label in part.labels]
-        twice = repeated(names)
+        twice = interchange.repeated(names)
         if twice:
             names = [f"{part}_{clip:06}" for part, found in self.parts.items() for clip in range(len(found.names))]
         files = [
@@ -140,7 +129,7 @@ class StGcn(Toolbox):
             for part, found in self.parts.items()
             for clip in range(len(found.names))
         ]
-        clips = map(clip_named, names, self.settle_classes(first.pickle, names, labels))
+        clips = map(interchange.clip_named, names, self.settle_classes(first.pickle, names, labels))
         self.clip_of = dict(zip(files, clips, strict=True))
         used = {found.data for found in self.parts.values()}
         unread = [path.name for path in sorted(first.data.parent.glob("*.npy")) if path not in used]
@@ -183,7 +172,7 @@ class StGcn(Toolbox):
         """Check units and channels with a sample of the clips."""
         data, scale = _mapped(path), self.scale or 2
         looked = [data[clip] for clip in np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))]  # views
-        self.refuse_scores(path, [is_score(clip[2]) for clip in looked if not self.flat and clip.any()])
+        self.refuse_scores(path, [interchange.is_score(clip[2]) for clip in looked if not self.flat and clip.any()])
         if self.flat and self.scale is None:
             with np.errstate(invalid="ignore"):  # `read` reports NaN
                 negative = any((clip[:2] < 0).any() for clip in looked)
@@ -217,13 +206,13 @@ class StGcn(Toolbox):
         if not values.size:
             return []
         joints, scores = (values[..., :2], values[..., 2]) if self.read_as == "xys" else (values, None)
-        joints = with_gaps(joints, scores) * (self.scale or (2 if self.flat else 1))
+        joints = interchange.with_gaps(joints, scores) * (self.scale or (2 if self.flat else 1))
         if np.isnan(joints).any(-1).all():
             return []
         if not self.flat:
-            check_metres(str(file), joints, "--scale 0.001 for millimetres")
+            interchange.check_metres(str(file), joints, "--scale 0.001 for millimetres")
         middle = np.zeros(2) if self.flat else None
-        pose = main_bodies(str(file), Pose(joints, scores, counts), self.bodies, self.actor, middle)
+        pose = interchange.main_bodies(str(file), Pose(joints, scores, counts), self.bodies, self.actor, middle)
         return [self.completed(self.clip_of[file], pose)]
 
     def clips(self, file: RawFile) -> list[Clip]:
@@ -317,13 +306,13 @@ def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     names, labels = (part.read(path).tolist() if isinstance(part, PickledArray) else part for part in content)
     if not isinstance(names, list | tuple) or not isinstance(labels, list | tuple):
         raise BadFileError(path, "not data", f"{type(names).__name__} and {type(labels).__name__}", expected)
-    numbers = [label_of(str(path), one_number(path, label)) for label in labels]
+    numbers = [interchange.label_of(str(path), one_number(path, label)) for label in labels]
     if other := [name for name in names if not isinstance(name, str | bytes | int)]:
         raise BadFileError(path, "bad name", described(other[0]), "names of clips")
     texts = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names]
     if any(len(name.splitlines()) != 1 or len(name) > 500 for name in texts):
         raise BadFileError(path, "bad name", "a clip's name that is empty or of several lines", "names of one line")
-    ntu = [key_of(name).upper() for name in texts]
+    ntu = [interchange.key_of(name).upper() for name in texts]
     known = tuple(key if clip_called(key) else name for key, name in zip(ntu, texts, strict=True))
     return known, tuple(numbers)
 
