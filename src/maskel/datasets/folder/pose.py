@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.counts import Counts
+from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.raw_file import read_raw
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
@@ -34,18 +35,23 @@ class Form:
     Args:
         layout: Joint layout.
         channels: Meaning of an array's last axis, and of the third of three numbers of a joint.
-        in_image: Take positions in the image, not those in the world, if there are both.
+        image_size: Width and height of the image in which positions are, or nothing.
         max_gap: Longest absence, in frames, after which a body is continued.
         axes: Order of an array's axes, as stated by the user; empty if it is inferred.
         settled: The orders decided by other arrays of the set.
     """
 
     layout: Layout
-    channels: ArrayChannels
-    in_image: bool
-    max_gap: int
-    axes: str
-    settled: tuple[str, ...]
+    channels: ArrayChannels = "auto"
+    image_size: tuple[int, ...] = ()
+    max_gap: int = MAX_GAP
+    axes: str = ""
+    settled: tuple[str, ...] = ()
+
+    @property
+    def in_image(self) -> bool:
+        """True to take positions in the image, not those in the world, if there are both."""
+        return bool(self.image_size)
 
 
 @dataclass(frozen=True)

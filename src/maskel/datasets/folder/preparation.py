@@ -11,19 +11,18 @@ from maskel.datasets.counts import EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, 
 from maskel.datasets.folder.arrays import array_pose, read_npy, read_npz
 from maskel.datasets.folder.bvh import read_bvh
 from maskel.datasets.folder.c3d import read_c3d
-from maskel.datasets.folder.gaps import MAX_GAP, body_exists, fill_gaps, resample_frames
+from maskel.datasets.folder.gaps import body_exists, fill_gaps, resample_frames
 from maskel.datasets.folder.hdf5 import read_h5
 from maskel.datasets.folder.keypoints import read_frames, read_keypoints
 from maskel.datasets.folder.mat import read_mat
 from maskel.datasets.folder.missing import missing_joints
 from maskel.datasets.folder.people import MAX_PEOPLE, choose_bodies
-from maskel.datasets.folder.pose import ArrayChannels, Form, Pose
+from maskel.datasets.folder.pose import Form, Pose
 from maskel.datasets.folder.ranges import cut
 from maskel.datasets.folder.tables import read_csv
 from maskel.datasets.folder.units import FRACTIONS, place
 from maskel.datasets.windows import Windows, counted_once, first_trunk
 from maskel.errors import BadFileError
-from maskel.layouts import Layout
 from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonSequence
 
 ORIGINS = "bodies with a joint at zero, taken for the origin"
@@ -41,14 +40,12 @@ BAD_WINDOWS = "windows that cannot be prepared, left out"
 
 
 @dataclass(frozen=True)
-class Preparation:
+class Preparation(Form):
     """The options of `Folder` that change how joints are made; they are documented there.
 
     ``settled`` holds the orders of axes that the set's arrays decide together (`settled_axes`) if ``axes`` is empty.
     """
 
-    layout: Layout
-    channels: ArrayChannels = "auto"
     scores: bool = False
     min_score: float = 0.0
     missing: Literal["interpolate", "zero"] = "interpolate"
@@ -56,12 +53,8 @@ class Preparation:
     fps: float | None = None
     source_fps: float | None = None
     scale: float | None = None
-    image_size: tuple[int, ...] = ()
     centre: bool | None = None
-    max_gap: int = MAX_GAP
     actor: str = "longest"
-    axes: str = ""
-    settled: tuple[str, ...] = ()
 
     def read(self, path: Path) -> Pose:
         """Read a file, or a folder that is one clip.
@@ -69,16 +62,15 @@ class Preparation:
         Raises:
             BadFileError: If it is of no known form, or lacks scores that the options need.
         """
-        form = Form(self.layout, self.channels, bool(self.image_size), self.max_gap, self.axes, self.settled)
         ending = path.suffix.lower()
         if path.is_dir():
-            pose = read_frames(path, form)
+            pose = read_frames(path, self)
         elif ending in ARRAYS:
-            pose = array_pose(path, ARRAYS[ending](path), form)
+            pose = array_pose(path, ARRAYS[ending](path), self)
         elif ending in NAMED_JOINTS:
             pose = NAMED_JOINTS[ending](path, self.layout)
         else:
-            pose = TEXTS[ending](path, form)
+            pose = TEXTS[ending](path, self)
         if pose.scores is None and (self.scores or self.min_score > 0):
             raise BadFileError(path, "wrong count", "no scores", "scores, as --scores and --min-score need them")
         return pose

@@ -138,6 +138,10 @@ class Folder(Source):
         self.preparation = Preparation(
             self.layout,
             channels,
+            tuple(image_size),
+            max_gap,
+            orders[0] if stated else "",
+            () if stated else orders,
             scores,
             min_score,
             missing,
@@ -145,12 +149,8 @@ class Folder(Source):
             fps,
             source_fps,
             scale,
-            tuple(image_size),
             centre,
-            max_gap,
             actor,
-            orders[0] if stated else "",
-            () if stated else orders,
         )
         self.untrimmed = untrimmed
         self.may_miss_joints = missing == "zero"
