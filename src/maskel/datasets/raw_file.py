@@ -3,7 +3,7 @@
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,18 @@ def read_numbered(path: Path, most: int, expected: str) -> list[tuple[int, str]]
         what = f"at most {LONGEST_LINE} characters"
         raise BadFileError(path, "wrong count", "a line that is too long", what, line=long)
     return found
+
+
+def parse_numbers(path: Path, line: int, fields: Sequence[str]) -> list[float]:
+    """Parse the numbers of a line.
+
+    Raises:
+        BadFileError: If a field is none.
+    """
+    try:
+        return [float(field) for field in fields]
+    except ValueError as error:
+        raise BadFileError(path, "not a number", " ".join(fields)[:40], "numbers", line=line) from error
 
 
 def read_member(
