@@ -5,8 +5,9 @@ of the Elderly, IROS 2020. The files read here are the skeletons ``A001_P001_G00
 """
 
 import re
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from maskel.datasets.folder.pose import Missing
 from maskel.datasets.named_files import NamedFiles
 from maskel.layouts import NTU25, Layout
 from maskel.sequence import Clip
@@ -55,9 +56,7 @@ class Etri(NamedFiles):
         """.split(",")
     )
 
-    def __init__(
-        self, missing: Literal["interpolate", "zero"] = "interpolate", bodies: int = 2, scale: float | None = None
-    ) -> None:
+    def __init__(self, missing: Missing = "interpolate", bodies: int = 2, scale: float | None = None) -> None:
         super().__init__(missing, bodies, scale)
 
     def trains(self, clip: Clip) -> bool:

@@ -15,7 +15,7 @@ from maskel.datasets.counts import Counts
 from maskel.datasets.folder.gaps import body_exists
 from maskel.datasets.folder.names import ENDING
 from maskel.datasets.folder.people import choose_bodies
-from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.pose import Missing, Pose
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.tracks import ACTORS
 from maskel.datasets.ntu import NTU60, NTU120, clip_called
@@ -32,7 +32,6 @@ SMALLEST = 0.05
 LARGEST_BODY = 10.0
 """Metres. No body is larger: the diagonal of its bounding box, in the median of its frames."""
 
-Missing = Literal["interpolate", "zero"]
 GivenChannels = Literal["auto", "xy", "xyz", "xys"]
 NO_CLIP = "classes without a clip"
 

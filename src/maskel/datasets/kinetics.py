@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from maskel.datasets.base import IN_IMAGES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.folder.pose import read_bytes
+from maskel.datasets.folder.pose import Missing, read_bytes
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.translation import LABELS
 from maskel.datasets.folder.units import READ_AS_FRACTIONS
@@ -57,7 +57,7 @@ class KineticsSkeleton(Source):
         self,
         scores: bool = False,
         min_score: float = 0.0,
-        missing: Literal["interpolate", "zero"] = "interpolate",
+        missing: Missing = "interpolate",
         bodies: int = 2,
         actor: Literal["longest", "motion", "central", "largest"] = "longest",
     ) -> None:

@@ -4,11 +4,11 @@ import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.pose import Missing, Pose
 from maskel.datasets.folder.preparation import Preparation
 from maskel.errors import BadFileError, InputError
 from maskel.sequence import Clip, SkeletonSequence
@@ -17,12 +17,7 @@ from maskel.sequence import Clip, SkeletonSequence
 class NamedFiles(Source):
     """A data set whose files are those of own recordings, with names that say class, subject and camera.
 
-    A subclass states the facts below and `trains`; benchmark ``xsub`` follows.
-
-    Args:
-        missing: Missing joints (0, NaN) are interpolated in time, or stay zero.
-        bodies: Bodies of a clip to keep; >= 1.
-        scale: Factor from the files' unit to metres; by default the files must be in metres.
+    A subclass states the facts below and `trains`, and documents the options; benchmark ``xsub`` follows.
 
     Raises:
         InputError: If an option is out of range.
@@ -34,9 +29,7 @@ class NamedFiles(Source):
     form: ClassVar[str]
     """Example of a file's name, for messages."""
 
-    def __init__(
-        self, missing: Literal["interpolate", "zero"] = "interpolate", bodies: int = 1, scale: float | None = None
-    ) -> None:
+    def __init__(self, missing: Missing = "interpolate", bodies: int = 1, scale: float | None = None) -> None:
         if bodies < 1 or (scale is not None and not 0 < scale < 10_000):
             raise InputError(f"{self.name}: found bodies {bodies} and scale {scale}, expected 1 or more, and above 0")
         self.missing, self.bodies, self.scale = missing, bodies, scale

@@ -17,8 +17,8 @@ from maskel.datasets import interchange
 from maskel.datasets.base import AS_RECORDED, IN_IMAGES, METRES, RawFile, Split, upwards
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.gaps import body_exists
-from maskel.datasets.folder.pose import Pose
-from maskel.datasets.interchange import GivenChannels, Missing, Toolbox
+from maskel.datasets.folder.pose import Missing, Pose
+from maskel.datasets.interchange import GivenChannels, Toolbox
 from maskel.datasets.pickled import one_number, read_pickle, refuse_repeated
 from maskel.datasets.pyskl_annotation import (
     Annotation,

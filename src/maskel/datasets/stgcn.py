@@ -20,8 +20,8 @@ from maskel.datasets.base import IN_IMAGES, METRES, RawFile, Split
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import read_npy_header
 from maskel.datasets.folder.axes import MAX_BODIES, settle
-from maskel.datasets.folder.pose import Pose
-from maskel.datasets.interchange import GivenChannels, Missing, Toolbox
+from maskel.datasets.folder.pose import Missing, Pose
+from maskel.datasets.interchange import GivenChannels, Toolbox
 from maskel.datasets.npz import BENCHMARK, BENCHMARKS, MAX_CLIP_BYTES, MAX_CLIPS
 from maskel.datasets.ntu import clip_called
 from maskel.datasets.pickled import PickledArray, one_number, read_pickle

@@ -15,6 +15,8 @@ from maskel.layouts import Layout
 
 ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
 """Meaning of an array's last axis; ``s`` is the score. ``auto``: 2 numbers are xy, 3 xyz, 4 xyzs."""
+Missing = Literal["interpolate", "zero"]
+"""Treatment of missing joints."""
 MAX_BYTES = 64 * 2**20
 """Most bytes of a file, or of all files of one clip: an hour of 33 joints at 30 frames a second."""
 MAX_FRAMES = 200_000

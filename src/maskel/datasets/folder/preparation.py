@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -17,7 +16,7 @@ from maskel.datasets.folder.keypoints import read_frames, read_keypoints
 from maskel.datasets.folder.mat import read_mat
 from maskel.datasets.folder.missing import missing_joints
 from maskel.datasets.folder.people import MAX_PEOPLE, choose_bodies
-from maskel.datasets.folder.pose import Form, Pose
+from maskel.datasets.folder.pose import Form, Missing, Pose
 from maskel.datasets.folder.ranges import cut
 from maskel.datasets.folder.tables import read_csv
 from maskel.datasets.folder.units import FRACTIONS, place
@@ -48,7 +47,7 @@ class Preparation(Form):
 
     scores: bool = False
     min_score: float = 0.0
-    missing: Literal["interpolate", "zero"] = "interpolate"
+    missing: Missing = "interpolate"
     bodies: int = 2
     fps: float | None = None
     source_fps: float | None = None

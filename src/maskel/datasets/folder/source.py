@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from maskel.datasets.folder.clip_files import clips_in, no_clip
 from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same, whole_recording
 from maskel.datasets.folder.names import refuse_alike
-from maskel.datasets.folder.pose import ArrayChannels, Pose
+from maskel.datasets.folder.pose import ArrayChannels, Missing, Pose
 from maskel.datasets.folder.preparation import SUFFIXES, Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
 from maskel.datasets.raw_file import READ_FAULTS
@@ -105,7 +105,7 @@ class Folder(Source):
         channels: ArrayChannels = "auto",
         scores: bool = False,
         min_score: float = 0.0,
-        missing: Literal["interpolate", "zero"] = "interpolate",
+        missing: Missing = "interpolate",
         bodies: int = 2,
         fps: float | None = None,
         source_fps: float | None = None,
