@@ -116,7 +116,6 @@ def empty_parts(dataset: SkeletonSet) -> Iterator[Fault]:
 
 
 def _class_counts(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
-    """Count the clips of each class."""
     labels = dataset.labels[positions]
     return np.bincount(labels[labels >= 0], minlength=len(dataset.classes))
 

@@ -318,7 +318,6 @@ def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 
 def _shape(path: Path) -> tuple[int, ...]:
-    """Read the shape of an array of clips."""
     with bad_file(path, "numpy's .npy format"), open_regular(path) as stream:
         shape, _, _ = read_npy_header(path, stream)
     if len(shape) != 5 or 0 in shape:

@@ -96,7 +96,6 @@ def _records(content: bytes, place: int) -> Iterator[tuple[int, str, int]]:
 
 
 def _points(path: Path, content: bytes) -> Float64[np.ndarray, "t p 4"]:
-    """Return the points of all frames."""
     points, analog, first, last = struct.unpack_from("<4H", content, 2)
     (scale,) = struct.unpack_from("<f", content, 12)
     (block,) = struct.unpack_from("<H", content, 16)

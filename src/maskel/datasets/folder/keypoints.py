@@ -170,7 +170,6 @@ def _is_array(document: list[Any]) -> bool:
 
 
 def _is_frame(file: Path) -> bool:
-    """Return True if a file holds the people of one frame."""
     try:
         document = files.parse_json(files.read_bounded(file, LARGEST_FRAME))
     except (OSError, ValueError):

@@ -21,7 +21,6 @@ NEAR = 0.5
 MAX_PEOPLE = 32
 """Most people of a frame; more are not followed."""
 CROWD = f"people in a frame beyond {MAX_PEOPLE}"
-"""Phrase for people who were not followed."""
 JUMPS = "jumps of the only person by more than its size"
 """Phrase for frames after which a different person may appear: one person a frame is taken for one body."""
 BAD_NAMES = "people in a frame whose track numbers jump between them"

@@ -210,6 +210,5 @@ class Preparation(Form):
 
 
 def _only(pose: Pose, body: int) -> Pose:
-    """Return one of the bodies."""
     scores = None if pose.scores is None else pose.scores[body : body + 1]
     return replace(pose, joints=pose.joints[body : body + 1], scores=scores, names=pose.names[body : body + 1])

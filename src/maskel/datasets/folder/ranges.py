@@ -10,7 +10,6 @@ from maskel.datasets.windows import Extent
 from maskel.errors import BadFileError
 
 OUTSIDE = "frames outside every range"
-"""Phrase for frames of a recording outside all its ranges in the table."""
 OVERLAPPING = "clips whose frames another clip of the recording has too"
 """Phrase for overlapping ranges: such clips are not independent of each other."""
 _CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):(\d{1,2}(?:\.\d+)?)")

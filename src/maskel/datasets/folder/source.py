@@ -37,9 +37,7 @@ from maskel.layouts import layout_named
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, LabelledRange, SkeletonSequence
 
 NO_LABELS = "ranges without a label, taken for background"
-"""Phrase for ranges of an untrimmed recording that the table gives no class."""
 EMPTY_RANGES = "ranges without a body"
-"""Phrase for ranges of the table without a body: they are no clip."""
 
 
 class Folder(Source):
@@ -391,7 +389,6 @@ class Folder(Source):
         return self._benchmarks.explain(benchmark)
 
     def _find_channels(self) -> Channels:
-        """Return the channels of the first readable file."""
         for path in self._facts:
             try:
                 return self.preparation.channels_of(self.preparation.read(path))

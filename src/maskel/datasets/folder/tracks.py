@@ -29,7 +29,6 @@ TIME_COST = 0.02
 FEW = 0.1
 """Smallest share of the longest track's frames for the main actor, unless it is chosen by name."""
 LINKED = "people linked again after a gap or jump"
-"""Phrase for linked tracks."""
 NOT_LINKED = "people who may have come back, left apart"
 """Phrase for tracks that could be the return of more than one person."""
 

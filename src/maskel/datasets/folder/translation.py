@@ -15,7 +15,6 @@ from maskel.datasets.counts import Counts
 from maskel.errors import BadFileError
 
 LABELS = "labels inside the files, not read (folders or labels.csv say them)"
-"""Phrase for files that name their class themselves."""
 AZURE_NAMES = tuple(
     "PELVIS SPINE_NAVEL SPINE_CHEST NECK "
     "CLAVICLE_LEFT SHOULDER_LEFT ELBOW_LEFT WRIST_LEFT HAND_LEFT HANDTIP_LEFT THUMB_LEFT "

@@ -28,7 +28,6 @@ MAYBE_FRACTIONS = "clips from 0 to 1, maybe fractions of an image (--image-size)
 IN_A_CORNER = "clips in the top left quarter of the image, maybe of a smaller one (--image-size)"
 """Phrase for clips in one quarter of the image: the stated image size may be larger than the video."""
 AS_IT_STANDS = "bodies of an unlikely size, taken as they stand"
-"""Phrase for bodies of implausible size that ``--scale 1`` accepts."""
 
 
 def place(
