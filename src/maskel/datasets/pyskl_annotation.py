@@ -11,7 +11,7 @@ from maskel.datasets.base import RawFile
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import parse_nested
 from maskel.datasets.folder.axes import LETTERS, arrange
-from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.pose import Form, Pose
 from maskel.datasets.folder.units import refuse_flat
 from maskel.datasets.pickled import PickledArray, one_number
 from maskel.errors import BadFileError
@@ -66,7 +66,8 @@ def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, number
     counts: dict[str, int] = {}
     if raw.shape[1:] != (total, len(layout), numbers):  # else total_frames says that the order is the usual one
         try:
-            both, found_axes = arrange(file.path / file.member, both, layout, (both.shape[-1],), settled=(LETTERS,))
+            form = Form(layout, settled=(LETTERS,))
+            both, found_axes = arrange(file.path / file.member, both, form, (both.shape[-1],))
         except BadFileError as error:
             raise _other_shape(file, raw, layout, numbers) from error
         counts |= found_axes

@@ -140,7 +140,7 @@ def array_pose(path: Path, array: np.ndarray, form: Form) -> Pose:
     Raises:
         BadFileError: If no order fits or several do, or a number is out of range.
     """
-    arranged, counts = arrange(path, array, form.layout, numbers_of(form.channels), form.axes, form.settled)
+    arranged, counts = arrange(path, array, form, numbers_of(form.channels))
     return replace(to_pose(path, arranged, form.layout, form.channels), counts=counts)
 
 

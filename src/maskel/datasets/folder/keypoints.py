@@ -28,7 +28,6 @@ from maskel.datasets.folder.people import Person, join_people
 from maskel.datasets.folder.persons import WORLD_OR_IMAGE, is_person, read_landmarks, read_person
 from maskel.datasets.folder.pose import MAX_BYTES, Form, Pose, read_bytes
 from maskel.datasets.folder.translation import translate
-from maskel.datasets.folder.units import FRACTIONS
 from maskel.datasets.raw_file import parse_json
 from maskel.errors import BadFileError
 
@@ -157,8 +156,7 @@ def _joined(path: Path, frames: Frames, form: Form, counts: Counts | None = None
     sizes = {person.joints.shape[1] - 1 for _, people in frames for person in people}
     if len(sizes) > 1:
         raise BadFileError(path, "wrong count", "people in 2D and in 3D", "one of the two")
-    occlusion = form.layout in FRACTIONS
-    pose = join_people(path, frames, len(form.layout), next(iter(sizes), 2), form.max_gap, occlusion)
+    pose = join_people(path, frames, form, next(iter(sizes), 2))
     return replace(pose, counts={**pose.counts, **(counts or {})})
 
 

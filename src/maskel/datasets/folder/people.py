@@ -11,10 +11,11 @@ from jaxtyping import Float64
 
 from maskel.datasets.counts import BODIES, BODY_FRAMES, Counts
 from maskel.datasets.folder.frames import frame_step, steps_note
-from maskel.datasets.folder.gaps import MAX_GAP, body_exists
+from maskel.datasets.folder.gaps import body_exists
 from maskel.datasets.folder.missing import missing_joints
-from maskel.datasets.folder.pose import MAX_VALUES, Pose, check_size
+from maskel.datasets.folder.pose import MAX_VALUES, Form, Pose, check_size
 from maskel.datasets.folder.tracks import LINKED, Track, check_actor, in_order, link_again
+from maskel.datasets.folder.units import FRACTIONS
 
 NEAR = 0.5
 """Largest step from one frame to the next, as a share of the body's extent (the diagonal of its bounding box)."""
@@ -44,9 +45,7 @@ Frames = Sequence[tuple[int, Sequence[Person]]]
 """Number and people of each frame; numbers increase."""
 
 
-def join_people(
-    path: Path, frames: Frames, joints: int, coordinates: int, max_gap: int = MAX_GAP, occlusion: bool = False
-) -> Pose:
+def join_people(path: Path, frames: Frames, form: Form, coordinates: int) -> Pose:
     """Join people of all frames to the bodies of a clip, sorted by their number of frames, the longest first.
 
     First the step of the recording is determined: every fifth frame of a video has no gaps. People are followed by the
@@ -58,18 +57,16 @@ def join_people(
     Args:
         path: The file, for messages.
         frames: The people.
-        joints: Joints V of the layout.
+        form: Form of the recording.
         coordinates: Coordinates D of a joint.
-        max_gap: Longest absence, in frames, after which a body is continued.
-        occlusion: The scores are visibilities; see `missing_joints`.
 
     Raises:
         BadFileError: If all frames are empty, or there are too many frames.
     """
-    step = frame_step([number for number, _ in frames])
+    joints, step = len(form.layout), frame_step([number for number, _ in frames])
     start = frames[0][0] if frames else 0
     length = (frames[-1][0] - start) // step + 1 if frames else 0
-    present = _marked([((number - start) // step, people) for number, people in frames], occlusion)
+    present = _marked([((number - start) // step, people) for number, people in frames], form.layout in FRACTIONS)
     named = [person.name for _, people in present for person in people if person.name]
     if 2 * len(set(named)) > len(named):
         present = _without_names(present)  # numbers of single key points, as COCO's annotations have them
@@ -87,7 +84,7 @@ def join_people(
         counts[JUMPS] = sum(_jumps(track) for track in tracks)
     else:
         counts[CROWD] = sum(max(len(people) - MAX_PEOPLE, 0) for _, people in unnamed)
-        tracks, linked = link_again([*tracks, *_follow(unnamed, max_gap)])
+        tracks, linked = link_again([*tracks, *_follow(unnamed, form.max_gap)])
         counts.update(linked)
     tracks = in_order(tracks, "longest")
     room = max(MAX_VALUES // max(length * joints * 4, 1), 1)  # as `check_size` allows

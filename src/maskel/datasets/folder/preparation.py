@@ -112,7 +112,7 @@ class Preparation(Form):
         values = pose.joints.copy()
         values[missing] = np.nan
         may_be_score = self.channels == "auto" and pose.scores is None
-        values, units = place(path, values, self.layout, self.scale, self.image_size, may_be_score)
+        values, units = place(path, values, self, self.scale, may_be_score)
         middle = np.zeros(values.shape[-1]) if self.image_size else None
         pose = choose_bodies(path, replace(pose, joints=values), bodies, actor, middle)
         return replace(pose, counts={**pose.counts, **units, **guesses})
