@@ -183,7 +183,7 @@ class Pyskl(Toolbox):
 
     def _pose(self, file: RawFile) -> Pose:
         """Read an annotation's bodies; NaN where a joint is missing."""
-        pose = read_keypoints(file, self.annotations[file], self.layout, len(self.read_as), self.read_as == "xys")
+        pose = read_keypoints(file, self.annotations[file], self.layout, self.read_as)
         return replace(pose, joints=interchange.with_gaps(pose.joints, pose.scores, self.min_score))
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:

@@ -38,19 +38,19 @@ def shape_of(annotation: Annotation) -> tuple[int, ...]:
     return (*shape, *value.shape) if isinstance(value, PickledArray) else tuple(shape)
 
 
-def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, numbers: int, scored: bool) -> Pose:
+def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, read_as: str) -> Pose:
     """Read key points and scores of an annotation, as (M, T, V, …).
 
     Args:
         file: The annotation's place, for messages.
         annotation: The annotation.
         layout: Its joints.
-        numbers: Count of numbers of a joint in ``keypoint``.
-        scored: Whether the last of them is the score.
+        read_as: Names of the numbers of a joint in ``keypoint``, such as ``xys``; s is the score.
 
     Raises:
         BadFileError: If an array is missing, of another shape, or infinite somewhere.
     """
+    numbers, scored = len(read_as), read_as == "xys"
     raw = _array(file, annotation, "keypoint")
     if raw.ndim not in (3, 4) or 0 in raw.shape or not {len(layout), numbers} <= set(raw.shape):
         raise _other_shape(file, raw, layout, numbers)

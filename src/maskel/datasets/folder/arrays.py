@@ -116,7 +116,7 @@ def numbers_of(channels: ArrayChannels) -> Collection[int]:
     return _AUTO if channels == "auto" else (len(channels),)
 
 
-def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels) -> tuple[str, ...]:
+def settled_axes(paths: Iterable[Path], form: Form) -> tuple[str, ...]:
     """Find the orders of axes, with M and without, that the ``.npy`` files of one set decide together.
 
     Unreadable files decide nothing; they are reported later, when they are read.
@@ -130,7 +130,7 @@ def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels)
             continue
         if len(shape) in shapes:
             shapes[len(shape)].add(shape)
-    fits = (settle(sorted(alike), len(layout), numbers_of(channels)) for alike in shapes.values())
+    fits = (settle(sorted(alike), len(form.layout), numbers_of(form.channels)) for alike in shapes.values())
     return tuple(orders[0] for orders in fits if len(orders) == 1)
 
 

@@ -79,37 +79,34 @@ class Rows:
             yield line, fields, frame, who, place
 
 
-def rows_of(table: Table, others: Sequence[int], joints: Sequence[str] = (), additional: Collection[int] = ()) -> Rows:
-    """Determine frame and person of each line, from the columns that are not joints.
+@dataclass
+class RowReader:
+    """Reader of frame and person of each line, from the columns that are not joints.
 
     Args:
         table: The table.
         others: The columns that are not joints.
         joints: Joint of each line, in a table with a line for each joint.
         additional: The columns of ``others`` that describe a joint.
-
-    Raises:
-        BadFileError: If frame or person of a line is ambiguous.
     """
-    return _Reader(table, others, joints, additional).rows()
-
-
-@dataclass
-class _Reader:
-    """Reader of a table's columns that are not joints."""
 
     table: Table
     others: Sequence[int]
-    joints: Sequence[str]
-    additional: Collection[int]
+    joints: Sequence[str] = ()
+    additional: Collection[int] = ()
 
     def __post_init__(self) -> None:
         self.counts: dict[str, int] = {}
-        self.read: set[int] = set()
+        self.used: set[int] = set()
         self.values = {c: [fields[c] for _, fields in self.table.lines] for c in self.others}
         self.names = {c: self.table.columns[c].name for c in self.others}
 
-    def rows(self) -> Rows:
+    def read(self) -> Rows:
+        """Read the lines.
+
+        Raises:
+            BadFileError: If frame or person of a line is ambiguous.
+        """
         numbers = self._frames()
         people = self._people(numbers)
         if numbers is None:
@@ -124,7 +121,7 @@ class _Reader:
         untracked = sum(who is None for who in people)
         if untracked:
             self.counts[UNTRACKED_ROWS] = untracked
-        unread = [self.table.columns[c].shown for c in self.values if c not in self.read]
+        unread = [self.table.columns[c].shown for c in self.values if c not in self.used]
         if unread:
             self.counts[f"columns not read: {listed(unread)}"] = len(unread)
         places = [(number - start) // step for number in numbers]
@@ -149,7 +146,7 @@ class _Reader:
         ranks = [[number - min(numbers) for number in numbers] for numbers in found.values()]
         if any(rank != ranks[0] for rank in ranks[1:]):
             raise self.table.fault(f"columns {self._shown(candidates)}, which count frames differently", "one of them")
-        self.read |= set(candidates)
+        self.used |= set(candidates)
         return first
 
     def _numbers(self, column: int) -> list[int]:
@@ -192,9 +189,9 @@ class _Reader:
             if count > 2 and len(set(people)) == count:
                 found = f"column {self._shown([column])}, which differs from line to line"
                 raise self.table.fault(found, "one that tells people apart, with the same value in all lines of one")
-            self.read.add(column)
+            self.used.add(column)
             return people
-        self.read |= {c for c, people in whose.items() if len(set(people)) == 1}
+        self.used |= {c for c, people in whose.items() if len(set(people)) == 1}
         return [""] * count
 
     def _counts_lines(self, column: int, numbers: list[int] | None, alone: bool) -> bool:
@@ -216,7 +213,7 @@ class _Reader:
             shared = sum(count > 1 for count in Counter(times).values())
             if len(keys) == len(times) and 2 * shared >= len(set(times)):
                 rank = {time: place for place, time in enumerate(sorted(set(times)))}
-                self.read.add(column)
+                self.used.add(column)
                 self.counts[f"frames told apart by column {self._shown([column])}"] = len(rank)
                 self._count_gaps(column, sorted(rank))
                 return [rank[time] for time in times]
@@ -225,7 +222,7 @@ class _Reader:
     def _must_be_in_order(self, people: Sequence[str | None]) -> None:
         """Check that the lines can be frames in their order, as there is no column for frames."""
         if len(set(people)) > 1:
-            tell = [c for c in self.read if self.names[c] in names.PEOPLE or self.names[c] in names.PERHAPS_PEOPLE]
+            tell = [c for c in self.used if self.names[c] in names.PEOPLE or self.names[c] in names.PERHAPS_PEOPLE]
             who = listed(dict.fromkeys(who for who in people if who), 4)
             found = f"column {self._shown(tell)}, which tells people apart ({who}), but none that counts frames"
             raise self.table.fault(found, "both, such as track and frame")
@@ -234,7 +231,7 @@ class _Reader:
             raise self.table.fault(found, "frame, joint, x and y among them")
         for column, name in self.names.items():
             fields = self.values[column]
-            if column in self.read or column in self.additional or len(set(fields)) < 2:
+            if column in self.used or column in self.additional or len(set(fields)) < 2:
                 continue
             if names.is_time(name):
                 self._must_increase(column)
@@ -275,7 +272,7 @@ class _Reader:
         for column, name in self.names.items():
             values = self.values[column]
             different = list(dict.fromkeys(values))
-            if column in self.read or len(different) < 2:
+            if column in self.used or len(different) < 2:
                 continue
             if name in names.RECORDINGS:
                 found = f"column {self._shown([column])} with {len(different)} values ({listed(different, 3)})"

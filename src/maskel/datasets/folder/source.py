@@ -197,8 +197,7 @@ class Folder(Source):
         self._benchmarks.choose(self._facts)
         if not (self.preparation.axes or self.preparation.settled):
             arrays = [path for path in self._facts if path.suffix.lower() == ".npy"]
-            found = settled_axes(arrays, self.layout, self.preparation.channels)
-            self.preparation = replace(self.preparation, settled=found)
+            self.preparation = replace(self.preparation, settled=settled_axes(arrays, self.preparation))
         self.channels = self._find_channels()
         return list(dict.fromkeys(files))
 

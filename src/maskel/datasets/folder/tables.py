@@ -31,7 +31,7 @@ from maskel.datasets.folder.columns import (
 )
 from maskel.datasets.folder.headings import Table, is_missing, is_number, read_table
 from maskel.datasets.folder.pose import ArrayChannels, Form, Pose, check_numbers
-from maskel.datasets.folder.rows import Rows, rows_of
+from maskel.datasets.folder.rows import RowReader, Rows
 from maskel.errors import BadFileError
 
 _ORDER = (*COORDINATES, "score")
@@ -59,7 +59,7 @@ def _in_order(table: Table, channels: ArrayChannels) -> Pose:
         expected += ", ".join(field[:20] for field in table.lines[0][1][:3])
         raise BadFileError(table.path, "wrong count", f"{width} columns without a heading", expected)
     taken = set(table.ordered)
-    rows = rows_of(table, [c for c in range(len(table.columns)) if c not in taken])
+    rows = RowReader(table, [c for c in range(len(table.columns)) if c not in taken]).read()
     pose = to_pose(table.path, _fill(table, rows, {"": table.ordered}), layout, channels)
     return replace(pose, counts=table.counts | rows.counts, names=rows.names(), first_frame=rows.start, step=rows.step)
 
@@ -69,7 +69,7 @@ def _wide(table: Table) -> Pose:
     taken = {column for columns in people.values() for column in columns}
     others = [c for c in range(len(table.columns)) if c not in taken]
     joints = JointNames(table.layout)
-    rows = rows_of(table, others, additional=[c for c in others if joints.begins(table.columns[c].name)])
+    rows = RowReader(table, others, additional=[c for c in others if joints.begins(table.columns[c].name)]).read()
     if len(people) > 1 and rows.names():
         raise table.fault("a line of the heading and a column that both tell people apart", "one of them")
     names = rows.names() or tuple((person,) for person in people if person)
@@ -147,7 +147,7 @@ def _long(table: Table) -> Pose:
     named = [c for c, name in enumerate(names) if name in JOINTS]
     places, joint = _joints_of_lines(table, named)
     others = [c for c in range(len(names)) if c not in {*columns.values(), joint}]
-    rows = rows_of(table, others, [layout.joints[place] for place in places])
+    rows = RowReader(table, others, [layout.joints[place] for place in places]).read()
     bodies, length = rows.extent(table)
     values = np.full((len(bodies), length, len(layout), len(used)), np.nan)
     for line, fields, frame, who, place in rows.entries(table, places):
