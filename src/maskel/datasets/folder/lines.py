@@ -71,27 +71,22 @@ def _read_text(path: Path) -> str:
 
 
 def _split(path: Path, text: str, delimiter: str) -> list[Line]:
-    lines = _fields(path, text, delimiter)
-    for number, fields in lines:
-        if len(fields) > MAX_COLUMNS:
-            found, most = f"{len(fields):,} columns", f"at most {MAX_COLUMNS:,}: a column for each number of a frame"
-            raise BadFileError(path, "wrong count", found, most, line=number)
-    return lines
-
-
-def _fields(path: Path, text: str, delimiter: str) -> list[Line]:
     if delimiter == " ":
-        spaced = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
-        return [(number, fields) for number, fields in spaced if fields]
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        found = [
-            (lines.line_num, [field.strip() for field in fields]) for fields in lines if any(map(str.strip, fields))
-        ]
-    except csv.Error as error:
-        raise BadFileError(path, "not text", str(error), "a table", line=lines.line_num) from error
+        numbered = enumerate(text.splitlines(), start=1)
+        found = [(number, fields) for number, line in numbered if (fields := line.split())]
+    else:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        try:
+            stripped = (list(map(str.strip, fields)) for fields in lines)
+            found = [(lines.line_num, fields) for fields in stripped if any(fields)]
+        except csv.Error as error:
+            raise BadFileError(path, "not text", str(error), "a table", line=lines.line_num) from error
     if not found:
         raise BadFileError(path, "empty", "no line with anything in it", "a table")
+    for number, fields in found:
+        if len(fields) > MAX_COLUMNS:
+            columns, most = f"{len(fields):,} columns", f"at most {MAX_COLUMNS:,}: a column for each number of a frame"
+            raise BadFileError(path, "wrong count", columns, most, line=number)
     return found
 
 
