@@ -127,13 +127,12 @@ class Preparation(Form):
         Raises:
             BadFileError: If a frame rate is missing.
         """
-        values = pose.joints
+        values, exists = pose.joints, body_exists(pose.joints)
         gaps = np.isnan(values).any(-1)
-        counts = {**pose.counts, MISSING_JOINTS: int(gaps[body_exists(values)].sum())}
-        if self.missing == "interpolate":
-            filled = fill_gaps(values, self.layout, self.max_gap)
-            counts[FILLED_FRAMES] = int((body_exists(filled) & ~body_exists(values)).sum())
-            values = filled
+        counts = {**pose.counts, MISSING_JOINTS: int(gaps[exists].sum())}
+        if self.missing == "interpolate" and (counts[MISSING_JOINTS] or (self.max_gap and not exists.all())):
+            values = fill_gaps(values, self.layout, self.max_gap)
+            counts[FILLED_FRAMES] = int((body_exists(values) & ~exists).sum())
         if self.scores and pose.scores is not None:
             sure = np.where(gaps, 0.0, np.nan_to_num(pose.scores))  # filled-in joints were not seen
             sure[np.isnan(values).any(-1)] = np.nan
