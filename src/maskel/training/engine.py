@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from inspect import signature
 from types import FrameType
 from typing import Any
@@ -191,7 +191,8 @@ def fit(
                     session.log.row(state.rows[-1])
             if due:
                 save()
-            if _anyone(stop.is_set(), world):  # after the last step too: what would follow this run must not start
+            wishes = all_reduce(torch.tensor(float(stop.is_set()), device=world.device))
+            if wishes.item():  # all stop at the same step; after the last one too: what would follow must not start
                 if saved < state.step:
                     save()
                 raise Stopped(f"stopped after step {state.step}{session.advice}")
@@ -272,11 +273,7 @@ def _save(run: RunFolder, state: _State, method: Method, optimizer: torch.optim.
     ]
     run.save_state(
         {
-            "step": state.step,
-            "rows": state.rows,
-            "totals": state.totals,
-            "seconds": state.seconds,
-            "data_hash": state.data_hash,
+            **vars(state),
             "method": {name: value for name, value in method.state_dict().items() if name not in _frozen(method)},
             "optimizer": moments,
         }
@@ -289,7 +286,7 @@ def _restore(
     saved = run.load_state(world.device)
     refusal = InputError(f"{run.path}: the saved state does not fit this model; start the run again")
     with damaged_as(lambda _: refusal):
-        state = _State(**{name: saved[name] for name in ("step", "rows", "totals", "seconds", "data_hash")})
+        state = _State(**{entry.name: saved[entry.name] for entry in fields(_State)})
         numbers = (*state.totals.values(), state.seconds, *(value for row in state.rows for value in row.values()))
         if type(state.step) is not int or not 0 <= state.step <= last_step:
             raise ValueError("a step that the run does not have")
@@ -308,16 +305,16 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[str, dict
     """Load what the optimiser remembers of each parameter after its first step; its options are the recipe's."""
     saved_state = optimizer.state_dict()
     saved_state["state"] = {int(number): values for number, values in moments.items()}
+    found = {
+        number: {name: value.shape for name, value in values.items()} for number, values in saved_state["state"].items()
+    }
     remembered = _remembered(optimizer) if begun else {}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     expected = {
         number: {name: (parameter.shape if whole else torch.Size()) for name, whole in remembered.items()}
         for number, parameter in enumerate(parameters if remembered else [])
     }
-    # fused kernels trust the sizes, and a parameter without moments would begin anew
-    if {
-        number: {name: v.shape for name, v in values.items()} for number, values in saved_state["state"].items()
-    } != expected:
+    if found != expected:  # fused kernels trust the sizes, and a parameter without moments would begin anew
         raise ValueError("other moments")
     optimizer.load_state_dict(saved_state)
 
@@ -335,13 +332,6 @@ def _remembered(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
 def _frozen(method: Method) -> set[str]:
     """Names of weights that never change; they come from elsewhere and are not saved."""
     return {name for name, parameter in method.named_parameters() if not parameter.requires_grad}
-
-
-def _anyone(wish: bool, world: World) -> bool:
-    """Return whether any process received a signal to stop; all must stop at the same step."""
-    if world.size == 1:
-        return wish
-    return bool(all_reduce(torch.tensor(float(wish), device=world.device)).item())
 
 
 @contextmanager
