@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,31 +91,23 @@ def check_run(
     Raises:
         TrainingError: If a loss is not finite.
     """
-    counts = {"parameters": 0, "trained": 0}
-    for weight in model.parameters():
-        counts["parameters"] += weight.numel()
-        counts["trained"] += weight.numel() * weight.requires_grad
-    epochs, steps, seconds = 0, 0, 0.0
+    weights = list(model.parameters())
+    found: dict[str, Any] = {
+        "parameters": sum(weight.numel() for weight in weights),
+        "trained": sum(weight.numel() for weight in weights if weight.requires_grad),
+    }
     if training is not None and batches is not None and isinstance(model, Method):
-        epochs, steps = training.epochs, batches.steps_per_epoch
-        tried = _STEPS_ON_GPU if world.device.type == "cuda" else 2
-        seconds = min(try_steps(model, batches, training, world, tried)[1:])
-    reading, read_in_all = 0.0, 0
+        tried = try_steps(model, batches, training, world, _STEPS_ON_GPU if world.device.type == "cuda" else 2)
+        found |= {"epochs": training.epochs, "steps_per_epoch": batches.steps_per_epoch}
+        found["seconds_per_step"] = min(tried[1:])
     if read is not None and positions is not None:
         sample = positions[:_CLIPS_READ]
         read(sample)
         started = time.perf_counter()
         read(sample)
-        reading, read_in_all = (time.perf_counter() - started) / len(sample), len(positions) * times
-    return Check(
-        **counts,
-        memory=_peak_memory(world.device),
-        epochs=epochs,
-        steps_per_epoch=steps,
-        seconds_per_step=seconds,
-        clips_read=read_in_all,
-        seconds_per_clip=reading,
-    )
+        found["seconds_per_clip"] = (time.perf_counter() - started) / len(sample)
+        found["clips_read"] = len(positions) * times
+    return Check(**found, memory=_peak_memory(world.device))
 
 
 def _peak_memory(device: torch.device) -> str:
