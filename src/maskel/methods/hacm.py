@@ -133,17 +133,20 @@ class HACM(MaskedMethod):
     @torch.no_grad()
     def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
         """Choose the tokens to hide by both criteria; those of even patches in time come first in ``keep``."""
+        return self._masks(joints, draws)[0]
+
+    def _masks(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> tuple[TokenMask, TokenMask]:
+        """Draw the mask, and the places of its tokens in the decoder: the same, but for the release's order."""
         if self.scrambled:
-            return hacm_released_order.masks(self, joints, draws)[0]
-        return self.masking(*self.embed(joints), draws)
+            return hacm_released_order.masks(self.masking, *self.embed(joints), draws)
+        mask = self.masking(*self.embed(joints), draws)
+        return mask, mask
 
     def reconstruct(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
         """Mask, encode, decode."""
-        if self.scrambled:
-            return hacm_released_order.reconstruct(self, joints, draws)
-        mask = self.mask(joints, draws)
+        mask, slots = self._masks(joints, draws)
         visible = self.encoder(joints, mask.keep)
-        predicted = self.decoder(visible, mask)
+        predicted = self.decoder(visible, slots)
         return Reconstruction(mask, visible, predicted, take_tokens(self.targets(joints), mask.masked))
 
     def targets(self, joints: Float32[Tensor, "r t v c"]) -> Float32[Tensor, "r n p"]:
