@@ -27,7 +27,7 @@ from maskel.models.decoder import QueryDecoder
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
 from maskel.sequence import SkeletonBatch
-from maskel.targets import TARGETS, moments
+from maskel.targets import TARGETS, moments, standardised
 
 QueryTarget = Literal["joints", "motion", "both"]
 """Signal that a query predicts: the joint's positions, their motion from frame to frame, or both in this order."""
@@ -167,12 +167,8 @@ class AMR(MaskedMethod):
     @torch.no_grad()
     def _targets(self, positions: Float32[Tensor, "r t v c"]) -> Float32[Tensor, "r q f s v c"]:
         """Compute every signal S of the joints read, standardised."""
-        found = []
-        for signal in self.signals:
-            spans = self._spans(signal.signal(positions))
-            mean, spread = moments(spans, _AXES[self.standardise])
-            found.append((spans - mean) / spread)
-        return torch.stack(found, 3)
+        spans = (self._spans(signal.signal(positions)) for signal in self.signals)
+        return torch.stack([standardised(values, _AXES[self.standardise]) for values in spans], 3)
 
     def _unfold(self, predicted: Float[Tensor, "r queries values"]) -> Float[Tensor, "r q f s v c"]:
         """Reorder predictions as the targets are: span, frame, signal, joint, coordinate."""

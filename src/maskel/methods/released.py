@@ -186,12 +186,10 @@ def _public_name(model: MaskedMethod) -> str:
     """
     if isinstance(model, HACM):
         return "hacm"
-    if isinstance(model, MaskedAutoencoder):
-        parts_of = {"mamp": (MotionAwareMasking, MotionTarget), "mae": (RandomMasking, JointTarget)}
-        for name, parts in parts_of.items():
-            if parts == (type(model.masking), type(model.target)):
-                return name
     what = type(model).__name__
     if isinstance(model, MaskedAutoencoder):
-        what += f" with {type(model.masking).__name__} and {type(model.target).__name__}"
+        parts = (type(model.masking), type(model.target))
+        if name := {(MotionAwareMasking, MotionTarget): "mamp", (RandomMasking, JointTarget): "mae"}.get(parts):
+            return name
+        what += f" with {parts[0].__name__} and {parts[1].__name__}"
     raise InputError(f"{what} has no public code whose checkpoints could be written; its encoder alone can be")

@@ -4,7 +4,6 @@ The number of outputs does not tell: the public configurations give NTU RGB+D 60
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -110,8 +109,3 @@ def _source(dataset: SkeletonSet | None) -> str:
     if dataset.source in SETS:
         return dataset.source
     return next((name for name, known in SETS.items() if known.classes == dataset.classes), "")
-
-
-def output_names(classes: Sequence[str], outputs: int) -> tuple[str, ...]:
-    """Name each output: the classes, and behind them the outputs that stand for no class."""
-    return (*classes, *(f"no class (output {number + 1})" for number in range(len(classes), outputs)))
