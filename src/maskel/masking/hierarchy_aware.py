@@ -110,8 +110,8 @@ class TemporalAttention(Criterion):
         super().__init__()
         self.axis = -1 if softmax == "time" else 1  # of (B, V', time that attends, time attended to)
         self.factor = dim**-0.5 if scale == "div" else dim**0.5
+        frozen = projections == "frozen"
         for name in ("query", "key"):
-            frozen = projections == "frozen"
             weight = nn.init.xavier_uniform_(torch.empty(dim, dim)) if frozen else None
             self.register_buffer(f"{name}_weight", weight)
             self.register_buffer(f"{name}_bias", torch.zeros(dim) if frozen else None)

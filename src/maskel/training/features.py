@@ -13,7 +13,7 @@ from maskel.errors import InputError
 from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody, SkeletonBatch
-from maskel.training import loading
+from maskel.training.loading import filled_up
 from maskel.training.precision import Precision, autocast
 from maskel.transforms import centre_crop, test_view, view_frames
 
@@ -89,8 +89,7 @@ def read_clips(
             batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
         else:  # it needs all frames
             batch = test_view(change(dataset.gather(chosen, bodies, single_body).to(world.device)), window)
-        if (multiple := loading.row_multiple(world.device)) > 1:
-            batch = batch.filled_up(multiple)
+        batch = filled_up(batch, world.device)
         with autocast(precision, world.device):
             found = read(batch)
         _require_finite(found[: len(chosen)], dataset, chosen)
