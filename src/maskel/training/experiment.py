@@ -15,8 +15,8 @@ from maskel.methods.base import Method
 from maskel.methods.classifier import LabelSpec
 from maskel.models.encoder import Encoder
 from maskel.protocols import PROTOCOLS
-from maskel.training.dry_run import Check, check_run
-from maskel.training.engine import Outcome, Session, fit
+from maskel.training.dry_run import CLIPS_READ, Check, peak_memory
+from maskel.training.engine import Outcome, Session, fit, try_steps
 from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Labelled, Positions, choose_labelled
@@ -28,6 +28,8 @@ from maskel.training.precision import Precision, resolved
 from maskel.training.run import Row, RunFolder, open_run, refuse_taken
 from maskel.training.sets import PretrainingSets, describe
 from maskel.transforms import TrainView
+
+_STEPS_ON_GPU = 10  # in the first ones a GPU makes plans and records, for each number of bodies
 
 
 class Experiment:
@@ -162,10 +164,37 @@ class Experiment:
         positions: Positions | None = None,
         times: int = 1,
     ) -> Check:
-        """Try a few steps and say what the run would take; see `maskel.training.dry_run.check_run`."""
+        """Train two steps, read a few clips, and say what the whole run would take. The weights change.
+
+        Args:
+            model: Built and on the device.
+            batches: Batches of training, where something is trained.
+            read: Evaluates clips by position.
+            positions: Clips of evaluation.
+            times: Number of evaluations.
+
+        Raises:
+            TrainingError: If a loss is not finite.
+        """
         self._say_fitted()
-        training = None if batches is None else self.training
-        return check_run(model, self.world, training, batches, read, positions, times)
+        device, weights = self.world.device, list(model.parameters())
+        found: dict[str, Any] = {
+            "parameters": sum(weight.numel() for weight in weights),
+            "trained": sum(weight.numel() for weight in weights if weight.requires_grad),
+        }
+        if batches is not None and isinstance(model, Method):
+            steps = _STEPS_ON_GPU if device.type == "cuda" else 2
+            seconds = try_steps(model, batches, self.training, self.world, steps)
+            found |= {"epochs": self.training.epochs, "steps_per_epoch": batches.steps_per_epoch}
+            found["seconds_per_step"] = min(seconds[1:])
+        if read is not None and positions is not None:
+            sample = positions[:CLIPS_READ]
+            read(sample)
+            started = time.perf_counter()
+            read(sample)
+            found["seconds_per_clip"] = (time.perf_counter() - started) / len(sample)
+            found["clips_read"] = len(positions) * times
+        return Check(**found, memory=peak_memory(device))
 
     def open_run(self) -> RunFolder:
         """Open the run folder: a new one with its ``config.yaml``, or the one to go on with.
