@@ -305,8 +305,9 @@ class FineTuneClassifier(Classifier):
 
     def training_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
         """Compute `features` under dropout and stochastic depth."""
-        if not (self.drop_path or self.dropout):
-            return self.features(batch)
+        return self._random_features(batch, keys) if self.drop_path or self.dropout else self.features(batch)
+
+    def _random_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
         present = self.bodies == "present"
         joints, rows = fold_bodies(batch, body_keys(keys, batch.joints.shape[1]), present)
         depth = self.encoder.config.depth
