@@ -1,6 +1,7 @@
 """Trained classifiers from their files: maskel's own, and those of the public releases."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def _from_release(release: Release, trained_on: TrainedOn | None, dataset: Skele
     outputs = release.weight(last, 2).shape[0]
     chosen = training_set(release, outputs, trained_on, dataset)
     spare = [f"no class (output {number + 1})" for number in range(len(chosen.classes), outputs)]
-    label_spec = LabelSpec((*chosen.classes, *spare), single_body=chosen.single_body, spare=len(spare))
+    label_spec = replace(chosen, classes=(*chosen.classes, *spare), spare=len(spare))
 
     def build() -> Classifier:
         return CLASSIFIERS[kind](build_encoder(about), label_spec, **options)

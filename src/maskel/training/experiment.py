@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Float32
 from torch import Tensor, nn
@@ -129,9 +129,11 @@ class Experiment:
         return training
 
     @property
-    def precision(self) -> str:
-        """Number type of the matrix products: fp32 or bf16."""
-        return resolved(self._precision, self.world.device)
+    def precision(self) -> Literal["fp32", "bf16"]:
+        """Number type of the matrix products."""
+        training = self._options.get("training")
+        wished: Precision = self._options.get("precision", training.precision if training else "fp32")
+        return resolved(wished, self.world.device)
 
     def label_spec(self, train: Positions) -> LabelSpec:
         """Return what a classifier of these training clips must know of them."""
@@ -154,7 +156,7 @@ class Experiment:
     def features(self, encoder: Encoder, positions: Positions) -> Float32[Tensor, "n f"]:
         """Compute features of the clips at ``positions`` in the test view, each exactly once, on every process."""
         single_body, pool = self._options["single_body"], self._options.get("pool", "mean")
-        return extract(encoder, self.dataset, positions, self.world, single_body, self._precision, pool=pool)
+        return extract(encoder, self.dataset, positions, self.world, single_body, self.precision, pool=pool)
 
     def check(
         self,
@@ -241,12 +243,6 @@ class Experiment:
             if self._log:
                 self._log.end(result)
         return self.run
-
-    @property
-    def _precision(self) -> Precision:
-        training = self._options.get("training")
-        precision: Precision = self._options.get("precision", training.precision if training else "fp32")
-        return precision
 
     @property
     def _config(self) -> dict[str, Any]:

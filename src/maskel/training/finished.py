@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,8 +88,9 @@ class Run:
             raise InputError(f"{path}: {expected}; it is one of maskel {kind}")
         if not all(option in config for option in PROTOCOLS[kind].needs):
             raise InputError(f"{path}: {expected}; its {CONFIG} is of none")
+        unfinished = partial(cls, name, folder, kind, config, {})
         if not folder.finished:
-            return cls(name, folder, kind, config, {}, f"it has no {RESULT}, so it is not finished")
+            return unfinished(f"it has no {RESULT}, so it is not finished")
         try:
             run = cls(name, folder, kind, config, folder.result)
             if run.result["kind"] != kind:
@@ -101,10 +102,10 @@ class Run:
             _ = run.summands
             return run
         except InputError as fault:
-            return cls(name, folder, kind, config, {}, str(fault))
+            return unfinished(str(fault))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as fault:
             lacking = f"it lacks {fault}" if isinstance(fault, KeyError) else str(fault)
-            return cls(name, folder, kind, config, {}, f"its {RESULT} is not what maskel {kind} writes ({lacking})")
+            return unfinished(f"its {RESULT} is not what maskel {kind} writes ({lacking})")
 
     @classmethod
     def of(cls, result: Mapping[str, Any], path: Path = Path()) -> "Run":
