@@ -45,8 +45,9 @@ class Familiarity(nn.Module):
 
     def __init__(self, values: int, clips: int) -> None:
         super().__init__()
-        sizes = {"mean": (values,), "spread": (values,), "known": (clips, min(values, MOST_VALUES)), "usual": (clips,)}
-        for name, size in {**sizes, "unit": ()}.items():
+        known = (clips, min(values, MOST_VALUES))
+        sizes = {"mean": (values,), "spread": (values,), "known": known, "usual": (clips,), "unit": ()}
+        for name, size in sizes.items():
             self.register_buffer(name, torch.zeros(size))
 
     @classmethod
