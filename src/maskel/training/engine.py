@@ -41,7 +41,7 @@ class Session:
         run: Where state and metrics go.
         world: This process among all.
         resume: Go on from the run's saved state.
-        kept: The folder stays, so that a run that ends early can be gone on with.
+        kept: The folder stays, so that a run that ends early can be gone on with; and progress is shown.
         log: Logger beside ``metrics.csv``.
     """
 
@@ -82,13 +82,7 @@ class _State:
     data_hash: str
 
 
-def fit(
-    method: Method,
-    batches: Batches,
-    session: Session,
-    after_epoch: Callable[[], Row] | None = None,
-    show: bool = True,
-) -> Outcome:
+def fit(method: Method, batches: Batches, session: Session, after_epoch: Callable[[], Row] | None = None) -> Outcome:
     """Train ``method``.
 
     Args:
@@ -96,7 +90,6 @@ def fit(
         batches: Batches of training clips; a run is resumed with the same clips only.
         session: Options of the training, and the run folder.
         after_epoch: Called after every epoch; its numbers join the epoch's row.
-        show: Show progress.
 
     Raises:
         InputError: If a batch cannot be shared by all processes and micro-batches.
@@ -166,7 +159,7 @@ def fit(
         _lost_process_advised(session),
         _deterministic(training.deterministic),
         _stop_signals() as stop,
-        Progress(training.epochs * steps, state.step, show=show and world.is_main) as progress,
+        Progress(training.epochs * steps, state.step, show=session.kept and world.is_main) as progress,
     ):
         if session.log:  # not before `in_use`, which removes unfinished files
             session.log.start(state.rows)
