@@ -264,9 +264,7 @@ def _compare(reference: Reference, file: Path, size: int | None, expected: str) 
         if alike and re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", expected):  # a cache without links keeps no hash
             digest = hashlib.sha256() if len(expected) == 64 else hashlib.sha1(usedforsecurity=False)
             digest.update(b"" if len(expected) == 64 else b"blob %d\0" % found)
-            while chunk := content.read(1 << 20):
-                digest.update(chunk)
-            alike = digest.hexdigest() == expected
+            alike = hashlib.file_digest(content, lambda: digest).hexdigest() == expected
     if not alike:
         raise InputError(
             f"{reference}: {file.name} has {found:,} bytes and is not what the Hub says, by size or hash; remove "

@@ -5,7 +5,6 @@ import queue
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 
 from maskel.errors import InputError
@@ -62,9 +61,7 @@ class LocalPage:
     def __enter__(self) -> "LocalPage":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def send(self, event: Mapping[str, Any]) -> None:
