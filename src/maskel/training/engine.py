@@ -184,8 +184,10 @@ def fit(method: Method, batches: Batches, session: Session, after_epoch: Callabl
                     session.log.row(state.rows[-1])
             if due:
                 save()
-            wishes = all_reduce(torch.tensor(float(stop.is_set()), device=world.device))
-            if wishes.item():  # all stop at the same step; after the last one too: what would follow must not start
+            wished = stop.is_set()
+            if world.size > 1:  # all must stop at the same step
+                wished = bool(all_reduce(torch.tensor(float(wished), device=world.device)).item())
+            if wished:  # after the last step too: what would follow this run must not start
                 if saved < state.step:
                     save()
                 raise Stopped(f"stopped after step {state.step}{session.advice}")
