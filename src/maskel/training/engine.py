@@ -52,11 +52,6 @@ class Session:
     kept: bool = True
     log: LogThread | None = None
 
-    @property
-    def advice(self) -> str:
-        """The end of a sentence about a run that ends early: its way to go on."""
-        return f"; go on with --resume {self.run.path}" if self.kept else ""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -190,7 +185,8 @@ def fit(method: Method, batches: Batches, session: Session, after_epoch: Callabl
             if wished:  # after the last step too: what would follow this run must not start
                 if saved < state.step:
                     save()
-                raise Stopped(f"stopped after step {state.step}{session.advice}")
+                advice = f"; go on with --resume {run.path}" if session.kept else ""
+                raise Stopped(f"stopped after step {state.step}{advice}")
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
 
 
