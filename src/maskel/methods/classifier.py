@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from maskel.datasets.base import Provenance
-from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import gather_rows, gather_rows_with_gradient
 from maskel.draws import Purpose, body_keys, uniform
@@ -66,11 +65,17 @@ class LabelSpec:
     median: int | None = None
 
     @classmethod
-    def of(cls, dataset: SkeletonSet, train: Int64[np.ndarray, " n"], single_body: SingleBody) -> "LabelSpec":
+    def of(
+        cls,
+        dataset: SkeletonSet,
+        train: Int64[np.ndarray, " n"],
+        single_body: SingleBody,
+        provenance: Provenance | None,
+    ) -> "LabelSpec":
         """Describe the classes and bodies of a set, learned from its clips at the positions ``train``."""
-        lengths, made = dataset.valid_frames[train], provenance_of(dataset)
+        lengths = dataset.valid_frames[train]
         longest, median = int(lengths.max()), int(np.median(lengths))
-        return cls(dataset.classes, dataset.max_bodies, single_body, made, longest, median=median)
+        return cls(dataset.classes, dataset.max_bodies, single_body, provenance, longest, median=median)
 
     @classmethod
     def read(cls, about: Mapping[str, Any]) -> "LabelSpec":

@@ -9,6 +9,7 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from maskel import distributed
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.methods.base import Method
@@ -137,7 +138,7 @@ class Experiment:
 
     def label_spec(self, train: Positions) -> LabelSpec:
         """Return what a classifier of these training clips must know of them."""
-        return LabelSpec.of(self.dataset, train, self._options["single_body"])
+        return LabelSpec.of(self.dataset, train, self._options["single_body"], provenance_of(self.dataset))
 
     def clip_batches(self, positions: Positions, window: int, view: TrainView | None) -> ClipBatches:
         """Return batches of the clips at ``positions``.

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.errors import InputError, Stopped
@@ -87,7 +88,7 @@ def finetune_clips(
     if recipe.layer_decay is None:
         recipe = replace(recipe, layer_decay=0.8)
     training = fitted(recipe, len(positions), least=2)
-    label_spec = replace(LabelSpec.of(dataset, positions, "zero"), classes=tuple(classes))
+    label_spec = replace(LabelSpec.of(dataset, positions, "zero", provenance_of(dataset)), classes=tuple(classes))
     encoder.requires_grad_(True)  # that of a fitted estimator is frozen
     classifier = build_seeded(lambda: FineTuneClassifier(encoder, label_spec, bodies), seed).to(world.device)
     window = classifier.encoder.config.window
