@@ -253,11 +253,7 @@ def _in_cache(hub: Any, reference: Reference, weights: tuple[str, ...]) -> Path 
 
 
 def _compare(reference: Reference, file: Path, size: int | None, expected: str) -> None:
-    """Refuse a file that is not what the Hub says: by its SHA-256, or for small files by their hash in git.
-
-    Raises:
-        InputError: If it is not.
-    """
+    """Refuse a file that is not what the Hub says: by its SHA-256, or for small files by their hash in git."""
     with open_regular(file) as content:
         found = os.fstat(content.fileno()).st_size
         alike = size in (None, found)
@@ -273,11 +269,7 @@ def _compare(reference: Reference, file: Path, size: int | None, expected: str) 
 
 
 def _library() -> Any:
-    """Import huggingface_hub.
-
-    Raises:
-        InputError: If it is not installed.
-    """
+    """Import huggingface_hub, or say how to install it."""
     try:
         import huggingface_hub
         import huggingface_hub.errors

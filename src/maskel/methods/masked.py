@@ -278,17 +278,10 @@ class Masked(MaskedAutoencoder):
 def _part(
     what: str, name: str, parts: Mapping[str, type[_Part]], specific: Mapping[str, tuple[str, Any]], **arguments: Any
 ) -> _Part:
-    """Build the part called ``name``.
+    """Build the part called ``name`` of ``arguments`` that every part has, and of options that only some have.
 
-    Args:
-        what: ``masking`` or ``target``, for messages.
-        name: Its name.
-        parts: All parts.
-        specific: Options that only some parts have -> the part's argument and its value, None where it is not given.
-        arguments: Arguments that every part has.
-
-    Raises:
-        InputError: If there is no such part, or it does not have an option that is given.
+    ``specific`` holds these: option -> the part's argument and its value, None where it is not given. One that does
+    nothing is refused.
     """
     if name not in parts:
         raise InputError(f"{what}: found {name!r}, expected one of {', '.join(parts)}")

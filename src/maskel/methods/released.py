@@ -179,11 +179,7 @@ def _arguments(model: Encoder | MaskedMethod, encoder: Encoder) -> dict[str, Any
 
 
 def _public_name(model: MaskedMethod) -> str:
-    """Return the name of the public code's method that masks and predicts as ``model`` does.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Return the name of the public code's method that masks and predicts as ``model`` does, or refuse it."""
     if isinstance(model, HACM):
         return "hacm"
     what = type(model).__name__

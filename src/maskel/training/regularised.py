@@ -171,15 +171,9 @@ def _choose(
     labels: Int64[np.ndarray, " n"],
     folds: Folds,
 ) -> Fitted[_Scoring]:
-    """Fit with the strength that gets most right on the clips held out.
+    """Fit with the strength that gets most right on the clips held out; see `fit_logistic`.
 
-    Args:
-        name: Name of the classifier.
-        strengths: Inverse strengths C to choose from.
-        prepare: Makes, of training features, their labels and the number of classes, what fits with a strength.
-        features: (N, F) of the training clips.
-        labels: (N,) their classes.
-        folds: Parts to hold out in turn.
+    ``prepare`` makes, of training features, their labels and the number of classes, what fits with a strength.
     """
     classes, right = int(labels.max()) + 1, dict.fromkeys(strengths, 0)
     with threadpool_limits(1):  # small products: threads would wait for each other longer than they compute

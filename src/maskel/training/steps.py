@@ -43,11 +43,7 @@ class Found:
 
 
 class _Numbers:
-    """Numbers on their way from the device.
-
-    Args:
-        values: Values on the device, copied once it has computed them; they may change afterwards.
-    """
+    """Numbers on their way from the device, copied once it has computed them; there they may change afterwards."""
 
     def __init__(self, values: Float64[Tensor, " n"]) -> None:
         self._values = values.to("cpu", non_blocking=True, copy=True)  # of a GPU's into pinned memory
