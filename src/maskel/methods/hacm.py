@@ -26,12 +26,7 @@ from maskel.distributed import gather_rows_with_gradient
 from maskel.errors import InputError
 from maskel.losses import cross_contrast, masked_mean_squared_error
 from maskel.masking.base import TokenMask
-from maskel.masking.hierarchy_aware import (
-    CrossMasking,
-    JointHierarchy,
-    TemporalAttention,
-    Uniform,
-)
+from maskel.masking.hierarchy_aware import CrossMasking, JointHierarchy, TemporalAttention, Uniform
 from maskel.methods import hacm_released_order
 from maskel.methods.hacm_variant import HACMVariant
 from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction
