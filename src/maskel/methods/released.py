@@ -12,7 +12,7 @@ from maskel.configuration import renamed
 from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.masking import MotionAwareMasking, RandomMasking
-from maskel.methods import HACM, METHODS, MaskedAutoencoder, MaskedMethod, default_options
+from maskel.methods import HACM, METHODS, MaskedAutoencoder, MaskedMethod, method_options
 from maskel.methods.hacm_variant import HACMVariant
 from maskel.models.encoder import Encoder, build_encoder
 from maskel.models.released import (
@@ -68,8 +68,7 @@ def load_release(path: Path | str, method: str | None = None, **options: Any) ->
     about, encoder = release.encoder
     build_released(release.path, lambda: build_encoder(about), encoder)  # its sizes are right, so the decoder's follow
     options = renamed({name: options})[name]
-    if unknown := set(options) - set(default_options(name)):
-        raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(default_options(name))}")
+    method_options(name, options)  # refuses an option that it does not have
     arguments = _given(release, name) | options
     weights = dict(release.parameters)
     if arguments.get("token_order") == "natural":
