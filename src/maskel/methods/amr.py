@@ -22,7 +22,7 @@ from maskel.errors import InputError
 from maskel.losses import energy_weights, mean_of_rows
 from maskel.masking import RandomMasking
 from maskel.masking.base import TokenMask, mask_columns
-from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction, mean_of_parts
+from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction
 from maskel.models.decoder import QueryDecoder
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
@@ -134,14 +134,8 @@ class AMR(MaskedMethod):
         )
         return Reconstruction(mask, visible, *(take_tokens(tokens, mask.masked) for tokens in patches))
 
-    def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Compute the mean squared error of all queries of the batch's bodies, weighted by motion energy."""
-        return mean_of_parts(batch, keys, self._loss)
-
-    def _loss(
-        self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None
-    ) -> dict[str, Tensor]:
-        """Compute loss and weight of clips that have the joints ``there``; others have no query in the loss."""
+    def loss(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None) -> dict[str, Tensor]:
+        """Compute the mean squared error of the queries of the joints ``there``, weighted by motion energy."""
         joints, draws = self.masked_inputs(batch, keys)
         positions = self.encoder.positions(joints)
         mask = (

@@ -15,6 +15,7 @@ docs/methods/hacm.md lists every point. All switches are fields of `HACMVariant`
 ``scrambled`` is the only trace of the release's token order.
 """
 
+from collections.abc import Collection
 from copy import deepcopy
 from typing import Any, ClassVar, Literal
 
@@ -177,7 +178,7 @@ class HACM(MaskedMethod):
         weights = self.row_weights(batch)
         return valid if weights is None else valid & (weights > 0)
 
-    def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
+    def loss(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None) -> dict[str, Tensor]:
         """Compute the mean squared error on masked tokens, and the contrast among the bodies of the whole batch."""
         joints, draws = self.masked_inputs(batch, keys)
         result = self.reconstruct(joints, draws)
