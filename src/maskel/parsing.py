@@ -21,6 +21,7 @@ from jsonargparse import (  # type: ignore[attr-defined]
     Namespace,
 )
 
+from maskel.arguments import ARGUMENTS
 from maskel.configuration import RENAMED, Options, merge, merge_recipes, refuse_flat
 from maskel.errors import InputError
 
@@ -126,6 +127,8 @@ def parser_of(
             _add_option(parser, argument, meaning.get(name))
             skipped.add(name)
     parser.add_function_arguments(function, skip=skipped, as_group=False)
+    for action in parser._actions:
+        action.help = action.help or meaning.get(action.dest)
     return parser
 
 
@@ -370,9 +373,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def meanings(documented: object) -> dict[str, str]:
-    """Return the description of each argument, from the docstring."""
+    """Return the description of each argument, from the docstring, or of `ARGUMENTS`."""
     found = parse_docstring(inspect.getdoc(documented) or "")
-    return {entry.arg_name: entry.description or "" for entry in found.params}
+    return {**ARGUMENTS, **{entry.arg_name: entry.description or "" for entry in found.params}}
 
 
 def _take_recipes(words: Sequence[str]) -> tuple[list[str], list[str], Path | None]:

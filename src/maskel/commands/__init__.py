@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import Parameter, cleandoc, signature  # `inspect` is the module of that command
+from inspect import Parameter, signature  # `inspect` is the module of that command
 from typing import Any
 
+from maskel.arguments import completed
 from maskel.commands.command import Command, KindsCommand, PrepareCommand, RunCommand, imported
 from maskel.protocols import PROTOCOLS
 
@@ -103,9 +104,8 @@ def callable_of(name: str) -> Callable[..., Any]:
     def call(*given: Any, **named: Any) -> Any:
         return command.call(name, *given, **named)
 
-    more = "".join(f"\n    {argument}: {meaning}" for argument, meaning in command.more.items())
-    call.__doc__ = cleandoc(function.__doc__ or "").replace("\n\nReturns:", f"{more}\n\nReturns:", 1)
     own = signature(function)
+    call.__doc__ = completed(function.__doc__ or "", [*own.parameters, *command.more], command.more)
     extra = [Parameter(argument, Parameter.KEYWORD_ONLY, default=None) for argument in command.more]
     call.__signature__ = own.replace(parameters=[*own.parameters.values(), *extra])  # type: ignore[attr-defined]
     return call

@@ -68,8 +68,6 @@ def predict(
     windows slide over it, each with its own answer, and are joined to segments.
 
     Args:
-        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
-            released ``.pth`` file.
         data: A prepared set of the classifier's layout; or recordings and folders of them, as the training set was
             prepared from.
         out: A ``.csv`` or ``.json`` file; an earlier one is replaced.
@@ -80,9 +78,6 @@ def predict(
             are in seconds.
         trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
             ``pku2``, or ``data`` for the classes of a prepared set; by default the source of that set decides then.
-        window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
-            training clip.
-        step: Distance between the starts of two windows, likewise; by default a quarter of the window.
         segments: A ``.csv`` or ``.json`` file of segments: person, class, start and end. Overlapping windows are
             averaged, and neighbours of the same class joined.
         page: An ``.html`` file that shows the segments and the probabilities over time.
@@ -90,8 +85,6 @@ def predict(
         min_probability: Segments whose mean probability is lower have no class, in [0, 1].
         max_distance: Segments that are farther from the training clips have no class either; 1 is as far as the median
             training clip is from the others, so that 2 is a limit to begin with.
-        precision: Number type of matrix products.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         The file.

@@ -54,7 +54,6 @@ def reproduce(
         scale: ``published``; or ``small``, a small model for a few epochs, to try everything out: its numbers do not
             compare with published ones.
         seed: Seed of every draw; the first of five for few labels.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         The table in Markdown.

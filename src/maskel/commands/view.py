@@ -136,14 +136,12 @@ def features(
 
     Args:
         data: The prepared set.
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
         projection: ``pca``, or ``umap`` with the extra of that name.
         benchmark: Take the clips of one part of this benchmark; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.
         pool: What tokens are averaged over, as for ``embed``.
         most: Clips on the page, 2 to 1000; of more some are drawn, of all classes by turns.
         seed: Of UMAP.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The HTML file; an earlier one is replaced.
 
     Returns:

@@ -69,9 +69,6 @@ def watch(
     Args:
         classifier: A run folder of linear or finetune, or its file.
         fps: Frames a second to resample to; by default those of the training clips, where the classifier knows them.
-        window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
-            training clip.
-        step: Distance between the starts of two windows, likewise; by default a quarter of the window.
         min_probability: An answer that is less probable has no class, in [0, 1].
         max_distance: An answer that is farther from the training clips has no class either; see ``maskel predict``.
         follow: A file of such lines to read, and to wait for more at its end.
@@ -81,7 +78,6 @@ def watch(
         model: Its model files: none is fetched.
         page: Port of a page that shows people and answers as they come, for browsers of this machine alone
             (127.0.0.1); 0 takes one that is free. It ends with the command.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         Its counts.
