@@ -17,14 +17,13 @@ from torch.export import Dim, ExportedProgram
 from maskel import distributed
 from maskel.errors import InputError
 from maskel.files import (
-    as_output,
     damaged_as,
     one_line,
     open_tensors,
     refuse_unwritable,
     require_suffix,
     stream_of,
-    write_atomically,
+    write_output,
 )
 from maskel.hub import ENCODER, fetched
 from maskel.methods.classifier import CLASSIFIER, FORMAT
@@ -95,10 +94,7 @@ def export_onnx(
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     found = _difference(model, frames, lambda joints: session.run(None, {"joints": joints}))
     _refuse_different(run, f"onnxruntime {onnxruntime.__version__}", found)
-    with as_output(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, content)
-    return out
+    return write_output(out, content)
 
 
 def export_torch(
@@ -141,10 +137,7 @@ def export_torch(
         return [output.numpy() for output in _several(module(torch.from_numpy(joints)))]
 
     _refuse_different(run, "torch.export", _difference(model, frames, again))
-    with as_output(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, buffer.getvalue())
-    return out
+    return write_output(out, buffer.getvalue())
 
 
 def _imported_onnx() -> Any:

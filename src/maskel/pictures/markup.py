@@ -6,7 +6,7 @@ from hashlib import sha256
 from html import escape
 from pathlib import Path
 
-from maskel.files import as_output, write_atomically
+from maskel.files import write_output
 from maskel.text import shown
 from maskel.version import __version__
 
@@ -118,7 +118,4 @@ def write_page(page: str, out: Path, option: str = "--out") -> Path:
     Raises:
         InputError: If it cannot be written.
     """
-    with as_output(out, option):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, page.encode(errors="backslashreplace"))
-    return out
+    return write_output(out, page.encode(errors="backslashreplace"), option)
