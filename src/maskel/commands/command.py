@@ -101,12 +101,12 @@ class RunCommand(Command):
 
     def run(self, name: str, words: Sequence[str]) -> tuple[object, Mapping[str, Any]]:
         """Parse and run, as every command does; several seeds or folds into a folder each."""
-        from maskel.parsing import read_run_options, run_parser
+        from maskel.parsing import read_run_options
 
         function = imported(self.function)
         methods = _methods(function)
         if {"-h", "--help"} & set(words):
-            run_parser(name, function, _chosen(methods, words), _seeds(function), self.several).print_help()
+            self.parser(name, function, _chosen(methods, words)).print_help()
             sys.exit(0)
         parser = self.parser(name, function)
         with imported("files:scratch_folder")() as scratch:
@@ -119,11 +119,12 @@ class RunCommand(Command):
                 say(write_for_check(found.options["data"], found.recipes, found.options["benchmark"]))
             return _run(name, function, found), found.options
 
-    def parser(self, name: str, function: Callable[..., Any]) -> "Parser":
-        """Return the parser of a function's options, those of all methods and of several seeds included."""
+    def parser(self, name: str, function: Callable[..., Any], methods: Mapping[str, type] | None = None) -> "Parser":
+        """Return the parser of a function's options with recipes, several seeds, and options of all ``methods``."""
         from maskel.parsing import run_parser
 
-        return run_parser(name, function, _methods(function), _seeds(function), self.several)
+        methods = _methods(function) if methods is None else methods
+        return run_parser(name, function, methods, _seeds(function), self.several)
 
     def run_values(self, name: str, function: Callable[..., Any], values: dict[str, Any]) -> Any:
         """Merge plain values over recipes, and run once, or for each seed and fold, as from the command line."""
@@ -339,9 +340,8 @@ def _chosen(methods: Mapping[str, type], words: Sequence[str]) -> Mapping[str, t
     from maskel.configuration import read_recipe
 
     method = signature(imported("commands.pretrain:pretrain")).parameters["method"].default
-    given = [
-        (word.partition("=")[0], word.partition("=")[2] or following) for word, following in pairwise([*words, ""])
-    ]
+    parts = ((*word.partition("="), following) for word, following in pairwise([*words, ""]))
+    given = [(name, value or following) for name, _, value, following in parts]
     for name, value in given:
         if name == "--config":
             method = read_recipe(value, "pretrain").get("method", method)
