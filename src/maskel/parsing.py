@@ -411,11 +411,7 @@ def _recipe_of(run: Path) -> str:
 
 
 def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
-    """Refuse ``lr: null`` and the like for options that need a value; the parser accepts them.
-
-    Raises:
-        InputError: If there is one.
-    """
+    """Refuse ``lr: null`` and the like for options that need a value; the parser accepts them."""
     for action in parser._actions:
         optional = action.default is None or "None" in str(getattr(action, "_typehint", ""))
         if action.dest in found and found[action.dest] is None and not optional:

@@ -163,11 +163,7 @@ def frames_of(
 
 
 def _actions(classifier: Path, classes: Sequence[str], dataset: SkeletonSet, background: str | None) -> tuple[str, ...]:
-    """Return the actions that classifier and set have in common, in the set's order.
-
-    Raises:
-        InputError: If they do not have the same.
-    """
+    """Return the actions in the set's order; refuse a classifier that has others."""
     if background is not None and background not in classes:
         raise InputError(f"background: {classifier} has no class {background!r}; it has: {', '.join(classes)}")
     own, others = set(classes) - {background}, set(dataset.classes) - {background}

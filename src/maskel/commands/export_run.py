@@ -271,11 +271,7 @@ def _several(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def _refuse_different(run: Path, runtime: str, difference: float) -> None:
-    """Refuse a model whose answers in a runtime differ from those in PyTorch.
-
-    Raises:
-        InputError: If they are.
-    """
+    """Refuse a model whose answers in a runtime differ from those in PyTorch."""
     if not difference <= MOST_DIFFERENCE:
         raise InputError(
             f"{run}: its outputs in {runtime} differ from those in PyTorch by {difference:.1g}, more than "

@@ -138,11 +138,7 @@ def linear(
 
 
 def _refuse_published(probe: Probe, given: Mapping[str, Any]) -> None:
-    """Refuse options that act on the published probe alone.
-
-    Raises:
-        InputError: If one differs from its default.
-    """
+    """Refuse options that act on the published probe alone and differ from their defaults."""
     found, default = (
         flat_options({name: plain(options[name]) for name in _PUBLISHED}) for options in (given, _PUBLISHED)
     )

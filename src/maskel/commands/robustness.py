@@ -143,11 +143,7 @@ def _disturbances(dataset: SkeletonSet, size: float) -> dict[str, Disturb]:
 
 
 def _in_range(name: str, strengths: Sequence[float] | None, below: float = 1.0) -> list[float]:
-    """Return the strengths, or those by default, each once, the weakest first.
-
-    Raises:
-        InputError: If one is out of the range.
-    """
+    """Return the strengths, or those by default, each once, the weakest first; refuse one out of the range."""
     strengths = DEFAULTS[name] if strengths is None else strengths
     if bad := [strength for strength in strengths if not 0 <= strength < below]:
         raise InputError(f"{name}: found {bad[0]:g}, expected 0 or more" + (" and below 1" if below == 1 else ""))

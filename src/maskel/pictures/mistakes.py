@@ -78,11 +78,7 @@ def _of_run(run: Run, count: int) -> Markup:
 
 
 def _opened(run: Run) -> tuple[SkeletonSet, Classifier]:
-    """Open the set and the classifier of a run.
-
-    Raises:
-        InputError: If one of them is no longer there, or the set is another now.
-    """
+    """Open the set and the classifier of a run; refuse what is no longer there, or is another now."""
     if not (run.folder.path / CLASSIFIER).is_file():
         raise InputError(f"{run.name} keeps no {CLASSIFIER}")
     dataset = SkeletonSet.open(Path(str(run.config["data"])))
