@@ -1,12 +1,13 @@
 """``maskel fewshot``: classes known by a few clips each, under a frozen encoder; nothing is trained."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -98,10 +99,7 @@ def fewshot(
     experiment.start()
     world = experiment.world
     frozen.to(world.device)
-
-    def read(positions: Positions) -> Float32[Tensor, "n d"]:
-        return experiment.features(frozen, positions)
-
+    read = partial(experiment.features, frozen)
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
     features = torch.zeros(len(dataset), frozen.num_features(pool), dtype=torch.float64, device=world.device)

@@ -1,5 +1,6 @@
 """``maskel knn``: nearest neighbours of a frozen encoder's features; nothing is trained."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
-from maskel.training.labelled import Positions
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.options import plain
@@ -70,9 +70,7 @@ def knn(
     experiment.start()
     frozen.to(experiment.world.device)
 
-    def read(positions: Positions) -> Tensor:
-        return experiment.features(frozen, positions)
-
+    read = partial(experiment.features, frozen)
     if k < neighbours:
         distributed.notify(f"k: all {k} training clips vote, instead of {neighbours}")
     if check:

@@ -1,12 +1,12 @@
 """``maskel linear``: linear evaluation of a frozen encoder."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
@@ -15,7 +15,6 @@ from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
-from maskel.training.labelled import Positions
 from maskel.training.loading import ClipBatches, FeatureBatches, Resident
 from maskel.training.loggers import Log
 from maskel.training.optim import SGDConfig
@@ -110,10 +109,7 @@ def linear(
     weigh(classifier, labelled, class_weights)
     classifier.to(experiment.world.device)
     about = {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
-
-    def features_of(positions: Positions) -> Tensor:
-        return experiment.features(frozen, positions)
-
+    features_of = partial(experiment.features, frozen)
     if probe != "sgd":
         if check:
             read_once = np.concatenate((labelled.train, labelled.test))

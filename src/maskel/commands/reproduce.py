@@ -112,8 +112,8 @@ def _refuse_unfit(stages: Iterable[tuple[str, Sequence[str]]], dataset: Skeleton
     """Refuse a set that is too small for a stage before the first one trains."""
     for command, recipes in stages:
         options = _merged(command, recipes)
-        of_labels = {name: options[name] for name in ("labels", "stratified", "validation") if name in options}
-        refuse_unfit(function_of(command), {"benchmark": benchmark, "seed": seed, **of_labels}, dataset)
+        of_labels: Options = {name: options[name] for name in ("labels", "stratified", "validation") if name in options}
+        refuse_unfit(function_of(command), of_labels | {"benchmark": benchmark, "seed": seed}, dataset)
 
 
 def _merged(command: str, recipes: Sequence[str]) -> Options:

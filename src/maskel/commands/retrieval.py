@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -92,10 +93,7 @@ def retrieval(
     frozen = load_frozen(encoder, dataset, window, untrained, seed)
     experiment.start()
     frozen.to(experiment.world.device)
-
-    def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
-        return experiment.features(frozen, positions)
-
+    read = partial(experiment.features, frozen)
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((searched, test)))
     queries = read(test)

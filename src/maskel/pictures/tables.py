@@ -110,12 +110,8 @@ def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], 
     if any(answers.precision is not None for answers in answered):
         columns["mAP"] = lambda answers: percent(answers.precision)
     for name in dict.fromkeys(name for one in answered for name in one.segments):
-        columns[name] = partial(_measure, name)
+        columns[name] = partial(lambda name, answers: percent(answers.segments.get(name)), name)
     return columns
-
-
-def _measure(name: str, answers: Answers) -> str:
-    return f"{100 * answers.segments[name]:.1f} %" if name in answers.segments else "–"
 
 
 def _sum(run: Run, runs: Sequence[Run]) -> Markup:
