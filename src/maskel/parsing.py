@@ -1,5 +1,6 @@
 """Options of a command, from the signature and docstring of its function; recipes use the same names."""
 
+import argparse
 import difflib
 import inspect
 import json
@@ -380,27 +381,14 @@ def meanings(documented: object) -> dict[str, str]:
 
 def _take_recipes(words: Sequence[str]) -> tuple[list[str], list[str], Path | None]:
     """Split off ``--config`` and ``--resume``: recipes are merged before any other option is parsed."""
-    rest: list[str] = []
-    recipes: list[str] = []
-    resume: Path | None = None
-    position = 0
-    while position < len(words):
-        name, equals, value = words[position].partition("=")
-        position += 1
-        if name not in ("--config", "--resume"):
-            rest.append(words[position - 1])
-            continue
-        if not equals:
-            if position == len(words):
-                raise InputError(f"{name}: expected a value")
-            value = words[position]
-            position += 1
-        if name == "--config":
-            recipes.append(value)
-        else:
-            resume = Path(value)
-            recipes.insert(0, _recipe_of(resume))
-    return rest, recipes, resume
+    taker = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    taker.add_argument("--config", action="append", default=[])
+    taker.add_argument("--resume", type=Path)
+    try:
+        found, rest = taker.parse_known_args(words)
+    except ArgumentError as fault:
+        raise InputError(f"{fault.argument_name}: expected a value") from fault
+    return rest, [*([_recipe_of(found.resume)] if found.resume else []), *found.config], found.resume
 
 
 def _recipe_of(run: Path) -> str:
