@@ -11,11 +11,15 @@ ARGUMENTS: Mapping[str, str] = {
     "file.",
     "classifier": "A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a "
     "released ``.pth`` file.",
+    "run": "A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; "
+    "``hf://user/name``; or a released ``.pth`` file.",
     "data": "A prepared set; an encoder of another joint layout is mapped to the set's.",
     "benchmark": "Name of the benchmark to train and test on.",
     "window": "Frames that the encoder reads; if other than in pre-training, its time embedding is resized.",
     "pool": "Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or regions in "
     "each third of the time apart (``regions``, ``joints``, ``regions_time``).",
+    "bodies": "Body slots to average an encoder's features over: all, as in ``maskel embed``, or those that are "
+    "not all zero.",
     "labels": "Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.",
     "stratified": "Sample per class, at least one clip each; otherwise sample from all clips.",
     "label_list": "A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.",

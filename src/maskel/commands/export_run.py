@@ -57,12 +57,7 @@ def export_onnx(
     output are features, or logits and probabilities. The metadata describe the input.
 
     Args:
-        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``;
-            ``hf://user/name``; or a released ``.pth`` file.
         out: The ``.onnx`` file; must not exist.
-        pool: Tokens of an encoder to average, as in ``maskel embed``.
-        bodies: Body slots to average an encoder's features over: all, as in ``maskel embed``, or those that are not
-            all zero.
         frames: Frames T that every clip has, shorter ones filled up with zeros, for runtimes that need fixed sizes; by
             default any number.
         trained_on: The data set of a released classifier that does not say it: ``ntu60``, ``ntu120``, ``pku1`` or
@@ -110,12 +105,7 @@ def export_torch(
     Input, outputs and description are those of ``maskel export onnx``.
 
     Args:
-        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``;
-            ``hf://user/name``; or a released ``.pth`` file.
         out: The ``.pt2`` file; must not exist.
-        pool: Tokens of an encoder to average, as in ``maskel embed``.
-        bodies: Body slots to average an encoder's features over: all, as in ``maskel embed``, or those that are not
-            all zero.
         frames: Frames T that every clip has, shorter ones filled up with zeros; by default any number.
         trained_on: The data set of a released classifier that does not say it: ``ntu60``, ``ntu120``, ``pku1`` or
             ``pku2``.
