@@ -55,7 +55,8 @@ def run_several(
             runs[name](run.path, world.is_main)
         except InputError:
             if world.is_main and {path.name for path in folder.path.iterdir()} <= {CONFIG, LOCK}:  # no run has begun
-                shutil.rmtree(folder.path, ignore_errors=True)  # on Windows the lock stays, and the folder is empty
+                # A refused command leaves nothing and can be mended. On Windows the lock stays; that counts as empty.
+                shutil.rmtree(folder.path, ignore_errors=True)
             raise
         distributed.barrier()
     if world.is_main:

@@ -20,12 +20,7 @@ _UNKNOWN = "not recorded"
 def means_of_seeds(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
     """Show mean and standard deviation of runs that differ only in the seed."""
     rows = [
-        (
-            _names(seeds),
-            seeds[0].answers[way].way,
-            ", ".join(map(_seed, seeds)),
-            f"{spread(_accuracies(seeds, way), 1)} %",
-        )
+        (_names(seeds), seeds[0].answers[way].way, _seeds(seeds), f"{spread(_accuracies(seeds, way), 1)} %")
         for seeds in _joined(group, runs)
         if len(seeds) > 1
         for way in range(len(seeds[0].answers))
@@ -201,3 +196,7 @@ def _names(seeds: Sequence[Run]) -> str:
 
 def _seed(run: Run) -> str:
     return str(run.config.get("seed", ""))
+
+
+def _seeds(seeds: Sequence[Run]) -> str:
+    return ", ".join(map(_seed, seeds))
