@@ -10,35 +10,23 @@ from maskel.commands.command import Command, KindsCommand, PrepareCommand, RunCo
 from maskel.protocols import PROTOCOLS
 
 COMMANDS: dict[str, Command] = {
-    "demo": Command(
-        "the whole path on generated data, in a few minutes", "commands.demo:demo", show="commands.demo:show"
-    ),
-    "synthesize": Command(
-        "write synthetic recordings in NTU's raw format",
-        "commands.synthesize:synthesize",
-        show="commands.synthesize:show",
-    ),
+    "demo": Command("the whole path on generated data, in a few minutes", "commands.demo:demo"),
+    "synthesize": Command("write synthetic recordings in NTU's raw format", "commands.synthesize:synthesize"),
     "prepare": PrepareCommand(
         "turn raw recordings into a prepared set",
         "commands.prepare:prepare",
         several="roots",
         kinds="datasets:SOURCES",
         word="source",
-        show="commands.prepare:show",
     ),
     "inspect": Command(
-        "show what is in a prepared set, and what is wrong with it",
-        "commands.inspect:inspect",
-        one="data",
-        show="commands.inspect:show",
+        "show what is in a prepared set, and what is wrong with it", "commands.inspect:inspect", one="data"
     ),
     **{
         name: RunCommand(protocol.purpose, f"commands.{name}:{name}", several=protocol.several)
         for name, protocol in PROTOCOLS.items()
     },
-    "bench": Command(
-        "time pre-training on this machine, recipe by recipe", "commands.bench:bench", show="commands.bench:show"
-    ),
+    "bench": Command("time pre-training on this machine, recipe by recipe", "commands.bench:bench"),
     "export": KindsCommand(
         "write a prepared set, or the model of a run, in a form that other code reads",
         one="data run",
@@ -55,17 +43,8 @@ COMMANDS: dict[str, Command] = {
         "show runs as tables, the seeds of equal runs together", "commands.results:results", several="runs"
     ),
     "predict": Command("classify new clips, with probabilities", "commands.predict:predict", several="data"),
-    "pose": Command(
-        "write the keypoints of a video by a pose estimator",
-        "commands.pose:pose",
-        one="video",
-        show="commands.pose:show",
-    ),
-    "watch": Command(
-        "classify people live: keypoints or a video in, classes out on stdout",
-        "commands.watch:watch",
-        show="commands.watch:show",
-    ),
+    "pose": Command("write the keypoints of a video by a pose estimator", "commands.pose:pose", one="video"),
+    "watch": Command("classify people live: keypoints or a video in, classes out on stdout", "commands.watch:watch"),
     "convert": Command(
         "turn a released checkpoint into an encoder, or a run into a released checkpoint",
         "commands.convert:convert",

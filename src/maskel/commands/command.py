@@ -31,15 +31,12 @@ class Command:
         several: The argument that takes all words without a dash.
         one: Arguments, divided by spaces, that take one such word each, as far as the function has them; none
             if it takes ``several``.
-        show: The function that prints an outcome, ``module:name``, called with it and the options; by default its
-            text is printed.
     """
 
     purpose: str
     function: str = ""
     several: str = ""
     one: str = ""
-    show: str = ""
 
     def run(self, name: str, words: Sequence[str]) -> tuple[object, Mapping[str, Any]]:
         """Parse a command line without its first word, run it, and return the outcome with the options.
@@ -64,12 +61,18 @@ class Command:
         return parser_of(name, function, several=self.several, one=self.one)
 
     def __call__(self, name: str, words: Sequence[str]) -> object:
-        """Run a command line, print what came of it, and return that."""
+        """Run a command line, print what came of it, and return that.
+
+        A function ``show`` beside that of the command prints it, from the outcome and the options; else its text is
+        printed.
+        """
         with _recorded(shlex.join(("maskel", name, *words))):
             outcome, options = self.run(name, words)
         if outcome is not None:  # of --help nothing is left
-            show = imported(self.show) if self.show else lambda outcome, options: say(shown(outcome))
-            show(outcome, options)
+            if show := getattr(sys.modules.get(f"maskel.{self.function.partition(':')[0]}"), "show", None):
+                show(outcome, options)
+            else:
+                say(shown(outcome))
         return outcome
 
     def call(self, name: str, *given: Any, **named: Any) -> Any:
