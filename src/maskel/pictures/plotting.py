@@ -14,7 +14,7 @@ from maskel.files import as_output, refuse_unwritable, replacing, require_suffix
 from maskel.pictures.animation import Moving, of_clip
 from maskel.pictures.gallery import position_named
 from maskel.pictures.reconstructions import choose_clips, form_drawn, reconstruct_clip
-from maskel.pictures.report import read_confusion
+from maskel.pictures.report import read_columns, read_confusion
 from maskel.pictures.skeletons import shown_frames
 from maskel.text import shown
 from maskel.training.finished import Run, open_pretrained, open_runs
@@ -212,10 +212,8 @@ def _curve(figure_of: Callable[..., Any], sources: Sequence[Path], name: str | N
 def _over_epochs(run: Run) -> tuple[list[float], list[float]]:
     if not run.protocol.trains:
         raise InputError(f"{run.name}: a run of maskel {run.kind} has no epochs")
-    rows, column = run.metrics(), "loss" if run.pretrains else "accuracy"
-    if not all(column in row and "epoch" in row for row in rows):
-        raise InputError(f"{run.name}: its metrics have no column {column}")
-    return [row["epoch"] for row in rows], [row[column] * (1 if run.pretrains else 100) for row in rows]
+    epochs, values = read_columns(run, "epoch", "loss" if run.pretrains else "accuracy")
+    return epochs, [value * (1 if run.pretrains else 100) for value in values]
 
 
 def _movie(figure: Any, source: Path, name: str | None, view: str, out: Path) -> Path:

@@ -68,9 +68,8 @@ def curves(runs: Sequence[Run]) -> Markup:
 
 def _pretraining(run: Run) -> Markup:
     try:
-        rows = run.metrics()
-        epochs, loss, rate = ([row[name] for row in rows] for name in ("epoch", "loss", "lr"))
-    except (InputError, KeyError) as fault:
+        epochs, loss, rate = read_columns(run, "epoch", "loss", "lr")
+    except InputError as fault:
         return not_shown(fault)
     return element(
         "figure",
@@ -93,9 +92,8 @@ def _probes(group: Sequence[Run]) -> Markup:
     for run in group:
         name = f"{run.name} ({_start(run)})"
         try:
-            rows = run.metrics()
-            epochs, loss, accuracy = ([row[column] for row in rows] for column in ("epoch", "loss", "accuracy"))
-        except (InputError, KeyError) as fault:
+            epochs, loss, accuracy = read_columns(run, "epoch", "loss", "accuracy")
+        except InputError as fault:
             faults.append(not_shown(fault))
             continue
         losses.append(Line(name, epochs, loss))
@@ -108,6 +106,18 @@ def _probes(group: Sequence[Run]) -> Markup:
     )
     names = element("figcaption", legend([line.name for line in losses]))
     return join((*faults, element("figure", element("div", *charts, class_="charts"), names)))
+
+
+def read_columns(run: Run, *columns: str) -> list[list[float]]:
+    """Return columns of a run's metrics: a value for each epoch.
+
+    Raises:
+        InputError: If the run has no such metrics.
+    """
+    rows = run.metrics()
+    if lacking := [column for column in columns if not all(column in row for row in rows)]:
+        raise InputError(f"{run.name}: its metrics have no column {lacking[0]}")
+    return [[row[column] for row in rows] for column in columns]
 
 
 def _start(run: Run) -> str:
