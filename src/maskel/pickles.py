@@ -25,7 +25,7 @@ class Function:
     call: Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InFile:
     """Bytes that stay in the file; ``as_text`` if an old protocol stores them as UTF-8 of Latin-1 characters."""
 
@@ -42,7 +42,8 @@ class Allowed:
         names: Replacement of each name ("module name"): a `Function`, or a value that is only passed on.
         states: Function that sets the state of an object, by its type.
         identity: Function that resolves a persistent id; without it none are allowed.
-        most_values: Most values on the stack, in the memo and marked, in all; about 100 bytes each.
+        most_values: Most instructions; a list, a dictionary and the result of a call count twice, a value that is
+            repeated as often as it stands. At most 80 bytes of memory for each.
         in_memory: Bytes above which a text or bytes stay in the file, as `InFile`; without it none do.
     """
 
@@ -121,6 +122,7 @@ class _Machine:
         """Run the pickle and return the value on the stack at its end."""
         instructions: Iterator[tuple[pickletools.OpcodeInfo, Any, Any]] = pickletools.genops(self.file)  # type: ignore
         for opcode, argument, position in instructions:
+            self.count()
             name = opcode.name
             if name in _GETS:
                 self.push_again(self.memo[argument])
@@ -155,13 +157,17 @@ class _Machine:
 
     def push(self, value: Any) -> None:
         """Push a value on the stack."""
+        self.stack.append(value)
+
+    def push_object(self, value: Any) -> None:
+        """Push a value that takes more memory than others."""
         self.count()
         self.stack.append(value)
 
     def push_again(self, value: Any) -> None:
         """Push a remembered value on the stack; its content counts again, so that few bytes stay few values."""
         if not isinstance(value, list | tuple | dict):
-            self.count(1 + (len(value) // 100 if isinstance(value, str | bytes) else 0))
+            self.count(len(value) // 100 if isinstance(value, str | bytes) else 0)
             self.stack.append(value)
             return
         if id(value) not in self.weights:
@@ -193,12 +199,10 @@ class _Machine:
 
     def mark(self) -> None:
         """Mark the current height of the stack."""
-        self.count()
         self.marks.append(len(self.stack))
 
     def remember(self, key: int) -> None:
         """Store the top of the stack in the memo, for later instructions."""
-        self.count()
         self.memo[key] = self.stack[-1]
 
     def taken(self, count: int) -> tuple[Any, ...]:
@@ -236,7 +240,7 @@ class _Machine:
         function, arguments = self.taken(2)
         if not isinstance(function, Function) or not isinstance(arguments, tuple):
             raise Refused("a call of something else than plain data need")
-        self.push(function.call(*arguments))
+        self.push_object(function.call(*arguments))
 
     def build(self) -> None:
         """Set the state of the object below it."""
@@ -278,10 +282,10 @@ _STEPS: dict[str, Callable[[_Machine, str], None]] = {
     "REDUCE": lambda machine, _: machine.call(),
     "NEWOBJ": lambda machine, _: machine.call(),
     "BUILD": lambda machine, _: machine.build(),
-    "EMPTY_LIST": lambda machine, _: machine.push([]),
-    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "EMPTY_LIST": lambda machine, _: machine.push_object([]),
+    "EMPTY_DICT": lambda machine, _: machine.push_object({}),
     "TUPLE": lambda machine, _: machine.push(machine.since_mark()),
-    "LIST": lambda machine, _: machine.push(list(machine.since_mark())),
+    "LIST": lambda machine, _: machine.push_object(list(machine.since_mark())),
     "APPEND": lambda machine, _: machine.extend(machine.taken(1)),
     "APPENDS": lambda machine, _: machine.extend(machine.since_mark()),
     "SETITEM": lambda machine, _: machine.update(machine.taken(2)),

@@ -20,7 +20,7 @@ from maskel.datasets.ntu_bodies import TrackedBody, select_bodies
 from maskel.datasets.raw_file import read_raw
 from maskel.datasets.skeleton_file import SkeletonFile, parse_skeleton
 from maskel.errors import BadFileError, InputError
-from maskel.files import one_line, read_bounded
+from maskel.files import one_line, read_lines
 from maskel.layouts import NTU25, Layout
 from maskel.sequence import Clip, SkeletonSequence
 
@@ -227,7 +227,7 @@ class NTU120(NTU):
 def _listed(path: Path) -> set[str]:
     """Read the names of recordings from a list of missing skeletons."""
     try:
-        lines = read_bounded(path).decode(errors="replace").splitlines()
+        lines = read_lines(path, errors="replace")
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot read the list of missing skeletons {path}: {one_line(error)}; it is a text file"

@@ -26,7 +26,9 @@ from maskel.files.reading import parse_json as parse_json
 from maskel.files.reading import plain_values as plain_values
 from maskel.files.reading import read_bounded as read_bounded
 from maskel.files.reading import read_json as read_json
+from maskel.files.reading import read_lines as read_lines
 from maskel.files.reading import read_rows as read_rows
+from maskel.files.reading import read_table as read_table
 from maskel.files.reading import read_text as read_text
 from maskel.files.reading import read_yaml as read_yaml
 from maskel.files.writing import as_output as as_output

@@ -15,6 +15,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,12 @@ MOST_BYTES = 64 << 20
 """Of a table, a result, or any other file that is read whole."""
 MOST_TABLE_BYTES = 1 << 30
 """Of a table that is read line by line."""
-_MOST_JSON_MEMORY = 900 << 20  # of what a JSON file stands for: empty containers take 20 times their text
+MOST_LINES = 4_000_000
+"""Of a text that names something in each line."""
+_MOST_MEMORY = 900 << 20  # of what JSON or a table stands for: empty containers take 20 times their text
+_MOST_PACKED = 100  # bytes that a byte of an archive or of a sparse file stands for; zeros around joints are 20 to 1
+_FEW = 64 << 20  # bytes for which that does not matter
+_LONGEST_ROW = 1 << 20  # characters of a line of a table
 _MOST_DIRECTORY = 32 << 20  # bytes of an archive's directory: half a million entries, of which each takes 600 in memory
 MOST_HEADER = 2**14
 """Bytes of the part of a ``.npy`` file that says shape and type; numpy itself accepts 10,000."""
@@ -88,19 +95,37 @@ def open_regular(path: Path) -> io.BufferedReader:
 
     Raises:
         OSError: If it cannot be opened.
-        ValueError: If it is a device, a pipe or a socket: reading it may never end.
+        ValueError: If it is a device, a pipe or a socket: reading it may never end; or the disk holds hardly anything
+            of what the file claims.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        mode = os.fstat(handle).st_mode
-        if stat.S_ISDIR(mode):
+        status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is a device or a pipe, no file")
+        stored = 512 * getattr(status, "st_blocks", 0)  # 0 where the file system does not say
+        if stored:
+            refuse_packed(status.st_size, stored)
         return io.BufferedReader(io.FileIO(handle))
     except BaseException:
         os.close(handle)
         raise
+
+
+def refuse_packed(size: int, stored: int) -> None:
+    """Refuse content that a few bytes stand for: of an archive, or of a file with holes.
+
+    Args:
+        size: Bytes of the content.
+        stored: Bytes that are stored of it.
+
+    Raises:
+        TooLargeError: If that is less than a hundredth.
+    """
+    if size > _FEW + _MOST_PACKED * stored:
+        raise TooLargeError(f"{stored:,} bytes that stand for {size:,}")
 
 
 def read_bounded(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -135,19 +160,69 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     return read_bounded(path, most).decode()
 
 
+def read_lines(path: Path, errors: str = "strict") -> list[str]:
+    """Read the lines of a text in UTF-8; as `read_bounded`.
+
+    Args:
+        path: The file.
+        errors: What becomes of bytes that are not UTF-8, as in `bytes.decode`.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is larger, or not text.
+    """
+    text = io.StringIO(read_bounded(path).decode(errors=errors), newline=None)
+    lines = list(islice(text, MOST_LINES + 1))
+    if len(lines) > MOST_LINES:
+        raise TooLargeError(f"it has more than {MOST_LINES:,} lines")
+    return lines
+
+
 def read_rows(path: Path) -> Iterator[list[str]]:
     """Read the lines of a csv table one by one, the heading first.
 
     Raises:
         OSError: If it cannot be read.
-        ValueError: If it is too large, or not text.
+        ValueError: If it or one of its lines is too large, or it is not text.
         csv.Error: If it is no table.
     """
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > MOST_TABLE_BYTES:
             raise TooLargeError(f"it is larger than {MOST_TABLE_BYTES:,} bytes")
         with io.TextIOWrapper(file, "utf-8", newline="") as text:
-            yield from csv.reader(text, strict=True)
+            length = 0  # of a row, which may have several lines
+
+            def lines() -> Iterator[str]:
+                nonlocal length
+                while line := text.readline(_LONGEST_ROW):
+                    length += len(line)
+                    if length >= _LONGEST_ROW:
+                        raise TooLargeError(f"a line of more than {_LONGEST_ROW:,} characters")
+                    yield line
+
+            for row in csv.reader(lines(), strict=True):
+                length = 0
+                yield row
+
+
+def read_table(path: Path) -> Iterator[dict[str, str]]:
+    """Read the lines of a csv table that fits into memory, by the columns of its heading.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is too large or not text, or a line has other columns than the heading.
+        csv.Error: If it is no table.
+    """
+    rows = read_rows(path)
+    heading = next(rows, [])
+    left = _MOST_MEMORY
+    for row in rows:
+        if not row:
+            continue
+        left -= 240 + 120 * len(row)  # bytes of a dictionary and of its texts
+        if left < 0:
+            raise TooLargeError("it holds too many lines")
+        yield dict(zip(heading, row, strict=True))
 
 
 def parse_json(content: bytes | str) -> Any:
@@ -162,7 +237,7 @@ def parse_json(content: bytes | str) -> Any:
     text = content if isinstance(content, str) else content.decode(json.detect_encoding(content))
     # bytes of the objects that Python makes of a container, a value and a text
     memory = 200 * text.count("{") + 80 * text.count("[") + 32 * text.count(",") + 25 * text.count('"')
-    if memory + sys.getsizeof(text) > _MOST_JSON_MEMORY:
+    if memory + sys.getsizeof(text) > _MOST_MEMORY:
         raise TooLargeError("it holds too many values")
     try:
         value = json.loads(text)
@@ -197,10 +272,15 @@ def plain_values(value: Any, finite: bool = True) -> Any:
             waiting += entry.keys()
             waiting += entry.values()
         elif isinstance(entry, list | tuple):
-            waiting += entry
+            # a list of very many numbers would take long, one by one
+            plain = not finite or all(isfinite(value) for value in entry if isinstance(value, float))
+            if plain and max((value.bit_length() for value in entry if isinstance(value, int)), default=0) <= 64:
+                waiting += [value for value in entry if isinstance(value, str | Mapping | list | tuple)]
+            else:
+                waiting += entry
         elif isinstance(entry, int) and entry.bit_length() > 64:
             raise HugeNumberError("a whole number of more than 64 bits")
-        elif finite and isinstance(entry, float) and not math.isfinite(entry):
+        elif finite and isinstance(entry, float) and not isfinite(entry):
             raise ValueError(f"{entry}, where a number is expected")
     return value
 
@@ -235,7 +315,8 @@ def open_archive(source: Path | io.BytesIO) -> zipfile.ZipFile:
     """Open a zip archive.
 
     Raises:
-        Exception: One of `DAMAGE`, if it is none, or its directory takes too much memory.
+        Exception: One of `DAMAGE`, if it is none, its directory takes too much memory, or a file in it is packed so
+            tightly that it can only be made to fill memory or time.
     """
     with io.BytesIO(source.getbuffer()) if isinstance(source, io.BytesIO) else open_regular(source) as file:
         size = file.seek(0, os.SEEK_END)
@@ -247,7 +328,14 @@ def open_archive(source: Path | io.BytesIO) -> zipfile.ZipFile:
         directory = int.from_bytes(tail[end - 36 : end - 28], "little")
     if end >= 0 and directory > _MOST_DIRECTORY:
         raise TooLargeError("an archive of too many files")
-    return zipfile.ZipFile(source)
+    archive = zipfile.ZipFile(source)
+    try:
+        for member in archive.infolist():
+            refuse_packed(member.file_size, member.compress_size)
+    except TooLargeError:
+        archive.close()
+        raise
+    return archive
 
 
 def npy_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

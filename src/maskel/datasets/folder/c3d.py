@@ -20,6 +20,8 @@ from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
 _BLOCK = 512
+_MOST_PARAMETERS = 2**20  # bytes; a file says how many blocks they take in one byte
+_MOST_POINTS = 2**16  # the header counts them in two bytes
 _INTEL = 84
 _UNITS = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001}
 """Unit of the file -> metres."""
@@ -36,9 +38,9 @@ class _Parameter:
 
     def texts(self) -> list[str]:
         """Return the texts: the first size is their length."""
-        length = self.sizes[0] if self.sizes else len(self.content)
-        whole = self.content.decode("latin-1")
-        return [whole[at : at + length].strip(" \0") for at in range(0, len(whole), max(length, 1))]
+        length = max(self.sizes[0] if self.sizes else len(self.content), 1)
+        whole = self.content[: length * _MOST_POINTS].decode("latin-1")
+        return [whole[at : at + length].strip(" \0") for at in range(0, len(whole), length)]
 
 
 def read_c3d(path: Path, layout: Layout) -> Pose:
@@ -81,7 +83,7 @@ def _parameters(path: Path, content: bytes) -> dict[str, _Parameter]:
         raise BadFileError(path, "not data", what, f"type {_INTEL} (Intel); save the file again with a newer program")
     groups: dict[int, str] = {}
     found: dict[tuple[int, str], _Parameter] = {}
-    for group, name, place in _records(content, start + 4):
+    for group, name, place in _records(content, start + 4, start + _MOST_PARAMETERS):
         if group < 0:
             groups[-group] = name
             continue
@@ -95,9 +97,11 @@ def _parameters(path: Path, content: bytes) -> dict[str, _Parameter]:
     return {name: value for (group, name), value in found.items() if groups.get(group) == "POINT"}
 
 
-def _records(content: bytes, place: int) -> Iterator[tuple[int, str, int]]:
+def _records(content: bytes, place: int, end_of_all: int) -> Iterator[tuple[int, str, int]]:
     """Yield group, name and place of the content of each group (below 0) and parameter."""
     while place + 2 <= len(content):
+        if place > end_of_all:
+            raise ValueError(f"parameters of more than {_MOST_PARAMETERS:,} bytes")
         length, group = struct.unpack_from("<bb", content, place)
         if length == 0 or group == 0:
             return

@@ -15,6 +15,8 @@ Line = tuple[int, list[str]]
 
 MAX_COLUMNS = 50_000
 """Columns of a table; a frame of 32 people with 133 joints of 4 numbers has 17,024."""
+_MOST_MEMORY = 900 << 20
+"""Bytes of the lines and fields of a table: 250 for a line, 72 for a field."""
 _SAMPLE = 20
 """Number of lines that determine the separator of fields."""
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
@@ -47,7 +49,8 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
     named = re.match(r'"?sep=([,;\t| ])"?\r?\n', text)  # written and read by Excel
     if named:
         text = "\n" + text[named.end() :]  # keeps line numbers
-    sample = list(islice((line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"), _SAMPLE))
+    filled = (line.rstrip("\n") for line in _lines(text) if line.strip() and line.lstrip()[0] != "#")
+    sample = list(islice(filled, _SAMPLE))
     delimiter = named[1] if named else _delimiter(sample)
     if delimiter == "," and "." not in text and (part := _after_a_decimal_comma(text, sample)):
         found = f"fields such as {part}, as if their commas were decimal commas"
@@ -69,7 +72,15 @@ def _read_text(path: Path) -> str:
         raise BadFileError(path, "not text", "another encoding", "UTF-8 text", line=line) from error
 
 
+def _lines(text: str) -> io.StringIO:
+    """Return the lines one by one, each with its end; never all at once."""
+    return io.StringIO(text, newline=None)
+
+
 def _split(path: Path, text: str, delimiter: str) -> list[Line]:
+    separators = text.count(delimiter) - (text.count("  ") if delimiter == " " else 0)
+    if 250 * (text.count("\n") + text.count("\r")) + 72 * separators > _MOST_MEMORY:
+        raise BadFileError(path, "wrong count", "too many lines or fields", "fewer; cut the recording into clips")
     lines = _fields(path, text, delimiter)
     for number, fields in lines:
         if len(fields) > MAX_COLUMNS:
@@ -80,7 +91,7 @@ def _split(path: Path, text: str, delimiter: str) -> list[Line]:
 
 def _fields(path: Path, text: str, delimiter: str) -> list[Line]:
     if delimiter == " ":
-        spaced = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
+        spaced = ((number, line.split()) for number, line in enumerate(_lines(text), start=1))
         return [(number, fields) for number, fields in spaced if fields]
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
