@@ -269,7 +269,11 @@ def scores(claim: str, kind: str = "<f4") -> Callable[..., Path]:
 
     def make(folder: Path, size: int) -> Path:
         with zipfile.ZipFile(folder / "scores.npz", "w") as archive:
-            for name, array in {"names": np.array(["a"]), "labels": np.zeros(1, int), "classes": np.array(["a"])}.items():
+            for name, array in {
+                "names": np.array(["a"]),
+                "labels": np.zeros(1, int),
+                "classes": np.array(["a"]),
+            }.items():
                 content = io.BytesIO()
                 np.save(content, array)
                 archive.writestr(f"{name}.npy", content.getvalue())
@@ -316,7 +320,9 @@ def c3d_parameters(folder: Path, size: int) -> Path:
         out.write(head)
         for number in range((size - len(head)) // 13):
             name = b"%05d" % (number % 100_000)
-            out.write(struct.pack("<bb", 5, 1 + number // 100_000 % 100) + name + struct.pack("<hbBb", 6, 1, 0, 0)[:5] + b"\0")
+            out.write(
+                struct.pack("<bb", 5, 1 + number // 100_000 % 100) + name + struct.pack("<hbBb", 6, 1, 0, 0)[:5] + b"\0"
+            )
     return file
 
 
@@ -379,7 +385,9 @@ def h5_chunk(file: Any, size: int) -> None:
     """Small arrays in a chunk of ``size`` bytes."""
     file["node_names"] = np.array(COCO17.joints, "S")
     big = max(size // (8 * 34), 4)
-    wide = file.create_dataset("tracks", (1, 2, 17, 4), "f8", chunks=(1, 2, 17, big), compression="gzip", maxshape=(1, 2, 17, None))
+    wide = file.create_dataset(
+        "tracks", (1, 2, 17, 4), "f8", chunks=(1, 2, 17, big), compression="gzip", maxshape=(1, 2, 17, None)
+    )
     wide[:] = 1.0
 
 
@@ -432,7 +440,9 @@ ATTACKS: dict[str, Attack] = {
     "json_mixed": Attack(repeated("a.json", '1.5,"\\ud83d\\ude00",99,', "[", "0]"), read_json),
     "folder_json_array": Attack(repeated("wave/a.json", ROW, "[", ROW[:-1] + "]"), FOLDER),
     "folder_json_people": Attack(repeated("wave/a.json", PERSON, "[", PERSON[:-1] + "]"), FOLDER),
-    "folder_json_no_people": Attack(repeated("wave/a.json", '{"people":[]},', "[", PERSON[:-1] + "]"), FOLDER, 32 * MIB),
+    "folder_json_no_people": Attack(
+        repeated("wave/a.json", '{"people":[]},', "[", PERSON[:-1] + "]"), FOLDER, 32 * MIB
+    ),
     "folder_json_texts": Attack(repeated("wave/a.json", '"{}",', "[", '"{}"]'), FOLDER, 40 * MIB),
     "folder_json_lists": Attack(repeated("wave/a.json", "[],", "[", "[]]"), FOLDER, 20 * MIB),
     "folder_json_images": Attack(
@@ -473,7 +483,10 @@ ATTACKS: dict[str, Attack] = {
     "csv_blank_lines": Attack(repeated("wave/a.csv", "\n", CSV_HEAD), FOLDER),
     "labels_csv": Attack(
         lambda folder, size: filled(
-            own.write(folder / "wave" / "b.json", fuzz.BODY.tolist()).parents[1] / "labels.csv", "a,b\n", size, "file,label\n"
+            own.write(folder / "wave" / "b.json", fuzz.BODY.tolist()).parents[1] / "labels.csv",
+            "a,b\n",
+            size,
+            "file,label\n",
         ),
         source(lambda: Folder("coco17"), 1),
     ),
@@ -492,7 +505,10 @@ ATTACKS: dict[str, Attack] = {
     ),
     "skeleton_bodies_by_line": Attack(
         lambda folder, size: filled(
-            folder / "S001C001P001R001A001.skeleton", BODY.replace("7205 ", "7205\t"), size, f"{(size - 20) // len(BODY)}\n"
+            folder / "S001C001P001R001A001.skeleton",
+            BODY.replace("7205 ", "7205\t"),
+            size,
+            f"{(size - 20) // len(BODY)}\n",
         ),
         lambda file: NTU60().read(RawFile(file)),
     ),
@@ -520,13 +536,18 @@ ATTACKS: dict[str, Attack] = {
     ),
     "utkinect_labels": Attack(
         lambda folder, size: filled(
-            published.utkinect(folder, own.motion(10, 20)).parents[1] / "actionLabel.txt", "walk: NaN NaN\n", size, "s01_e01\n"
+            published.utkinect(folder, own.motion(10, 20)).parents[1] / "actionLabel.txt",
+            "walk: NaN NaN\n",
+            size,
+            "s01_e01\n",
         ),
         source(UtKinect, 1),
     ),
     "etri": Attack(
         lambda folder, size: filled(
-            folder / Etri.form, published.etri(own.motion(2, 25)).splitlines()[1] + "\n", size,
+            folder / Etri.form,
+            published.etri(own.motion(2, 25)).splitlines()[1] + "\n",
+            size,
             published.etri(own.motion(2, 25)).splitlines()[0] + "\n",
         ),
         source(Etri, 1),
@@ -538,7 +559,9 @@ ATTACKS: dict[str, Attack] = {
     "bvh_long": Attack(
         lambda folder, size: own.write(
             bvh_frames(folder, size),
-            (text := (folder / "wave/a.bvh").read_text()).replace("Frames: 1\n", f"Frames: {text.count(chr(10) + '0 ')}\n"),
+            (text := (folder / "wave/a.bvh").read_text()).replace(
+                "Frames: 1\n", f"Frames: {text.count(chr(10) + '0 ')}\n"
+            ),
         ),
         fuzz.use_folder("smpl22"),
         10 * MIB,
@@ -552,7 +575,9 @@ ATTACKS: dict[str, Attack] = {
         24 * MIB,
     ),
     "npy_doubles": Attack(
-        lambda folder, size: own.write_array(folder / "wave/a.npy", np.random.default_rng(0).normal(size=(size // 408, 17, 3))),
+        lambda folder, size: own.write_array(
+            folder / "wave/a.npy", np.random.default_rng(0).normal(size=(size // 408, 17, 3))
+        ),
         FOLDER,
         63 * MIB,
     ),
@@ -566,7 +591,11 @@ ATTACKS: dict[str, Attack] = {
     "npy_gaps": Attack(
         lambda folder, size: own.write_array(
             folder / "wave/a.npy",
-            np.where(np.arange(size // 204)[:, None, None] % 2, np.nan, np.random.default_rng(0).normal(size=(size // 204, 17, 3))).astype("f4"),
+            np.where(
+                np.arange(size // 204)[:, None, None] % 2,
+                np.nan,
+                np.random.default_rng(0).normal(size=(size // 204, 17, 3)),
+            ).astype("f4"),
         ),
         FOLDER,
         63 * MIB,
@@ -584,9 +613,17 @@ ATTACKS: dict[str, Attack] = {
     "h5_chunk": Attack(h5(h5_chunk), FOLDER, 3 * GIB),
     "h5_texts": Attack(h5(h5_texts), FOLDER, 32 * MIB),
     "h5_names": Attack(h5(h5_names), FOLDER, 20 * MIB),
-    "h36m_packed": Attack(packed("data.npz", "positions_3d.npy", b"]", npy((), "|O") + b"\x80\x03(", b"l."), source(H36M), GIB),
+    "h36m_packed": Attack(
+        packed("data.npz", "positions_3d.npy", b"]", npy((), "|O") + b"\x80\x03(", b"l."), source(H36M), GIB
+    ),
     "h36m_texts": Attack(
-        packed("data.npz", "positions_3d.npy", b"X" + struct.pack("<I", 250) + b"a" * 250, npy((), "|O") + b"\x80\x03(", b"l."),
+        packed(
+            "data.npz",
+            "positions_3d.npy",
+            b"X" + struct.pack("<I", 250) + b"a" * 250,
+            npy((), "|O") + b"\x80\x03(",
+            b"l.",
+        ),
         source(H36M),
         GIB,
     ),
@@ -613,17 +650,25 @@ ATTACKS: dict[str, Attack] = {
     "pyskl_floats": Attack(in_annotation("label", b"G" + struct.pack(">d", 1.5)), source(Pyskl), 200 * MIB),
     "pyskl_digits": Attack(in_annotation("label", b"I" + b"0" * 4000 + b"1\n"), source(Pyskl), 256 * MIB),
     "pyskl_repeated": Attack(in_annotation("label", b"h\x60", plain("a" * 200) + b"q\x60("), source(Pyskl)),
-    "pyskl_bomb": Attack(lambda folder, size: own.write(folder / "x.pkl", annotated(label=nested_in_memo(60))), source(Pyskl)),
+    "pyskl_bomb": Attack(
+        lambda folder, size: own.write(folder / "x.pkl", annotated(label=nested_in_memo(60))), source(Pyskl)
+    ),
     "pyskl_frames": Attack(in_annotation("label", b"\x95" + bytes(8), b"", b"K\x00"), source(Pyskl), GIB),
     "pyskl_names": Attack(in_annotation("label", b"cnumpy\nndarray\n"), source(Pyskl), 512 * MIB),
-    "pyskl_types": Attack(
-        in_annotation("label", b"cnumpy\ndtype\nX\x02\x00\x00\x00f4\x85R"), source(Pyskl), 512 * MIB
-    ),
+    "pyskl_types": Attack(in_annotation("label", b"cnumpy\ndtype\nX\x02\x00\x00\x00f4\x85R"), source(Pyskl), 512 * MIB),
     "pyskl_clips": Attack(
         lambda folder, size: filled(folder / "x.pkl", b"}", size, b"\x80\x03](", b"e."), source(Pyskl), 64 * MIB
     ),
     "pyskl_splits": Attack(
-        lambda folder, size: filled(folder / "x.pkl", b"X\x01\x00\x00\x00a", size, annotated()[: annotated().index(b"xsub_train") - 5].replace(b"\x80\x03}", b"\x80\x03}") + binary("xsub_train") + b"](", b"e."),
+        lambda folder, size: filled(
+            folder / "x.pkl",
+            b"X\x01\x00\x00\x00a",
+            size,
+            annotated()[: annotated().index(b"xsub_train") - 5].replace(b"\x80\x03}", b"\x80\x03}")
+            + binary("xsub_train")
+            + b"](",
+            b"e.",
+        ),
         source(Pyskl),
         200 * MIB,
     ),
@@ -646,7 +691,9 @@ ATTACKS: dict[str, Attack] = {
     "set_counts": Attack(in_set("counts.csv", "1,a,1\n", "clip,what,number\n"), fuzz.use_set, GIB),
     "set_segments": Attack(sparse_segments, fuzz.use_set, 64 * GIB),
     "set_splits": Attack(in_set("splits.json", "1,", '{"xsub":{"train":[', '1],"test":[1]}}'), fuzz.use_set, 50 * MIB),
-    "set_benchmarks": Attack(in_set("splits.json", '"a":{"train":[],"test":[]},', "{", '"b":{"train":[],"test":[]}}'), fuzz.use_set),
+    "set_benchmarks": Attack(
+        in_set("splits.json", '"a":{"train":[],"test":[]},', "{", '"b":{"train":[],"test":[]}}'), fuzz.use_set
+    ),
     "set_classes": Attack(in_set("meta.json", '"a",', '{"classes":[', '"a"]}'), fuzz.use_set, 40 * MIB),
     "run_metrics": Attack(in_run("metrics.csv", "1\n", "epoch\n"), lambda file: RunFolder(file.parent).metrics, GIB),
     "run_predictions": Attack(
@@ -655,7 +702,9 @@ ATTACKS: dict[str, Attack] = {
     "run_columns": Attack(in_run("metrics.csv", "1,", "", "1\n"), lambda file: RunFolder(file.parent).metrics, GIB),
     "run_result": Attack(in_run("result.json", "1.5,", "[", "1]"), lambda file: RunFolder(file.parent).result),
     "label_list": Attack(
-        lambda folder, size: filled(tiny.write_set(folder / "set").parent / "linear" / "labels.csv", "ab\n", size, "name\n"),
+        lambda folder, size: filled(
+            tiny.write_set(folder / "set").parent / "linear" / "labels.csv", "ab\n", size, "name\n"
+        ),
         fuzz.use_label_list,
     ),
     "scores_claim": Attack(scores("(1, 999999999999)"), lambda file: Scores.read(file.parent), 8 * MIB),
@@ -667,5 +716,7 @@ ATTACKS: dict[str, Attack] = {
     "state_tensors": Attack(tensors, read_state, 95 * MIB),
     "checkpoint_members": Attack(many_members("c.pth"), load_release, 48 * MIB),
     "checkpoint_lists": Attack(checkpoint(lambda size: b"(" + b"]" * size + b"l"), load_release, 4 * MIB),
-    "checkpoint_texts": Attack(checkpoint(lambda size: b"(" + binary("a" * 80) * (size // 85) + b"l"), load_release, 4 * MIB),
+    "checkpoint_texts": Attack(
+        checkpoint(lambda size: b"(" + binary("a" * 80) * (size // 85) + b"l"), load_release, 4 * MIB
+    ),
 }

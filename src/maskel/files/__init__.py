@@ -14,7 +14,6 @@ from maskel.files.reading import HugeNumberError as HugeNumberError
 from maskel.files.reading import TooLargeError as TooLargeError
 from maskel.files.reading import damaged_as as damaged_as
 from maskel.files.reading import described as described
-from maskel.files.reading import machine_memory as machine_memory
 from maskel.files.reading import map_npy as map_npy
 from maskel.files.reading import nested as nested
 from maskel.files.reading import npy_header as npy_header
@@ -31,6 +30,11 @@ from maskel.files.reading import read_rows as read_rows
 from maskel.files.reading import read_table as read_table
 from maskel.files.reading import read_text as read_text
 from maskel.files.reading import read_yaml as read_yaml
+from maskel.files.room import free_disk as free_disk
+from maskel.files.room import free_memory as free_memory
+from maskel.files.room import machine_memory as machine_memory
+from maskel.files.room import readable_size as readable_size
+from maskel.files.room import require_disk as require_disk
 from maskel.files.writing import as_output as as_output
 from maskel.files.writing import cannot_write as cannot_write
 from maskel.files.writing import csv_text as csv_text

@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -67,14 +67,6 @@ def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Excep
         if isinstance(fault, OSError) and fault.errno in _OF_THE_MACHINE:
             raise
         raise refusal(fault) from fault
-
-
-def machine_memory() -> float:
-    """Return the bytes of memory that this machine has; infinity where it does not say."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):
-        return math.inf
 
 
 def one_line(fault: Exception, most: int = 200) -> str:
@@ -262,26 +254,19 @@ def plain_values(value: Any, finite: bool = True) -> Any:
         ValueError: If a whole number has more than 64 bits, a text cannot be written in UTF-8, or a number is NaN or
             infinite.
     """
-    waiting = [value]
-    while waiting:
-        entry = waiting.pop()
-        if isinstance(entry, str):
-            if not entry.isascii():
-                entry.encode()  # a UnicodeEncodeError is a ValueError
-        elif isinstance(entry, Mapping):
-            waiting += entry.keys()
-            waiting += entry.values()
-        elif isinstance(entry, list | tuple):
-            # a list of very many numbers would take long, one by one
-            plain = not finite or all(isfinite(value) for value in entry if isinstance(value, float))
-            if plain and max((value.bit_length() for value in entry if isinstance(value, int)), default=0) <= 64:
-                waiting += [value for value in entry if isinstance(value, str | Mapping | list | tuple)]
-            else:
-                waiting += entry
-        elif isinstance(entry, int) and entry.bit_length() > 64:
+    level: list[Any] = [dict(value) if isinstance(value, Mapping) else value]
+    while level:  # all values of one depth at once: one by one, millions would take long
+        if max((entry.bit_length() for entry in level if isinstance(entry, int)), default=0) > 64:
             raise HugeNumberError("a whole number of more than 64 bits")
-        elif finite and isinstance(entry, float) and not isfinite(entry):
-            raise ValueError(f"{entry}, where a number is expected")
+        odd = (entry for entry in level if isinstance(entry, float) and not isfinite(entry))
+        if finite and (found := next(odd, None)) is not None:
+            raise ValueError(f"{found}, where a number is expected")
+        for text in (entry for entry in level if isinstance(entry, str) and not entry.isascii()):
+            text.encode()  # a UnicodeEncodeError is a ValueError
+        below = (entry for entry in level if isinstance(entry, dict | list | tuple))
+        level = list(
+            chain.from_iterable((*entry, *entry.values()) if isinstance(entry, dict) else entry for entry in below)
+        )
     return value
 
 

@@ -158,14 +158,12 @@ def _motion(path: Path, lines: Iterator[tuple[int, str]], channels: int) -> tupl
         if len(fields) != channels:
             expected = f"{channels}, as the hierarchy has channels"
             raise BadFileError(path, "wrong count", f"{len(fields)} numbers", expected, line=number)
-        if found == count:
-            kind, more = ("wrong count", f"more than {count}") if count else ("empty", "more than 0")
-            raise BadFileError(path, kind, f"{more} frames", f"{count or 'some'}, as it says", line=number)
-        values[found] = _numbers(path, number, fields)
+        if found < count:  # what is beyond is counted, for the message
+            values[found] = _numbers(path, number, fields)
         found += 1
-    if found < count or not count:
-        kind = "truncated" if count else "empty"
-        raise BadFileError(path, kind, f"{found} frames", f"{count or 'some'}, as it says")
+    if found != count or not count:
+        kind = "truncated" if found < count else "wrong count"
+        raise BadFileError(path, kind if count else "empty", f"{found} frames", f"{count or 'some'}, as it says")
     return values, seconds
 
 

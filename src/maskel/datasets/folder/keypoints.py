@@ -28,7 +28,7 @@ from maskel.datasets.folder.landmarks import WORLD_OR_IMAGE, read_landmarks
 from maskel.datasets.folder.numbering import frame_numbers
 from maskel.datasets.folder.people import Person, join_people
 from maskel.datasets.folder.persons import Wanted, is_person, read_person
-from maskel.datasets.folder.pose import MAX_BYTES, Pose, read_bytes
+from maskel.datasets.folder.pose import MAX_BYTES, MAX_FRAMES, Pose, read_bytes
 from maskel.datasets.folder.translation import translate
 from maskel.datasets.folder.units import FRACTIONS
 from maskel.datasets.raw_file import parse_json
@@ -155,6 +155,7 @@ def read_keypoints(
     """
     document: Any = parse_json(read_bytes(path), path)
     wanted = Wanted(layout, channels, in_image)
+    refuse_many(path, document)
     if isinstance(document, dict):
         if translated := translate(path, document, in_image):
             frames = _listed_frames(path, translated[0], wanted)
@@ -193,6 +194,18 @@ def read_keypoints(
             for number, entry in zip(numbers, document, strict=True)
         ]
     return _joined(path, frames, layout, max_gap)
+
+
+def refuse_many(path: Path, document: Any) -> None:
+    """Refuse a document with more frames, or people with an image each, than any clip, before each is looked at.
+
+    Raises:
+        BadFileError: If it has.
+    """
+    for listed in (document, *(document.values() if isinstance(document, dict) else ())):
+        if isinstance(listed, list | dict) and len(listed) > MAX_FRAMES:
+            expected = f"at most {MAX_FRAMES}; cut the recording into clips"
+            raise BadFileError(path, "wrong count", f"{len(listed)} entries", expected)
 
 
 def _joined(path: Path, frames: Frames, layout: Layout, max_gap: int) -> Pose:

@@ -245,21 +245,23 @@ def _jumps(track: Track) -> int:
     """Count the frames before which a body moves by more than its size."""
     if len(track.frames) < 2:
         return 0
-    return sum(
-        bool(_steps([before], [after])[0, 0] > 1)
-        for before, after in zip(track.people[:-1], track.people[1:], strict=True)
-    )
+    return int((_shares(track.people[:-1], track.people[1:]) > 1).sum())
 
 
 def _steps(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> Float64[np.ndarray, "k p"]:
     """Return the mean distance of two people's common joints, as a share of the first one's extent."""
     if not last or not people:
         return np.zeros((len(last), len(people)))
-    here, there = np.stack(last)[..., :-1], np.stack(people)[..., :-1]
-    distances = np.linalg.norm(here[:, np.newaxis] - there, axis=-1)  # (K, P, V)
+    return _shares(np.stack(last)[:, np.newaxis], np.stack(people))
+
+
+def _shares(last: Float64[np.ndarray, "..."], people: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+    """Return the same for people (…, V, C) and people that stand below them; infinite where they share no joint."""
+    here, there = last[..., :-1], people[..., :-1]
+    distances = np.linalg.norm(here - there, axis=-1)  # (…, V)
     common = (~np.isnan(distances)).sum(-1)
-    low, high = np.nan_to_num(here, nan=np.inf).min(1), np.nan_to_num(here, nan=-np.inf).max(1)
-    extent = np.linalg.norm(np.maximum(high - low, 0), axis=-1)[:, np.newaxis]
+    low, high = np.fmin.reduce(here, -2), np.fmax.reduce(here, -2)  # without what is missing
+    extent = np.linalg.norm(np.maximum(high - low, 0), axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.nansum(distances, -1) / common / extent
-    return np.nan_to_num(steps, nan=np.inf, posinf=np.inf)
+    return np.where(np.isnan(steps), np.inf, steps)
