@@ -321,9 +321,9 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
                 yield archives[file.path]
             else:  # a file, or the files in a folder that is one clip
                 parts = file.path.iterdir() if file.path.is_dir() else (file.path,)
-                yield sum(part.stat().st_size for part in parts)
+                yield float(sum(part.stat().st_size for part in parts))
         except OSError:
-            yield 0  # reading it reports the fault
+            yield 0.0  # reading it reports the fault
 
 
 def _fingerprint(files: Sequence[RawFile]) -> str:

@@ -73,6 +73,7 @@ def read_numbered(path: Path, most: int, expected: str) -> Iterator[tuple[int, s
     """
     text = io.TextIOWrapper(io.BytesIO(read_raw(path, most, expected)), "ascii", "replace")
     for number, line in enumerate(text, start=1):
+        line = line.removesuffix("\n")
         if len(line) > LONGEST_LINE:
             what = f"at most {LONGEST_LINE} characters"
             raise BadFileError(path, "wrong count", "a line that is too long", what, line=number)

@@ -25,9 +25,6 @@ from maskel.files.reading import parse_json as parse_json
 from maskel.files.reading import plain_values as plain_values
 from maskel.files.reading import read_bounded as read_bounded
 from maskel.files.reading import read_json as read_json
-from maskel.files.reading import read_lines as read_lines
-from maskel.files.reading import read_rows as read_rows
-from maskel.files.reading import read_table as read_table
 from maskel.files.reading import read_text as read_text
 from maskel.files.reading import read_yaml as read_yaml
 from maskel.files.room import free_disk as free_disk
@@ -35,6 +32,11 @@ from maskel.files.room import free_memory as free_memory
 from maskel.files.room import machine_memory as machine_memory
 from maskel.files.room import readable_size as readable_size
 from maskel.files.room import require_disk as require_disk
+from maskel.files.tables import read_lines as read_lines
+from maskel.files.tables import read_rows as read_rows
+from maskel.files.tables import read_table as read_table
+from maskel.files.tables import split_lines as split_lines
+from maskel.files.tables import split_rows as split_rows
 from maskel.files.writing import as_output as as_output
 from maskel.files.writing import cannot_write as cannot_write
 from maskel.files.writing import csv_text as csv_text

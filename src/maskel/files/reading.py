@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,10 @@ from safetensors import SafetensorError, safe_open
 
 MOST_BYTES = 64 << 20
 """Of a table, a result, or any other file that is read whole."""
-MOST_TABLE_BYTES = 1 << 30
-"""Of a table that is read line by line."""
-MOST_LINES = 4_000_000
-"""Of a text that names something in each line."""
-_MOST_MEMORY = 900 << 20  # of what JSON or a table stands for: empty containers take 20 times their text
+MOST_MEMORY = 900 << 20
+"""Bytes of the values that JSON or a table stands for: empty containers take 20 times their text."""
 _MOST_PACKED = 100  # bytes that a byte of an archive or of a sparse file stands for; zeros around joints are 20 to 1
 _FEW = 64 << 20  # bytes for which that does not matter
-_LONGEST_ROW = 1 << 20  # characters of a line of a table
 _MOST_DIRECTORY = 32 << 20  # bytes of an archive's directory: half a million entries, of which each takes 600 in memory
 MOST_HEADER = 2**14
 """Bytes of the part of a ``.npy`` file that says shape and type; numpy itself accepts 10,000."""
@@ -152,71 +148,6 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     return read_bounded(path, most).decode()
 
 
-def read_lines(path: Path, errors: str = "strict") -> list[str]:
-    """Read the lines of a text in UTF-8; as `read_bounded`.
-
-    Args:
-        path: The file.
-        errors: What becomes of bytes that are not UTF-8, as in `bytes.decode`.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is larger, or not text.
-    """
-    text = io.StringIO(read_bounded(path).decode(errors=errors), newline=None)
-    lines = list(islice(text, MOST_LINES + 1))
-    if len(lines) > MOST_LINES:
-        raise TooLargeError(f"it has more than {MOST_LINES:,} lines")
-    return lines
-
-
-def read_rows(path: Path) -> Iterator[list[str]]:
-    """Read the lines of a csv table one by one, the heading first.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If it or one of its lines is too large, or it is not text.
-        csv.Error: If it is no table.
-    """
-    with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size > MOST_TABLE_BYTES:
-            raise TooLargeError(f"it is larger than {MOST_TABLE_BYTES:,} bytes")
-        with io.TextIOWrapper(file, "utf-8", newline="") as text:
-            length = 0  # of a row, which may have several lines
-
-            def lines() -> Iterator[str]:
-                nonlocal length
-                while line := text.readline(_LONGEST_ROW):
-                    length += len(line)
-                    if length >= _LONGEST_ROW:
-                        raise TooLargeError(f"a line of more than {_LONGEST_ROW:,} characters")
-                    yield line
-
-            for row in csv.reader(lines(), strict=True):
-                length = 0
-                yield row
-
-
-def read_table(path: Path) -> Iterator[dict[str, str]]:
-    """Read the lines of a csv table that fits into memory, by the columns of its heading.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is too large or not text, or a line has other columns than the heading.
-        csv.Error: If it is no table.
-    """
-    rows = read_rows(path)
-    heading = next(rows, [])
-    left = _MOST_MEMORY
-    for row in rows:
-        if not row:
-            continue
-        left -= 240 + 120 * len(row)  # bytes of a dictionary and of its texts
-        if left < 0:
-            raise TooLargeError("it holds too many lines")
-        yield dict(zip(heading, row, strict=True))
-
-
 def parse_json(content: bytes | str) -> Any:
     """Parse JSON in bounded memory.
 
@@ -229,7 +160,7 @@ def parse_json(content: bytes | str) -> Any:
     text = content if isinstance(content, str) else content.decode(json.detect_encoding(content))
     # bytes of the objects that Python makes of a container, a value and a text
     memory = 200 * text.count("{") + 80 * text.count("[") + 32 * text.count(",") + 25 * text.count('"')
-    if memory + sys.getsizeof(text) > _MOST_MEMORY:
+    if memory + sys.getsizeof(text) > MOST_MEMORY:
         raise TooLargeError("it holds too many values")
     try:
         value = json.loads(text)

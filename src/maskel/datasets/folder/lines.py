@@ -1,7 +1,6 @@
 """Lines of a text table: separators of fields, decimal commas, and remarks at the top."""
 
 import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from maskel.datasets.folder.pose import read_bytes
 from maskel.errors import BadFileError
+from maskel.files import TooLargeError, split_lines, split_rows
 
 Line = tuple[int, list[str]]
 """A line's number and its fields."""
@@ -49,7 +49,7 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
     named = re.match(r'"?sep=([,;\t| ])"?\r?\n', text)  # written and read by Excel
     if named:
         text = "\n" + text[named.end() :]  # keeps line numbers
-    filled = (line.rstrip("\n") for line in _lines(text) if line.strip() and line.lstrip()[0] != "#")
+    filled = (line.rstrip("\r\n") for line in split_lines(text) if line.strip() and line.lstrip()[0] != "#")
     sample = list(islice(filled, _SAMPLE))
     delimiter = named[1] if named else _delimiter(sample)
     if delimiter == "," and "." not in text and (part := _after_a_decimal_comma(text, sample)):
@@ -72,11 +72,6 @@ def _read_text(path: Path) -> str:
         raise BadFileError(path, "not text", "another encoding", "UTF-8 text", line=line) from error
 
 
-def _lines(text: str) -> io.StringIO:
-    """Return the lines one by one, each with its end; never all at once."""
-    return io.StringIO(text, newline=None)
-
-
 def _split(path: Path, text: str, delimiter: str) -> list[Line]:
     separators = text.count(delimiter) - (text.count("  ") if delimiter == " " else 0)
     if 250 * (text.count("\n") + text.count("\r")) + 72 * separators > _MOST_MEMORY:
@@ -91,15 +86,16 @@ def _split(path: Path, text: str, delimiter: str) -> list[Line]:
 
 def _fields(path: Path, text: str, delimiter: str) -> list[Line]:
     if delimiter == " ":
-        spaced = ((number, line.split()) for number, line in enumerate(_lines(text), start=1))
+        spaced = ((number, line.split()) for number, line in enumerate(split_lines(text), start=1))
         return [(number, fields) for number, fields in spaced if fields]
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    number = 0
+    found: list[Line] = []
     try:
-        found = [
-            (lines.line_num, [field.strip() for field in fields]) for fields in lines if any(map(str.strip, fields))
-        ]
-    except csv.Error as error:
-        raise BadFileError(path, "not text", str(error), "a table", line=lines.line_num) from error
+        for number, fields in split_rows(split_lines(text), delimiter):
+            if any(map(str.strip, fields)):
+                found.append((number, [field.strip() for field in fields]))
+    except (csv.Error, TooLargeError) as error:
+        raise BadFileError(path, "not text", str(error), "a table", line=number + 1) from error
     if not found:
         raise BadFileError(path, "empty", "no line with anything in it", "a table")
     return found
