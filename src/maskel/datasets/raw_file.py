@@ -14,6 +14,8 @@ from maskel.errors import BadFileError
 
 LONGEST_LINE = 50_000
 """Most characters of a line of numbers: a frame of hundreds of joints."""
+MAX_TEXT = 16 * 2**20
+"""Most bytes of a text of a published set: three times the largest of NTU RGB+D, Florence and UTKinect."""
 READ_FAULTS: tuple[type[Exception], ...] = (BadFileError, *files.DAMAGE)
 """All that a raw file can raise where it is looked at before it is read; reading it reports the fault."""
 

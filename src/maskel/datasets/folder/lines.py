@@ -13,9 +13,11 @@ from maskel.files import TooLargeError, split_lines, split_rows
 Line = tuple[int, list[str]]
 """A line's number and its fields."""
 
+MAX_LINES = 1_000_000
+"""Lines of a table of labels."""
 MAX_COLUMNS = 50_000
 """Columns of a table; a frame of 32 people with 133 joints of 4 numbers has 17,024."""
-_MOST_MEMORY = 900 << 20
+_MOST_MEMORY = 640 << 20
 """Bytes of the lines and fields of a table: 250 for a line, 72 for a field."""
 _SAMPLE = 20
 """Number of lines that determine the separator of fields."""
@@ -33,7 +35,10 @@ def read_lines(path: Path) -> list[Line]:
     """
     text = _read_text(path)
     heading = text.partition("\n")[0]
-    return _split(path, text, max(",;\t", key=heading.count))
+    lines = _split(path, text, max(",;\t", key=heading.count))
+    if len(lines) > MAX_LINES:
+        raise BadFileError(path, "wrong count", f"{len(lines):,} lines", f"at most {MAX_LINES:,}")
+    return lines
 
 
 def read_pose_lines(path: Path) -> tuple[list[Line], int]:

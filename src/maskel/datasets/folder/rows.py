@@ -140,7 +140,8 @@ class _Reader:
             return None
         found = {c: self._numbers(c) for c in candidates}
         first = found[candidates[0]]
-        ranks = [[number - min(numbers) for number in numbers] for numbers in found.values()]
+        starts = {c: min(numbers) for c, numbers in found.items()}
+        ranks = [[number - starts[c] for number in numbers] for c, numbers in found.items()]
         if any(rank != ranks[0] for rank in ranks[1:]):
             raise self._refuse(f"columns {self._shown(candidates)}, which count frames differently", "one of them")
         self.read |= set(candidates)
