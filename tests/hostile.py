@@ -5,7 +5,6 @@
 
 import io
 import json
-import os
 import pickle
 import struct
 import zipfile
@@ -34,9 +33,9 @@ from maskel.datasets.ntu import NTU60, _listed
 from maskel.datasets.nw_ucla import NwUcla
 from maskel.datasets.pyskl import Pyskl
 from maskel.datasets.stgcn import StGcn
-from maskel.datasets.utd_mhad import UtdMhad
+from maskel.datasets.store import SkeletonSet
 from maskel.datasets.utkinect import UtKinect
-from maskel.files import json_text, read_json, read_yaml
+from maskel.files import read_json, read_yaml
 from maskel.layouts import COCO17
 from maskel.methods.released import load_release
 from maskel.models.loading import load_encoder
@@ -401,9 +400,9 @@ def h5_texts(file: Any, size: int) -> None:
     file.flush()
     raw = file["node_names"].id
     place = raw.get_offset()
-    name = file.filename
+    name = Path(file.filename)
     file.close()
-    with open(name, "r+b") as out:
+    with name.open("r+b") as out:
         out.seek(place)
         first = out.read(16)
         out.seek(place)
@@ -600,7 +599,7 @@ ATTACKS: dict[str, Attack] = {
         FOLDER,
         63 * MIB,
     ),
-    "npz_packed": Attack(packed("wave/a.npz", "a.npy", bytes(MIB), npy((10**6, 17, 3), "<f8")), FOLDER, 2 * GIB),
+    "npz_packed": Attack(packed("wave/a.npz", "a.npy", bytes(1024), npy((10**6, 17, 3), "<f8")), FOLDER, 2 * GIB),
     "npz_members": Attack(many_members("wave/a.npz"), FOLDER, 48 * MIB),
     "mat_matrices": Attack(many_matrices, FOLDER),
     "mat_packed": Attack(compressed_elements(matrix(b"joints", (MIB, 1, 1), 2, bytes(MIB))), FOLDER, 6 * MIB),
@@ -635,7 +634,7 @@ ATTACKS: dict[str, Attack] = {
         1000 * MIB,
     ),
     "mamp_packed": Attack(
-        packed("xsub.npz", "x_train.npy", bytes(MIB), npy((1024, MIB // 150, 150), "|i1")), source(Npz), 8 * GIB
+        packed("xsub.npz", "x_train.npy", bytes(1024), npy((1024, MIB // 150, 150), "|i1")), source(Npz), 8 * GIB
     ),
     "mamp_members": Attack(many_members("xsub.npz"), source(Npz), 48 * MIB),
     # pickles
@@ -662,12 +661,10 @@ ATTACKS: dict[str, Attack] = {
     "pyskl_splits": Attack(
         lambda folder, size: filled(
             folder / "x.pkl",
-            b"X\x01\x00\x00\x00a",
+            binary("a"),
             size,
-            annotated()[: annotated().index(b"xsub_train") - 5].replace(b"\x80\x03}", b"\x80\x03}")
-            + binary("xsub_train")
-            + b"](",
-            b"e.",
+            b"\x80\x03}" + binary("split") + b"}" + binary("xsub_train") + b"](",
+            b"ess" + annotated().partition(b"s" + binary("annotations"))[2].join([binary("annotations"), b""]),
         ),
         source(Pyskl),
         200 * MIB,
@@ -686,9 +683,9 @@ ATTACKS: dict[str, Attack] = {
         source(StGcn, 1),
     ),
     # sets and runs
-    "set_clips": Attack(many_clips, fuzz.use_set, 300 * 1_000_000),
+    "set_clips": Attack(many_clips, lambda file: SkeletonSet.open(file.parent), 300 * 1_000_000),
     "set_clips_rows": Attack(in_set("clips.csv", "," * 9 + "\n"), fuzz.use_set, GIB),
-    "set_counts": Attack(in_set("counts.csv", "1,a,1\n", "clip,what,number\n"), fuzz.use_set, GIB),
+    "set_counts": Attack(in_set("counts.csv", "1,a,1\n", "clip,what,number\n"), fuzz.use_set, 40 * MIB),
     "set_segments": Attack(sparse_segments, fuzz.use_set, 64 * GIB),
     "set_splits": Attack(in_set("splits.json", "1,", '{"xsub":{"train":[', '1],"test":[1]}}'), fuzz.use_set, 50 * MIB),
     "set_benchmarks": Attack(
@@ -710,10 +707,10 @@ ATTACKS: dict[str, Attack] = {
     "scores_claim": Attack(scores("(1, 999999999999)"), lambda file: Scores.read(file.parent), 8 * MIB),
     "scores_large": Attack(scores("(1, SIZE)"), lambda file: Scores.read(file.parent), 511 * MIB),
     "scores_text": Attack(scores("(SIZE,)", "<U1"), lambda file: Scores.read(file.parent), 511 * MIB),
-    "encoder_tensors": Attack(tensors, load_encoder, 95 * MIB),
-    "encoder_metadata": Attack(long_metadata("[],"), load_encoder, 20 * MIB),
-    "encoder_metadata_floats": Attack(long_metadata("1.5,"), load_encoder, 60 * MIB),
-    "state_tensors": Attack(tensors, read_state, 95 * MIB),
+    "encoder_tensors": Attack(tensors, load_encoder, 16 * MIB),
+    "encoder_metadata": Attack(long_metadata("[],"), load_encoder, 15 * MIB),
+    "encoder_metadata_floats": Attack(long_metadata("1.5,"), load_encoder, 15 * MIB),
+    "state_tensors": Attack(tensors, read_state, 16 * MIB),
     "checkpoint_members": Attack(many_members("c.pth"), load_release, 48 * MIB),
     "checkpoint_lists": Attack(checkpoint(lambda size: b"(" + b"]" * size + b"l"), load_release, 4 * MIB),
     "checkpoint_texts": Attack(

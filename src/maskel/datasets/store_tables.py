@@ -13,9 +13,9 @@ from maskel.datasets.base import Split
 from maskel.files import map_npy, read_json, read_rows
 from maskel.sequence import CHANNELS, XYZ, LabelledRange
 
-MOST_CLIPS = 2_000_000
+MOST_CLIPS = 1_000_000
 """Clips, and labelled ranges, of a set; NTU RGB+D 120 has 114,000."""
-MOST_SEGMENTS = 8_000_000
+MOST_SEGMENTS = 4_000_000
 """Runs of frames of a body, and lines of its table of counts."""
 MOST_TEXT = 4096
 """Characters of a name, or any other field of a table of clips; no path is longer."""

@@ -35,6 +35,7 @@ MOST_HEADER = 2**14
 """Bytes of the part of a ``.npy`` file that says shape and type; numpy itself accepts 10,000."""
 MOST_YAML_BYTES = 100_000
 """Largest YAML file. PyYAML reads some 100 kB a second; a run's options take one or two kB."""
+_MOST_TENSORS = 16 << 20  # bytes of the header of a file of tensors, 100 for each
 _DEEPEST = 30
 _MOST_ALIASES = 10  # of one in another: a file of 100 kB stands for 4 MB at most
 
@@ -305,8 +306,9 @@ def open_tensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     Raises:
         Exception: One of `DAMAGE`, if it is no such file.
     """
-    with open_regular(path):
-        pass
+    with open_regular(path) as file:
+        if int.from_bytes(file.read(8), "little") > _MOST_TENSORS:
+            raise TooLargeError(f"a header of more than {_MOST_TENSORS:,} bytes")
     with safe_open(path, framework="pt") as stored:
         about = plain_values(parse_json((stored.metadata() or {}).get("maskel", "{}")))
         if not isinstance(about, dict):
