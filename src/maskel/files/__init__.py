@@ -32,6 +32,7 @@ from maskel.files.room import free_memory as free_memory
 from maskel.files.room import machine_memory as machine_memory
 from maskel.files.room import readable_size as readable_size
 from maskel.files.room import require_disk as require_disk
+from maskel.files.tables import LONGEST_ROW as LONGEST_ROW
 from maskel.files.tables import read_lines as read_lines
 from maskel.files.tables import read_rows as read_rows
 from maskel.files.tables import read_table as read_table

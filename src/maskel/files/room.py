@@ -77,7 +77,7 @@ def free_disk(path: Path) -> float:
     return math.inf
 
 
-def require_disk(path: Path, size: float, what: str, at_hand: float = 0.0) -> None:
+def require_disk(path: Path, size: int | float, what: str, at_hand: int | float = 0) -> None:
     """Refuse an output for which the disk plainly has no room.
 
     Args:
@@ -98,7 +98,7 @@ def require_disk(path: Path, size: float, what: str, at_hand: float = 0.0) -> No
         )
 
 
-def readable_size(size: float) -> str:
+def readable_size(size: int | float) -> str:
     """Return bytes as a person reads them.
 
     Examples:

@@ -14,7 +14,8 @@ MOST_TABLE_BYTES = 1 << 30
 """Of a table that is read line by line."""
 MOST_LINES = 4_000_000
 """Of a text that names something in each line."""
-_LONGEST_ROW = 1 << 21  # characters of a row of a table; a frame of 32 people with 133 joints has 350,000
+LONGEST_ROW = 1 << 21
+"""Characters of a row of a table; a frame of 32 people with 133 joints has 350,000."""
 
 
 def read_lines(path: Path, errors: str = "strict") -> list[str]:
@@ -56,8 +57,8 @@ def split_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[tuple[int
         nonlocal length
         for line in lines:
             length += len(line)
-            if length >= _LONGEST_ROW:
-                raise TooLargeError(f"a line of more than {_LONGEST_ROW:,} characters")
+            if length >= LONGEST_ROW:
+                raise TooLargeError(f"a line of more than {LONGEST_ROW:,} characters")
             yield line
 
     rows = csv.reader(counted(), delimiter=delimiter, strict=True)
@@ -78,7 +79,7 @@ def read_rows(path: Path) -> Iterator[list[str]]:
         if os.fstat(file.fileno()).st_size > MOST_TABLE_BYTES:
             raise TooLargeError(f"it is larger than {MOST_TABLE_BYTES:,} bytes")
         with io.TextIOWrapper(file, "utf-8", newline="") as text:
-            for _, row in split_rows(iter(lambda: text.readline(_LONGEST_ROW), "")):
+            for _, row in split_rows(iter(lambda: text.readline(LONGEST_ROW), "")):
                 yield row
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maskel.datasets.folder.pose import read_bytes
 from maskel.errors import BadFileError
-from maskel.files import TooLargeError, split_lines, split_rows
+from maskel.files import LONGEST_ROW, TooLargeError, split_lines, split_rows
 
 Line = tuple[int, list[str]]
 """A line's number and its fields."""
@@ -56,6 +56,8 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
         text = "\n" + text[named.end() :]  # keeps line numbers
     filled = (line.rstrip("\r\n") for line in split_lines(text) if line.strip() and line.lstrip()[0] != "#")
     sample = list(islice(filled, _SAMPLE))
+    if any(len(line) > LONGEST_ROW for line in sample):
+        raise BadFileError(path, "wrong count", "a line that is too long", f"at most {LONGEST_ROW:,} characters")
     delimiter = named[1] if named else _delimiter(sample)
     if delimiter == "," and "." not in text and (part := _after_a_decimal_comma(text, sample)):
         found = f"fields such as {part}, as if their commas were decimal commas"
