@@ -437,12 +437,12 @@ ATTACKS: dict[str, Attack] = {
     "json_whole_numbers": Attack(repeated("a.json", "999,", "[", "0]"), read_json),
     "json_floats": Attack(repeated("a.json", "1.5,", "[", "0]"), read_json),
     "json_mixed": Attack(repeated("a.json", '1.5,"\\ud83d\\ude00",99,', "[", "0]"), read_json),
-    "folder_json_array": Attack(repeated("wave/a.json", ROW, "[", ROW[:-1] + "]"), FOLDER),
-    "folder_json_people": Attack(repeated("wave/a.json", PERSON, "[", PERSON[:-1] + "]"), FOLDER),
+    "folder_json_array": Attack(repeated("wave/a.json", ROW, "[", ROW[:-1] + "]"), FOLDER, 26 * MIB),
+    "folder_json_people": Attack(repeated("wave/a.json", PERSON, "[", PERSON[:-1] + "]"), FOLDER, 45 * MIB),
     "folder_json_no_people": Attack(
         repeated("wave/a.json", '{"people":[]},', "[", PERSON[:-1] + "]"), FOLDER, 32 * MIB
     ),
-    "folder_json_texts": Attack(repeated("wave/a.json", '"{}",', "[", '"{}"]'), FOLDER, 40 * MIB),
+    "folder_json_texts": Attack(repeated("wave/a.json", '"{}",', "[", '"{}"]'), FOLDER, 12 * MIB),
     "folder_json_lists": Attack(repeated("wave/a.json", "[],", "[", "[]]"), FOLDER, 20 * MIB),
     "folder_json_images": Attack(
         repeated("wave/a.json", '{"image_id":1,"keypoints":[1,2,1]},', "[", '{"image_id":1,"keypoints":[1,2,1]}]'),
@@ -469,17 +469,17 @@ ATTACKS: dict[str, Attack] = {
     "yaml_keys": Attack(repeated("a.yaml", "? []\n"), read_yaml, 100_000),
     "yaml_aliases": Attack(repeated("a.yaml", "[],", "a: &a [", "]\nb: [" + "*a," * 10 + "]"), read_yaml, 100_000),
     # text
-    "csv_rows": Attack(repeated("wave/a.csv", "1,2\n", "a,b\n"), FOLDER),
-    "csv_fields": Attack(repeated("wave/a.csv", ",".join(["1"] * 51) + "\n", CSV_HEAD), FOLDER),
+    "csv_rows": Attack(repeated("wave/a.csv", "1,2\n", "a,b\n"), FOLDER, 8 * MIB),
+    "csv_fields": Attack(repeated("wave/a.csv", ",".join(["1"] * 51) + "\n", CSV_HEAD), FOLDER, 18 * MIB),
     "csv_columns": Attack(
-        repeated("wave/a.csv", ",".join(["1"] * 49_000) + "\n", ",".join(["c"] * 49_000) + "\n"), FOLDER
+        repeated("wave/a.csv", ",".join(["1"] * 49_000) + "\n", ",".join(["c"] * 49_000) + "\n"), FOLDER, 18 * MIB
     ),
-    "csv_empty_columns": Attack(repeated("wave/a.csv", "," * 49_000 + "\n", "," * 49_000 + "\n"), FOLDER),
+    "csv_empty_columns": Attack(repeated("wave/a.csv", "," * 49_000 + "\n", "," * 49_000 + "\n"), FOLDER, 8 * MIB),
     "csv_one_cell": Attack(repeated("wave/a.csv", "a"), FOLDER),
-    "csv_quotes": Attack(repeated("wave/a.csv", '"1",', "a,b\n", "\n"), FOLDER),
-    "csv_spaces": Attack(repeated("wave/a.csv", "1 2\n"), FOLDER),
-    "csv_long": Attack(repeated("wave/a.csv", "0,nose,1,2\n", "frame,joint,x,y\n"), FOLDER),
-    "csv_blank_lines": Attack(repeated("wave/a.csv", "\n", CSV_HEAD), FOLDER),
+    "csv_quotes": Attack(repeated("wave/a.csv", '"1",', "a,b\n", "\n"), FOLDER, 8 * MIB),
+    "csv_spaces": Attack(repeated("wave/a.csv", "1 2\n"), FOLDER, 8 * MIB),
+    "csv_long": Attack(repeated("wave/a.csv", "0,nose,1,2\n", "frame,joint,x,y\n"), FOLDER, 13 * MIB),
+    "csv_blank_lines": Attack(repeated("wave/a.csv", "\n", CSV_HEAD), FOLDER, 2 * MIB),
     "labels_csv": Attack(
         lambda folder, size: filled(
             own.write(folder / "wave" / "b.json", fuzz.BODY.tolist()).parents[1] / "labels.csv",
@@ -488,19 +488,22 @@ ATTACKS: dict[str, Attack] = {
             "file,label\n",
         ),
         source(lambda: Folder("coco17"), 1),
+        6 * MIB,
     ),
     "test_list": Attack(
         lambda folder, size: filled(
             own.write(folder / "wave" / "b.json", fuzz.BODY.tolist()).parents[1] / "list.txt", "ab\n", size
         ),
         lambda file: fuzz.use_source(Folder("coco17", test_list=file), file.parent),
+        11 * MIB,
     ),
-    "missing_list": Attack(repeated("missing.txt", "ab\n"), _listed),
+    "missing_list": Attack(repeated("missing.txt", "ab\n"), _listed, 11 * MIB),
     "skeleton_bodies": Attack(
         lambda folder, size: filled(
             folder / "S001C001P001R001A001.skeleton", BODY, size, f"{(size - 20) // len(BODY)}\n"
         ),
         lambda file: NTU60().read(RawFile(file)),
+        16 * MIB,
     ),
     "skeleton_bodies_by_line": Attack(
         lambda folder, size: filled(
@@ -510,12 +513,15 @@ ATTACKS: dict[str, Attack] = {
             f"{(size - 20) // len(BODY)}\n",
         ),
         lambda file: NTU60().read(RawFile(file)),
+        16 * MIB,
     ),
     "skeleton_empty_frames": Attack(
-        repeated("S001C001P001R001A001.skeleton", "0\n", "30000000\n"), lambda file: NTU60().read(RawFile(file))
+        repeated("S001C001P001R001A001.skeleton", "0\n", "30000000\n"),
+        lambda file: NTU60().read(RawFile(file)),
+        16 * MIB,
     ),
     "skeleton_blanks": Attack(
-        repeated("S001C001P001R001A001.skeleton", " 00\n", "9\n"), lambda file: NTU60().read(RawFile(file))
+        repeated("S001C001P001R001A001.skeleton", " 00\n", "9\n"), lambda file: NTU60().read(RawFile(file)), 16 * MIB
     ),
     "pku": Attack(
         lambda folder, size: filled(fuzz.a_pku_recording("skeleton/0002-L.txt")(folder), LINES, size),
@@ -527,11 +533,12 @@ ATTACKS: dict[str, Attack] = {
         fuzz.use_pku,
         MIB,
     ),
-    "florence": Attack(repeated(FILE, "1 1 1 " + "0 " * 44 + "0\n"), source(Florence)),
-    "florence_short_lines": Attack(repeated(FILE, "12\n"), source(Florence)),
+    "florence": Attack(repeated(FILE, "1 1 1 " + "0 " * 44 + "0\n"), source(Florence), 16 * MIB),
+    "florence_short_lines": Attack(repeated(FILE, "12\n"), source(Florence), 16 * MIB),
     "utkinect": Attack(
         lambda folder, size: filled(published.utkinect(folder, own.motion(10, 20)), "252 " + "0 " * 59 + "0\n", size),
         source(UtKinect, 2),
+        16 * MIB,
     ),
     "utkinect_labels": Attack(
         lambda folder, size: filled(
@@ -541,6 +548,7 @@ ATTACKS: dict[str, Attack] = {
             "s01_e01\n",
         ),
         source(UtKinect, 1),
+        16 * MIB,
     ),
     "etri": Attack(
         lambda folder, size: filled(
@@ -550,6 +558,7 @@ ATTACKS: dict[str, Attack] = {
             published.etri(own.motion(2, 25)).splitlines()[0] + "\n",
         ),
         source(Etri, 1),
+        30 * MIB,
     ),
     "bvh_lines": Attack(repeated("wave/a.bvh", "12\n"), fuzz.use_folder("smpl22")),
     "bvh_blank_lines": Attack(repeated("wave/a.bvh", "\n", "HIERARCHY\n"), fuzz.use_folder("smpl22")),

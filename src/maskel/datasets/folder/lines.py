@@ -72,6 +72,7 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
 
 def _read_text(path: Path) -> str:
     content = read_bytes(path)
+    _require_few(path, content.count(b"\n") + content.count(b"\r"), 0)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -79,10 +80,14 @@ def _read_text(path: Path) -> str:
         raise BadFileError(path, "not text", "another encoding", "UTF-8 text", line=line) from error
 
 
+def _require_few(path: Path, lines: int, separators: int) -> None:
+    if 250 * lines + 72 * separators > _MOST_MEMORY:
+        raise BadFileError(path, "wrong count", "too many lines or fields", "fewer; cut the recording into clips")
+
+
 def _split(path: Path, text: str, delimiter: str) -> list[Line]:
     separators = text.count(delimiter) - (text.count("  ") if delimiter == " " else 0)
-    if 250 * (text.count("\n") + text.count("\r")) + 72 * separators > _MOST_MEMORY:
-        raise BadFileError(path, "wrong count", "too many lines or fields", "fewer; cut the recording into clips")
+    _require_few(path, text.count("\n") + text.count("\r"), separators)
     lines = _fields(path, text, delimiter)
     for number, fields in lines:
         if len(fields) > MAX_COLUMNS:
