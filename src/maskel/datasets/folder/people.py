@@ -40,6 +40,7 @@ class Person:
     name: str = ""
 
 
+_AT_ONCE = 4096  # frames whose steps are measured at a time, so that arrays between stay small
 Frames = Sequence[tuple[int, Sequence[Person]]]
 """Number and people of each frame; numbers increase."""
 
@@ -245,7 +246,9 @@ def _jumps(track: Track) -> int:
     """Count the frames before which a body moves by more than its size."""
     if len(track.frames) < 2:
         return 0
-    return int((_shares(track.people[:-1], track.people[1:]) > 1).sum())
+    starts = range(0, len(track.people) - 1, _AT_ONCE)
+    parts = (track.people[start : start + _AT_ONCE + 1] for start in starts)
+    return sum(int((_shares(part[:-1], part[1:]) > 1).sum()) for part in parts)
 
 
 def _steps(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> Float64[np.ndarray, "k p"]:
