@@ -172,6 +172,8 @@ class _Machine:
             as_text = isinstance(content, str)
         if kept and isinstance(content, str) and not content.isascii():
             content.encode()  # what UTF-8 cannot hold, no table can
+        if kept and self.allowed.in_memory is not None:
+            self.count(len(content) // 100)  # of files that may be large, long texts take long
         self.push(content if kept else InFile(start, self.file.tell() - start, as_text))
 
     def remember(self, key: int) -> None:
