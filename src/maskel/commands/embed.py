@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from maskel import distributed
+from maskel.console import reported
 from maskel.datasets.npz import write_rows
 from maskel.datasets.store import SkeletonSet, text_array
 from maskel.distributed import World
@@ -189,12 +190,15 @@ class _Source:
 
     def rows(self) -> Iterator[Float32[np.ndarray, "n d"]]:
         """Compute the features, some clips at a time."""
-        for start in range(0, len(self.positions), _CLIPS_IN_MEMORY):
-            chunk = self.positions[start : start + _CLIPS_IN_MEMORY]
-            found = extract(
-                self.encoder, self.dataset, chunk, self.world, self.single_body, self.precision, pool=self.pool
-            )
-            yield found.cpu().numpy()
+        total = len(self.positions)
+        with reported(show=self.world.is_main and total > _CLIPS_IN_MEMORY) as report:
+            for start in range(0, total, _CLIPS_IN_MEMORY):
+                report("clips", start, total)
+                chunk = self.positions[start : start + _CLIPS_IN_MEMORY]
+                found = extract(
+                    self.encoder, self.dataset, chunk, self.world, self.single_body, self.precision, pool=self.pool
+                )
+                yield found.cpu().numpy()
 
     def write(self, path: Path) -> None:
         """Write the features as they are computed, so that memory does not grow with the set."""

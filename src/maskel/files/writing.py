@@ -202,7 +202,13 @@ def json_text(content: Any, **how: Any) -> str:
         content: Plain containers, texts and numbers.
         how: Options of `json.dumps`.
     """
-    text = json.dumps(content, allow_nan=False, **how)
+    encoder = json.JSONEncoder(allow_nan=False, **how)
+    if how.get("indent") is None:
+        text = encoder.encode(content)
+    else:  # what `encode` then collects takes many times the memory of the text
+        written = io.StringIO()
+        written.writelines(encoder.iterencode(content))
+        text = written.getvalue()
     if "\\ud" in text:  # half of a pair of surrogates is no text
         json.dumps(content, **{**how, "ensure_ascii": False}).encode()
     return text + "\n"

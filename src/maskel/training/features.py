@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from maskel.console import reported
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World, gather_rows
 from maskel.errors import InputError
@@ -19,6 +20,7 @@ from maskel.transforms import centre_crop, test_view, view_frames
 
 CHUNK = 256
 """Clips that are read at a time; fewer where they are long."""
+_MANY = 4096  # clips from which on the reading of them is shown as a bar
 _MOST_FRAMES = CHUNK * 2 * 300  # frames of all bodies that are read at a time
 Change = Callable[[SkeletonBatch], SkeletonBatch]
 """Change of whole clips, as `maskel.disturbances` makes."""
@@ -82,19 +84,21 @@ def read_clips(
     batch_size = max(1, min(batch_size, _MOST_FRAMES // (frames_read * bodies)))
     share = np.array_split(positions, world.size)[world.rank]
     positions_here = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
-    for start in range(0, len(positions_here), batch_size):
-        chosen = positions_here[start : start + batch_size]
-        if change is None:
-            frames = view_frames(*centre_crop(torch.from_numpy(dataset.valid_frames[chosen])), window)
-            batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
-        else:  # it needs all frames
-            batch = test_view(change(dataset.gather(chosen, bodies, single_body).to(world.device)), window)
-        if (multiple := loading.row_multiple(world.device)) > 1:
-            batch = batch.filled_up(multiple)
-        with autocast(precision, world.device):
-            found = read(batch)
-        _require_finite(found[: len(chosen)], dataset, chosen)
-        rows.append(found)
+    with reported(show=world.is_main and len(share) >= _MANY) as report:
+        for start in range(0, len(positions_here), batch_size):
+            report("clips", start, len(share))
+            chosen = positions_here[start : start + batch_size]
+            if change is None:
+                frames = view_frames(*centre_crop(torch.from_numpy(dataset.valid_frames[chosen])), window)
+                batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
+            else:  # it needs all frames
+                batch = test_view(change(dataset.gather(chosen, bodies, single_body).to(world.device)), window)
+            if (multiple := loading.row_multiple(world.device)) > 1:
+                batch = batch.filled_up(multiple)
+            with autocast(precision, world.device):
+                found = read(batch)
+            _require_finite(found[: len(chosen)], dataset, chosen)
+            rows.append(found)
     return gather_rows(torch.cat(rows)[: len(share)])
 
 
