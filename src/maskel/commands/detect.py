@@ -16,6 +16,7 @@ from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import csv_text, scratch_folder, write_atomically
+from maskel.text import listed
 from maskel.training.classifiers import load_classifier
 from maskel.training.detection import OVERLAPS, Detection, Interval, overlap
 from maskel.training.experiment import Experiment
@@ -175,7 +176,7 @@ def _actions(classifier: Path, classes: Sequence[str], dataset: SkeletonSet, bac
         InputError: If they do not have the same.
     """
     if background is not None and background not in classes:
-        raise InputError(f"background: {classifier} has no class {background!r}; it has: {', '.join(classes)}")
+        raise InputError(f"background: {classifier} has no class {background!r}; it has: {listed(classes)}")
     own, others = set(classes) - {background}, set(dataset.classes) - {background}
     if own != others:
         extra = sorted(own - others) or sorted(others - own)
