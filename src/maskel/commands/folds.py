@@ -57,9 +57,9 @@ def fold_names(dataset: SkeletonSet) -> list[str]:
         distributed.notify(f"{', '.join(empty)}: no test clip, so nothing is run")
     names = [name for name in names if name not in empty]
     if len(names) < 2:
-        listed = listed(dataset.benchmarks) or "none"
+        known = listed(dataset.benchmarks) or "none"
         raise InputError(
-            f"{dataset.path} has no folds with test clips (its benchmarks: {listed}); prepare it with --folds K, or "
+            f"{dataset.path} has no folds with test clips (its benchmarks: {known}); prepare it with --folds K, or "
             "--folds subjects for a fold of each subject"
         )
     first: dict[int, str] = {}

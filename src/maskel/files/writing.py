@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -212,6 +213,22 @@ def json_text(content: Any, **how: Any) -> str:
     if "\\ud" in text:  # half of a pair of surrogates is no text
         json.dumps(content, **{**how, "ensure_ascii": False}).encode()
     return text + "\n"
+
+
+def json_line(content: Any) -> str:
+    """Return content as one line of JSON with sorted keys.
+
+    A number that is not finite, as a stranger's options may hold it, stands as text, and so does what JSON lacks.
+    """
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, float) and not math.isfinite(value):
+            return str(value)
+        if isinstance(value, dict):
+            return {str(key): finite(entry) for key, entry in value.items()}
+        return [finite(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+    return json_text(finite(content), sort_keys=True, default=str).rstrip("\n")
 
 
 class _Dumper(yaml.SafeDumper):
