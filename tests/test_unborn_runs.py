@@ -1,4 +1,4 @@
-"""What a command leaves that was killed before its options were whole: ``--out`` takes it over, ``--resume`` says so."""
+"""What a command leaves that was killed before its options were whole: --out takes it over, --resume says so."""
 
 from collections.abc import Callable
 from pathlib import Path
