@@ -35,8 +35,8 @@ def refuse_to_resume(path: Path, why: str) -> NoReturn:
     with suppress(OSError):
         if holds_nothing(path):
             why = (
-                f"nothing to resume: the command ended before it had written its options; repeat it with --out {path} "
-                "in place of --resume, it takes the folder over"
+                "there is nothing to resume: the folder is empty, or its command was killed before it had written its "
+                f"options; repeat it with --out {path} in place of --resume, it takes the folder over"
             )
     raise InputError(f"{path}: {why}")
 
