@@ -1,7 +1,6 @@
 """Progress of a run on the terminal."""
 
 import time
-from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -44,9 +43,7 @@ class Progress:
         self.started = time.perf_counter()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         BARS.remove(self.bar)
         self.bar.stop()
 
