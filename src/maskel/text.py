@@ -33,7 +33,7 @@ _LISTED = 20
 def listed(names: Iterable[object]) -> str:
     """List names for a sentence: the first ones, where there are many.
 
-    >>> listed(["xsub", "xview"]), listed(range(1000))[-22:]
+    >>> listed(["xsub", "xview"]), listed(range(1000))[-19:]
     ('xsub, xview', '18, 19 and 980 more')
     """
     every = list(map(str, names))
