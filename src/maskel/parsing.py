@@ -23,7 +23,7 @@ from jsonargparse import (  # type: ignore[attr-defined]
 )
 
 from maskel.arguments import ARGUMENTS
-from maskel.configuration import RENAMED, Options, merge, merge_recipes, refuse_flat
+from maskel.configuration import RENAMED, Options, merge, merge_recipes, refuse_flat, refuse_to_resume
 from maskel.errors import InputError
 
 Methods = Mapping[str, type]
@@ -296,7 +296,9 @@ def _merged(parser: Parser, command: str, recipes: Sequence[str], resume: Path |
     """Return what recipes give a command; the first is that of the run to go on with, if there is one."""
     names = _names(parser)
     if resume is not None and "resume" not in names:
-        raise InputError(f"maskel {command} has nothing to resume; start it again with another --out")
+        raise InputError(
+            f"maskel {command} has nothing to resume; repeat it with --out {resume}, or another --out if it is taken"
+        )
     merged = merge_recipes(recipes, command, names - {"config", "resume"}, _groups(parser), resume is not None)
     return merged if resume is None else {**merged, "out": str(resume)}
 
@@ -394,7 +396,7 @@ def _take_recipes(words: Sequence[str]) -> tuple[list[str], list[str], Path | No
 def _recipe_of(run: Path) -> str:
     """Return the options of a run to go on with, as the name of a recipe."""
     if not (run / CONFIG).is_file():
-        raise InputError(f"{run}: no run folder to resume; it has no {CONFIG}")
+        refuse_to_resume(run, f"no run folder to resume; it has no {CONFIG}")
     return str(run / CONFIG)
 
 

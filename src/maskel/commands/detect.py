@@ -16,6 +16,7 @@ from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import csv_text, scratch_folder, write_atomically
+from maskel.text import listed
 from maskel.training.classifiers import load_classifier
 from maskel.training.detection import OVERLAPS, Detection, Interval, overlap
 from maskel.training.experiment import Experiment
@@ -165,7 +166,7 @@ def frames_of(
 def _actions(classifier: Path, classes: Sequence[str], dataset: SkeletonSet, background: str | None) -> tuple[str, ...]:
     """Return the actions in the set's order; refuse a classifier that has others."""
     if background is not None and background not in classes:
-        raise InputError(f"background: {classifier} has no class {background!r}; it has: {', '.join(classes)}")
+        raise InputError(f"background: {classifier} has no class {background!r}; it has: {listed(classes)}")
     own, others = set(classes) - {background}, set(dataset.classes) - {background}
     if own != others:
         extra = sorted(own - others) or sorted(others - own)

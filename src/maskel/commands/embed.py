@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from maskel import distributed
+from maskel.console import reported
 from maskel.datasets.npz import write_rows
 from maskel.datasets.store import SkeletonSet, text_array
 from maskel.errors import InputError
@@ -154,6 +155,12 @@ def _computed(
         "labels": dataset.labels[chosen],
         "classes": text_array(dataset.classes),
     }
-    chunks = (chosen[start : start + _CLIPS_IN_MEMORY] for start in range(0, len(chosen), _CLIPS_IN_MEMORY))
-    found = (extract(frozen, dataset, chunk, world, single_body, precision, pool=pool) for chunk in chunks)
-    return columns, frozen.num_features(pool), (rows.cpu().numpy() for rows in found), world.is_main
+
+    def rows() -> Iterator[Float32[np.ndarray, "n f"]]:
+        with reported(show=world.is_main and len(chosen) > _CLIPS_IN_MEMORY) as report:
+            for start in range(0, len(chosen), _CLIPS_IN_MEMORY):
+                report("clips", start, len(chosen))
+                chunk = chosen[start : start + _CLIPS_IN_MEMORY]
+                yield extract(frozen, dataset, chunk, world, single_body, precision, pool=pool).cpu().numpy()
+
+    return columns, frozen.num_features(pool), rows(), world.is_main

@@ -1,7 +1,6 @@
 """``maskel export onnx`` and ``maskel export torch``: the model of a run, as one file that runs without maskel."""
 
 import io
-import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from maskel import distributed
 from maskel.errors import InputError
 from maskel.files import (
     damaged_as,
+    json_text,
     one_line,
     open_tensors,
     refuse_unwritable,
@@ -84,7 +84,7 @@ def export_onnx(
     _tidy(proto)
     proto.producer_name, proto.producer_version = "maskel", __version__
     about = proto.metadata_props.add()
-    about.key, about.value = "maskel", json.dumps(_about(model, frames))
+    about.key, about.value = "maskel", json_text(_about(model, frames)).rstrip("\n")
     content = proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     found = _difference(model, frames, lambda joints: session.run(None, {"joints": joints}))
@@ -120,7 +120,7 @@ def export_torch(
     program = _traced(model, frames)
     buffer = io.BytesIO()
     with _quiet():
-        torch.export.save(program, buffer, extra_files={"maskel.json": json.dumps(_about(model, frames))})
+        torch.export.save(program, buffer, extra_files={"maskel.json": json_text(_about(model, frames)).rstrip("\n")})
         module = torch.export.load(io.BytesIO(buffer.getvalue())).module()
 
     def again(joints: np.ndarray) -> Sequence[np.ndarray]:

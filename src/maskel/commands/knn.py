@@ -22,6 +22,9 @@ from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
 
+_TABLE = 2**27  # cosines at a time: 1 GiB
+_ROWS = 1024  # clips at a time, where the gallery is not too large
+
 
 def knn(
     encoder: Path,
@@ -103,7 +106,7 @@ def vote(
     # In float64: cosines of near neighbours differ in the last digits of float32, and decide between equal votes.
     gallery, queries = functional.normalize(gallery.double()), functional.normalize(queries.double())
     near, voted = [], []
-    for rows in queries.split(1024):  # the full table of distances may not fit
+    for rows in queries.split(max(1, min(_ROWS, _TABLE // len(gallery)))):  # the full table of distances may not fit
         cosine, index = (rows @ gallery.T).topk(k, dim=1)
         ballots = labels[index]
         near.append(ballots[:, 0])

@@ -24,7 +24,7 @@ from maskel.errors import BadFileError, CutOffError, InputError, Stopped
 from maskel.files import refuse_inside
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.signals import handled, interrupt
-from maskel.text import shown
+from maskel.text import listed, shown
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SHOWN_FAULTS = 10
@@ -134,9 +134,7 @@ def prepare(
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")
     source_benchmarks = source.all_benchmarks([])
     if unknown := [name for name in benchmarks if name not in source_benchmarks]:
-        raise InputError(
-            f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(source_benchmarks)}"
-        )
+        raise InputError(f"{source.name} has no benchmark called {unknown[0]!r}; it has: {listed(source_benchmarks)}")
     if source.untrimmed and classes:
         raise InputError(f"{source.name}: whole recordings hold all classes; leave --classes or --untrimmed out")
     choice = choose(source, files, classes, max_clips)

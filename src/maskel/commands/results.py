@@ -1,6 +1,5 @@
 """``maskel results``: runs as a table, the seeds of equal runs together."""
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from statistics import mean
 from typing import Any
 
 from maskel.errors import InputError
-from maskel.files import cannot_write, json_text, refuse_inside, refuse_unwritable, write_atomically
+from maskel.files import cannot_write, json_line, json_text, refuse_inside, refuse_unwritable, write_atomically
 from maskel.hub import is_reference
 from maskel.intervals import spread
 from maskel.text import shown
@@ -186,9 +185,7 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     data, benchmark = first.about("data", "source"), first.about("benchmark")
     what = "recordings" if first.protocol.untrimmed else "clips"
     lines = [_cell(f"**{data}, {benchmark}**: training {what} {sizes[0]}, test {what} {sizes[1]}."), ""]
-    same = _grouped(
-        rows, lambda row: (row.protocol, row.run.method, json.dumps(row.run.options, sort_keys=True, default=str))
-    )
+    same = _grouped(rows, lambda row: (row.protocol, row.run.method, json_line(row.run.options)))
     groups = [sorted(group, key=lambda row: row.run.value("seed") or 0) for group in same.values()]
     counted = [group for group in groups if group[0].answers]
     if counted:

@@ -33,6 +33,7 @@ Gallery = Literal["train", "test"]
 """Clips that are searched: the training part, or all other test clips (leave one out)."""
 PAGE = "neighbours.html"
 _ROWS = 256  # queries whose rankings are in memory at once
+_TABLE = 2**25  # cosines of them at once: the tables of a ranking take some 40 bytes for each
 
 
 def retrieval(
@@ -163,14 +164,15 @@ def rank(
     candidates, queries = functional.normalize(candidates.double()), functional.normalize(queries.double())
 
     def parts() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for start in range(0, len(queries), _ROWS):
-            cosines = queries[start : start + _ROWS] @ candidates.T
+        size = max(1, min(_ROWS, _TABLE // len(candidates)))
+        for start in range(0, len(queries), size):
+            cosines = queries[start : start + size] @ candidates.T
             if leave_out:
                 cosines[torch.arange(len(cosines)), torch.arange(start, start + len(cosines))] = -torch.inf
             cosines, order = cosines.sort(dim=1, descending=True, stable=True)
             if leave_out:
                 cosines, order = cosines[:, :-1], order[:, :-1]
-            hits = (labels[order] == right[start : start + _ROWS, None]).double()
+            hits = (labels[order] == right[start : start + size, None]).double()
             shares = hits.cumsum(1) / torch.arange(1, hits.shape[1] + 1, device=hits.device)
             yield order[:, :k], cosines[:, :k], (shares * hits).sum(1) / hits.sum(1).clamp(min=1)
 

@@ -5,11 +5,12 @@ The checks of joints and their thresholds stand in `maskel.datasets.clip_checks`
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from maskel.console import Report
 from maskel.datasets import clip_checks, set_checks
 from maskel.datasets.bodies import LARGEST_METRES, SMALLEST_METRES
 from maskel.datasets.duplicates import NEAR_METRES, NEAR_SIZES, Fingerprints
@@ -146,12 +147,12 @@ class Finding:
         return "body sizes" if check.in_sizes and not self.metric else check.unit
 
 
-def examine(dataset: SkeletonSet, advance: Callable[[int], None] = lambda clips: None) -> tuple[Finding, ...]:
+def examine(dataset: SkeletonSet, report: Report = lambda what, done, total: None) -> tuple[Finding, ...]:
     """Look for every fault in `CHECKS`; reads the joints once, from the first to the last.
 
     Args:
         dataset: The set.
-        advance: Called with the number of clips done since the last call.
+        report: Takes word of the progress.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a check reports damaged coordinates
         bearings = clip_checks.Bearings.of(dataset)
@@ -164,8 +165,8 @@ def examine(dataset: SkeletonSet, advance: Callable[[int], None] = lambda clips:
             body_frames[start:stop] = np.bincount(seen.rows.clip - start, minlength=stop - start)
             for name, check in clip_checks.CLIP_CHECKS.items():
                 faults[name] += check(seen)
-            advance(stop - start)
-    duplicates = prints.duplicates()
+            report("clips", stop, len(dataset))
+    duplicates = prints.duplicates(report)
     note = "" if duplicates.complete else "not complete: there are too many to compare all"
     faults["leaks"] = list(set_checks.leaking_clips(dataset, duplicates, bearings))
     faults["shared"] = list(set_checks.shared_origins(dataset))

@@ -34,6 +34,7 @@ from maskel.errors import BadFileError, InputError
 from maskel.files import described
 from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18
 from maskel.sequence import Clip, SkeletonSequence
+from maskel.text import listed
 
 LAYOUTS = {"xy": (COCO17, OPENPOSE18), "xys": (COCO17, OPENPOSE18), "xyz": (NTU25, KINECT20)}
 """Default layouts, by channels; the number of joints chooses one of them."""
@@ -259,7 +260,7 @@ def _matched(
     paired = {part for pair in pairs.values() for part in pair}
     unpaired = [name for name in splits if name not in paired]
     if not pairs and (len(splits) > 1 or _canonical(unpaired[0]) in ("val", "test")):
-        found = ", ".join(splits)
+        found = listed(splits)
         raise InputError(f"{path} has the splits {found}; expected train and val (or test), xsub_train and xsub_val, …")
     names_there = set(names)
     keys = [interchange.key_of(name) for name in names]

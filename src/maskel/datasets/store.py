@@ -35,6 +35,7 @@ from maskel.sequence import (
     SkeletonSequence,
     num_coordinates,
 )
+from maskel.text import listed
 from maskel.transforms import ViewFrames
 
 MOST_NAME_BYTES = 512 * 2**20
@@ -223,7 +224,7 @@ class SkeletonSet(Displayed):
             (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
-            names = ", ".join(self.benchmarks) or "none"
+            names = listed(self.benchmarks) or "none"
             raise InputError(f"{self.path} has no benchmark called {benchmark!r}; it has: {names}")
         if part not in tables.PARTS:
             raise InputError(f"benchmark {benchmark} has no part called {part!r}; it has: {', '.join(tables.PARTS)}")

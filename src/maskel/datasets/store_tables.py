@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ MOST_SEGMENTS = 4_000_000
 """Runs of frames of a body, and lines of its table of counts."""
 MOST_TEXT = 4096
 """Characters of a name, or any other field of a table of clips; no path is longer."""
+_LINES_AT_ONCE = 4096  # columns of many lines are taken faster than cells, one by one
 PARTS = tuple(field.name for field in fields(Split))
 
 
@@ -54,16 +56,18 @@ def read_clips(path: Path, num_clips: int) -> dict[str, tuple[str, ...]]:
     """Read the columns of the table of clips, as text."""
     lines = read_rows(path)
     require(tuple(next(lines, ())) == files.CLIP_COLUMNS, path.name, "other columns")
-    columns: dict[str, list[str]] = {name: [] for name in files.CLIP_COLUMNS}
-    for number, line in enumerate(lines, 1):
-        require(number <= num_clips, path.name, f"more than {num_clips} clips")
-        for name, field in zip(columns, line, strict=True):
-            require(len(field) <= MOST_TEXT, path.name, f"a text of {len(field):,} characters")
-            columns[name].append(sys.intern(field) if name != "name" else field)
-    found = len(columns["name"])
+    columns: list[list[str]] = [[] for _ in files.CLIP_COLUMNS]
+    while chunk := list(islice(lines, _LINES_AT_ONCE)):
+        for name, column, cells in zip(files.CLIP_COLUMNS, columns, zip(*chunk, strict=True), strict=True):
+            longest = max(map(len, cells))
+            require(longest <= MOST_TEXT, path.name, f"a text of {longest:,} characters")
+            column += cells if name == "name" else map(sys.intern, cells)
+        require(len(columns[0]) <= num_clips, path.name, f"more than {num_clips} clips")
+    found = len(columns[0])
     require(found == num_clips, path.name, f"{found} clips, expected {num_clips}")
-    require(len(set(columns["name"])) == num_clips, path.name, "a clip twice")
-    return {name: tuple(column) for name, column in columns.items()}
+    named = dict(zip(files.CLIP_COLUMNS, map(tuple, columns), strict=True))
+    require(len(set(named["name"])) == num_clips, path.name, "a clip twice")
+    return named
 
 
 def read_counts(path: Path, num_clips: int) -> dict[int, dict[str, int]]:

@@ -1,9 +1,10 @@
 """Verbs for files: bounded reading of files from anyone, writing of whole files, and locks on folders."""
 
+from maskel.files.leftovers import LOCK as LOCK
+from maskel.files.leftovers import holds_nothing as holds_nothing
 from maskel.files.leftovers import partial_of as partial_of
 from maskel.files.leftovers import remove_partials as remove_partials
 from maskel.files.leftovers import scratch_folder as scratch_folder
-from maskel.files.locks import LOCK as LOCK
 from maskel.files.locks import held as held
 from maskel.files.locks import holding_locks as holding_locks
 from maskel.files.locks import locked as locked
@@ -41,6 +42,7 @@ from maskel.files.tables import split_rows as split_rows
 from maskel.files.writing import as_output as as_output
 from maskel.files.writing import cannot_write as cannot_write
 from maskel.files.writing import csv_text as csv_text
+from maskel.files.writing import json_line as json_line
 from maskel.files.writing import json_text as json_text
 from maskel.files.writing import refuse_inside as refuse_inside
 from maskel.files.writing import refuse_unwritable as refuse_unwritable

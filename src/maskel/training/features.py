@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from maskel.console import reported
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World, gather_rows
 from maskel.errors import InputError
@@ -19,6 +20,7 @@ from maskel.transforms import centre_crop, test_view, view_frames
 
 CHUNK = 256
 """Clips that are read at a time; fewer where they are long."""
+_MANY = 4096  # clips from which on the reading of them is shown as a bar
 _MOST_FRAMES = CHUNK * 2 * 300  # frames of all bodies that are read at a time
 Change = Callable[[SkeletonBatch], SkeletonBatch]
 """Change of whole clips, as `maskel.disturbances` makes."""
@@ -82,21 +84,24 @@ def read_clips(
     batch_size = max(1, min(batch_size, _MOST_FRAMES // (frames_read * bodies)))
     share = np.array_split(positions, world.size)[world.rank]
     positions_here = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
-    for start in range(0, len(positions_here), batch_size):
-        chosen = positions_here[start : start + batch_size]
-        if change is None:
-            frames = view_frames(*centre_crop(torch.from_numpy(dataset.valid_frames[chosen])), window)
-            batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
-        else:  # it needs all frames
-            batch = test_view(change(dataset.gather(chosen, bodies, single_body).to(world.device)), window)
-        batch = filled_up(batch, world.device)
-        with autocast(precision, world.device):
-            found = read(batch)
-        bad = chosen[~found[: len(chosen)].isfinite().all(dim=1).cpu().numpy()]
-        if len(bad):  # nothing that counts such clips would mean anything
-            raise InputError(
-                f"{dataset.path}: clip {dataset.clips[int(bad[0])].name} gives features or scores that are not finite; "
-                "its coordinates, or the model's weights, are too large"
-            )
-        rows.append(found)
+    with reported(show=world.is_main and len(share) >= _MANY) as report:
+        for start in range(0, len(positions_here), batch_size):
+            report("clips", start, len(share))
+            chosen = positions_here[start : start + batch_size]
+            if change is None:
+                frames = view_frames(*centre_crop(torch.from_numpy(dataset.valid_frames[chosen])), window)
+                batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
+            else:  # it needs all frames
+                batch = test_view(change(dataset.gather(chosen, bodies, single_body).to(world.device)), window)
+            batch = filled_up(batch, world.device)
+            with autocast(precision, world.device):
+                found = read(batch)
+            bad = chosen[~found[: len(chosen)].isfinite().all(dim=1).cpu().numpy()]
+            if len(bad):  # nothing that counts such clips would mean anything
+                name = dataset.clips[int(bad[0])].name
+                raise InputError(
+                    f"{dataset.path}: clip {name} gives features or scores that are not finite; its coordinates, or "
+                    "the model's weights, are too large"
+                )
+            rows.append(found)
     return gather_rows(torch.cat(rows)[: len(share)])

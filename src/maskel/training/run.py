@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from maskel.configuration import COMMAND, PROLONGED, renamed
+from maskel.configuration import COMMAND, PROLONGED, refuse_to_resume, renamed
 from maskel.display import Displayed
 from maskel.distributed import World, barrier, notify
 from maskel.errors import InputError
@@ -19,6 +19,7 @@ from maskel.files import (
     csv_text,
     damaged_as,
     held,
+    holds_nothing,
     json_text,
     locked,
     nested,
@@ -58,8 +59,6 @@ SCORES = "scores.npz"
 LABELS = "labels.csv"
 _OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
 """Files of a finished run, the result first."""
-_UNBORN = (".*.partial", LOCK)
-"""Leftovers of a process killed before its run had options; a folder with nothing else counts as empty."""
 _AT_ONCE = tuple(name for name, protocol in PROTOCOLS.items() if not protocol.trains)
 """Commands that write all their files at the end of the work: an unfinished folder of theirs counts as empty too."""
 _LEFT_AT_ONCE = {CONFIG, PREDICTIONS, SCORES, LABELS, "segments.csv"}
@@ -175,7 +174,7 @@ class RunFolder(Displayed):
         """
         run = cls(path)
         if not run.has_config:
-            raise InputError(f"{path}: expected a run folder with {CONFIG}; there is nothing to resume")
+            refuse_to_resume(path, f"expected a run folder with {CONFIG}; there is nothing to resume")
         if is_main:
             run.hold()
         before = run.read_config()
@@ -364,15 +363,18 @@ def _next_free(runs: Path, kind: str) -> Path:
 
 def _is_free(out: Path) -> bool:
     """Return whether a folder holds nothing but what a killed process left with which no command goes on."""
-    left = [entry for entry in out.iterdir() if not any(map(entry.match, _UNBORN))]
-    if not left:
+    if holds_nothing(out):
         return True
     run = RunFolder(out)
     if not run.has_config or run.finished:
         return False
     with suppress(InputError):
-        return run.command in _AT_ONCE and {entry.name for entry in left} <= _LEFT_AT_ONCE
+        return run.command in _AT_ONCE and _whole_files(out) <= _LEFT_AT_ONCE
     return False
+
+
+def _whole_files(out: Path) -> set[str]:
+    return {entry.name for entry in out.iterdir() if not entry.match(".*.partial") and entry.name != LOCK}
 
 
 def refuse_taken(out: Path | None) -> None:
