@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,6 +21,8 @@ from maskel.sequence import SingleBody
 from maskel.training.answers import PRECISION
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
+from maskel.training.features import require_power
+from maskel.training.features import whiten as whitened
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.options import plain
@@ -43,6 +45,7 @@ def retrieval(
     gallery: Gallery = "train",
     k: int = 5,
     clips: int = 8,
+    whiten: float = 0.0,
     untrained: bool = False,
     single_body: SingleBody = "zero",
     precision: Precision = "fp32",
@@ -67,6 +70,8 @@ def retrieval(
         gallery: Clips to search: the ``train`` part, or all other clips of the ``test`` part (leave one out).
         k: Nearest clips of the second recall, 1 or more; all of the gallery where there are fewer.
         clips: Test clips to draw with their ``k`` nearest on the page, 0 or more; ``seed`` chooses them.
+        whiten: Divide each principal component of the features by this power, 0 to 1, of its standard deviation among
+            the clips searched; 0, as published, for none.
         untrained: Use the encoder with random weights instead.
         single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
         precision: Number type of the encoder's matrix products.
@@ -91,6 +96,7 @@ def retrieval(
     test = split_positions(dataset, benchmark, "test")
     searched = gallery_positions(dataset, benchmark) if gallery == "train" else test
     experiment.refuse_taken()
+    require_power(whiten)
     if k < 1 or clips < 0:
         raise InputError(f"found k {k} and clips {clips}, expected k of 1 or more and clips of 0 or more")
     size = len(searched) - (gallery == "test")
@@ -110,7 +116,7 @@ def retrieval(
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((searched, test)))
     queries = read(test)
-    candidates = queries if gallery == "test" else read(searched)
+    candidates, queries = whitened(queries if gallery == "test" else read(searched), queries, whiten)
     labels = torch.tensor(dataset.labels, device=experiment.world.device)
     ranking = rank(candidates, labels[searched], queries, labels[test], k, leave_out=gallery == "test")
     absent = int((~torch.isin(labels[test], labels[searched])).sum())
@@ -156,9 +162,9 @@ class Ranking:
 
 
 def rank(
-    candidates: Float32[Tensor, "n d"],
+    candidates: Float[Tensor, "n d"],
     labels: Int64[Tensor, " n"],
-    queries: Float32[Tensor, "q d"],
+    queries: Float[Tensor, "q d"],
     right: Int64[Tensor, " q"],
     k: int,
     leave_out: bool = False,
