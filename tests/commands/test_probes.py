@@ -236,12 +236,12 @@ def test_mirror_images_are_training_clips_too_and_never_held_out(
     assert run.read_config()["view"]["mirror"] is True
 
 
-def test_a_layout_without_sides_is_not_mirrored(tmp_path: Path) -> None:
-    chain = Layout("chain", ("root", "middle", "tip"), (-1, 0, 1))
-    data = tiny.write_set(tmp_path / "set", chain)
-    encoder = tiny.tiny_pretrain(data, tmp_path / "encoder")
-    with pytest.raises(InputError, match="layout chain has no pairs of left and right joints"):
-        fitted(encoder.path, data, tmp_path / "run", "svm", view=TrainView(mirror=True))
+def test_a_layout_without_sides_is_not_mirrored(
+    pretrained: RunFolder, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Layout, "mirror", ())
+    with pytest.raises(InputError, match="layout ntu25 has no pairs of left and right joints"):
+        fitted(pretrained.path, prepared, tmp_path / "run", "svm", view=TrainView(mirror=True))
     assert not (tmp_path / "run").exists()
 
 
