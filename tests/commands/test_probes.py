@@ -28,7 +28,7 @@ from maskel.commands.report import report
 from maskel.commands.results import results
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.layouts import Layout
+from maskel.layouts import NTU25
 from maskel.models.loading import load_encoder
 from maskel.training.classifiers import load_classifier
 from maskel.training.features import extract
@@ -239,7 +239,7 @@ def test_mirror_images_are_training_clips_too_and_never_held_out(
 def test_a_layout_without_sides_is_not_mirrored(
     pretrained: RunFolder, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Layout, "mirror", ())
+    monkeypatch.setitem(vars(NTU25), "mirror", ())
     with pytest.raises(InputError, match="layout ntu25 has no pairs of left and right joints"):
         fitted(pretrained.path, prepared, tmp_path / "run", "svm", view=TrainView(mirror=True))
     assert not (tmp_path / "run").exists()
