@@ -8,12 +8,11 @@ import torch
 
 import tiny
 from maskel import load_classifier
-from maskel.augmentation import mirror
 from maskel.commands.evaluate import evaluate
 from maskel.commands.linear import linear
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError, Stopped
-from maskel.layouts import KINECT20, NTU25
+from maskel.layouts import KINECT20
 from maskel.models.loading import load_encoder
 from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
@@ -58,22 +57,6 @@ def test_evaluation_gives_the_run_s_own_scores(
     for name in ("correct", "seen", "accuracy", "per_class", "split"):
         assert again.result[name] == run.result[name]
     assert (again.path / "predictions.csv").read_bytes() == (run.path / "predictions.csv").read_bytes()
-
-
-def test_mirror_images_are_evaluated_too(
-    tuned: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = evaluate(tuned.path, prepared, mirror=True, device="cpu", out=tmp_path / "run")
-    classifier, test = load_classifier(tuned.path), tiny_set.split("xsub", "test")
-    batch = tiny_set.gather(test, 2)
-    images = replace(batch, joints=mirror(batch.joints, tiny_set.layout, torch.ones(len(test), dtype=torch.bool)))
-    expected = (classifier.classify(batch) + classifier.classify(images)) / 2
-    scores = torch.from_numpy(Scores.read(run.path).scores)
-    torch.testing.assert_close(scores.softmax(1), expected, rtol=1e-4, atol=1e-5)
-    assert run.read_config()["mirror"] is True
-    monkeypatch.setitem(vars(NTU25), "mirror", ())
-    with pytest.raises(InputError, match="no pairs of left and right joints"):
-        evaluate(tuned.path, prepared, mirror=True, device="cpu", out=tmp_path / "none")
 
 
 def test_any_part_can_be_evaluated(tuned: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path) -> None:

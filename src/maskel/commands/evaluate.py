@@ -1,13 +1,8 @@
 """``maskel evaluate``: count a trained classifier's right answers on any part of any benchmark."""
 
-import math
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from maskel.augmentation import mirrored
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.hub import cached
@@ -23,7 +18,6 @@ from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
 from maskel.training.supervised import score_clips
 from maskel.training.trained_on import TrainedOn
-from maskel.transforms import TrainView
 
 
 def evaluate(
@@ -32,15 +26,13 @@ def evaluate(
     benchmark: str = "xsub",
     part: Literal["test", "train"] = "test",
     trained_on: TrainedOn | None = None,
-    mirror: bool = False,
     precision: Precision = "fp32",
     device: str = "auto",
     out: Path | None = None,
 ) -> RunFolder:
     """Count the right answers of a trained classifier on one part of a benchmark.
 
-    On the test part of the benchmark it was trained for, in the same precision, this is the training run's own count,
-    unless mirror images are read too.
+    On the test part of the benchmark it was trained for, in the same precision, this is the training run's own count.
 
     Args:
         classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
@@ -50,8 +42,6 @@ def evaluate(
         part: Part of the benchmark: test or train.
         trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
             ``pku2``, or ``data`` for the classes of ``--data``; by default the source of ``--data`` decides then.
-        mirror: Read each clip and its mirror image, and average both probabilities; for classes that do not differ by
-            left and right.
         precision: Number type of matrix products.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run folder; by default the next free one under ``runs``.
@@ -69,18 +59,12 @@ def evaluate(
     experiment = Experiment(evaluate, locals())
     dataset = experiment.dataset
     positions = split_positions(dataset, benchmark, part)
-    TrainView(mirror=mirror).require_fit(dataset.layout)
     experiment.refuse_taken()
     model = classifier_for(dataset, classifier, trained_on)
     origin = origin_of(classifier)
     experiment.start()
     say_differences(classifier, model.label_spec.provenance, dataset)
-    model.to(experiment.world.device)
-    answers = score_clips(model, dataset, positions, experiment.world, precision)
-    if mirror:
-        image = partial(mirrored, layout=dataset.layout)
-        other = score_clips(model, dataset, positions, experiment.world, precision, image)
-        answers = torch.logaddexp(answers.log_softmax(1), other.log_softmax(1)) - math.log(2)
+    answers = score_clips(model.to(experiment.world.device), dataset, positions, experiment.world, precision)
     scores = Scores.of(dataset, positions, answers, model.label_spec.classes)
     counted = count_of(scores, dataset)
     run = experiment.open_run()

@@ -23,7 +23,6 @@ _ADDED: dict[str, Any] = {
     "probe": "sgd",
     "trained_on": None,
     "whiten": 0.0,
-    "mirror": False,
     "training": {"graph": "off"},
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
