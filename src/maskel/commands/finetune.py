@@ -64,18 +64,10 @@ def finetune(
     reported beside it, and named as such.
 
     Args:
-        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file;
             or the sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section
             ``encoder``), which is what happens without it.
-        benchmark: Name of the benchmark to train and test on.
         window: Frames that a pre-trained encoder reads; if other than in pre-training, its time embedding is resized.
-        labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
-        stratified: Sample per class, at least one clip each; otherwise sample from all clips.
-        label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
-        validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
-        class_weights: Weight of a clip in the loss: N / (K·n) with ``balanced``, for a class with n of N training clips
-            and K classes; 1 with ``none``, as published.
         bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` skips these.
         freeze_epochs: Epochs at the start in which the head alone learns and the encoder keeps its weights; 0, as
             published, for none.
@@ -86,17 +78,7 @@ def finetune(
         drop_path: Share of branches that stochastic depth drops in the last block, in [0, 1).
         dropout: Share of the token values dropped before the head, in [0, 1).
         label_smoothing: Share of each label that is spread over all classes, in [0, 1].
-        view: The random view of training clips.
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        training: The recipe.
         seed: Seed of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
-        log: A logger beside ``metrics.csv``, which is always written: ``tensorboard``, ``wandb`` or ``trackio``, each
-            an extra of its name. Its faults never stop a run.
-        out: The run folder; by default the next free one under ``runs``.
-        resume: Go on with the run in ``out``.
-        check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;

@@ -1,5 +1,6 @@
 """``maskel knn``: nearest neighbours of a frozen encoder's features; nothing is trained."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.features import require_power
 from maskel.training.features import whiten as whitened
-from maskel.training.labelled import Positions
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.options import plain
@@ -46,23 +46,10 @@ def knn(
     Reports 1-nearest-neighbour retrieval, and the vote of the ``k`` nearest.
 
     Args:
-        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
-        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; neighbours of its test clips are searched in its training part, or among its
             exemplars.
-        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
-        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
-            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         k: Neighbours that vote, 1 or more; all training clips where there are fewer.
-        whiten: Divide each principal component of the features by this power, 0 to 1, of its standard deviation among
-            the clips searched; 0, as published, for none.
-        untrained: Use the encoder with random weights instead.
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        precision: Number type of the encoder's matrix products.
         seed: Seed of the weights, when untrained.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        out: The run folder; by default the next free one under ``runs``.
-        check: Dry run: build everything, read a few clips, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json`` and the 1-nearest-neighbour ``predictions.csv``; or what the check found.
@@ -87,9 +74,7 @@ def knn(
     experiment.start()
     frozen.to(experiment.world.device)
 
-    def read(positions: Positions) -> Tensor:
-        return experiment.features(frozen, positions)
-
+    read = partial(experiment.features, frozen)
     if k < neighbours:
         distributed.notify(f"k: all {k} training clips vote, instead of {neighbours}")
     if check:

@@ -341,32 +341,30 @@ def show(summary: PrepareSummary, options: Mapping[str, Any]) -> None:
     console = standard_output()
     megabytes, raw = summary.size / 1e6, summary.raw_size / 1e6
     labelled = f", {summary.unlabelled:,} of them without a label" if summary.unlabelled else ""
-    rows: list[tuple[str, str]] = []
-    what = f"of {summary.classes} classes"
+    from_files, of_classes = f"{labelled}, from {summary.files:,} files", f"of {summary.classes} classes"
     if summary.ranges is None:
-        rows.append(("clips", f"{summary.clips:,} {what}{labelled}, from {summary.files:,} files"))
+        rows = [("clips", f"{summary.clips:,} {of_classes}{from_files}")]
     else:
-        rows.append(("recordings", f"{summary.clips:,}{labelled}, from {summary.files:,} files"))
-        rows.append(("labelled ranges", f"{summary.ranges:,} {what}"))
-    rows.append(("bodies", f"{summary.bodies:,}"))
-    rows.append(("frames", f"{summary.frames:,}"))
-    rows.append(("size", f"{megabytes:,.1f} MB, {megabytes / max(raw, 1e-6):.1%} of {raw:,.1f} MB raw"))
-    speed = f", {raw / max(summary.seconds, 1e-6):,.1f} MB/s"
-    rows.append(("time", f"{summary.seconds:,.1f} s" + ("" if summary.resumed else speed)))
-    if summary.resumed:
-        rows.append(("resumed", f"{summary.resumed:,} files had been read before"))
-    rows.append(("left out", f"{summary.left_out:,} files (listed as missing, or no body in any frame)"))
-    if summary.duplicates:
-        rows.append(("duplicates", f"{summary.duplicates:,} clips dropped"))
-    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.faults.items()))
-    rows.append(("bad files", f"{sum(summary.faults.values()):,}" + (f" ({kinds})" if kinds else "")))
-    for what, number in summary.notes.items():
-        rows.append((what, f"{number:,}"))
-    for what, (number, clips) in summary.counts.items():
-        rows.append((what, f"{number:,}, in {clips:,} clips"))
-    if summary.conversion:
-        rows.append(("layout", summary.conversion))
-    print_table(console, ("", ""), rows, f"prepared set {summary.out}")
+        rows = [
+            ("recordings", f"{summary.clips:,}{from_files}"),
+            ("labelled ranges", f"{summary.ranges:,} {of_classes}"),
+        ]
+    speed = "" if summary.resumed else f", {raw / max(summary.seconds, 1e-6):,.1f} MB/s"
+    bad = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.faults.items()))
+    rows += [
+        ("bodies", f"{summary.bodies:,}"),
+        ("frames", f"{summary.frames:,}"),
+        ("size", f"{megabytes:,.1f} MB, {megabytes / max(raw, 1e-6):.1%} of {raw:,.1f} MB raw"),
+        ("time", f"{summary.seconds:,.1f} s{speed}"),
+        ("resumed", f"{summary.resumed:,} files had been read before" if summary.resumed else ""),
+        ("left out", f"{summary.left_out:,} files (listed as missing, or no body in any frame)"),
+        ("duplicates", f"{summary.duplicates:,} clips dropped" if summary.duplicates else ""),
+        ("bad files", f"{sum(summary.faults.values()):,}" + (f" ({bad})" if bad else "")),
+        *((what, f"{number:,}") for what, number in summary.notes.items()),
+        *((what, f"{number:,}, in {clips:,} clips") for what, (number, clips) in summary.counts.items()),
+        ("layout", summary.conversion),
+    ]
+    print_table(console, ("", ""), [row for row in rows if row[1]], f"prepared set {summary.out}")
     columns = ("train", "test", *(["without a label"] if summary.unlabelled else []))
     sizes: list[tuple[str, ...]] = []
     for name, benchmark in summary.benchmarks.items():

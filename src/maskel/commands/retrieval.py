@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -61,24 +62,11 @@ def retrieval(
     clip, then over all test clips. A test clip whose class is not in the gallery counts as 0 in both.
 
     Args:
-        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
-        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; its test clips are searched for in its training part, or among its exemplars.
-        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
-        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
-            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         gallery: Clips to search: the ``train`` part, or all other clips of the ``test`` part (leave one out).
         k: Nearest clips of the second recall, 1 or more; all of the gallery where there are fewer.
         clips: Test clips to draw with their ``k`` nearest on the page, 0 or more; ``seed`` chooses them.
-        whiten: Divide each principal component of the features by this power, 0 to 1, of its standard deviation among
-            the clips searched; 0, as published, for none.
-        untrained: Use the encoder with random weights instead.
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        precision: Number type of the encoder's matrix products.
         seed: Seed of the clips on the page (and of the weights, when untrained).
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        out: The run folder; by default the next free one under ``runs``.
-        check: Dry run: build everything, read a few clips, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, the nearest clips' classes in ``predictions.csv``, and
@@ -109,10 +97,7 @@ def retrieval(
     frozen = load_frozen(encoder, dataset, window, untrained, seed)
     experiment.start()
     frozen.to(experiment.world.device)
-
-    def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
-        return experiment.features(frozen, positions)
-
+    read = partial(experiment.features, frozen)
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((searched, test)))
     queries = read(test)

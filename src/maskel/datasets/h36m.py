@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 from maskel.datasets.base import HALF_LONGER, IN_THE_IMAGE, METRES, ON_THE_BODY, RawFile, Source, Split
 from maskel.datasets.folder.arrays import to_pose
+from maskel.datasets.folder.pose import Missing
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.pickled import PickledArray, read_objects
 from maskel.datasets.raw_file import bad_file, read_member
@@ -56,7 +57,7 @@ class H36M(Source):
     )
     one_process: ClassVar[bool] = True
 
-    def __init__(self, missing: Literal["interpolate", "zero"] = "interpolate") -> None:
+    def __init__(self, missing: Missing = "interpolate") -> None:
         self.missing = missing
         self.may_miss_joints = missing == "zero"
         self.channels: Channels = XYZ

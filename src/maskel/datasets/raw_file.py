@@ -3,7 +3,7 @@
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,7 @@ READ_FAULTS: tuple[type[Exception], ...] = (BadFileError, *files.DAMAGE)
 
 @contextmanager
 def bad_file(path: Path | str, expected: str) -> Iterator[None]:
-    """Turn every exception of a damaged file in the block into a `BadFileError`.
-
-    Args:
-        path: The file, for messages.
-        expected: The expected content, for messages.
-    """
+    """Turn every exception of a damaged file in the block into a `BadFileError`."""
 
     def refusal(fault: Exception) -> BadFileError:
         if isinstance(fault, (zipfile.BadZipFile, zlib.error, EOFError)):
@@ -60,12 +55,7 @@ def read_raw(path: Path, most: int, expected: str, advice: str = "") -> bytes:
 
 
 def read_numbered(path: Path, most: int, expected: str) -> list[tuple[int, str]]:
-    """Read the lines of a text that are not blank, at least one, with their numbers from 1.
-
-    Args:
-        path: The file.
-        most: Largest size in bytes.
-        expected: The expected content, for messages.
+    """Read the lines of a text that are not blank, at least one, with their numbers from 1; see `read_raw`.
 
     Raises:
         BadFileError: As `read_raw`, or if a line has more than `LONGEST_LINE` characters.
@@ -76,6 +66,18 @@ def read_numbered(path: Path, most: int, expected: str) -> list[tuple[int, str]]
         what = f"at most {LONGEST_LINE} characters"
         raise BadFileError(path, "wrong count", "a line that is too long", what, line=long)
     return found
+
+
+def parse_numbers(path: Path, line: int, fields: Sequence[str]) -> list[float]:
+    """Parse the numbers of a line.
+
+    Raises:
+        BadFileError: If a field is none.
+    """
+    try:
+        return [float(field) for field in fields]
+    except ValueError as error:
+        raise BadFileError(path, "not a number", " ".join(fields)[:40], "numbers", line=line) from error
 
 
 def read_member(
@@ -106,11 +108,7 @@ def read_member(
 
 
 def parse_json(content: bytes, path: Path | str) -> Any:
-    """Parse a JSON file.
-
-    Args:
-        content: The whole file, UTF-8.
-        path: The file, for messages.
+    """Parse a JSON file in UTF-8.
 
     Raises:
         BadFileError: If it is not JSON, or nested too deeply.

@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
@@ -32,7 +32,6 @@ OURS = "fault of maskel itself"
 
 Reading = list[SkeletonSequence] | BadFileError
 """Result of reading one raw file: its clips, or the error."""
-_Chunk = tuple[list[Reading], Sequence[RawFile]]  # and the files that are left
 
 
 @runtime_checkable
@@ -92,7 +91,11 @@ def read_all(source: Reads, files: Sequence[RawFile], workers: int) -> Generator
         # never all chunks at once: the clips read but not yet written must stay few
         waiting = deque(pool.submit(_read_chunk, part) for part in islice(parts, 3 * workers))
         while waiting:
-            readings, left = _answer(waiting.popleft())
+            try:
+                readings, left = waiting.popleft().result()
+            except BrokenProcessPool as error:
+                what = "a worker process was ended from outside (out of memory?); use fewer workers"
+                raise CutOffError(what) from error
             if left:  # in its place, as readings come in the order of files
                 waiting.appendleft(pool.submit(_read_chunk, left))
             else:
@@ -100,13 +103,6 @@ def read_all(source: Reads, files: Sequence[RawFile], workers: int) -> Generator
             yield from readings
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _answer(future: "Future[_Chunk]") -> "_Chunk":
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise CutOffError("a worker process was ended from outside (out of memory?); use fewer workers") from error
 
 
 _worker_source: list[Reads] = []
@@ -125,8 +121,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _read_chunk(files: Sequence[RawFile]) -> _Chunk:
-    """Read files until their clips take `MOST_IN_FLIGHT`; a small file may claim a clip of many frames."""
+def _read_chunk(files: Sequence[RawFile]) -> tuple[list[Reading], Sequence[RawFile]]:
+    """Read files until their clips take `MOST_IN_FLIGHT`, as a small file may claim many frames; also those left."""
     (source,) = _worker_source
     readings: list[Reading] = []
     size = 0
@@ -158,11 +154,7 @@ def _read(source: Reads, file: RawFile) -> Reading:
 
 
 def _fitting(sequence: SkeletonSequence, file: RawFile) -> SkeletonSequence:
-    """Return a clip that a set can hold.
-
-    Raises:
-        BadFileError: If it is too long.
-    """
+    """Return a clip that a set can hold; refuse one that is too long."""
     bodies, frames = sequence.joints.shape[:2]
     if bodies > MOST_BODIES or bodies * frames > MOST_BODY_FRAMES:
         most = f"at most {MOST_BODIES} bodies and {MOST_BODY_FRAMES:,} body-frames; cut it"

@@ -39,4 +39,5 @@ from maskel.files.writing import replacing as replacing
 from maskel.files.writing import require_suffix as require_suffix
 from maskel.files.writing import stream_of as stream_of
 from maskel.files.writing import write_atomically as write_atomically
+from maskel.files.writing import write_output as write_output
 from maskel.files.writing import yaml_text as yaml_text

@@ -96,6 +96,23 @@ def as_output(path: Path, option: str = "--out") -> Iterator[None]:
         raise cannot_write(path, fault, f"choose another {option}") from fault
 
 
+def write_output(path: Path, content: bytes | str, option: str = "--out") -> Path:
+    """Write a file that the user named, and the folders above it.
+
+    Args:
+        path: The file.
+        content: All of it.
+        option: The user's option for the file.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    with as_output(path, option):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    return path
+
+
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EIO, errno.EFBIG)
 """Error numbers of disks that are full or fail: no fault of the input."""
 

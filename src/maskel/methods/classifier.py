@@ -3,7 +3,6 @@
 Linear evaluation and fine-tuning as published with MAMP (arXiv 2308.07092, and its release).
 """
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -127,6 +126,8 @@ class Classifier(Method):
     Attributes:
         kind: Name of the head; the classifier's file holds it.
         label_spec: Class names and body slots.
+        pool: Pooling of each body's tokens.
+        bodies: Body slots to average over: ``all``, or ``present``.
         head: Maps features to class scores.
         class_weights: (classes,) weight of each class in the loss; None where all weigh alike.
         familiarity: Features of training clips, once it is trained; None before, and in older files.
@@ -134,6 +135,9 @@ class Classifier(Method):
 
     kind: ClassVar[str]
     label_spec: LabelSpec
+    pool: Pool = "joints"
+    bodies: Bodies = "all"
+    label_smoothing: float = 0.0
     head: nn.Module
     class_weights: Float32[Tensor, " classes"] | None
     familiarity: Familiarity | None
@@ -150,17 +154,24 @@ class Classifier(Method):
         return {}
 
     @property
-    @abstractmethod
     def num_values(self) -> int:
         """Number of values F of the features that the head reads."""
-
-    @abstractmethod
-    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Compute the features that the head reads, from a view of the encoder's window, without dropout."""
+        return self.encoder.num_features(self.pool)
 
     def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Compute `pooled`, with gradients as far as the head's training passes them on."""
-        return self.pooled(batch)
+        """Compute the features that the head reads, from a view of the encoder's window, without dropout."""
+        return self.encoder.pool(batch, absent_bodies=self.bodies == "all", pool=self.pool)
+
+    def training_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
+        """Compute the features on which the head is trained; arguments as for `forward`."""
+        return self.features(batch)
+
+    def forward(self, batch: SkeletonBatch | FeatureBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
+        """Compute the (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it."""
+        features = batch.features if isinstance(batch, FeatureBatch) else self.training_features(batch, keys)
+        scores, labels = self.scores(gather_rows_with_gradient(features)), gather_rows(batch.labels)
+        loss = functional.cross_entropy(scores, labels, self.class_weights, label_smoothing=self.label_smoothing)
+        return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
     def scores(self, features: Float32[Tensor, "b f"]) -> Float32[Tensor, "b classes"]:
         """Compute class scores (logits) from features."""
@@ -228,32 +239,11 @@ class LinearProbe(Classifier):
         """Pooling of the tokens, where it is not the mean of all."""
         return {} if self.pool == "mean" else {"pool": self.pool}
 
-    @property
-    def num_values(self) -> int:
-        """Number of values F of the features, by the pooling."""
-        return self.encoder.num_features(self.pool)
-
     def train(self, mode: bool = True) -> "LinearProbe":
         """Switch the mode of the head; the encoder stays in eval mode."""
         super().train(mode)
         self.encoder.eval()
         return self
-
-    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Average over body slots, and over time and joints as ``pool`` says: (B, F)."""
-        return self.encoder.pool(batch, absent_bodies=True, pool=self.pool)
-
-    @torch.no_grad()
-    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Compute `pooled` without gradients, as the encoder is frozen."""
-        return self.pooled(batch)
-
-    def forward(self, batch: SkeletonBatch | FeatureBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Compute the (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it."""
-        features = batch.features if isinstance(batch, FeatureBatch) else self.features(batch)
-        labels = gather_rows(batch.labels)
-        loss = functional.cross_entropy(self.scores(gather_rows(features)), labels, self.class_weights)
-        return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
 
 class FineTuneClassifier(Classifier):
@@ -311,7 +301,7 @@ class FineTuneClassifier(Classifier):
         self.dropout = dropout
         self.label_smoothing = label_smoothing
         self.head_kind = head
-        values, classes = encoder.num_features("joints"), len(label_spec.classes)
+        values, classes = self.num_values, len(label_spec.classes)
         self.head = FinetuneHead(values, head_dim, classes) if head == "mlp" else LinearHead(values, classes)
 
     @property
@@ -327,23 +317,9 @@ class FineTuneClassifier(Classifier):
             self.head.norm.eval()
         return self
 
-    @property
-    def num_values(self) -> int:
-        """Number of values V'·D of the features."""
-        return self.encoder.num_features("joints")
-
-    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Average over time and bodies: (B, V'·D)."""
-        return self.encoder.pool(batch, absent_bodies=self.bodies == "all", pool="joints")
-
-    def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Compute the smoothed (weighted) cross-entropy of the batch of all processes, as BatchNorm needs it."""
-        random = self.drop_path or self.dropout
-        features = self._random_features(batch, keys) if random else self.features(batch)
-        labels = gather_rows(batch.labels)
-        scores = self.scores(gather_rows_with_gradient(features))
-        loss = functional.cross_entropy(scores, labels, self.class_weights, label_smoothing=self.label_smoothing)
-        return {"loss": loss, "weight": loss.new_full((), len(labels))}
+    def training_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
+        """Compute `features` under dropout and stochastic depth."""
+        return self._random_features(batch, keys) if self.drop_path or self.dropout else self.features(batch)
 
     def _random_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
         present = self.bodies == "present"
@@ -354,7 +330,7 @@ class FineTuneClassifier(Classifier):
         if self.dropout:
             draws = uniform(rows, Purpose.DROPOUT, tokens[0].numel()).view_as(tokens)
             tokens = tokens * (draws >= self.dropout) / (1 - self.dropout)
-        pooled = self.encoder.pooled(tokens, "joints")
+        pooled = self.encoder.pooled(tokens, self.pool)
         if not present:
             return pooled.unflatten(0, batch.present.shape).mean(1)
         return put_bodies(batch, pooled).sum(1) / batch.present.sum(1, keepdim=True)

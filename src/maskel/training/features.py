@@ -13,7 +13,7 @@ from maskel.errors import InputError
 from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody, SkeletonBatch
-from maskel.training import loading
+from maskel.training.loading import filled_up
 from maskel.training.precision import Precision, autocast
 from maskel.transforms import centre_crop, test_view, view_frames
 
@@ -89,11 +89,15 @@ def read_clips(
             batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
         else:  # it needs all frames
             batch = test_view(change(dataset.gather(chosen, bodies, single_body).to(world.device)), window)
-        if (multiple := loading.row_multiple(world.device)) > 1:
-            batch = batch.filled_up(multiple)
+        batch = filled_up(batch, world.device)
         with autocast(precision, world.device):
             found = read(batch)
-        _require_finite(found[: len(chosen)], dataset, chosen)
+        bad = chosen[~found[: len(chosen)].isfinite().all(dim=1).cpu().numpy()]
+        if len(bad):  # nothing that counts such clips would mean anything
+            raise InputError(
+                f"{dataset.path}: clip {dataset.clips[int(bad[0])].name} gives features or scores that are not finite; "
+                "its coordinates, or the model's weights, are too large"
+            )
         rows.append(found)
     return gather_rows(torch.cat(rows)[: len(share)])
 
@@ -138,18 +142,3 @@ def whiten(
     axes = known.T @ vectors[:, kept] / spread if wide else vectors[:, kept]
     axes = axes / (spread / len(known) ** 0.5) ** power
     return known @ axes, (queries.double() - mean) @ axes
-
-
-def _require_finite(rows: Float32[Tensor, "n d"], dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> None:
-    """Refuse clips of which a model makes no numbers: nothing that counts them would mean anything.
-
-    Raises:
-        InputError: If there is one; it names the first.
-    """
-    finite = rows.isfinite().all(dim=1)
-    if not bool(finite.all()):
-        name = dataset.clips[int(positions[int((~finite).nonzero()[0])])].name
-        raise InputError(
-            f"{dataset.path}: clip {name} gives features or scores that are not finite; its coordinates, or the "
-            "model's weights, are too large"
-        )

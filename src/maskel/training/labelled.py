@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,25 +111,6 @@ def choose_labelled(
         chosen = whole if labels == 1 else draw_labels(dataset, whole, labels, stratified, seed)
     train, held, subjects = _hold_out(dataset, chosen, validation, seed)
     return Labelled(dataset, benchmark, chosen, train, held, test, subjects, len(chosen) == len(whole))
-
-
-def share_of_labels(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    """Name a run's share of the training labels, as in ``, 1 % of the labels``; empty if it used all.
-
-    Args:
-        config: The run's options; a list of clips says no share.
-        result: Its result, which counts them.
-    """
-    share = config.get("labels", 1)
-    if config.get("label_list") is not None:
-        share = result["labels"]["size"] / max(result["split"]["train"]["size"], 1)
-    return f", {100 * share:.3g} % of the labels" if share != 1 else ""
-
-
-def named_probe(config: Mapping[str, Any]) -> str:
-    """Name the probe of a run of ``maskel linear``, as in ``, regularised``; empty for the published one."""
-    probe = config.get("probe", "sgd")
-    return f", {probe}" if probe != "sgd" else ""
 
 
 def draw_labels(dataset: SkeletonSet, positions: Positions, share: float, stratified: bool, seed: int) -> Positions:

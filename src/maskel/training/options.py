@@ -80,13 +80,6 @@ def as_now(config: Mapping[str, Any], added: Mapping[str, Any] = _ADDED) -> dict
     return kept
 
 
-def epochs_of(config: Mapping[str, Any]) -> int:
-    """A run's length by its options; 0 where they do not say it."""
-    training = config.get("training")
-    epochs = training.get("epochs") if isinstance(training, Mapping) else None
-    return epochs if type(epochs) is int else 0
-
-
 def plain(value: object) -> object:
     """An option as YAML holds it."""
     if is_dataclass(value) and not isinstance(value, type):

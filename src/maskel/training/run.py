@@ -21,6 +21,7 @@ from maskel.files import (
     held,
     json_text,
     locked,
+    nested,
     one_line,
     plain_values,
     read_json,
@@ -42,7 +43,7 @@ from maskel.models.loading import load_encoder
 from maskel.protocols import PROTOCOLS
 from maskel.training.classifiers import load_classifier
 from maskel.training.machine import provenance
-from maskel.training.options import epochs_of, refuse_other_options
+from maskel.training.options import refuse_other_options
 from maskel.training.state import read_state, write_state
 
 Row = dict[str, float | int]
@@ -180,8 +181,8 @@ class RunFolder(Displayed):
         if is_main:
             run.hold()
         before = run.read_config()
-        epochs = [epochs_of(options) for options in (before, config)]
-        longer = run.has_state and 0 < epochs[0] < epochs[1]
+        epochs = [nested(options, "training", "epochs") for options in (before, config)]
+        longer = run.has_state and all(type(number) is int for number in epochs) and 0 < epochs[0] < epochs[1]
         started = {**before, "training": {**before["training"], "epochs": epochs[1]}} if longer else before
         refuse_other_options(path, started, config)
         if longer and is_main:

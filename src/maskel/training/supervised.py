@@ -223,7 +223,7 @@ def leave(
         about: First entries of ``result.json``, which say what was run.
         trained: Entries after the counts: measurements of the training.
     """
-    remember(classifier, labelled, experiment.world, "bf16" if experiment.precision == "bf16" else "fp32")
+    remember(classifier, labelled, experiment.world, experiment.precision)
     if experiment.is_main:
         labelled.write(experiment.run.path)
         classifier.save(experiment.run.path / CLASSIFIER)

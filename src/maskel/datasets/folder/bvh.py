@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from maskel.conversion import both_sides
 from maskel.datasets.folder.columns import JointNames, listed, squeeze
 from maskel.datasets.folder.pose import (
     MAX_BYTES,
@@ -24,7 +25,7 @@ from maskel.datasets.folder.pose import (
     check_size,
     plausible_rate,
 )
-from maskel.datasets.raw_file import read_numbered
+from maskel.datasets.raw_file import parse_numbers, read_numbered
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
@@ -68,10 +69,6 @@ class _Node:
 
 def read_bvh(path: Path, layout: Layout) -> Pose:
     """Read the body of a motion capture.
-
-    Args:
-        path: The file.
-        layout: Its joints, such as ``smpl22``.
 
     Raises:
         BadFileError: If it is of another form, has more than one body, or lacks a joint of the layout.
@@ -117,7 +114,7 @@ def _hierarchy(path: Path, lines: Iterator[tuple[int, str]]) -> list[_Node]:
             case ["}"] if parents:
                 parents.pop()
             case ["OFFSET", *numbers] if parents and len(numbers) == 3:
-                nodes[parents[-1]].offset = np.array(_numbers(path, number, numbers))
+                nodes[parents[-1]].offset = np.array(parse_numbers(path, number, numbers))
             case ["CHANNELS", count, *channels] if parents and count == str(len(channels)):
                 spelled = [channel.lower() for channel in channels]
                 if any(not re.fullmatch("[xyz](rotation|position)", channel) for channel in spelled):
@@ -130,13 +127,6 @@ def _hierarchy(path: Path, lines: Iterator[tuple[int, str]]) -> list[_Node]:
     raise _refuse(path, number, "no MOTION after the hierarchy", "the frames")
 
 
-def _numbers(path: Path, line: int, fields: Sequence[str]) -> list[float]:
-    try:
-        return [float(field) for field in fields]
-    except ValueError as error:
-        raise BadFileError(path, "not a number", " ".join(fields)[:40], "numbers", line=line) from error
-
-
 def _motion(path: Path, lines: Iterator[tuple[int, str]], channels: int) -> tuple[Float64[np.ndarray, "t n"], float]:
     """Return the channels of each frame, and the seconds that a frame takes."""
     number, line = next(lines, (0, ""))
@@ -145,7 +135,7 @@ def _motion(path: Path, lines: Iterator[tuple[int, str]], channels: int) -> tupl
     time = re.fullmatch(r"\s*Frame Time:?\s+(\S+)\s*", line, re.IGNORECASE)
     if not frames or not time:
         raise _refuse(path, number, line.strip() or "no frames", "Frames: N and Frame Time: SECONDS after MOTION")
-    (seconds,) = _numbers(path, number, [time[1]])
+    (seconds,) = parse_numbers(path, number, [time[1]])
     count = int(frames[1])
     if count > MAX_FRAMES or count * channels > MAX_VALUES:
         expected = f"at most {MAX_FRAMES} frames, and {MAX_VALUES} numbers"
@@ -156,7 +146,7 @@ def _motion(path: Path, lines: Iterator[tuple[int, str]], channels: int) -> tupl
         if len(fields) != channels:
             expected = f"{channels}, as the hierarchy has channels"
             raise BadFileError(path, "wrong count", f"{len(fields)} numbers", expected, line=number)
-        values.append(np.array(_numbers(path, number, fields)))
+        values.append(np.array(parse_numbers(path, number, fields)))
     if len(values) != count or not count:
         kind = "truncated" if len(values) < count else "wrong count"
         raise BadFileError(path, kind if count else "empty", f"{len(values)} frames", f"{count or 'some'}, as it says")
@@ -237,12 +227,8 @@ def _places(nodes: Sequence[_Node], layout: Layout) -> dict[str, int]:
         names = JointNames(layout)
         own = {layout.joints[joint]: at for name, at in written.items() if (joint := names.place(name)) is not None}
         family = BIOVISION
-    spelled = {
-        joint.replace("*", side): name.replace("*", side)
-        for joint, name in family.items()
-        for side in ("left", "right")
-    }
-    return own | {joint: written[name] for joint, name in spelled.items() if name in written}
+    spelled = both_sides({joint: (name,) for joint, name in family.items()})
+    return own | {joint: written[name] for joint, (name,) in spelled.items() if name in written}
 
 
 def _between(nodes: Sequence[_Node], low: int | None, high: int | None) -> list[int]:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +18,7 @@ MAX_COLUMNS = 50_000
 _SAMPLE = 20
 """Number of lines that determine the separator of fields."""
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
+_DECIMAL_POINT = re.compile(r"[-+]?\d+\.\d+")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
 _WITH_SPACES = re.compile(r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?")
 _LEADING_ZERO = re.compile(r"(?:^|,)[ ]*(-0|-?0\d+)(?=,|\r?$)", re.MULTILINE)
@@ -70,27 +71,22 @@ def _read_text(path: Path) -> str:
 
 
 def _split(path: Path, text: str, delimiter: str) -> list[Line]:
-    lines = _fields(path, text, delimiter)
-    for number, fields in lines:
-        if len(fields) > MAX_COLUMNS:
-            found, most = f"{len(fields):,} columns", f"at most {MAX_COLUMNS:,}: a column for each number of a frame"
-            raise BadFileError(path, "wrong count", found, most, line=number)
-    return lines
-
-
-def _fields(path: Path, text: str, delimiter: str) -> list[Line]:
     if delimiter == " ":
-        spaced = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
-        return [(number, fields) for number, fields in spaced if fields]
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        found = [
-            (lines.line_num, [field.strip() for field in fields]) for fields in lines if any(map(str.strip, fields))
-        ]
-    except csv.Error as error:
-        raise BadFileError(path, "not text", str(error), "a table", line=lines.line_num) from error
+        numbered = enumerate(text.splitlines(), start=1)
+        found = [(number, fields) for number, line in numbered if (fields := line.split())]
+    else:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        try:
+            stripped = (list(map(str.strip, fields)) for fields in lines)
+            found = [(lines.line_num, fields) for fields in stripped if any(fields)]
+        except csv.Error as error:
+            raise BadFileError(path, "not text", str(error), "a table", line=lines.line_num) from error
     if not found:
         raise BadFileError(path, "empty", "no line with anything in it", "a table")
+    for number, fields in found:
+        if len(fields) > MAX_COLUMNS:
+            columns, most = f"{len(fields):,} columns", f"at most {MAX_COLUMNS:,}: a column for each number of a frame"
+            raise BadFileError(path, "wrong count", columns, most, line=number)
     return found
 
 
@@ -147,9 +143,7 @@ def _decimal_points(path: Path, lines: list[Line]) -> list[Line]:
     if all(map(_THOUSANDS.fullmatch, written)):
         found = f"numbers such as {written[0]}, whose comma may be a decimal comma or separate thousands"
         raise BadFileError(path, "not a number", found, f"{written[0].replace(',', '.')} or {written[0]} without comma")
-    point = _first(
-        lambda field: re.fullmatch(r"[-+]?\d+\.\d+", field), (field for _, fields in lines for field in fields)
-    )
+    point = next((field for _, fields in lines for field in fields if _DECIMAL_POINT.fullmatch(field)), None)
     if point is not None:
         found = f"both decimal commas ({written[0]}) and decimal points ({point})"
         raise BadFileError(path, "not a number", found, "decimal points")
@@ -157,7 +151,3 @@ def _decimal_points(path: Path, lines: list[Line]) -> list[Line]:
         (number, [field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field for field in fields])
         for number, fields in lines
     ]
-
-
-def _first(wanted: Callable[[str], object], fields: Iterable[str]) -> str | None:
-    return next((field for field in fields if wanted(field)), None)
