@@ -16,6 +16,7 @@ from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
+from maskel.training.fitting import require_memory
 from maskel.training.labelled import Positions
 from maskel.training.loading import Resident
 from maskel.training.loggers import Log
@@ -129,6 +130,7 @@ def finetune(
 
     classifier = build_seeded(build, seed)
     experiment.start()
+    require_memory(experiment.training, classifier.encoder, experiment.world)
     weigh(classifier, labelled, class_weights)
     classifier.to(experiment.world.device)
     batches = experiment.clip_batches(labelled.train, classifier.encoder.config.window, view)

@@ -8,15 +8,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from maskel.commands.benchmark_sizes import BenchmarkSummary, benchmark_summaries, refuse_emptied
 from maskel.console import print_table, progress_bar, standard_output
 from maskel.datasets.base import RawFile, Source
+from maskel.datasets.estimate import require_room
 from maskel.datasets.provenance import conversion_to
 from maskel.datasets.reading import OURS, Reading, read_all
-from maskel.datasets.store_writer import SetWriter, refuse_existing
+from maskel.datasets.store_writer import SetWriter, partial_set, refuse_existing
 from maskel.datasets.trial import Choice, choose
 from maskel.errors import BadFileError, CutOffError, InputError, Stopped
 from maskel.files import refuse_inside
@@ -113,6 +115,7 @@ def prepare(
             class, benchmark or layout is unknown, the joints do not convert, or ``OUT.partial`` was begun with other
             options or files.
         BadFileError: The first bad file, if ``strict``.
+        CutOffError: If the disk plainly has no room for the set, judged by a few files.
         Stopped: If Ctrl-C or SIGTERM stopped it after some file was read.
 
     Examples:
@@ -151,6 +154,9 @@ def prepare(
     }
     sizes = list(_file_sizes(choice.files))
     job = {"strict": strict, "files": _fingerprint(choice.files)}
+    begun = partial_set(out)
+    at_hand = float(sum(part.stat().st_size for part in begun.glob("*/*")))
+    require_room(source, choice.files, sizes, out, at_hand, partial(_chosen, choice=choice), len(layout))
     with (
         handled(interrupt, signal.SIGTERM),
         SetWriter(
@@ -315,9 +321,9 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
                 yield archives[file.path]
             else:  # a file, or the files in a folder that is one clip
                 parts = file.path.iterdir() if file.path.is_dir() else (file.path,)
-                yield sum(part.stat().st_size for part in parts)
+                yield float(sum(part.stat().st_size for part in parts))
         except OSError:
-            yield 0  # reading it reports the fault
+            yield 0.0  # reading it reports the fault
 
 
 def _fingerprint(files: Sequence[RawFile]) -> str:

@@ -8,6 +8,7 @@ from maskel.models.encoder import EncoderConfig
 from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
+from maskel.training.fitting import require_memory
 from maskel.training.loading import Resident
 from maskel.training.loggers import Log
 from maskel.training.optim import AdamWConfig
@@ -83,6 +84,7 @@ def pretrain(
     learned.require_joints(method, model, view)
     experiment.start()
     world = experiment.world
+    require_memory(experiment.training, model.encoder, world)
     model.to(world.device)
     batches = learned.batches(experiment.training.batch_size, seed, encoder.window, view, single_body, world.device)
     if check:

@@ -14,9 +14,9 @@ from jaxtyping import Float64
 
 from maskel.datasets.base import RawFile, Source, Split, leave_one_out
 from maskel.datasets.folder.arrays import to_pose
-from maskel.datasets.folder.pose import MAX_BYTES, Missing
+from maskel.datasets.folder.pose import Missing
 from maskel.datasets.folder.preparation import Preparation
-from maskel.datasets.raw_file import parse_numbers, read_numbered
+from maskel.datasets.raw_file import MAX_TEXT, parse_numbers, read_numbered
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import FLORENCE15, Layout
 from maskel.sequence import Clip, SkeletonSequence
@@ -100,7 +100,7 @@ def _videos(path: Path, joints: int, classes: int) -> dict[RawFile, tuple[Clip, 
     """Return clip and lines of each video, without the numbers before the joints."""
     found: dict[int, tuple[Clip, list[list[float]]]] = {}
     last = 0
-    for number, line in read_numbered(path, MAX_BYTES, "a line a frame"):
+    for number, line in read_numbered(path, MAX_TEXT, "a line a frame"):
         values = parse_numbers(path, number, line.split())
         if len(values) != _FACTS + 3 * joints:
             expected = f"video, actor, category, and x, y, z of {joints} joints: {_FACTS + 3 * joints}"

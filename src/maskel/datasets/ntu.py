@@ -16,15 +16,12 @@ from jaxtyping import Float32
 
 from maskel.datasets.base import SPLIT_BY, RawFile, Source, Split
 from maskel.datasets.ntu_bodies import TrackedBody, select_bodies
-from maskel.datasets.raw_file import read_raw
+from maskel.datasets.raw_file import MAX_TEXT, read_raw
 from maskel.datasets.skeleton_file import SkeletonFile, parse_skeleton
 from maskel.errors import BadFileError, InputError
-from maskel.files import one_line, read_bounded
+from maskel.files import one_line, read_lines
 from maskel.layouts import NTU25, Layout
 from maskel.sequence import Clip, SkeletonSequence
-
-MAX_BYTES = 64 * 2**20
-"""Largest file that is read; the largest published one has 5 MB."""
 
 SUFFIX = ".skeleton"
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
@@ -120,7 +117,7 @@ class NTU(Source):
         """
         if not (clips := self.clips(file)):
             return []
-        recording = parse_skeleton(read_raw(file.path, MAX_BYTES, "a frame count in line 1"), file.path)
+        recording = parse_skeleton(read_raw(file.path, MAX_TEXT, "a frame count in line 1"), file.path)
         bodies = _bodies(recording)
         if not bodies:
             return []
@@ -221,7 +218,7 @@ class NTU120(NTU):
 def _listed(path: Path) -> set[str]:
     """Read the names of recordings from a list of missing skeletons."""
     try:
-        lines = read_bounded(path).decode(errors="replace").splitlines()
+        lines = read_lines(path, errors="replace")
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot read the list of missing skeletons {path}: {one_line(error)}; it is a text file"

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 
@@ -39,6 +39,8 @@ LAYOUTS = {"xy": (COCO17, OPENPOSE18), "xys": (COCO17, OPENPOSE18), "xyz": (NTU2
 """Default layouts, by channels; the number of joints chooses one of them."""
 LOOKED_AT = 64
 """Clips of a file whose units and order of image sizes are checked."""
+MAX_CLIPS, MAX_NAMES = 1_000_000, 5_000_000
+"""Most annotations of a file, and most names in its splits together."""
 SPELLINGS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
 """Other spellings of the parts in splits' names."""
 
@@ -306,6 +308,10 @@ def _name(annotation: Annotation) -> str:
     return name if isinstance(name, str) else ""
 
 
+def _is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    return isinstance(value, list | tuple)
+
+
 _Clips = dict[RawFile, Annotation]
 
 
@@ -342,6 +348,9 @@ def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[A
         labels = "; the labels of ST-GCN's arrays are read with them, by prepare stgcn FOLDER"
         hint = labels if isinstance(content, tuple) and len(content) == 2 else ""
         raise BadFileError(path, "not data", f"a {type(content).__name__}{keys}", expected + hint)
+    if len(clips) > MAX_CLIPS or sum(map(len, filter(_is_list, splits.values()))) > MAX_NAMES:
+        most = f"at most {MAX_CLIPS:,} clips, and {MAX_NAMES:,} names in all splits"
+        raise BadFileError(path, "wrong count", f"{len(clips):,} clips in {len(splits):,} splits", most)
     if not clips or not all(isinstance(clip, dict) for clip in clips):
         raise BadFileError(path, "empty" if not clips else "not data", "no clip or one that is no dictionary", expected)
     for name, names in splits.items():

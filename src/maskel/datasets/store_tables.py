@@ -13,6 +13,10 @@ from maskel.datasets.base import Split
 from maskel.files import map_npy, read_json, read_rows
 from maskel.sequence import CHANNELS, XYZ, LabelledRange
 
+MOST_CLIPS = 1_000_000
+"""Clips, and labelled ranges, of a set; NTU RGB+D 120 has 114,000."""
+MOST_SEGMENTS = 4_000_000
+"""Runs of frames of a body, and lines of its table of counts."""
 MOST_TEXT = 4096
 """Characters of a name, or any other field of a table of clips; no path is longer."""
 PARTS = tuple(field.name for field in fields(Split))
@@ -37,6 +41,8 @@ def read_meta(path: Path) -> dict[str, Any]:
     require(version in files.READABLE, path.name, f"version {version} of the set's format, expected {known}")
     counts = [meta["counts"][name] for name in ("clips", "segments", "rows")]
     require(all(type(count) is int and count >= 1 for count in counts), path.name, "a count that is not one")
+    require(counts[0] <= MOST_CLIPS, path.name, f"{counts[0]:,} clips, expected at most {MOST_CLIPS:,}")
+    require(counts[1] <= MOST_SEGMENTS, path.name, f"{counts[1]:,} segments, expected at most {MOST_SEGMENTS:,}")
     require(tuple(meta.get("channels", XYZ)) in CHANNELS, path.name, "unknown channels")
     names = [meta["layout"], meta["source"], *meta["classes"]]
     require(all(isinstance(name, str) for name in names), path.name, "a name that is not text")
@@ -65,7 +71,8 @@ def read_counts(path: Path, num_clips: int) -> dict[int, dict[str, int]]:
     counts: dict[int, dict[str, int]] = {}
     lines = read_rows(path)
     require(tuple(next(lines, ())) == files.COUNT_COLUMNS, path.name, "other columns")
-    for clip, what, number in lines:
+    for line, (clip, what, number) in enumerate(lines, 1):
+        require(line <= MOST_SEGMENTS, path.name, f"more than {MOST_SEGMENTS:,} counts")
         require(0 <= int(clip) < num_clips, path.name, f"a clip outside 0 to {num_clips - 1}")
         require(0 <= int(number) < 2**63, path.name, "a count that is none")
         require(len(what) <= MOST_TEXT, path.name, f"a text of {len(what):,} characters")
@@ -78,7 +85,8 @@ def read_ranges(path: Path, frames: Int64[np.ndarray, " n"], classes: int) -> tu
     found: list[list[LabelledRange]] = [[] for _ in frames]
     lines = read_rows(path)
     require(tuple(next(lines, ())) == files.RANGE_COLUMNS, path.name, "other columns")
-    for line in lines:
+    for number, line in enumerate(lines, 1):
+        require(number <= MOST_CLIPS, path.name, f"more than {MOST_CLIPS:,} ranges")
         clip, label, first, end = map(int, line)
         require(0 <= clip < len(frames), path.name, f"a clip outside 0 to {len(frames) - 1}")
         require(0 <= label < classes, path.name, f"a label outside 0 to {classes - 1}")

@@ -69,6 +69,11 @@ JOINTS_DTYPE = np.dtype("<f4")
 SEGMENTS_DTYPE = np.dtype("<i4")
 
 
+def partial_set(out: Path) -> Path:
+    """Return the folder that holds the set ``out`` until a preparation that can be resumed is finished."""
+    return out.with_name(f"{out.name}.partial")
+
+
 def refuse_existing(out: Path) -> None:
     """Refuse to write a set to ``out`` if anything is there already.
 
@@ -76,7 +81,7 @@ def refuse_existing(out: Path) -> None:
         InputError: If ``out`` exists.
     """
     if out.exists() or out.is_symlink():
-        _remove_rest(out.with_name(f"{out.name}.partial"))
+        _remove_rest(partial_set(out))
         raise InputError(f"{out} exists already; remove it or choose another name for the prepared set")
 
 
@@ -137,9 +142,8 @@ class SetWriter:
         self._header_bytes = 0
         self._since: list[list[object]] = []  # clips since the last record, with their sizes and runs
         self._checksum = 0  # of the joints since the last record
-        name = self.out.name
-        name = f".{name}.{secrets.token_hex(4)}.partial" if self.job is None else f"{name}.partial"
-        self.partial = self.out.with_name(name)
+        name = f".{self.out.name}.{secrets.token_hex(4)}.partial"
+        self.partial = self.out.with_name(name) if self.job is None else partial_set(self.out)
         """Folder that holds the set until it is finished."""
         self._folder = self.partial / "set"
         self._file: BufferedRandom

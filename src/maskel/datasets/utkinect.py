@@ -17,9 +17,9 @@ from jaxtyping import Float64
 from maskel.datasets.base import RawFile, Source, Split, leave_one_out
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import to_pose
-from maskel.datasets.folder.pose import MAX_BYTES, Missing
+from maskel.datasets.folder.pose import Missing
 from maskel.datasets.folder.preparation import Preparation
-from maskel.datasets.raw_file import parse_numbers, read_numbered
+from maskel.datasets.raw_file import MAX_TEXT, parse_numbers, read_numbered
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import KINECT20, Layout
 from maskel.sequence import Clip, SkeletonSequence
@@ -135,7 +135,7 @@ def _read_labels(path: Path) -> tuple[dict[str, list[tuple[int, int, int]]], int
     """Return label, first and last frame of each recording's actions, and the number of actions without frames."""
     actions: dict[str, list[tuple[int, int, int]]] = {}
     recording, empty = "", 0
-    for number, line in read_numbered(path, MAX_BYTES, "labels"):
+    for number, line in read_numbered(path, MAX_TEXT, "labels"):
         text = line.strip()
         if re.fullmatch(r"s\d{2}_e\d{2}", text):
             recording = text
@@ -161,7 +161,7 @@ def _read_joints(path: Path, joints: int) -> tuple[np.ndarray, Float64[np.ndarra
     """Return number and joints of each frame, and the number of lines about a frame that was there already."""
     frames: dict[int, list[float]] = {}
     twice = 0
-    for number, line in read_numbered(path, MAX_BYTES, "a line a frame"):
+    for number, line in read_numbered(path, MAX_TEXT, "a line a frame"):
         fields = line.split()
         frame, *values = parse_numbers(path, number, fields)
         if len(values) != 3 * joints or frame != frame // 1 or not 0 <= frame < 10**7:

@@ -1,7 +1,5 @@
 """Clips that a classifier takes for another class, beside the training clips that are most like them."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from maskel.datasets.bodies import upward
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.errors import InputError
-from maskel.files import damaged_as, read_text
+from maskel.files import damaged_as, read_table
 from maskel.methods.classifier import CLASSIFIER, Classifier
 from maskel.pictures.animation import moving, of_clip, stage
 from maskel.pictures.gallery import by_turns, thin_out
@@ -100,8 +98,7 @@ def _wrong(run: Run, dataset: SkeletonSet) -> list[tuple[int, str]]:
     if not path.is_file():
         raise InputError(f"{run.name} has no {PREDICTIONS}")
     with damaged_as(lambda fault: InputError(f"{path} is not a table of this run's test clips ({fault!r})")):
-        rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
-        return [(places[row["name"]], row["predicted"]) for row in rows if row["class"] != row["predicted"]]
+        return [(places[row["name"]], row["predicted"]) for row in read_table(path) if row["class"] != row["predicted"]]
 
 
 def _nearest(

@@ -1,7 +1,5 @@
 """The report page: a list of sections, each of which explains its missing content in one sentence."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskel.errors import InputError
-from maskel.files import damaged_as, read_text
+from maskel.files import damaged_as, read_table
 from maskel.pictures.animation import SCRIPT
 from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, line_chart
 from maskel.pictures.figures import reconstructions
@@ -168,6 +166,6 @@ def read_confusion(path: Path, classes: Sequence[str]) -> Int64[np.ndarray, "k k
     if not path.is_file():
         raise InputError(f"{path.parent.name} has no {path.name}")
     with damaged_as(lambda fault: InputError(f"{path} is not a table of this run's classes ({fault!r})")):
-        for row in csv.DictReader(io.StringIO(read_text(path), newline="")):
+        for row in read_table(path):
             counts[index[row["class"]], index[row["predicted"]]] += 1
     return counts

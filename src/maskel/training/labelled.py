@@ -1,7 +1,5 @@
 """Training clips of a classifier: all, or a share of the labels, without held-out subjects."""
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from jaxtyping import Int64
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, clip_keys, uniform
 from maskel.errors import InputError
-from maskel.files import csv_text, damaged_as, one_line, read_text, write_atomically
+from maskel.files import csv_text, damaged_as, one_line, read_table, write_atomically
 from maskel.training.loading import split_positions
 
 LABELS = "labels.csv"
@@ -149,8 +147,7 @@ def read_label_list(file: Path, dataset: SkeletonSet, positions: Positions) -> P
     """
     what = f"{file}: expected a table of clips with a column name, as {LABELS} is"
     with damaged_as(lambda fault: InputError(f"{what} ({one_line(fault)})")):
-        rows = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
-        names = [(rows.line_num, row["name"]) for row in rows]
+        names = [(line, row["name"]) for line, row in enumerate(read_table(file), start=2)]
     names_in_part = {dataset.clips[position].name for position in positions.tolist()}
     for line, name in names:
         if name not in names_in_part:

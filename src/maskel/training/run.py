@@ -25,7 +25,7 @@ from maskel.files import (
     one_line,
     plain_values,
     read_json,
-    read_rows,
+    read_table,
     read_text,
     read_yaml,
     refuse_unwritable,
@@ -97,8 +97,7 @@ class RunFolder(Displayed):
         """
         file = self.path / METRICS
         with damaged_as(lambda fault: InputError(f"{file}: expected a table of numbers ({one_line(fault)})")):
-            heading, *rows = read_rows(file)
-            return [{name: float(value) for name, value in zip(heading, row, strict=True)} for row in rows]
+            return [{name: float(value) for name, value in row.items()} for row in read_table(file)]
 
     @property
     def encoder(self) -> Encoder:
@@ -127,8 +126,7 @@ class RunFolder(Displayed):
         """
         file = self.path / PREDICTIONS
         with damaged_as(lambda fault: InputError(f"{file}: expected a table of predictions ({one_line(fault)})")):
-            heading, *rows = read_rows(file)
-            return [dict(zip(heading, row, strict=True)) for row in rows]
+            return list(read_table(file))
 
     @classmethod
     def create(cls, out: Path | None, kind: str, config: Mapping[str, Any]) -> "RunFolder":

@@ -11,7 +11,7 @@ from maskel.datasets.folder.labels import Facts
 from maskel.datasets.folder.names import Finder, hint, meant, numerically
 from maskel.draws import epoch_order
 from maskel.errors import InputError
-from maskel.files import read_text
+from maskel.files import read_lines
 from maskel.sequence import UNLABELLED, Clip
 
 _SHOWN = 5
@@ -128,7 +128,7 @@ class OwnBenchmarks:
     def _listed(self, facts: Mapping[Path, Sequence[Facts]], labelled: Sequence[Facts]) -> frozenset[str]:
         assert self.test_list is not None
         try:
-            lines = [line.strip() for line in read_text(self.test_list).removeprefix("\ufeff").splitlines()]
+            lines = [line.removeprefix("\ufeff").strip() for line in read_lines(self.test_list)]
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read the list of test clips {self.test_list}: {error}") from error
         by_name = {about.name: about for about in labelled}

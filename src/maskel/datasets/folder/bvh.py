@@ -73,7 +73,7 @@ def read_bvh(path: Path, layout: Layout) -> Pose:
     Raises:
         BadFileError: If it is of another form, has more than one body, or lacks a joint of the layout.
     """
-    lines = iter(read_numbered(path, MAX_BYTES, "HIERARCHY and MOTION of a BVH file"))
+    lines = read_numbered(path, MAX_BYTES, "HIERARCHY and MOTION of a BVH file")
     nodes = _hierarchy(path, lines)
     values, seconds = _motion(path, lines, sum(len(node.channels) for node in nodes))
     check_size(path, 1, len(values), len(nodes))
@@ -117,8 +117,10 @@ def _hierarchy(path: Path, lines: Iterator[tuple[int, str]]) -> list[_Node]:
                 nodes[parents[-1]].offset = np.array(parse_numbers(path, number, numbers))
             case ["CHANNELS", count, *channels] if parents and count == str(len(channels)):
                 spelled = [channel.lower() for channel in channels]
-                if any(not re.fullmatch("[xyz](rotation|position)", channel) for channel in spelled):
-                    raise _refuse(path, number, line.strip(), "channels Xposition, Yrotation and the like")
+                known = all(re.fullmatch("[xyz](rotation|position)", channel) for channel in spelled)
+                if not known or len(set(spelled)) < len(spelled):
+                    expected = "channels Xposition, Yrotation and the like, each once"
+                    raise _refuse(path, number, line.strip(), expected)
                 nodes[parents[-1]].channels = spelled
             case ["MOTION"] if nodes and not parents:
                 return nodes
@@ -140,17 +142,19 @@ def _motion(path: Path, lines: Iterator[tuple[int, str]], channels: int) -> tupl
     if count > MAX_FRAMES or count * channels > MAX_VALUES:
         expected = f"at most {MAX_FRAMES} frames, and {MAX_VALUES} numbers"
         raise BadFileError(path, "wrong count", f"{count} frames of {channels} channels", expected)
-    values: list[np.ndarray] = []
+    values, found = np.empty((count, channels)), 0
     for number, line in lines:
         fields = line.split()
         if len(fields) != channels:
             expected = f"{channels}, as the hierarchy has channels"
             raise BadFileError(path, "wrong count", f"{len(fields)} numbers", expected, line=number)
-        values.append(np.array(parse_numbers(path, number, fields)))
-    if len(values) != count or not count:
-        kind = "truncated" if len(values) < count else "wrong count"
-        raise BadFileError(path, kind if count else "empty", f"{len(values)} frames", f"{count or 'some'}, as it says")
-    return np.stack(values), seconds
+        if found < count:  # what is beyond is counted, for the message
+            values[found] = parse_numbers(path, number, fields)
+        found += 1
+    if found != count or not count:
+        kind = "truncated" if found < count else "wrong count"
+        raise BadFileError(path, kind if count else "empty", f"{found} frames", f"{count or 'some'}, as it says")
+    return values, seconds
 
 
 def _positions(nodes: Sequence[_Node], values: Float64[np.ndarray, "t n"]) -> list[Float64[np.ndarray, "t 3"]]:

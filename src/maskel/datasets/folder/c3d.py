@@ -20,6 +20,8 @@ from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
 _BLOCK = 512
+_MOST_PARAMETERS = 2**20  # bytes; a file says how many blocks they take in one byte
+_MOST_POINTS = 2**16  # the header counts them in two bytes
 _INTEL = 84
 _UNITS = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001}
 """Unit of the file -> metres."""
@@ -64,7 +66,7 @@ def _texts(path: Path, content: bytes) -> dict[str, list[str]]:
         raise BadFileError(path, "not data", what, f"type {_INTEL} (Intel); save the file again with a newer program")
     groups: dict[int, str] = {}
     found: dict[tuple[int, str], list[str]] = {}
-    for group, name, place in _records(content, start + 4):
+    for group, name, place in _records(content, start + 4, start + _MOST_PARAMETERS):
         if group < 0:
             groups[-group] = name
             continue
@@ -75,14 +77,17 @@ def _texts(path: Path, content: bytes) -> dict[str, list[str]]:
         if length > len(content) - first:
             raise ValueError(f"a parameter {name[:20]} of {length} bytes")
         if kind == -1:  # letters; the first size is the length of a text
-            whole, each = content[first : first + length].decode("latin-1"), max(sizes[0] if sizes else length, 1)
-            found[group, name] = [whole[at : at + each].strip(" \0") for at in range(0, length, each)]
+            each = max(sizes[0] if sizes else length, 1)
+            whole = content[first : first + min(length, each * _MOST_POINTS)].decode("latin-1")
+            found[group, name] = [whole[at : at + each].strip(" \0") for at in range(0, len(whole), each)]
     return {name: texts for (group, name), texts in found.items() if groups.get(group) == "POINT"}
 
 
-def _records(content: bytes, place: int) -> Iterator[tuple[int, str, int]]:
+def _records(content: bytes, place: int, end_of_all: int) -> Iterator[tuple[int, str, int]]:
     """Yield group, name and place of the content of each group (below 0) and parameter."""
     while place + 2 <= len(content):
+        if place > end_of_all:
+            raise ValueError(f"parameters of more than {_MOST_PARAMETERS:,} bytes")
         length, group = struct.unpack_from("<bb", content, place)
         if length == 0 or group == 0:
             return

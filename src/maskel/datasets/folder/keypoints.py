@@ -26,7 +26,7 @@ from maskel.datasets.folder.arrays import array_pose, parse_nested
 from maskel.datasets.folder.numbering import frame_numbers
 from maskel.datasets.folder.people import Person, join_people
 from maskel.datasets.folder.persons import WORLD_OR_IMAGE, is_person, read_landmarks, read_person
-from maskel.datasets.folder.pose import MAX_BYTES, Form, Pose, read_bytes
+from maskel.datasets.folder.pose import MAX_BYTES, MAX_FRAMES, Form, Pose, read_bytes
 from maskel.datasets.folder.translation import translate
 from maskel.datasets.raw_file import parse_json
 from maskel.errors import BadFileError
@@ -114,6 +114,7 @@ def read_keypoints(path: Path, form: Form) -> Pose:
         BadFileError: If it is of no known form, or its joints are not those of the layout.
     """
     document: Any = parse_json(read_bytes(path), path)
+    refuse_many(path, document)
     if isinstance(document, dict):
         if translated := translate(path, document, form.in_image):
             return _joined(path, _listed_frames(path, translated[0], form), form, translated[1])
@@ -150,6 +151,18 @@ def read_keypoints(path: Path, form: Form) -> Pose:
             (number, read_landmarks(path, number, entry, form)) for number, entry in zip(numbers, document, strict=True)
         ]
     return _joined(path, frames, form)
+
+
+def refuse_many(path: Path, document: Any) -> None:
+    """Refuse a document with more frames, or people with an image each, than any clip, before each is looked at.
+
+    Raises:
+        BadFileError: If it has.
+    """
+    for listed in (document, *(document.values() if isinstance(document, dict) else ())):
+        if isinstance(listed, list | dict) and len(listed) > MAX_FRAMES:
+            expected = f"at most {MAX_FRAMES}; cut the recording into clips"
+            raise BadFileError(path, "wrong count", f"{len(listed)} entries", expected)
 
 
 def _joined(path: Path, frames: Frames, form: Form, counts: Counts | None = None) -> Pose:

@@ -67,6 +67,11 @@ _MEANING = {written: column for column, others in _COLUMNS.items() for written i
 _TEXTS = ("label", "subject", "camera", "setup", "replication")
 
 
+def default_table(root: Path) -> Path | None:
+    """Return the table in a folder that is read without being named; None if there is none."""
+    return root / TABLE if (root / TABLE).exists() and not (root / TABLE).is_dir() else None
+
+
 def facts_of(
     root: Path, clips: Sequence[Path], table: Path | None, strict: bool = True
 ) -> tuple[list[tuple[Facts, ...]], Counter[str]]:

@@ -1,7 +1,6 @@
 """Lines of a text table: separators of fields, decimal commas, and remarks at the top."""
 
 import csv
-import io
 import re
 from collections.abc import Sequence
 from itertools import islice
@@ -9,12 +8,17 @@ from pathlib import Path
 
 from maskel.datasets.folder.pose import read_bytes
 from maskel.errors import BadFileError
+from maskel.files import LONGEST_ROW, TooLargeError, split_lines, split_rows
 
 Line = tuple[int, list[str]]
 """A line's number and its fields."""
 
+MAX_LINES = 1_000_000
+"""Lines of a table of labels."""
 MAX_COLUMNS = 50_000
 """Columns of a table; a frame of 32 people with 133 joints of 4 numbers has 17,024."""
+_MOST_MEMORY = 640 << 20
+"""Bytes of the lines and fields of a table: 250 for a line, 72 for a field."""
 _SAMPLE = 20
 """Number of lines that determine the separator of fields."""
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
@@ -32,7 +36,10 @@ def read_lines(path: Path) -> list[Line]:
     """
     text = _read_text(path)
     heading = text.partition("\n")[0]
-    return _split(path, text, max(",;\t", key=heading.count))
+    lines = _split(path, text, max(",;\t", key=heading.count))
+    if len(lines) > MAX_LINES:
+        raise BadFileError(path, "wrong count", f"{len(lines):,} lines", f"at most {MAX_LINES:,}")
+    return lines
 
 
 def read_pose_lines(path: Path) -> tuple[list[Line], int]:
@@ -48,7 +55,10 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
     named = re.match(r'"?sep=([,;\t| ])"?\r?\n', text)  # written and read by Excel
     if named:
         text = "\n" + text[named.end() :]  # keeps line numbers
-    sample = list(islice((line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"), _SAMPLE))
+    filled = (line.rstrip("\r\n") for line in split_lines(text) if line.strip() and line.lstrip()[0] != "#")
+    sample = list(islice(filled, _SAMPLE))
+    if any(len(line) > LONGEST_ROW for line in sample):
+        raise BadFileError(path, "wrong count", "a line that is too long", f"at most {LONGEST_ROW:,} characters")
     delimiter = named[1] if named else _delimiter(sample)
     if delimiter == "," and "." not in text and (part := _after_a_decimal_comma(text, sample)):
         found = f"fields such as {part}, as if their commas were decimal commas"
@@ -63,6 +73,7 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
 
 def _read_text(path: Path) -> str:
     content = read_bytes(path)
+    _require_few(path, content.count(b"\n") + content.count(b"\r"), 0)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -70,23 +81,36 @@ def _read_text(path: Path) -> str:
         raise BadFileError(path, "not text", "another encoding", "UTF-8 text", line=line) from error
 
 
+def _require_few(path: Path, lines: int, separators: int) -> None:
+    if 250 * lines + 72 * separators > _MOST_MEMORY:
+        raise BadFileError(path, "wrong count", "too many lines or fields", "fewer; cut the recording into clips")
+
+
 def _split(path: Path, text: str, delimiter: str) -> list[Line]:
+    separators = text.count(delimiter) - (text.count("  ") if delimiter == " " else 0)
+    _require_few(path, text.count("\n") + text.count("\r"), separators)
+    lines = _fields(path, text, delimiter)
+    for number, fields in lines:
+        if len(fields) > MAX_COLUMNS:
+            found, most = f"{len(fields):,} columns", f"at most {MAX_COLUMNS:,}: a column for each number of a frame"
+            raise BadFileError(path, "wrong count", found, most, line=number)
+    return lines
+
+
+def _fields(path: Path, text: str, delimiter: str) -> list[Line]:
     if delimiter == " ":
-        numbered = enumerate(text.splitlines(), start=1)
-        found = [(number, fields) for number, line in numbered if (fields := line.split())]
-    else:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        try:
-            stripped = (list(map(str.strip, fields)) for fields in lines)
-            found = [(lines.line_num, fields) for fields in stripped if any(fields)]
-        except csv.Error as error:
-            raise BadFileError(path, "not text", str(error), "a table", line=lines.line_num) from error
+        spaced = ((number, line.split()) for number, line in enumerate(split_lines(text), start=1))
+        return [(number, fields) for number, fields in spaced if fields]
+    number = 0
+    found: list[Line] = []
+    try:
+        for number, fields in split_rows(split_lines(text), delimiter):
+            if any(map(str.strip, fields)):
+                found.append((number, [field.strip() for field in fields]))
+    except (csv.Error, TooLargeError) as error:
+        raise BadFileError(path, "not text", str(error), "a table", line=number + 1) from error
     if not found:
         raise BadFileError(path, "empty", "no line with anything in it", "a table")
-    for number, fields in found:
-        if len(fields) > MAX_COLUMNS:
-            columns, most = f"{len(fields):,} columns", f"at most {MAX_COLUMNS:,}: a column for each number of a frame"
-            raise BadFileError(path, "wrong count", columns, most, line=number)
     return found
 
 

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +40,7 @@ class Person:
     name: str = ""
 
 
+_AT_ONCE = 4096  # frames whose steps are measured at a time, so that arrays between stay small
 Frames = Sequence[tuple[int, Sequence[Person]]]
 """Number and people of each frame; numbers increase."""
 
@@ -238,18 +238,27 @@ def continued(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[
 
 def _jumps(track: Track) -> int:
     """Count the frames before which a body moves by more than its size."""
-    return sum(bool(_steps([before], [after])[0, 0] > 1) for before, after in pairwise(track.people))
+    if len(track.frames) < 2:
+        return 0
+    starts = range(0, len(track.people) - 1, _AT_ONCE)
+    parts = (track.people[start : start + _AT_ONCE + 1] for start in starts)
+    return sum(int((_shares(part[:-1], part[1:]) > 1).sum()) for part in parts)
 
 
 def _steps(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> Float64[np.ndarray, "k p"]:
     """Return the mean distance of two people's common joints, as a share of the first one's extent."""
     if not last or not people:
         return np.zeros((len(last), len(people)))
-    here, there = np.stack(last)[..., :-1], np.stack(people)[..., :-1]
-    distances = np.linalg.norm(here[:, np.newaxis] - there, axis=-1)  # (K, P, V)
+    return _shares(np.stack(last)[:, np.newaxis], np.stack(people))
+
+
+def _shares(last: Float64[np.ndarray, "..."], people: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+    """Return the same for people (…, V, C) and people that stand below them; infinite where they share no joint."""
+    here, there = last[..., :-1], people[..., :-1]
+    distances = np.linalg.norm(here - there, axis=-1)  # (…, V)
     common = (~np.isnan(distances)).sum(-1)
-    low, high = np.nan_to_num(here, nan=np.inf).min(1), np.nan_to_num(here, nan=-np.inf).max(1)
-    extent = np.linalg.norm(np.maximum(high - low, 0), axis=-1)[:, np.newaxis]
+    low, high = np.fmin.reduce(here, -2), np.fmax.reduce(here, -2)  # without what is missing
+    extent = np.linalg.norm(np.maximum(high - low, 0), axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.nansum(distances, -1) / common / extent
-    return np.nan_to_num(steps, nan=np.inf, posinf=np.inf)
+    return np.where(np.isnan(steps), np.inf, steps)

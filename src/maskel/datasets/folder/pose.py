@@ -21,8 +21,8 @@ MAX_BYTES = 64 * 2**20
 """Most bytes of a file, or of all files of one clip: an hour of 33 joints at 30 frames a second."""
 MAX_FRAMES = 200_000
 """Most frames of a clip."""
-MAX_VALUES = 2**25
-"""Most numbers of a clip (bodies x frames x joints x coordinates): 256 MiB during reading."""
+MAX_VALUES = 2**24
+"""Most numbers of a clip, four for each joint of each body: an hour of 33 joints, and 700 MiB during reading."""
 MAX_MAGNITUDE = 1e9
 """Largest position in any unit."""
 

@@ -143,7 +143,8 @@ class RowReader:
             return None
         found = {c: self._numbers(c) for c in candidates}
         first = found[candidates[0]]
-        ranks = [[number - min(numbers) for number in numbers] for numbers in found.values()]
+        starts = {c: min(numbers) for c, numbers in found.items()}
+        ranks = [[number - starts[c] for number in numbers] for c, numbers in found.items()]
         if any(rank != ranks[0] for rank in ranks[1:]):
             raise self.table.fault(f"columns {self._shown(candidates)}, which count frames differently", "one of them")
         self.used |= set(candidates)

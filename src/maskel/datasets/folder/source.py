@@ -25,7 +25,7 @@ from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.benchmarks import OwnBenchmarks
 from maskel.datasets.folder.clip_files import clips_in, no_clip
 from maskel.datasets.folder.gaps import MAX_GAP
-from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same, whole_recording
+from maskel.datasets.folder.labels import Facts, default_table, facts_of, refuse_same, whole_recording
 from maskel.datasets.folder.names import refuse_alike
 from maskel.datasets.folder.pose import ArrayChannels, Missing, Pose
 from maskel.datasets.folder.preparation import SUFFIXES, Preparation
@@ -169,7 +169,7 @@ class Folder(Source):
         for root in roots:
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; give the folder that holds the recordings")
-            table = self.labels or (root / TABLE if (root / TABLE).is_file() else None)
+            table = self.labels or default_table(root)
             clips, passed = clips_in(root, (table, self.test_list))
             self._passed.update(passed)
             if root in clips:
@@ -214,7 +214,7 @@ class Folder(Source):
         for root in roots:
             if not root.exists():
                 raise InputError(f"{root} does not exist; expected a prepared set, recordings, or folders of them")
-            table = root / TABLE if (root / TABLE).is_file() else None
+            table = default_table(root)
             clips, passed = ([root], {}) if root.is_file() else clips_in(root, (table,))
             self._passed.update(passed)
             if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
