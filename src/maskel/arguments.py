@@ -18,6 +18,8 @@ ARGUMENTS: Mapping[str, str] = {
     "window": "Frames that the encoder reads; if other than in pre-training, its time embedding is resized.",
     "pool": "Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or regions in "
     "each third of the time apart (``regions``, ``joints``, ``regions_time``).",
+    "whiten": "Divide each principal component of the features by this power, 0 to 1, of its standard deviation among "
+    "the clips searched; 0, as published, for none.",
     "bodies": "Body slots to average an encoder's features over: all, as in ``maskel embed``, or those that are "
     "not all zero.",
     "labels": "Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.",

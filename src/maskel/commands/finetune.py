@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -71,7 +72,9 @@ def finetune(
         bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` skips these.
         freeze_epochs: Epochs at the start in which the head alone learns and the encoder keeps its weights; 0, as
             published, for none.
-        head: ``mlp`` as published, or ``linear``: BatchNorm and one linear layer, for few labels.
+        head: ``mlp`` as published; ``linear``: BatchNorm and one linear layer, for few labels; or ``fitted``: the same,
+            beginning as the regularised probe of ``maskel linear`` on the encoder as it is given (with ``view.mirror``
+            fitted to mirror images too).
         head_dim: Width of the ``mlp`` head between its two layers, 1 or more.
         drop_path: Share of branches that stochastic depth drops in the last block, in [0, 1).
         dropout: Share of the token values dropped before the head, in [0, 1).
@@ -101,8 +104,10 @@ def finetune(
             "0, as there is no encoder to keep" if scratch else f"0 to {training.epochs - 1}, fewer than all epochs"
         )
         raise InputError(f"freeze_epochs: found {freeze_epochs}, expected {wanted}")
-    if head == "linear" and head_dim != _HEAD_DIM:
-        raise InputError("head_dim: does nothing with --head linear; leave it out, or choose --head mlp")
+    if head != "mlp" and head_dim != _HEAD_DIM:
+        raise InputError(f"head_dim: does nothing with --head {head}; leave it out, or choose --head mlp")
+    if head == "fitted" and scratch:
+        raise InputError("head: fitted begins as a probe of a pre-trained encoder; give --encoder, or another --head")
     if scratch:
         distributed.notify("no pre-trained --encoder: this trains from scratch")
     if training.layer_decay is None:
@@ -136,12 +141,17 @@ def finetune(
     if check:
         scored = np.concatenate(list(labelled.eval_positions.values()))
         return experiment.check(classifier, batches, scores_of, scored, times=training.epochs)
-    about = {
+    about: dict[str, Any] = {
         "encoder": None if scratch else plain(encoder),
         "from_scratch": scratch,
         "adapted": classifier.encoder.adapted,
         "seed": seed,
     }
+    if head == "fitted":
+        from maskel.training.probes import fit_head  # scikit-learn takes a second to import
+
+        balanced = class_weights == "balanced"
+        about["fitted_head"] = fit_head(experiment, "regularised", classifier, labelled, balanced, view.mirror, seed)
     return train_classifier(
         experiment, classifier, batches, labelled, lambda name: scores_of(labelled.eval_positions[name]), about
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,6 +15,8 @@ from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
+from maskel.training.features import require_power
+from maskel.training.features import whiten as whitened
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.options import plain
@@ -33,6 +35,7 @@ def knn(
     window: int | None = None,
     pool: Pool = "mean",
     k: int = 20,
+    whiten: float = 0.0,
     untrained: bool = False,
     single_body: SingleBody = "zero",
     precision: Precision = "fp32",
@@ -65,6 +68,7 @@ def knn(
     dataset = experiment.dataset
     train, test = gallery_positions(dataset, benchmark), split_positions(dataset, benchmark, "test")
     experiment.refuse_taken()
+    require_power(whiten)
     if k < 1:
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
     neighbours, k = k, min(k, len(train))
@@ -78,7 +82,7 @@ def knn(
         distributed.notify(f"k: all {k} training clips vote, instead of {neighbours}")
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
-    gallery, queries = read(train), read(test)
+    gallery, queries = whitened(read(train), read(test), whiten)
     labels = torch.tensor(dataset.labels, device=experiment.world.device)
     nearest, voted = vote(gallery, labels[train], queries, len(dataset.classes), k)
     run = experiment.open_run()
@@ -97,7 +101,7 @@ def knn(
 
 
 def vote(
-    gallery: Float32[Tensor, "n d"], labels: Int64[Tensor, " n"], queries: Float32[Tensor, "q d"], classes: int, k: int
+    gallery: Float[Tensor, "n d"], labels: Int64[Tensor, " n"], queries: Float[Tensor, "q d"], classes: int, k: int
 ) -> tuple[Int64[Tensor, " q"], Int64[Tensor, " q"]]:
     """Class of the nearest known feature, and the class most of the ``k`` nearest have, by cosine.
 

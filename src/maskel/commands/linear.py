@@ -35,6 +35,8 @@ _PUBLISHED: dict[str, Any] = {
     "training": SGDConfig(),
 }
 """Options that act on the published probe alone, and their defaults."""
+_FITTED_TAKE = ("training.precision", "view.mirror")
+"""Those among them that act on the others too."""
 
 
 def linear(
@@ -71,8 +73,9 @@ def linear(
     Args:
         probe: Fit of the linear layer: ``sgd``, as published; ``regularised``, a logistic regression on
             standardised features whose L2 penalty is chosen on held-out training subjects (on held-out clips where
-            subjects are not known); or ``svm``, linear support vector machines with a penalty chosen likewise. The
-            last two take no option of views and training but ``training.precision``.
+            subjects are not known); or ``svm``, linear support vector machines with a penalty chosen likewise. Of the
+            options of views and training the last two take ``training.precision``, and ``view.mirror``: each training
+            clip's mirror image is a training clip too.
         augment: Train on the random view, as published; if false, on the test view.
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
@@ -116,7 +119,7 @@ def linear(
             return experiment.check(classifier, read=features_of, positions=read_once)
         from maskel.training.probes import fit_probe  # scikit-learn takes a second to import
 
-        return fit_probe(experiment, probe, classifier, labelled, class_weights == "balanced", about)
+        return fit_probe(experiment, probe, classifier, labelled, class_weights == "balanced", view.mirror, about)
     batches: ClipBatches | FeatureBatches
     if cache_features:
         blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=experiment.world.device)
@@ -138,7 +141,7 @@ def _refuse_published(probe: Probe, given: Mapping[str, Any]) -> None:
     found, default = (
         flat_options({name: plain(options[name]) for name in _PUBLISHED}) for options in (given, _PUBLISHED)
     )
-    changed = [name for name in default if found[name] != default[name] and name != "training.precision"]
+    changed = [name for name in default if found[name] != default[name] and name not in _FITTED_TAKE]
     if changed:
         raise InputError(
             f"{', '.join(changed)}: no effect with --probe {probe}, which reads the training clips once, in the test "

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,6 +22,8 @@ from maskel.sequence import SingleBody
 from maskel.training.answers import PRECISION
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
+from maskel.training.features import require_power
+from maskel.training.features import whiten as whitened
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.options import plain
@@ -45,6 +47,7 @@ def retrieval(
     gallery: Gallery = "train",
     k: int = 5,
     clips: int = 8,
+    whiten: float = 0.0,
     untrained: bool = False,
     single_body: SingleBody = "zero",
     precision: Precision = "fp32",
@@ -82,6 +85,7 @@ def retrieval(
     test = split_positions(dataset, benchmark, "test")
     searched = gallery_positions(dataset, benchmark) if gallery == "train" else test
     experiment.refuse_taken()
+    require_power(whiten)
     if k < 1 or clips < 0:
         raise InputError(f"found k {k} and clips {clips}, expected k of 1 or more and clips of 0 or more")
     size = len(searched) - (gallery == "test")
@@ -98,7 +102,7 @@ def retrieval(
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((searched, test)))
     queries = read(test)
-    candidates = queries if gallery == "test" else read(searched)
+    candidates, queries = whitened(queries if gallery == "test" else read(searched), queries, whiten)
     labels = torch.tensor(dataset.labels, device=experiment.world.device)
     ranking = rank(candidates, labels[searched], queries, labels[test], k, leave_out=gallery == "test")
     absent = int((~torch.isin(labels[test], labels[searched])).sum())
@@ -144,9 +148,9 @@ class Ranking:
 
 
 def rank(
-    candidates: Float32[Tensor, "n d"],
+    candidates: Float[Tensor, "n d"],
     labels: Int64[Tensor, " n"],
-    queries: Float32[Tensor, "q d"],
+    queries: Float[Tensor, "q d"],
     right: Int64[Tensor, " q"],
     k: int,
     leave_out: bool = False,

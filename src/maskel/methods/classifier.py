@@ -33,8 +33,9 @@ from maskel.transforms import test_view
 
 ClassWeights = Literal["none", "balanced"]
 """Weights of the classes in the loss: equal for all clips, or larger for clips of rare classes."""
-HeadKind = Literal["mlp", "linear"]
-"""Head of fine-tuning: two layers, as published, or the one of linear evaluation, with far fewer weights."""
+HeadKind = Literal["mlp", "linear", "fitted"]
+"""Head of fine-tuning: two layers, as published; the one of linear evaluation, with far fewer weights; or this one
+beginning as a logistic regression that fits the features, which it standardises as at its beginning."""
 FORMAT = "maskel classifier 1"
 
 
@@ -260,7 +261,8 @@ class FineTuneClassifier(Classifier):
         drop_path: Share of branches that stochastic depth drops in the last block, in [0, 1).
         dropout: Share of the token values dropped before the head, in [0, 1).
         label_smoothing: Share of each label that is spread over all classes, in [0, 1].
-        head: ``mlp`` as published, or ``linear``: that of linear evaluation.
+        head: ``mlp`` as published, ``linear``: that of linear evaluation, or ``fitted``: the same; its BatchNorm keeps
+            its averages.
 
     Raises:
         InputError: If an option is outside its range.
@@ -281,7 +283,7 @@ class FineTuneClassifier(Classifier):
     ) -> None:
         super().__init__()
         if head not in get_args(HeadKind):
-            raise InputError(f"head: found {head!r}, expected mlp or linear")
+            raise InputError(f"head: found {head!r}, expected one of {', '.join(get_args(HeadKind))}")
         if bodies not in get_args(Bodies):
             raise InputError(f"bodies: found {bodies!r}, expected all or present")
         if head_dim < 1:
@@ -300,13 +302,20 @@ class FineTuneClassifier(Classifier):
         self.label_smoothing = label_smoothing
         self.head_kind = head
         values, classes = self.num_values, len(label_spec.classes)
-        self.head = LinearHead(values, classes) if head == "linear" else FinetuneHead(values, head_dim, classes)
+        self.head = FinetuneHead(values, head_dim, classes) if head == "mlp" else LinearHead(values, classes)
 
     @property
     def options(self) -> dict[str, Any]:
         """Bodies to average over, the head's width, and its kind where it is not the published one."""
-        linear = {"head": "linear"} if self.head_kind == "linear" else {}
-        return {"bodies": self.bodies, "head_dim": self.head_dim, **linear}
+        kind = {} if self.head_kind == "mlp" else {"head": self.head_kind}
+        return {"bodies": self.bodies, "head_dim": self.head_dim, **kind}
+
+    def train(self, mode: bool = True) -> "FineTuneClassifier":
+        """Switch the mode; the BatchNorm of a fitted head stays in eval mode."""
+        super().train(mode)
+        if isinstance(self.head, LinearHead) and self.head_kind == "fitted":
+            self.head.norm.eval()
+        return self
 
     def training_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
         """Compute `features` under dropout and stochastic depth."""

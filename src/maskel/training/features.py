@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from maskel.console import reported
@@ -105,3 +105,45 @@ def read_clips(
                 )
             rows.append(found)
     return gather_rows(torch.cat(rows)[: len(share)])
+
+
+def require_power(power: float) -> None:
+    """Refuse a power that `whiten` does not take.
+
+    Raises:
+        InputError: If it is not from 0 to 1.
+    """
+    if not 0 <= power <= 1:
+        raise InputError(f"whiten: found {power}, expected 0 (off) to 1")
+
+
+def whiten(
+    gallery: Float32[Tensor, "n f"], queries: Float32[Tensor, "q f"], power: float
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, "q d"]]:
+    """Divide each principal component of the gallery's features by a power of its standard deviation.
+
+    Components in which the gallery does not differ are left out. Features are centred by the gallery's mean first. With
+    a ``power`` of 0 nothing is changed.
+
+    Args:
+        gallery: (N, F) features that say what the components are; two or more, not all alike.
+        queries: (Q, F) features to change likewise.
+        power: 0 to 1; 1 gives all components the same spread.
+
+    Raises:
+        InputError: If all features of the gallery are alike.
+    """
+    if power == 0:
+        return gallery, queries
+    known = gallery.double()
+    mean = known.mean(0)
+    known = known - mean
+    wide = known.shape[1] > len(known)  # of the two tables with the same eigenvalues the smaller one
+    values, vectors = torch.linalg.eigh(known @ known.T if wide else known.T @ known)
+    kept = values > 1e-9 * values[-1]
+    if not bool(values[-1] > 1e-20 * gallery.double().square().sum()):  # nothing but rounding
+        raise InputError("whiten: all clips to compare with have the same features, so none has a spread; leave it out")
+    spread = values[kept].sqrt()
+    axes = known.T @ vectors[:, kept] / spread if wide else vectors[:, kept]
+    axes = axes / (spread / len(known) ** 0.5) ** power
+    return known @ axes, (queries.double() - mean) @ axes

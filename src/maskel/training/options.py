@@ -22,6 +22,7 @@ _ADDED: dict[str, Any] = {
     "pool": "mean",
     "probe": "sgd",
     "trained_on": None,
+    "whiten": 0.0,
     "training": {"graph": "off"},
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
