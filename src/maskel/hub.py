@@ -259,20 +259,14 @@ def _in_cache(hub: Any, reference: Reference, weights: tuple[str, ...]) -> Path 
 
 
 def _compare(reference: Reference, file: Path, size: int | None, expected: str) -> None:
-    """Refuse a file that is not what the Hub says: by its SHA-256, or for small files by their hash in git.
-
-    Raises:
-        InputError: If it is not.
-    """
+    """Refuse a file that is not what the Hub says: by its SHA-256, or for small files by their hash in git."""
     with open_regular(file) as content:
         found = os.fstat(content.fileno()).st_size
         alike = size in (None, found)
         if alike and re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", expected):  # a cache without links keeps no hash
             digest = hashlib.sha256() if len(expected) == 64 else hashlib.sha1(usedforsecurity=False)
             digest.update(b"" if len(expected) == 64 else b"blob %d\0" % found)
-            while chunk := content.read(1 << 20):
-                digest.update(chunk)
-            alike = digest.hexdigest() == expected
+            alike = hashlib.file_digest(content, lambda: digest).hexdigest() == expected
     if not alike:
         raise InputError(
             f"{reference}: {file.name} has {found:,} bytes and is not what the Hub says, by size or hash; remove "
@@ -281,11 +275,7 @@ def _compare(reference: Reference, file: Path, size: int | None, expected: str) 
 
 
 def _library() -> Any:
-    """Import huggingface_hub.
-
-    Raises:
-        InputError: If it is not installed.
-    """
+    """Import huggingface_hub, or say how to install it."""
     try:
         import huggingface_hub
         import huggingface_hub.errors

@@ -128,11 +128,7 @@ def model_card(run: Run, repo: str, license: str, weights: str, evaluated: Seque
 
 
 def _weights_of(run: Path) -> str:
-    """Return the name of a run's file of weights, once it is read as a whole.
-
-    Raises:
-        InputError: If there is none, or it is damaged.
-    """
+    """Return the name of a run's file of weights, once it is read as a whole; refuse a damaged one."""
     if (run / ENCODER).is_file():
         load_encoder(run)
         return ENCODER
@@ -143,11 +139,7 @@ def _weights_of(run: Path) -> str:
 
 
 def _evaluation(run: Run, path: Path) -> Run:
-    """Open an evaluation of a run's encoder.
-
-    Raises:
-        InputError: If it is none, or not finished.
-    """
+    """Open a finished evaluation of a run's encoder; refuse anything else."""
     found = Run.open(path)
     found.require_finished()
     if found.encoder != run.folder.path.resolve() or not found.answers or found.untrained:

@@ -13,12 +13,7 @@ BESIDE = "files .h5 beside a .csv of the same name, not read"
 
 
 def clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Counts]:
-    """Find the files and folders below ``root`` that are a clip each, sorted by name; counts all other files.
-
-    Args:
-        root: The folder.
-        known: Files that are no clips and are read elsewhere.
-    """
+    """Find the clips below ``root``, files or folders, sorted by name; counts other files that are not ``known``."""
     frames = frame_folders(root)
     others = {path.name: path.resolve() for path in known if path}
     passed: Counter[str] = Counter()
@@ -42,12 +37,7 @@ def clips_in(root: Path, known: Collection[Path | None]) -> tuple[list[Path], Co
 
 
 def no_clip(root: Path, passed: Mapping[str, int]) -> str:
-    """Return the sentence that refuses a file or folder without a recording, and names what was found.
-
-    Args:
-        root: The file or folder.
-        passed: Counts of the files that are not read.
-    """
+    """Return the sentence that refuses a file or folder without a recording, and names what was found."""
     found = "".join(f"; {phrase}: {count:,}" for phrase, count in passed.items())
     texts = any("(.txt)" in phrase for phrase in passed)
     hint = (
