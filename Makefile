@@ -5,7 +5,7 @@ OUT ?= demo-run
 MINUTES ?= 5
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu lint docs dist pictures bench bench-gpu fuzz attack results clean
+.PHONY: demo test test-gpu lint docs dist pictures bench bench-gpu limits fuzz attack results clean
 
 demo: .venv/installed  ## the whole path on generated data, then a report
 	rm -rf $(OUT)
@@ -52,6 +52,9 @@ bench-gpu: .venv/installed  ## the same for a GPU; without one they say so and m
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/gpu_steps.py
 	$(BIN)/python benchmarks/busy.py --config mamp --config ntu60_xsub --config fast
+
+limits: .venv/installed  ## what reading the worst files costs, each at its largest: half an hour, 10 GB of disk
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/reading_limits.py
 
 fuzz: .venv/installed  ## 10,000 damaged files of every format through every reader
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python tests/fuzz.py --cases 10000

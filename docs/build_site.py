@@ -49,7 +49,8 @@ def assemble(folder: Path) -> Path:
         _write(pages / f"reference/{name}.md", f"# {name.removeprefix('maskel.')}\n\n::: {name}\n")
     _write(pages / "reference/index.md", reference())
     config = folder / CONFIG.name
-    config.write_text(CONFIG.read_text().replace("paths: [src]", f"paths: [{SOURCE}]") + navigation())
+    settings = CONFIG.read_text().replace("paths: [src]", f"paths: [{SOURCE}]")
+    config.write_text(settings.replace("[docs/reference.py]", f"[{DOCS / 'reference.py'}]") + navigation())
     return config
 
 

@@ -402,7 +402,7 @@ FAULTS = [
     Fault(
         "no such encoder",
         "knn --data set --encoder nowhere --k 3",
-        "maskel knn: nowhere: no such encoder; expected a run folder, an encoder.safetensors or a .pth file",
+        "maskel knn: nowhere: no such encoder; expected a run folder, an encoder.safetensors, a .pth file or the name of one that comes with maskel, synthetic-small",
     ),
     Fault(
         "an encoder on the Hub without its owner",

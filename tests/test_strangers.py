@@ -144,7 +144,7 @@ def test_yaml_holds_numbers_and_text(text: str, tmp_path: Path) -> None:
 def test_a_header_or_a_directory_is_not_read_beyond_its_bound(tmp_path: Path) -> None:
     with (tmp_path / "a.npy").open("wb") as file:
         file.write(b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1))
-        file.truncate(2**33)  # sparse: it takes no place
+        file.truncate(2**25)  # sparse: it takes no place
     with pytest.raises(ValueError, match="a header that is too long"):
         files.map_npy(tmp_path / "a.npy")
     archive = io.BytesIO()

@@ -4,13 +4,15 @@ All act on whole batches on their device. The draws depend on the clip's key alo
 that switching one on does not alter any other.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from maskel.draws import Purpose, normal, uniform
 from maskel.layouts import Layout
-from maskel.sequence import move
+from maskel.sequence import SkeletonBatch, move
 
 
 def mirror(
@@ -40,6 +42,17 @@ def mirror(
     signs[0] = -1
     mirrored = joints.index_select(3, move(torch.tensor(order), joints.device))
     return torch.where(chosen[:, None, None, None, None], mirrored * signs, joints)
+
+
+def mirrored(batch: SkeletonBatch, layout: Layout) -> SkeletonBatch:
+    """Mirror every clip of a batch; see `mirror`.
+
+    Args:
+        batch: Clips of the layout.
+        layout: The layout with the pairs of left and right joints.
+    """
+    every = torch.ones(len(batch.joints), dtype=torch.bool, device=batch.joints.device)
+    return replace(batch, joints=mirror(batch.joints, layout, every))
 
 
 def drop_joints(

@@ -20,6 +20,8 @@ OUT_OF_MEMORY = (
     "out of memory; take a smaller training.batch_size or a smaller model, or cut the batch with training.accumulate"
 )
 
+_LONGEST = 4000  # characters of a sentence: a name in it may have a million
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 2 for wrong input, 1 for a run that failed, 130 when stopped.
@@ -111,7 +113,10 @@ def _sentence(fault: Exception, command: str) -> str:
 
 def _complain(command: str, sentence: object, code: int) -> int:
     """Print one line on stderr and return the exit code. Names may come from anyone: none can move the cursor."""
-    standard_error().print(f"maskel {command}: {shown(sentence)}", markup=False)
+    text = shown(sentence)
+    if len(text) > _LONGEST:  # the advice stands at the end
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    standard_error().print(f"maskel {command}: {text}", markup=False)
     return code
 
 

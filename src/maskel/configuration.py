@@ -1,12 +1,13 @@
 """Recipes: YAML files with options, merged in order; a command reads the plain part and the section of its name."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from maskel.errors import InputError
-from maskel.files import read_yaml
+from maskel.files import holds_nothing, read_yaml
 from maskel.protocols import PROTOCOLS
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -19,6 +20,25 @@ RENAMED = {"hacm.layout": "hacm.token_order"}
 """Earlier names of methods' options -> their names today."""
 
 Options = dict[str, Any]
+
+
+def refuse_to_resume(path: Path, why: str) -> NoReturn:
+    """Refuse to go on with what is no run; where a command was killed before it began, ``--out`` takes the folder.
+
+    Args:
+        path: The folder.
+        why: The sentence if it is no such folder.
+
+    Raises:
+        InputError: Always.
+    """
+    with suppress(OSError):
+        if holds_nothing(path):
+            why = (
+                "there is nothing to resume: the folder is empty, or its command was killed before it had written its "
+                f"options; repeat it with --out {path} in place of --resume, it takes the folder over"
+            )
+    raise InputError(f"{path}: {why}")
 
 
 def renamed(value: Any, within: str = "") -> Any:

@@ -1,10 +1,11 @@
 """The terminal: display of lines, tables and progress bars, and safe display of text from anyone."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +13,12 @@ from maskel.text import shown
 
 MOST_ROWS = 1000
 """Rows of a table that are shown; every benchmark of a set is one."""
+
+
+Report = Callable[[str, int, int], None]
+"""Takes word of the progress of some work: its name, what is done, and all that there is to do."""
+BARS: list[Progress] = []
+"""Bars that are shown: a second one would write over the first."""
 
 
 def standard_output() -> Console:
@@ -84,3 +91,32 @@ def progress_bar(details: str) -> Progress:
         disable=not console.is_terminal,
         transient=True,
     )
+
+
+@contextmanager
+def reported(show: bool = True) -> Iterator[Report]:
+    """Yield a function that shows progress: a bar for each work, after the one before; all vanish at the end.
+
+    Nothing is shown if stderr is no terminal, or where a bar is shown already.
+
+    Args:
+        show: Show it, as in one process of several.
+    """
+    if not show or BARS:
+        yield lambda what, done, total: None
+        return
+    works: dict[str, TaskID] = {}
+    with progress_bar("{task.description}") as bar:
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in works:
+                for finished in works.values():
+                    bar.update(finished, visible=False)
+                works[what] = bar.add_task(what, total=total)
+            bar.update(works[what], completed=done)
+
+        BARS.append(bar)
+        try:
+            yield report
+        finally:
+            BARS.remove(bar)

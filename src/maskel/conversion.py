@@ -38,7 +38,7 @@ _SAME: Mapping[str, Mapping[str, str]] = {
 """Joints that have another name in other layouts; here Kinect v2's name."""
 
 
-def _both_sides(table: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+def both_sides(table: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Repeat every line of a table with a ``*`` for the left and the right side."""
     return {
         joint.replace("*", side): tuple(other.replace("*", side) for other in others)
@@ -47,7 +47,7 @@ def _both_sides(table: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ..
     }
 
 
-_MEANS = _both_sides(
+_MEANS = both_sides(
     {
         "spine_base": ("left_hip", "right_hip"),
         "spine_shoulder": ("left_shoulder", "right_shoulder"),
@@ -63,7 +63,7 @@ _MEANS = _both_sides(
 )
 """Joint -> joints whose plain mean estimates it; these may be estimated themselves."""
 
-_NEAREST = _both_sides(
+_NEAREST = both_sides(
     {
         "nose": ("head",),
         "*_eye": ("nose", "head"),

@@ -17,6 +17,7 @@ from typing import Any
 from maskel.console import notify
 from maskel.errors import InputError
 from maskel.files import MOST_BYTES, MOST_YAML_BYTES, described, one_line, open_regular
+from maskel.shipped import is_shipped, shipped
 from maskel.version import __version__
 
 ENCODER = "encoder.safetensors"
@@ -87,16 +88,18 @@ def spelt(path: Path | str) -> str:
 
 
 def fetched(path: Path | str, *weights: str) -> Path:
-    """Return a path as it is; for a reference, the folder of the cache with the model's files.
+    """Return a path as it is; for a reference, or an encoder that comes with maskel, the folder with the files.
 
     Args:
-        path: A path, or a reference.
+        path: A path, a reference, or the name of an encoder that comes with maskel.
         weights: File names; the first that the model has is fetched, with options and result of its run.
 
     Raises:
         InputError: If there is no such model, it has no such file, a file is too large or not what the Hub says, or
-            neither the Hub nor the cache can give it.
+            neither the Hub nor the cache can give it; if the name of an encoder that comes with maskel is also a path.
     """
+    if is_shipped(path) and ENCODER in weights:
+        return shipped(path, ENCODER)
     return _fetch(Reference.read(path), weights) if is_reference(path) else Path(path)
 
 
@@ -115,8 +118,11 @@ def pinned(path: Path, weights: str) -> Path:
 def cached(path: Path | str) -> Path:
     """Return a path as it is; for a reference, the folder of the cache that `fetched` has filled.
 
-    The Hub is not called. What is not in the cache is not found in the folder.
+    The Hub is not called. What is not in the cache is not found in the folder. An encoder that comes with maskel has a
+    folder of its own.
     """
+    if is_shipped(path):
+        return shipped(path, ENCODER)
     if not is_reference(path):
         return Path(path)
     reference = Reference.read(path)
@@ -253,20 +259,14 @@ def _in_cache(hub: Any, reference: Reference, weights: tuple[str, ...]) -> Path 
 
 
 def _compare(reference: Reference, file: Path, size: int | None, expected: str) -> None:
-    """Refuse a file that is not what the Hub says: by its SHA-256, or for small files by their hash in git.
-
-    Raises:
-        InputError: If it is not.
-    """
+    """Refuse a file that is not what the Hub says: by its SHA-256, or for small files by their hash in git."""
     with open_regular(file) as content:
         found = os.fstat(content.fileno()).st_size
         alike = size in (None, found)
         if alike and re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", expected):  # a cache without links keeps no hash
             digest = hashlib.sha256() if len(expected) == 64 else hashlib.sha1(usedforsecurity=False)
             digest.update(b"" if len(expected) == 64 else b"blob %d\0" % found)
-            while chunk := content.read(1 << 20):
-                digest.update(chunk)
-            alike = digest.hexdigest() == expected
+            alike = hashlib.file_digest(content, lambda: digest).hexdigest() == expected
     if not alike:
         raise InputError(
             f"{reference}: {file.name} has {found:,} bytes and is not what the Hub says, by size or hash; remove "
@@ -275,11 +275,7 @@ def _compare(reference: Reference, file: Path, size: int | None, expected: str) 
 
 
 def _library() -> Any:
-    """Import huggingface_hub.
-
-    Raises:
-        InputError: If it is not installed.
-    """
+    """Import huggingface_hub, or say how to install it."""
     try:
         import huggingface_hub
         import huggingface_hub.errors

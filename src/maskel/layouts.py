@@ -263,12 +263,7 @@ SMPL24 = Layout(
     ),
 )
 
-SMPL22 = Layout(
-    name="smpl22",
-    joints=SMPL24.joints[:22],
-    parents=SMPL24.parents[:22],
-    roots=SMPL24.roots,
-)
+SMPL22 = Layout(name="smpl22", joints=SMPL24.joints[:22], parents=SMPL24.parents[:22], roots=SMPL24.roots)
 
 _FINGERS = tuple(f"{finger}_{number}" for finger in "index middle pinky ring thumb".split() for number in (1, 2, 3))
 """One hand of MANO, as SMPL-H and SMPL-X store it: from the palm outwards."""

@@ -119,9 +119,7 @@ def cross_contrast(
     count = counted.sum().clamp(min=1)
     entries = count.square() if reduction == "mean" else count
     both = counted[:, None] & counted
-    least = torch.finfo(
-        torch.float32
-    ).min  # its exponential is 0; an infinite one would leave a row of no body undefined
+    least = torch.finfo(torch.float32).min  # its exponential is 0; an infinite one would leave an empty row undefined
     with torch.autocast(even.device.type, enabled=False):
         same = torch.eye(len(even), device=even.device)
         similar = [(first @ second.T).masked_fill(~counted, least).softmax(1) for first, second in pairs]

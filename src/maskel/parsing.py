@@ -1,5 +1,6 @@
 """Options of a command, from the signature and docstring of its function; recipes use the same names."""
 
+import argparse
 import difflib
 import inspect
 import json
@@ -21,7 +22,8 @@ from jsonargparse import (  # type: ignore[attr-defined]
     Namespace,
 )
 
-from maskel.configuration import RENAMED, Options, merge, merge_recipes, refuse_flat
+from maskel.arguments import ARGUMENTS
+from maskel.configuration import RENAMED, Options, merge, merge_recipes, refuse_flat, refuse_to_resume
 from maskel.errors import InputError
 
 Methods = Mapping[str, type]
@@ -126,6 +128,8 @@ def parser_of(
             _add_option(parser, argument, meaning.get(name))
             skipped.add(name)
     parser.add_function_arguments(function, skip=skipped, as_group=False)
+    for action in parser._actions:
+        action.help = action.help or meaning.get(action.dest)
     return parser
 
 
@@ -292,7 +296,9 @@ def _merged(parser: Parser, command: str, recipes: Sequence[str], resume: Path |
     """Return what recipes give a command; the first is that of the run to go on with, if there is one."""
     names = _names(parser)
     if resume is not None and "resume" not in names:
-        raise InputError(f"maskel {command} has nothing to resume; start it again with another --out")
+        raise InputError(
+            f"maskel {command} has nothing to resume; repeat it with --out {resume}, or another --out if it is taken"
+        )
     merged = merge_recipes(recipes, command, names - {"config", "resume"}, _groups(parser), resume is not None)
     return merged if resume is None else {**merged, "out": str(resume)}
 
@@ -370,49 +376,32 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def meanings(documented: object) -> dict[str, str]:
-    """Return the description of each argument, from the docstring."""
+    """Return the description of each argument, from the docstring, or of `ARGUMENTS`."""
     found = parse_docstring(inspect.getdoc(documented) or "")
-    return {entry.arg_name: entry.description or "" for entry in found.params}
+    return {**ARGUMENTS, **{entry.arg_name: entry.description or "" for entry in found.params}}
 
 
 def _take_recipes(words: Sequence[str]) -> tuple[list[str], list[str], Path | None]:
     """Split off ``--config`` and ``--resume``: recipes are merged before any other option is parsed."""
-    rest: list[str] = []
-    recipes: list[str] = []
-    resume: Path | None = None
-    position = 0
-    while position < len(words):
-        name, equals, value = words[position].partition("=")
-        position += 1
-        if name not in ("--config", "--resume"):
-            rest.append(words[position - 1])
-            continue
-        if not equals:
-            if position == len(words):
-                raise InputError(f"{name}: expected a value")
-            value = words[position]
-            position += 1
-        if name == "--config":
-            recipes.append(value)
-        else:
-            resume = Path(value)
-            recipes.insert(0, _recipe_of(resume))
-    return rest, recipes, resume
+    taker = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    taker.add_argument("--config", action="append", default=[])
+    taker.add_argument("--resume", type=Path)
+    try:
+        found, rest = taker.parse_known_args(words)
+    except ArgumentError as fault:
+        raise InputError(f"{fault.argument_name}: expected a value") from fault
+    return rest, [*([_recipe_of(found.resume)] if found.resume else []), *found.config], found.resume
 
 
 def _recipe_of(run: Path) -> str:
     """Return the options of a run to go on with, as the name of a recipe."""
     if not (run / CONFIG).is_file():
-        raise InputError(f"{run}: no run folder to resume; it has no {CONFIG}")
+        refuse_to_resume(run, f"no run folder to resume; it has no {CONFIG}")
     return str(run / CONFIG)
 
 
 def _refuse_nothing(parser: ArgumentParser, found: Namespace) -> None:
-    """Refuse ``lr: null`` and the like for options that need a value; the parser accepts them.
-
-    Raises:
-        InputError: If there is one.
-    """
+    """Refuse ``lr: null`` and the like for options that need a value; the parser accepts them."""
     for action in parser._actions:
         optional = action.default is None or "None" in str(getattr(action, "_typehint", ""))
         if action.dest in found and found[action.dest] is None and not optional:

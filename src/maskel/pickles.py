@@ -25,7 +25,7 @@ class Function:
     call: Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InFile:
     """Bytes that stay in the file; ``as_text`` if an old protocol stores them as UTF-8 of Latin-1 characters."""
 
@@ -42,7 +42,8 @@ class Allowed:
         names: Replacement of each name ("module name"): a `Function`, or a value that is only passed on.
         states: Function that sets the state of an object, by its type.
         identity: Function that resolves a persistent id; without it none are allowed.
-        most_values: Most values on the stack, in the memo and marked, in all; about 100 bytes each.
+        most_values: Most instructions; a list, a dictionary and the result of a call count twice, a name three
+            times, a value that is repeated as often as it stands. Each takes 90 bytes of memory at most.
         in_memory: Bytes above which a text or bytes stay in the file, as `InFile`; without it none do.
     """
 
@@ -91,7 +92,6 @@ class _Bounded:
 
 
 _NUMBERS = frozenset(("INT", "LONG", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "FLOAT", "BINFLOAT"))
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TEXTS = {"SHORT_BINUNICODE": 2, "BINUNICODE": 5, "BINUNICODE8": 9}
 _OLD_TEXTS = {"SHORT_BINSTRING": 2, "BINSTRING": 5}
 """Python 2's texts, which are bytes; its third form, STRING, is always a short line."""
@@ -121,29 +121,8 @@ class _Machine:
         """Run the pickle and return the value on the stack at its end."""
         instructions: Iterator[tuple[pickletools.OpcodeInfo, Any, Any]] = pickletools.genops(self.file)  # type: ignore
         for opcode, argument, position in instructions:
-            name = opcode.name
-            if name in _GETS:
-                self.push_again(self.memo[argument])
-            elif name in _PUTS:
-                self.remember(argument)
-            elif name in _NUMBERS:
-                if isinstance(argument, int) and argument.bit_length() > 64:
-                    raise Refused("a whole number of more than 64 bits")
-                self.push(argument)
-            elif name in _TEXTS:
-                self.push_content(argument, position + _TEXTS[name])
-            elif name in ("STRING", "UNICODE"):
-                self.push(argument)
-            elif name in _OLD_TEXTS:
-                self.push_content(argument, position + _OLD_TEXTS[name], as_text=False)
-            elif name in _BYTES:
-                self.push_content(bytes(argument), position + _BYTES[name])
-            elif name in _TUPLES:
-                self.push(self.taken(_TUPLES[name]))
-            elif name in _CONSTANTS:
-                self.push(_CONSTANTS[name])
-            elif name != "STOP":
-                _STEPS.get(name, _refuse)(self, argument if name == "GLOBAL" else name)
+            self.count()
+            _STEPS.get(opcode.name, _refuse)(self, argument, position, opcode.name)
         (content,) = self.stack
         return content
 
@@ -155,13 +134,17 @@ class _Machine:
 
     def push(self, value: Any) -> None:
         """Push a value on the stack."""
+        self.stack.append(value)
+
+    def push_object(self, value: Any) -> None:
+        """Push a value that takes more memory than others."""
         self.count()
         self.stack.append(value)
 
     def push_again(self, value: Any) -> None:
         """Push a remembered value on the stack; its content counts again, so that few bytes stay few values."""
         if not isinstance(value, list | tuple | dict):
-            self.count(1 + (len(value) // 100 if isinstance(value, str | bytes) else 0))
+            self.count(len(value) // 100 if isinstance(value, str | bytes) else 0)
             self.stack.append(value)
             return
         if id(value) not in self.weights:
@@ -189,16 +172,12 @@ class _Machine:
             as_text = isinstance(content, str)
         if kept and isinstance(content, str) and not content.isascii():
             content.encode()  # what UTF-8 cannot hold, no table can
+        if kept and self.allowed.in_memory is not None:
+            self.count(len(content) // 100)  # of files that may be large, long texts take long
         self.push(content if kept else InFile(start, self.file.tell() - start, as_text))
-
-    def mark(self) -> None:
-        """Mark the current height of the stack."""
-        self.count()
-        self.marks.append(len(self.stack))
 
     def remember(self, key: int) -> None:
         """Store the top of the stack in the memo, for later instructions."""
-        self.count()
         self.memo[key] = self.stack[-1]
 
     def taken(self, count: int) -> tuple[Any, ...]:
@@ -216,6 +195,7 @@ class _Machine:
 
     def name(self, name: str) -> None:
         """Push the replacement of a name."""
+        self.count(2)
         if name not in self.allowed.names:
             raise Refused(f"the name {name.replace(' ', '.')[:80]!r}, which a pickle may import and call")
         self.push(self.allowed.names[name])
@@ -236,7 +216,7 @@ class _Machine:
         function, arguments = self.taken(2)
         if not isinstance(function, Function) or not isinstance(arguments, tuple):
             raise Refused("a call of something else than plain data need")
-        self.push(function.call(*arguments))
+        self.push_object(function.call(*arguments))
 
     def build(self) -> None:
         """Set the state of the object below it."""
@@ -263,28 +243,60 @@ class _Machine:
         self.stack[-1].update(zip(values[::2], values[1::2], strict=True))
 
 
-def _refuse(machine: _Machine, name: str) -> None:
+def _refuse(machine: _Machine, argument: Any, position: int, name: str) -> None:
     raise Refused(f"the instruction {name}")
 
 
-_STEPS: dict[str, Callable[[_Machine, str], None]] = {
-    "PROTO": lambda machine, _: None,
-    "FRAME": lambda machine, _: None,
-    "MARK": lambda machine, _: machine.mark(),
-    "MEMOIZE": lambda machine, _: machine.remember(len(machine.memo)),
-    "GLOBAL": lambda machine, name: machine.name(name),
-    "STACK_GLOBAL": lambda machine, _: machine.stack_name(),
-    "BINPERSID": lambda machine, _: machine.identify(),
-    "REDUCE": lambda machine, _: machine.call(),
-    "NEWOBJ": lambda machine, _: machine.call(),
-    "BUILD": lambda machine, _: machine.build(),
-    "EMPTY_LIST": lambda machine, _: machine.push([]),
-    "EMPTY_DICT": lambda machine, _: machine.push({}),
-    "TUPLE": lambda machine, _: machine.push(machine.since_mark()),
-    "LIST": lambda machine, _: machine.push(list(machine.since_mark())),
-    "APPEND": lambda machine, _: machine.extend(machine.taken(1)),
-    "APPENDS": lambda machine, _: machine.extend(machine.since_mark()),
-    "SETITEM": lambda machine, _: machine.update(machine.taken(2)),
-    "SETITEMS": lambda machine, _: machine.update(machine.since_mark()),
+def _number(machine: _Machine, argument: Any, *_: Any) -> None:
+    if isinstance(argument, int) and argument.bit_length() > 64:
+        raise Refused("a whole number of more than 64 bits")
+    machine.stack.append(argument)
+
+
+def _content(before: int, as_text: bool | None = None) -> "_Step":
+    """Return the action of a text or bytes, which begin so many bytes behind the instruction."""
+    return lambda machine, argument, position, _: machine.push_content(argument, position + before, as_text)
+
+
+def _bytes(before: int) -> "_Step":
+    return lambda machine, argument, position, _: machine.push_content(bytes(argument), position + before)
+
+
+def _tuple(size: int) -> "_Step":
+    return lambda machine, *_: machine.stack.append(machine.taken(size))
+
+
+_Step = Callable[[_Machine, Any, int, str], None]
+_STEPS: dict[str, _Step] = {
+    **dict.fromkeys(_GETS, lambda machine, argument, *_: machine.push_again(machine.memo[argument])),
+    **dict.fromkeys(_PUTS, lambda machine, argument, *_: machine.remember(argument)),
+    **dict.fromkeys(_NUMBERS, _number),
+    **{name: _content(before) for name, before in _TEXTS.items()},
+    **{name: _content(before, as_text=False) for name, before in _OLD_TEXTS.items()},
+    **{name: _bytes(before) for name, before in _BYTES.items()},
+    **dict.fromkeys(("STRING", "UNICODE"), lambda machine, argument, *_: machine.stack.append(argument)),
+    **{name: _tuple(size) for name, size in _TUPLES.items()},
+    "NONE": lambda machine, *_: machine.stack.append(None),
+    "NEWTRUE": lambda machine, *_: machine.stack.append(True),
+    "NEWFALSE": lambda machine, *_: machine.stack.append(False),
+    "STOP": lambda machine, *_: None,
+    "PROTO": lambda machine, *_: None,
+    "FRAME": lambda machine, *_: None,
+    "MARK": lambda machine, *_: machine.marks.append(len(machine.stack)),
+    "MEMOIZE": lambda machine, *_: machine.remember(len(machine.memo)),
+    "GLOBAL": lambda machine, argument, *_: machine.name(argument),
+    "STACK_GLOBAL": lambda machine, *_: machine.stack_name(),
+    "BINPERSID": lambda machine, *_: machine.identify(),
+    "REDUCE": lambda machine, *_: machine.call(),
+    "NEWOBJ": lambda machine, *_: machine.call(),
+    "BUILD": lambda machine, *_: machine.build(),
+    "EMPTY_LIST": lambda machine, *_: machine.push_object([]),
+    "EMPTY_DICT": lambda machine, *_: machine.push_object({}),
+    "TUPLE": lambda machine, *_: machine.stack.append(machine.since_mark()),
+    "LIST": lambda machine, *_: machine.push_object(list(machine.since_mark())),
+    "APPEND": lambda machine, *_: machine.extend(machine.taken(1)),
+    "APPENDS": lambda machine, *_: machine.extend(machine.since_mark()),
+    "SETITEM": lambda machine, *_: machine.update(machine.taken(2)),
+    "SETITEMS": lambda machine, *_: machine.update(machine.since_mark()),
 }
-"""Actions of the other instructions; an instruction without an entry is refused."""
+"""Actions of the instructions; an instruction without an entry is refused."""

@@ -60,6 +60,9 @@ class Protocol:
     stages: Mapping[str, Stage] = field(default_factory=dict)
 
 
+_OF_A_CLASSIFIER: dict[str, Any] = {"recipes": False, "needs": ("data", "classifier"), "lacks": ("seed",)}
+"""Fields that protocols of a trained classifier have in common."""
+
 PROTOCOLS: dict[str, Protocol] = {
     "pretrain": Protocol(
         "Pre-training",
@@ -122,19 +125,15 @@ PROTOCOLS: dict[str, Protocol] = {
         {"": "evaluate"},
         ways={"": "evaluate, {head} head"},
         scores=True,
-        recipes=False,
-        needs=("data", "classifier"),
-        lacks=("seed",),
+        **_OF_A_CLASSIFIER,
     ),
     "detect": Protocol(
         "Detection",
         "find the actions in whole recordings with a trained classifier: average precision, F1, frames, edit score",
         {"": "detect, frames"},
         ways={"": "detect, frames, {head} head"},
-        recipes=False,
-        needs=("data", "classifier"),
-        lacks=("seed",),
         untrimmed=True,
+        **_OF_A_CLASSIFIER,
     ),
     "robustness": Protocol(
         "Robustness",
@@ -147,9 +146,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "lower_frame_rate": "robustness ({amount} fewer frames per second)",
         },
         scores=True,
-        recipes=False,
-        needs=("data", "classifier"),
-        lacks=("seed",),
+        **_OF_A_CLASSIFIER,
     ),
     "ensemble": Protocol(
         "Sum of scores",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -192,17 +192,9 @@ class SkeletonBatch:
     def to(self, device: torch.device | str) -> "SkeletonBatch":
         """Return the same batch with every tensor on ``device``."""
         to = torch.device(device)
-        return SkeletonBatch(
-            move(self.joints, to),
-            move(self.lengths, to),
-            move(self.present, to),
-            move(self.labels, to),
-            move(self.clips, to),
-            self.channels,
-            None if self.bodies is None else move(self.bodies, to),
-            None if self.weights is None else move(self.weights, to),
-            tuple(SkeletonPart(move(part.rows, to), part.joints) for part in self.parts),
-        )
+        moved: dict[str, Any] = {name: move(each, to) for name, each in vars(self).items() if isinstance(each, Tensor)}
+        parts = tuple(replace(part, rows=move(part.rows, to)) for part in self.parts)
+        return replace(self, **moved, parts=parts)
 
     def take(self, rows: Int64[Tensor, " p"]) -> "SkeletonBatch":
         """Some of the clips."""

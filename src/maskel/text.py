@@ -1,6 +1,7 @@
 """The one door for text of strangers to terminal, tables, markup and csv."""
 
 import unicodedata
+from collections.abc import Iterable
 
 _HARMLESS = "\u200c\u200d\u00ad"  # joiners within words, which some scripts need
 
@@ -24,3 +25,17 @@ def shown(text: object, kept: str = "") -> str:
         else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+_LISTED = 20
+
+
+def listed(names: Iterable[object]) -> str:
+    """List names for a sentence: the first ones, where there are many.
+
+    >>> listed(["xsub", "xview"]), listed(range(1000))[-19:]
+    ('xsub, xview', '18, 19 and 980 more')
+    """
+    every = list(map(str, names))
+    more = f" and {len(every) - _LISTED:,} more" if len(every) > _LISTED else ""
+    return ", ".join(every[:_LISTED]) + more

@@ -16,6 +16,7 @@ from maskel.layouts import KINECT20
 from maskel.models.loading import load_encoder
 from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
+from maskel.transforms import TrainView
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +241,26 @@ def test_a_linear_head_is_that_of_linear_evaluation(prepared: Path, pretrained: 
     assert not {"head", "freeze_epochs"} & published.read_config().keys()
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_fitted_head_begins_as_the_regularised_probe(
+    mirror: bool, prepared: Path, pretrained: RunFolder, tmp_path: Path
+) -> None:
+    view = TrainView(mirror=mirror)
+    probe = linear(
+        pretrained.path, prepared, pool="joints", probe="regularised", view=view, device="cpu", out=tmp_path / "probe"
+    )
+    still, given = replace(tiny.FINETUNE, lr=0.0, min_lr=0.0), {"head": "fitted", "head_dim": 2048, "view": view}
+    run = tiny.tiny_finetune(prepared, tmp_path / "run", pretrained.path, training=still, **given)
+    assert np.array_equal(Scores.read(run.path).scores, Scores.read(probe.path).scores)
+    assert {name: probe.result[name] for name in run.result["fitted_head"]} == run.result["fitted_head"]
+    tuned = tiny.tiny_finetune(prepared, tmp_path / "tuned", pretrained.path, **given)
+    before, after = (load_classifier(one.path).state_dict() for one in (run, tuned))
+    for name in before:  # it learns, but for the averages of its norm
+        assert torch.equal(before[name], after[name]) == name.startswith(("head.norm", "familiarity.names")), name
+    again = evaluate(tuned.path, prepared, device="cpu", out=tmp_path / "again")
+    assert np.array_equal(Scores.read(tuned.path).scores, Scores.read(again.path).scores)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -247,6 +268,8 @@ def test_a_linear_head_is_that_of_linear_evaluation(prepared: Path, pretrained: 
         ({"freeze_epochs": -1}, "freeze_epochs: found -1"),
         ({"freeze_epochs": 1, "encoder": tiny.ENCODER}, "expected 0, as there is no encoder to keep"),
         ({"head": "linear"}, "head_dim: does nothing with --head linear"),
+        ({"head": "fitted"}, "head_dim: does nothing with --head fitted"),
+        ({"head": "fitted", "head_dim": 2048, "encoder": tiny.ENCODER}, "head: fitted begins as a probe of a pre-"),
     ],
 )
 def test_a_start_or_head_that_does_nothing_is_refused(

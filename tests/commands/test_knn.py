@@ -1,4 +1,5 @@
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 
 import tiny
 from maskel.commands.knn import knn, vote
+from maskel.commands.retrieval import retrieval
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.models.loading import load_encoder
-from maskel.training.features import extract
+from maskel.training.features import extract, whiten
 from maskel.training.run import RunFolder
 
 
@@ -127,6 +129,48 @@ def test_an_untrained_encoder_gives_other_features(pretrained: RunFolder, prepar
     texts = [(run.path / "predictions.csv").read_bytes() for run in runs]
     assert texts[0] == texts[1]
     assert runs[0].result["untrained"] is True
+
+
+@pytest.mark.parametrize(("known", "values"), [(12, 5), (6, 9)])
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_whitened_features_spread_by_the_power_left(known: int, values: int, power: float) -> None:
+    """With more clips than values and with fewer; queries move as the gallery does."""
+    draws = torch.Generator().manual_seed(0)
+    spreads = torch.logspace(0, 2, values)
+    gallery = torch.randn(known, values, generator=draws) * spreads + 5
+    found, queries = whiten(gallery, gallery[:3], power)
+    centred = gallery.double() - gallery.double().mean(0)
+    sizes = torch.linalg.svdvals(centred) / known**0.5
+    sizes = sizes[sizes > 1e-4]
+    assert found.shape == (known, len(sizes)) == (known, min(values, known - 1))
+    table = found.T @ found / known
+    torch.testing.assert_close(table, torch.diag(sizes.flip(0) ** (2 - 2 * power)), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(queries, found[:3])
+
+
+def test_without_a_power_features_stay_as_they_are() -> None:
+    gallery, queries = torch.randn(4, 3), torch.randn(2, 3)
+    assert all(one is other for one, other in zip(whiten(gallery, queries, 0.0), (gallery, queries), strict=True))
+    with pytest.raises(InputError, match="whiten: all clips to compare with have the same features"):
+        whiten(torch.full((7, 3), 0.1), queries, 0.5)
+
+
+@pytest.mark.parametrize("command", [knn, retrieval])
+def test_commands_compare_whitened_features(
+    command: Callable[..., RunFolder], pretrained: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path
+) -> None:
+    run = command(pretrained.path, prepared, whiten=0.5, device="cpu", out=tmp_path / "run")
+    train, test = tiny_set.split("xsub", "train"), tiny_set.split("xsub", "test")
+    encoder, labels = load_encoder(pretrained.path), torch.tensor(tiny_set.labels)
+    known, asked = (extract(encoder, tiny_set, part, tiny.ALONE, "zero").double() for part in (train, test))
+    values, vectors = torch.linalg.eigh(torch.cov(known.T, correction=0))
+    axes = vectors[:, values > 1e-9 * values[-1]] / values[values > 1e-9 * values[-1]] ** 0.25
+    known, asked = ((features - known.mean(0)) @ axes for features in (known, asked))
+    cosines = torch.nn.functional.normalize(asked) @ torch.nn.functional.normalize(known).T
+    assert run.result["correct"] == int((labels[train][cosines.argmax(1)] == labels[test]).sum())
+    assert run.read_config()["whiten"] == 0.5
+    with pytest.raises(InputError, match=r"whiten: found 1.5, expected 0 \(off\) to 1"):
+        command(pretrained.path, prepared, whiten=1.5, device="cpu", out=tmp_path / "none")
 
 
 @pytest.mark.parametrize("k", [0, -1])

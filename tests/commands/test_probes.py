@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 import tiny
+from maskel import augmentation
 from maskel.commands.ensemble import ensemble
 from maskel.commands.evaluate import evaluate
 from maskel.commands.linear import Probe, linear
@@ -26,12 +28,14 @@ from maskel.commands.report import report
 from maskel.commands.results import results
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.layouts import NTU25
 from maskel.models.loading import load_encoder
 from maskel.training.classifiers import load_classifier
 from maskel.training.features import extract
 from maskel.training.regularised import C_LINEAR_SVM, C_PROBE
 from maskel.training.run import RunFolder
 from maskel.transforms import TrainView
+from maskel.transforms import test_view as cropped
 
 PROBES: tuple[Probe, ...] = ("regularised", "svm")
 
@@ -203,6 +207,44 @@ def test_of_two_classes_probabilities_are_those_of_the_logistic_regression(
     np.testing.assert_allclose(scores.softmax(1).numpy(), expected, atol=1e-3)
 
 
+def test_mirror_images_are_training_clips_too_and_never_held_out(
+    pretrained: RunFolder, prepared: Path, tiny_set: SkeletonSet, tmp_path: Path
+) -> None:
+    run = fitted(pretrained.path, prepared, tmp_path / "run", "regularised", pool="joints", view=TrainView(mirror=True))
+    train, test = (tiny_set.split("xsub", part) for part in ("train", "test"))
+    encoder, window = load_encoder(pretrained.path), tiny.ENCODER.window
+
+    def read(positions: np.ndarray, mirror: bool) -> np.ndarray:
+        batch = cropped(tiny_set.gather(positions, tiny_set.max_bodies), window)
+        joints = augmentation.mirror(batch.joints, tiny_set.layout, torch.full((len(positions),), mirror))
+        return encoder.pool(replace(batch, joints=joints), absent_bodies=True, pool="joints").detach().numpy()
+
+    known, images = read(train, False), read(train, True)
+    labels, subjects = tiny_set.labels[train], [tiny_set.clips[position].subject for position in train]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        right = {f"{strength:g}": 0 for strength in C_PROBE}
+        for strength in C_PROBE:
+            for a, b in GroupKFold(len(set(subjects))).split(known, labels, subjects):
+                model = model_of("regularised", strength).fit(np.r_[known[a], images[a]], np.r_[labels[a], labels[a]])
+                right[f"{strength:g}"] += int((model.predict(known[b]) == labels[b]).sum())
+        model = model_of("regularised", run.result["C"]).fit(np.r_[known, images], np.r_[labels, labels])
+    assert run.result["right_by_C"] == right
+    assert run.result["held_out"]["seen"] == tiny.TRAIN
+    scores = np.load(run.path / "scores.npz")["scores"]
+    np.testing.assert_allclose(scores, model.decision_function(read(test, False)), rtol=2e-3, atol=2e-3)
+    assert run.read_config()["view"]["mirror"] is True
+
+
+def test_a_layout_without_sides_is_not_mirrored(
+    pretrained: RunFolder, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(NTU25), "mirror", ())
+    with pytest.raises(InputError, match="layout ntu25 has no pairs of left and right joints"):
+        fitted(pretrained.path, prepared, tmp_path / "run", "svm", view=TrainView(mirror=True))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -210,6 +252,7 @@ def test_of_two_classes_probabilities_are_those_of_the_logistic_regression(
         ({"augment": False, "cache_features": True}, "augment, cache_features"),
         ({"validation": 0.5}, "validation"),
         ({"view": TrainView(min_frames=16)}, "view.min_frames"),
+        ({"view": TrainView(mirror=True, speed=0.25)}, "view.speed"),
         ({"training": tiny.PROBE}, "training.epochs, training.batch_size"),
     ],
 )

@@ -268,9 +268,10 @@ def test_the_size_of_the_chunks_changes_nothing(tmp_path: Path, monkeypatch: pyt
     whole = examine(data)
     monkeypatch.setattr(checks, "CHUNK_ROWS", 1)
     assert list(checks.chunks(data)) == [(clip, clip + 1) for clip in range(10)]
-    done: list[int] = []
-    assert examine(data, done.append) == whole
-    assert done == [1] * 10
+    done: list[tuple[str, int, int]] = []
+    assert examine(data, lambda *word: done.append(word)) == whole
+    assert done[:10] == [("clips", clip, 10) for clip in range(1, 11)]
+    assert {what for what, *_ in done[10:]} == {"search for near clips"}
 
 
 def test_the_worst_of_a_clip_is_told_and_all_its_frames_are_counted(tmp_path: Path) -> None:

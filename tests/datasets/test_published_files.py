@@ -289,7 +289,7 @@ def test_archives_that_are_not_h36m(takes: Any, metadata: Any, message: str, tmp
 
 def test_other_archives_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", poses=np.ones((5, 156)))
-    refused(H36M(), tmp_path / "a.npz", "arrays none, expected positions_3d or positions_2d")
+    refused(H36M(), tmp_path / "a.npz", "arrays poses, expected positions_3d or positions_2d")
     refused(H36M(), tmp_path, "expected one file such as data_3d_h36m.npz")
 
 

@@ -469,6 +469,18 @@ def test_the_commands_with_several_sets_run(
     assert [one["data"]["layout"] for one in RunFolder(Path("both")).result["sets"]] == ["ntu25", "kinect20"]
 
 
+def test_the_commands_with_the_encoder_that_comes_with_maskel_run(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set").symlink_to(prepared)
+    (shell,) = [code for note, code in blocks("docs/synthetic.md", "sh") if note == "run by the tests"]
+    for step in commands(shell):
+        few = ["--training.epochs=1", "--training.batch_size=8"] if step[0] == "pretrain" else []
+        assert main([*step, *few, "--device=cpu"]) == 0, (step, capsys.readouterr().err)
+    assert RunFolder(Path("further")).result["init"]["pretraining"]["source"] == "synthetic"
+
+
 def test_the_folds_of_the_docs_add_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -27,7 +27,8 @@ def test_the_wheel_runs_in_an_empty_environment(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    for part in ("maskel/py.typed", "maskel/recipes/pretrain/mamp.yaml", "maskel/recipes/demo.yaml"):
+    encoder = "maskel/encoders/synthetic-small/encoder.safetensors"
+    for part in ("maskel/py.typed", "maskel/recipes/pretrain/mamp.yaml", "maskel/recipes/demo.yaml", encoder):
         assert part in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
 

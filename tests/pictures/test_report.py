@@ -424,6 +424,12 @@ def test_what_a_run_lacks_is_said_and_the_rest_is_shown(
     assert elements.classes["skeleton"] == methods * PANELS
 
 
+def test_a_column_that_metrics_lack_is_named(copies: Path, tmp_path: Path) -> None:
+    metrics = copies / "mamp" / METRICS
+    metrics.write_text(metrics.read_text().replace("lr", "rate", 1))
+    assert "Not shown: mamp: its metrics have no column lr." in Elements(page_of(copies, tmp_path)).text
+
+
 def test_a_set_that_moved_or_changed_is_said(copies: Path, tmp_path: Path, folder: Path) -> None:
     config = (copies / "mamp/config.yaml").read_text()
     (copies / "mamp/config.yaml").write_text(config.replace(str(folder / "set"), str(tmp_path / "gone")))

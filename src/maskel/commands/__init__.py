@@ -2,42 +2,31 @@
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import Parameter, cleandoc, signature  # `inspect` is the module of that command
+from inspect import Parameter, signature  # `inspect` is the module of that command
 from typing import Any
 
+from maskel.arguments import completed
 from maskel.commands.command import Command, KindsCommand, PrepareCommand, RunCommand, imported
 from maskel.protocols import PROTOCOLS
 
 COMMANDS: dict[str, Command] = {
-    "demo": Command(
-        "the whole path on generated data, in a few minutes", "commands.demo:demo", show="commands.demo:show"
-    ),
-    "synthesize": Command(
-        "write synthetic recordings in NTU's raw format",
-        "commands.synthesize:synthesize",
-        show="commands.synthesize:show",
-    ),
+    "demo": Command("the whole path on generated data, in a few minutes", "commands.demo:demo"),
+    "synthesize": Command("write synthetic recordings in NTU's raw format", "commands.synthesize:synthesize"),
     "prepare": PrepareCommand(
         "turn raw recordings into a prepared set",
         "commands.prepare:prepare",
         several="roots",
         kinds="datasets:SOURCES",
         word="source",
-        show="commands.prepare:show",
     ),
     "inspect": Command(
-        "show what is in a prepared set, and what is wrong with it",
-        "commands.inspect:inspect",
-        one="data",
-        show="commands.inspect:show",
+        "show what is in a prepared set, and what is wrong with it", "commands.inspect:inspect", one="data"
     ),
     **{
         name: RunCommand(protocol.purpose, f"commands.{name}:{name}", several=protocol.several)
         for name, protocol in PROTOCOLS.items()
     },
-    "bench": Command(
-        "time pre-training on this machine, recipe by recipe", "commands.bench:bench", show="commands.bench:show"
-    ),
+    "bench": Command("time pre-training on this machine, recipe by recipe", "commands.bench:bench"),
     "export": KindsCommand(
         "write a prepared set, or the model of a run, in a form that other code reads",
         one="data run",
@@ -54,17 +43,8 @@ COMMANDS: dict[str, Command] = {
         "show runs as tables, the seeds of equal runs together", "commands.results:results", several="runs"
     ),
     "predict": Command("classify new clips, with probabilities", "commands.predict:predict", several="data"),
-    "pose": Command(
-        "write the keypoints of a video by a pose estimator",
-        "commands.pose:pose",
-        one="video",
-        show="commands.pose:show",
-    ),
-    "watch": Command(
-        "classify people live: keypoints or a video in, classes out on stdout",
-        "commands.watch:watch",
-        show="commands.watch:show",
-    ),
+    "pose": Command("write the keypoints of a video by a pose estimator", "commands.pose:pose", one="video"),
+    "watch": Command("classify people live: keypoints or a video in, classes out on stdout", "commands.watch:watch"),
     "convert": Command(
         "turn a released checkpoint into an encoder, or a run into a released checkpoint",
         "commands.convert:convert",
@@ -103,9 +83,8 @@ def callable_of(name: str) -> Callable[..., Any]:
     def call(*given: Any, **named: Any) -> Any:
         return command.call(name, *given, **named)
 
-    more = "".join(f"\n    {argument}: {meaning}" for argument, meaning in command.more.items())
-    call.__doc__ = cleandoc(function.__doc__ or "").replace("\n\nReturns:", f"{more}\n\nReturns:", 1)
     own = signature(function)
+    call.__doc__ = completed(function.__doc__ or "", [*own.parameters, *command.more], command.more)
     extra = [Parameter(argument, Parameter.KEYWORD_ONLY, default=None) for argument in command.more]
     call.__signature__ = own.replace(parameters=[*own.parameters.values(), *extra])  # type: ignore[attr-defined]
     return call

@@ -42,15 +42,10 @@ def baseline(
 
     Args:
         data: A prepared set.
-        benchmark: Name of the benchmark to train and test on.
         frames: Frames that each clip is resampled to, 1 or more.
         align: Turn each clip about the vertical axis so that the shoulders and hips of its first frame face the camera;
             3D only.
-        labels: Share of the training labels to use, in (0, 1].
-        stratified: Sample per class, at least one clip each; otherwise sample from all clips.
-        label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
         seed: Seed of the draw of labels, and of held-out clips where subjects are not known.
-        out: The run folder; by default the next free one under ``runs``.
 
     Returns:
         The run folder, with ``result.json``, ``predictions.csv`` and ``scores.npz``.

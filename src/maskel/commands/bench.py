@@ -67,7 +67,6 @@ def bench(
         method: Name of the one method to time; by default all.
         benchmark: Name of the one benchmark whose recipe is timed; by default all of NTU RGB+D.
         clips: Clips of a timed step; by default 4 on a CPU, and the recipe's batch on a GPU.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         config: A recipe merged after the others: a smaller model, for example.
 
     Raises:

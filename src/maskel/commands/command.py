@@ -18,7 +18,7 @@ from maskel.invocation import invocation
 from maskel.signals import interrupted
 
 if TYPE_CHECKING:
-    from maskel.parsing import RunOptions
+    from maskel.parsing import Parser, RunOptions
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,12 @@ class Command:
         several: The argument that takes all words without a dash.
         one: Arguments, divided by spaces, that take one such word each, as far as the function has them; none
             if it takes ``several``.
-        show: The function that prints an outcome, ``module:name``, called with it and the options; by default its
-            text is printed.
     """
 
     purpose: str
     function: str = ""
     several: str = ""
     one: str = ""
-    show: str = ""
 
     def run(self, name: str, words: Sequence[str]) -> tuple[object, Mapping[str, Any]]:
         """Parse a command line without its first word, run it, and return the outcome with the options.
@@ -48,19 +45,34 @@ class Command:
             InputError: If the options make no sense.
             ArgumentError: If one is unknown, missing or out of its type.
         """
-        from maskel.parsing import parser_of
+        return self.run_function(name, imported(self.function), words)
 
-        function = imported(self.function)
-        options = vars(parser_of(name, function, several=self.several, one=self.one).read(words))
+    def run_function(
+        self, name: str, function: Callable[..., Any], words: Sequence[str]
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """Run one function with the options that words give."""
+        options = vars(self.parser(name, function).read(words))
         return function(**options), options
 
+    def parser(self, name: str, function: Callable[..., Any]) -> "Parser":
+        """Return the parser of a function's options."""
+        from maskel.parsing import parser_of
+
+        return parser_of(name, function, several=self.several, one=self.one)
+
     def __call__(self, name: str, words: Sequence[str]) -> object:
-        """Run a command line, print what came of it, and return that."""
+        """Run a command line, print what came of it, and return that.
+
+        A function ``show`` beside that of the command prints it, from the outcome and the options; else its text is
+        printed.
+        """
         with _recorded(shlex.join(("maskel", name, *words))):
             outcome, options = self.run(name, words)
         if outcome is not None:  # of --help nothing is left
-            show = imported(self.show) if self.show else lambda outcome, options: say(shown(outcome))
-            show(outcome, options)
+            if show := getattr(sys.modules.get(f"maskel.{self.function.partition(':')[0]}"), "show", None):
+                show(outcome, options)
+            else:
+                say(shown(outcome))
         return outcome
 
     def call(self, name: str, *given: Any, **named: Any) -> Any:
@@ -92,14 +104,14 @@ class RunCommand(Command):
 
     def run(self, name: str, words: Sequence[str]) -> tuple[object, Mapping[str, Any]]:
         """Parse and run, as every command does; several seeds or folds into a folder each."""
-        from maskel.parsing import read_run_options, run_parser
+        from maskel.parsing import read_run_options
 
         function = imported(self.function)
-        methods, seeds = _methods(function), _seeds(function)
+        methods = _methods(function)
         if {"-h", "--help"} & set(words):
-            run_parser(name, function, _chosen(methods, words), seeds, self.several).print_help()
+            self.parser(name, function, _chosen(methods, words)).print_help()
             sys.exit(0)
-        parser = run_parser(name, function, methods, seeds, self.several)
+        parser = self.parser(name, function)
         with imported("files:scratch_folder")() as scratch:
             found = read_run_options(parser, name, words, methods, scratch / "set")
             if found.idle and found.options["method"] in methods:
@@ -109,6 +121,13 @@ class RunCommand(Command):
 
                 say(write_for_check(found.options["data"], found.recipes, found.options["benchmark"]))
             return _run(name, function, found), found.options
+
+    def parser(self, name: str, function: Callable[..., Any], methods: Mapping[str, type] | None = None) -> "Parser":
+        """Return the parser of a function's options with recipes, several seeds, and options of all ``methods``."""
+        from maskel.parsing import run_parser
+
+        methods = _methods(function) if methods is None else methods
+        return run_parser(name, function, methods, _seeds(function), self.several)
 
     def run_values(self, name: str, function: Callable[..., Any], values: dict[str, Any]) -> Any:
         """Merge plain values over recipes, and run once, or for each seed and fold, as from the command line."""
@@ -166,30 +185,28 @@ class KindsCommand(Command):
         if kind not in kinds:
             hint = did_you_mean(kind, kinds)
             raise InputError(f"no {self.word} is called {kind!r}; {hint}known {_are(kinds)} {known}")
-        return self.run_kind(f"{name} {kind}", kinds[kind], words[1:])
-
-    def run_kind(self, name: str, function: Callable[..., Any], words: Sequence[str]) -> tuple[Any, Mapping[str, Any]]:
-        """Parse and run one of the kinds."""
-        from maskel.parsing import parser_of
-
-        options = vars(parser_of(name, function, several=self.several, one=self.one).read(words))
-        return function(**options), options
+        return self.run_function(f"{name} {kind}", kinds[kind], words[1:])
 
 
 @dataclass(frozen=True)
 class PrepareCommand(KindsCommand):
     """``maskel prepare``: each source has options of its own beside those of all."""
 
-    def run_kind(self, name: str, function: Callable[..., Any], words: Sequence[str]) -> tuple[Any, Mapping[str, Any]]:
-        """Build the source from its options, and prepare it."""
+    def parser(self, name: str, function: Callable[..., Any]) -> "Parser":
+        """Return the parser of a source's options and of those of all sources."""
         from maskel.parsing import add_arguments, parser_of
 
-        prepare = imported(self.function)
-        parser = parser_of(name, prepare, skip=["source"], several=self.several)
+        parser = parser_of(name, imported(self.function), skip=["source"], several=self.several)
         add_arguments(parser, function)
-        options = vars(parser.read(words))
+        return parser
+
+    def run_function(
+        self, name: str, function: Callable[..., Any], words: Sequence[str]
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """Build the source from its options, and prepare it."""
+        options = vars(self.parser(name, function).read(words))
         source = function(**{option: options.pop(option) for option in signature(function).parameters})
-        return prepare(source, **options), options
+        return imported(self.function)(source, **options), options
 
     def run_values(self, name: str, function: Callable[..., Any], values: dict[str, Any]) -> Any:
         """Build the source by its name and options, if it is not built already, and prepare it."""
@@ -326,13 +343,12 @@ def _chosen(methods: Mapping[str, type], words: Sequence[str]) -> Mapping[str, t
     from maskel.configuration import read_recipe
 
     method = signature(imported("commands.pretrain:pretrain")).parameters["method"].default
-    for word, value in pairwise([*words, ""]):
-        name, equals, attached = word.partition("=")
+    parts = ((*word.partition("="), following) for word, following in pairwise([*words, ""]))
+    given = [(name, value or following) for name, _, value, following in parts]
+    for name, value in given:
         if name == "--config":
-            method = read_recipe(attached if equals else value, "pretrain").get("method", method)
-    for word, value in pairwise([*words, ""]):
-        name, equals, attached = word.partition("=")
-        method = (attached if equals else value) if name == "--method" else method
+            method = read_recipe(value, "pretrain").get("method", method)
+    method = dict(given).get("--method", method)
     return {method: methods[method]} if method in methods else methods
 
 

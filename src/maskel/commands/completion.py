@@ -1,14 +1,13 @@
 """``maskel completion``: completes commands and options in a shell."""
 
 import argparse
-from inspect import signature
 from typing import Any, Literal
 
 import shtab
 
 from maskel.commands import COMMANDS
-from maskel.commands.command import KindsCommand, PrepareCommand, RunCommand, imported
-from maskel.parsing import Parser, add_arguments, dashed, parser_of, run_parser
+from maskel.commands.command import KindsCommand, imported
+from maskel.parsing import Parser, dashed
 
 Shell = Literal["bash", "zsh", "fish"]
 
@@ -31,21 +30,10 @@ def completion(shell: Shell) -> str:
         below = first.add_parser(name, help=command.purpose)
         if isinstance(command, KindsCommand):
             kinds = below.add_subparsers()
-            for kind, function in imported(command.kinds).items():
-                if isinstance(command, PrepareCommand):
-                    parser = parser_of(kind, imported(command.function), ["source"], command.several)
-                    add_arguments(parser, function)
-                else:
-                    parser = parser_of(kind, function, one=command.one, several=command.several)
-                _take_options(
-                    kinds.add_parser(kind, help=command.purpose), parser
-                )  # shtab passes over those without help
-        elif isinstance(command, RunCommand):
-            function = imported(command.function)
-            methods = imported("methods:METHODS") if "method" in signature(function).parameters else {}
-            _take_options(below, run_parser(name, function, methods, several=command.several))
+            for kind, function in imported(command.kinds).items():  # shtab passes over those without help
+                _take_options(kinds.add_parser(kind, help=command.purpose), command.parser(kind, function))
         else:
-            _take_options(below, parser_of(name, imported(command.function), several=command.several, one=command.one))
+            _take_options(below, command.parser(name, imported(command.function)))
     return shtab.complete(root, shell)
 
 

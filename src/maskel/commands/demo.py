@@ -52,7 +52,7 @@ def demo(out: Path = Path("demo-run"), seed: int = 0) -> Path:
     baseline = ["baseline", "--data", str(prepared), *draw]
     runs = {run.name: pretrain} | {name: _evaluation(name, frozen) for name in evaluations} | {"baseline": baseline}
     for name, words in runs.items():
-        with _one_thread(), _named_step(words[0]):
+        with _as_step(words[0]):
             run_stage(words, out / name, "maskel demo")
     _step(["report", *(str(out / name) for name in runs), "--out", str(report)])
     standard_output().print(_table(out))
@@ -79,25 +79,19 @@ def _open(out: Path, seed: int) -> None:
 
 def _step(words: Sequence[str]) -> None:
     standard_error().print(f"\n$ maskel {' '.join(words)}", style="bold", markup=False)
-    with _one_thread(), _named_step(words[0]):
+    with _as_step(words[0]):
         COMMANDS[words[0]](words[0], words[1:])
 
 
 @contextmanager
-def _named_step(name: str) -> Iterator[None]:
-    try:
-        yield
-    except Stopped as stop:
-        raise Stopped(f"its step `maskel {name}` {stop}") from stop
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """PyTorch computes in one thread, whatever the machine has; afterwards in as many as before."""
+def _as_step(name: str) -> Iterator[None]:
+    """Compute in one thread, whatever the machine has, and name the step if it is stopped."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
+    except Stopped as stop:
+        raise Stopped(f"its step `maskel {name}` {stop}") from stop
     finally:
         torch.set_num_threads(before)
 

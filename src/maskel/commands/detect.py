@@ -16,6 +16,7 @@ from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import csv_text, scratch_folder, write_atomically
+from maskel.text import listed
 from maskel.training.classifiers import load_classifier
 from maskel.training.detection import OVERLAPS, Detection, Interval, overlap
 from maskel.training.experiment import Experiment
@@ -59,14 +60,8 @@ def detect(
         data: A set of whole recordings (``maskel prepare --untrimmed``) of the classifier's layout and classes.
         benchmark: Of which benchmark.
         part: Which recordings: test or train.
-        window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
-            training clip.
-        step: From the start of a window to that of the next, likewise; by default a quarter of the window.
         min_probability: Where the most probable class is less probable than this, in [0, 1], there is no action.
         background: The class of the classifier that stands for no action, if it has one.
-        precision: Of matrix products.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        out: The run folder; by default the next free one under ``runs``.
 
     Returns:
         The run folder, with ``result.json`` and the segments in ``segments.csv``.
@@ -169,13 +164,9 @@ def frames_of(
 
 
 def _actions(classifier: Path, classes: Sequence[str], dataset: SkeletonSet, background: str | None) -> tuple[str, ...]:
-    """Return the actions that classifier and set have in common, in the set's order.
-
-    Raises:
-        InputError: If they do not have the same.
-    """
+    """Return the actions in the set's order; refuse a classifier that has others."""
     if background is not None and background not in classes:
-        raise InputError(f"background: {classifier} has no class {background!r}; it has: {', '.join(classes)}")
+        raise InputError(f"background: {classifier} has no class {background!r}; it has: {listed(classes)}")
     own, others = set(classes) - {background}, set(dataset.classes) - {background}
     if own != others:
         extra = sorted(own - others) or sorted(others - own)

@@ -10,12 +10,11 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from maskel import distributed
+from maskel.console import reported
 from maskel.datasets.npz import write_rows
 from maskel.datasets.store import SkeletonSet, text_array
-from maskel.distributed import World
 from maskel.errors import InputError
 from maskel.files import as_output, refuse_unwritable, replacing, require_suffix
-from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
 from maskel.training.features import extract
@@ -45,17 +44,9 @@ def embed(
     memory does not grow with the set.
 
     Args:
-        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
-        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         out: The file to write, ``NAME.npz``; an earlier one is replaced.
         benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.
-        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
-        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
-            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        precision: Number type of the encoder's matrix products.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         The file.
@@ -70,15 +61,19 @@ def embed(
     """
     require_suffix(out, ".npz")
     refuse_unwritable(out)
-    source = _Source.open(encoder, data, benchmark, part, window, pool, single_body, precision, device)
-    if not source.world.is_main:
-        for _ in source.rows():  # every process computes its share
+    columns, width, rows, is_main = _computed(
+        encoder, data, benchmark, part, window, pool, single_body, precision, device
+    )
+    if not is_main:
+        for _ in rows:  # every process computes its share
             pass
         return out
     with as_output(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(out) as temporary:
-            source.write(temporary)
+        with replacing(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for name, column in columns.items():
+                write_rows(archive, name, column.shape, column.dtype.str, [column])
+            write_rows(archive, "features", (len(columns["names"]), width), "<f4", rows)
     return out
 
 
@@ -113,16 +108,8 @@ def features(
     """Compute the features that `embed` writes, in memory: one row per clip, in the test view.
 
     Args:
-        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
-        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Take the clips of one part of this benchmark, in its order; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.
-        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
-        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
-            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        precision: Number type of the encoder's matrix products.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         The features, and the clips' names and labels.
@@ -135,71 +122,45 @@ def features(
         >>> found.features.shape, found.labels.shape
         ((26, 16), (26,))
     """
-    source = _Source.open(encoder, data, benchmark, part, window, pool, single_body, precision, device)
-    return Features(np.concatenate(list(source.rows())), **source.columns)
+    columns, _, rows, _ = _computed(encoder, data, benchmark, part, window, pool, single_body, precision, device)
+    return Features(np.concatenate(list(rows)), **columns)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """An encoder and the clips to compute features of."""
+def _computed(
+    encoder: Path,
+    data: Path,
+    benchmark: str | None,
+    part: str | None,
+    window: int | None,
+    pool: Pool,
+    single_body: SingleBody,
+    precision: Precision,
+    device: str,
+) -> tuple[dict[str, np.ndarray], int, Iterator[Float32[np.ndarray, "n f"]], bool]:
+    """Open set and encoder.
 
-    encoder: Encoder
-    dataset: SkeletonSet
-    positions: Int64[np.ndarray, " n"]
-    pool: Pool
-    single_body: SingleBody
-    precision: Precision
-    world: World
+    Returns:
+        Names and labels of the clips and the class names; width F of the features; the features, computed some clips
+        at a time as they are taken; and whether this process writes.
+    """
+    if (benchmark is None) != (part is None):
+        raise InputError("benchmark and part go together; give both, or neither for all clips")
+    dataset = SkeletonSet.open(data)
+    chosen = np.arange(len(dataset)) if benchmark is None else split_positions(dataset, benchmark, str(part))
+    frozen = load_frozen(encoder, dataset, window, untrained=False, seed=0)
+    world = distributed.start(device)
+    frozen.to(world.device)
+    columns = {
+        "names": text_array([dataset.clips[position].name for position in chosen.tolist()]),
+        "labels": dataset.labels[chosen],
+        "classes": text_array(dataset.classes),
+    }
 
-    @classmethod
-    def open(
-        cls,
-        encoder: Path,
-        data: Path,
-        benchmark: str | None,
-        part: str | None,
-        window: int | None,
-        pool: Pool,
-        single_body: SingleBody,
-        precision: Precision,
-        device: str,
-    ) -> "_Source":
-        """Open set and encoder.
+    def rows() -> Iterator[Float32[np.ndarray, "n f"]]:
+        with reported(show=world.is_main and len(chosen) > _CLIPS_IN_MEMORY) as report:
+            for start in range(0, len(chosen), _CLIPS_IN_MEMORY):
+                report("clips", start, len(chosen))
+                chunk = chosen[start : start + _CLIPS_IN_MEMORY]
+                yield extract(frozen, dataset, chunk, world, single_body, precision, pool=pool).cpu().numpy()
 
-        Raises:
-            InputError: If they do not fit each other.
-        """
-        if (benchmark is None) != (part is None):
-            raise InputError("benchmark and part go together; give both, or neither for all clips")
-        dataset = SkeletonSet.open(data)
-        chosen = np.arange(len(dataset)) if benchmark is None else split_positions(dataset, benchmark, str(part))
-        frozen = load_frozen(encoder, dataset, window, untrained=False, seed=0)
-        world = distributed.start(device)
-        return cls(frozen.to(world.device), dataset, chosen, pool, single_body, precision, world)
-
-    @property
-    def columns(self) -> dict[str, np.ndarray]:
-        """Names and labels of the clips, and the class names."""
-        names = text_array([self.dataset.clips[position].name for position in self.positions.tolist()])
-        return {
-            "names": names,
-            "labels": self.dataset.labels[self.positions],
-            "classes": text_array(self.dataset.classes),
-        }
-
-    def rows(self) -> Iterator[Float32[np.ndarray, "n d"]]:
-        """Compute the features, some clips at a time."""
-        for start in range(0, len(self.positions), _CLIPS_IN_MEMORY):
-            chunk = self.positions[start : start + _CLIPS_IN_MEMORY]
-            found = extract(
-                self.encoder, self.dataset, chunk, self.world, self.single_body, self.precision, pool=self.pool
-            )
-            yield found.cpu().numpy()
-
-    def write(self, path: Path) -> None:
-        """Write the features as they are computed, so that memory does not grow with the set."""
-        shape = (len(self.positions), self.encoder.num_features(self.pool))
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, column in self.columns.items():
-                write_rows(archive, name, column.shape, column.dtype.str, [column])
-            write_rows(archive, "features", shape, "<f4", self.rows())
+    return columns, frozen.num_features(pool), rows(), world.is_main

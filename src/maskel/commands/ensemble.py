@@ -25,7 +25,6 @@ def ensemble(
         runs: Run folders of linear, finetune, evaluate or ensemble, two or more.
         weights: Weight of each run's scores, 0 or more; 1 for all by default.
         scores: Scores to add up: the logits, as published, or the probabilities.
-        out: The run folder; by default the next free one under ``runs``.
 
     Returns:
         The run folder, with ``result.json``, ``predictions.csv`` and ``scores.npz``.

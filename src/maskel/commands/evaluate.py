@@ -35,16 +35,9 @@ def evaluate(
     On the test part of the benchmark it was trained for, in the same precision, this is the training run's own count.
 
     Args:
-        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
-            released ``.pth`` file.
         data: A prepared set of the classifier's layout and classes.
         benchmark: Name of the benchmark.
         part: Part of the benchmark: test or train.
-        trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
-            ``pku2``, or ``data`` for the classes of ``--data``; by default the source of ``--data`` decides then.
-        precision: Number type of matrix products.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        out: The run folder; by default the next free one under ``runs``.
 
     Returns:
         The run folder, with ``result.json``, ``predictions.csv`` and ``scores.npz``.
@@ -81,8 +74,7 @@ def classifier_for(dataset: SkeletonSet, classifier: Path, trained_on: TrainedOn
 
     Args:
         dataset: The set.
-        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
-            released ``.pth`` file.
+        classifier: A run folder or a file, as `evaluate` takes it.
         trained_on: The data set of a released ``.pth`` file that does not say it.
 
     Raises:

@@ -13,7 +13,7 @@ from maskel.datasets.npz import BODIES, write_npz
 from maskel.datasets.pyskl_writing import write_pyskl
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import refuse_unwritable, stream_of
+from maskel.files import described, free_memory, readable_size, refuse_unwritable, require_disk, stream_of
 from maskel.sequence import UNLABELLED, XYZ
 
 PUBLISHED_FRAMES = 300
@@ -50,6 +50,8 @@ def export_npz(
         )
     recorded = dataset.options if dataset.source == "npz" else {}
     frames = max_frames or recorded.get("frames", PUBLISHED_FRAMES)
+    if type(frames) is not int or frames < 1:
+        raise InputError(f"max_frames: found {described(frames)}, expected a whole number of frames, 1 or more")
     single_body = single_body or recorded.get("single_body", "copy" if dataset.source == "ntu120" else "zero")
     parts = {part: dataset.split(benchmark, part) for part in ("train", "test")}
     _say_left_out(int((dataset.labels == UNLABELLED).sum()))
@@ -57,6 +59,14 @@ def export_npz(
     if longest > frames:
         raise InputError(f"the longest clip of {benchmark} has {longest} frames; use --max-frames {longest} or more")
     width = BODIES * len(dataset.layout) * len(XYZ)
+    row = 4 * frames * width
+    if 4 * row > free_memory():
+        raise InputError(
+            f"a clip of {frames:,} frames takes {readable_size(4 * row)} of memory, more than the "
+            f"{readable_size(free_memory())} that are free; use a smaller --max-frames, {longest} or more"
+        )
+    clips = sum(map(len, parts.values()))
+    require_disk(out, clips * (row + len(dataset.classes)), f"the {clips:,} clips of {out}")
 
     def rows(part: str) -> Iterator[Float32[np.ndarray, "t w"]]:
         for position in parts[part].tolist():
@@ -84,6 +94,10 @@ def export_pyskl(data: Path, out: Path) -> Path:
     """
     dataset = _open(data, out)
     _say_left_out(int((dataset.labels == UNLABELLED).sum()))
+    each = 4 * len(dataset.layout) * len(dataset.channels)  # bytes of a body in a frame
+    labelled = dataset.labels != UNLABELLED
+    body_frames = (dataset.bodies * dataset.frames)[labelled]
+    require_disk(out, int(body_frames.sum()) * each, f"the {int(labelled.sum()):,} clips of {out}")
     write_pyskl(out, dataset)
     return out
 

@@ -1,7 +1,6 @@
 """``maskel export onnx`` and ``maskel export torch``: the model of a run, as one file that runs without maskel."""
 
 import io
-import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,14 +16,14 @@ from torch.export import Dim, ExportedProgram
 from maskel import distributed
 from maskel.errors import InputError
 from maskel.files import (
-    as_output,
     damaged_as,
+    json_text,
     one_line,
     open_tensors,
     refuse_unwritable,
     require_suffix,
     stream_of,
-    write_atomically,
+    write_output,
 )
 from maskel.hub import ENCODER, fetched
 from maskel.methods.classifier import CLASSIFIER, FORMAT
@@ -58,12 +57,7 @@ def export_onnx(
     output are features, or logits and probabilities. The metadata describe the input.
 
     Args:
-        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``;
-            ``hf://user/name``; or a released ``.pth`` file.
         out: The ``.onnx`` file; must not exist.
-        pool: Tokens of an encoder to average, as in ``maskel embed``.
-        bodies: Body slots to average an encoder's features over: all, as in ``maskel embed``, or those that are not
-            all zero.
         frames: Frames T that every clip has, shorter ones filled up with zeros, for runtimes that need fixed sizes; by
             default any number.
         trained_on: The data set of a released classifier that does not say it: ``ntu60``, ``ntu120``, ``pku1`` or
@@ -90,15 +84,12 @@ def export_onnx(
     _tidy(proto)
     proto.producer_name, proto.producer_version = "maskel", __version__
     about = proto.metadata_props.add()
-    about.key, about.value = "maskel", json.dumps(_about(model, frames))
+    about.key, about.value = "maskel", json_text(_about(model, frames)).rstrip("\n")
     content = proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     found = _difference(model, frames, lambda joints: session.run(None, {"joints": joints}))
     _refuse_different(run, f"onnxruntime {onnxruntime.__version__}", found)
-    with as_output(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, content)
-    return out
+    return write_output(out, content)
 
 
 def export_torch(
@@ -114,12 +105,7 @@ def export_torch(
     Input, outputs and description are those of ``maskel export onnx``.
 
     Args:
-        run: A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``;
-            ``hf://user/name``; or a released ``.pth`` file.
         out: The ``.pt2`` file; must not exist.
-        pool: Tokens of an encoder to average, as in ``maskel embed``.
-        bodies: Body slots to average an encoder's features over: all, as in ``maskel embed``, or those that are not
-            all zero.
         frames: Frames T that every clip has, shorter ones filled up with zeros; by default any number.
         trained_on: The data set of a released classifier that does not say it: ``ntu60``, ``ntu120``, ``pku1`` or
             ``pku2``.
@@ -134,17 +120,14 @@ def export_torch(
     program = _traced(model, frames)
     buffer = io.BytesIO()
     with _quiet():
-        torch.export.save(program, buffer, extra_files={"maskel.json": json.dumps(_about(model, frames))})
+        torch.export.save(program, buffer, extra_files={"maskel.json": json_text(_about(model, frames)).rstrip("\n")})
         module = torch.export.load(io.BytesIO(buffer.getvalue())).module()
 
     def again(joints: np.ndarray) -> Sequence[np.ndarray]:
         return [output.numpy() for output in _several(module(torch.from_numpy(joints)))]
 
     _refuse_different(run, "torch.export", _difference(model, frames, again))
-    with as_output(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, buffer.getvalue())
-    return out
+    return write_output(out, buffer.getvalue())
 
 
 def _imported_onnx() -> Any:
@@ -278,11 +261,7 @@ def _several(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def _refuse_different(run: Path, runtime: str, difference: float) -> None:
-    """Refuse a model whose answers in a runtime differ from those in PyTorch.
-
-    Raises:
-        InputError: If they are.
-    """
+    """Refuse a model whose answers in a runtime differ from those in PyTorch."""
     if not difference <= MOST_DIFFERENCE:
         raise InputError(
             f"{run}: its outputs in {runtime} differ from those in PyTorch by {difference:.1g}, more than "

@@ -1,12 +1,13 @@
 """``maskel fewshot``: classes known by a few clips each, under a frozen encoder; nothing is trained."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -61,23 +62,12 @@ def fewshot(
     test clip is a query once.
 
     Args:
-        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
-        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; its training part gives the shots, its test part the queries.
-        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
-        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
-            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         ways: Classes of an episode, 2 or more; 5 by default.
         shots: Training clips of each class, 1 or more; 1 by default.
         queries: Test clips of each class, 1 or more; 15 by default, or as many as every class has.
         episodes: Number of episodes, 2 or more; 600 by default.
-        untrained: Use the encoder with random weights instead.
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        precision: Number type of the encoder's matrix products.
         seed: Seed of the episodes (and of the weights, when untrained).
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        out: The run folder; by default the next free one under ``runs``.
-        check: Dry run: build everything, read a few clips, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``; with exemplars also ``predictions.csv``; or what the check found.
@@ -109,10 +99,7 @@ def fewshot(
     experiment.start()
     world = experiment.world
     frozen.to(world.device)
-
-    def read(positions: Positions) -> Float32[Tensor, "n d"]:
-        return experiment.features(frozen, positions)
-
+    read = partial(experiment.features, frozen)
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
     features = torch.zeros(len(dataset), frozen.num_features(pool), dtype=torch.float64, device=world.device)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -15,6 +16,7 @@ from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
+from maskel.training.fitting import require_memory
 from maskel.training.labelled import Positions
 from maskel.training.loading import Resident
 from maskel.training.loggers import Log
@@ -63,37 +65,21 @@ def finetune(
     reported beside it, and named as such.
 
     Args:
-        data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file;
-            or the sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section
-            ``encoder``), which is what happens without it.
-        benchmark: Name of the benchmark to train and test on.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, ``synthetic-small``, or a
+            released ``.pth`` file; or the sizes of an encoder to train from scratch (``--encoder.window 60``, or a
+            recipe's section ``encoder``), which is what happens without it.
         window: Frames that a pre-trained encoder reads; if other than in pre-training, its time embedding is resized.
-        labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
-        stratified: Sample per class, at least one clip each; otherwise sample from all clips.
-        label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
-        validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
-        class_weights: Weight of a clip in the loss: N / (K·n) with ``balanced``, for a class with n of N training clips
-            and K classes; 1 with ``none``, as published.
         bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` skips these.
         freeze_epochs: Epochs at the start in which the head alone learns and the encoder keeps its weights; 0, as
             published, for none.
-        head: ``mlp`` as published, or ``linear``: BatchNorm and one linear layer, for few labels.
+        head: ``mlp`` as published; ``linear``: BatchNorm and one linear layer, for few labels; or ``fitted``: the same,
+            beginning as the regularised probe of ``maskel linear`` on the encoder as it is given (with ``view.mirror``
+            fitted to mirror images too).
         head_dim: Width of the ``mlp`` head between its two layers, 1 or more.
         drop_path: Share of branches that stochastic depth drops in the last block, in [0, 1).
         dropout: Share of the token values dropped before the head, in [0, 1).
         label_smoothing: Share of each label that is spread over all classes, in [0, 1].
-        view: The random view of training clips.
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        training: The recipe.
         seed: Seed of head, labels, views, order, dropout and stochastic depth (and of the encoder, from scratch).
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
-        log: A logger beside ``metrics.csv``, which is always written: ``tensorboard``, ``wandb`` or ``trackio``, each
-            an extra of its name. Its faults never stop a run.
-        out: The run folder; by default the next free one under ``runs``.
-        resume: Go on with the run in ``out``.
-        check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;
@@ -118,8 +104,10 @@ def finetune(
             "0, as there is no encoder to keep" if scratch else f"0 to {training.epochs - 1}, fewer than all epochs"
         )
         raise InputError(f"freeze_epochs: found {freeze_epochs}, expected {wanted}")
-    if head == "linear" and head_dim != _HEAD_DIM:
-        raise InputError("head_dim: does nothing with --head linear; leave it out, or choose --head mlp")
+    if head != "mlp" and head_dim != _HEAD_DIM:
+        raise InputError(f"head_dim: does nothing with --head {head}; leave it out, or choose --head mlp")
+    if head == "fitted" and scratch:
+        raise InputError("head: fitted begins as a probe of a pre-trained encoder; give --encoder, or another --head")
     if scratch:
         distributed.notify("no pre-trained --encoder: this trains from scratch")
     if training.layer_decay is None:
@@ -142,6 +130,7 @@ def finetune(
 
     classifier = build_seeded(build, seed)
     experiment.start()
+    require_memory(experiment.training, classifier.encoder, experiment.world)
     weigh(classifier, labelled, class_weights)
     classifier.to(experiment.world.device)
     batches = experiment.clip_batches(labelled.train, classifier.encoder.config.window, view)
@@ -152,12 +141,17 @@ def finetune(
     if check:
         scored = np.concatenate(list(labelled.eval_positions.values()))
         return experiment.check(classifier, batches, scores_of, scored, times=training.epochs)
-    about = {
+    about: dict[str, Any] = {
         "encoder": None if scratch else plain(encoder),
         "from_scratch": scratch,
         "adapted": classifier.encoder.adapted,
         "seed": seed,
     }
+    if head == "fitted":
+        from maskel.training.probes import fit_head  # scikit-learn takes a second to import
+
+        balanced = class_weights == "balanced"
+        about["fitted_head"] = fit_head(experiment, "regularised", classifier, labelled, balanced, view.mirror, seed)
     return train_classifier(
         experiment, classifier, batches, labelled, lambda name: scores_of(labelled.eval_positions[name]), about
     )

@@ -16,6 +16,7 @@ from maskel.files import read_text, write_atomically
 from maskel.models.loading import load_encoder
 from maskel.protocols import PROTOCOLS
 from maskel.sequence import UNLABELLED
+from maskel.text import listed
 from maskel.training.answers import HALF_INTERVAL, PRECISION
 from maskel.training.folds import FOLDS, SEEN, fold_folders, folds_among
 from maskel.training.foreseen import refuse_unfit
@@ -56,9 +57,9 @@ def fold_names(dataset: SkeletonSet) -> list[str]:
         distributed.notify(f"{', '.join(empty)}: no test clip, so nothing is run")
     names = [name for name in names if name not in empty]
     if len(names) < 2:
-        listed = ", ".join(dataset.benchmarks) or "none"
+        known = listed(dataset.benchmarks) or "none"
         raise InputError(
-            f"{dataset.path} has no folds with test clips (its benchmarks: {listed}); prepare it with --folds K, or "
+            f"{dataset.path} has no folds with test clips (its benchmarks: {known}); prepare it with --folds K, or "
             "--folds subjects for a fold of each subject"
         )
     first: dict[int, str] = {}

@@ -1,5 +1,6 @@
 """``maskel inspect``: what is in a prepared set, and what is wrong with it."""
 
+import itertools
 import math
 import sys
 import time
@@ -8,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from maskel.console import print_table, progress_bar, standard_output
+from maskel.console import Report, print_table, reported, standard_output
 from maskel.datasets.checks import CHECKS, FINDING_HEADING, Finding, Repeats, count_repeats, examine, summarise
 from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
 from maskel.datasets.faults import Fault
@@ -21,6 +22,7 @@ from maskel.version import __version__
 
 FORMAT = "maskel inspection"
 VERSION = 2
+_FAULTS_A_REPORT = 5000
 STANDARD_OUTPUT = Path("-")
 """As a file's name: what is printed, and nothing else is."""
 
@@ -77,28 +79,26 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
             refuse_unwritable(file, option)
     prepared = SkeletonSet.open(data, untrimmed=True)
     contents = count_contents(prepared)
-    with progress_bar("clips  {task.fields[speed]:.0f} clips/s") as progress:
-        task = progress.add_task("inspect", total=len(prepared), speed=0.0)
+    with reported() as report:
         started = time.perf_counter()
-
-        def advance(done: int) -> None:
-            progress.update(task, advance=done)
-            speed = progress.tasks[task].completed / max(time.perf_counter() - started, 1e-9)
-            progress.update(task, speed=speed)
-
-        findings = examine(prepared, advance)
+        findings = examine(prepared, report)
         seconds = time.perf_counter() - started
-    repeats = count_repeats(prepared, findings)
-    inspection = Inspection(prepared, contents, findings, repeats, seconds)
-    if json is not None:
-        write_page(as_json(inspection), json, "--json")
+        repeats = count_repeats(prepared, findings)
+        inspection = Inspection(prepared, contents, findings, repeats, seconds)
+        if json is not None:
+            write_page(as_json(inspection, report), json, "--json")
     if page is not None:
         write_page(faults_page(prepared, contents, findings, repeats, clips), page, "--page")
     return inspection
 
 
-def as_json(inspection: Inspection) -> str:
-    """Everything that was found; docs/inspect.md describes it."""
+def as_json(inspection: Inspection, report: Report = lambda what, done, total: None) -> str:
+    """Everything that was found; docs/inspect.md describes it.
+
+    Args:
+        inspection: What was found.
+        report: Takes word of the progress.
+    """
     dataset, contents = inspection.dataset, inspection.contents
     shortest, median, longest = contents.lengths
     document = {
@@ -142,12 +142,20 @@ def as_json(inspection: Inspection) -> str:
                 "unit": finding.unit,
                 "note": finding.note,
                 "clips": finding.clips,
-                "faults": [_fault(fault, dataset) for fault in finding.faults],
+                "faults": finding.faults,
             }
             for finding in inspection.findings
         ],
     }
-    return json_text(document, indent=1)
+    number = itertools.count(1)
+    total = sum(len(finding.faults) for finding in inspection.findings)
+
+    def plain(fault: Fault) -> dict[str, Any]:  # one at a time: a set may have millions
+        if not (done := next(number)) % _FAULTS_A_REPORT:
+            report("faults written", done, total)
+        return _fault(fault, dataset)
+
+    return json_text(document, indent=1, default=plain)
 
 
 def _fault(fault: Fault, dataset: SkeletonSet) -> dict[str, Any]:

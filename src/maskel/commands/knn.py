@@ -1,10 +1,11 @@
 """``maskel knn``: nearest neighbours of a frozen encoder's features; nothing is trained."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -14,13 +15,17 @@ from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
-from maskel.training.labelled import Positions
+from maskel.training.features import require_power
+from maskel.training.features import whiten as whitened
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.options import plain
 from maskel.training.precision import Precision
 from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
+
+_TABLE = 2**27  # cosines at a time: 1 GiB
+_ROWS = 1024  # clips at a time, where the gallery is not too large
 
 
 def knn(
@@ -30,6 +35,7 @@ def knn(
     window: int | None = None,
     pool: Pool = "mean",
     k: int = 20,
+    whiten: float = 0.0,
     untrained: bool = False,
     single_body: SingleBody = "zero",
     precision: Precision = "fp32",
@@ -43,21 +49,10 @@ def knn(
     Reports 1-nearest-neighbour retrieval, and the vote of the ``k`` nearest.
 
     Args:
-        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
-        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; neighbours of its test clips are searched in its training part, or among its
             exemplars.
-        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
-        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
-            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         k: Neighbours that vote, 1 or more; all training clips where there are fewer.
-        untrained: Use the encoder with random weights instead.
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        precision: Number type of the encoder's matrix products.
         seed: Seed of the weights, when untrained.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        out: The run folder; by default the next free one under ``runs``.
-        check: Dry run: build everything, read a few clips, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json`` and the 1-nearest-neighbour ``predictions.csv``; or what the check found.
@@ -73,6 +68,7 @@ def knn(
     dataset = experiment.dataset
     train, test = gallery_positions(dataset, benchmark), split_positions(dataset, benchmark, "test")
     experiment.refuse_taken()
+    require_power(whiten)
     if k < 1:
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
     neighbours, k = k, min(k, len(train))
@@ -81,14 +77,12 @@ def knn(
     experiment.start()
     frozen.to(experiment.world.device)
 
-    def read(positions: Positions) -> Tensor:
-        return experiment.features(frozen, positions)
-
+    read = partial(experiment.features, frozen)
     if k < neighbours:
         distributed.notify(f"k: all {k} training clips vote, instead of {neighbours}")
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
-    gallery, queries = read(train), read(test)
+    gallery, queries = whitened(read(train), read(test), whiten)
     labels = torch.tensor(dataset.labels, device=experiment.world.device)
     nearest, voted = vote(gallery, labels[train], queries, len(dataset.classes), k)
     run = experiment.open_run()
@@ -107,7 +101,7 @@ def knn(
 
 
 def vote(
-    gallery: Float32[Tensor, "n d"], labels: Int64[Tensor, " n"], queries: Float32[Tensor, "q d"], classes: int, k: int
+    gallery: Float[Tensor, "n d"], labels: Int64[Tensor, " n"], queries: Float[Tensor, "q d"], classes: int, k: int
 ) -> tuple[Int64[Tensor, " q"], Int64[Tensor, " q"]]:
     """Class of the nearest known feature, and the class most of the ``k`` nearest have, by cosine.
 
@@ -116,7 +110,7 @@ def vote(
     # In float64: cosines of near neighbours differ in the last digits of float32, and decide between equal votes.
     gallery, queries = functional.normalize(gallery.double()), functional.normalize(queries.double())
     near, voted = [], []
-    for rows in queries.split(1024):  # the full table of distances may not fit
+    for rows in queries.split(max(1, min(_ROWS, _TABLE // len(gallery)))):  # the full table of distances may not fit
         cosine, index = (rows @ gallery.T).topk(k, dim=1)
         ballots = labels[index]
         near.append(ballots[:, 0])

@@ -1,12 +1,12 @@
 """``maskel linear``: linear evaluation of a frozen encoder."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from maskel.errors import InputError
 from maskel.methods.base import build_seeded
@@ -15,7 +15,6 @@ from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
-from maskel.training.labelled import Positions
 from maskel.training.loading import ClipBatches, FeatureBatches, Resident
 from maskel.training.loggers import Log
 from maskel.training.optim import SGDConfig
@@ -36,6 +35,8 @@ _PUBLISHED: dict[str, Any] = {
     "training": SGDConfig(),
 }
 """Options that act on the published probe alone, and their defaults."""
+_FITTED_TAKE = ("training.precision", "view.mirror")
+"""Those among them that act on the others too."""
 
 
 def linear(
@@ -70,36 +71,15 @@ def linear(
     such. The other probes have no epochs: they see the training clips once, in the test view.
 
     Args:
-        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
-        data: A prepared set; an encoder of another joint layout is mapped to the set's.
-        benchmark: Name of the benchmark to train and test on.
-        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
-        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
-            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         probe: Fit of the linear layer: ``sgd``, as published; ``regularised``, a logistic regression on
             standardised features whose L2 penalty is chosen on held-out training subjects (on held-out clips where
-            subjects are not known); or ``svm``, linear support vector machines with a penalty chosen likewise. The
-            last two take no option of views and training but ``training.precision``.
-        labels: Share of the training labels to use, in (0, 1]; which ones depends on ``seed`` alone.
-        stratified: Sample per class, at least one clip each; otherwise sample from all clips.
-        label_list: A ``labels.csv`` of an earlier run: the clips whose labels to use, instead of a draw.
-        validation: Share of the training subjects, in [0, 1), to hold out and count on after every epoch.
-        class_weights: Weight of a clip in the loss: N / (K·n) with ``balanced``, for a class with n of N training clips
-            and K classes; 1 with ``none``, as published.
+            subjects are not known); or ``svm``, linear support vector machines with a penalty chosen likewise. Of the
+            options of views and training the last two take ``training.precision``, and ``view.mirror``: each training
+            clip's mirror image is a training clip too.
         augment: Train on the random view, as published; if false, on the test view.
         cache_features: Compute the training features once; needs ``augment`` off.
         untrained: Evaluate the encoder with random weights instead: the baseline that pre-training must beat.
-        view: The random view of training clips.
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        training: The recipe.
         seed: Seed of the linear layer, labels, views and order (and of the weights, when untrained).
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
-        log: A logger beside ``metrics.csv``, which is always written: ``tensorboard``, ``wandb`` or ``trackio``, each
-            an extra of its name. Its faults never stop a run.
-        out: The run folder; by default the next free one under ``runs``.
-        resume: Go on with the run in ``out``.
-        check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, ``predictions.csv``, ``scores.npz`` and ``classifier.safetensors``;
@@ -132,17 +112,14 @@ def linear(
     weigh(classifier, labelled, class_weights)
     classifier.to(experiment.world.device)
     about = {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
-
-    def features_of(positions: Positions) -> Tensor:
-        return experiment.features(frozen, positions)
-
+    features_of = partial(experiment.features, frozen)
     if probe != "sgd":
         if check:
             read_once = np.concatenate((labelled.train, labelled.test))
             return experiment.check(classifier, read=features_of, positions=read_once)
         from maskel.training.probes import fit_probe  # scikit-learn takes a second to import
 
-        return fit_probe(experiment, probe, classifier, labelled, class_weights == "balanced", about)
+        return fit_probe(experiment, probe, classifier, labelled, class_weights == "balanced", view.mirror, about)
     batches: ClipBatches | FeatureBatches
     if cache_features:
         blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=experiment.world.device)
@@ -160,15 +137,11 @@ def linear(
 
 
 def _refuse_published(probe: Probe, given: Mapping[str, Any]) -> None:
-    """Refuse options that act on the published probe alone.
-
-    Raises:
-        InputError: If one differs from its default.
-    """
+    """Refuse options that act on the published probe alone and differ from their defaults."""
     found, default = (
         flat_options({name: plain(options[name]) for name in _PUBLISHED}) for options in (given, _PUBLISHED)
     )
-    changed = [name for name in default if found[name] != default[name] and name != "training.precision"]
+    changed = [name for name in default if found[name] != default[name] and name not in _FITTED_TAKE]
     if changed:
         raise InputError(
             f"{', '.join(changed)}: no effect with --probe {probe}, which reads the training clips once, in the test "

@@ -9,7 +9,7 @@ import numpy as np
 
 from maskel.console import notify, progress_bar, say
 from maskel.errors import InputError
-from maskel.files import as_output, json_text, refuse_unwritable, require_suffix, write_atomically
+from maskel.files import json_text, refuse_unwritable, require_suffix, write_output
 from maskel.live.estimator import EstimatorName, open_estimator
 from maskel.live.inputs import estimated
 from maskel.live.video import Video
@@ -81,9 +81,7 @@ def pose(
     sizes = [len(frame["people"]) for frame in frames]
     if not any(sizes):
         raise InputError(f"{video}: {estimator} finds nobody in {len(frames):,} images; nothing is written")
-    with as_output(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, json_text(frames))
+    write_output(out, json_text(frames))
     size = "--image-size {} {} ".format(*opened.size) if made.coordinates == 2 else ""
     rate = f"--source-fps {opened.rate:g}" if opened.rate else ""
     return Posed(out, len(frames), sizes.count(0), max(sizes), f"--layout {made.layout} {size}{rate}".strip())

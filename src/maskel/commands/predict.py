@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -14,14 +14,13 @@ from maskel.datasets.store import SkeletonSet
 from maskel.datasets.store_writer import META, SEGMENTS
 from maskel.errors import InputError
 from maskel.files import (
-    as_output,
     csv_text,
     json_text,
     refuse_inside,
     refuse_unwritable,
     require_suffix,
     scratch_folder,
-    write_atomically,
+    write_output,
 )
 from maskel.methods.classifier import Classifier
 from maskel.pictures.animation import Moving
@@ -68,8 +67,6 @@ def predict(
     windows slide over it, each with its own answer, and are joined to segments.
 
     Args:
-        classifier: A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a
-            released ``.pth`` file.
         data: A prepared set of the classifier's layout; or recordings and folders of them, as the training set was
             prepared from.
         out: A ``.csv`` or ``.json`` file; an earlier one is replaced.
@@ -80,9 +77,6 @@ def predict(
             are in seconds.
         trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
             ``pku2``, or ``data`` for the classes of a prepared set; by default the source of that set decides then.
-        window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
-            training clip.
-        step: Distance between the starts of two windows, likewise; by default a quarter of the window.
         segments: A ``.csv`` or ``.json`` file of segments: person, class, start and end. Overlapping windows are
             averaged, and neighbours of the same class joined.
         page: An ``.html`` file that shows the segments and the probabilities over time.
@@ -90,8 +84,6 @@ def predict(
         min_probability: Segments whose mean probability is lower have no class, in [0, 1].
         max_distance: Segments that are farther from the training clips have no class either; 1 is as far as the median
             training clip is from the others, so that 2 is a limit to begin with.
-        precision: Number type of matrix products.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         The file.
@@ -162,18 +154,22 @@ def predict(
             may_miss = (made.options if made else dataset.options).get("missing") == "zero"
             joints = recordings_of(dataset, rates, rate, may_miss)
     names = [_name_of(clip, rates.get(clip.recording, rate)) if slides else {"name": clip.name} for clip in about]
-    familiarity = model.familiarity
+    classes, familiarity = model.label_spec.classes, model.familiarity
     answers = [
-        Answer(name, _most_probable(model, row, top_k), distance_of(distance, familiarity))
+        {**name, "classes": _most_probable(classes, row, top_k), **distance_of(distance, familiarity)}
         for name, row, distance in zip(names, rows, distances.tolist(), strict=True)
     ]
     if world.is_main:
-        _write_table(out, _json(answers) if out.suffix == ".json" else _csv(answers))
+        _write_rows(answers, out)
         if slides:
             tracks = tracks_of(about, rows, rates, rate, None if familiarity is None else distances)
             found = [(track, segments_of(track, min_probability or 0.0, max_distance)) for track in tracks]
             _say_unsure(found, min_probability, max_distance)
-            _write_segments(found, model, segments, page, joints)
+            if segments:
+                listed = (rows_of(track, joined, classes, familiarity) for track, joined in found)
+                _write_rows([row for rows_of_track in listed for row in rows_of_track], segments, "--segments")
+            if page:
+                write_page(timeline_page(found, classes, joints), page, "--page")
     return out
 
 
@@ -232,34 +228,6 @@ def _say_unsure(
     )
 
 
-def _write_segments(
-    found: Sequence[tuple[Track, Sequence[Segment]]],
-    model: Classifier,
-    segments: Path | None,
-    page: Path | None,
-    joints: Mapping[Key, Moving],
-) -> None:
-    classes = model.label_spec.classes
-    rows = [
-        row
-        for track, segments_of_track in found
-        for row in rows_of(track, segments_of_track, classes, model.familiarity)
-    ]
-    if segments:
-        table = [list(rows[0]), *(["" if cell is None else cell for cell in row.values()] for row in rows)]
-        as_json = segments.suffix == ".json"
-        text = json_text(rows, indent=1, ensure_ascii=False) if as_json else csv_text(table)
-        _write_table(segments, text, "--segments")
-    if page:
-        write_page(timeline_page(found, classes, joints), page, "--page")
-
-
-def _write_table(path: Path, text: str, option: str = "--out") -> None:
-    with as_output(path, option):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text)
-
-
 def _say_long(model: Classifier, dataset: SkeletonSet) -> None:
     """Warn of recordings that are too long to be one action."""
     if model.label_spec.longest is None:
@@ -284,44 +252,26 @@ def _say_bodies(model: Classifier, dataset: SkeletonSet) -> None:
         )
 
 
-def _most_probable(model: Classifier, row: Float64[np.ndarray, " classes"], top_k: int) -> list[tuple[str, float]]:
+def _most_probable(classes: Sequence[str], row: Float64[np.ndarray, " classes"], top_k: int) -> list[dict[str, Any]]:
     order = np.argsort(-row, kind="stable")[:top_k].tolist()
-    return [(model.label_spec.classes[label], float(row[label])) for label in order]
+    return [{"class": classes[label], "probability": float(row[label])} for label in order]
 
 
-class Answer(NamedTuple):
-    """The answer for a clip or window, as it is written.
-
-    Args:
-        name: What it is called, by column.
-        best: Its most probable classes, and their probabilities.
-        distance: Its distance to the training clips, by column.
-    """
-
-    name: Mapping[str, Any]
-    best: Sequence[tuple[str, float]]
-    distance: Mapping[str, float | None]
+def _write_rows(rows: Sequence[Mapping[str, Any]], path: Path, option: str = "--out") -> None:
+    """Write a ``.json`` file, or else a table, in which the classes of a row stand side by side."""
+    if path.suffix == ".json":
+        text = json_text(rows, indent=1, ensure_ascii=False)
+    else:
+        flat = [_flat(row) for row in rows]
+        text = csv_text([list(flat[0]), *(["" if cell is None else cell for cell in row.values()] for row in flat)])
+    write_output(path, text, option)
 
 
-def _json(answers: Sequence[Answer]) -> str:
-    clips = [
-        {
-            **answer.name,
-            "classes": [{"class": label, "probability": share} for label, share in answer.best],
-            **answer.distance,
-        }
-        for answer in answers
-    ]
-    return json_text(clips, indent=1, ensure_ascii=False)
-
-
-def _csv(answers: Sequence[Answer]) -> str:
-    first = answers[0]
-    places = range(1, len(first.best) + 1)
-    classes = (f"{column}_{place}" for place in places for column in ("class", "probability"))
-    rows = [
-        (*answer.name.values(), *(value for pair in answer.best for value in pair), *answer.distance.values())
-        for answer in answers
-    ]
-    table = [["" if cell is None else cell for cell in row] for row in rows]
-    return csv_text([[*first.name, *classes, *first.distance], *table])
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if name == "classes":
+            flat |= {f"{column}_{place}": one[column] for place, one in enumerate(value, 1) for column in one}
+        else:
+            flat[name] = value
+    return flat

@@ -8,21 +8,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from maskel.commands.benchmark_sizes import BenchmarkSummary, benchmark_summaries, refuse_emptied
 from maskel.console import print_table, progress_bar, standard_output
 from maskel.datasets.base import RawFile, Source
+from maskel.datasets.estimate import require_room
 from maskel.datasets.provenance import conversion_to
 from maskel.datasets.reading import OURS, Reading, read_all
-from maskel.datasets.store_writer import SetWriter, refuse_existing
+from maskel.datasets.store_writer import SetWriter, partial_set, refuse_existing
 from maskel.datasets.trial import Choice, choose
 from maskel.errors import BadFileError, CutOffError, InputError, Stopped
 from maskel.files import refuse_inside
 from maskel.sequence import UNLABELLED, Clip, SkeletonSequence
 from maskel.signals import handled, interrupt
-from maskel.text import shown
+from maskel.text import listed, shown
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SHOWN_FAULTS = 10
@@ -113,6 +115,7 @@ def prepare(
             class, benchmark or layout is unknown, the joints do not convert, or ``OUT.partial`` was begun with other
             options or files.
         BadFileError: The first bad file, if ``strict``.
+        CutOffError: If the disk plainly has no room for the set, judged by a few files.
         Stopped: If Ctrl-C or SIGTERM stopped it after some file was read.
 
     Examples:
@@ -131,9 +134,7 @@ def prepare(
         raise InputError(f"found no file of {source.name} in {', '.join(map(str, roots))}; check the folder")
     source_benchmarks = source.all_benchmarks([])
     if unknown := [name for name in benchmarks if name not in source_benchmarks]:
-        raise InputError(
-            f"{source.name} has no benchmark called {unknown[0]!r}; it has: {', '.join(source_benchmarks)}"
-        )
+        raise InputError(f"{source.name} has no benchmark called {unknown[0]!r}; it has: {listed(source_benchmarks)}")
     if source.untrimmed and classes:
         raise InputError(f"{source.name}: whole recordings hold all classes; leave --classes or --untrimmed out")
     choice = choose(source, files, classes, max_clips)
@@ -151,6 +152,9 @@ def prepare(
     }
     sizes = list(_file_sizes(choice.files))
     job = {"strict": strict, "files": _fingerprint(choice.files)}
+    begun = partial_set(out)
+    at_hand = float(sum(part.stat().st_size for part in begun.glob("*/*")))
+    require_room(source, choice.files, sizes, out, at_hand, partial(_chosen, choice=choice), len(layout))
     with (
         handled(interrupt, signal.SIGTERM),
         SetWriter(
@@ -315,9 +319,9 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
                 yield archives[file.path]
             else:  # a file, or the files in a folder that is one clip
                 parts = file.path.iterdir() if file.path.is_dir() else file.parts or (file.path,)
-                yield sum(part.stat().st_size for part in parts)
+                yield float(sum(part.stat().st_size for part in parts))
         except OSError:
-            yield 0  # reading it reports the fault
+            yield 0.0  # reading it reports the fault
 
 
 def _fingerprint(files: Sequence[RawFile]) -> str:
@@ -341,32 +345,30 @@ def show(summary: PrepareSummary, options: Mapping[str, Any]) -> None:
     console = standard_output()
     megabytes, raw = summary.size / 1e6, summary.raw_size / 1e6
     labelled = f", {summary.unlabelled:,} of them without a label" if summary.unlabelled else ""
-    rows: list[tuple[str, str]] = []
-    what = f"of {summary.classes} classes"
+    from_files, of_classes = f"{labelled}, from {summary.files:,} files", f"of {summary.classes} classes"
     if summary.ranges is None:
-        rows.append(("clips", f"{summary.clips:,} {what}{labelled}, from {summary.files:,} files"))
+        rows = [("clips", f"{summary.clips:,} {of_classes}{from_files}")]
     else:
-        rows.append(("recordings", f"{summary.clips:,}{labelled}, from {summary.files:,} files"))
-        rows.append(("labelled ranges", f"{summary.ranges:,} {what}"))
-    rows.append(("bodies", f"{summary.bodies:,}"))
-    rows.append(("frames", f"{summary.frames:,}"))
-    rows.append(("size", f"{megabytes:,.1f} MB, {megabytes / max(raw, 1e-6):.1%} of {raw:,.1f} MB raw"))
-    speed = f", {raw / max(summary.seconds, 1e-6):,.1f} MB/s"
-    rows.append(("time", f"{summary.seconds:,.1f} s" + ("" if summary.resumed else speed)))
-    if summary.resumed:
-        rows.append(("resumed", f"{summary.resumed:,} files had been read before"))
-    rows.append(("left out", f"{summary.left_out:,} files (listed as missing, or no body in any frame)"))
-    if summary.duplicates:
-        rows.append(("duplicates", f"{summary.duplicates:,} clips dropped"))
-    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.faults.items()))
-    rows.append(("bad files", f"{sum(summary.faults.values()):,}" + (f" ({kinds})" if kinds else "")))
-    for what, number in summary.notes.items():
-        rows.append((what, f"{number:,}"))
-    for what, (number, clips) in summary.counts.items():
-        rows.append((what, f"{number:,}, in {clips:,} clips"))
-    if summary.conversion:
-        rows.append(("layout", summary.conversion))
-    print_table(console, ("", ""), rows, f"prepared set {summary.out}")
+        rows = [
+            ("recordings", f"{summary.clips:,}{from_files}"),
+            ("labelled ranges", f"{summary.ranges:,} {of_classes}"),
+        ]
+    speed = "" if summary.resumed else f", {raw / max(summary.seconds, 1e-6):,.1f} MB/s"
+    bad = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.faults.items()))
+    rows += [
+        ("bodies", f"{summary.bodies:,}"),
+        ("frames", f"{summary.frames:,}"),
+        ("size", f"{megabytes:,.1f} MB, {megabytes / max(raw, 1e-6):.1%} of {raw:,.1f} MB raw"),
+        ("time", f"{summary.seconds:,.1f} s{speed}"),
+        ("resumed", f"{summary.resumed:,} files had been read before" if summary.resumed else ""),
+        ("left out", f"{summary.left_out:,} files (listed as missing, or no body in any frame)"),
+        ("duplicates", f"{summary.duplicates:,} clips dropped" if summary.duplicates else ""),
+        ("bad files", f"{sum(summary.faults.values()):,}" + (f" ({bad})" if bad else "")),
+        *((what, f"{number:,}") for what, number in summary.notes.items()),
+        *((what, f"{number:,}, in {clips:,} clips") for what, (number, clips) in summary.counts.items()),
+        ("layout", summary.conversion),
+    ]
+    print_table(console, ("", ""), [row for row in rows if row[1]], f"prepared set {summary.out}")
     columns = ("train", "test", *(["without a label"] if summary.unlabelled else []))
     sizes: list[tuple[str, ...]] = []
     for name, benchmark in summary.benchmarks.items():

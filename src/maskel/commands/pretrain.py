@@ -8,6 +8,7 @@ from maskel.models.encoder import EncoderConfig
 from maskel.sequence import SingleBody
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
+from maskel.training.fitting import require_memory
 from maskel.training.loading import Resident
 from maskel.training.loggers import Log
 from maskel.training.optim import AdamWConfig
@@ -50,22 +51,13 @@ def pretrain(
         options: The method's own options, by name of its constructor's arguments.
         encoder: Sizes of the encoder.
         init: An encoder to continue from, mapped to the set's joints: a run folder of pretrain, its
-            ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file. Its sizes replace those of
-            ``encoder``.
+            ``encoder.safetensors``, ``hf://user/name``, ``synthetic-small``, or a released ``.pth`` file. Its sizes
+            replace those of ``encoder``.
         to_layout: Joint layout of all clips; by default that of the first set.
         shares: Share of each of several sets in an epoch: in proportion to its ``size``, to the square root of that
             (``sqrt``), or ``equal``. An epoch has as many clips as all sets together.
         view: The random view of each clip.
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        training: The recipe.
         seed: Seed of weights, views, masks and order.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        resident: Keep the set on the device; auto: on a GPU with room for ten such sets.
-        log: A logger beside ``metrics.csv``, which is always written: ``tensorboard``, ``wandb`` or ``trackio``, each
-            an extra of its name. Its faults never stop a run.
-        out: The run folder; by default the next free one under ``runs``.
-        resume: Go on with the run in ``out``.
-        check: Dry run: build everything, train two steps, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``encoder.safetensors`` and ``result.json``; or what the check found.
@@ -92,6 +84,7 @@ def pretrain(
     learned.require_joints(method, model, view)
     experiment.start()
     world = experiment.world
+    require_memory(experiment.training, model.encoder, world)
     model.to(world.device)
     batches = learned.batches(experiment.training.batch_size, seed, encoder.window, view, single_body, world.device)
     if check:

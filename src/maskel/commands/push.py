@@ -62,18 +62,27 @@ def push(
     found.require_one_fold("has no model of its own")
     evaluated = [_evaluation(found, path) for path in evaluations or ()]
     weights = _weights_of(run)
-    config = {COMMAND: found.kind, **without_paths(found.folder.read_config())}
-    files = {
-        weights: read_bounded(run / weights, MOST_WEIGHTS),
-        CONFIG: yaml_text(config).encode(),
-        RESULT: json_text(_without_subjects(without_paths(found.result)), indent=1).encode(),
-        CARD: model_card(found, repo, license, weights, evaluated).encode(),
-    }
+    files = {**files_of(found, weights), CARD: model_card(found, repo, license, weights, evaluated).encode()}
     lines = [f"{name}: {len(content):,} bytes" for name, content in files.items()]
     if check:
         return [*lines, "", *files[CARD].decode().splitlines(), "The check sent nothing."]
     commit = upload(repo, files, f"{found.kind} by maskel {__version__}", private)
     return [*lines, str(commit)]
+
+
+def files_of(run: Run, weights: str) -> dict[str, bytes]:
+    """Return a run's weights, options and result for others: without paths of this machine, and names of subjects.
+
+    Args:
+        run: The finished run.
+        weights: Name of the file of weights.
+    """
+    config = {COMMAND: run.kind, **without_paths(run.folder.read_config())}
+    return {
+        weights: read_bounded(run.folder.path / weights, MOST_WEIGHTS),
+        CONFIG: yaml_text(config).encode(),
+        RESULT: json_text(_without_subjects(without_paths(run.result)), indent=1).encode(),
+    }
 
 
 def model_card(run: Run, repo: str, license: str, weights: str, evaluated: Sequence[Run] = ()) -> str:
@@ -119,11 +128,7 @@ def model_card(run: Run, repo: str, license: str, weights: str, evaluated: Seque
 
 
 def _weights_of(run: Path) -> str:
-    """Return the name of a run's file of weights, once it is read as a whole.
-
-    Raises:
-        InputError: If there is none, or it is damaged.
-    """
+    """Return the name of a run's file of weights, once it is read as a whole; refuse a damaged one."""
     if (run / ENCODER).is_file():
         load_encoder(run)
         return ENCODER
@@ -134,11 +139,7 @@ def _weights_of(run: Path) -> str:
 
 
 def _evaluation(run: Run, path: Path) -> Run:
-    """Open an evaluation of a run's encoder.
-
-    Raises:
-        InputError: If it is none, or not finished.
-    """
+    """Open a finished evaluation of a run's encoder; refuse anything else."""
     found = Run.open(path)
     found.require_finished()
     if found.encoder != run.folder.path.resolve() or not found.answers or found.untrained:

@@ -54,7 +54,6 @@ def reproduce(
         scale: ``published``; or ``small``, a small model for a few epochs, to try everything out: its numbers do not
             compare with published ones.
         seed: Seed of every draw; the first of five for few labels.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         The table in Markdown.
@@ -98,7 +97,8 @@ def reproduce(
         run_stage(words, out / name, "maskel reproduce", world.is_main)
         if protocol.trains:
             default = options["training"].default.batch_size
-            batch, filled = _batch_size(command, recipes, default), _filled(out / name)
+            batch = _merged(command, recipes).get("training", {}).get("batch_size", default)
+            filled = open_runs([out / name])[0].config["training"]["batch_size"]  # equal for all seeds
             if filled < batch:
                 notes.append(f"{stage.title}: batches of {filled}, all clips, instead of {batch}.")
     table = _table(method, benchmark, scale, sizes, notes, out)
@@ -109,31 +109,19 @@ def reproduce(
 
 
 def _refuse_unfit(stages: Iterable[tuple[str, Sequence[str]]], dataset: SkeletonSet, benchmark: str, seed: int) -> None:
-    """Refuse a set that is too small for a stage before the first one trains.
-
-    Raises:
-        InputError: If a stage would refuse it.
-    """
+    """Refuse a set that is too small for a stage before the first one trains."""
     for command, recipes in stages:
-        given = {"benchmark": benchmark, "seed": seed}
-        options: Options = {}
-        for name in recipes:
-            merge(options, read_recipe(name, command))
-        given |= {name: options[name] for name in ("labels", "stratified", "validation") if name in options}
-        refuse_unfit(function_of(command), given, dataset)
+        options = _merged(command, recipes)
+        of_labels: Options = {name: options[name] for name in ("labels", "stratified", "validation") if name in options}
+        refuse_unfit(function_of(command), of_labels | {"benchmark": benchmark, "seed": seed}, dataset)
 
 
-def _batch_size(command: str, recipes: Sequence[str], default: int) -> int:
-    """Batch size of a stage by its recipes."""
+def _merged(command: str, recipes: Sequence[str]) -> Options:
+    """Return the options that recipes give a stage."""
     options: Options = {}
     for name in recipes:
         merge(options, read_recipe(name, command))
-    return int(options.get("training", {}).get("batch_size", default))
-
-
-def _filled(stage: Path) -> int:
-    """Batch size with which a stage ran; its seeds have the same."""
-    return int(open_runs([stage])[0].config["training"]["batch_size"])
+    return options
 
 
 def _open(out: Path, config: dict[str, object], is_main: bool) -> None:

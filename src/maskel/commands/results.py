@@ -1,6 +1,5 @@
 """``maskel results``: runs as a table, the seeds of equal runs together."""
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from statistics import mean
 from typing import Any
 
 from maskel.errors import InputError
-from maskel.files import cannot_write, json_text, refuse_inside, refuse_unwritable, write_atomically
+from maskel.files import cannot_write, json_line, json_text, refuse_inside, refuse_unwritable, write_atomically
 from maskel.hub import is_reference
 from maskel.intervals import spread
 from maskel.text import shown
@@ -186,7 +185,7 @@ def _tables_of(rows: Sequence[Measured]) -> str:
     data, benchmark = first.about("data", "source"), first.about("benchmark")
     what = "recordings" if first.protocol.untrimmed else "clips"
     lines = [_cell(f"**{data}, {benchmark}**: training {what} {sizes[0]}, test {what} {sizes[1]}."), ""]
-    same = _grouped(rows, lambda row: (row.protocol, row.run.method, _as_json(row.run.options)))
+    same = _grouped(rows, lambda row: (row.protocol, row.run.method, json_line(row.run.options)))
     groups = [sorted(group, key=lambda row: row.run.value("seed") or 0) for group in same.values()]
     counted = [group for group in groups if group[0].answers]
     if counted:
@@ -271,12 +270,8 @@ def _more_columns(groups: Sequence[Sequence[Measured]]) -> dict[str, Callable[[S
     if any(entry.precision is not None for entry in answered):
         columns["mAP (%)"] = mean_of(lambda answers: answers.precision)
     for name in dict.fromkeys(name for one in answered for name in one.segments):
-        columns[f"{name} (%)"] = mean_of(partial(_measure, name))
+        columns[f"{name} (%)"] = mean_of(partial(lambda name, answers: answers.segments.get(name), name))
     return columns
-
-
-def _measure(name: str, answers: Answers) -> float | None:
-    return answers.segments.get(name)
 
 
 def _accuracies(group: Sequence[Measured]) -> list[float]:
@@ -297,10 +292,6 @@ def _differing(group: Sequence[Measured], groups: Sequence[Sequence[Measured]]) 
     values_of = {name: [other[name] for other in alike if name in other] for name in own}
     names = [name for name, values in values_of.items() if 2 * values.count(own[name]) <= len(values)]
     return "; ".join(f"{name} {own[name]}" for name in names) or "–"
-
-
-def _as_json(options: Mapping[str, Any]) -> str:
-    return json.dumps(options, sort_keys=True, default=str)
 
 
 def _seeds(group: Sequence[Measured]) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,6 +22,8 @@ from maskel.sequence import SingleBody
 from maskel.training.answers import PRECISION
 from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
+from maskel.training.features import require_power
+from maskel.training.features import whiten as whitened
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
 from maskel.training.options import plain
@@ -32,6 +35,7 @@ Gallery = Literal["train", "test"]
 """Clips that are searched: the training part, or all other test clips (leave one out)."""
 PAGE = "neighbours.html"
 _ROWS = 256  # queries whose rankings are in memory at once
+_TABLE = 2**25  # cosines of them at once: the tables of a ranking take some 40 bytes for each
 
 
 def retrieval(
@@ -43,6 +47,7 @@ def retrieval(
     gallery: Gallery = "train",
     k: int = 5,
     clips: int = 8,
+    whiten: float = 0.0,
     untrained: bool = False,
     single_body: SingleBody = "zero",
     precision: Precision = "fp32",
@@ -58,22 +63,11 @@ def retrieval(
     clip, then over all test clips. A test clip whose class is not in the gallery counts as 0 in both.
 
     Args:
-        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file.
-        data: A prepared set; an encoder of another joint layout is mapped to the set's.
         benchmark: Name of the benchmark; its test clips are searched for in its training part, or among its exemplars.
-        window: Frames that the encoder reads; if other than in pre-training, its time embedding is resized.
-        pool: Tokens to average: all (``mean``, as published), or keep the body's regions, its joints, or
-            regions in each third of the time apart (``regions``, ``joints``, ``regions_time``).
         gallery: Clips to search: the ``train`` part, or all other clips of the ``test`` part (leave one out).
         k: Nearest clips of the second recall, 1 or more; all of the gallery where there are fewer.
         clips: Test clips to draw with their ``k`` nearest on the page, 0 or more; ``seed`` chooses them.
-        untrained: Use the encoder with random weights instead.
-        single_body: Filling of the second body slot of a clip with one body: ``zero`` or ``copy``.
-        precision: Number type of the encoder's matrix products.
         seed: Seed of the clips on the page (and of the weights, when untrained).
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        out: The run folder; by default the next free one under ``runs``.
-        check: Dry run: build everything, read a few clips, estimate time and memory, write nothing.
 
     Returns:
         The run folder, with ``result.json``, the nearest clips' classes in ``predictions.csv``, and
@@ -91,6 +85,7 @@ def retrieval(
     test = split_positions(dataset, benchmark, "test")
     searched = gallery_positions(dataset, benchmark) if gallery == "train" else test
     experiment.refuse_taken()
+    require_power(whiten)
     if k < 1 or clips < 0:
         raise InputError(f"found k {k} and clips {clips}, expected k of 1 or more and clips of 0 or more")
     size = len(searched) - (gallery == "test")
@@ -103,14 +98,11 @@ def retrieval(
     frozen = load_frozen(encoder, dataset, window, untrained, seed)
     experiment.start()
     frozen.to(experiment.world.device)
-
-    def read(positions: Int64[np.ndarray, " n"]) -> Float32[Tensor, "n d"]:
-        return experiment.features(frozen, positions)
-
+    read = partial(experiment.features, frozen)
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((searched, test)))
     queries = read(test)
-    candidates = queries if gallery == "test" else read(searched)
+    candidates, queries = whitened(queries if gallery == "test" else read(searched), queries, whiten)
     labels = torch.tensor(dataset.labels, device=experiment.world.device)
     ranking = rank(candidates, labels[searched], queries, labels[test], k, leave_out=gallery == "test")
     absent = int((~torch.isin(labels[test], labels[searched])).sum())
@@ -156,9 +148,9 @@ class Ranking:
 
 
 def rank(
-    candidates: Float32[Tensor, "n d"],
+    candidates: Float[Tensor, "n d"],
     labels: Int64[Tensor, " n"],
-    queries: Float32[Tensor, "q d"],
+    queries: Float[Tensor, "q d"],
     right: Int64[Tensor, " q"],
     k: int,
     leave_out: bool = False,
@@ -176,14 +168,15 @@ def rank(
     candidates, queries = functional.normalize(candidates.double()), functional.normalize(queries.double())
 
     def parts() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for start in range(0, len(queries), _ROWS):
-            cosines = queries[start : start + _ROWS] @ candidates.T
+        size = max(1, min(_ROWS, _TABLE // len(candidates)))
+        for start in range(0, len(queries), size):
+            cosines = queries[start : start + size] @ candidates.T
             if leave_out:
                 cosines[torch.arange(len(cosines)), torch.arange(start, start + len(cosines))] = -torch.inf
             cosines, order = cosines.sort(dim=1, descending=True, stable=True)
             if leave_out:
                 cosines, order = cosines[:, :-1], order[:, :-1]
-            hits = (labels[order] == right[start : start + _ROWS, None]).double()
+            hits = (labels[order] == right[start : start + size, None]).double()
             shares = hits.cumsum(1) / torch.arange(1, hits.shape[1] + 1, device=hits.device)
             yield order[:, :k], cosines[:, :k], (shares * hits).sum(1) / hits.sum(1).clamp(min=1)
 

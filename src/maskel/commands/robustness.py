@@ -57,7 +57,6 @@ def robustness(
     ``maskel evaluate``. Of an empty list, from Python or a recipe, nothing is measured.
 
     Args:
-        classifier: A run folder of linear or finetune, a ``classifier.safetensors`` file, or a released ``.pth`` file.
         data: A prepared set of the classifier's layout and classes.
         benchmark: Name of the benchmark; its test part is counted.
         missing_joints: Shares of the joints that a clip lacks throughout, each from 0 to below 1; they stand at their
@@ -68,12 +67,7 @@ def robustness(
             bodies' bounding boxes), each 0 or more; by default 0.01, 0.02, 0.05, 0.1.
         lower_frame_rate: Shares of the frames per second that a slower camera lacks, each from 0 to below 1, so that
             0.5 keeps every second frame; by default 0.5, 0.75, 0.9.
-        trained_on: The data set of a released ``.pth`` file that does not say it: ``ntu60``, ``ntu120``, ``pku1``,
-            ``pku2``, or ``data`` for the classes of ``--data``; by default the source of ``--data`` decides then.
-        precision: Number type of matrix products.
         seed: Seed of the joints, frames and noise; with the clip's position it settles them.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        out: The run folder; by default the next free one under ``runs``.
 
     Returns:
         The run folder, with ``result.json``, the undisturbed ``predictions.csv`` and ``scores.npz``, and
@@ -149,11 +143,7 @@ def _disturbances(dataset: SkeletonSet, size: float) -> dict[str, Disturb]:
 
 
 def _in_range(name: str, strengths: Sequence[float] | None, below: float = 1.0) -> list[float]:
-    """Return the strengths, or those by default, each once, the weakest first.
-
-    Raises:
-        InputError: If one is out of the range.
-    """
+    """Return the strengths, or those by default, each once, the weakest first; refuse one out of the range."""
     strengths = DEFAULTS[name] if strengths is None else strengths
     if bad := [strength for strength in strengths if not 0 <= strength < below]:
         raise InputError(f"{name}: found {bad[0]:g}, expected 0 or more" + (" and below 1" if below == 1 else ""))

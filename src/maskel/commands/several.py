@@ -54,8 +54,9 @@ def run_several(
         try:
             runs[name](run.path, world.is_main)
         except InputError:
-            if world.is_main:
-                _forget(folder)
+            if world.is_main and {path.name for path in folder.path.iterdir()} <= {CONFIG, LOCK}:  # no run has begun
+                # A refused command leaves nothing and can be mended. On Windows the lock stays; that counts as empty.
+                shutil.rmtree(folder.path, ignore_errors=True)
             raise
         distributed.barrier()
     if world.is_main:
@@ -115,9 +116,3 @@ def _open(out: Path | None, kind: str, config: Mapping[str, Any], is_main: bool)
     if not is_main:
         return RunFolder(out or Path())
     return RunFolder.create(out, kind, config)
-
-
-def _forget(folder: RunFolder) -> None:
-    """Remove a folder in which no run has begun, so that a refused command leaves nothing and can be mended."""
-    if {path.name for path in folder.path.iterdir()} <= {CONFIG, LOCK}:
-        shutil.rmtree(folder.path, ignore_errors=True)  # on Windows the lock stays, and the folder counts as empty

@@ -12,7 +12,7 @@ from maskel.errors import InputError
 from maskel.files import refuse_unwritable
 from maskel.models.pooling import Pool
 from maskel.pictures.attributions import importance_page
-from maskel.pictures.gallery import gallery_page, thin_out
+from maskel.pictures.gallery import gallery_page, position_named, thin_out
 from maskel.pictures.markup import element, page, write_page
 from maskel.pictures.masks import count_hidden, mask_maps
 from maskel.pictures.scatter import Projection, project, scatter_page
@@ -46,11 +46,7 @@ def masks(
         raise InputError(f"draws: found {draws}, expected 1 or more")
     refuse_unwritable(out)
     dataset = SkeletonSet.open(data, untrimmed=True)
-    position = next((at for at, known in enumerate(dataset.clips) if known.name == clip), None)
-    if position is None:
-        raise InputError(
-            f"{data} has no clip called {clip!r}; its {len(dataset)} clips begin with {dataset.clips[0].name}"
-        )
+    position = position_named(dataset, clip)
     found = []
     for run in open_runs(runs):
         if not run.pretrains:
@@ -136,14 +132,12 @@ def features(
 
     Args:
         data: The prepared set.
-        encoder: A pre-training run folder, an ``encoder.safetensors`` file, or a released ``.pth`` checkpoint.
         projection: ``pca``, or ``umap`` with the extra of that name.
         benchmark: Take the clips of one part of this benchmark; by default all clips of the set.
         part: ``train`` or ``test``; goes with ``benchmark``.
         pool: What tokens are averaged over, as for ``embed``.
         most: Clips on the page, 2 to 1000; of more some are drawn, of all classes by turns.
         seed: Of UMAP.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The HTML file; an earlier one is replaced.
 
     Returns:

@@ -3,10 +3,9 @@
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,50 @@ class Watched:
     left_out: int = 0
 
 
+@dataclass(frozen=True)
+class _Input:
+    """The frames' origin: standard input, a file that grows, or a video.
+
+    Raises:
+        InputError: If there are two inputs, or one lacks what it needs.
+    """
+
+    follow: Path | None
+    patience: float | None
+    video: str | None
+    estimator: EstimatorName | None
+    model: Sequence[Path]
+
+    def __post_init__(self) -> None:
+        if self.follow is not None and self.video is not None:
+            raise InputError("watch: found --follow and --video, expected one input")
+        if self.patience is not None and (self.follow is None or not self.patience >= 0):
+            raise InputError("patience: expected seconds of 0 or more, and a file to --follow")
+        if self.video is None and (self.estimator or self.model):
+            raise InputError("watch: --estimator and --model are for a --video; lines hold keypoints already")
+        if self.video is not None and self.estimator is None:
+            raise InputError(
+                "watch: a --video needs an --estimator (mediapipe, rtmlib, ultralytics) and its --model files"
+            )
+
+    def opened(self, stream: Stream) -> Iterable[Line | Seen]:
+        """Return the frames as they come in.
+
+        Raises:
+            InputError: If the input cannot be opened, or the estimator's keypoints are not those of the classifier.
+        """
+        if self.follow is not None:
+            return followed_lines(self.follow, self.patience)
+        if self.video is None or self.estimator is None:
+            return typed_lines()
+        made = open_estimator(self.estimator, self.model, stream.coordinates)
+        if made.layout != stream.layout.name:
+            raise InputError(f"watch: the classifier reads {stream.layout.name}, {self.estimator} gives {made.layout}")
+        opened = Video(self.video)
+        stream.see_images(opened.size)
+        return estimated(opened, self.video, made)
+
+
 def watch(
     classifier: Path,
     fps: float | None = None,
@@ -69,9 +112,6 @@ def watch(
     Args:
         classifier: A run folder of linear or finetune, or its file.
         fps: Frames a second to resample to; by default those of the training clips, where the classifier knows them.
-        window_length: Length of a window, in frames (``64``) or seconds (``2.5s``); by default that of the median
-            training clip.
-        step: Distance between the starts of two windows, likewise; by default a quarter of the window.
         min_probability: An answer that is less probable has no class, in [0, 1].
         max_distance: An answer that is farther from the training clips has no class either; see ``maskel predict``.
         follow: A file of such lines to read, and to wait for more at its end.
@@ -81,7 +121,6 @@ def watch(
         model: Its model files: none is fetched.
         page: Port of a page that shows people and answers as they come, for browsers of this machine alone
             (127.0.0.1); 0 takes one that is free. It ends with the command.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
         Its counts.
@@ -89,23 +128,22 @@ def watch(
     Raises:
         InputError: If a line is no frame; it names the line. What was answered before stays. Or if the port is taken.
     """
-    _refuse_mixed(follow, patience, video, estimator, model)
+    given = _Input(follow, patience, video, estimator, model)
     stream = Stream(
         classifier, fps, window_length, step, min_probability, distributed.start(device).device, max_distance
     )
-    opens = partial(_items, stream, follow, patience, video, estimator, model)
     if page is None:
-        return _watch(stream, opens, None)
+        return _watch(stream, given, None)
     with LocalPage(watching_page(stream.layout, classifier.name), page) as local:
         notify(f"{local.address} shows people and answers, on this machine alone")
-        return _watch(stream, opens, Frames(stream.layout, stream.coordinates, local.send))
+        return _watch(stream, given, Frames(stream.layout, stream.coordinates, local.send))
 
 
-def _watch(stream: Stream, opens: Callable[[], Iterable[Line | Seen]], shown_on: Frames | None) -> Watched:
+def _watch(stream: Stream, given: _Input, shown_on: Frames | None) -> Watched:
     """Read frames until they end, write the answers, and show both on a page."""
     watched = Watched()
     try:
-        for item in opens():
+        for item in given.opened(stream):
             try:
                 if isinstance(item, Line):
                     frame = _read_frame(item.content)
@@ -139,59 +177,8 @@ def show(watched: Watched, options: Mapping[str, Any]) -> None:
     notify(f"{watched.frames:,} frames, {watched.updates:,} answers{left_out}")
 
 
-def _refuse_mixed(
-    follow: Path | None,
-    patience: float | None,
-    video: str | None,
-    estimator: EstimatorName | None,
-    model: Sequence[Path],
-) -> None:
-    """Refuse options that do not go together, before the classifier is loaded.
-
-    Raises:
-        InputError: If there are two inputs, or one lacks what it needs.
-    """
-    if follow is not None and video is not None:
-        raise InputError("watch: found --follow and --video, expected one input")
-    if patience is not None and (follow is None or not patience >= 0):
-        raise InputError("patience: expected seconds of 0 or more, and a file to --follow")
-    if video is None and (estimator or model):
-        raise InputError("watch: --estimator and --model are for a --video; lines hold keypoints already")
-    if video is not None and estimator is None:
-        raise InputError("watch: a --video needs an --estimator (mediapipe, rtmlib, ultralytics) and its --model files")
-
-
-def _items(
-    stream: Stream,
-    follow: Path | None,
-    patience: float | None,
-    video: str | None,
-    estimator: EstimatorName | None,
-    model: Sequence[Path],
-) -> Iterable[Line | Seen]:
-    """Return the frames as they come in.
-
-    Raises:
-        InputError: If the input cannot be opened, or the estimator's keypoints are not those of the classifier.
-    """
-    if follow is not None:
-        return followed_lines(follow, patience)
-    if video is None or estimator is None:
-        return typed_lines()
-    made = open_estimator(estimator, model, stream.coordinates)
-    if made.layout != stream.layout.name:
-        raise InputError(f"watch: the classifier reads {stream.layout.name}, {estimator} gives {made.layout}")
-    opened = Video(video)
-    stream.see_images(opened.size)
-    return estimated(opened, video, made)
-
-
 def _read_frame(line: bytes) -> dict[str, Any]:
-    """Read time, joints and ids of a frame.
-
-    Raises:
-        InputError: If the line is none.
-    """
+    """Read time, joints and ids of a frame, or refuse the line."""
     if len(line) == LONGEST and not line.endswith(b"\n"):
         raise InputError(f"found more than {LONGEST:,} bytes, expected {_FORM}")
     try:

@@ -18,6 +18,11 @@ ON_THE_BODY, AS_RECORDED, IN_THE_IMAGE = "on the body in its first frame", "as r
 """Places of a clip's origin."""
 METRES, HALF_SIDES, HALF_LONGER = "metres", "halves of the image's sides", "halves of the image's longer side"
 """Units of coordinates."""
+IN_IMAGES: Mapping[str, str] = {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"}
+"""Conventions of joints in 2D that span -1 to 1 over the image."""
+
+SPLIT_BY: Mapping[str, str] = {"xsub": "subject", "xview": "camera", "xset": "setup"}
+"""Benchmarks that split clips by a fact about them: none of a subject, say, is on both sides."""
 
 
 def upwards(layout: Layout) -> Mapping[str, str]:
@@ -216,7 +221,7 @@ class Source(ABC):
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Explain why a benchmark may have ``found`` (train, test) clips instead of the published number."""
-        return ""
+        return "every clip, for pre-training; there is no part to test on" if benchmark == "all" else ""
 
 
 def leave_one_out(clips: Sequence[Clip], subjects: int) -> dict[str, Split]:

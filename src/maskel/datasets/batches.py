@@ -21,24 +21,28 @@ class ClipRows:
     Args:
         joints: (R, V, C) float32 rows; `keep_on` replaces them by a copy on a device.
         segments: (S, 4) runs of consecutive frames of one body: clip, body, first frame, number of frames; sorted.
-        rows: (S,) first row of each segment.
-        bounds: (N + 1,) the segments of clip i are those from ``bounds[i]`` to before ``bounds[i + 1]``.
         bodies: (N,) bodies of each clip.
         valid_frames: (N,) valid length of each clip.
         labels: (N,) class of each clip.
         channels: Names of the C numbers of a joint.
         refuse: Raises an error for the clip at a position, which holds a coordinate that is not finite.
+
+    Attributes:
+        rows: (S,) first row of each segment.
+        bounds: (N + 1,) the segments of clip i are those from ``bounds[i]`` to before ``bounds[i + 1]``.
     """
 
     joints: Float32[torch.Tensor, "r v c"]
     segments: Int64[np.ndarray, "s 4"]
-    rows: Int64[np.ndarray, " s"]
-    bounds: Int64[np.ndarray, " bounds"]
     bodies: Int64[np.ndarray, " n"]
     valid_frames: Int64[np.ndarray, " n"]
     labels: Int64[np.ndarray, " n"]
     channels: Channels
     refuse: Callable[[int], NoReturn]
+
+    def __post_init__(self) -> None:
+        self.rows = np.cumsum(self.segments[:, 3]) - self.segments[:, 3]
+        self.bounds = np.searchsorted(self.segments[:, 0], np.arange(len(self.bodies) + 1))
 
     def gather(
         self,
@@ -63,9 +67,9 @@ class ClipRows:
         else:
             joints = self._between(rows, exists, frames.weight.numpy())
             lengths = np.full(len(positions), joints.shape[2])
-        if self.joints.device.type == "cpu":
-            self._require_finite(joints.numpy(), positions)
         device = self.joints.device
+        if device.type == "cpu" and not (finite := np.isfinite(joints.numpy())).all():  # opening a set does not look
+            self.refuse(int(positions[~finite.all(axis=(1, 2, 3, 4))][0]))
         return SkeletonBatch(
             joints=joints,
             lengths=move(torch.from_numpy(lengths), device),
@@ -156,9 +160,3 @@ class ClipRows:
             move(torch.from_numpy(rows), device).view(pairs),
             move(torch.from_numpy(shares), device).view(pairs),
         )
-
-    def _require_finite(self, joints: Float32[np.ndarray, "b m t v c"], positions: Int64[np.ndarray, " b"]) -> None:
-        """Refuse coordinates that are not finite, at reading: opening a set does not look at the joints."""
-        finite = np.isfinite(joints)
-        if not finite.all():
-            self.refuse(int(positions[~finite.all(axis=(1, 2, 3, 4))][0]))

@@ -5,34 +5,16 @@ The checks of joints and their thresholds stand in `maskel.datasets.clip_checks`
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from maskel.datasets import set_checks
+from maskel.console import Report
+from maskel.datasets import clip_checks, set_checks
 from maskel.datasets.bodies import LARGEST_METRES, SMALLEST_METRES
-from maskel.datasets.clip_checks import (
-    BONE_CHANGE,
-    BONE_METRES,
-    BONE_SIZES,
-    CLIP_CHECKS,
-    FLAT_SHARE,
-    FROZEN_FRAMES,
-    HEAD_DOWN,
-    JUMP_METRES,
-    JUMP_SIZES,
-    LARGEST_IN_IMAGE,
-    SMALLEST_IN_IMAGE,
-    SWAP_METRES,
-    SWAP_RATIO,
-    SWAP_SIZES,
-    Bearings,
-    Seen,
-)
 from maskel.datasets.duplicates import NEAR_METRES, NEAR_SIZES, Fingerprints
 from maskel.datasets.faults import Fault
-from maskel.datasets.set_checks import FILLED_SHARE, IMBALANCE, LEFT_OUT_SHARE, MISSING_SHARE, SHORT_SHARE
 from maskel.datasets.store import SkeletonSet
 
 CHUNK_ROWS = 2**14
@@ -58,7 +40,8 @@ class Check:
 
 
 _NEAR_SHARE = f"{100 * NEAR_SIZES:g} % of a body's size"
-_LENGTH_CHANGES = f"length changes by > {100 * BONE_CHANGE:g} % of its median and"
+_LENGTH_CHANGES = f"length changes by > {100 * clip_checks.BONE_CHANGE:g} % of its median and"
+_IF_EXCHANGED = f"in one frame, {clip_checks.SWAP_RATIO:g} times less if exchanged"
 
 CHECKS: dict[str, Check] = {
     "leaks": Check(
@@ -79,43 +62,53 @@ CHECKS: dict[str, Check] = {
     "not_finite": Check("coordinates that are not finite", "any", "coordinates"),
     "units": Check(
         "bodies too large or small",
-        f"in most frames not {SMALLEST_METRES:g} to {LARGEST_METRES:g} m; in 2D not {SMALLEST_IN_IMAGE:g} to "
-        f"{LARGEST_IN_IMAGE:g} halves of the image",
+        f"in most frames not {SMALLEST_METRES:g} to {LARGEST_METRES:g} m; in 2D not "
+        f"{clip_checks.SMALLEST_IN_IMAGE:g} to {clip_checks.LARGEST_IN_IMAGE:g} halves of the image",
         "times",
     ),
     "flat": Check(
-        "bodies without depth", f"one axis spans < {100 * FLAT_SHARE:g} % of the size in most frames", "share"
+        "bodies without depth",
+        f"one axis spans < {100 * clip_checks.FLAT_SHARE:g} % of the size in most frames",
+        "share",
     ),
     "upside_down": Check(
-        "bodies upside down", f"head > {HEAD_DOWN:g} of the body's size below the feet in most frames", "body sizes"
+        "bodies upside down",
+        f"head > {clip_checks.HEAD_DOWN:g} of the body's size below the feet in most frames",
+        "body sizes",
     ),
     "absent": Check("frames without a body", "any", "frames"),
-    "filled": Check("frames made up", f"> {100 * FILLED_SHARE:g} % of a clip's body-frames are filled in", "share"),
-    "missing": Check("missing joints", f"> {100 * MISSING_SHARE:g} % of a clip's joints", "share"),
-    "left_out": Check(
-        "people or frames left out", f"> {100 * LEFT_OUT_SHARE:g} % of the frames, or of those of all people", "share"
+    "filled": Check(
+        "frames made up", f"> {100 * set_checks.FILLED_SHARE:g} % of a clip's body-frames are filled in", "share"
     ),
-    "frozen": Check("frozen bodies", f"{FROZEN_FRAMES} equal frames in a row", "frames"),
+    "missing": Check("missing joints", f"> {100 * set_checks.MISSING_SHARE:g} % of a clip's joints", "share"),
+    "left_out": Check(
+        "people or frames left out",
+        f"> {100 * set_checks.LEFT_OUT_SHARE:g} % of the frames, or of those of all people",
+        "share",
+    ),
+    "frozen": Check("frozen bodies", f"{clip_checks.FROZEN_FRAMES} equal frames in a row", "frames"),
     "jumps": Check(
         "jumps",
-        f"a joint moves > {JUMP_METRES:g} m in one frame",
+        f"a joint moves > {clip_checks.JUMP_METRES:g} m in one frame",
         "metres",
-        f"a joint moves > {JUMP_SIZES:g} of the body's size in one frame",
+        f"a joint moves > {clip_checks.JUMP_SIZES:g} of the body's size in one frame",
     ),
     "bones": Check(
         "implausible bones",
-        f"{_LENGTH_CHANGES} > {BONE_METRES:g} m",
+        f"{_LENGTH_CHANGES} > {clip_checks.BONE_METRES:g} m",
         "metres",
-        f"{_LENGTH_CHANGES} > {BONE_SIZES:g} of the body's size",
+        f"{_LENGTH_CHANGES} > {clip_checks.BONE_SIZES:g} of the body's size",
     ),
     "swaps": Check(
         "identity swaps",
-        f"two bodies move > {SWAP_METRES:g} m in one frame, {SWAP_RATIO:g} times less if exchanged",
+        f"two bodies move > {clip_checks.SWAP_METRES:g} m {_IF_EXCHANGED}",
         "metres",
-        f"two bodies move > {SWAP_SIZES:g} of their size in one frame, {SWAP_RATIO:g} times less if exchanged",
+        f"two bodies move > {clip_checks.SWAP_SIZES:g} of their size {_IF_EXCHANGED}",
     ),
-    "short": Check("short clips", f"< {100 * SHORT_SHARE:g} % of the median length, or one frame", "frames"),
-    "imbalance": Check("class imbalance", f"largest class > {IMBALANCE:g} times the smallest, or empty", "clips"),
+    "short": Check("short clips", f"< {100 * set_checks.SHORT_SHARE:g} % of the median length, or one frame", "frames"),
+    "imbalance": Check(
+        "class imbalance", f"largest class > {set_checks.IMBALANCE:g} times the smallest, or empty", "clips"
+    ),
 }
 """All checks by name, in the order of display."""
 
@@ -154,26 +147,26 @@ class Finding:
         return "body sizes" if check.in_sizes and not self.metric else check.unit
 
 
-def examine(dataset: SkeletonSet, advance: Callable[[int], None] = lambda clips: None) -> tuple[Finding, ...]:
+def examine(dataset: SkeletonSet, report: Report = lambda what, done, total: None) -> tuple[Finding, ...]:
     """Look for every fault in `CHECKS`; reads the joints once, from the first to the last.
 
     Args:
         dataset: The set.
-        advance: Called with the number of clips done since the last call.
+        report: Takes word of the progress.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a check reports damaged coordinates
-        bearings = Bearings.of(dataset)
+        bearings = clip_checks.Bearings.of(dataset)
         prints = Fingerprints(dataset, bearings.near)
         faults: dict[str, list[Fault]] = {name: [] for name in CHECKS}
         body_frames = np.zeros(len(dataset), dtype=np.int64)
         for start, stop in chunks(dataset):
-            seen = Seen.of(dataset, start, stop, bearings)
+            seen = clip_checks.Seen.of(dataset, start, stop, bearings)
             prints.add(seen.rows)
             body_frames[start:stop] = np.bincount(seen.rows.clip - start, minlength=stop - start)
-            for name, check in CLIP_CHECKS.items():
+            for name, check in clip_checks.CLIP_CHECKS.items():
                 faults[name] += check(seen)
-            advance(stop - start)
-    duplicates = prints.duplicates()
+            report("clips", stop, len(dataset))
+    duplicates = prints.duplicates(report)
     note = "" if duplicates.complete else "not complete: there are too many to compare all"
     faults["leaks"] = list(set_checks.leaking_clips(dataset, duplicates, bearings))
     faults["shared"] = list(set_checks.shared_origins(dataset))

@@ -27,6 +27,7 @@ from maskel.datasets.bodies import (
 from maskel.datasets.duplicates import NEAR_METRES, NEAR_SIZES
 from maskel.datasets.faults import Fault
 from maskel.datasets.store import BodyFrames, SkeletonSet
+from maskel.datasets.windows import stretches
 
 FROZEN_FRAMES = 5
 """Exactly equal frames in a row from which a body counts as frozen; a sensor's noise never repeats."""
@@ -127,11 +128,46 @@ class Seen:
         """Name of that unit, to stand after a number."""
         return "m" if self.bearings.metric else "body sizes"
 
+    def limit(self, metres: float, sizes: float) -> float:
+        """Choose the threshold in metres, or the one in body sizes."""
+        return metres if self.bearings.metric else sizes
 
-def limit(metres: float, sizes: float, seen: Seen | Bearings) -> float:
-    """Choose a set's threshold: the one in metres or the one in body sizes."""
-    bearings = seen.bearings if isinstance(seen, Seen) else seen
-    return metres if bearings.metric else sizes
+    def worst(
+        self,
+        where: Int64[np.ndarray, " n"],
+        values: Float[np.ndarray, " n"],
+        about: Callable[[int], str],
+        frames: Int64[np.ndarray, " n"] | None = None,
+    ) -> list[Fault]:
+        """Return one fault for each clip that has any: the worst.
+
+        Args:
+            where: Rows with a fault.
+            values: Severity of each.
+            about: Describes the fault at a place in ``where``.
+            frames: Number of frames of each; by default one.
+        """
+        rows, clips = self.rows, self.rows.clip[where]
+        order = np.lexsort((-values, clips))
+        _, starts = np.unique(clips[order], return_index=True)
+        sizes = np.ones(len(where), dtype=np.int64) if frames is None else frames
+        sums = np.add.reduceat(sizes[order], starts) if len(order) else sizes
+        found = []
+        for place, count in zip(order[starts].tolist(), sums.tolist(), strict=True):
+            clip, body, frame = (int(column[where[place]]) for column in (rows.clip, rows.body, rows.frame))
+            found.append(Fault(about(place), float(values[place]), clip, body, frame, count))
+        return found
+
+    def worst_in_most_frames(
+        self, bad: Bool[np.ndarray, " r"], values: Float[np.ndarray, " r"], about: Callable[[int], str]
+    ) -> list[Fault]:
+        """Return the worst fault of each clip in which more than half of the body-frames are bad."""
+        if not bad.any():
+            return []
+        clips = self.rows.clip - self.rows.clip[0]
+        most = np.bincount(clips, weights=bad) * 2 > np.bincount(clips)
+        where = np.flatnonzero(bad & most[clips])
+        return self.worst(where, values[where], lambda at: about(int(where[at])))
 
 
 def _follows(rows: BodyFrames) -> Bool[np.ndarray, " p"]:
@@ -144,49 +180,12 @@ def _lengths(vectors: Float32[np.ndarray, "c v r"]) -> Float32[np.ndarray, "v r"
     return np.sqrt(np.square(vectors).sum(axis=0))
 
 
-def _worst_of_each_clip(
-    rows: BodyFrames,
-    where: Int64[np.ndarray, " n"],
-    values: Float[np.ndarray, " n"],
-    about: Callable[[int], str],
-    frames: Int64[np.ndarray, " n"] | None = None,
-) -> list[Fault]:
-    """Return one fault for each clip that has any: the worst.
-
-    Args:
-        rows: Body-frames of the clips.
-        where: Rows with a fault.
-        values: Severity of each.
-        about: Describes the fault at a place in ``where``.
-        frames: Number of frames of each; by default one.
-    """
-    clips = rows.clip[where]
-    order = np.lexsort((-values, clips))
-    _, starts = np.unique(clips[order], return_index=True)
-    sizes = np.ones(len(where), dtype=np.int64) if frames is None else frames
-    sums = np.add.reduceat(sizes[order], starts) if len(order) else sizes
-    found = []
-    for place, count in zip(order[starts].tolist(), sums.tolist(), strict=True):
-        row = where[place]
-        found.append(
-            Fault(
-                about=about(place),
-                value=float(values[place]),
-                clip=int(rows.clip[row]),
-                body=int(rows.body[row]),
-                frame=int(rows.frame[row]),
-                frames=count,
-            )
-        )
-    return found
-
-
 def _not_finite(seen: Seen) -> list[Fault]:
     rows = seen.rows
     counts = (~np.isfinite(rows.joints)).sum(axis=(1, 2))
     where = np.flatnonzero(counts)
     bad = counts[where]
-    return _worst_of_each_clip(rows, where, bad.astype(np.float64), lambda at: f"{bad[at]} coordinates not finite")
+    return seen.worst(where, bad.astype(np.float64), lambda at: f"{bad[at]} coordinates not finite")
 
 
 def _absent(seen: Seen) -> list[Fault]:
@@ -212,29 +211,25 @@ def _absent(seen: Seen) -> list[Fault]:
 def _frozen(seen: Seen) -> list[Fault]:
     rows = seen.rows
     same = _follows(rows) & (rows.joints[1:] == rows.joints[:-1]).all(axis=(1, 2))
-    edges = np.diff(np.pad(same, 1).astype(np.int8))
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    lengths = ends - starts + 1
+    runs = np.array(stretches(same), dtype=np.int64).reshape(-1, 2)
+    starts, lengths = runs[:, 0], runs[:, 1] - runs[:, 0] + 1
     long = lengths >= FROZEN_FRAMES
     starts, lengths = starts[long], lengths[long]
-    return _worst_of_each_clip(
-        rows, starts, lengths.astype(np.float64), lambda at: f"{lengths[at]} equal frames in a row", lengths
-    )
+    return seen.worst(starts, lengths.astype(np.float64), lambda at: f"{lengths[at]} equal frames in a row", lengths)
 
 
 def _jumps(seen: Seen) -> list[Fault]:
-    rows = seen.rows
     moved = _lengths(np.diff(seen.columns, axis=2))  # (V, R - 1)
     if seen.missing is not None:
         moved[seen.missing[:, 1:] | seen.missing[:, :-1]] = 0
     farthest = moved.max(axis=0) / np.maximum(seen.units[1:], seen.units[:-1])
-    before = np.flatnonzero(_follows(rows) & (farthest > limit(JUMP_METRES, JUMP_SIZES, seen)))
+    before = np.flatnonzero(_follows(seen.rows) & (farthest > seen.limit(JUMP_METRES, JUMP_SIZES)))
 
     def about(at: int) -> str:
         joint = seen.dataset.layout.joints[int(moved[:, before[at]].argmax())]
         return f"{joint} moves {farthest[before[at]]:.2f} {seen.unit} in one frame"
 
-    return _worst_of_each_clip(rows, before + 1, farthest[before], about)
+    return seen.worst(before + 1, farthest[before], about)
 
 
 def _bones(seen: Seen) -> list[Fault]:
@@ -259,7 +254,7 @@ def _bones(seen: Seen) -> list[Fault]:
         for share in (0.05, 0.5, 0.95)
     )
     change = high - low
-    bad = (change > BONE_CHANGE * usual) & (change > limit(BONE_METRES, BONE_SIZES, seen))
+    bad = (change > BONE_CHANGE * usual) & (change > seen.limit(BONE_METRES, BONE_SIZES))
     worst = np.where(bad, change, 0.0)
     bones = worst.argmax(axis=0)
     bodies = np.flatnonzero(worst.max(axis=0))
@@ -277,7 +272,7 @@ def _bones(seen: Seen) -> list[Fault]:
         span = f"{low[bone, body]:.2f} to {high[bone, body]:.2f} {seen.unit}"
         return f"{ends} is {span} long, median {usual[bone, body]:.2f}"
 
-    return _worst_of_each_clip(rows, where, worst.max(axis=0)[bodies], about, frames)
+    return seen.worst(where, worst.max(axis=0)[bodies], about, frames)
 
 
 def _sorted_in_runs(values: Float32[np.ndarray, "n r"], counts: Int64[np.ndarray, " k"]) -> Float32[np.ndarray, "n r"]:
@@ -305,7 +300,7 @@ def _swaps(seen: Seen) -> list[Fault]:
         units = np.maximum(seen.units[first], seen.units[second])
         kept = (_apart(seen, first, first + 1) + _apart(seen, second, second + 1)) / (2 * units)
         swapped = (_apart(seen, first, second + 1) + _apart(seen, second, first + 1)) / (2 * units)
-        bad = np.flatnonzero((kept > limit(SWAP_METRES, SWAP_SIZES, seen)) & (kept > SWAP_RATIO * swapped))
+        bad = np.flatnonzero((kept > seen.limit(SWAP_METRES, SWAP_SIZES)) & (kept > SWAP_RATIO * swapped))
         where.append(first[bad] + 1)
         values.append(kept[bad])
         for at in bad:
@@ -313,7 +308,7 @@ def _swaps(seen: Seen) -> list[Fault]:
             texts.append(f"{bodies} move {kept[at]:.2f} {seen.unit}, exchanged {swapped[at]:.2f}")
     if not texts:
         return []
-    return _worst_of_each_clip(rows, np.concatenate(where), np.concatenate(values), texts.__getitem__)
+    return seen.worst(np.concatenate(where), np.concatenate(values), texts.__getitem__)
 
 
 def _apart(seen: Seen, first: Int64[np.ndarray, " n"], second: Int64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -323,29 +318,6 @@ def _apart(seen: Seen, first: Int64[np.ndarray, " n"], second: Int64[np.ndarray,
         return distances.mean(axis=0)
     both = ~(seen.missing[:, first] | seen.missing[:, second])
     return (distances * both).sum(axis=0) / np.maximum(both.sum(axis=0), 1)
-
-
-def _in_most_frames(
-    seen: Seen,
-    bad: Bool[np.ndarray, " r"],
-    values: Float[np.ndarray, " r"],
-    about: Callable[[int], str],
-) -> list[Fault]:
-    """Return the worst fault of each clip in which more than half of the body-frames are bad.
-
-    Args:
-        seen: The clips.
-        bad: True for bad rows.
-        values: Severity of each row.
-        about: Describes the fault of a row.
-    """
-    if not bad.any():
-        return []
-    first = seen.rows.clip[0]
-    clips = seen.rows.clip - first
-    most = np.bincount(clips, weights=bad) * 2 > np.bincount(clips)
-    where = np.flatnonzero(bad & most[clips])
-    return _worst_of_each_clip(seen.rows, where, values[where], lambda at: about(int(where[at])))
 
 
 def _units(seen: Seen) -> list[Fault]:
@@ -358,7 +330,7 @@ def _units(seen: Seen) -> list[Fault]:
     def about(row: int) -> str:
         return f"the body's size is {seen.sizes[row]:.3g}, not {least:g} to {most:g} {unit}"
 
-    return _in_most_frames(seen, times > 1, times, about)
+    return seen.worst_in_most_frames(times > 1, times, about)
 
 
 def _flat(seen: Seen) -> list[Fault]:
@@ -366,8 +338,7 @@ def _flat(seen: Seen) -> list[Fault]:
         return []
     thin = seen.extents.min(axis=0)
     axes = seen.extents.argmin(axis=0)
-    return _in_most_frames(
-        seen,
+    return seen.worst_in_most_frames(
         thin < FLAT_SHARE * seen.sizes,
         1 - thin / np.where(seen.sizes > 0, seen.sizes, 1),
         lambda row: f"{'xyz'[axes[row]]} spans {thin[row]:.3g} over the body, whose size is {seen.sizes[row]:.3g}",
@@ -378,8 +349,8 @@ def _upside_down(seen: Seen) -> list[Fault]:
     up = seen.bearings.up
     above = up.sign * head_over_feet(seen.columns[[up.axis]], seen.missing, seen.dataset.layout)[0]
     below = -above / np.where(seen.sizes > 0, seen.sizes, np.inf)
-    return _in_most_frames(
-        seen, below > HEAD_DOWN, below, lambda row: f"the head is {below[row]:.2f} body sizes below the feet"
+    return seen.worst_in_most_frames(
+        below > HEAD_DOWN, below, lambda row: f"the head is {below[row]:.2f} body sizes below the feet"
     )
 
 

@@ -143,7 +143,7 @@ def count_contents(dataset: SkeletonSet) -> Contents:
             BenchmarkSizes(name, (len(split.train), len(split.test)), published.get(name))
             for name, split in dataset.benchmarks.items()
         ),
-        counts=_summed(dataset.counts),
+        counts=summed(dataset.counts),
         up=upward(dataset, sample),
         usual_size=usual_size(sample),
         trial=", ".join(f"{name} {dataset.options[name]}" for name in TRIAL_OPTIONS if dataset.options.get(name)),
@@ -151,7 +151,7 @@ def count_contents(dataset: SkeletonSet) -> Contents:
     )
 
 
-def _summed(counts: Mapping[int, Mapping[str, int]]) -> dict[str, tuple[int, int]]:
+def summed(counts: Mapping[int, Mapping[str, int]]) -> dict[str, tuple[int, int]]:
     """Return, for each phrase, the sum over all clips and the number of clips; sorted by phrase."""
     sums: Counter[str] = Counter()
     clips: Counter[str] = Counter()

@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from maskel.console import Report
 from maskel.datasets.store import BodyFrames, SkeletonSet
 
 NEAR_METRES = 0.001
@@ -25,6 +26,7 @@ _KEYS = 8
 _CELL_KEYS = 3
 """Keys that divide clips into cells as wide as the limit: near clips lie in one cell, or in two that touch."""
 _STEP_COST = 1000  # of a round, in pairs, whatever number it compares
+_PAIRS_A_REPORT = 500
 _SLACK = 1.001  # keys are sums in float64; their rounding must not hide a pair
 
 
@@ -91,12 +93,18 @@ class Fingerprints:
                 digest.update(np.ascontiguousarray(values[start : start + count]).data)
             self._first[clip] = self._seen.setdefault(digest.digest(), clip)
 
-    def duplicates(self) -> Duplicates:
-        """Compare the added clips."""
-        candidates, complete = self._candidates()
+    def duplicates(self, report: Report = lambda what, done, total: None) -> Duplicates:
+        """Compare the added clips.
+
+        Args:
+            report: Takes word of the progress.
+        """
+        candidates, complete = self._candidates(report)
         pairs: dict[tuple[int, int], float] = {}
         compared = 0
-        for first, second in candidates.tolist():
+        for number, (first, second) in enumerate(candidates.tolist()):
+            if not number % _PAIRS_A_REPORT:
+                report("near clips compared", number, len(candidates))
             compared += int(self._rows[first])
             if compared > MOST_COMPARED:
                 return Duplicates(self._first, pairs, False)
@@ -105,7 +113,7 @@ class Fingerprints:
                 pairs[first, second] = distance
         return Duplicates(self._first, pairs, complete)
 
-    def _candidates(self) -> tuple[Int64[np.ndarray, "p 2"], bool]:
+    def _candidates(self, report: Report) -> tuple[Int64[np.ndarray, "p 2"], bool]:
         """Return the pairs of clips with nearly equal keys, and whether the list is complete."""
         only = np.flatnonzero((self._first == np.arange(len(self._first))) & np.isfinite(self._keys).all(axis=1))
         width = max(_SLACK * self._near, np.finfo(np.float64).tiny)
@@ -118,9 +126,9 @@ class Fingerprints:
         only, cells, codes = only[order], cells[order], codes[order]
         keys = self._keys[only]
         found, count, work = [np.zeros((0, 2), dtype=np.int64)], 0, 0
-        for offset in product((0, 1, -1), repeat=_CELL_KEYS):
-            if offset < (0,) * _CELL_KEYS:
-                continue  # each pair of cells once
+        offsets = [offset for offset in product((0, 1, -1), repeat=_CELL_KEYS) if offset >= (0,) * _CELL_KEYS]
+        for number, offset in enumerate(offsets):  # each pair of cells once
+            report("search for near clips", number, len(offsets))
             apart = np.array((0, 0, *offset))
             here = np.arange(len(only))
             there = codes + (apart * factors).sum()

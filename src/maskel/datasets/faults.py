@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a set may have millions
 class Fault:
     """One fault; the worst of its kind if a clip has several.
 

@@ -7,16 +7,16 @@ numbers of video, actor and category, and x, y, z of 15 joints.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.base import RawFile, Source, Split, leave_one_out
 from maskel.datasets.folder.arrays import to_pose
-from maskel.datasets.folder.pose import MAX_BYTES
+from maskel.datasets.folder.pose import Missing
 from maskel.datasets.folder.preparation import Preparation
-from maskel.datasets.raw_file import read_numbered
+from maskel.datasets.raw_file import MAX_TEXT, parse_numbers, read_numbered
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import FLORENCE15, Layout
 from maskel.sequence import Clip, SkeletonSequence
@@ -50,7 +50,7 @@ class Florence(Source):
     )
     one_process: ClassVar[bool] = True
 
-    def __init__(self, missing: Literal["interpolate", "zero"] = "interpolate", scale: float | None = None) -> None:
+    def __init__(self, missing: Missing = "interpolate", scale: float | None = None) -> None:
         if scale is not None and not 0 < scale < 10_000:
             raise InputError(f"florence: found --scale {scale}, expected a number above 0")
         self.missing, self.scale = missing, scale
@@ -100,11 +100,8 @@ def _videos(path: Path, joints: int, classes: int) -> dict[RawFile, tuple[Clip, 
     """Return clip and lines of each video, without the numbers before the joints."""
     found: dict[int, tuple[Clip, list[list[float]]]] = {}
     last = 0
-    for number, line in read_numbered(path, MAX_BYTES, "a line a frame"):
-        try:
-            values = [float(field) for field in line.split()]
-        except ValueError as error:
-            raise BadFileError(path, "not a number", line[:40], "numbers", line=number) from error
+    for number, line in read_numbered(path, MAX_TEXT, "a line a frame"):
+        values = parse_numbers(path, number, line.split())
         if len(values) != _FACTS + 3 * joints:
             expected = f"video, actor, category, and x, y, z of {joints} joints: {_FACTS + 3 * joints}"
             raise BadFileError(path, "wrong count", f"{len(values)} numbers", expected, line=number)

@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 from maskel.datasets.base import HALF_LONGER, IN_THE_IMAGE, METRES, ON_THE_BODY, RawFile, Source, Split
 from maskel.datasets.folder.arrays import to_pose
+from maskel.datasets.folder.pose import Missing
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.pickled import PickledArray, read_objects
 from maskel.datasets.raw_file import bad_file, read_member
@@ -28,8 +29,9 @@ CAMERAS = {"54138969": (1000, 1002), "55011271": (1000, 1000), "58860488": (1000
 """Cameras in the archives' order, with width and height of their images."""
 TRAINING = ("S1", "S5", "S6", "S7", "S8")
 SPELLED = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
-MAX_BYTES = 2**30
-"""Most bytes of an archive's member, unpacked; the published ones have up to 300 MB."""
+MAX_BYTES = 2**29
+"""Most bytes of an archive's arrays of objects, unpacked; the published ones have up to 300 MB."""
+_READ = ("positions_3d", "positions_2d", "metadata")
 
 
 class H36M(Source):
@@ -56,7 +58,7 @@ class H36M(Source):
     )
     one_process: ClassVar[bool] = True
 
-    def __init__(self, missing: Literal["interpolate", "zero"] = "interpolate") -> None:
+    def __init__(self, missing: Missing = "interpolate") -> None:
         self.missing = missing
         self.may_miss_joints = missing == "zero"
         self.channels: Channels = XYZ
@@ -75,7 +77,7 @@ class H36M(Source):
         arrays = _objects(path)
         key = next((key for key in ("positions_3d", "positions_2d") if key in arrays), "")
         if not key:
-            found = f"arrays {', '.join(arrays) or 'none'}"
+            found = f"arrays {', '.join(name[:40] for name in arrays) or 'none'}"
             raise BadFileError(path, "not data", found, "positions_3d or positions_2d, as VideoPose3D writes them")
         self.channels = XYZ if key == "positions_3d" else XYZ[:2]
         self.layout = H36M17 if key == "positions_3d" else _layout(path, arrays.get("metadata"))
@@ -138,14 +140,18 @@ class H36M(Source):
 
 
 def _objects(path: Path) -> dict[str, Any]:
-    """Return the object of each array in the archive."""
-    found = {}
+    """Return the object of each array in the archive that is read; None for others."""
     with bad_file(path, "an archive of VideoPose3D"), open_archive(path) as archive:
-        for name in archive.namelist():
-            content = BytesIO(read_member(archive, name, path, MAX_BYTES, "positions", "bytes unpacked"))
+        found = dict.fromkeys(name.removesuffix(".npy") for name in archive.namelist()[:12])
+        room = MAX_BYTES
+        for name in (name for name in _READ if f"{name}.npy" in archive.namelist()):
+            member = read_member(archive, f"{name}.npy", path, room, "positions", "bytes unpacked")
+            room -= len(member)
+            content = BytesIO(member)
             shape, _, dtype = npy_header(content)
-            if name.endswith(".npy") and shape == () and dtype.hasobject:
-                found[name.removesuffix(".npy")] = read_objects(path, content.read())
+            if shape != () or not dtype.hasobject:
+                raise BadFileError(path, "not data", f"an array of shape {shape} in {name}", "a dictionary of arrays")
+            found[name] = read_objects(path, content)
     return found
 
 

@@ -1,26 +1,28 @@
-"""Helpers that the readers of other toolboxes' files share: classes and names of clips, and missing joints."""
+"""The readers of other toolboxes' files in common: options, classes and names of clips, and missing joints."""
 
-import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float64
 
-from maskel.datasets.counts import MISSING_JOINTS, Counts
-from maskel.datasets.folder.gaps import body_exists, fill_gaps
+from maskel.datasets.base import Source
+from maskel.datasets.counts import Counts
+from maskel.datasets.folder.gaps import body_exists
+from maskel.datasets.folder.names import ENDING
 from maskel.datasets.folder.people import choose_bodies
-from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.pose import Missing, Pose
+from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.tracks import ACTORS
-from maskel.datasets.ntu import ACTIONS, NAME, NTU60, NTU120
+from maskel.datasets.ntu import NTU60, NTU120, clip_called
 from maskel.errors import BadFileError, InputError
 from maskel.files import described
-from maskel.layouts import Layout
-from maskel.sequence import Clip, SkeletonSequence
+from maskel.layouts import layout_named
+from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
 
 MAX_CLASSES = 10_000
 LARGEST = 100.0
@@ -29,80 +31,133 @@ SMALLEST = 0.05
 """Metres. A body that never extends this far along any axis is in another unit, or a single point."""
 LARGEST_BODY = 10.0
 """Metres. No body is larger: the diagonal of its bounding box, in the median of its frames."""
-SUFFIX = re.compile(r"\.(mp4|avi|mkv|mov|webm|mpg|mpeg|wmv|flv|skeleton|npy|npz|pkl|json|csv|txt)$")
-"""Endings of source files that names of clips may keep."""
 
-Missing = Literal["interpolate", "zero"]
+GivenChannels = Literal["auto", "xy", "xyz", "xys"]
+NO_CLIP = "classes without a clip"
+
+
+class Toolbox(Source):
+    """Base class of the files of other toolboxes, in which classes are numbers and people have no names.
+
+    Its arguments are options of every such source, which documents them.
+
+    Raises:
+        InputError: If there is no such layout, or options are out of range.
+    """
+
+    def __init__(
+        self,
+        layout: str,
+        channels: GivenChannels,
+        scores: bool,
+        missing: Missing,
+        scale: float | None,
+        first_label: int | None,
+        bodies: int,
+        actor: str,
+    ) -> None:
+        check_people(self.name, bodies, actor)
+        if first_label not in (None, 0, 1) or (scale is not None and not 0 < scale < 10_000):
+            raise InputError(f"{self.name}: expected --first-label 0 or 1, and --scale above 0")
+        self.given_layout = layout_named(layout) if layout else None
+        self.given_channels = channels
+        self.scores = scores
+        self.missing = missing
+        self.scale = scale
+        self.first_label = first_label
+        self.bodies = bodies
+        self.actor = actor
+        self.may_miss_joints = missing == "zero"
+        self.found_notes: Counter[str] = Counter()
+
+    def settle_channels(self, read_as: str) -> None:
+        """Read a joint's numbers as ``xy``, ``xyz`` or ``xys``; s is the score."""
+        self.read_as, self.flat = read_as, read_as != "xyz"
+        self.channels = (*XYZ[: 2 if self.flat else 3], *([SCORE] if self.scores else []))
+
+    def refuse_scores(self, path: Path, likely: Sequence[bool]) -> None:
+        """Refuse scores in the place of z, unless the user says what the numbers are.
+
+        Args:
+            path: The file, for messages.
+            likely: For each of some clips, True if its third numbers look like scores.
+
+        Raises:
+            BadFileError: If all of them do.
+        """
+        if self.given_channels == "auto" and likely and all(likely):
+            expected = "x, y, z; if it is a score, --channels xys and the --layout, else --channels xyz"
+            raise BadFileError(path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected)
+
+    def settle_classes(self, path: Path, names: Sequence[str], labels: Sequence[int]) -> tuple[int, ...]:
+        """Set the classes by the labels of a file; begins the counts of `notes`.
+
+        Args:
+            path: The file, for messages.
+            names: Names of its clips; NTU RGB+D names contain the class.
+            labels: As they stand in the file, all >= 0.
+
+        Returns:
+            The label of each clip, from 0.
+
+        Raises:
+            InputError: If labels may count from 0 or from 1, or contradict ``--first-label`` or the names.
+        """
+        first = self.first_label
+        actions = [clip and clip.label for clip in map(clip_called, names)]  # None for other names
+        if first is None and list(labels) == actions:
+            first = 0
+        if first is None and min(labels) == 1:
+            from_one = [label - 1 for label in labels] == actions
+            reason = "are the numbers in the clips' names, which count from 1" if from_one else "may count from 1"
+            choices = "--first-label 1" if from_one else "--first-label 1, or --first-label 0 if class 0 has no clip"
+            raise InputError(
+                f"{path}: labels run from 1 to {max(labels)}, and no clip has label 0: they {reason}; {choices}"
+            )
+        first = first or 0
+        if min(labels) < first:
+            raise InputError(f"{path}: a label is {min(labels)}, but --first-label says that they count from {first}")
+        shifted = tuple(label - first for label in labels)
+        count = max(shifted) + 1
+        self.classes, self.published, self.found_notes = numbered_classes(count), {}, Counter()
+        if list(shifted) == actions:
+            source = NTU60 if count <= len(NTU60.classes) else NTU120
+            self.classes, self.published = source.classes, source.published
+        else:
+            self.found_notes[NO_CLIP] = count - len(set(shifted))
+        return shifted
+
+    def completed(self, clip: Clip, pose: Pose) -> SkeletonSequence:
+        """Make a clip: missing (NaN) joints of existing bodies are interpolated in time, or set to zero.
+
+        Absent bodies and empty frames stay absent: they are zero.
+        """
+        how = Preparation(self.layout, scores=self.scores, missing=self.missing, centre=False, max_gap=0)
+        joints, counts = how.complete(Path(clip.name), pose, every_frame=True)
+        return SkeletonSequence(clip, joints, self.layout, counts)
+
+    def notes(self) -> Counts:
+        """Return counts of problems with names and classes."""
+        return dict(+self.found_notes)
+
+    def recorded(self) -> dict[str, object]:
+        """Return the options, with the layout that was found."""
+        return super().recorded() | {"layout": self.layout.name, "channels": self.given_channels}
 
 
 def key_of(name: str) -> str:
     """Normalise a clip's name: without differences of case, Unicode form, folders and ending."""
-    return SUFFIX.sub("", unicodedata.normalize("NFC", name).casefold().replace("\\", "/").rpartition("/")[2])
+    return ENDING.sub("", unicodedata.normalize("NFC", name).casefold().replace("\\", "/").rpartition("/")[2])
 
 
 def clip_named(name: str, label: int) -> Clip:
     """Return a clip; an NTU RGB+D name gives its subject, camera, setup and replication."""
-    match = NAME.fullmatch(name)
-    if match is None or int(match[5]) > len(ACTIONS):
-        return Clip(name, label)
-    setup, camera, performer, replication = (str(int(number)) for number in match.groups()[:4])
-    return Clip(name, label, subject=performer, camera=camera, setup=setup, replication=replication)
+    return replace(clip_called(name) or Clip(name, label), label=label)
 
 
 def numbered_classes(count: int) -> tuple[str, ...]:
     """Return names for classes without names."""
     return tuple(f"class_{label:03}" for label in range(count))
-
-
-@dataclass(frozen=True)
-class Classes:
-    """The classes of a file whose labels are numbers.
-
-    Args:
-        labels: Label of each clip, from 0.
-        names: Names of the classes.
-        published: Published sizes of the benchmarks, if the set is NTU RGB+D; else empty.
-        empty: Number of classes without a clip; 0 for NTU RGB+D.
-    """
-
-    labels: tuple[int, ...]
-    names: tuple[str, ...]
-    published: Mapping[str, tuple[int, int]]
-    empty: int
-
-
-def classes_of(path: Path, names: Sequence[str], labels: Sequence[int], first: int | None) -> Classes:
-    """Determine the classes of a file from its labels.
-
-    Args:
-        path: The file, for messages.
-        names: Names of its clips; NTU RGB+D names contain the class.
-        labels: As they stand in the file, all >= 0.
-        first: The label of the first class, 0 or 1, if the user says so.
-
-    Raises:
-        InputError: If labels may count from 0 or from 1, or contradict ``first`` or the names.
-    """
-    actions = [int(match[5]) if (match := NAME.fullmatch(name)) else 0 for name in names]
-    ntu_names = all(0 < action <= len(ACTIONS) for action in actions)
-    from_one = ntu_names and list(labels) == actions
-    if ntu_names and first is None and list(labels) == [action - 1 for action in actions]:
-        first = 0
-    if first is None and min(labels) == 1:
-        reason = "are the numbers in the clips' names, which count from 1" if from_one else "may count from 1"
-        choices = "--first-label 1" if from_one else "--first-label 1, or --first-label 0 if class 0 has no clip"
-        raise InputError(
-            f"{path}: labels run from 1 to {max(labels)}, and no clip has label 0: they {reason}; {choices}"
-        )
-    first = first or 0
-    if min(labels) < first:
-        raise InputError(f"{path}: a label is {min(labels)}, but --first-label says that they count from {first}")
-    shifted = tuple(label - first for label in labels)
-    count = max(shifted) + 1
-    if ntu_names and list(shifted) == [action - 1 for action in actions]:
-        source = NTU60 if count <= len(NTU60.classes) else NTU120
-        return Classes(shifted, source.classes, source.published, 0)
-    return Classes(shifted, numbered_classes(count), {}, count - len(set(shifted)))
 
 
 def label_of(where: str, label: Any) -> int:
@@ -148,37 +203,6 @@ def with_gaps(
     return np.where(missing[..., np.newaxis], np.nan, joints)
 
 
-def completed(
-    clip: Clip,
-    joints: Float64[np.ndarray, "m t v d"],
-    scores: Float64[np.ndarray, "m t v"] | None,
-    layout: Layout,
-    missing: Missing,
-    counts: Counts,
-) -> SkeletonSequence:
-    """Make a clip: missing (NaN) joints of existing bodies are interpolated in time, or set to zero.
-
-    Absent bodies and empty frames stay absent: they are zero.
-
-    Args:
-        clip: Name, label and origin.
-        joints: Coordinates; NaN where a joint is missing.
-        scores: Scores to keep as a last channel; None for none.
-        layout: Joints.
-        missing: Treatment of missing joints.
-        counts: Counts of the clip, to which the number of missing joints is added.
-    """
-    exists = body_exists(joints)
-    gaps = np.isnan(joints).any(-1)
-    here = gaps & exists[..., np.newaxis]
-    if missing == "interpolate" and here.any():
-        joints = fill_gaps(joints, layout)
-    joints = np.nan_to_num(np.where(exists[..., np.newaxis, np.newaxis], joints, 0))
-    if scores is not None:
-        joints = np.concatenate((joints, np.where(gaps, 0, scores)[..., np.newaxis]), -1)
-    return SkeletonSequence(clip, joints.astype(np.float32), layout, {**counts, MISSING_JOINTS: int(here.sum())})
-
-
 def check_people(source: str, bodies: int, actor: str) -> None:
     """Check the options that choose people, for files in which people have no names.
 
@@ -192,34 +216,25 @@ def check_people(source: str, bodies: int, actor: str) -> None:
 
 
 def main_bodies(
-    where: str,
-    joints: Float64[np.ndarray, "m t v d"],
-    scores: Float64[np.ndarray, "m t v"] | None,
-    bodies: int,
-    actor: str,
-    middle: Float64[np.ndarray, " d"] | None = None,
-) -> tuple[Float64[np.ndarray, "k t v d"], Float64[np.ndarray, "k t v"] | None, Counts]:
-    """Choose a clip's main bodies with `maskel.datasets.folder.people.choose_bodies`.
+    where: str, pose: Pose, bodies: int, actor: str, middle: Float64[np.ndarray, " d"] | None = None
+) -> Pose:
+    """Choose a clip's main bodies with `maskel.datasets.folder.people.choose_bodies`, which counts the others.
 
     Without ``actor``, a clip of at most ``bodies`` existing bodies keeps them unchanged; of more bodies it keeps those
     with the most frames.
 
     Args:
         where: The clip, for messages.
-        joints: Coordinates; NaN where a joint is missing.
-        scores: Score of each joint; None if there are none.
+        pose: All bodies; NaN where a joint is missing.
         bodies: Bodies to keep, 1 or more.
         actor: Rule for the first body, one of `ACTORS`, or empty.
         middle: The middle of the image, if it is known.
-
-    Returns:
-        Joints, scores, and counts of left-out and linked bodies.
     """
-    there = np.flatnonzero(body_exists(joints).any(1))
+    there = np.flatnonzero(body_exists(pose.joints).any(1))
     if not actor and len(there) <= bodies:
-        return joints[there], None if scores is None else scores[there], {}
-    chosen = choose_bodies(Path(where), Pose(joints, scores), bodies, actor or ACTORS[0], middle)
-    return chosen.joints, chosen.scores, chosen.counts
+        scores = None if pose.scores is None else pose.scores[there]
+        return replace(pose, joints=pose.joints[there], scores=scores)
+    return choose_bodies(Path(where), pose, bodies, actor or ACTORS[0], middle)
 
 
 def check_metres(where: str, joints: np.ndarray, remedy: str) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from maskel.datasets.base import HALF_SIDES, IN_THE_IMAGE, RawFile, Source, Split
+from maskel.datasets.base import IN_IMAGES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.folder.pose import read_bytes
+from maskel.datasets.folder.pose import Missing, read_bytes
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.translation import LABELS
 from maskel.datasets.folder.units import READ_AS_FRACTIONS
@@ -57,7 +57,7 @@ class KineticsSkeleton(Source):
         self,
         scores: bool = False,
         min_score: float = 0.0,
-        missing: Literal["interpolate", "zero"] = "interpolate",
+        missing: Missing = "interpolate",
         bodies: int = 2,
         actor: Literal["longest", "motion", "central", "largest"] = "longest",
     ) -> None:
@@ -117,11 +117,7 @@ class KineticsSkeleton(Source):
         return [RawFile(path) for path in self._clips]
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """Read one clip; none if no frame has a person.
-
-        Raises:
-            BadFileError: If the file is damaged or of another form.
-        """
+        """Read one clip; none if no frame has a person."""
         (clip,) = self.clips(file)
         joints, counts = self.preparation.apply(file.path, self.preparation.read(file.path))
         counts = {what: number for what, number in counts.items() if what not in (LABELS, READ_AS_FRACTIONS)}
@@ -138,17 +134,13 @@ class KineticsSkeleton(Source):
             return {"all": Split(tuple(range(len(clips))), ())}
         return {"val": Split.of(parts[clip.name] == "train" for clip in clips)}
 
-    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Explain benchmark ``all``."""
-        return "every clip, for pre-training; there is one part only" if benchmark == "all" else ""
-
     def notes(self) -> Counts:
         """Return counts of clips without a file or a skeleton."""
         return dict(self._notes)
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return origin, unit and up of positions in the image."""
-        return {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"}
+        return IN_IMAGES
 
 
 def _read_labels(path: Path) -> dict[str, tuple[str, int, bool]]:

@@ -4,11 +4,11 @@ import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from maskel.datasets.base import RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.pose import Missing, Pose
 from maskel.datasets.folder.preparation import Preparation
 from maskel.errors import BadFileError, InputError
 from maskel.sequence import Clip, SkeletonSequence
@@ -17,12 +17,7 @@ from maskel.sequence import Clip, SkeletonSequence
 class NamedFiles(Source):
     """A data set whose files are those of own recordings, with names that say class, subject and camera.
 
-    A subclass states the facts below and `trains`; benchmark ``xsub`` follows.
-
-    Args:
-        missing: Missing joints (0, NaN) are interpolated in time, or stay zero.
-        bodies: Bodies of a clip to keep; >= 1.
-        scale: Factor from the files' unit to metres; by default the files must be in metres.
+    A subclass states the facts below and `trains`, and documents the options; benchmark ``xsub`` follows.
 
     Raises:
         InputError: If an option is out of range.
@@ -34,9 +29,7 @@ class NamedFiles(Source):
     form: ClassVar[str]
     """Example of a file's name, for messages."""
 
-    def __init__(
-        self, missing: Literal["interpolate", "zero"] = "interpolate", bodies: int = 1, scale: float | None = None
-    ) -> None:
+    def __init__(self, missing: Missing = "interpolate", bodies: int = 1, scale: float | None = None) -> None:
         if bodies < 1 or (scale is not None and not 0 < scale < 10_000):
             raise InputError(f"{self.name}: found bodies {bodies} and scale {scale}, expected 1 or more, and above 0")
         self.missing, self.bodies, self.scale = missing, bodies, scale
@@ -72,37 +65,25 @@ class NamedFiles(Source):
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return the clip that a file's name describes."""
-        name = file.path.name
-        match = self.pattern.fullmatch(name)
-        facts = match.groupdict() if match else {}
+        match = self.pattern.fullmatch(file.path.name)
+        facts = match.groupdict("") if match else {}
         label = facts.get("label", "")
-        number = int(label) - 1 if label.isdecimal() else -1
-        if label in self.classes:
-            number = self.classes.index(label)
+        number = self.classes.index(label) if label in self.classes else int(label) - 1 if label.isdecimal() else -1
         if not 0 <= number < len(self.classes):
             expected = f"a name like {self.form}, of one of {len(self.classes)} classes"
-            raise BadFileError(file.path, "bad name", name, expected)
-        subject, camera, setup, replication = (
-            _plain(facts.get(what) or "") for what in ("subject", "camera", "setup", "replication")
-        )
+            raise BadFileError(file.path, "bad name", file.path.name, expected)
+        origin = ("subject", "camera", "setup", "replication")
+        subject, camera, setup, replication = (_plain(facts.get(what, "")) for what in origin)
         return [Clip(facts["name"], number, subject, camera, setup, replication)]
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """Read the clip of one file; none if no frame has a body.
-
-        Raises:
-            BadFileError: If the file is damaged or of another form.
-        """
+        """Read the clip of one file; none if no frame has a body."""
         (clip,) = self.clips(file)
         joints, counts = self.preparation.apply(file.path, self.pose(file.path))
         return [SkeletonSequence(clip, joints, self.layout, counts)] if joints.any() else []
 
     def pose(self, path: Path) -> Pose:
-        """Read the bodies of one file, in the order of the layout.
-
-        Raises:
-            BadFileError: If the file is damaged or of another form.
-        """
+        """Read the bodies of one file, in the order of the layout."""
         return self.preparation.read(path)
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:

@@ -8,18 +8,27 @@ to 11 GB here, also with ``mmap_mode``). This module reads and writes members fr
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import lru_cache
 from math import prod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from maskel.datasets.base import METRES, RawFile, Source, Split
 from maskel.datasets.counts import Counts
-from maskel.datasets.interchange import MAX_CLASSES, check_metres, check_people, is_score, main_bodies, numbered_classes
+from maskel.datasets.folder.pose import Pose
+from maskel.datasets.interchange import (
+    MAX_CLASSES,
+    NO_CLIP,
+    check_metres,
+    check_people,
+    is_score,
+    main_bodies,
+    numbered_classes,
+)
 from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.datasets.raw_file import bad_file
@@ -92,9 +101,8 @@ class Npz(Source):
         path = roots[0]
         self.benchmark = self.benchmark or _benchmark(path)
         with ExitStack() as opened:
-            arrays = {
-                f"{axis}_{part}": opened.enter_context(_Rows(path, f"{axis}_{part}")) for axis in "xy" for part in PARTS
-            }
+            names = [f"{axis}_{part}" for axis in "xy" for part in PARTS]
+            arrays = {name: opened.enter_context(closing(_Rows(path, name))) for name in names}
             self._check(path, {name: rows.shape for name, rows in arrays.items()})
             self.label_dtype = arrays["y_train"].dtype.str
             self.labels = {part: _labels(path, arrays[f"y_{part}"]) for part in PARTS}
@@ -160,7 +168,7 @@ class Npz(Source):
         """
         array, _, number = file.member.rstrip("]").partition("[")
         part, clip = array.removeprefix("x_"), int(number)
-        joints = self._bodies(_open_rows(file.path, array), clip)
+        joints = self._bodies(_kept_open(file.path, array, file.path.stat().st_mtime_ns), clip)
         if not np.isfinite(joints).all():
             raise BadFileError(str(file), "not a number", "a coordinate that is no finite float32", "metres")
         exists = (joints != 0).any(axis=(0, 2, 3))  # (T,)
@@ -175,8 +183,8 @@ class Npz(Source):
             joints = joints[:1]
         elif self.actor or self.bodies < BODIES:
             values = np.where((joints != 0).any((2, 3), keepdims=True), joints, np.nan).astype(np.float64)
-            values, _, counts = main_bodies(str(file), values, None, self.bodies, self.actor)
-            joints = np.nan_to_num(values).astype(np.float32)
+            chosen = main_bodies(str(file), Pose(values), self.bodies, self.actor)
+            joints, counts = np.nan_to_num(chosen.joints).astype(np.float32), chosen.counts
         return [SkeletonSequence(known, joints, self.layout, counts)]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
@@ -187,7 +195,7 @@ class Npz(Source):
     def notes(self) -> Counts:
         """Count the classes without a clip: labels may have counted from 1."""
         empty = len(self.classes) - len({int(label) for labels in self.labels.values() for label in labels})
-        return {"classes without a clip": empty} if empty else {}
+        return {NO_CLIP: empty} if empty else {}
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return the unit, which is checked; origin and upward direction are not known."""
@@ -226,7 +234,8 @@ def write_npz(
         for part, (clips, labels) in parts.items():
             write_rows(archive, f"x_{part}", (len(labels), frames, width), "<f4", clips)
             starts = range(0, len(labels), LABELS_AT_ONCE)
-            one_hot = (_one_hot(labels[start : start + LABELS_AT_ONCE], classes, label_dtype) for start in starts)
+            parts_of = (labels[start : start + LABELS_AT_ONCE, None] for start in starts)
+            one_hot = ((part == np.arange(classes)).astype(np.dtype(label_dtype)) for part in parts_of)
             write_rows(archive, f"y_{part}", (len(labels), classes), label_dtype, one_hot)
 
 
@@ -248,12 +257,8 @@ def write_rows(
             member.write(part.tobytes())
 
 
-def _one_hot(labels: Int64[np.ndarray, " n"], classes: int, dtype: str) -> np.ndarray:
-    return (labels[:, None] == np.arange(classes)).astype(np.dtype(dtype))
-
-
 class _Rows:
-    """Reader for the rows of one array of an npz; going back starts again at row 0. A context manager."""
+    """Reader for the rows of one array of an npz; numpy parses its header without running code of the file."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
@@ -263,12 +268,22 @@ class _Rows:
                 if f"{name}.npy" not in self._archive.namelist():
                     found = f"no such array, but {', '.join(self._archive.namelist()[:12])[:200] or 'nothing'}"
                     raise _wrong_count(path, name, found, "an npz with x_train, y_train, x_test and y_test")
-                self._member = self._archive.getinfo(f"{name}.npy")
-                if self._member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                member = self._archive.getinfo(f"{name}.npy")
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise ValueError("it is neither stored nor deflated")
-                self._stream = opened.enter_context(self._archive.open(self._member))
-                self._start()
-                size = self._member.file_size - self._stream.tell()
+                self._stream = opened.enter_context(self._archive.open(member))
+                assert isinstance(self._stream, zipfile.ZipExtFile)
+                self.shape, fortran, self.dtype = npy_header(self._stream)
+                if (
+                    self.dtype.kind not in "fiub"
+                    or self.dtype.itemsize > 8
+                    or fortran
+                    or min(self.shape, default=-1) < 0
+                ):
+                    what = f"{self.dtype} of shape {self.shape} in {'Fortran' if fortran else 'C'} order"
+                    raise ValueError(f"{what}, where plain numbers in C order are read")
+                self._start = self._stream.tell()
+                size = member.file_size - self._start
             self._row_bytes = prod(self.shape[1:]) * self.dtype.itemsize
             if len(self) > MAX_CLIPS or self._row_bytes > MAX_CLIP_BYTES:
                 expected = f"at most {MAX_CLIPS:,} clips of {MAX_CLIP_BYTES:,} bytes"
@@ -277,25 +292,12 @@ class _Rows:
                 raise _wrong_count(path, name, f"{size} bytes", f"{expected_bytes}, for shape {self.shape}")
             opened.pop_all()
 
-    def __enter__(self) -> "_Rows":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._stream.close()
         self._archive.close()
 
     def __len__(self) -> int:
         return self.shape[0]
-
-    def _start(self) -> None:
-        """Read the header at the member's start; numpy parses it without running code of the file."""
-        self._next = 0
-        assert isinstance(self._stream, zipfile.ZipExtFile)
-        self.shape, fortran, dtype = npy_header(self._stream)
-        if dtype.kind not in "fiub" or dtype.itemsize > 8 or fortran or min(self.shape, default=-1) < 0:
-            order = "Fortran" if fortran else "C"
-            raise ValueError(f"{dtype} of shape {self.shape} in {order} order, where plain numbers in C order are read")
-        self.dtype: np.dtype[Any] = dtype
 
     def read(self, first: int, count: int) -> np.ndarray:
         """Read rows [first, first + count); coordinates as float32, labels unchanged.
@@ -304,27 +306,13 @@ class _Rows:
             BadFileError: If the member is damaged.
         """
         with bad_file(f"{self.path}/{self.name}", "an npz"):
-            if first < self._next:
-                self._stream.close()
-                self._stream = self._archive.open(self._member)
-                self._start()
-            while self._next < first:
-                self._take(1)
-            content = self._take(count)
+            self._stream.seek(self._start + first * self._row_bytes)  # reads what lies before
+            content = self._stream.read(count * self._row_bytes)
+            if len(content) != count * self._row_bytes:
+                raise EOFError("it ends early")
         rows = np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
         with np.errstate(over="ignore", invalid="ignore"):
             return rows.astype(np.float32, copy=False) if len(self.shape) > 2 else rows
-
-    def _take(self, rows: int) -> bytes:
-        content = self._stream.read(rows * self._row_bytes)
-        if len(content) != rows * self._row_bytes:
-            raise EOFError("it ends early")
-        self._next += rows
-        return content
-
-
-def _open_rows(path: Path, name: str) -> _Rows:
-    return _kept_open(path, name, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)

@@ -6,26 +6,22 @@ scripts of SGN, CTR-GCN, MAMP and HA-CM, bit for bit.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32
 
-from maskel.datasets.base import RawFile, Source, Split
+from maskel.datasets.base import SPLIT_BY, RawFile, Source, Split
 from maskel.datasets.ntu_bodies import TrackedBody, select_bodies
-from maskel.datasets.raw_file import read_raw
+from maskel.datasets.raw_file import MAX_TEXT, read_raw
 from maskel.datasets.skeleton_file import SkeletonFile, parse_skeleton
 from maskel.errors import BadFileError, InputError
-from maskel.files import one_line, read_bounded
+from maskel.files import one_line, read_lines
 from maskel.layouts import NTU25, Layout
 from maskel.sequence import Clip, SkeletonSequence
-
-MAX_BYTES = 64 * 2**20
-"""Largest file that is read; the largest published one has 5 MB."""
 
 SUFFIX = ".skeleton"
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
@@ -74,16 +70,14 @@ LEAVING_OUT_532 = {"xsub": (63_026, 50_922), "xset": (54_471, 59_477)}
 SURPLUS_LINES = "lines behind the last frame that a file declares (a fault of the file), not read"
 FRAMES_AT_ZERO = "frames of zeros in recordings of one body, moved with the origin as published"
 
-Rule = tuple[Callable[[Clip], str], frozenset[int]]
-"""The number at which a benchmark splits clips, and the values that train."""
-
 
 class NTU(Source):
     """Base class of NTU RGB+D 60 and 120; a subclass names its actions and benchmarks."""
 
     layout: Layout = NTU25
     title: ClassVar[str]
-    rules: ClassVar[Mapping[str, Rule]]
+    rules: ClassVar[Mapping[str, frozenset[int]]]
+    """For each benchmark the subjects, cameras or setups that train."""
 
     choosing = ("missing",)
 
@@ -102,16 +96,16 @@ class NTU(Source):
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; unpack the archives of NTU RGB+D and give their folders")
         paths = {path for root in roots for path in root.resolve().rglob(f"*{SUFFIX}")}
-        own = [path for path in paths if (action := _action(path.stem)) is None or action <= len(self.classes)]
+        own = [path for path in paths if (clip := clip_called(path.stem)) is None or clip.label < len(self.classes)]
         own.sort(key=lambda path: (path.name, path))
-        if all(_action(path.stem) is None for path in own):
+        if not any(clip_called(path.stem) for path in own):
             where = ", ".join(map(str, roots))
             raise InputError(
                 f"no recording called like S001C001P001R001A001{SUFFIX}, A001 to A{len(self.classes):03}, "
                 f"is in {where}; give the folders of the unpacked archives"
             )
         for path, following in pairwise(own):
-            if path.name == following.name and _action(path.stem) is not None:
+            if path.name == following.name and clip_called(path.stem):
                 raise InputError(f"{path} and {following} have the same name; remove one of them")
         return [RawFile(path) for path in own]
 
@@ -123,7 +117,7 @@ class NTU(Source):
         """
         if not (clips := self.clips(file)):
             return []
-        recording = parse_skeleton(read_raw(file.path, MAX_BYTES, "a frame count in line 1"), file.path)
+        recording = parse_skeleton(read_raw(file.path, MAX_TEXT, "a frame count in line 1"), file.path)
         bodies = _bodies(recording)
         if not bodies:
             return []
@@ -137,12 +131,15 @@ class NTU(Source):
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return the clip that a file's name describes; none if the missing lists name it."""
-        clip = _clip(file.path)
+        clip = clip_called(file.path.stem)
+        if clip is None:
+            expected = f"a name like S001C001P001R001A001{SUFFIX}, actions A001 to A{len(ACTIONS)}"
+            raise BadFileError(file.path, "bad name", file.path.name, expected)
         return [] if clip.name in self.missing else [clip]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Divide the clips of each benchmark, sorted by performer, camera or setup and then by name, as published."""
-        return {benchmark: _split(clips, *rule) for benchmark, rule in self.rules.items()}
+        return {benchmark: _split(clips, SPLIT_BY[benchmark], training) for benchmark, training in self.rules.items()}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Explain sizes that differ from the published ones."""
@@ -178,10 +175,7 @@ class NTU60(NTU):
     title: ClassVar[str] = "NTU RGB+D"
     classes: tuple[str, ...] = ACTIONS[:60]
     published: Mapping[str, tuple[int, int]] = {"xsub": (40_091, 16_487), "xview": (37_646, 18_932)}
-    rules: ClassVar[Mapping[str, Rule]] = {
-        "xsub": (attrgetter("subject"), NTU60_PERFORMERS),
-        "xview": (attrgetter("camera"), TRAINING_CAMERAS),
-    }
+    rules: ClassVar[Mapping[str, frozenset[int]]] = {"xsub": NTU60_PERFORMERS, "xview": TRAINING_CAMERAS}
 
 
 class NTU120(NTU):
@@ -203,18 +197,15 @@ class NTU120(NTU):
     title: ClassVar[str] = "NTU RGB+D 120"
     classes: tuple[str, ...] = ACTIONS
     published: Mapping[str, tuple[int, int]] = {"xsub": (63_026, 50_919), "xset": (54_468, 59_477)}
-    rules: ClassVar[Mapping[str, Rule]] = {
-        "xsub": (attrgetter("subject"), NTU120_PERFORMERS),
-        "xset": (attrgetter("setup"), TRAINING_SETUPS),
-    }
-
+    rules: ClassVar[Mapping[str, frozenset[int]]] = {"xsub": NTU120_PERFORMERS, "xset": TRAINING_SETUPS}
     exemplars: ClassVar[Mapping[str, frozenset[str]]] = {"oneshot": EXEMPLARS}
 
     def all_benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Each benchmark's clips; those of ``oneshot`` by name, without the exemplars."""
         ordered = sorted(range(len(clips)), key=lambda position: clips[position].name)
         tested = [position for position in ordered if clips[position].name not in EXEMPLARS]
-        trains = (_action(clips[position].name) not in NOVEL_ACTIONS for position in tested)
+        named = (clip_called(clips[position].name) for position in tested)
+        trains = (clip is None or clip.label + 1 not in NOVEL_ACTIONS for clip in named)
         return self.benchmarks(clips) | {"oneshot": Split.of(trains, tested)}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
@@ -227,7 +218,7 @@ class NTU120(NTU):
 def _listed(path: Path) -> set[str]:
     """Read the names of recordings from a list of missing skeletons."""
     try:
-        lines = read_bounded(path).decode(errors="replace").splitlines()
+        lines = read_lines(path, errors="replace")
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot read the list of missing skeletons {path}: {one_line(error)}; it is a text file"
@@ -239,20 +230,13 @@ def _listed(path: Path) -> set[str]:
     return recordings
 
 
-def _action(name: str) -> int | None:
-    """Return the action in a recording's name, from 1; None for other names."""
+def clip_called(name: str) -> Clip | None:
+    """Return the clip that a recording's name describes; None for other names."""
     match = NAME.fullmatch(name)
-    action = int(match[5]) if match else 0
-    return action if 1 <= action <= len(ACTIONS) else None
-
-
-def _clip(path: Path) -> Clip:
-    match, action = NAME.fullmatch(path.stem), _action(path.stem)
-    if match is None or action is None:
-        expected = f"a name like S001C001P001R001A001{SUFFIX}, actions A001 to A{len(ACTIONS)}"
-        raise BadFileError(path, "bad name", path.name, expected)
-    setup, camera, performer, replication, _ = (str(int(number)) for number in match.groups())
-    return Clip(path.stem, action - 1, subject=performer, camera=camera, setup=setup, replication=replication)
+    if not match or not 1 <= int(match[5]) <= len(ACTIONS):
+        return None
+    setup, camera, performer, replication, action = (str(int(number)) for number in match.groups())
+    return Clip(name, int(action) - 1, subject=performer, camera=camera, setup=setup, replication=replication)
 
 
 def _bodies(recording: SkeletonFile) -> list[TrackedBody]:
@@ -283,7 +267,8 @@ def centre(joints: Float32[np.ndarray, "m t v c"], absent_stay_zero: bool = True
     return centred
 
 
-def _split(clips: Sequence[Clip], number: Callable[[Clip], str], training: frozenset[int]) -> Split:
-    """Divide clips by the number at which a benchmark splits them, sorted by this number and then by name."""
-    ordered = sorted(range(len(clips)), key=lambda position: (int(number(clips[position])), clips[position].name))
-    return Split.of((int(number(clips[position])) in training for position in ordered), ordered)
+def _split(clips: Sequence[Clip], what: str, training: frozenset[int]) -> Split:
+    """Divide clips by their subject, camera or setup, sorted by its number and then by name."""
+    numbers = [int(getattr(clip, what)) for clip in clips]
+    ordered = sorted(range(len(clips)), key=lambda position: (numbers[position], clips[position].name))
+    return Split.of((numbers[position] in training for position in ordered), ordered)

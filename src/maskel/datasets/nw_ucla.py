@@ -51,16 +51,8 @@ class NwUcla(Source):
     name: ClassVar[str] = "nw_ucla"
     layout: Layout = KINECT20
     classes: tuple[str, ...] = (
-        "pick up with one hand",
-        "pick up with two hands",
-        "drop trash",
-        "walk around",
-        "sit down",
-        "stand up",
-        "donning",
-        "doffing",
-        "throw",
-        "carry",
+        *("pick up with one hand", "pick up with two hands", "drop trash", "walk around", "sit down", "stand up"),
+        *("donning", "doffing", "throw", "carry"),
     )
     published: Mapping[str, tuple[int, int]] = {"xview": (1020, 464)}
 
@@ -77,11 +69,7 @@ class NwUcla(Source):
         return sorted(found, key=lambda file: (_base_name(file), str(file)))
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """Read the clip of one file; none if all coordinates are zero.
-
-        Raises:
-            BadFileError: If the file is damaged or of another form.
-        """
+        """Read the clip of one file; none if all coordinates are zero."""
         clip = _clip(file)
         centred = _centre(_joints(file, _content(file), clip.label), self.layout.index("spine"))
         if not np.isfinite(centred).all():

@@ -17,15 +17,17 @@ from maskel.errors import BadFileError
 from maskel.files import DAMAGE, one_line, open_regular
 from maskel.pickles import MAX_BYTES, Allowed, Function, InFile, Refused, interpret
 
-MAX_VALUES = 20_000_000
-"""Most values of a file, of about 100 bytes each: 2 GB. NTU RGB+D 120 takes four to nine million."""
+MAX_VALUES = 12_000_000
+"""Most instructions of a file (`maskel.pickles.Allowed`). NTU RGB+D 120 takes four to nine million."""
+MAX_OBJECTS = 1_000_000
+"""The same of an array of objects; Human3.6M takes some 40,000."""
 MOST_REPEATED = 64 * 2**20
 """Bytes of arrays that a pickle may name more than once."""
 IN_MEMORY = 256
 """Bytes above which an array's content stays in the file."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Dtype:
     name: str
     order: str = "="
@@ -46,13 +48,14 @@ class _Dtype:
         return np.dtype(self.name).newbyteorder("=" if self.order == "|" else self.order)  # type: ignore[arg-type]
 
 
-@dataclass
+@dataclass(slots=True)
 class PickledArray:
     """A numpy array of a pickle, whose content may still be in the file.
 
     Args:
         shape: Its shape.
         objects: The content of an array of objects, where those are read (`read_objects`).
+        whole: Where the content is, if that is no file.
     """
 
     shape: tuple[int, ...] = ()
@@ -60,6 +63,7 @@ class PickledArray:
     _fortran: bool = False
     _content: bytes | InFile = b""
     objects: list[Any] = field(default_factory=list)
+    whole: memoryview | None = None
 
     def build(self, state: Any) -> None:
         """Set the state of `numpy.ndarray`."""
@@ -95,12 +99,18 @@ class PickledArray:
             raise BadFileError(path, "truncated", str(error), "an array whose content fits its shape") from error
 
     def _read(self, path: Path) -> np.ndarray:
-        content = self.check()._content
-        if isinstance(content, InFile):
+        stored = self.check()._content
+        content: bytes | memoryview
+        if not isinstance(stored, InFile):
+            content = stored
+        elif self.whole is not None:
+            content = self.whole[stored.start : stored.start + stored.size]
+        else:
             with open_regular(path) as file:
-                file.seek(content.start)
-                raw = file.read(content.size)
-            content = raw.decode().encode("latin-1") if content.as_text else raw
+                file.seek(stored.start)
+                content = file.read(stored.size)
+        if isinstance(stored, InFile) and stored.as_text:
+            content = bytes(content).decode().encode("latin-1")
         assert self._dtype is not None
         array = np.frombuffer(content, self._dtype.dtype)
         return array.reshape(self.shape, order="F" if self._fortran else "C")
@@ -141,20 +151,35 @@ def read_pickle(path: Path) -> Any:
         raise BadFileError(path, "truncated", f"a damaged pickle ({one_line(error)})", "a whole pickle") from error
 
 
-def read_objects(path: Path, content: bytes) -> Any:
-    """Read the only object of an array of objects, as ``numpy.savez`` pickles a dictionary; arrays are in memory.
+def read_objects(path: Path, content: BytesIO) -> Any:
+    """Read the only object of an array of objects, as ``numpy.savez`` pickles a dictionary.
 
     Args:
         path: The file, for messages.
-        content: The pickle.
+        content: A part of it in memory, of which the rest is the pickle; arrays are views of it.
 
     Raises:
-        BadFileError: If it holds anything else, more than `MAX_VALUES` values, or is damaged.
+        BadFileError: If it holds anything else, more than `MAX_OBJECTS` values, or is damaged.
     """
     expected = "a dictionary of arrays of numbers; nothing else is loaded"
-    states = {**_STATES, PickledArray: _build_with_objects}
+    whole = content.getbuffer()
+
+    def build(array: PickledArray, state: Any) -> None:
+        if isinstance(state, tuple) and len(state) == 5 and isinstance(state[4], list):
+            array.objects = state[4]
+        else:
+            array.build(state)
+            array.whole = whole
+
+    def from_buffer(*arguments: Any) -> PickledArray:
+        array = _array_from_buffer(*arguments)
+        array.whole = whole
+        return array
+
+    names = _NAMES | {name: Function(from_buffer) for name in _FROM_BUFFER}
+    allowed = Allowed(names, {**_STATES, PickledArray: build}, most_values=MAX_OBJECTS, in_memory=IN_MEMORY)
     try:
-        found = interpret(BytesIO(content), len(content), Allowed(_NAMES, states, most_values=MAX_VALUES))
+        found = interpret(content, len(whole), allowed)
     except Refused as refused:
         raise BadFileError(path, "not data", str(refused), expected) from refused
     except DAMAGE as error:
@@ -162,14 +187,6 @@ def read_objects(path: Path, content: bytes) -> Any:
     if not isinstance(found, PickledArray) or len(found.objects) != 1:
         raise BadFileError(path, "not data", "an array of other than one object", expected)
     return found.objects[0]
-
-
-def _build_with_objects(array: PickledArray, state: Any) -> None:
-    """Set the state of an array of numbers, or of objects."""
-    if isinstance(state, tuple) and len(state) == 5 and isinstance(state[4], list):
-        array.objects = state[4]
-    else:
-        array.build(state)
 
 
 def one_number(path: Path, value: Any) -> Any:
@@ -214,10 +231,11 @@ def _make_dtype(name: Any, align: Any = False, copy: Any = False) -> _Dtype:
     return _Dtype(name)
 
 
+_FROM_BUFFER = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer")
 _NAMES = {
     **{f"numpy.{core}.multiarray _reconstruct": Function(_array_of) for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray scalar": Function(_number) for core in ("core", "_core")},
-    **{f"numpy.{core}.numeric _frombuffer": Function(_array_from_buffer) for core in ("core", "_core")},
+    **{name: Function(_array_from_buffer) for name in _FROM_BUFFER},
     "numpy dtype": Function(_make_dtype),
     "numpy ndarray": np.ndarray,  # only passed to these functions
     "_codecs encode": Function(_encoded),

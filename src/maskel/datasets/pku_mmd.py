@@ -55,7 +55,6 @@ BACKGROUND = "background"
 SHORTEST_BACKGROUND = 30
 """Frames between two actions, a second, below which nothing is cut out."""
 OUTSIDE = "labelled actions beyond the recording, left out"
-"""Phrase for lines of a label file about frames that the skeleton file has not."""
 
 RECORDING = re.compile(r"(?:\d{4}|A\d{2}N\d{2})-[LMR]")
 SPLIT_FILE = re.compile(r"cross[-_ ]?(subject|view).*\.txt", re.IGNORECASE)

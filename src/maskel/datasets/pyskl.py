@@ -5,29 +5,20 @@ Duan, Wang, Chen, Lin: PYSKL: Towards Good Practices for Skeleton Action Recogni
 ``keypoint`` (M, T, V, C) and, in 2D, ``keypoint_score`` (M, T, V) and ``img_shape`` (height, width) in pixels.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 
-from maskel.datasets.base import AS_RECORDED, HALF_SIDES, IN_THE_IMAGE, METRES, RawFile, Source, Split, upwards
+from maskel.datasets import interchange
+from maskel.datasets.base import AS_RECORDED, IN_IMAGES, METRES, RawFile, Split, upwards
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.gaps import body_exists
-from maskel.datasets.interchange import (
-    Missing,
-    check_metres,
-    check_people,
-    classes_of,
-    clip_named,
-    completed,
-    is_score,
-    key_of,
-    label_of,
-    main_bodies,
-    repeated,
-    with_gaps,
-)
+from maskel.datasets.folder.pose import Missing, Pose
+from maskel.datasets.interchange import GivenChannels, Toolbox
 from maskel.datasets.pickled import one_number, read_pickle, refuse_repeated
 from maskel.datasets.pyskl_annotation import (
     Annotation,
@@ -41,18 +32,21 @@ from maskel.datasets.pyskl_annotation import (
 )
 from maskel.errors import BadFileError, InputError
 from maskel.files import described
-from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, layout_named
-from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
+from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18
+from maskel.sequence import Clip, SkeletonSequence
+from maskel.text import listed
 
 LAYOUTS = {"xy": (COCO17, OPENPOSE18), "xys": (COCO17, OPENPOSE18), "xyz": (NTU25, KINECT20)}
 """Default layouts, by channels; the number of joints chooses one of them."""
 LOOKED_AT = 64
 """Clips of a file whose units and order of image sizes are checked."""
+MAX_CLIPS, MAX_NAMES = 1_000_000, 5_000_000
+"""Most annotations of a file, and most names in its splits together."""
 SPELLINGS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
 """Other spellings of the parts in splits' names."""
 
 
-class Pyskl(Source):
+class Pyskl(Toolbox):
     """A pickle in the form of PYSKL and MMAction2; its code is never run.
 
     Joints in 2D are in pixels; they become (x - w/2)/(w/2) and (y - h/2)/(h/2), as PYSKL normalises them, so that the
@@ -86,7 +80,7 @@ class Pyskl(Source):
         self,
         layout: str = "",
         scores: bool = False,
-        channels: Literal["auto", "xy", "xyz", "xys"] = "auto",
+        channels: GivenChannels = "auto",
         missing: Missing = "interpolate",
         min_score: float = 0.0,
         image_size: Sequence[int] = (),
@@ -95,29 +89,16 @@ class Pyskl(Source):
         bodies: int = 2,
         actor: str = "",
     ) -> None:
-        check_people("pyskl", bodies, actor)
-        if first_label not in (None, 0, 1) or not 0 < scale < 10_000:
-            raise InputError("pyskl: expected --first-label 0 or 1, and --scale above 0")
+        super().__init__(layout, channels, scores, missing, scale, first_label, bodies, actor)
         if len(image_size) not in (0, 2) or any(not 0 < side < 100_000 for side in image_size):
             raise InputError("pyskl: expected --image-size WIDTH HEIGHT in pixels")
-        self.given_layout = layout_named(layout) if layout else None
-        self.scores = scores
-        self.given_channels = channels
-        self.missing: Missing = missing
         self.min_score = min_score
         self.image_size = tuple(image_size)
-        self.scale = scale
-        self.first_label = first_label
-        self.bodies = bodies
-        self.actor = actor
-        self.may_miss_joints = missing == "zero"
         self.image: Image | None = None
-        self.annotations: Sequence[Annotation] = ()
-        self.place: Mapping[RawFile, int] = {}
-        self.labels: Sequence[int] = ()
+        self.annotations: Mapping[RawFile, Annotation] = {}
+        self.labels: Mapping[RawFile, int] = {}
         self.splits: Mapping[str, Sequence[str]] = {}
         self.pairs: Mapping[str, tuple[str, str]] = {}
-        self.found_notes: Counts = {}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """Return the clips of the file in ``roots``, in its order, or of several files or folders of one part each.
@@ -133,47 +114,40 @@ class Pyskl(Source):
         path = roots[0]
         contents = {root: _in_folder(root) if root.is_dir() else _in_file(root) for root in roots}
         splits, _ = contents[path]
-        self.annotations = [clip for _, clips in contents.values() for clip in clips.values()]
+        self.annotations = {file: clip for _, clips in contents.values() for file, clip in clips.items()}
         if len(contents) > 1:
             if named := [root for root, (given, _) in contents.items() if given]:
                 raise InputError(f"{named[0]} has splits of its own; give it alone")
             splits = {root.stem: list(map(_name, clips.values())) for root, (_, clips) in contents.items()}
-        files = [file for _, clips in contents.values() for file in clips]
         for root, (_, clips) in contents.items():
             refuse_repeated(root, [clip.get("keypoint") for clip in clips.values()])
-        self.place = {file: at for at, file in enumerate(files)}
         labels = [
-            label_of(str(file), one_number(file.path, clip.get("label")))
-            for file, clip in zip(files, self.annotations, strict=True)
+            interchange.label_of(str(file), one_number(file.path, clip.get("label")))
+            for file, clip in self.annotations.items()
         ]
-        names = list(map(_name, self.annotations))
-        if twice := repeated([name for name in names if name]):
+        names = list(map(_name, self.annotations.values()))
+        if twice := interchange.repeated([name for name in names if name]):
             raise BadFileError(path, "bad name", f"{len(twice)} frame_dir that repeat ({twice[0][:80]})", "one a clip")
-        classes = classes_of(path, names, labels, self.first_label)
-        self.labels, self.classes, self.published = classes.labels, classes.names, classes.published
-        notes = {"classes without a clip": classes.empty}
-        self.splits, self.pairs = _matched(path, splits, names, notes)
-        self.found_notes = {what: number for what, number in notes.items() if number}
+        self.labels = dict(zip(self.annotations, self.settle_classes(path, names, labels), strict=True))
+        self.splits, self.pairs = _matched(path, splits, names, self.found_notes)
         self._channels(path)
-        images = {self._image(file, clip)[0] for file, clip in zip(files, self.annotations, strict=True)}
+        images = {self._image(file)[0] for file in self.annotations}
         self.image = images.pop() if len(images) == 1 else None
-        self._question(files)
-        return files
+        self._question(list(self.annotations))
+        return list(self.annotations)
 
     def _channels(self, path: Path) -> None:
         """Set layout and channels from the first clip's shape."""
-        at, shape = next(
-            ((at, shape) for at, clip in enumerate(self.annotations) if len(shape := shape_of(clip)) > 2), (0, ())
-        )
+        shapes = {file: shape_of(clip) for file, clip in self.annotations.items()}
+        file = next((file for file, shape in shapes.items() if len(shape) > 2), next(iter(shapes)))
+        shape = shapes[file]
         read_as = {2: "xy", 3: "xyz"}
         if len(shape) not in (3, 4) or shape[-1] not in read_as:
             expected = "keypoint of shape (bodies, frames, joints, 2 or 3)"
-            found = (
-                f"shape {shape} under the keys {', '.join(str(key)[:30] for key in list(self.annotations[at])[:12])}"
-            )
-            raise BadFileError(f"{path}/{_member(at)}", "wrong count", found, expected)
+            keys = ", ".join(str(key)[:30] for key in list(self.annotations[file])[:12])
+            raise BadFileError(str(file), "wrong count", f"shape {shape} under the keys {keys}", expected)
         joints, numbers = shape[-2:]
-        self.read_as = read_as[numbers] if self.given_channels == "auto" else self.given_channels
+        self.settle_channels(read_as[numbers] if self.given_channels == "auto" else self.given_channels)
         layouts = [layout for layout in LAYOUTS[self.read_as] if len(layout) == joints]
         if not self.given_layout and not layouts:
             third = "; if the third number is a score, add --channels xys" if self.read_as == "xyz" else ""
@@ -182,84 +156,68 @@ class Pyskl(Source):
                 f"{path} has {joints} joints in {dimensions}; say which they are with --layout NAME{third}"
             )
         self.layout = self.given_layout or layouts[0]
-        self.flat = self.read_as != "xyz"
-        self.channels = (*XYZ[: 2 if self.flat else 3], *([SCORE] if self.scores else []))
 
-    def _image(self, file: RawFile, annotation: Annotation) -> tuple[Image | None, Counts]:
+    def _image(self, file: RawFile) -> tuple[Image | None, Counts]:
         if self.image_size:
             width, height = self.image_size
             return (height, width), {}
-        return image_of(file, annotation)
+        return image_of(file, self.annotations[file])
 
     def _question(self, files: Sequence[RawFile]) -> None:
         """Refuse a file whose height and width seem swapped, or that seems to have a score in the place of z."""
         beyond, swapped, seen, scores = 0, 0, 0, []
         for at in np.unique(np.linspace(0, len(files) - 1, LOOKED_AT).astype(int)).tolist():
             try:
-                joints, _, _ = self._joints(files[at], self.annotations[at])
+                joints = self._pose(files[at]).joints
             except BadFileError:
                 continue  # `read` reports it
-            image, _ = self._image(files[at], self.annotations[at])
+            image, _ = self._image(files[at])
             if not self.flat and np.isfinite(joints).any():
-                scores.append(is_score(joints[..., 2]) and float(np.nanmax(joints[..., :2])) > 2)
+                scores.append(interchange.is_score(joints[..., 2]) and float(np.nanmax(joints[..., :2])) > 2)
             elif self.flat and image and not self.image_size:
                 beyond += outside(joints, image)
                 swapped += outside(joints, image[::-1])
                 seen += int(np.isfinite(joints).all(-1).sum())
-        if scores and all(scores) and self.given_channels == "auto":
-            expected = "x, y, z; if it is a score, --channels xys and the --layout, else --channels xyz"
-            raise BadFileError(
-                files[0].path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected
-            )
+        self.refuse_scores(files[0].path, scores)
         if seen and not swapped and beyond > 0.003 * seen:
             found = f"{beyond} of {seen} joints outside of img_shape, and none with its sides swapped"
             expected = "(height, width); --image-size WIDTH HEIGHT says which"
             raise BadFileError(files[0].path, "wrong unit", found, expected)
 
-    def _joints(self, file: RawFile, annotation: Annotation) -> tuple[np.ndarray, np.ndarray | None, Counts]:
-        """Read joints, NaN where missing, with their scores; both unchanged."""
-        numbers = 2 if self.read_as == "xy" else 3
-        keypoints = read_keypoints(file, annotation, self.layout, numbers, self.read_as == "xys")
-        return with_gaps(keypoints.joints, keypoints.scores, self.min_score), keypoints.scores, keypoints.counts
+    def _pose(self, file: RawFile) -> Pose:
+        """Read an annotation's bodies; NaN where a joint is missing."""
+        pose = read_keypoints(file, self.annotations[file], self.layout, self.read_as)
+        return replace(pose, joints=interchange.with_gaps(pose.joints, pose.scores, self.min_score))
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
-        """Read one clip; none if its joints are all missing.
-
-        Raises:
-            BadFileError: If the annotation is damaged or of another form.
-        """
-        at = self.place[file]
-        annotation, (clip,) = self.annotations[at], self.clips(file)
-        joints, scores, counts = self._joints(file, annotation)
-        exists = body_exists(joints)
-        if self.scores and scores is None:
+        """Read one clip; none if its joints are all missing."""
+        (clip,) = self.clips(file)
+        pose = self._pose(file)
+        if self.scores and pose.scores is None:
             raise BadFileError(str(file), "wrong count", "no keypoint_score", "scores, as --scores needs them")
-        if not exists.any():
+        if not body_exists(pose.joints).any():
             return []
         if self.flat:
-            image, guessed = self._image(file, annotation)
+            image, guessed = self._image(file)
             if image is None:
-                found = f"no img_shape (height, width) but {described(annotation.get('img_shape'))}"
+                found = f"no img_shape (height, width) but {described(self.annotations[file].get('img_shape'))}"
                 raise BadFileError(str(file), "wrong count", found, "the size of the image; --image-size WIDTH HEIGHT")
-            check_pixels(file, joints, image)
-            middle, counts = np.array(image[::-1]) / 2, {**counts, **guessed}
+            check_pixels(file, pose.joints, image)
+            pose = replace(pose, counts={**pose.counts, **guessed})
+            pose = interchange.main_bodies(str(file), pose, self.bodies, self.actor, np.array(image[::-1]) / 2)
+            pose = replace(pose, joints=normalised(pose.joints, image))
         else:
-            image = middle = None
-            joints = joints * self.scale
-            check_metres(str(file), joints, "--scale 0.001 for millimetres")
-        joints, scores, people = main_bodies(str(file), joints, scores, self.bodies, self.actor, middle)
-        if image is not None:
-            joints = normalised(joints, image)
-        kept = scores if self.scores else None
-        return [completed(clip, joints, kept, self.layout, self.missing, {**counts, **people})]
+            pose = replace(pose, joints=pose.joints * self.scale)
+            interchange.check_metres(str(file), pose.joints, "--scale 0.001 for millimetres")
+            pose = interchange.main_bodies(str(file), pose, self.bodies, self.actor)
+        return [self.completed(clip, pose)]
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return name, label and origin of an annotation's clip."""
-        at = self.place[file]
-        name = self.annotations[at].get("frame_dir")
+        name = self.annotations[file].get("frame_dir")
         if not isinstance(name, str) or len(name.splitlines()) != 1:
             raise BadFileError(str(file), "bad name", f"frame_dir {described(name)!r}", "a name of one line")
-        return [clip_named(name, self.labels[at])]
+        return [interchange.clip_named(name, self.labels[file])]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Return one benchmark for each pair of a training and a test split, without left-out clips."""
@@ -272,29 +230,19 @@ class Pyskl(Source):
             return {"all": Split(every, ())}
         return {benchmark: Split(found[train], found[test]) for benchmark, (train, test) in self.pairs.items()}
 
-    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Explain benchmark ``all``."""
-        return "every clip, for pre-training; the file has no split to test on" if benchmark == "all" else ""
-
-    def notes(self) -> Counts:
-        """Return counts of problems with names and classes."""
-        return self.found_notes
-
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return origin, unit and up: as recorded in 3D, halves of the image in 2D."""
         if coordinates == 2:
-            return {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"}
+            return IN_IMAGES
         return {"origin": AS_RECORDED, "unit": METRES, **(upwards(self.given_layout) if self.given_layout else {})}
 
     def recorded(self) -> dict[str, object]:
         """Return the options, and the images' height and width if all clips share them."""
-        names = ("scores", "missing", "min_score", "image_size", "scale", "first_label", "bodies", "actor")
-        settled = {"layout": self.layout.name, "img_shape": self.image, "channels": self.given_channels}
-        return {name: getattr(self, name) for name in names} | settled
+        return super().recorded() | {"img_shape": self.image}
 
 
 def _matched(
-    path: Path, splits: Mapping[str, Sequence[str]], names: Sequence[str], notes: dict[str, int]
+    path: Path, splits: Mapping[str, Sequence[str]], names: Sequence[str], notes: Counter[str]
 ) -> tuple[dict[str, list[str]], dict[str, tuple[str, str]]]:
     """Match the names in splits with those of the annotations, and pair the splits to benchmarks.
 
@@ -312,27 +260,23 @@ def _matched(
     paired = {part for pair in pairs.values() for part in pair}
     unpaired = [name for name in splits if name not in paired]
     if not pairs and (len(splits) > 1 or _canonical(unpaired[0]) in ("val", "test")):
-        found = ", ".join(splits)
+        found = listed(splits)
         raise InputError(f"{path} has the splits {found}; expected train and val (or test), xsub_train and xsub_val, …")
     names_there = set(names)
-    keys = [key_of(name) for name in names]
+    keys = [interchange.key_of(name) for name in names]
     alone = {key: name for key, name in zip(keys, names, strict=True)} if len(set(keys)) == len(keys) else {}
     matched: dict[str, list[str]] = {}
     for split, wanted in splits.items():
-        matched[split] = [name if name in names_there else alone.get(key_of(name), "") for name in wanted]
-        notes["names in splits that no clip has"] = notes.get("names in splits that no clip has", 0) + matched[
-            split
-        ].count("")
+        matched[split] = [name if name in names_there else alone.get(interchange.key_of(name), "") for name in wanted]
+        notes["names in splits that no clip has"] += matched[split].count("")
         respelled = sum(name not in ("", written) for name, written in zip(matched[split], wanted, strict=True))
-        notes["names in splits spelled otherwise (case, ending, folder)"] = (
-            notes.get("names in splits spelled otherwise (case, ending, folder)", 0) + respelled
-        )
+        notes["names in splits spelled otherwise (case, ending, folder)"] += respelled
         matched[split] = list(dict.fromkeys(filter(None, matched[split])))
         if not matched[split] and (split not in unpaired or not pairs):
             like = f", as {wanted[0][:80]!r}; the clips are called like {names[0][:80]!r}" if wanted else ""
             raise InputError(f"{path}: split {split} has {len(wanted)} names, and no clip has one of them{like}")
     if pairs:
-        notes |= {f"names in split {split}, which is in no benchmark": len(splits[split]) for split in unpaired}
+        notes.update({f"names in split {split}, which is in no benchmark": len(splits[split]) for split in unpaired})
     everywhere = {name for split in matched.values() for name in split}
     notes["clips in no split"] = sum(name not in everywhere for name in names)
     return matched, pairs
@@ -354,13 +298,9 @@ def _benchmarks(splits: Sequence[str]) -> dict[str, tuple[str, str]]:
             test = train.replace("train", part)
             if "train" in train and test in written:
                 rest = train.replace("train", "").strip("_")
-                other = train.replace("train", "test" if part == "val" else "val") in written
-                name = (
-                    f"split{rest}"
-                    if rest.isdigit()
-                    else "_".join(filter(None, (rest, part if other or not rest else "")))
-                )
-                found[name] = (written[train], written[test])
+                both = all(train.replace("train", other) in written for other in ("val", "test"))
+                name = "_".join(filter(None, (rest, part if both or not rest else "")))
+                found[f"split{rest}" if rest.isdigit() else name] = (written[train], written[test])
     return found
 
 
@@ -369,8 +309,8 @@ def _name(annotation: Annotation) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _member(at: int) -> str:
-    return f"annotations[{at}]"
+def _is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    return isinstance(value, list | tuple)
 
 
 _Clips = dict[RawFile, Annotation]
@@ -382,7 +322,7 @@ def _in_file(path: Path) -> tuple[dict[str, Sequence[str]], _Clips]:
     if isinstance(content, dict) and "keypoint" in content:
         return {}, {RawFile(path): content}
     splits, clips = _content(path, content)
-    return splits, {RawFile(path, _member(at)): clip for at, clip in enumerate(clips)}
+    return splits, {RawFile(path, f"annotations[{at}]"): clip for at, clip in enumerate(clips)}
 
 
 def _in_folder(folder: Path) -> tuple[dict[str, Sequence[str]], _Clips]:
@@ -404,14 +344,14 @@ def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[A
     clips = content.get("annotations") if isinstance(content, dict) else content
     splits = content.get("split", {}) if isinstance(content, dict) else {}
     if not isinstance(splits, dict) or not isinstance(clips, list):
-        keys = (
-            f" with the keys {', '.join(str(key)[:30] for key in list(content)[:12])}"
-            if isinstance(content, dict)
-            else ""
-        )
+        listed = ", ".join(str(key)[:30] for key in list(content)[:12]) if isinstance(content, dict) else ""
+        keys = f" with the keys {listed}" if isinstance(content, dict) else ""
         labels = "; the labels of ST-GCN's arrays are read with them, by prepare stgcn FOLDER"
         hint = labels if isinstance(content, tuple) and len(content) == 2 else ""
         raise BadFileError(path, "not data", f"a {type(content).__name__}{keys}", expected + hint)
+    if len(clips) > MAX_CLIPS or sum(map(len, filter(_is_list, splits.values()))) > MAX_NAMES:
+        most = f"at most {MAX_CLIPS:,} clips, and {MAX_NAMES:,} names in all splits"
+        raise BadFileError(path, "wrong count", f"{len(clips):,} clips in {len(splits):,} splits", most)
     if not clips or not all(isinstance(clip, dict) for clip in clips):
         raise BadFileError(path, "empty" if not clips else "not data", "no clip or one that is no dictionary", expected)
     for name, names in splits.items():

@@ -1,7 +1,6 @@
 """One annotation of PYSKL's and MMAction2's pickles: key points, scores, image and frames, in their various forms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -12,6 +11,7 @@ from maskel.datasets.base import RawFile
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import parse_nested
 from maskel.datasets.folder.axes import LETTERS, arrange
+from maskel.datasets.folder.pose import Form, Pose
 from maskel.datasets.folder.units import refuse_flat
 from maskel.datasets.pickled import PickledArray, one_number
 from maskel.errors import BadFileError
@@ -28,21 +28,6 @@ BEYOND = "frames beyond total_frames, left out"
 PROMISED = "frames that total_frames has and keypoint has not"
 
 
-@dataclass(frozen=True)
-class Keypoints:
-    """Key points of one clip, as in the file.
-
-    Args:
-        joints: (M, T, V, D).
-        scores: (M, T, V); None if there are none.
-        counts: Counts of left-out or guessed items.
-    """
-
-    joints: Float64[np.ndarray, "m t v d"]
-    scores: Float64[np.ndarray, "m t v"] | None
-    counts: Counts
-
-
 def shape_of(annotation: Annotation) -> tuple[int, ...]:
     """Return the shape of a clip's key points without reading them; for nested lists, from their first entries."""
     value = annotation.get("keypoint")
@@ -53,19 +38,19 @@ def shape_of(annotation: Annotation) -> tuple[int, ...]:
     return (*shape, *value.shape) if isinstance(value, PickledArray) else tuple(shape)
 
 
-def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, numbers: int, scored: bool) -> Keypoints:
+def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, read_as: str) -> Pose:
     """Read key points and scores of an annotation, as (M, T, V, …).
 
     Args:
         file: The annotation's place, for messages.
         annotation: The annotation.
         layout: Its joints.
-        numbers: Count of numbers of a joint in ``keypoint``.
-        scored: Whether the last of them is the score.
+        read_as: Names of the numbers of a joint in ``keypoint``, such as ``xys``; s is the score.
 
     Raises:
         BadFileError: If an array is missing, of another shape, or infinite somewhere.
     """
+    numbers, scored = len(read_as), read_as == "xys"
     raw = _array(file, annotation, "keypoint")
     if raw.ndim not in (3, 4) or 0 in raw.shape or not {len(layout), numbers} <= set(raw.shape):
         raise _other_shape(file, raw, layout, numbers)
@@ -81,7 +66,8 @@ def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, number
     counts: dict[str, int] = {}
     if raw.shape[1:] != (total, len(layout), numbers):  # else total_frames says that the order is the usual one
         try:
-            both, found_axes = arrange(file.path / file.member, both, layout, (both.shape[-1],), settled=(LETTERS,))
+            form = Form(layout, settled=(LETTERS,))
+            both, found_axes = arrange(file.path / file.member, both, form, (both.shape[-1],))
         except BadFileError as error:
             raise _other_shape(file, raw, layout, numbers) from error
         counts |= found_axes
@@ -90,7 +76,7 @@ def read_keypoints(file: RawFile, annotation: Annotation, layout: Layout, number
         counts |= {BEYOND: frames - total} if total < frames else {PROMISED: total - frames}
         both = both[:, :total]
     coordinates = numbers - scored
-    return Keypoints(both[..., :coordinates], both[..., -1] if both.shape[-1] > coordinates else None, counts)
+    return Pose(both[..., :coordinates], both[..., -1] if both.shape[-1] > coordinates else None, counts)
 
 
 def _other_shape(file: RawFile, raw: np.ndarray, layout: Layout, numbers: int) -> BadFileError:
@@ -150,12 +136,8 @@ def _image(file: RawFile, value: Any) -> Image | None:
     if not isinstance(value, list | tuple) or len(value) not in (2, 3):
         return None
     sizes = [one_number(file.path, size) for size in value]
-    if any(isinstance(size, bool) or not isinstance(size, int | float) for size in sizes) or sizes[2:] not in (
-        [],
-        [1],
-        [3],
-        [4],
-    ):
+    numbers = all(isinstance(size, int | float) and not isinstance(size, bool) for size in sizes)
+    if not numbers or (len(sizes) == 3 and sizes[2] not in (1, 3, 4)):
         return None
     height, width = (int(size) if isfinite(size) and size == size // 1 else size for size in sizes[:2])
     return (height, width) if 0 < height < 1e6 and 0 < width < 1e6 else None

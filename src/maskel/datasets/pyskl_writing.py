@@ -22,10 +22,6 @@ def write_pyskl(out: Path, dataset: SkeletonSet) -> None:
 
     Every benchmark becomes two splits (xsub_train, xsub_val). Joints in 2D are written in pixels of the original images
     if all have one size, else of an image of 2 x 2 pixels, which PYSKL normalises to the same numbers.
-
-    Args:
-        out: The file.
-        dataset: The set.
     """
     recorded = dataset.options.get("img_shape") if dataset.source == Pyskl.name else None
     image = tuple(recorded) if recorded else UNIT_IMAGE

@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
@@ -19,20 +19,21 @@ from maskel.datasets.base import RawFile, Source
 from maskel.datasets.store_writer import MOST_BODIES, MOST_BODY_FRAMES
 from maskel.datasets.windows import Windows
 from maskel.errors import BadFileError, CutOffError, InputError
-from maskel.files import one_line
+from maskel.files import free_memory, one_line
 from maskel.sequence import SkeletonSequence
 
 CHUNK = 16
 """Most files per message of a worker: few messages, but little memory in flight."""
 
 MOST_IN_FLIGHT = 64 * 2**20
-"""Bytes of clips in a worker's message, of which three a worker are in flight."""
+"""Bytes of clips in a worker's message, of which at most three a worker are in flight."""
+LARGEST_CLIP = MOST_BODY_FRAMES * 25 * 3 * 4
+"""Bytes by which a message may exceed that: a clip is never divided."""
 OURS = "fault of maskel itself"
 """Kind of the error where a reader failed in a way that it does not know."""
 
 Reading = list[SkeletonSequence] | BadFileError
 """Result of reading one raw file: its clips, or the error."""
-_Chunk = tuple[list[Reading], Sequence[RawFile]]  # and the files that are left
 
 
 @runtime_checkable
@@ -79,7 +80,7 @@ def read_all(source: Reads, files: Sequence[RawFile], workers: int) -> Generator
         return
     if workers == 1:
         for file in files:
-            yield _read(source, file)
+            yield read_one(source, file)
         return
     chunk = max(1, min(CHUNK, len(files) // (4 * workers)))
     parts = (files[start : start + chunk] for start in range(0, len(files), chunk))
@@ -89,10 +90,15 @@ def read_all(source: Reads, files: Sequence[RawFile], workers: int) -> Generator
         context.set_forkserver_preload([__name__])  # the imports are made once; a worker is a fork of the server
     pool = ProcessPoolExecutor(min(workers, math.ceil(len(files) / chunk)), context, _start_worker, (source,))
     try:
-        # never all chunks at once: the clips read but not yet written must stay few
-        waiting = deque(pool.submit(_read_chunk, part) for part in islice(parts, 3 * workers))
+        # never all chunks at once: the clips read but not yet written must stay few, and fit into memory
+        ahead = int(min(3 * workers, max(1, free_memory() / 2 // (MOST_IN_FLIGHT + LARGEST_CLIP))))
+        waiting = deque(pool.submit(_read_chunk, part) for part in islice(parts, ahead))
         while waiting:
-            readings, left = _answer(waiting.popleft())
+            try:
+                readings, left = waiting.popleft().result()
+            except BrokenProcessPool as error:
+                what = "a worker process was ended from outside (out of memory?); use fewer workers"
+                raise CutOffError(what) from error
             if left:  # in its place, as readings come in the order of files
                 waiting.appendleft(pool.submit(_read_chunk, left))
             else:
@@ -100,13 +106,6 @@ def read_all(source: Reads, files: Sequence[RawFile], workers: int) -> Generator
             yield from readings
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _answer(future: "Future[_Chunk]") -> "_Chunk":
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise CutOffError("a worker process was ended from outside (out of memory?); use fewer workers") from error
 
 
 _worker_source: list[Reads] = []
@@ -125,21 +124,25 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _read_chunk(files: Sequence[RawFile]) -> _Chunk:
-    """Read files until their clips take `MOST_IN_FLIGHT`; a small file may claim a clip of many frames."""
+def _read_chunk(files: Sequence[RawFile]) -> tuple[list[Reading], Sequence[RawFile]]:
+    """Read files until their clips take `MOST_IN_FLIGHT`, as a small file may claim many frames; also those left."""
     (source,) = _worker_source
     readings: list[Reading] = []
     size = 0
     for file in files:
-        readings.append(reading := _read(source, file))
+        readings.append(reading := read_one(source, file))
         size += 0 if isinstance(reading, BadFileError) else sum(sequence.joints.nbytes for sequence in reading)
         if size > MOST_IN_FLIGHT:
             break
     return readings, files[len(readings) :]
 
 
-def _read(source: Reads, file: RawFile) -> Reading:
-    """Read one file; whatever is wrong with it, others are read after it."""
+def read_one(source: Reads, file: RawFile) -> Reading:
+    """Read one file; whatever is wrong with it, others can be read after it.
+
+    Raises:
+        InputError: If the options are wrong.
+    """
     try:
         return [_fitting(sequence, file) for sequence in source.read(file)]
     except BadFileError as error:
@@ -158,11 +161,7 @@ def _read(source: Reads, file: RawFile) -> Reading:
 
 
 def _fitting(sequence: SkeletonSequence, file: RawFile) -> SkeletonSequence:
-    """Return a clip that a set can hold.
-
-    Raises:
-        BadFileError: If it is too long.
-    """
+    """Return a clip that a set can hold; refuse one that is too long."""
     bodies, frames = sequence.joints.shape[:2]
     if bodies > MOST_BODIES or bodies * frames > MOST_BODY_FRAMES:
         most = f"at most {MOST_BODIES} bodies and {MOST_BODY_FRAMES:,} body-frames; cut it"

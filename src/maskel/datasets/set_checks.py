@@ -1,19 +1,19 @@
 """Checks that need no joints: the tables of clips, classes and benchmarks."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Int64
 
 from maskel.datasets import exemplar_names
+from maskel.datasets.base import SPLIT_BY
 from maskel.datasets.bodies import recorded_layout
 from maskel.datasets.clip_checks import Bearings
 from maskel.datasets.counts import BODIES, BODY_FRAMES, EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES
 from maskel.datasets.duplicates import Duplicates, leaks
 from maskel.datasets.faults import Fault
 from maskel.datasets.store import SkeletonSet
-from maskel.sequence import Clip
 
 SHORT_SHARE = 0.25
 """Clips shorter than this share of the median length are short; clips of a single frame always are."""
@@ -26,12 +26,6 @@ MISSING_SHARE = 0.2
 LEFT_OUT_SHARE = 0.2
 """Largest share of a recording that may be left out: frames without a body, or body-frames of other people."""
 
-SAME_SIDE: dict[str, tuple[str, Callable[[Clip], str]]] = {
-    "xsub": ("subject", lambda clip: clip.subject),
-    "xview": ("camera", lambda clip: clip.camera),
-    "xset": ("setup", lambda clip: clip.setup),
-}
-"""Benchmarks that split clips by a subject, camera or setup: none may be on both sides."""
 TESTS_NONE = "all"
 """The benchmark for pre-training: it has no test clips, and all its clips may lack a label."""
 
@@ -72,11 +66,13 @@ def leaking_clips(dataset: SkeletonSet, duplicates: Duplicates, bearings: Bearin
 
 def shared_origins(dataset: SkeletonSet) -> Iterator[Fault]:
     """Yield subjects, cameras or setups on both sides of a benchmark that splits clips by them."""
-    for benchmark, (what, number) in SAME_SIDE.items():
+    for benchmark, what in SPLIT_BY.items():
         if benchmark not in dataset.benchmarks:
             continue
         split = dataset.benchmarks[benchmark]
-        train, test = (Counter(number(dataset.clips[clip]) for clip in part) for part in (split.train, split.test))
+        train, test = (
+            Counter(getattr(dataset.clips[clip], what) for clip in part) for part in (split.train, split.test)
+        )
         for name in sorted((set(train) & set(test)) - {""}):
             about = f"{benchmark}: {what} {name} has {train[name]} training and {test[name]} test clips"
             yield Fault(about, float(min(train[name], test[name])), benchmark=benchmark)
@@ -107,43 +103,25 @@ def empty_parts(dataset: SkeletonSet) -> Iterator[Fault]:
         parts = {part: dataset.split(benchmark, part) for part in ("train", "test")}
         empty = [part for part, clips in parts.items() if not len(clips)]
         size = sum(map(len, parts.values()))
-        pretrains = benchmark == TESTS_NONE and (
-            size > 0 or bool(getattr(dataset.benchmarks[benchmark], "unlabelled", ()))
-        )
+        pretrains = benchmark == TESTS_NONE and (size > 0 or len(dataset.benchmarks[benchmark].unlabelled) > 0)
         for part in empty:
             if (part == "train" and size) or not pretrains:
                 yield Fault(f"{benchmark}: the {part} part has no clip", float(size), benchmark=benchmark)
         if empty or exemplar_names(dataset.source, benchmark):
             continue
-        train = set(dataset.labels[parts["train"]].tolist())
-        tested, counts = _classes(dataset, parts["test"])
-        for label, count in zip(tested.tolist(), counts.tolist(), strict=True):
-            if label not in train:
-                about = f"{benchmark}: {dataset.classes[label]} has {count} test clips and no training clip"
-                yield Fault(about, float(count), benchmark=benchmark)
-
-
-def _classes(
-    dataset: SkeletonSet, clips: Int64[np.ndarray, " n"]
-) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]:
-    """Return the classes that clips with a label are of, and the number of clips of each."""
-    labels = dataset.labels[clips]
-    return np.unique(labels[labels >= 0], return_counts=True)
+        train, test = (_class_counts(dataset, parts[part]) for part in ("train", "test"))
+        for label in np.flatnonzero((test > 0) & (train == 0)).tolist():
+            about = f"{benchmark}: {dataset.classes[label]} has {test[label]} test clips and no training clip"
+            yield Fault(about, float(test[label]), benchmark=benchmark)
 
 
 def _class_counts(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
-    """Count the clips of each class."""
     labels = dataset.labels[positions]
     return np.bincount(labels[labels >= 0], minlength=len(dataset.classes))
 
 
 def counted_faults(dataset: SkeletonSet, body_frames: Int64[np.ndarray, " n"]) -> dict[str, list[Fault]]:
-    """Return the clips with large parts filled in, missing or left out when the set was prepared.
-
-    Args:
-        dataset: The set.
-        body_frames: Body-frames of each clip.
-    """
+    """Return the clips with large parts filled in, missing or left out when the set was prepared."""
     found: dict[str, list[Fault]] = {"filled": [], "missing": [], "left_out": []}
     joints = len(recorded_layout(dataset) or dataset.layout)
     for clip, counts in dataset.counts.items():

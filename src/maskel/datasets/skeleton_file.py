@@ -286,20 +286,16 @@ class _LineReader:
 
     def parse(self) -> SkeletonFile:
         frame_count = self.count("the frame count")
-        body_counts: list[int] = []
-        frames: list[int] = []
-        body_ids: list[int] = []
-        joints: list[list[list[float]]] = []
-        for frame in range(frame_count):
-            body_counts.append(self.count(f"the body count of frame {frame + 1} of {frame_count}"))
-            for body_id, body in self.bodies(frame + 1, body_counts[-1]):
-                frames.append(frame)
-                body_ids.append(body_id)
-                joints.append(body)
+        counts: list[int] = []
+        bodies: list[tuple[int, list[list[float]]]] = []
+        for frame in range(1, frame_count + 1):
+            counts.append(self.count(f"the body count of frame {frame} of {frame_count}"))
+            bodies += self.bodies(frame, counts[-1])
+        body_counts = np.array(counts, dtype=np.int64)
         return SkeletonFile(
-            np.array(body_counts, dtype=np.int64),
-            np.array(frames, dtype=np.int64),
-            np.array(body_ids, dtype=np.uint64),
-            np.array(joints, dtype=np.float64).reshape(-1, JOINTS, 3),
+            body_counts,
+            np.repeat(np.arange(frame_count), body_counts),
+            np.array([body_id for body_id, _ in bodies], dtype=np.uint64),
+            np.array([joints for _, joints in bodies], dtype=np.float64).reshape(-1, JOINTS, 3),
             sum(bool(line.strip()) for line in self.lines[self.line :]),
         )

@@ -10,36 +10,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float64
 
-from maskel.datasets.base import HALF_SIDES, IN_THE_IMAGE, METRES, RawFile, Source, Split
+from maskel.datasets import interchange
+from maskel.datasets.base import IN_IMAGES, METRES, RawFile, Split
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import read_npy_header
 from maskel.datasets.folder.axes import MAX_BODIES, settle
-from maskel.datasets.interchange import (
-    Missing,
-    check_metres,
-    check_people,
-    classes_of,
-    clip_named,
-    completed,
-    is_score,
-    key_of,
-    label_of,
-    main_bodies,
-    repeated,
-    with_gaps,
-)
+from maskel.datasets.folder.pose import Missing, Pose
+from maskel.datasets.interchange import GivenChannels, Toolbox
 from maskel.datasets.npz import BENCHMARK, BENCHMARKS, MAX_CLIP_BYTES, MAX_CLIPS
+from maskel.datasets.ntu import clip_called
 from maskel.datasets.pickled import PickledArray, one_number, read_pickle
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError, InputError
 from maskel.files import described, map_npy, open_regular
-from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, Layout, layout_named
-from maskel.sequence import SCORE, XYZ, Clip, SkeletonSequence
+from maskel.layouts import COCO17, KINECT20, NTU25, OPENPOSE18, Layout
+from maskel.sequence import Clip, SkeletonSequence
 
 PARTS = ("train", "val", "test")
 PART = re.compile(r"(?:^|[_.-])(?:(train)(?:ing)?|(e?val)(?:id|idation)?|(test)(?:ing)?)(?=[_.-]|$)", re.IGNORECASE)
@@ -73,7 +63,7 @@ class _Part:
     frames: tuple[int, ...]
 
 
-class StGcn(Source):
+class StGcn(Toolbox):
     """A folder with the arrays of ST-GCN, 2s-AGCN, AimCLR or CMD; code in its pickles is never run.
 
     Frames of zeros at a clip's end are padding and are cut off, as are bodies of zeros, frames beyond
@@ -104,7 +94,7 @@ class StGcn(Source):
     def __init__(
         self,
         layout: str = "",
-        channels: Literal["auto", "xy", "xyz", "xys"] = "auto",
+        channels: GivenChannels = "auto",
         scores: bool = False,
         missing: Missing = "interpolate",
         scale: float | None = None,
@@ -113,23 +103,10 @@ class StGcn(Source):
         bodies: int = 2,
         actor: str = "",
     ) -> None:
-        check_people("stgcn", bodies, actor)
-        if first_label not in (None, 0, 1) or (scale is not None and not 0 < scale < 10_000):
-            raise InputError("stgcn: expected --first-label 0 or 1, and --scale above 0")
-        self.given_layout = layout_named(layout) if layout else None
-        self.read_as = channels
-        self.scores = scores
-        self.missing: Missing = missing
-        self.scale = scale
+        super().__init__(layout, channels, scores, missing, scale, first_label, bodies, actor)
         self.benchmark = benchmark
-        self.first_label = first_label
-        self.bodies = bodies
-        self.actor = actor
-        self.may_miss_joints = missing == "zero"
-        self.flat = self.scored = False
         self.parts: dict[str, _Part] = {}
-        self.clip_facts: dict[str, tuple[Clip, ...]] = {}
-        self.found_notes: dict[str, int] = {}
+        self.clip_of: dict[RawFile, Clip] = {}
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """Return the clips of one benchmark: training, then validation and test.
@@ -140,30 +117,28 @@ class StGcn(Source):
         """
         self.parts = {part: _read_part(data, label) for part, (data, label) in _files(roots).items()}
         first = next(iter(self.parts.values()))
-        shapes = {part: _header(found.data)[0] for part, found in self.parts.items()}
+        shapes = {part: _shape(found.data) for part, found in self.parts.items()}
         self._form(first.data, shapes)
         names = [name for part in self.parts.values() for name in part.names]
         labels = [label for part in self.parts.values() for label in part.labels]
-        twice = repeated(names)
+        twice = interchange.repeated(names)
         if twice:
             names = [f"{part}_{clip:06}" for part, found in self.parts.items() for clip in range(len(found.names))]
-        classes = classes_of(first.pickle, names, labels, self.first_label)
-        self.classes, self.published = classes.names, classes.published
-        facts = iter([clip_named(name, label) for name, label in zip(names, classes.labels, strict=True)])
-        self.clip_facts = {part: tuple(next(facts) for _ in found.names) for part, found in self.parts.items()}
-        notes = {"names that repeat, replaced by numbers": len(twice), "classes without a clip": classes.empty}
-        used = {found.data for found in self.parts.values()}
-        unread = [path.name for path in sorted(first.data.parent.glob("*.npy")) if path not in used]
-        unread = [name for name in unread if "num_frame" not in name]
-        notes[f"arrays not read: {', '.join(unread[:6])}"] = len(unread)
-        self.found_notes = {what: number for what, number in notes.items() if number}
-        if not self.benchmark and (match := BENCHMARK.search(first.data.resolve().parent.name)):
-            self.benchmark = BENCHMARKS[match[1].lower()]
-        return [
+        files = [
             RawFile(found.data, f"{part}[{clip}]", found.pickle)
             for part, found in self.parts.items()
             for clip in range(len(found.names))
         ]
+        clips = map(interchange.clip_named, names, self.settle_classes(first.pickle, names, labels))
+        self.clip_of = dict(zip(files, clips, strict=True))
+        used = {found.data for found in self.parts.values()}
+        unread = [path.name for path in sorted(first.data.parent.glob("*.npy")) if path not in used]
+        unread = [name for name in unread if "num_frame" not in name]
+        self.found_notes["names that repeat, replaced by numbers"] = len(twice)
+        self.found_notes[f"arrays not read: {', '.join(unread[:6])}"] = len(unread)
+        if not self.benchmark and (match := BENCHMARK.search(first.data.resolve().parent.name)):
+            self.benchmark = BENCHMARKS[match[1].lower()]
+        return files
 
     def _form(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Set layout and channels from the shapes and from the range of the numbers."""
@@ -171,9 +146,9 @@ class StGcn(Source):
         if any((other[1], *other[3:]) != (count, joints, bodies) for other in shapes.values()):
             listed = " and ".join(map(str, shapes.values()))
             raise BadFileError(path, "wrong count", f"arrays of shape {listed}", "the same C, V and M in every part")
-        layout, channels = FORMS.get((joints, count), (None, ""))
-        layout = self.given_layout or layout
-        channels = channels if self.read_as == "auto" else self.read_as
+        usual, channels = FORMS.get((joints, count), (None, ""))
+        layout = self.given_layout or usual
+        channels = channels if self.given_channels == "auto" else self.given_channels
         if layout is None or not channels:
             asks = "say what they are with --layout NAME and --channels xy, xyz or xys"
             raise InputError(f"{path} has V = {joints} joints of C = {count} numbers (shape {shape}); {asks}")
@@ -182,27 +157,22 @@ class StGcn(Source):
             raise BadFileError(
                 path, "wrong count", f"an array of shape {shape}", f"{expected}, at most {MAX_BODIES} bodies M"
             )
-        if self.read_as == "auto" and settle([shape[1:]], len(layout), (2, 3)) == ["MTVC"]:
+        if self.given_channels == "auto" and settle([shape[1:]], len(layout), (2, 3)) == ["MTVC"]:
             expected = "(N, C, T, V, M); --channels says so if these are its axes"
             raise BadFileError(
                 path, "ambiguous", f"an array of shape {shape}, which looks like (N, M, T, V, C)", expected
             )
         self.layout = layout
-        self.flat = channels != "xyz"
-        self.scored = channels == "xys"
-        if self.scores and not self.scored:
+        self.settle_channels(channels)
+        if self.scores and channels != "xys":
             raise InputError(f"{path} has no scores, as --scores needs them; its numbers are read as {channels}")
-        self.channels = (*XYZ[: 2 if self.flat else 3], *([SCORE] if self.scores else []))
         self._check_numbers(path)
 
     def _check_numbers(self, path: Path) -> None:
         """Check units and channels with a sample of the clips."""
         data, scale = _mapped(path), self.scale or 2
         looked = [data[clip] for clip in np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))]  # views
-        likely = [is_score(clip[2]) for clip in looked if not self.flat and clip.any()]
-        if self.read_as == "auto" and likely and all(likely):
-            expected = "x, y, z; if it is a score, --channels xys and the --layout, else --channels xyz"
-            raise BadFileError(path, "wrong unit", "a third number from 0 to 1 throughout, like a score", expected)
+        self.refuse_scores(path, [interchange.is_score(clip[2]) for clip in looked if not self.flat and clip.any()])
         if self.flat and self.scale is None:
             with np.errstate(invalid="ignore"):  # `read` reports NaN
                 negative = any((clip[:2] < 0).any() for clip in looked)
@@ -235,26 +205,23 @@ class StGcn(Source):
         values, counts = _without_padding(values, self.parts[part].frames[clip : clip + 1])
         if not values.size:
             return []
-        joints, scores = (values[..., :2], values[..., 2]) if self.scored else (values, None)
-        joints = with_gaps(joints, scores) * (self.scale or (2 if self.flat else 1))
+        joints, scores = (values[..., :2], values[..., 2]) if self.read_as == "xys" else (values, None)
+        joints = interchange.with_gaps(joints, scores) * (self.scale or (2 if self.flat else 1))
         if np.isnan(joints).any(-1).all():
             return []
         if not self.flat:
-            check_metres(str(file), joints, "--scale 0.001 for millimetres")
+            interchange.check_metres(str(file), joints, "--scale 0.001 for millimetres")
         middle = np.zeros(2) if self.flat else None
-        joints, scores, people = main_bodies(str(file), joints, scores, self.bodies, self.actor, middle)
-        kept = scores if self.scores else None
-        facts = self.clip_facts[part][clip]
-        return [completed(facts, joints, kept, self.layout, self.missing, {**counts, **people})]
+        pose = interchange.main_bodies(str(file), Pose(joints, scores, counts), self.bodies, self.actor, middle)
+        return [self.completed(self.clip_of[file], pose)]
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return a clip's name, label and origin from the label file."""
-        part, _, number = file.member.rstrip("]").partition("[")
-        return [self.clip_facts[part][int(number)]]
+        return [self.clip_of[file]]
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Return the folder's benchmark; one each for ``val`` and ``test`` if both exist, ``all`` if neither does."""
-        part_of = {clip.name: part for part, facts in self.clip_facts.items() for clip in facts}
+        part_of = {clip.name: file.member.partition("[")[0] for file, clip in self.clip_of.items()}
         found = {part: tuple(at for at, clip in enumerate(clips) if part_of[clip.name] == part) for part in self.parts}
         tests = [part for part in found if part != "train"]
         if not tests:
@@ -262,22 +229,9 @@ class StGcn(Source):
         names = {part: part if len(tests) > 1 or not self.benchmark else self.benchmark for part in tests}
         return {names[part]: Split(found["train"], found[part]) for part in tests}
 
-    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Explain benchmark ``all``."""
-        return "every clip, for pre-training; there is no part val or test" if benchmark == "all" else ""
-
-    def notes(self) -> Counts:
-        """Return counts of problems with names and classes."""
-        return self.found_notes
-
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return origin, unit and up in 2D; in 3D only the checked unit, as scripts differ in origin and up."""
-        return {"origin": IN_THE_IMAGE, "unit": HALF_SIDES, "up": "-y"} if coordinates == 2 else {"unit": METRES}
-
-    def recorded(self) -> dict[str, object]:
-        """Return the options that change how joints are made."""
-        names = ("scores", "missing", "scale", "benchmark", "first_label", "bodies", "actor")
-        return {name: getattr(self, name) for name in names} | {"layout": self.layout.name, "channels": self.read_as}
+        return IN_IMAGES if coordinates == 2 else {"unit": METRES}
 
 
 def _files(roots: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
@@ -326,20 +280,18 @@ def _label_file(data: Path, part: str) -> Path:
 
 
 def _read_part(data: Path, label: Path) -> _Part:
-    shape, _, _ = _header(data)
+    shape = _shape(data)
     names, labels = _names_and_labels(label)
     for what, count in (("names", len(names)), ("labels", len(labels))):
         if count != shape[0]:
-            raise BadFileError(
-                label, "wrong count", f"{count} {what}", f"{shape[0]}, as {data.name} of shape {shape} has"
-            )
+            expected = f"{shape[0]}, as {data.name} of shape {shape} has"
+            raise BadFileError(label, "wrong count", f"{count} {what}", expected)
     frames: tuple[int, ...] = ()
     for lengths in sorted(path for path in data.parent.glob("*num_frame*.npy") if _part(path) == _part(data)):
         counted = _mapped(lengths)
         if counted.shape != shape[:1] or not ((counted >= 0) & (counted <= shape[2])).all():
-            raise BadFileError(
-                lengths, "wrong count", f"shape {counted.shape}", f"{shape[0]} numbers from 0 to {shape[2]}"
-            )
+            expected = f"{shape[0]} numbers from 0 to {shape[2]}"
+            raise BadFileError(lengths, "wrong count", f"shape {counted.shape}", expected)
         frames = tuple(int(length) for length in counted)
     return _Part(data, label, names, labels, frames)
 
@@ -354,28 +306,26 @@ def _names_and_labels(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     names, labels = (part.read(path).tolist() if isinstance(part, PickledArray) else part for part in content)
     if not isinstance(names, list | tuple) or not isinstance(labels, list | tuple):
         raise BadFileError(path, "not data", f"{type(names).__name__} and {type(labels).__name__}", expected)
-    numbers = [label_of(str(path), one_number(path, label)) for label in labels]
+    numbers = [interchange.label_of(str(path), one_number(path, label)) for label in labels]
     if other := [name for name in names if not isinstance(name, str | bytes | int)]:
         raise BadFileError(path, "bad name", described(other[0]), "names of clips")
     texts = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names]
     if any(len(name.splitlines()) != 1 or len(name) > 500 for name in texts):
         raise BadFileError(path, "bad name", "a clip's name that is empty or of several lines", "names of one line")
-    ntu = [key_of(name).upper() for name in texts]
-    return tuple(
-        key if re.fullmatch(r"(?:[SCPRA]\d{3}){5}", key) else name for key, name in zip(ntu, texts, strict=True)
-    ), tuple(numbers)
+    ntu = [interchange.key_of(name).upper() for name in texts]
+    known = tuple(key if clip_called(key) else name for key, name in zip(ntu, texts, strict=True))
+    return known, tuple(numbers)
 
 
-def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read shape, order and type of an array of clips."""
+def _shape(path: Path) -> tuple[int, ...]:
     with bad_file(path, "numpy's .npy format"), open_regular(path) as stream:
-        shape, fortran, dtype = read_npy_header(path, stream)
+        shape, _, _ = read_npy_header(path, stream)
     if len(shape) != 5 or 0 in shape:
         raise BadFileError(path, "wrong count", f"an array of shape {shape}", "clips of shape (N, C, T, V, M)")
     if shape[0] > MAX_CLIPS or prod(shape[1:]) * 8 > MAX_CLIP_BYTES:
         expected = f"at most {MAX_CLIPS:,} clips of {MAX_CLIP_BYTES // 8:,} numbers"
         raise BadFileError(path, "wrong count", f"an array of shape {shape}", expected)
-    return shape, fortran, dtype
+    return shape
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -16,22 +16,10 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 
+from maskel.datasets import store_tables as tables
 from maskel.datasets import store_writer as files
 from maskel.datasets.base import Split
 from maskel.datasets.batches import ClipRows
-from maskel.datasets.store_tables import (
-    PARTS,
-    check_segments,
-    count_valid_frames,
-    integers,
-    map_array,
-    read_clips,
-    read_counts,
-    read_meta,
-    read_ranges,
-    read_splits,
-    require,
-)
 from maskel.display import Displayed
 from maskel.errors import InputError
 from maskel.files import damaged_as, one_line
@@ -47,6 +35,7 @@ from maskel.sequence import (
     SkeletonSequence,
     num_coordinates,
 )
+from maskel.text import listed
 from maskel.transforms import ViewFrames
 
 MOST_NAME_BYTES = 512 * 2**20
@@ -132,7 +121,7 @@ class SkeletonSet(Displayed):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        meta = read_meta(path / files.META)
+        meta = tables.read_meta(path / files.META)
         self.layout: Layout = layout_named(meta["layout"])
         self.classes: tuple[str, ...] = tuple(meta["classes"])
         self.source: str = meta["source"]
@@ -140,51 +129,42 @@ class SkeletonSet(Displayed):
         self.channels: Channels = tuple(meta.get("channels", XYZ))
         self.coordinates = num_coordinates(self.channels)
         counts = meta["counts"]
-        self._columns = read_clips(path / files.CLIPS, counts["clips"])
-        self.labels = integers(self._columns["label"])
-        self.bodies = integers(self._columns["bodies"])
-        self.frames = integers(self._columns["frames"])
-        require(bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames")
+        self._columns = tables.read_clips(path / files.CLIPS, counts["clips"])
+        self.labels = tables.integers(self._columns["label"])
+        self.bodies = tables.integers(self._columns["bodies"])
+        self.frames = tables.integers(self._columns["frames"])
+        tables.require(
+            bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames"
+        )
         fits = (self.bodies <= files.MOST_BODIES) & (self.frames <= files.MOST_BODY_FRAMES // self.bodies)
-        require(bool(fits.all()), files.CLIPS, "a clip with more bodies or frames than a set may hold")
+        tables.require(bool(fits.all()), files.CLIPS, "a clip with more bodies or frames than a set may hold")
         in_classes = bool((self.labels >= UNLABELLED).all() and (self.labels < len(self.classes)).all())
-        require(in_classes, files.CLIPS, f"a label outside {UNLABELLED} to {len(self.classes) - 1}")
-        self._first_frames = integers(self._columns["first_frame"])
-        self._end_frames = integers(self._columns["end_frame"])
+        tables.require(in_classes, files.CLIPS, f"a label outside {UNLABELLED} to {len(self.classes) - 1}")
+        self._first_frames = tables.integers(self._columns["first_frame"])
+        self._end_frames = tables.integers(self._columns["end_frame"])
         ordered = bool(((self._first_frames >= 0) & (self._first_frames <= self._end_frames)).all())
-        require(ordered, files.CLIPS, "a clip that ends before its first frame")
+        tables.require(ordered, files.CLIPS, "a clip that ends before its first frame")
         self.max_bodies = int(self.bodies.max())
-        segments = map_array(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4))
+        segments = tables.map_array(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4))
         self._segments = np.array(segments, np.int64)
-        self._rows = np.cumsum(self._segments[:, 3]) - self._segments[:, 3]  # first row of each segment
-        check_segments(self._segments, self.bodies, self.frames, counts["rows"])
-        self._bounds = np.searchsorted(self._segments[:, 0], np.arange(len(self) + 1))  # segments of clip i: [i, i + 1)
-        self.valid_frames = count_valid_frames(self._segments, self.frames)
-        require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
+        tables.check_segments(self._segments, self.bodies, self.frames, counts["rows"])
+        self.valid_frames = tables.count_valid_frames(self._segments, self.frames)
+        tables.require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
         joints_shape = (counts["rows"], len(self.layout), len(self.channels))
-        self._joints = np.asarray(map_array(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
+        self._joints = np.asarray(tables.map_array(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
         with warnings.catch_warnings():  # nothing writes to it
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             table = torch.from_numpy(self._joints)  # the same memory, until `keep_on` replaces it
         self._refuse = partial(_refuse_clip, path, self._columns["name"])
-        self._batches = ClipRows(
-            table,
-            self._segments,
-            self._rows,
-            self._bounds,
-            self.bodies,
-            self.valid_frames,
-            self.labels,
-            self.channels,
-            self._refuse,
-        )
-        self.counts = read_counts(path / files.COUNTS, len(self)) if meta["version"] > 2 else {}
+        facts = (self.bodies, self.valid_frames, self.labels, self.channels)
+        self._batches = ClipRows(table, self._segments, *facts, self._refuse)
+        self.counts = tables.read_counts(path / files.COUNTS, len(self)) if meta["version"] > 2 else {}
         self.untrimmed = meta["version"] == files.UNTRIMMED_VERSION
         self.ranges: tuple[tuple[LabelledRange, ...], ...] = ()
         if self.untrimmed:
-            self.ranges = read_ranges(path / files.RANGES, self.frames, len(self.classes))
+            self.ranges = tables.read_ranges(path / files.RANGES, self.frames, len(self.classes))
         has_label = np.array(list(map(bool, self.ranges))) if self.untrimmed else self.labels != UNLABELLED
-        self.benchmarks: Mapping[str, Split] = read_splits(path / files.SPLITS, has_label)
+        self.benchmarks: Mapping[str, Split] = tables.read_splits(path / files.SPLITS, has_label)
         for column in (self.labels, self.bodies, self.frames, self.valid_frames):
             column.setflags(write=False)
 
@@ -244,10 +224,10 @@ class SkeletonSet(Displayed):
             (array([0, 1, 2]), 13)
         """
         if benchmark not in self.benchmarks:
-            names = ", ".join(self.benchmarks) or "none"
+            names = listed(self.benchmarks) or "none"
             raise InputError(f"{self.path} has no benchmark called {benchmark!r}; it has: {names}")
-        if part not in PARTS:
-            raise InputError(f"benchmark {benchmark} has no part called {part!r}; it has: {', '.join(PARTS)}")
+        if part not in tables.PARTS:
+            raise InputError(f"benchmark {benchmark} has no part called {part!r}; it has: {', '.join(tables.PARTS)}")
         return np.array(getattr(self.benchmarks[benchmark], part), dtype=np.int64)
 
     def class_name(self, position: int) -> str:
@@ -282,8 +262,8 @@ class SkeletonSet(Displayed):
             raise IndexError(f"found position {position}, expected 0 to {len(self) - 1}")
         shape = (int(self.bodies[position]), int(self.frames[position]), *self._joints.shape[1:])
         joints = np.zeros(shape, dtype=np.float32)
-        start, end = self._bounds[position : position + 2]
-        segments, rows = self._segments[start:end].tolist(), self._rows[start:end].tolist()
+        start, end = self._batches.bounds[position : position + 2]
+        segments, rows = self._segments[start:end].tolist(), self._batches.rows[start:end].tolist()
         for (_, body, first, length), row in zip(segments, rows, strict=True):
             joints[body, first : first + length] = self._joints[row : row + length]
         if not np.isfinite(joints).all():
@@ -297,8 +277,9 @@ class SkeletonSet(Displayed):
 
     def body_frames(self, start: int, stop: int) -> BodyFrames:
         """Return the clips from position ``start`` to before ``stop`` without absent frames; ``joints`` is a view."""
-        clip, body, first, length = self._segments[self._bounds[start] : self._bounds[stop]].T
-        row = self._rows[self._bounds[start]]
+        bounds = self._batches.bounds
+        clip, body, first, length = self._segments[bounds[start] : bounds[stop]].T
+        row = self._batches.rows[bounds[start]]
         ends = np.cumsum(length)
         within = np.arange(ends[-1]) - np.repeat(ends - length, length)
         return BodyFrames(

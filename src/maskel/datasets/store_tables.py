@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ from maskel.datasets.base import Split
 from maskel.files import map_npy, read_json, read_rows
 from maskel.sequence import CHANNELS, XYZ, LabelledRange
 
+MOST_CLIPS = 1_000_000
+"""Clips, and labelled ranges, of a set; NTU RGB+D 120 has 114,000."""
+MOST_SEGMENTS = 4_000_000
+"""Runs of frames of a body, and lines of its table of counts."""
 MOST_TEXT = 4096
 """Characters of a name, or any other field of a table of clips; no path is longer."""
+_LINES_AT_ONCE = 4096  # columns of many lines are taken faster than cells, one by one
 PARTS = tuple(field.name for field in fields(Split))
 
 
@@ -37,6 +43,8 @@ def read_meta(path: Path) -> dict[str, Any]:
     require(version in files.READABLE, path.name, f"version {version} of the set's format, expected {known}")
     counts = [meta["counts"][name] for name in ("clips", "segments", "rows")]
     require(all(type(count) is int and count >= 1 for count in counts), path.name, "a count that is not one")
+    require(counts[0] <= MOST_CLIPS, path.name, f"{counts[0]:,} clips, expected at most {MOST_CLIPS:,}")
+    require(counts[1] <= MOST_SEGMENTS, path.name, f"{counts[1]:,} segments, expected at most {MOST_SEGMENTS:,}")
     require(tuple(meta.get("channels", XYZ)) in CHANNELS, path.name, "unknown channels")
     names = [meta["layout"], meta["source"], *meta["classes"]]
     require(all(isinstance(name, str) for name in names), path.name, "a name that is not text")
@@ -48,16 +56,18 @@ def read_clips(path: Path, num_clips: int) -> dict[str, tuple[str, ...]]:
     """Read the columns of the table of clips, as text."""
     lines = read_rows(path)
     require(tuple(next(lines, ())) == files.CLIP_COLUMNS, path.name, "other columns")
-    columns: dict[str, list[str]] = {name: [] for name in files.CLIP_COLUMNS}
-    for number, line in enumerate(lines, 1):
-        require(number <= num_clips, path.name, f"more than {num_clips} clips")
-        for name, field in zip(columns, line, strict=True):
-            require(len(field) <= MOST_TEXT, path.name, f"a text of {len(field):,} characters")
-            columns[name].append(sys.intern(field) if name != "name" else field)
-    found = len(columns["name"])
+    columns: list[list[str]] = [[] for _ in files.CLIP_COLUMNS]
+    while chunk := list(islice(lines, _LINES_AT_ONCE)):
+        for name, column, cells in zip(files.CLIP_COLUMNS, columns, zip(*chunk, strict=True), strict=True):
+            longest = max(map(len, cells))
+            require(longest <= MOST_TEXT, path.name, f"a text of {longest:,} characters")
+            column += cells if name == "name" else map(sys.intern, cells)
+        require(len(columns[0]) <= num_clips, path.name, f"more than {num_clips} clips")
+    found = len(columns[0])
     require(found == num_clips, path.name, f"{found} clips, expected {num_clips}")
-    require(len(set(columns["name"])) == num_clips, path.name, "a clip twice")
-    return {name: tuple(column) for name, column in columns.items()}
+    named = dict(zip(files.CLIP_COLUMNS, map(tuple, columns), strict=True))
+    require(len(set(named["name"])) == num_clips, path.name, "a clip twice")
+    return named
 
 
 def read_counts(path: Path, num_clips: int) -> dict[int, dict[str, int]]:
@@ -65,7 +75,8 @@ def read_counts(path: Path, num_clips: int) -> dict[int, dict[str, int]]:
     counts: dict[int, dict[str, int]] = {}
     lines = read_rows(path)
     require(tuple(next(lines, ())) == files.COUNT_COLUMNS, path.name, "other columns")
-    for clip, what, number in lines:
+    for line, (clip, what, number) in enumerate(lines, 1):
+        require(line <= MOST_SEGMENTS, path.name, f"more than {MOST_SEGMENTS:,} counts")
         require(0 <= int(clip) < num_clips, path.name, f"a clip outside 0 to {num_clips - 1}")
         require(0 <= int(number) < 2**63, path.name, "a count that is none")
         require(len(what) <= MOST_TEXT, path.name, f"a text of {len(what):,} characters")
@@ -78,7 +89,8 @@ def read_ranges(path: Path, frames: Int64[np.ndarray, " n"], classes: int) -> tu
     found: list[list[LabelledRange]] = [[] for _ in frames]
     lines = read_rows(path)
     require(tuple(next(lines, ())) == files.RANGE_COLUMNS, path.name, "other columns")
-    for line in lines:
+    for number, line in enumerate(lines, 1):
+        require(number <= MOST_CLIPS, path.name, f"more than {MOST_CLIPS:,} ranges")
         clip, label, first, end = map(int, line)
         require(0 <= clip < len(frames), path.name, f"a clip outside 0 to {len(frames) - 1}")
         require(0 <= label < classes, path.name, f"a label outside 0 to {classes - 1}")

@@ -34,7 +34,7 @@ import zlib
 from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, astuple, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from io import BufferedRandom, FileIO
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,11 @@ JOINTS_DTYPE = np.dtype("<f4")
 SEGMENTS_DTYPE = np.dtype("<i4")
 
 
+def partial_set(out: Path) -> Path:
+    """Return the folder that holds the set ``out`` until a preparation that can be resumed is finished."""
+    return out.with_name(f"{out.name}.partial")
+
+
 def refuse_existing(out: Path) -> None:
     """Refuse to write a set to ``out`` if anything is there already.
 
@@ -76,7 +81,7 @@ def refuse_existing(out: Path) -> None:
         InputError: If ``out`` exists.
     """
     if out.exists() or out.is_symlink():
-        _remove_rest(out.with_name(f"{out.name}.partial"))
+        _remove_rest(partial_set(out))
         raise InputError(f"{out} exists already; remove it or choose another name for the prepared set")
 
 
@@ -87,6 +92,7 @@ def _remove_rest(partial: Path) -> None:
             shutil.rmtree(partial, ignore_errors=True)
 
 
+@dataclass(eq=False)
 class SetWriter:
     """Writer that streams clips into a prepared set; a context manager.
 
@@ -109,23 +115,16 @@ class SetWriter:
         InputError: If ``out`` exists or cannot be written, or the rest of another job is in the way.
     """
 
-    def __init__(
-        self,
-        out: Path,
-        layout: Layout,
-        classes: tuple[str, ...],
-        source: str,
-        options: Mapping[str, object],
-        channels: Channels = XYZ,
-        job: Mapping[str, object] | None = None,
-        untrimmed: bool = False,
-    ) -> None:
-        self.out = out
-        self.layout = layout
-        self.classes = classes
-        self.source = source
-        self.options = options
-        self.channels = channels
+    out: Path
+    layout: Layout
+    classes: tuple[str, ...]
+    source: str
+    options: Mapping[str, object]
+    channels: Channels = XYZ
+    job: Mapping[str, object] | None = None
+    untrimmed: bool = False
+
+    def __post_init__(self) -> None:
         self.clips: list[Clip] = []
         """The clips added so far; the index of a clip is its position in the set."""
         self.sizes: list[tuple[int, int]] = []
@@ -134,10 +133,8 @@ class SetWriter:
         """Notes given to `record`, one per raw file, in the interrupted runs that this writer resumes."""
         self.recorded = 0
         """Number of recorded raw files, those of interrupted runs included."""
-        self.job = job
         self.ranges: list[tuple[LabelledRange, ...]] = []
         """The labelled ranges of each clip."""
-        self.untrimmed = untrimmed
         self._counts: list[dict[str, int]] = []
         self._names: set[str] = set()
         self._segments = array("i")
@@ -145,9 +142,8 @@ class SetWriter:
         self._header_bytes = 0
         self._since: list[list[object]] = []  # clips since the last record, with their sizes and runs
         self._checksum = 0  # of the joints since the last record
-        self.partial = out.with_name(
-            f"{out.name}.partial" if job is not None else f".{out.name}.{secrets.token_hex(4)}.partial"
-        )
+        name = f".{self.out.name}.{secrets.token_hex(4)}.partial"
+        self.partial = self.out.with_name(name) if self.job is None else partial_set(self.out)
         """Folder that holds the set until it is finished."""
         self._folder = self.partial / "set"
         self._file: BufferedRandom

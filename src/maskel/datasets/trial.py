@@ -10,6 +10,7 @@ from maskel.datasets.base import RawFile, Source
 from maskel.datasets.raw_file import READ_FAULTS
 from maskel.errors import InputError
 from maskel.sequence import UNLABELLED, Clip
+from maskel.text import listed
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def choose(source: Source, files: list[RawFile], classes: Sequence[str], max_cli
         except READ_FAULTS:
             unknown.add(file)
     if not candidates and not unknown:
-        raise InputError(f"no clip of {source.name} is of the classes {', '.join(classes)}; choose others")
+        raise InputError(f"no clip of {source.name} is of the classes {listed(classes)}; choose others")
     clips = [clip for _, clip in candidates]
     chosen = {clips[position].name for position in _spread(source, clips)[:max_clips]}
     reading = unknown | {file for file, clip in candidates if clip.name in chosen}
@@ -75,7 +76,7 @@ def _label(source: Source, name: str) -> int:
     names = [known.casefold() for known in source.classes]
     if name.casefold() not in names:
         near = difflib.get_close_matches(name.casefold(), names, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(source.classes)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"it has: {listed(source.classes)}"
         raise InputError(f"{source.name} has no class called {name!r}; {hint}")
     return names.index(name.casefold())
 

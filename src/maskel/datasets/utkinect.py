@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -17,9 +17,9 @@ from jaxtyping import Float64
 from maskel.datasets.base import RawFile, Source, Split, leave_one_out
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import to_pose
-from maskel.datasets.folder.pose import MAX_BYTES
+from maskel.datasets.folder.pose import Missing
 from maskel.datasets.folder.preparation import Preparation
-from maskel.datasets.raw_file import read_numbered
+from maskel.datasets.raw_file import MAX_TEXT, parse_numbers, read_numbered
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import KINECT20, Layout
 from maskel.sequence import Clip, SkeletonSequence
@@ -54,7 +54,7 @@ class UtKinect(Source):
     layout: Layout = KINECT20
     classes: tuple[str, ...] = tuple(re.sub("([A-Z])", r" \1", name).lower() for name in NAMES)
 
-    def __init__(self, missing: Literal["interpolate", "zero"] = "interpolate") -> None:
+    def __init__(self, missing: Missing = "interpolate") -> None:
         self.missing = missing
         self.preparation = Preparation(self.layout, "xyz", missing=missing, bodies=1)
         self.may_miss_joints = missing == "zero"
@@ -135,7 +135,7 @@ def _read_labels(path: Path) -> tuple[dict[str, list[tuple[int, int, int]]], int
     """Return label, first and last frame of each recording's actions, and the number of actions without frames."""
     actions: dict[str, list[tuple[int, int, int]]] = {}
     recording, empty = "", 0
-    for number, line in read_numbered(path, MAX_BYTES, "labels"):
+    for number, line in read_numbered(path, MAX_TEXT, "labels"):
         text = line.strip()
         if re.fullmatch(r"s\d{2}_e\d{2}", text):
             recording = text
@@ -161,12 +161,9 @@ def _read_joints(path: Path, joints: int) -> tuple[np.ndarray, Float64[np.ndarra
     """Return number and joints of each frame, and the number of lines about a frame that was there already."""
     frames: dict[int, list[float]] = {}
     twice = 0
-    for number, line in read_numbered(path, MAX_BYTES, "a line a frame"):
+    for number, line in read_numbered(path, MAX_TEXT, "a line a frame"):
         fields = line.split()
-        try:
-            frame, *values = map(float, fields)
-        except ValueError as error:
-            raise BadFileError(path, "not a number", line[:40], "numbers", line=number) from error
+        frame, *values = parse_numbers(path, number, fields)
         if len(values) != 3 * joints or frame != frame // 1 or not 0 <= frame < 10**7:
             expected = f"the number of a frame, and x, y, z of {joints} joints"
             raise BadFileError(path, "wrong count", f"{len(fields)} numbers, frame {frame:g}", expected, line=number)

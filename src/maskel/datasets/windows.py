@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float, Float32, Float64
 
 from maskel.conversion import trunk_middle
 from maskel.datasets.counts import Counts
@@ -18,10 +18,10 @@ STEPS = 4
 
 @dataclass(frozen=True)
 class Extent:
-    """A length of time.
+    """A length of time: that of a window, or since a recording's frame 0.
 
     Args:
-        value: Frames of a recording, or seconds; above 0.
+        value: Frames of a recording, or seconds; 0 or more.
         seconds: True for seconds, False for frames.
 
     Examples:
@@ -173,12 +173,20 @@ def _centred(
     exists = np.asarray(joints.any(-1))
     if not may_miss:
         exists |= exists.any(-1, keepdims=True)
+    moved = joints.copy()
+    middle = first_trunk(joints[..., :coordinates], exists, layout)
+    moved[..., :coordinates] -= np.where(exists[..., None], middle, 0).astype(np.float32)
+    return moved
+
+
+def first_trunk(
+    joints: Float[np.ndarray, "m t v d"], seen: Bool[np.ndarray, "m t v"], layout: Layout
+) -> Float64[np.ndarray, " d"]:
+    """Return the middle of the first body's trunk, in the first frame in which its joints are seen; 0 without one."""
     weights = trunk_middle(layout)
-    for body, seen in zip(joints, exists, strict=True):
-        whole = seen[:, weights > 0].all(1)
+    used = weights > 0
+    for body, there in zip(joints, seen, strict=True):
+        whole = there[:, used].all(1)
         if whole.any():
-            middle = weights @ body[whole.argmax(), :, :coordinates]
-            moved = joints.copy()
-            moved[..., :coordinates] -= np.where(exists[..., None], middle, 0).astype(np.float32)
-            return moved
-    return joints
+            return np.asarray(weights[used] @ body[whole.argmax()][used])
+    return np.zeros(joints.shape[-1])

@@ -1,9 +1,10 @@
 """Verbs for files: bounded reading of files from anyone, writing of whole files, and locks on folders."""
 
+from maskel.files.leftovers import LOCK as LOCK
+from maskel.files.leftovers import holds_nothing as holds_nothing
 from maskel.files.leftovers import partial_of as partial_of
 from maskel.files.leftovers import remove_partials as remove_partials
 from maskel.files.leftovers import scratch_folder as scratch_folder
-from maskel.files.locks import LOCK as LOCK
 from maskel.files.locks import held as held
 from maskel.files.locks import holding_locks as holding_locks
 from maskel.files.locks import locked as locked
@@ -14,7 +15,6 @@ from maskel.files.reading import HugeNumberError as HugeNumberError
 from maskel.files.reading import TooLargeError as TooLargeError
 from maskel.files.reading import damaged_as as damaged_as
 from maskel.files.reading import described as described
-from maskel.files.reading import machine_memory as machine_memory
 from maskel.files.reading import map_npy as map_npy
 from maskel.files.reading import nested as nested
 from maskel.files.reading import npy_header as npy_header
@@ -26,12 +26,23 @@ from maskel.files.reading import parse_json as parse_json
 from maskel.files.reading import plain_values as plain_values
 from maskel.files.reading import read_bounded as read_bounded
 from maskel.files.reading import read_json as read_json
-from maskel.files.reading import read_rows as read_rows
 from maskel.files.reading import read_text as read_text
 from maskel.files.reading import read_yaml as read_yaml
+from maskel.files.room import free_disk as free_disk
+from maskel.files.room import free_memory as free_memory
+from maskel.files.room import machine_memory as machine_memory
+from maskel.files.room import readable_size as readable_size
+from maskel.files.room import require_disk as require_disk
+from maskel.files.tables import LONGEST_ROW as LONGEST_ROW
+from maskel.files.tables import read_lines as read_lines
+from maskel.files.tables import read_rows as read_rows
+from maskel.files.tables import read_table as read_table
+from maskel.files.tables import split_lines as split_lines
+from maskel.files.tables import split_rows as split_rows
 from maskel.files.writing import as_output as as_output
 from maskel.files.writing import cannot_write as cannot_write
 from maskel.files.writing import csv_text as csv_text
+from maskel.files.writing import json_line as json_line
 from maskel.files.writing import json_text as json_text
 from maskel.files.writing import refuse_inside as refuse_inside
 from maskel.files.writing import refuse_unwritable as refuse_unwritable
@@ -39,4 +50,5 @@ from maskel.files.writing import replacing as replacing
 from maskel.files.writing import require_suffix as require_suffix
 from maskel.files.writing import stream_of as stream_of
 from maskel.files.writing import write_atomically as write_atomically
+from maskel.files.writing import write_output as write_output
 from maskel.files.writing import yaml_text as yaml_text

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+LOCK = ".lock"
+"""Lock file in a folder; it is removed with the lock. A file left by ``kill -9`` locks nothing."""
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # process numbers say nothing of other machines' processes
 
 
@@ -37,6 +39,11 @@ def scratch_folder() -> Iterator[Path]:
     _remove(Path(tempfile.gettempdir()), rf"maskel-{_HOST}-(\d+)-\w+")
     with tempfile.TemporaryDirectory(prefix=f"maskel-{owner()}-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+
+
+def holds_nothing(folder: Path) -> bool:
+    """Return True if a folder holds at most what a process left that was killed before its first file was whole."""
+    return all(entry.match(".*.partial") or entry.name == LOCK for entry in folder.iterdir())
 
 
 def _remove(folder: Path, pattern: str) -> None:

@@ -11,9 +11,8 @@ from filelock import FileLock, Timeout
 
 from maskel.console import notify
 from maskel.errors import InputError
+from maskel.files.leftovers import LOCK
 
-LOCK = ".lock"
-"""Lock file in a folder; it is removed with the lock. A file left by ``kill -9`` locks nothing."""
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY)
 """Error numbers of file systems without locks."""
 _told: list[Path] = []

@@ -15,6 +15,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,16 @@ from safetensors import SafetensorError, safe_open
 
 MOST_BYTES = 64 << 20
 """Of a table, a result, or any other file that is read whole."""
-MOST_TABLE_BYTES = 1 << 30
-"""Of a table that is read line by line."""
-_MOST_JSON_MEMORY = 900 << 20  # of what a JSON file stands for: empty containers take 20 times their text
+MOST_MEMORY = 900 << 20
+"""Bytes of the values that JSON or a table stands for: empty containers take 20 times their text."""
+_MOST_PACKED = 100  # bytes that a byte of an archive or of a sparse file stands for; zeros around joints are 20 to 1
+_FEW = 64 << 20  # bytes for which that does not matter
 _MOST_DIRECTORY = 32 << 20  # bytes of an archive's directory: half a million entries, of which each takes 600 in memory
 MOST_HEADER = 2**14
 """Bytes of the part of a ``.npy`` file that says shape and type; numpy itself accepts 10,000."""
 MOST_YAML_BYTES = 100_000
 """Largest YAML file. PyYAML reads some 100 kB a second; a run's options take one or two kB."""
+_MOST_TENSORS = 16 << 20  # bytes of the header of a file of tensors, 100 for each
 _DEEPEST = 30
 _MOST_ALIASES = 10  # of one in another: a file of 100 kB stands for 4 MB at most
 
@@ -62,14 +66,6 @@ def damaged_as(refusal: Callable[[Exception], Exception], also: tuple[type[Excep
         raise refusal(fault) from fault
 
 
-def machine_memory() -> float:
-    """Return the bytes of memory that this machine has; infinity where it does not say."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):
-        return math.inf
-
-
 def one_line(fault: Exception, most: int = 200) -> str:
     """Return an error's text as one line of at most ``most`` characters; its type if it has no text."""
     return " ".join(str(fault).split())[:most] or type(fault).__name__
@@ -88,19 +84,37 @@ def open_regular(path: Path) -> io.BufferedReader:
 
     Raises:
         OSError: If it cannot be opened.
-        ValueError: If it is a device, a pipe or a socket: reading it may never end.
+        ValueError: If it is a device, a pipe or a socket: reading it may never end; or the disk holds hardly anything
+            of what the file claims.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        mode = os.fstat(handle).st_mode
-        if stat.S_ISDIR(mode):
+        status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is a device or a pipe, no file")
+        stored = 512 * getattr(status, "st_blocks", 0)  # 0 where the file system does not say
+        if stored:
+            refuse_packed(status.st_size, stored)
         return io.BufferedReader(io.FileIO(handle))
     except BaseException:
         os.close(handle)
         raise
+
+
+def refuse_packed(size: int, stored: int) -> None:
+    """Refuse content that a few bytes stand for: of an archive, or of a file with holes.
+
+    Args:
+        size: Bytes of the content.
+        stored: Bytes that are stored of it.
+
+    Raises:
+        TooLargeError: If that is less than a hundredth.
+    """
+    if size > _FEW + _MOST_PACKED * stored:
+        raise TooLargeError(f"{stored:,} bytes that stand for {size:,}")
 
 
 def read_bounded(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -135,21 +149,6 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     return read_bounded(path, most).decode()
 
 
-def read_rows(path: Path) -> Iterator[list[str]]:
-    """Read the lines of a csv table one by one, the heading first.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is too large, or not text.
-        csv.Error: If it is no table.
-    """
-    with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size > MOST_TABLE_BYTES:
-            raise TooLargeError(f"it is larger than {MOST_TABLE_BYTES:,} bytes")
-        with io.TextIOWrapper(file, "utf-8", newline="") as text:
-            yield from csv.reader(text, strict=True)
-
-
 def parse_json(content: bytes | str) -> Any:
     """Parse JSON in bounded memory.
 
@@ -162,7 +161,7 @@ def parse_json(content: bytes | str) -> Any:
     text = content if isinstance(content, str) else content.decode(json.detect_encoding(content))
     # bytes of the objects that Python makes of a container, a value and a text
     memory = 200 * text.count("{") + 80 * text.count("[") + 32 * text.count(",") + 25 * text.count('"')
-    if memory + sys.getsizeof(text) > _MOST_JSON_MEMORY:
+    if memory + sys.getsizeof(text) > MOST_MEMORY:
         raise TooLargeError("it holds too many values")
     try:
         value = json.loads(text)
@@ -187,21 +186,19 @@ def plain_values(value: Any, finite: bool = True) -> Any:
         ValueError: If a whole number has more than 64 bits, a text cannot be written in UTF-8, or a number is NaN or
             infinite.
     """
-    waiting = [value]
-    while waiting:
-        entry = waiting.pop()
-        if isinstance(entry, str):
-            if not entry.isascii():
-                entry.encode()  # a UnicodeEncodeError is a ValueError
-        elif isinstance(entry, Mapping):
-            waiting += entry.keys()
-            waiting += entry.values()
-        elif isinstance(entry, list | tuple):
-            waiting += entry
-        elif isinstance(entry, int) and entry.bit_length() > 64:
+    level: list[Any] = [dict(value) if isinstance(value, Mapping) else value]
+    while level:  # all values of one depth at once: one by one, millions would take long
+        if max((entry.bit_length() for entry in level if isinstance(entry, int)), default=0) > 64:
             raise HugeNumberError("a whole number of more than 64 bits")
-        elif finite and isinstance(entry, float) and not math.isfinite(entry):
-            raise ValueError(f"{entry}, where a number is expected")
+        odd = (entry for entry in level if isinstance(entry, float) and not isfinite(entry))
+        if finite and (found := next(odd, None)) is not None:
+            raise ValueError(f"{found}, where a number is expected")
+        for text in (entry for entry in level if isinstance(entry, str) and not entry.isascii()):
+            text.encode()  # a UnicodeEncodeError is a ValueError
+        below = (entry for entry in level if isinstance(entry, dict | list | tuple))
+        level = list(
+            chain.from_iterable((*entry, *entry.values()) if isinstance(entry, dict) else entry for entry in below)
+        )
     return value
 
 
@@ -235,7 +232,8 @@ def open_archive(source: Path | io.BytesIO) -> zipfile.ZipFile:
     """Open a zip archive.
 
     Raises:
-        Exception: One of `DAMAGE`, if it is none, or its directory takes too much memory.
+        Exception: One of `DAMAGE`, if it is none, its directory takes too much memory, or a file in it is packed so
+            tightly that it can only be made to fill memory or time.
     """
     with io.BytesIO(source.getbuffer()) if isinstance(source, io.BytesIO) else open_regular(source) as file:
         size = file.seek(0, os.SEEK_END)
@@ -247,7 +245,14 @@ def open_archive(source: Path | io.BytesIO) -> zipfile.ZipFile:
         directory = int.from_bytes(tail[end - 36 : end - 28], "little")
     if end >= 0 and directory > _MOST_DIRECTORY:
         raise TooLargeError("an archive of too many files")
-    return zipfile.ZipFile(source)
+    archive = zipfile.ZipFile(source)
+    try:
+        for member in archive.infolist():
+            refuse_packed(member.file_size, member.compress_size)
+    except TooLargeError:
+        archive.close()
+        raise
+    return archive
 
 
 def npy_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -301,8 +306,9 @@ def open_tensors(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     Raises:
         Exception: One of `DAMAGE`, if it is no such file.
     """
-    with open_regular(path):
-        pass
+    with open_regular(path) as file:
+        if int.from_bytes(file.read(8), "little") > _MOST_TENSORS:
+            raise TooLargeError(f"a header of more than {_MOST_TENSORS:,} bytes")
     with safe_open(path, framework="pt") as stored:
         about = plain_values(parse_json((stored.metadata() or {}).get("maskel", "{}")))
         if not isinstance(about, dict):

@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -94,6 +95,23 @@ def as_output(path: Path, option: str = "--out") -> Iterator[None]:
         yield
     except OSError as fault:
         raise cannot_write(path, fault, f"choose another {option}") from fault
+
+
+def write_output(path: Path, content: bytes | str, option: str = "--out") -> Path:
+    """Write a file that the user named, and the folders above it.
+
+    Args:
+        path: The file.
+        content: All of it.
+        option: The user's option for the file.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    with as_output(path, option):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    return path
 
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EIO, errno.EFBIG)
@@ -202,10 +220,32 @@ def json_text(content: Any, **how: Any) -> str:
         content: Plain containers, texts and numbers.
         how: Options of `json.dumps`.
     """
-    text = json.dumps(content, allow_nan=False, **how)
+    encoder = json.JSONEncoder(allow_nan=False, **how)
+    if how.get("indent") is None:
+        text = encoder.encode(content)
+    else:  # what `encode` then collects takes many times the memory of the text
+        written = io.StringIO()
+        written.writelines(encoder.iterencode(content))
+        text = written.getvalue()
     if "\\ud" in text:  # half of a pair of surrogates is no text
         json.dumps(content, **{**how, "ensure_ascii": False}).encode()
     return text + "\n"
+
+
+def json_line(content: Any) -> str:
+    """Return content as one line of JSON with sorted keys.
+
+    A number that is not finite, as a stranger's options may hold it, stands as text, and so does what JSON lacks.
+    """
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, float) and not math.isfinite(value):
+            return str(value)
+        if isinstance(value, dict):
+            return {str(key): finite(entry) for key, entry in value.items()}
+        return [finite(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+    return json_text(finite(content), sort_keys=True, default=str).rstrip("\n")
 
 
 class _Dumper(yaml.SafeDumper):

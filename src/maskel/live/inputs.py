@@ -44,9 +44,7 @@ class Seen(NamedTuple):
 
 def typed_lines() -> Iterator[Line]:
     """Yield the lines of standard input."""
-    number = 0
-    while line := sys.stdin.buffer.readline(LONGEST):
-        number += 1
+    for number, line in enumerate(iter(lambda: sys.stdin.buffer.readline(LONGEST), b""), 1):
         yield Line(f"line {number} of standard input", line)
 
 

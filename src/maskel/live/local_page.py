@@ -5,7 +5,6 @@ import queue
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 
 from maskel.errors import InputError
@@ -62,9 +61,7 @@ class LocalPage:
     def __enter__(self) -> "LocalPage":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def send(self, event: Mapping[str, Any]) -> None:
@@ -91,7 +88,8 @@ class LocalPage:
         if request.headers.get("Host") not in self._hosts:
             request.refuse(403)
         elif request.path == "/":
-            request.begin("text/html; charset=utf-8", len(self._content))
+            length = str(len(self._content))
+            request.begin(200, {"Content-Type": "text/html; charset=utf-8", "Content-Length": length})
             request.wfile.write(self._content)
         elif request.path == "/events":
             self._send_events(request)
@@ -108,7 +106,7 @@ class LocalPage:
             request.refuse(503)
             return
         try:
-            request.begin("text/event-stream; charset=utf-8")
+            request.begin(200, {"Content-Type": "text/event-stream; charset=utf-8"})
             while True:
                 try:
                     content = reader.get(timeout=1.0)
@@ -141,22 +139,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer the page or its events."""
         self.server.local_page.answer(self)
 
-    def begin(self, kind: str, length: int | None = None) -> None:
+    def begin(self, code: int, headers: Mapping[str, str]) -> None:
         """Send the head of an answer."""
-        self.send_response(200)
-        for name, value in {"Content-Type": kind, **_HEADERS}.items():
+        self.send_response(code)
+        for name, value in {**headers, **_HEADERS}.items():
             self.send_header(name, value)
-        if length is not None:
-            self.send_header("Content-Length", str(length))
         self.end_headers()
 
     def refuse(self, code: int) -> None:
         """Send nothing but a code."""
-        self.send_response(code)
-        for name, value in _HEADERS.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self.begin(code, {"Content-Length": "0"})
 
     def version_string(self) -> str:
         """Name no version."""

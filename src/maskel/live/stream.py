@@ -14,7 +14,6 @@ from jaxtyping import Float64
 
 from maskel.datasets.base import AS_RECORDED, METRES, ON_THE_BODY
 from maskel.datasets.folder import Folder
-from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.pose import MAX_MAGNITUDE, Pose
 from maskel.datasets.folder.preparation import Preparation
 from maskel.errors import InputError
@@ -306,10 +305,7 @@ def _preparation(name: object, making: Making, model: Classifier) -> tuple[Layou
                 "joints were made to make those of a stream alike; train on a set of maskel prepare folder"
             )
         centred = origin["origin"] == ON_THE_BODY
-        how = Preparation(
-            layout, channels, SCORE in model.encoder.channels, 0.0, "interpolate", 1, None, None, None, (), centred,
-            MAX_GAP, "longest",
-        )  # fmt: skip
+        how = Preparation(layout, channels, scores=SCORE in model.encoder.channels, bodies=1, centre=centred)
     target = making.converted.target if making.converted else how.layout
     if target != model.encoder.layout:
         raise InputError(f"{name} reads {model.encoder.layout.name}, but its clips were made as {target.name}")

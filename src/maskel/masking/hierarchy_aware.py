@@ -22,6 +22,10 @@ SoftmaxAxis = Literal["time", "joint"]
 AttentionScale = Literal["div", "mul"]
 Projections = Literal["frozen", "none"]
 CriterionSign = Literal["keep_high", "keep_low"]
+HalfTokens = Float32[Tensor, "b h v d"]
+"""Tokens of the even or of the odd patches in time."""
+HalfRoots = Float32[Tensor, "b h r d"]
+Scores = Float32[Tensor, "b h v"]
 
 _DISTANCES: dict[Distance, Callable[[Tensor, Tensor], Tensor]] = {
     "poincare": poincare_distance,
@@ -34,9 +38,7 @@ class Criterion(nn.Module, ABC):
     """Score of the tokens of some patches in time."""
 
     @abstractmethod
-    def forward(
-        self, tokens: Float32[Tensor, "b h v d"], roots: Float32[Tensor, "b h r d"]
-    ) -> Float32[Tensor, "b h v"]:
+    def forward(self, tokens: HalfTokens, roots: HalfRoots) -> Scores:
         """Compute one score per token.
 
         Args:
@@ -68,9 +70,7 @@ class JointHierarchy(Criterion):
         self.distance = distance
         self.root_weight = root_weight
 
-    def forward(
-        self, tokens: Float32[Tensor, "b h v d"], roots: Float32[Tensor, "b h r d"]
-    ) -> Float32[Tensor, "b h v"]:
+    def forward(self, tokens: HalfTokens, roots: HalfRoots) -> Scores:
         """Sum a token's distances to the tokens of its time and the weighted distance to the root."""
         between = _DISTANCES[self.distance]
         if self.distance == "euclidean":
@@ -110,15 +110,13 @@ class TemporalAttention(Criterion):
         super().__init__()
         self.axis = -1 if softmax == "time" else 1  # of (B, V', time that attends, time attended to)
         self.factor = dim**-0.5 if scale == "div" else dim**0.5
+        frozen = projections == "frozen"
         for name in ("query", "key"):
-            frozen = projections == "frozen"
             weight = nn.init.xavier_uniform_(torch.empty(dim, dim)) if frozen else None
             self.register_buffer(f"{name}_weight", weight)
             self.register_buffer(f"{name}_bias", torch.zeros(dim) if frozen else None)
 
-    def forward(
-        self, tokens: Float32[Tensor, "b h v d"], roots: Float32[Tensor, "b h r d"]
-    ) -> Float32[Tensor, "b h v"]:
+    def forward(self, tokens: HalfTokens, roots: HalfRoots) -> Scores:
         """Compute the column sums of each joint's attention over time."""
         query = key = tokens
         if self.query_weight is not None and self.key_weight is not None:
@@ -131,9 +129,7 @@ class TemporalAttention(Criterion):
 class Uniform(Criterion):
     """Criterion that scores every token alike."""
 
-    def forward(
-        self, tokens: Float32[Tensor, "b h v d"], roots: Float32[Tensor, "b h r d"]
-    ) -> Float32[Tensor, "b h v"]:
+    def forward(self, tokens: HalfTokens, roots: HalfRoots) -> Scores:
         """Return 1 for every token."""
         return tokens.new_ones(tokens.shape[:3])
 

@@ -1,8 +1,10 @@
 """Pre-training methods; the command line knows those in `METHODS`."""
 
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
+from maskel.errors import InputError
 from maskel.methods.amr import AMR
 from maskel.methods.base import Method
 from maskel.methods.hacm import HACM
@@ -31,6 +33,20 @@ def default_options(method: str) -> dict[str, Any]:
     return arguments
 
 
+def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's options, those not given by default.
+
+    Raises:
+        InputError: If there is no such method or option.
+    """
+    if name not in METHODS:
+        raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
+    known = default_options(name)
+    if unknown := set(given) - set(known):
+        raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(known)}")
+    return known | dict(given)
+
+
 __all__ = [
     "AMR",
     "HACM",
@@ -43,4 +59,5 @@ __all__ = [
     "MaskedMethod",
     "Method",
     "default_options",
+    "method_options",
 ]

@@ -22,12 +22,12 @@ from maskel.errors import InputError
 from maskel.losses import energy_weights, mean_of_rows
 from maskel.masking import RandomMasking
 from maskel.masking.base import TokenMask, mask_columns
-from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction, mean_of_parts
+from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction
 from maskel.models.decoder import QueryDecoder
 from maskel.models.encoder import Encoder
 from maskel.models.patches import take_tokens, to_patches
 from maskel.sequence import SkeletonBatch
-from maskel.targets import TARGETS, moments
+from maskel.targets import TARGETS, moments, standardised
 
 QueryTarget = Literal["joints", "motion", "both"]
 """Signal that a query predicts: the joint's positions, their motion from frame to frame, or both in this order."""
@@ -134,14 +134,8 @@ class AMR(MaskedMethod):
         )
         return Reconstruction(mask, visible, *(take_tokens(tokens, mask.masked) for tokens in patches))
 
-    def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Compute the mean squared error of all queries of the batch's bodies, weighted by motion energy."""
-        return mean_of_parts(batch, keys, self._loss)
-
-    def _loss(
-        self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None
-    ) -> dict[str, Tensor]:
-        """Compute loss and weight of clips that have the joints ``there``; others have no query in the loss."""
+    def loss(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None) -> dict[str, Tensor]:
+        """Compute the mean squared error of the queries of the joints ``there``, weighted by motion energy."""
         joints, draws = self.masked_inputs(batch, keys)
         positions = self.encoder.positions(joints)
         mask = (
@@ -167,12 +161,8 @@ class AMR(MaskedMethod):
     @torch.no_grad()
     def _targets(self, positions: Float32[Tensor, "r t v c"]) -> Float32[Tensor, "r q f s v c"]:
         """Compute every signal S of the joints read, standardised."""
-        found = []
-        for signal in self.signals:
-            spans = self._spans(signal.signal(positions))
-            mean, spread = moments(spans, _AXES[self.standardise])
-            found.append((spans - mean) / spread)
-        return torch.stack(found, 3)
+        spans = (self._spans(signal.signal(positions)) for signal in self.signals)
+        return torch.stack([standardised(values, _AXES[self.standardise]) for values in spans], 3)
 
     def _unfold(self, predicted: Float[Tensor, "r queries values"]) -> Float[Tensor, "r q f s v c"]:
         """Reorder predictions as the targets are: span, frame, signal, joint, coordinate."""

@@ -3,7 +3,6 @@
 Linear evaluation and fine-tuning as published with MAMP (arXiv 2308.07092, and its release).
 """
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,8 +33,9 @@ from maskel.transforms import test_view
 
 ClassWeights = Literal["none", "balanced"]
 """Weights of the classes in the loss: equal for all clips, or larger for clips of rare classes."""
-HeadKind = Literal["mlp", "linear"]
-"""Head of fine-tuning: two layers, as published, or the one of linear evaluation, with far fewer weights."""
+HeadKind = Literal["mlp", "linear", "fitted"]
+"""Head of fine-tuning: two layers, as published; the one of linear evaluation, with far fewer weights; or this one
+beginning as a logistic regression that fits the features, which it standardises as at its beginning."""
 FORMAT = "maskel classifier 1"
 
 
@@ -126,6 +126,8 @@ class Classifier(Method):
     Attributes:
         kind: Name of the head; the classifier's file holds it.
         label_spec: Class names and body slots.
+        pool: Pooling of each body's tokens.
+        bodies: Body slots to average over: ``all``, or ``present``.
         head: Maps features to class scores.
         class_weights: (classes,) weight of each class in the loss; None where all weigh alike.
         familiarity: Features of training clips, once it is trained; None before, and in older files.
@@ -133,6 +135,9 @@ class Classifier(Method):
 
     kind: ClassVar[str]
     label_spec: LabelSpec
+    pool: Pool = "joints"
+    bodies: Bodies = "all"
+    label_smoothing: float = 0.0
     head: nn.Module
     class_weights: Float32[Tensor, " classes"] | None
     familiarity: Familiarity | None
@@ -149,17 +154,24 @@ class Classifier(Method):
         return {}
 
     @property
-    @abstractmethod
     def num_values(self) -> int:
         """Number of values F of the features that the head reads."""
-
-    @abstractmethod
-    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Compute the features that the head reads, from a view of the encoder's window, without dropout."""
+        return self.encoder.num_features(self.pool)
 
     def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Compute `pooled`, with gradients as far as the head's training passes them on."""
-        return self.pooled(batch)
+        """Compute the features that the head reads, from a view of the encoder's window, without dropout."""
+        return self.encoder.pool(batch, absent_bodies=self.bodies == "all", pool=self.pool)
+
+    def training_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
+        """Compute the features on which the head is trained; arguments as for `forward`."""
+        return self.features(batch)
+
+    def forward(self, batch: SkeletonBatch | FeatureBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
+        """Compute the (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it."""
+        features = batch.features if isinstance(batch, FeatureBatch) else self.training_features(batch, keys)
+        scores, labels = self.scores(gather_rows_with_gradient(features)), gather_rows(batch.labels)
+        loss = functional.cross_entropy(scores, labels, self.class_weights, label_smoothing=self.label_smoothing)
+        return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
     def scores(self, features: Float32[Tensor, "b f"]) -> Float32[Tensor, "b classes"]:
         """Compute class scores (logits) from features."""
@@ -227,32 +239,11 @@ class LinearProbe(Classifier):
         """Pooling of the tokens, where it is not the mean of all."""
         return {} if self.pool == "mean" else {"pool": self.pool}
 
-    @property
-    def num_values(self) -> int:
-        """Number of values F of the features, by the pooling."""
-        return self.encoder.num_features(self.pool)
-
     def train(self, mode: bool = True) -> "LinearProbe":
         """Switch the mode of the head; the encoder stays in eval mode."""
         super().train(mode)
         self.encoder.eval()
         return self
-
-    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Average over body slots, and over time and joints as ``pool`` says: (B, F)."""
-        return self.encoder.pool(batch, absent_bodies=True, pool=self.pool)
-
-    @torch.no_grad()
-    def features(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Compute `pooled` without gradients, as the encoder is frozen."""
-        return self.pooled(batch)
-
-    def forward(self, batch: SkeletonBatch | FeatureBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Compute the (weighted) cross-entropy of the batch of all processes, so that BatchNorm sees all of it."""
-        features = batch.features if isinstance(batch, FeatureBatch) else self.features(batch)
-        labels = gather_rows(batch.labels)
-        loss = functional.cross_entropy(self.scores(gather_rows(features)), labels, self.class_weights)
-        return {"loss": loss, "weight": loss.new_full((), len(labels))}
 
 
 class FineTuneClassifier(Classifier):
@@ -270,7 +261,8 @@ class FineTuneClassifier(Classifier):
         drop_path: Share of branches that stochastic depth drops in the last block, in [0, 1).
         dropout: Share of the token values dropped before the head, in [0, 1).
         label_smoothing: Share of each label that is spread over all classes, in [0, 1].
-        head: ``mlp`` as published, or ``linear``: that of linear evaluation.
+        head: ``mlp`` as published, ``linear``: that of linear evaluation, or ``fitted``: the same; its BatchNorm keeps
+            its averages.
 
     Raises:
         InputError: If an option is outside its range.
@@ -291,7 +283,7 @@ class FineTuneClassifier(Classifier):
     ) -> None:
         super().__init__()
         if head not in get_args(HeadKind):
-            raise InputError(f"head: found {head!r}, expected mlp or linear")
+            raise InputError(f"head: found {head!r}, expected one of {', '.join(get_args(HeadKind))}")
         if bodies not in get_args(Bodies):
             raise InputError(f"bodies: found {bodies!r}, expected all or present")
         if head_dim < 1:
@@ -309,32 +301,25 @@ class FineTuneClassifier(Classifier):
         self.dropout = dropout
         self.label_smoothing = label_smoothing
         self.head_kind = head
-        values, classes = encoder.num_features("joints"), len(label_spec.classes)
-        self.head = LinearHead(values, classes) if head == "linear" else FinetuneHead(values, head_dim, classes)
+        values, classes = self.num_values, len(label_spec.classes)
+        self.head = FinetuneHead(values, head_dim, classes) if head == "mlp" else LinearHead(values, classes)
 
     @property
     def options(self) -> dict[str, Any]:
         """Bodies to average over, the head's width, and its kind where it is not the published one."""
-        linear = {"head": "linear"} if self.head_kind == "linear" else {}
-        return {"bodies": self.bodies, "head_dim": self.head_dim, **linear}
+        kind = {} if self.head_kind == "mlp" else {"head": self.head_kind}
+        return {"bodies": self.bodies, "head_dim": self.head_dim, **kind}
 
-    @property
-    def num_values(self) -> int:
-        """Number of values V'·D of the features."""
-        return self.encoder.num_features("joints")
+    def train(self, mode: bool = True) -> "FineTuneClassifier":
+        """Switch the mode; the BatchNorm of a fitted head stays in eval mode."""
+        super().train(mode)
+        if isinstance(self.head, LinearHead) and self.head_kind == "fitted":
+            self.head.norm.eval()
+        return self
 
-    def pooled(self, batch: SkeletonBatch) -> Float32[Tensor, "b f"]:
-        """Average over time and bodies: (B, V'·D)."""
-        return self.encoder.pool(batch, absent_bodies=self.bodies == "all", pool="joints")
-
-    def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
-        """Compute the smoothed (weighted) cross-entropy of the batch of all processes, as BatchNorm needs it."""
-        random = self.drop_path or self.dropout
-        features = self._random_features(batch, keys) if random else self.features(batch)
-        labels = gather_rows(batch.labels)
-        scores = self.scores(gather_rows_with_gradient(features))
-        loss = functional.cross_entropy(scores, labels, self.class_weights, label_smoothing=self.label_smoothing)
-        return {"loss": loss, "weight": loss.new_full((), len(labels))}
+    def training_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
+        """Compute `features` under dropout and stochastic depth."""
+        return self._random_features(batch, keys) if self.drop_path or self.dropout else self.features(batch)
 
     def _random_features(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> Float32[Tensor, "b f"]:
         present = self.bodies == "present"
@@ -345,7 +330,7 @@ class FineTuneClassifier(Classifier):
         if self.dropout:
             draws = uniform(rows, Purpose.DROPOUT, tokens[0].numel()).view_as(tokens)
             tokens = tokens * (draws >= self.dropout) / (1 - self.dropout)
-        pooled = self.encoder.pooled(tokens, "joints")
+        pooled = self.encoder.pooled(tokens, self.pool)
         if not present:
             return pooled.unflatten(0, batch.present.shape).mean(1)
         return put_bodies(batch, pooled).sum(1) / batch.present.sum(1, keepdim=True)

@@ -15,6 +15,7 @@ docs/methods/hacm.md lists every point. All switches are fields of `HACMVariant`
 ``scrambled`` is the only trace of the release's token order.
 """
 
+from collections.abc import Collection
 from copy import deepcopy
 from typing import Any, ClassVar, Literal
 
@@ -26,12 +27,7 @@ from maskel.distributed import gather_rows_with_gradient
 from maskel.errors import InputError
 from maskel.losses import cross_contrast, masked_mean_squared_error
 from maskel.masking.base import TokenMask
-from maskel.masking.hierarchy_aware import (
-    CrossMasking,
-    JointHierarchy,
-    TemporalAttention,
-    Uniform,
-)
+from maskel.masking.hierarchy_aware import CrossMasking, JointHierarchy, TemporalAttention, Uniform
 from maskel.methods import hacm_released_order
 from maskel.methods.hacm_variant import HACMVariant
 from maskel.methods.masked import Bodies, MaskedMethod, Reconstruction
@@ -133,17 +129,20 @@ class HACM(MaskedMethod):
     @torch.no_grad()
     def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
         """Choose the tokens to hide by both criteria; those of even patches in time come first in ``keep``."""
+        return self._masks(joints, draws)[0]
+
+    def _masks(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> tuple[TokenMask, TokenMask]:
+        """Draw the mask, and the places of its tokens in the decoder: the same, but for the release's order."""
         if self.scrambled:
-            return hacm_released_order.masks(self, joints, draws)[0]
-        return self.masking(*self.embed(joints), draws)
+            return hacm_released_order.masks(self.masking, *self.embed(joints), draws)
+        mask = self.masking(*self.embed(joints), draws)
+        return mask, mask
 
     def reconstruct(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> Reconstruction:
         """Mask, encode, decode."""
-        if self.scrambled:
-            return hacm_released_order.reconstruct(self, joints, draws)
-        mask = self.mask(joints, draws)
+        mask, slots = self._masks(joints, draws)
         visible = self.encoder(joints, mask.keep)
-        predicted = self.decoder(visible, mask)
+        predicted = self.decoder(visible, slots)
         return Reconstruction(mask, visible, predicted, take_tokens(self.targets(joints), mask.masked))
 
     def targets(self, joints: Float32[Tensor, "r t v c"]) -> Float32[Tensor, "r n p"]:
@@ -179,7 +178,7 @@ class HACM(MaskedMethod):
         weights = self.row_weights(batch)
         return valid if weights is None else valid & (weights > 0)
 
-    def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
+    def loss(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None) -> dict[str, Tensor]:
         """Compute the mean squared error on masked tokens, and the contrast among the bodies of the whole batch."""
         joints, draws = self.masked_inputs(batch, keys)
         result = self.reconstruct(joints, draws)

@@ -1,7 +1,7 @@
 """Masked modelling: hide most tokens, encode the rest, predict what was hidden."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, ClassVar, Literal, TypeVar
@@ -66,6 +66,21 @@ class MaskedMethod(Method):
         """Extent over which the target is standardised, in words; empty if it is not."""
         return "token" if self.target.normalize else ""
 
+    def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
+        """Compute the loss of a batch: of clips that lack joints the mean of their parts' losses, by their weights."""
+        if not batch.parts:
+            return self.loss(batch, keys, None)
+        losses = [self.loss(batch.take(part.rows), keys[part.rows], part.joints) for part in batch.parts]
+        weight = torch.stack([entry["weight"] for entry in losses]).sum()
+        return {
+            "loss": torch.stack([each["loss"] * each["weight"] for each in losses]).sum() / weight,
+            "weight": weight,
+        }
+
+    @abstractmethod
+    def loss(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None) -> dict[str, Tensor]:
+        """Compute what `forward` returns, of clips that all have the joints ``there``; None stands for all joints."""
+
     @abstractmethod
     def mask(self, joints: Float32[Tensor, "r t v c"], draws: Float32[Tensor, "r n"]) -> TokenMask:
         """Choose the tokens to hide.
@@ -102,25 +117,6 @@ class MaskedMethod(Method):
             return weights.sum()
         rows = len(batch.present_bodies()) if self.bodies == "present" else batch.present.numel()
         return torch.full((), rows, dtype=torch.float32, device=batch.joints.device)
-
-
-def mean_of_parts(
-    batch: SkeletonBatch,
-    keys: Int64[Tensor, " b"],
-    loss: Callable[[SkeletonBatch, Int64[Tensor, " b"], tuple[int, ...] | None], dict[str, Tensor]],
-) -> dict[str, Tensor]:
-    """Compute a loss for the clips of each part of a batch, and the mean by their weights.
-
-    Args:
-        batch: Clips.
-        keys: (B,) one per clip.
-        loss: Computes loss and weight of clips that all have the same joints, given as well; None for all joints.
-    """
-    if not batch.parts:
-        return loss(batch, keys, None)
-    losses = [loss(batch.take(part.rows), keys[part.rows], part.joints) for part in batch.parts]
-    weight = torch.stack([entry["weight"] for entry in losses]).sum()
-    return {"loss": torch.stack([entry["loss"] * entry["weight"] for entry in losses]).sum() / weight, "weight": weight}
 
 
 class MaskedAutoencoder(MaskedMethod):
@@ -213,16 +209,11 @@ class MaskedAutoencoder(MaskedMethod):
         target = self.target(self.encoder.positions(joints), config.patch_frames, config.patch_joints)
         return Reconstruction(mask, visible, predicted, take_tokens(target, mask.masked))
 
-    def forward(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"]) -> dict[str, Tensor]:
+    def loss(self, batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None) -> dict[str, Tensor]:
         """Compute the mean squared error on the masked tokens of the batch's bodies."""
-
-        def loss(batch: SkeletonBatch, keys: Int64[Tensor, " b"], there: Collection[int] | None) -> dict[str, Tensor]:
-            joints, draws = self.masked_inputs(batch, keys)
-            result = self.reconstruct(joints, draws, there)
-            loss = masked_mean_squared_error(result.predicted, result.target, self.row_weights(batch))
-            return {"loss": loss, "weight": self.row_count(batch)}
-
-        return mean_of_parts(batch, keys, loss)
+        result = self.reconstruct(*self.masked_inputs(batch, keys), there)
+        error = masked_mean_squared_error(result.predicted, result.target, self.row_weights(batch))
+        return {"loss": error, "weight": self.row_count(batch)}
 
 
 class Masked(MaskedAutoencoder):
@@ -278,17 +269,10 @@ class Masked(MaskedAutoencoder):
 def _part(
     what: str, name: str, parts: Mapping[str, type[_Part]], specific: Mapping[str, tuple[str, Any]], **arguments: Any
 ) -> _Part:
-    """Build the part called ``name``.
+    """Build the part called ``name`` of ``arguments`` that every part has, and of options that only some have.
 
-    Args:
-        what: ``masking`` or ``target``, for messages.
-        name: Its name.
-        parts: All parts.
-        specific: Options that only some parts have -> the part's argument and its value, None where it is not given.
-        arguments: Arguments that every part has.
-
-    Raises:
-        InputError: If there is no such part, or it does not have an option that is given.
+    ``specific`` holds these: option -> the part's argument and its value, None where it is not given. One that does
+    nothing is refused.
     """
     if name not in parts:
         raise InputError(f"{what}: found {name!r}, expected one of {', '.join(parts)}")

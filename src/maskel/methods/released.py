@@ -12,7 +12,7 @@ from maskel.configuration import renamed
 from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.masking import MotionAwareMasking, RandomMasking
-from maskel.methods import HACM, METHODS, MaskedAutoencoder, MaskedMethod, default_options
+from maskel.methods import HACM, METHODS, MaskedAutoencoder, MaskedMethod, method_options
 from maskel.methods.hacm_variant import HACMVariant
 from maskel.models.encoder import Encoder, build_encoder
 from maskel.models.released import (
@@ -68,8 +68,7 @@ def load_release(path: Path | str, method: str | None = None, **options: Any) ->
     about, encoder = release.encoder
     build_released(release.path, lambda: build_encoder(about), encoder)  # its sizes are right, so the decoder's follow
     options = renamed({name: options})[name]
-    if unknown := set(options) - set(default_options(name)):
-        raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(default_options(name))}")
+    method_options(name, options)  # refuses an option that it does not have
     arguments = _given(release, name) | options
     weights = dict(release.parameters)
     if arguments.get("token_order") == "natural":
@@ -179,19 +178,13 @@ def _arguments(model: Encoder | MaskedMethod, encoder: Encoder) -> dict[str, Any
 
 
 def _public_name(model: MaskedMethod) -> str:
-    """Return the name of the public code's method that masks and predicts as ``model`` does.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Return the name of the public code's method that masks and predicts as ``model`` does, or refuse it."""
     if isinstance(model, HACM):
         return "hacm"
-    if isinstance(model, MaskedAutoencoder):
-        parts_of = {"mamp": (MotionAwareMasking, MotionTarget), "mae": (RandomMasking, JointTarget)}
-        for name, parts in parts_of.items():
-            if parts == (type(model.masking), type(model.target)):
-                return name
     what = type(model).__name__
     if isinstance(model, MaskedAutoencoder):
-        what += f" with {type(model.masking).__name__} and {type(model.target).__name__}"
+        parts = (type(model.masking), type(model.target))
+        if name := {(MotionAwareMasking, MotionTarget): "mamp", (RandomMasking, JointTarget): "mae"}.get(parts):
+            return name
+        what += f" with {parts[0].__name__} and {parts[1].__name__}"
     raise InputError(f"{what} has no public code whose checkpoints could be written; its encoder alone can be")

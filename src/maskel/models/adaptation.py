@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -43,7 +42,9 @@ def adapted(encoder: Encoder, layout: Layout, window: int | None = None) -> Enco
         weights["joint_embed"], sentence = _mapped(encoder, new)
         said.append(sentence)
     if new.grid[0] != encoder.grid[0]:
-        weights["time_embed"] = _resized(encoder.time_embed.detach(), new.grid[0])
+        image = encoder.time_embed.detach().permute(0, 3, 1, 2)
+        resized = functional.interpolate(image, size=(new.grid[0], 1), mode="bicubic", align_corners=False)
+        weights["time_embed"] = resized.permute(0, 2, 3, 1)
         said.append(f"time embedding resized from {encoder.grid[0]} to {new.grid[0]} patches")
     new.load_state_dict(weights)
     new.adapted = "; ".join(said)
@@ -77,9 +78,3 @@ def _mapped(old: Encoder, new: Encoder) -> tuple[Tensor, str]:
             sentence += f", {len(joints)} {what} ({', '.join(joints)})"
     embedding = old.joint_embed.detach()
     return (matrix / total).to(embedding) @ embedding, sentence
-
-
-def _resized(embedding: Float[Tensor, "1 t 1 d"], patches: int) -> Float[Tensor, "1 u 1 d"]:
-    """Resize a time embedding to another number of patches."""
-    image = embedding.permute(0, 3, 1, 2)
-    return functional.interpolate(image, size=(patches, 1), mode="bicubic", align_corners=False).permute(0, 2, 3, 1)

@@ -4,7 +4,7 @@ import math
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, nn
 
 from maskel.draws import Purpose, uniform
@@ -45,8 +45,9 @@ class Familiarity(nn.Module):
 
     def __init__(self, values: int, clips: int) -> None:
         super().__init__()
-        sizes = {"mean": (values,), "spread": (values,), "known": (clips, min(values, MOST_VALUES)), "usual": (clips,)}
-        for name, size in {**sizes, "unit": ()}.items():
+        known = (clips, min(values, MOST_VALUES))
+        sizes = {"mean": (values,), "spread": (values,), "known": known, "usual": (clips,), "unit": ()}
+        for name, size in sizes.items():
             self.register_buffer(name, torch.zeros(size))
 
     @classmethod
@@ -108,14 +109,10 @@ class Familiarity(nn.Module):
         found = []
         for start in range(0, len(places), _ROWS):
             rows = slice(start, start + _ROWS)
-            far = _distances(places[rows], self.known)
+            far = torch.cdist(places[rows].double(), self.known.double(), compute_mode="donot_use_mm_for_euclid_dist")
             count = far.shape[1]
             if left_out is not None:
                 far = far.masked_fill(left_out[rows], torch.inf)
                 count = int((~left_out).sum(1).min())
             found.append(far.topk(max(1, min(NEAREST, count)), largest=False).values.mean(1))
         return torch.cat(found).float()
-
-
-def _distances(one: Float32[Tensor, "b d"], other: Float32[Tensor, "n d"]) -> Float64[Tensor, "b n"]:
-    return torch.cdist(one.double(), other.double(), compute_mode="donot_use_mm_for_euclid_dist")

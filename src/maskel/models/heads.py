@@ -1,9 +1,10 @@
 """Heads of the two published protocols, which map features to class scores."""
 
+from collections import OrderedDict
+
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
-from torch.nn import functional
 
 from maskel.models.transformer import initialise
 
@@ -49,7 +50,7 @@ class LinearHead(nn.Module):
         self.linear.bias.copy_(bias)
 
 
-class FinetuneHead(nn.Module):
+class FinetuneHead(nn.Sequential):
     """Head of fine-tuning: linear, BatchNorm, ReLU, linear.
 
     Args:
@@ -59,12 +60,6 @@ class FinetuneHead(nn.Module):
     """
 
     def __init__(self, values: int, hidden: int, num_classes: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(values, hidden)
-        self.bn = nn.BatchNorm1d(hidden)
-        self.fc2 = nn.Linear(hidden, num_classes)
+        first, last = nn.Linear(values, hidden), nn.Linear(hidden, num_classes)
+        super().__init__(OrderedDict(fc1=first, bn=nn.BatchNorm1d(hidden), relu=nn.ReLU(), fc2=last))
         self.apply(initialise)
-
-    def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b classes"]:
-        """Compute class scores."""
-        return self.fc2(functional.relu(self.bn(self.fc1(features))))

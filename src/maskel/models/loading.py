@@ -10,15 +10,16 @@ from maskel.models.encoder import FORMAT, Encoder, build_encoder
 from maskel.models.released import build_released, read_release
 from maskel.models.torch_file import is_torch_file
 from maskel.models.weights import load_weights
+from maskel.shipped import SHIPPED
 
 
 def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encoder:
-    """Load an encoder from a run folder, its file, the Hub or a released checkpoint, in eval mode.
+    """Load an encoder from a run folder, its file, the Hub, a released checkpoint or maskel itself, in eval mode.
 
     Args:
-        path: A run folder of ``maskel pretrain``, or the ``encoder.safetensors`` in it; ``hf://user/name`` or
-            ``hf://user/name@revision`` on the Hugging Face Hub; ``.pth`` files of MAMP's and HA-CM's public code are
-            read as `maskel.models.released` describes.
+        path: A run folder of ``maskel pretrain``, or the ``encoder.safetensors`` in it; ``synthetic-small``, which
+            comes with maskel; ``hf://user/name`` or ``hf://user/name@revision`` on the Hugging Face Hub; ``.pth`` files
+            of MAMP's and HA-CM's public code are read as `maskel.models.released` describes.
         device: Where to put it.
 
     Raises:
@@ -42,7 +43,10 @@ def load_encoder(path: Path | str, device: torch.device | str = "cpu") -> Encode
             f"; {path} holds several runs, of seeds or folds: ask for the same, or name one, {first.parent}"
             for first in below[:1]
         )
-        raise InputError(f"{file}: no such encoder; expected a run folder, an encoder.safetensors or a .pth file{one}")
+        raise InputError(
+            f"{file}: no such encoder; expected a run folder, an encoder.safetensors, a .pth file or the name of one "
+            f"that comes with maskel, {', '.join(SHIPPED)}{one}"
+        )
     if is_torch_file(file):
         about, weights = read_release(file).encoder
         return build_released(file, lambda: build_encoder(about), weights).to(device)

@@ -200,7 +200,9 @@ class Release:
         Raises:
             InputError: If the sizes are not those of a model on NTU's 25 joints.
         """
-        patch, times, places = (self.weight(name, dim) for name, dim in _SHAPES.items())
+        patch, times, places = (
+            self.weight(name, 4) for name in ("joints_embed.proj.weight", "temp_embed", "pos_embed")
+        )
         dim, coordinates, patch_frames, patch_joints = patch.shape
         joints = places.shape[2] * patch_joints
         if joints not in (18, 25):
@@ -220,10 +222,9 @@ class Release:
         }
         if coordinates != 3:
             raise InputError(f"{self.path}: found a model of {coordinates} coordinates, expected 3")
-        about = {"layout": "ntu25", "config": config}
         start = "encoder."
         own = {name.removeprefix(start): weight for name, weight in self.parameters.items() if name.startswith(start)}
-        return about, own
+        return {"layout": "ntu25", "config": config}, own
 
     def weight(self, name: str, dimensions: int) -> Tensor:
         """Return a parameter that every model of its kind has.
@@ -238,10 +239,6 @@ class Release:
                 f"{dimensions} dimensions"
             )
         return found
-
-
-_SHAPES = {"joints_embed.proj.weight": 4, "temp_embed": 4, "pos_embed": 4}
-"""Parameters that tell an encoder's sizes, and their number of dimensions."""
 
 
 def read_release(path: Path) -> Release:

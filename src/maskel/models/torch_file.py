@@ -60,23 +60,16 @@ class _Claim(NamedTuple):
     stride: Any
 
 
-def _claim(*arguments: Any) -> _Claim:
-    return _Claim(*arguments[:4])  # what follows says nothing about the weights
-
-
-def _set_arguments(namespace: SimpleNamespace, state: Any) -> None:
-    vars(namespace).update({str(key): value for key, value in state.items()})
-
-
 _ALLOWED = Allowed(
     names={
         **{f"torch {name}": dtype for name, dtype in _DTYPES.items()},
         "argparse Namespace": Function(lambda: SimpleNamespace()),
         "collections OrderedDict": Function(lambda: {}),
-        "torch._utils _rebuild_tensor_v2": Function(_claim),
+        # further arguments say nothing about the weights
+        "torch._utils _rebuild_tensor_v2": Function(lambda *arguments: _Claim(*arguments[:4])),
     },
     states={
-        SimpleNamespace: _set_arguments,
+        SimpleNamespace: lambda space, state: vars(space).update({str(key): value for key, value in state.items()}),
         dict: lambda dictionary, state: None,  # an ordered dictionary's attributes say nothing about the weights
     },
     identity=lambda storage: _Storage(*storage),

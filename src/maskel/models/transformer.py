@@ -1,5 +1,7 @@
 """Pre-norm transformer that encoder and decoder share."""
 
+from collections import OrderedDict
+
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
@@ -46,26 +48,8 @@ class Attention(nn.Module):
         return self.proj(attended.transpose(1, 2).flatten(2))
 
 
-class FeedForward(nn.Module):
-    """Linear, GELU, Linear.
-
-    Args:
-        dim: Width D.
-        hidden: Width between the two.
-    """
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Apply the layers to each token by itself."""
-        return self.fc2(functional.gelu(self.fc1(tokens)))
-
-
 class Block(nn.Module):
-    """One pre-norm block: x + Attention(norm1(x)), then x + FeedForward(norm2(x)).
+    """One pre-norm block: x + Attention(norm1(x)), then x + mlp(norm2(x)); the mlp is Linear, GELU, Linear.
 
     Args:
         dim: Width D.
@@ -78,7 +62,9 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn = Attention(dim, num_heads)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = FeedForward(dim, int(dim * mlp_ratio))
+        hidden = int(dim * mlp_ratio)
+        layers = {"fc1": nn.Linear(dim, hidden), "gelu": nn.GELU(), "fc2": nn.Linear(hidden, dim)}
+        self.mlp = nn.Sequential(OrderedDict(layers))
 
     def forward(
         self,

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from maskel.datasets.bodies import Up, without_missing
 from maskel.datasets.store import SkeletonSet
 from maskel.layouts import Layout
-from maskel.pictures.markup import Markup, element, paragraph
+from maskel.pictures.markup import Markup, element, missing
 
 PAGE_BYTES = 4_200_000
 """Room for the joints of all clips of a page, so that it stays below 5 MB with everything else."""
@@ -160,7 +160,7 @@ def stage(layout: Layout, *figures: Markup, class_: str = "clips", **about: obje
 
 def unmoved() -> Markup:
     """Return the sentence that stands for moving clips where no script runs."""
-    return element("noscript", paragraph("The clips need a browser that runs scripts of the page.", class_="missing"))
+    return element("noscript", missing("The clips need a browser that runs scripts of the page."))
 
 
 def how_seen(up: Up, coordinates: int) -> str:

@@ -1,7 +1,7 @@
 """Curves, bars and matrices as inline SVG; colours are the page's, so that they follow light and dark."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,11 +131,14 @@ def bar_chart(bars: Sequence[Bar], chance: float, largest: float) -> Markup:
         filled = element("rect", width=f"{100 * bar.share:.2f}%", height=10, y=3, class_=style)
         picture = element("svg", track, filled, *marks, role="img", aria_label=f"{bar.name}: {bar.value}")
         parts += [element("span", bar.name), element("span", bar.value), picture]
-    scale = [
-        element("text", f"{at} %", x=f"{at}%", y=12, class_={0: "quiet", 100: "quiet end"}.get(at, "quiet middle"))
-        for at in (0, 25, 50, 75, 100)
-    ]
-    return element("div", *parts, element("svg", *scale, class_="scale"), class_="bars")
+    return element("div", *parts, scale(lambda at: f"{at} %"), class_="bars")
+
+
+def scale(name: Callable[[int], str]) -> Markup:
+    """Write below bars what 0, 25, 50, 75 and 100 % of their width stand for."""
+    styles = {0: "quiet", 25: "quiet middle", 50: "quiet middle", 75: "quiet middle", 100: "quiet end"}
+    marks = (element("text", name(at), x=f"{at}%", y=12, class_=style) for at, style in styles.items())
+    return element("svg", *marks, class_="scale")
 
 
 def cells(levels: Float[np.ndarray, "r c"], left: float, top: float, width: float, height: float) -> Markup:

@@ -1,10 +1,10 @@
 """Comparisons of the report: means over seeds, gains of pre-training, and raw joints as a yardstick."""
 
-import json
 from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from maskel.files import json_line
 from maskel.intervals import spread
 from maskel.pictures.markup import Markup, element, join, table
 from maskel.training.finished import Run
@@ -140,7 +140,7 @@ def _data(run: Run) -> dict[str, str]:
     options.pop("path", None)
     return {
         "training clips": run.about("split", "train", "hash"),
-        "data options": json.dumps(options, sort_keys=True, default=str),
+        "data options": json_line(options),
     }
 
 

@@ -14,7 +14,7 @@ from maskel.datasets.faults import Fault
 from maskel.datasets.store import SkeletonSet
 from maskel.pictures.animation import SCRIPT, how_seen, moving, of_clip, stage, unmoved
 from maskel.pictures.gallery import clips_stage, thin_out
-from maskel.pictures.markup import Markup, element, join, page, paragraph, table
+from maskel.pictures.markup import Markup, element, join, missing, page, paragraph, table
 from maskel.pictures.skeletons import FrontView, arrows, bones, shown_frames, skeleton
 
 _AROUND = 3  # frames drawn before a fault, and as many after it
@@ -47,10 +47,10 @@ def faults_page(
 def _some(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:
     """Show a few clips of different classes, whatever was found."""
     if not count:
-        return paragraph("No clips were requested.", class_="missing")
+        return missing("No clips were requested.")
     whole = np.setdiff1d(np.arange(len(dataset)), sorted(_damaged(findings)))
     if not len(whole):
-        return paragraph("No clip is finite.", class_="missing")
+        return missing("No clip is finite.")
     about = f"Drawn of different classes, whatever was found. {how_seen(upward(dataset), dataset.coordinates)}"
     return join(
         (paragraph(about, class_="note"), clips_stage(dataset, thin_out(dataset, whole, 4 * count), _SOME_BYTES))
@@ -107,7 +107,7 @@ def _pictures(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> 
         parts.append(element("h3", CHECKS[finding.check].title))
         parts += [_figure(dataset, fault, {fault.clip, fault.other} & damaged != set(), bearings) for fault in shown]
     if not parts:
-        return paragraph("No clip to show." if count else "No clips were requested.", class_="missing")
+        return missing("No clip to show." if count else "No clips were requested.")
     up = bearings.up
     far = f"{JUMP_METRES:g} m" if bearings.metric else f"{JUMP_SIZES:g} of the body's size"
     depth = ", depth dropped" if dataset.coordinates == 3 else ""
@@ -125,7 +125,7 @@ def _figure(dataset: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearing
     rows = "" if fault.other is None else f" Above: {clip.name}; below: {dataset.clips[fault.other].name}."
     caption = element("figcaption", f"{clip.name} ({dataset.class_name(fault.clip)}): {fault.about}.{rows}")
     if damaged:
-        return element("figure", paragraph("Not drawn: coordinates that are not finite.", class_="missing"), caption)
+        return element("figure", missing("Not drawn: coordinates that are not finite."), caption)
     shown = [fault.clip] if fault.other is None else [fault.clip, fault.other]
     rows_drawn = (_row(dataset, position, fault, bearings) for position in shown)
     moves = [_moving(dataset, position, fault, bearings) for position in shown]

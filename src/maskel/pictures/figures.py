@@ -5,30 +5,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from maskel.datasets.bodies import Up, upward
-from maskel.errors import InputError
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder
 from maskel.pictures import skeletons
 from maskel.pictures.animation import BODY, PREDICTED, TRUE, Moving, moving, stage
 from maskel.pictures.charts import token_map
-from maskel.pictures.markup import Markup, element, join, paragraph
-from maskel.pictures.reconstructions import ShownClip, choose_clips, per_token, reconstruct_clip, shown_part
-from maskel.targets import Drawn, MotionTarget
+from maskel.pictures.markup import Markup, element, join, missing, of_each, paragraph
+from maskel.pictures.reconstructions import ShownClip, choose_clips, form_drawn, per_token, reconstruct_clip, shown_part
+from maskel.targets import MotionTarget
 from maskel.training.finished import Run, open_pretrained
 
 
 def reconstructions(runs: Sequence[Run], num_clips: int) -> Markup:
     """Draw a few test clips and their predictions by each pre-trained method."""
-    parts: list[Markup] = []
-    for run in runs:
-        if run.pretrains and num_clips:
-            parts.append(element("h3", f"{run.config['method']} ({run.name})"))
-            try:
-                parts.append(_of_run(run, num_clips))
-            except InputError as fault:
-                parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
-    why = "No clips were requested." if not num_clips else "No pre-training run was given."
-    return join(parts) if parts else paragraph(why, class_="missing")
+    if not num_clips:
+        return missing("No clips were requested.")
+    return of_each(
+        (run for run in runs if run.pretrains),
+        lambda run: f"{run.config['method']} ({run.name})",
+        lambda run: _of_run(run, num_clips),
+        "No pre-training run was given.",
+    )
 
 
 def _of_run(run: Run, count: int) -> Markup:
@@ -38,11 +35,6 @@ def _of_run(run: Run, count: int) -> Markup:
     part = shown_part(dataset, run.about("benchmark"))
     drawn = stage(method.encoder.layout, *(_figure(method, clip_shown) for clip_shown in shown), class_="figures")
     return join((_how_to_read(method, part, upward(dataset)), drawn))
-
-
-def _drawn(method: MaskedMethod) -> Drawn:
-    """Return the form of the drawn predictions: only positions or motion of joints are drawn on the skeleton."""
-    return method.target.drawn if method.encoder.config.stream == "joint" else "maps"
 
 
 def _how_to_read(method: MaskedMethod, part: str, up: Up) -> Markup:
@@ -138,17 +130,14 @@ def _figure(method: MaskedMethod, shown: ShownClip) -> Markup:
 
 def _moving(method: MaskedMethod, shown: ShownClip) -> Markup:
     """Draw the whole window moving, with true and predicted motion, or predicted positions, of masked joints."""
-    config, read = method.encoder.config, list(shown.read)
-    masked = np.repeat(np.repeat(shown.hidden, config.patch_frames, 0), config.patch_joints, 1)
-    hidden = np.zeros(shown.joints.shape[:2], dtype=bool)
-    hidden[:, read] = masked
+    read, hidden = list(shown.read), shown.hidden_joints
     layers = {BODY: shown.joints}
     for name, values in ((TRUE, shown.true), (PREDICTED, shown.predicted)):
         ends = np.full_like(shown.joints, np.nan)
-        if _drawn(method) == "motion":
+        if form_drawn(method) == "motion":
             known = np.where(np.isnan(shown.joints[:, read]), np.nan, shown.true)
             ends[:, read] = shown.joints[:, read] + skeletons.arrow_gain(known, shown.joints) * values
-        elif _drawn(method) == "positions" and name == PREDICTED:
+        elif form_drawn(method) == "positions" and name == PREDICTED:
             ends[:, read] = values
         else:
             continue
@@ -160,27 +149,26 @@ def _moving(method: MaskedMethod, shown: ShownClip) -> Markup:
 
 def _panels(method: MaskedMethod, shown: ShownClip) -> tuple[list[Markup], str]:
     """Draw the skeletons, and return notes for the caption."""
-    config, layout = method.encoder.config, method.encoder.layout
-    frames = skeletons.shown_frames(config.window)
-    joints = shown.joints[frames]
-    masked = np.repeat(np.repeat(shown.hidden, config.patch_frames, 0), config.patch_joints, 1)[frames]
+    layout, read_joints = method.encoder.layout, list(shown.read)
+    frames = skeletons.shown_frames(method.encoder.config.window)
+    joints, masked = shown.joints[frames], shown.hidden_joints[frames][:, read_joints]
     view = skeletons.FrontView.of(joints)
-    known = np.where(np.isnan(joints[:, list(shown.read)]), np.nan, shown.true[frames])
+    known = np.where(np.isnan(joints[:, read_joints]), np.nan, shown.true[frames])
     gain = skeletons.arrow_gain(known, joints)
     panels = []
     for frame, body, hidden in zip(frames, joints, masked, strict=True):
         marks: list[Markup] = []
-        read = body[list(shown.read)]
+        read = body[read_joints]
         starts = view.place(read, body)[hidden]
-        if _drawn(method) == "motion":
+        if form_drawn(method) == "motion":
             for name, motion in (("true", shown.true), ("predicted", shown.predicted)):
                 ends = view.place(read + gain * motion[frame], body)[hidden]
                 marks.append(skeletons.arrows(starts, ends, name))
-        elif _drawn(method) == "positions":
+        elif form_drawn(method) == "positions":
             marks.append(skeletons.crosses(starts, view.place(shown.predicted[frame], body)[hidden], "predicted"))
         panels.append(skeletons.skeleton(f"frame {frame + 1}", body, shown.read, hidden, layout, view, marks))
     times = f"{gain} times as long as" if gain > 1 else "as long as"
-    return panels, f"Arrows are {times} the motion. " if _drawn(method) == "motion" else ""
+    return panels, f"Arrows are {times} the motion. " if form_drawn(method) == "motion" else ""
 
 
 def _maps(method: MaskedMethod, shown: ShownClip) -> list[Markup]:
@@ -195,7 +183,7 @@ def _maps(method: MaskedMethod, shown: ShownClip) -> list[Markup]:
         name, true = "distance of predicted from true", per_token(motion, config)
         guess = per_token(shown.predicted - shown.true, config)
         most_true, most_guess = float(true.max()), float(np.nanmax(guess))
-    unit = "cm" if _drawn(method) != "maps" and method.encoder.coordinates == 3 else "hundredths"
+    unit = "cm" if form_drawn(method) != "maps" and method.encoder.coordinates == 3 else "hundredths"
     return [
         token_map("visible tokens (filled)", (~shown.hidden).T.astype(float), rows, config.patch_frames),
         token_map(f"true {what}", _share(true, most_true), rows, config.patch_frames, f"{100 * most_true:.2g} {unit}"),

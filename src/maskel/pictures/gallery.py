@@ -1,10 +1,13 @@
 """The gallery of ``maskel view clips``: clips of a set that move, to filter and to sort on the page."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int64
 
 from maskel.datasets.bodies import upward
 from maskel.datasets.store import SkeletonSet
+from maskel.errors import InputError
 from maskel.pictures.animation import (
     MOST_BODIES,
     PAGE_BYTES,
@@ -41,15 +44,32 @@ def gallery_page(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], most:
 
 def thin_out(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
     """Choose at most ``most`` clips: a fixed draw, of all classes by turns; in the order of the set."""
-    if len(positions) <= most:
-        return positions
-    shuffled = np.random.default_rng(0).permutation(positions)
-    labels = dataset.labels[shuffled]
+    return positions if len(positions) <= most else np.sort(positions[by_turns(dataset.labels[positions])[:most]])
+
+
+def position_named(dataset: SkeletonSet, name: str) -> int:
+    """Return the position of a clip.
+
+    Raises:
+        InputError: If the set has none of that name.
+    """
+    position = next((at for at, clip in enumerate(dataset.clips) if clip.name == name), None)
+    if position is None:
+        raise InputError(
+            f"{dataset.path} has no clip called {name!r}; its {len(dataset)} clips begin with {dataset.clips[0].name}"
+        )
+    return position
+
+
+def by_turns(labels: Sequence[object] | np.ndarray) -> Int64[np.ndarray, " n"]:
+    """Order the places of labels by a fixed draw: first one place of every label, then a second of each, and so on."""
+    shuffled = np.random.default_rng(0).permutation(len(labels))
     turns = np.zeros(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        of_class = np.flatnonzero(labels == label)
-        turns[of_class] = np.arange(len(of_class))
-    return np.sort(shuffled[np.argsort(turns, kind="stable")][:most])
+    drawn = np.asarray(labels)[shuffled]
+    for label in np.unique(drawn):
+        places = np.flatnonzero(drawn == label)
+        turns[places] = np.arange(len(places))
+    return shuffled[np.argsort(turns, kind="stable")]
 
 
 def clips_stage(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], room: int = PAGE_BYTES) -> Markup:

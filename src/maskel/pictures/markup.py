@@ -1,17 +1,20 @@
 """HTML and SVG with all plain text escaped: names in a run folder may come from anyone."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from html import escape
 from pathlib import Path
+from typing import TypeVar
 
-from maskel.files import as_output, write_atomically
+from maskel.errors import InputError
+from maskel.files import write_output
 from maskel.text import shown
 from maskel.version import __version__
 
 _KEPT = "\n\t"
 _STYLE = "page.css"
+Item = TypeVar("Item")
 
 
 class Markup(str):
@@ -71,8 +74,32 @@ def table(heading: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup
 
 
 def paragraph(*content: object, class_: str = "") -> Markup:
-    """Return a paragraph; class ``note`` has smaller print, class ``missing`` explains missing content."""
+    """Return a paragraph; class ``note`` has smaller print."""
     return element("p", *content, **({"class": class_} if class_ else {}))
+
+
+def missing(sentence: str) -> Markup:
+    """Return a paragraph that explains missing content."""
+    return paragraph(sentence, class_="missing")
+
+
+def not_shown(fault: object) -> Markup:
+    """Return a paragraph that says why something is missing."""
+    return missing(f"Not shown: {fault}.")
+
+
+def of_each(
+    items: Iterable[Item], heading: Callable[[Item], str], draw: Callable[[Item], Markup], nothing: str
+) -> Markup:
+    """Draw each item below its heading, or say why it cannot be drawn; ``nothing`` stands where there are none."""
+    parts = []
+    for item in items:
+        parts.append(element("h3", heading(item)))
+        try:
+            parts.append(draw(item))
+        except InputError as fault:
+            parts.append(not_shown(fault))
+    return join(parts) if parts else missing(nothing)
 
 
 def page(title: str, *content: Markup, scripts: Sequence[str] = (), connects: bool = False) -> str:
@@ -118,7 +145,4 @@ def write_page(page: str, out: Path, option: str = "--out") -> Path:
     Raises:
         InputError: If it cannot be written.
     """
-    with as_output(out, option):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, page.encode(errors="backslashreplace"))
-    return out
+    return write_output(out, page.encode(errors="backslashreplace"), option)

@@ -12,7 +12,7 @@ from maskel.errors import InputError
 from maskel.methods.masked import MaskedMethod
 from maskel.pictures.charts import token_map
 from maskel.pictures.figures import row_names
-from maskel.pictures.markup import Markup, element, join, paragraph, table
+from maskel.pictures.markup import Markup, element, join, missing, not_shown, paragraph, table
 from maskel.pictures.reconstructions import choose_clips, first_body, mask_draws
 from maskel.training.finished import Run, open_pretrained
 
@@ -139,7 +139,7 @@ def _how_to_read() -> Markup:
 def masks_of_runs(runs: Sequence[Run], num_clips: int) -> Markup:
     """Draw all masks of one clip of each pre-training set: a test clip if there is any."""
     if not num_clips:
-        return paragraph("No clips were requested.", class_="missing")
+        return missing("No clips were requested.")
     masks_by_clip: dict[tuple[str, ...], list[Hidden]] = {}
     parts: list[Markup] = []
     for run in runs:
@@ -148,7 +148,7 @@ def masks_of_runs(runs: Sequence[Run], num_clips: int) -> Markup:
         try:
             method, dataset, _ = open_pretrained(run)
         except InputError as fault:
-            parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
+            parts.append(not_shown(fault))
             continue
         position = int(choose_clips(dataset, run.about("benchmark"), 1)[0])
         clip = f"{dataset.clips[position].name}, class {dataset.class_name(position)}"
@@ -156,4 +156,4 @@ def masks_of_runs(runs: Sequence[Run], num_clips: int) -> Markup:
         hidden = count_hidden(name, method, dataset, position, _OF_A_REPORT, 0)
         masks_by_clip.setdefault((clip, *run.counted_on), []).append(hidden)
     parts += [mask_maps(clip, counted) for (clip, *_), counted in masks_by_clip.items()]
-    return join(parts) if parts else paragraph("No pre-training run was given.", class_="missing")
+    return join(parts) if parts else missing("No pre-training run was given.")

@@ -1,8 +1,5 @@
 """Clips that a classifier takes for another class, beside the training clips that are most like them."""
 
-import csv
-import io
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,11 +13,11 @@ from maskel.datasets.bodies import upward
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.errors import InputError
-from maskel.files import damaged_as, read_text
+from maskel.files import damaged_as, read_table
 from maskel.methods.classifier import CLASSIFIER, Classifier
 from maskel.pictures.animation import moving, of_clip, stage
-from maskel.pictures.gallery import thin_out
-from maskel.pictures.markup import Markup, element, join, paragraph
+from maskel.pictures.gallery import by_turns, thin_out
+from maskel.pictures.markup import Markup, element, join, missing, of_each, paragraph
 from maskel.training.classifiers import load_classifier
 from maskel.training.features import read_clips
 from maskel.training.finished import Run
@@ -38,16 +35,11 @@ def mistakes(runs: Sequence[Run], clips: int) -> Markup:
         runs: The runs.
         clips: Clips of each, 0 or more.
     """
-    parts: list[Markup] = []
-    for run in runs:
-        if run.protocol.trains and run.protocol.scores and clips:
-            parts.append(element("h3", run.name))
-            try:
-                parts.append(_of_run(run, clips))
-            except InputError as fault:
-                parts.append(paragraph(f"Not shown: {fault}.", class_="missing"))
-    why = "No clips were requested." if not clips else "No run of linear or finetune was given."
-    return join(parts) if parts else paragraph(why, class_="missing")
+    if not clips:
+        return missing("No clips were requested.")
+    classifiers = (run for run in runs if run.protocol.trains and run.protocol.scores)
+    nothing = "No run of linear or finetune was given."
+    return of_each(classifiers, lambda run: run.name, lambda run: _of_run(run, clips), nothing)
 
 
 def _of_run(run: Run, count: int) -> Markup:
@@ -57,7 +49,7 @@ def _of_run(run: Run, count: int) -> Markup:
     wrong = _wrong(run, dataset)
     if not wrong:
         return paragraph("Every test clip is right.")
-    chosen = _choose(wrong, count)
+    chosen = [wrong[place] for place in by_turns([taken for _, taken in wrong])[:count].tolist()]
     train = dataset.split(run.about("benchmark"), "train")
     train = thin_out(dataset, train[dataset.labels[train] >= 0], _SEARCHED)
     positions = np.array([position for position, _ in chosen])
@@ -84,11 +76,7 @@ def _of_run(run: Run, count: int) -> Markup:
 
 
 def _opened(run: Run) -> tuple[SkeletonSet, Classifier]:
-    """Open the set and the classifier of a run.
-
-    Raises:
-        InputError: If one of them is no longer there, or the set is another now.
-    """
+    """Open the set and the classifier of a run; refuse what is no longer there, or is another now."""
     if not (run.folder.path / CLASSIFIER).is_file():
         raise InputError(f"{run.name} keeps no {CLASSIFIER}")
     dataset = SkeletonSet.open(Path(str(run.config["data"])))
@@ -110,19 +98,7 @@ def _wrong(run: Run, dataset: SkeletonSet) -> list[tuple[int, str]]:
     if not path.is_file():
         raise InputError(f"{run.name} has no {PREDICTIONS}")
     with damaged_as(lambda fault: InputError(f"{path} is not a table of this run's test clips ({fault!r})")):
-        rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
-        return [(places[row["name"]], row["predicted"]) for row in rows if row["class"] != row["predicted"]]
-
-
-def _choose(wrong: Sequence[tuple[int, str]], count: int) -> list[tuple[int, str]]:
-    """Draw clips, always the same, of different predicted classes as far as possible."""
-    shuffled = [wrong[place] for place in np.random.default_rng(0).permutation(len(wrong)).tolist()]
-    before: Counter[str] = Counter()
-    turns = []
-    for _, taken in shuffled:
-        turns.append(before[taken])
-        before[taken] += 1
-    return [shuffled[place] for place in np.argsort(turns, kind="stable")[:count].tolist()]
+        return [(places[row["name"]], row["predicted"]) for row in read_table(path) if row["class"] != row["predicted"]]
 
 
 def _nearest(

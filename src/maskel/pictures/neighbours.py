@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from maskel.datasets.bodies import Up, upward
 from maskel.datasets.store import SkeletonSet
 from maskel.pictures.animation import SCRIPT, how_seen, moving, of_clip, stage, unmoved
-from maskel.pictures.markup import Markup, element, page, paragraph
+from maskel.pictures.markup import Markup, element, missing, page, paragraph
 
 _BYTES = 20_000  # characters of a clip
 
@@ -39,7 +39,7 @@ def neighbours_page(dataset: SkeletonSet, queries: Sequence[Query]) -> str:
         f"shown was drawn by the run's seed. {how_seen(up, dataset.coordinates)}"
     )
     sections = [_query(dataset, query, up) for query in queries]
-    none = paragraph("No clips to draw: --clips is 0.", class_="missing")
+    none = missing("No clips to draw: --clips is 0.")
     shown = stage(dataset.layout, *sections, class_="figures") if sections else none
     return page(
         f"maskel retrieval: {dataset.path.name}",

@@ -37,7 +37,9 @@ def html_of(shown: object) -> str:
     if isinstance(shown, SkeletonSequence):
         bodies, frames, joints, channels = shown.joints.shape
         size = f"{bodies} {'body' if bodies == 1 else 'bodies'}, {frames} frames, {joints} joints, {channels} channels"
-        return _figure(shown, _up(shown), f"{shown.clip.name}: {size}")
+        points = shown.joints[..., : min(channels, 3)]
+        seen = np.where(points.any(axis=(2, 3), keepdims=True), points, np.float32(np.nan))
+        return _moving(seen, shown.layout, _up(shown), f"{shown.clip.name}: {size}")
     if isinstance(shown, SkeletonSet):
         return _of_set(shown)
     if isinstance(shown, RunFolder):
@@ -94,12 +96,6 @@ def _curve(name: str, values: Sequence[float]) -> Markup:
     line = element("polyline", points=places, fill="none", stroke="currentColor", stroke_width="1.5")
     caption = f"{name}: {values[0]:.4g} to {values[-1]:.4g} in {len(values)} epochs"
     return _captioned(2 * _WIDTH, 70, line, caption)
-
-
-def _figure(sequence: SkeletonSequence, up: Up, caption: str) -> Markup:
-    points = sequence.joints[..., : min(sequence.joints.shape[-1], 3)]
-    there = points.any(axis=(2, 3), keepdims=True)
-    return _moving(np.where(there, points, np.float32(np.nan)), sequence.layout, up, caption)
 
 
 def _up(sequence: SkeletonSequence) -> Up:

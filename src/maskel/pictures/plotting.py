@@ -12,8 +12,9 @@ from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import as_output, refuse_unwritable, replacing, require_suffix
 from maskel.pictures.animation import Moving, of_clip
-from maskel.pictures.reconstructions import choose_clips, reconstruct_clip
-from maskel.pictures.report import read_confusion
+from maskel.pictures.gallery import position_named
+from maskel.pictures.reconstructions import choose_clips, form_drawn, reconstruct_clip
+from maskel.pictures.report import read_columns, read_confusion
 from maskel.pictures.skeletons import shown_frames
 from maskel.text import shown
 from maskel.training.finished import Run, open_pretrained, open_runs
@@ -83,17 +84,6 @@ def plot(kind: str, source: Source, clip: str | None = None, out: str | PathLike
     return figure
 
 
-def _position(dataset: SkeletonSet, name: str | None) -> int:
-    if name is None:
-        return 0
-    position = next((at for at, known in enumerate(dataset.clips) if known.name == name), None)
-    if position is None:
-        raise InputError(
-            f"{dataset.path} has no clip called {name!r}; its {len(dataset)} clips begin with {dataset.clips[0].name}"
-        )
-    return position
-
-
 def _across(clip: Moving, view: str) -> int:
     """Return the axis that is drawn from left to right."""
     if view == "side" and clip.joints.shape[-1] < 3:
@@ -143,7 +133,7 @@ def _strip(
 
 def _film(figure_of: Callable[..., Any], sources: Sequence[Path], name: str | None, panels: int, view: str) -> Any:
     dataset = SkeletonSet.open(sources[0])
-    position = _position(dataset, name)
+    position = 0 if name is None else position_named(dataset, name)
     clip = of_clip(dataset, position, upward(dataset))
     title = f"{dataset.class_name(position)} ({dataset.clips[position].name})"
     return _strip(figure_of, clip, panels, view, title)[0]
@@ -154,14 +144,14 @@ def _mask(figure_of: Callable[..., Any], sources: Sequence[Path], name: str | No
     if not run.pretrains:
         raise InputError(f"{sources[0]}: expected a run of maskel pretrain, found one of maskel {run.kind}")
     method, dataset, seed = open_pretrained(run)
-    position = int(choose_clips(dataset, run.about("benchmark"), 1)[0]) if name is None else _position(dataset, name)
-    found, config = reconstruct_clip(method, dataset, position, seed), method.encoder.config
-    read = list(found.read)
-    hidden = np.zeros(found.joints.shape[:2], dtype=bool)
-    hidden[:, read] = np.repeat(np.repeat(found.hidden, config.patch_frames, 0), config.patch_joints, 1)
+    position = (
+        int(choose_clips(dataset, run.about("benchmark"), 1)[0]) if name is None else position_named(dataset, name)
+    )
+    found = reconstruct_clip(method, dataset, position, seed)
+    read, hidden = list(found.read), found.hidden_joints
     clip = Moving(found.joints[None], method.encoder.layout, hidden=hidden)
     figure, row, frames = _strip(figure_of, clip, panels, view, f"{found.class_name} ({found.clip.name})")
-    across, drawn = _across(clip, view), method.target.drawn if config.stream == "joint" else "maps"
+    across, drawn = _across(clip, view), form_drawn(method)
     for axes, frame in zip(row, frames, strict=True):
         start = found.joints[frame, read]
         for values, colour in ((found.true[frame], "#1c1c1a"), (found.predicted[frame], _GUESS)):
@@ -222,10 +212,8 @@ def _curve(figure_of: Callable[..., Any], sources: Sequence[Path], name: str | N
 def _over_epochs(run: Run) -> tuple[list[float], list[float]]:
     if not run.protocol.trains:
         raise InputError(f"{run.name}: a run of maskel {run.kind} has no epochs")
-    rows, column = run.metrics(), "loss" if run.pretrains else "accuracy"
-    if not all(column in row and "epoch" in row for row in rows):
-        raise InputError(f"{run.name}: its metrics have no column {column}")
-    return [row["epoch"] for row in rows], [row[column] * (1 if run.pretrains else 100) for row in rows]
+    epochs, values = read_columns(run, "epoch", "loss" if run.pretrains else "accuracy")
+    return epochs, [value * (1 if run.pretrains else 100) for value in values]
 
 
 def _movie(figure: Any, source: Path, name: str | None, view: str, out: Path) -> Path:
@@ -234,7 +222,7 @@ def _movie(figure: Any, source: Path, name: str | None, view: str, out: Path) ->
     if out.suffix == ".mp4" and not FFMpegWriter.isAvailable():
         raise InputError("out: an .mp4 file needs ffmpeg, which is not installed; install it, or write a .gif")
     dataset = SkeletonSet.open(source)
-    position = _position(dataset, name)
+    position = 0 if name is None else position_named(dataset, name)
     clip = of_clip(dataset, position, upward(dataset))
     across, frames = _across(clip, view), range(clip.joints.shape[1])
     axes = figure.subplots()

@@ -14,7 +14,9 @@ from maskel.draws import Purpose, body_keys, clip_keys, uniform
 from maskel.methods.masked import MaskedMethod
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.patches import put_tokens, to_patches
+from maskel.pictures.gallery import by_turns
 from maskel.sequence import Clip
+from maskel.targets import Drawn
 from maskel.transforms import centre_crop, test_view, view_frames
 
 
@@ -48,6 +50,19 @@ class ShownClip:
     error: float
     error_of_zero: float
 
+    @property
+    def hidden_joints(self) -> Bool[np.ndarray, "t v"]:
+        """(T, V) True where the token of a joint was masked; False for joints that the method does not read."""
+        frames, joints = len(self.joints) // len(self.hidden), len(self.read) // self.hidden.shape[1]
+        hidden = np.zeros(self.joints.shape[:2], dtype=bool)
+        hidden[:, list(self.read)] = self.hidden.repeat(frames, 0).repeat(joints, 1)
+        return hidden
+
+
+def form_drawn(method: MaskedMethod) -> Drawn:
+    """Return the form of the drawn predictions: only positions or motion of joints are drawn on the skeleton."""
+    return method.target.drawn if method.encoder.config.stream == "joint" else "maps"
+
 
 def shown_part(dataset: SkeletonSet, benchmark: str) -> str:
     """Return the part of a benchmark to show: the test part, else the training part, else clips without a label."""
@@ -62,10 +77,8 @@ def choose_clips(dataset: SkeletonSet, benchmark: str, count: int) -> Int64[np.n
         benchmark: The benchmark; clips of its `shown_part` are chosen.
         count: Number of clips; fewer if the part is smaller.
     """
-    shuffled = np.random.default_rng(0).permutation(dataset.split(benchmark, shown_part(dataset, benchmark)))
-    labels = dataset.labels[shuffled]
-    times_before = np.array([np.count_nonzero(labels[:place] == label) for place, label in enumerate(labels)], np.int64)
-    return shuffled[np.argsort(times_before, kind="stable")][:count]
+    part = dataset.split(benchmark, shown_part(dataset, benchmark))
+    return part[by_turns(dataset.labels[part])[:count]]
 
 
 def first_body(encoder: Encoder, dataset: SkeletonSet, position: int) -> tuple[Float32[Tensor, "1 t v c"], int]:

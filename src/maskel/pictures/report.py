@@ -1,7 +1,5 @@
 """The report page: a list of sections, each of which explains its missing content in one sentence."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +7,11 @@ import numpy as np
 from jaxtyping import Int64
 
 from maskel.errors import InputError
-from maskel.files import damaged_as, read_text
+from maskel.files import damaged_as, read_table
 from maskel.pictures.animation import SCRIPT
 from maskel.pictures.charts import MOST_LINES, Line, confusion_matrix, legend, line_chart
 from maskel.pictures.figures import reconstructions
-from maskel.pictures.markup import Markup, element, join, page, paragraph, table
+from maskel.pictures.markup import Markup, element, join, missing, not_shown, of_each, page, table
 from maskel.pictures.masks import masks_of_runs
 from maskel.pictures.mistakes import mistakes
 from maskel.pictures.tables import counted_on, per_class, results, same_test, what_was_run
@@ -48,11 +46,6 @@ def render(runs: Sequence[Run], num_clips: int) -> str:
     return page(title, element("h1", title), *parts, scripts=(SCRIPT, "tables.js"))
 
 
-def missing(fault: object) -> Markup:
-    """Return a paragraph that explains missing content."""
-    return paragraph(f"Not shown: {fault}.", class_="missing")
-
-
 def curves(runs: Sequence[Run]) -> Markup:
     """Draw loss and learning rate of pre-training; loss and test accuracy of classifiers, grouped by test clips."""
     parts: list[Markup] = []
@@ -68,15 +61,14 @@ def curves(runs: Sequence[Run]) -> Markup:
             for runs_shown in (group[start : start + MOST_LINES] for start in range(0, len(group), MOST_LINES)):
                 name = counted_on(runs_shown) if runs_shown[0].answers else f"{runs_shown[0].name}, not finished"
                 parts += [element("h3", f"{protocol.title}, {name}"), _probes(runs_shown)]
-    return join(parts) if parts else paragraph("None of these runs has epochs.", class_="missing")
+    return join(parts) if parts else missing("None of these runs has epochs.")
 
 
 def _pretraining(run: Run) -> Markup:
     try:
-        rows = run.metrics()
-        epochs, loss, rate = ([row[name] for row in rows] for name in ("epoch", "loss", "lr"))
-    except (InputError, KeyError) as fault:
-        return missing(fault)
+        epochs, loss, rate = read_columns(run, "epoch", "loss", "lr")
+    except InputError as fault:
+        return not_shown(fault)
     return element(
         "figure",
         element(
@@ -98,10 +90,9 @@ def _probes(group: Sequence[Run]) -> Markup:
     for run in group:
         name = f"{run.name} ({_start(run)})"
         try:
-            rows = run.metrics()
-            epochs, loss, accuracy = ([row[column] for row in rows] for column in ("epoch", "loss", "accuracy"))
-        except (InputError, KeyError) as fault:
-            faults.append(missing(fault))
+            epochs, loss, accuracy = read_columns(run, "epoch", "loss", "accuracy")
+        except InputError as fault:
+            faults.append(not_shown(fault))
             continue
         losses.append(Line(name, epochs, loss))
         accuracies.append(Line(name, epochs, [100 * value for value in accuracy]))
@@ -115,6 +106,18 @@ def _probes(group: Sequence[Run]) -> Markup:
     return join((*faults, element("figure", element("div", *charts, class_="charts"), names)))
 
 
+def read_columns(run: Run, *columns: str) -> list[list[float]]:
+    """Return columns of a run's metrics: a value for each epoch.
+
+    Raises:
+        InputError: If the run has no such metrics.
+    """
+    rows = run.metrics()
+    if lacking := [column for column in columns if not all(column in row for row in rows)]:
+        raise InputError(f"{run.name}: its metrics have no column {lacking[0]}")
+    return [[row[column] for row in rows] for column in columns]
+
+
 def _start(run: Run) -> str:
     """Return the start of a classifier's training: untrained or pre-trained."""
     return "untrained" if run.untrained else "pre-trained"
@@ -122,20 +125,11 @@ def _start(run: Run) -> str:
 
 def confusions(runs: Sequence[Run]) -> Markup:
     """Draw the confusion matrix of every run that scored clips, with its most confused pairs."""
-    parts = []
-    for run in runs:
-        if not run.protocol.scores:
-            continue
-        origin = _start(run) if run.protocol.trains else run.kind
-        parts.append(element("h3", f"{run.name} ({origin})"))
-        try:
-            parts.append(_confusion(run))
-        except InputError as fault:
-            parts.append(missing(fault))
-    return (
-        join(parts)
-        if parts
-        else paragraph("No run of linear, finetune, evaluate or ensemble was given.", class_="missing")
+    return of_each(
+        (run for run in runs if run.protocol.scores),
+        lambda run: f"{run.name} ({_start(run) if run.protocol.trains else run.kind})",
+        _confusion,
+        "No run of linear, finetune, evaluate or ensemble was given.",
     )
 
 
@@ -172,6 +166,6 @@ def read_confusion(path: Path, classes: Sequence[str]) -> Int64[np.ndarray, "k k
     if not path.is_file():
         raise InputError(f"{path.parent.name} has no {path.name}")
     with damaged_as(lambda fault: InputError(f"{path} is not a table of this run's classes ({fault!r})")):
-        for row in csv.DictReader(io.StringIO(read_text(path), newline="")):
+        for row in read_table(path):
             counts[index[row["class"]], index[row["predicted"]]] += 1
     return counts

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from maskel.intervals import interval
 from maskel.pictures.charts import Line, legend, line_chart
-from maskel.pictures.markup import element, page, paragraph, table
+from maskel.pictures.markup import element, missing, page, paragraph, table
 
 _NAMES = {
     "missing_joints": "joints missing",
@@ -31,9 +31,7 @@ def robustness_page(steps: Mapping[str, Sequence[Step]], title: str) -> str:
         title: Names of classifier and set.
     """
     if not steps:
-        return page(
-            "maskel robustness", element("h1", title), paragraph("No disturbance was chosen.", class_="missing")
-        )
+        return page("maskel robustness", element("h1", title), missing("No disturbance was chosen."))
     lines = [
         Line(_NAMES[name], [100 * step.strength for step in of], [100 * step.correct / step.seen for step in of])
         for name, of in steps.items()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maskel.pictures.charts import Bar, bar_chart
 from maskel.pictures.comparison import against_raw_joints, against_untrained, means_of_seeds
-from maskel.pictures.markup import Markup, element, join, paragraph, table
+from maskel.pictures.markup import Markup, element, join, missing, paragraph, table
 from maskel.training.answers import Answers, Count
 from maskel.training.finished import Run
 from maskel.training.folds import SEEN
@@ -36,7 +36,7 @@ def results(runs: Sequence[Run]) -> Markup:
     """Show the right answers of every evaluation, with the untrained encoder and chance."""
     groups = same_test(runs)
     if not groups:
-        return paragraph(_NONE, class_="missing")
+        return missing(_NONE)
     parts: list[Markup] = []
     if len(groups) > 1:
         parts.append(paragraph("Results on different test clips cannot be compared, so they are in separate tables."))
@@ -110,12 +110,8 @@ def _more_columns(answered: Sequence[Answers]) -> dict[str, Callable[[Answers], 
     if any(answers.precision is not None for answers in answered):
         columns["mAP"] = lambda answers: percent(answers.precision)
     for name in dict.fromkeys(name for one in answered for name in one.segments):
-        columns[name] = partial(_measure, name)
+        columns[name] = partial(lambda name, answers: percent(answers.segments.get(name)), name)
     return columns
-
-
-def _measure(name: str, answers: Answers) -> str:
-    return f"{100 * answers.segments[name]:.1f} %" if name in answers.segments else "–"
 
 
 def _sum(run: Run, runs: Sequence[Run]) -> Markup:
@@ -191,7 +187,7 @@ def _best(run: Run) -> Markup:
 
 def what_was_run(runs: Sequence[Run]) -> Markup:
     """Show one column per finished run, then the commands."""
-    unfinished = [paragraph(f"{run.name}: {run.unfinished}.", class_="missing") for run in runs if run.unfinished]
+    unfinished = [missing(f"{run.name}: {run.unfinished}.") for run in runs if run.unfinished]
     finished = [run for run in runs if not run.unfinished]
     if not finished:
         return join(unfinished)
@@ -264,7 +260,7 @@ def per_class(runs: Sequence[Run]) -> Markup:
     """Show the right answers of every class, one column per evaluation."""
     groups = same_test(runs)
     if not groups:
-        return paragraph(_NONE, class_="missing")
+        return missing(_NONE)
     parts: list[Markup] = []
     for group in groups:
         answered = [(run, answers) for run in group for answers in run.answers]

@@ -8,7 +8,7 @@ import numpy as np
 
 from maskel.files import json_text
 from maskel.pictures.animation import PAGE_BYTES, SCRIPT, Moving, moving, share_out, stage, unmoved
-from maskel.pictures.charts import MOST_LINES, PLOT, Line, legend, line_chart
+from maskel.pictures.charts import MOST_LINES, PLOT, Line, legend, line_chart, scale
 from maskel.pictures.markup import Markup, element, page, paragraph, table
 from maskel.pictures.recordings import Key
 from maskel.text import shown as text_of
@@ -126,7 +126,9 @@ def _person(
             element("span", share, class_="share"),
             element("svg", track_of_all, *bars, role="img", aria_label=label_text, class_="lane"),
         ]
-    bars_drawn = element("div", *lanes, _scale(low, high, track.rate), class_="bars")
+    bars_drawn = element(
+        "div", *lanes, scale(lambda at: _time(low + (high - low) * at / 100, track.rate)), class_="bars"
+    )
     return [bars_drawn, *_probabilities(track, classes, order[:MOST_LINES]), _list(track, segments, classes)]
 
 
@@ -172,16 +174,6 @@ def _curves(track: Track, labels: Sequence[int]) -> tuple[list[float], list[list
     parts = np.array_split(np.arange(len(middles)), min(_POINTS, len(middles)))
     times = [float(middles[part].mean()) for part in parts]
     return times, [[float(track.probabilities[part, label].mean()) for part in parts] for label in labels]
-
-
-def _scale(low: int, high: int, rate: float | None) -> Markup:
-    """Draw five moments below the rows."""
-    marks = []
-    for at in (0, 25, 50, 75, 100):
-        moment = _time(low + (high - low) * at / 100, rate)
-        style = {0: "quiet", 100: "quiet end"}.get(at, "quiet middle")
-        marks.append(element("text", moment, x=f"{at}%", y=12, class_=style))
-    return element("svg", *marks, class_="scale")
 
 
 def _moments(segment: Segment, rate: float | None) -> str:

@@ -1,6 +1,7 @@
 """Trained classifiers from their files: maskel's own, and those of the public releases."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from maskel.models.familiarity import MOST_CLIPS, Familiarity
 from maskel.models.released import Release, build_released, read_release
 from maskel.models.torch_file import is_torch_file
 from maskel.models.weights import load_weights
-from maskel.training.trained_on import TrainedOn, output_names, training_set
+from maskel.training.trained_on import TrainedOn, training_set
 
 
 def load_classifier(
@@ -79,8 +80,8 @@ def _from_release(release: Release, trained_on: TrainedOn | None, dataset: Skele
         kind, last = LinearProbe.kind, "head.fc.1.weight"
     outputs = release.weight(last, 2).shape[0]
     chosen = training_set(release, outputs, trained_on, dataset)
-    names = output_names(chosen.classes, outputs)
-    label_spec = LabelSpec(names, single_body=chosen.single_body, spare=outputs - len(chosen.classes))
+    spare = [f"no class (output {number + 1})" for number in range(len(chosen.classes), outputs)]
+    label_spec = replace(chosen, classes=(*chosen.classes, *spare), spare=len(spare))
 
     def build() -> Classifier:
         return CLASSIFIERS[kind](build_encoder(about), label_spec, **options)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from maskel.datasets.provenance import build_source
 from maskel.errors import InputError
-from maskel.methods.classifier import Classifier, FineTuneClassifier, LinearProbe
+from maskel.methods.classifier import Classifier
 from maskel.methods.masked import Bodies
 from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
@@ -132,9 +132,7 @@ class DeployedClassifier(DeployedEncoder):
     outputs = ("logits", "probabilities")
 
     def __init__(self, classifier: Classifier) -> None:
-        pool: Pool = classifier.pool if isinstance(classifier, LinearProbe) else "joints"
-        bodies = classifier.bodies if isinstance(classifier, FineTuneClassifier) else "all"
-        super().__init__(classifier.encoder, pool, bodies, classifier.label_spec.single_body)
+        super().__init__(classifier.encoder, classifier.pool, classifier.bodies, classifier.label_spec.single_body)
         self.head = classifier.head
         self.label_spec = classifier.label_spec
         self.provenance = classifier.label_spec.provenance

@@ -5,9 +5,10 @@ workshop 2017), F1 and the edit score those of temporal segmentation (Lea, Flynn
 Convolutional Networks, CVPR 2017).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from statistics import fmean
 from typing import Any
 
@@ -90,12 +91,9 @@ def average_precision(found: Sequence[Interval], truth: Sequence[Interval], leas
     """
     ordered = sorted(found, key=lambda one: one.score)
     matched = matches(ordered, truth, least)
-    often = [0] * len(truth)
-    for place in matched:
-        if place is not None:
-            often[place] += 1
-    right, left = sum(number > 0 for number in often), len(ordered)
-    if not (right and left):
+    often = Counter(place for place in matched if place is not None)
+    right, left = len(often), len(ordered)
+    if not right:
         return 0.0
     area, best, recall = 0.0, right / left, right / len(truth)
     for place in matched:
@@ -185,7 +183,7 @@ class Detection:
                 ([one for one in found if key(one) == name], [one for one in truth if key(one) == name])
                 for name in sorted({key(one) for one in truth})
             ]
-            for key in (_label, _recording)
+            for key in (attrgetter("label"), attrgetter("recording"))
         )
         sequences = zip(_sequences(found, recordings), _sequences(truth, recordings), strict=True)
 
@@ -212,14 +210,6 @@ def measures_of(detection: Mapping[str, Any]) -> dict[str, float]:
         f"F1@{SHOWN}": float(detection["f1"][at]),
         "edit score": float(detection["edit"]),
     }
-
-
-def _label(one: Interval) -> int:
-    return one.label
-
-
-def _recording(one: Interval) -> str:
-    return one.recording
 
 
 def _sequences(intervals: Sequence[Interval], recordings: Sequence[str]) -> list[list[int]]:

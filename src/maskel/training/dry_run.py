@@ -1,23 +1,12 @@
 """Cost of a run, measured on a few steps."""
 
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Int64
-from torch import nn
 
-from maskel.distributed import World
-from maskel.methods.base import Method
-from maskel.training.engine import try_steps
-from maskel.training.loading import Batches
-from maskel.training.optim import TrainingConfig
-
-_STEPS_ON_GPU = 10  # in the first ones a GPU makes plans and records, for each number of bodies
-_CLIPS_READ = 16  # enough to measure by; a larger batch would be a little faster for each clip
+CLIPS_READ = 16
+"""Clips to measure by; in a larger batch each would be a little faster."""
 
 
 @dataclass(frozen=True)
@@ -60,64 +49,15 @@ class Check:
             lines.append(f"steps        {self.steps_per_epoch:,} an epoch, {self.epochs} epochs: {self.steps:,} in all")
             lines.append(f"training     {self.seconds_per_step:.3g} s a step (after one or more to warm up)")
         if self.clips_read:
-            each = f"{1000 * self.seconds_per_clip:.3g} ms each (measured on {_CLIPS_READ} at most)"
+            each = f"{1000 * self.seconds_per_clip:.3g} ms each (measured on {CLIPS_READ} at most)"
             lines.append(f"evaluation   {self.clips_read:,} clips to read, {each}")
         lines.append(f"memory       {self.memory}")
         lines.append(f"time         about {duration(self.hours)} for one seed on this machine, as busy as it is now")
         return "\n".join([*lines, "The check wrote nothing."])
 
 
-def check_run(
-    model: nn.Module,
-    world: World,
-    training: TrainingConfig | None = None,
-    batches: Batches | None = None,
-    read: Callable[[Int64[np.ndarray, " n"]], object] | None = None,
-    positions: Int64[np.ndarray, " n"] | None = None,
-    times: int = 1,
-) -> Check:
-    """Train two steps, read a few clips, and say what the whole run would take. The weights change.
-
-    Args:
-        model: Built and on the device.
-        world: This process among all.
-        training: The recipe, where something is trained.
-        batches: Batches of training.
-        read: Evaluates clips by position.
-        positions: Clips of evaluation.
-        times: Number of evaluations.
-
-    Raises:
-        TrainingError: If a loss is not finite.
-    """
-    counts = {"parameters": 0, "trained": 0}
-    for weight in model.parameters():
-        counts["parameters"] += weight.numel()
-        counts["trained"] += weight.numel() * weight.requires_grad
-    epochs, steps, seconds = 0, 0, 0.0
-    if training is not None and batches is not None and isinstance(model, Method):
-        epochs, steps = training.epochs, batches.steps_per_epoch
-        tried = _STEPS_ON_GPU if world.device.type == "cuda" else 2
-        seconds = min(try_steps(model, batches, training, world, tried)[1:])
-    reading, read_in_all = 0.0, 0
-    if read is not None and positions is not None:
-        sample = positions[:_CLIPS_READ]
-        read(sample)
-        started = time.perf_counter()
-        read(sample)
-        reading, read_in_all = (time.perf_counter() - started) / len(sample), len(positions) * times
-    return Check(
-        **counts,
-        memory=_peak_memory(world.device),
-        epochs=epochs,
-        steps_per_epoch=steps,
-        seconds_per_step=seconds,
-        clips_read=read_in_all,
-        seconds_per_clip=reading,
-    )
-
-
-def _peak_memory(device: torch.device) -> str:
+def peak_memory(device: torch.device) -> str:
+    """Peak memory of this process so far, and what it is the peak of."""
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device) / 2**30
         return f"{peak:.2f} GiB at most in PyTorch's tensors on the GPU"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from inspect import signature
 from types import FrameType
 from typing import Any
@@ -41,7 +41,7 @@ class Session:
         run: Where state and metrics go.
         world: This process among all.
         resume: Go on from the run's saved state.
-        kept: The folder stays, so that a run that ends early can be gone on with.
+        kept: The folder stays, so that a run that ends early can be gone on with; and progress is shown.
         log: Logger beside ``metrics.csv``.
     """
 
@@ -51,11 +51,6 @@ class Session:
     resume: bool = False
     kept: bool = True
     log: LogThread | None = None
-
-    @property
-    def advice(self) -> str:
-        """The end of a sentence about a run that ends early: its way to go on."""
-        return f"; go on with --resume {self.run.path}" if self.kept else ""
 
 
 @dataclass(frozen=True)
@@ -82,13 +77,7 @@ class _State:
     data_hash: str
 
 
-def fit(
-    method: Method,
-    batches: Batches,
-    session: Session,
-    after_epoch: Callable[[], Row] | None = None,
-    show: bool = True,
-) -> Outcome:
+def fit(method: Method, batches: Batches, session: Session, after_epoch: Callable[[], Row] | None = None) -> Outcome:
     """Train ``method``.
 
     Args:
@@ -96,7 +85,6 @@ def fit(
         batches: Batches of training clips; a run is resumed with the same clips only.
         session: Options of the training, and the run folder.
         after_epoch: Called after every epoch; its numbers join the epoch's row.
-        show: Show progress.
 
     Raises:
         InputError: If a batch cannot be shared by all processes and micro-batches.
@@ -166,7 +154,7 @@ def fit(
         _lost_process_advised(session),
         _deterministic(training.deterministic),
         _stop_signals() as stop,
-        Progress(training.epochs * steps, state.step, show=show and world.is_main) as progress,
+        Progress(training.epochs * steps, state.step, show=session.kept and world.is_main) as progress,
     ):
         if session.log:  # not before `in_use`, which removes unfinished files
             session.log.start(state.rows)
@@ -191,10 +179,14 @@ def fit(
                     session.log.row(state.rows[-1])
             if due:
                 save()
-            if _anyone(stop.is_set(), world):  # after the last step too: what would follow this run must not start
+            wished = stop.is_set()
+            if world.size > 1:  # all must stop at the same step
+                wished = bool(all_reduce(torch.tensor(float(wished), device=world.device)).item())
+            if wished:  # after the last step too: what would follow this run must not start
                 if saved < state.step:
                     save()
-                raise Stopped(f"stopped after step {state.step}{session.advice}")
+                advice = f"; go on with --resume {run.path}" if session.kept else ""
+                raise Stopped(f"stopped after step {state.step}{advice}")
     return Outcome(state.rows, (time.perf_counter() - clock) / 60)
 
 
@@ -272,11 +264,7 @@ def _save(run: RunFolder, state: _State, method: Method, optimizer: torch.optim.
     ]
     run.save_state(
         {
-            "step": state.step,
-            "rows": state.rows,
-            "totals": state.totals,
-            "seconds": state.seconds,
-            "data_hash": state.data_hash,
+            **vars(state),
             "method": {name: value for name, value in method.state_dict().items() if name not in _frozen(method)},
             "optimizer": moments,
         }
@@ -289,7 +277,7 @@ def _restore(
     saved = run.load_state(world.device)
     refusal = InputError(f"{run.path}: the saved state does not fit this model; start the run again")
     with damaged_as(lambda _: refusal):
-        state = _State(**{name: saved[name] for name in ("step", "rows", "totals", "seconds", "data_hash")})
+        state = _State(**{entry.name: saved[entry.name] for entry in fields(_State)})
         numbers = (*state.totals.values(), state.seconds, *(value for row in state.rows for value in row.values()))
         if type(state.step) is not int or not 0 <= state.step <= last_step:
             raise ValueError("a step that the run does not have")
@@ -308,16 +296,16 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, moments: dict[str, dict
     """Load what the optimiser remembers of each parameter after its first step; its options are the recipe's."""
     saved_state = optimizer.state_dict()
     saved_state["state"] = {int(number): values for number, values in moments.items()}
+    found = {
+        number: {name: value.shape for name, value in values.items()} for number, values in saved_state["state"].items()
+    }
     remembered = _remembered(optimizer) if begun else {}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     expected = {
         number: {name: (parameter.shape if whole else torch.Size()) for name, whole in remembered.items()}
         for number, parameter in enumerate(parameters if remembered else [])
     }
-    # fused kernels trust the sizes, and a parameter without moments would begin anew
-    if {
-        number: {name: v.shape for name, v in values.items()} for number, values in saved_state["state"].items()
-    } != expected:
+    if found != expected:  # fused kernels trust the sizes, and a parameter without moments would begin anew
         raise ValueError("other moments")
     optimizer.load_state_dict(saved_state)
 
@@ -335,13 +323,6 @@ def _remembered(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
 def _frozen(method: Method) -> set[str]:
     """Names of weights that never change; they come from elsewhere and are not saved."""
     return {name for name, parameter in method.named_parameters() if not parameter.requires_grad}
-
-
-def _anyone(wish: bool, world: World) -> bool:
-    """Return whether any process received a signal to stop; all must stop at the same step."""
-    if world.size == 1:
-        return wish
-    return bool(all_reduce(torch.tensor(float(wish), device=world.device)).item())
 
 
 @contextmanager

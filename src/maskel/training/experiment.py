@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Float32
 from torch import Tensor, nn
@@ -16,8 +16,8 @@ from maskel.methods.base import Method
 from maskel.methods.classifier import LabelSpec
 from maskel.models.encoder import Encoder
 from maskel.protocols import PROTOCOLS
-from maskel.training.dry_run import Check, check_run
-from maskel.training.engine import Outcome, Session, fit
+from maskel.training.dry_run import CLIPS_READ, Check, peak_memory
+from maskel.training.engine import Outcome, Session, fit, try_steps
 from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Labelled, Positions, choose_labelled
@@ -29,6 +29,8 @@ from maskel.training.precision import Precision, resolved
 from maskel.training.run import Row, RunFolder, open_run, refuse_taken
 from maskel.training.sets import PretrainingSets, describe
 from maskel.transforms import TrainView
+
+_STEPS_ON_GPU = 10  # in the first ones a GPU makes plans and records, for each number of bodies
 
 
 class Experiment:
@@ -128,9 +130,11 @@ class Experiment:
         return training
 
     @property
-    def precision(self) -> str:
-        """Number type of the matrix products: fp32 or bf16."""
-        return resolved(self._precision, self.world.device)
+    def precision(self) -> Literal["fp32", "bf16"]:
+        """Number type of the matrix products."""
+        training = self._options.get("training")
+        wished: Precision = self._options.get("precision", training.precision if training else "fp32")
+        return resolved(wished, self.world.device)
 
     def label_spec(self, train: Positions) -> LabelSpec:
         """Return what a classifier of these training clips must know of them."""
@@ -153,7 +157,7 @@ class Experiment:
     def features(self, encoder: Encoder, positions: Positions) -> Float32[Tensor, "n f"]:
         """Compute features of the clips at ``positions`` in the test view, each exactly once, on every process."""
         single_body, pool = self._options["single_body"], self._options.get("pool", "mean")
-        return extract(encoder, self.dataset, positions, self.world, single_body, self._precision, pool=pool)
+        return extract(encoder, self.dataset, positions, self.world, single_body, self.precision, pool=pool)
 
     def check(
         self,
@@ -163,10 +167,37 @@ class Experiment:
         positions: Positions | None = None,
         times: int = 1,
     ) -> Check:
-        """Try a few steps and say what the run would take; see `maskel.training.dry_run.check_run`."""
+        """Train two steps, read a few clips, and say what the whole run would take. The weights change.
+
+        Args:
+            model: Built and on the device.
+            batches: Batches of training, where something is trained.
+            read: Evaluates clips by position.
+            positions: Clips of evaluation.
+            times: Number of evaluations.
+
+        Raises:
+            TrainingError: If a loss is not finite.
+        """
         self._say_fitted()
-        training = None if batches is None else self.training
-        return check_run(model, self.world, training, batches, read, positions, times)
+        device, weights = self.world.device, list(model.parameters())
+        found: dict[str, Any] = {
+            "parameters": sum(weight.numel() for weight in weights),
+            "trained": sum(weight.numel() for weight in weights if weight.requires_grad),
+        }
+        if batches is not None and isinstance(model, Method):
+            steps = _STEPS_ON_GPU if device.type == "cuda" else 2
+            seconds = try_steps(model, batches, self.training, self.world, steps)
+            found |= {"epochs": self.training.epochs, "steps_per_epoch": batches.steps_per_epoch}
+            found["seconds_per_step"] = min(seconds[1:])
+        if read is not None and positions is not None:
+            sample = positions[:CLIPS_READ]
+            read(sample)
+            started = time.perf_counter()
+            read(sample)
+            found["seconds_per_clip"] = (time.perf_counter() - started) / len(sample)
+            found["clips_read"] = len(positions) * times
+        return Check(**found, memory=peak_memory(device))
 
     def open_run(self) -> RunFolder:
         """Open the run folder: a new one with its ``config.yaml``, or the one to go on with.
@@ -213,12 +244,6 @@ class Experiment:
             if self._log:
                 self._log.end(result)
         return self.run
-
-    @property
-    def _precision(self) -> Precision:
-        training = self._options.get("training")
-        precision: Precision = self._options.get("precision", training.precision if training else "fp32")
-        return precision
 
     @property
     def _config(self) -> dict[str, Any]:

@@ -4,21 +4,23 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
+from maskel.console import reported
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World, gather_rows
 from maskel.errors import InputError
 from maskel.models.encoder import Encoder
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody, SkeletonBatch
-from maskel.training import loading
+from maskel.training.loading import filled_up
 from maskel.training.precision import Precision, autocast
 from maskel.transforms import centre_crop, test_view, view_frames
 
 CHUNK = 256
 """Clips that are read at a time; fewer where they are long."""
+_MANY = 4096  # clips from which on the reading of them is shown as a bar
 _MOST_FRAMES = CHUNK * 2 * 300  # frames of all bodies that are read at a time
 Change = Callable[[SkeletonBatch], SkeletonBatch]
 """Change of whole clips, as `maskel.disturbances` makes."""
@@ -82,32 +84,66 @@ def read_clips(
     batch_size = max(1, min(batch_size, _MOST_FRAMES // (frames_read * bodies)))
     share = np.array_split(positions, world.size)[world.rank]
     positions_here = share if len(share) else positions[:1]  # a process without a clip learns how wide a row is
-    for start in range(0, len(positions_here), batch_size):
-        chosen = positions_here[start : start + batch_size]
-        if change is None:
-            frames = view_frames(*centre_crop(torch.from_numpy(dataset.valid_frames[chosen])), window)
-            batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
-        else:  # it needs all frames
-            batch = test_view(change(dataset.gather(chosen, bodies, single_body).to(world.device)), window)
-        if (multiple := loading.row_multiple(world.device)) > 1:
-            batch = batch.filled_up(multiple)
-        with autocast(precision, world.device):
-            found = read(batch)
-        _require_finite(found[: len(chosen)], dataset, chosen)
-        rows.append(found)
+    with reported(show=world.is_main and len(share) >= _MANY) as report:
+        for start in range(0, len(positions_here), batch_size):
+            report("clips", start, len(share))
+            chosen = positions_here[start : start + batch_size]
+            if change is None:
+                frames = view_frames(*centre_crop(torch.from_numpy(dataset.valid_frames[chosen])), window)
+                batch = dataset.gather(chosen, bodies, single_body, frames).to(world.device)
+            else:  # it needs all frames
+                batch = test_view(change(dataset.gather(chosen, bodies, single_body).to(world.device)), window)
+            batch = filled_up(batch, world.device)
+            with autocast(precision, world.device):
+                found = read(batch)
+            bad = chosen[~found[: len(chosen)].isfinite().all(dim=1).cpu().numpy()]
+            if len(bad):  # nothing that counts such clips would mean anything
+                name = dataset.clips[int(bad[0])].name
+                raise InputError(
+                    f"{dataset.path}: clip {name} gives features or scores that are not finite; its coordinates, or "
+                    "the model's weights, are too large"
+                )
+            rows.append(found)
     return gather_rows(torch.cat(rows)[: len(share)])
 
 
-def _require_finite(rows: Float32[Tensor, "n d"], dataset: SkeletonSet, positions: Int64[np.ndarray, " n"]) -> None:
-    """Refuse clips of which a model makes no numbers: nothing that counts them would mean anything.
+def require_power(power: float) -> None:
+    """Refuse a power that `whiten` does not take.
 
     Raises:
-        InputError: If there is one; it names the first.
+        InputError: If it is not from 0 to 1.
     """
-    finite = rows.isfinite().all(dim=1)
-    if not bool(finite.all()):
-        name = dataset.clips[int(positions[int((~finite).nonzero()[0])])].name
-        raise InputError(
-            f"{dataset.path}: clip {name} gives features or scores that are not finite; its coordinates, or the "
-            "model's weights, are too large"
-        )
+    if not 0 <= power <= 1:
+        raise InputError(f"whiten: found {power}, expected 0 (off) to 1")
+
+
+def whiten(
+    gallery: Float32[Tensor, "n f"], queries: Float32[Tensor, "q f"], power: float
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, "q d"]]:
+    """Divide each principal component of the gallery's features by a power of its standard deviation.
+
+    Components in which the gallery does not differ are left out. Features are centred by the gallery's mean first. With
+    a ``power`` of 0 nothing is changed.
+
+    Args:
+        gallery: (N, F) features that say what the components are; two or more, not all alike.
+        queries: (Q, F) features to change likewise.
+        power: 0 to 1; 1 gives all components the same spread.
+
+    Raises:
+        InputError: If all features of the gallery are alike.
+    """
+    if power == 0:
+        return gallery, queries
+    known = gallery.double()
+    mean = known.mean(0)
+    known = known - mean
+    wide = known.shape[1] > len(known)  # of the two tables with the same eigenvalues the smaller one
+    values, vectors = torch.linalg.eigh(known @ known.T if wide else known.T @ known)
+    kept = values > 1e-9 * values[-1]
+    if not bool(values[-1] > 1e-20 * gallery.double().square().sum()):  # nothing but rounding
+        raise InputError("whiten: all clips to compare with have the same features, so none has a spread; leave it out")
+    spread = values[kept].sqrt()
+    axes = known.T @ vectors[:, kept] / spread if wide else vectors[:, kept]
+    axes = axes / (spread / len(known) ** 0.5) ** power
+    return known @ axes, (queries.double() - mean) @ axes

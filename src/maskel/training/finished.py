@@ -3,19 +3,19 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskel.configuration import PROLONGED
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.files import nested
 from maskel.methods import METHODS
 from maskel.methods.masked import MaskedMethod
 from maskel.protocols import PROTOCOLS, Protocol
 from maskel.training.answers import Answers, Count
 from maskel.training.folds import FOLDS, fold_folders
-from maskel.training.labelled import named_probe, share_of_labels
 from maskel.training.options import as_now, flat_options
 from maskel.training.pretrained import load_method, method_options
 from maskel.training.run import CONFIG, ENCODER, METRICS, RESULT, Row, RunFolder
@@ -88,8 +88,9 @@ class Run:
             raise InputError(f"{path}: {expected}; it is one of maskel {kind}")
         if not all(option in config for option in PROTOCOLS[kind].needs):
             raise InputError(f"{path}: {expected}; its {CONFIG} is of none")
+        unfinished = partial(cls, name, folder, kind, config, {})
         if not folder.finished:
-            return cls(name, folder, kind, config, {}, f"it has no {RESULT}, so it is not finished")
+            return unfinished(f"it has no {RESULT}, so it is not finished")
         try:
             run = cls(name, folder, kind, config, folder.result)
             if run.result["kind"] != kind:
@@ -101,10 +102,10 @@ class Run:
             _ = run.summands
             return run
         except InputError as fault:
-            return cls(name, folder, kind, config, {}, str(fault))
+            return unfinished(str(fault))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as fault:
             lacking = f"it lacks {fault}" if isinstance(fault, KeyError) else str(fault)
-            return cls(name, folder, kind, config, {}, f"its {RESULT} is not what maskel {kind} writes ({lacking})")
+            return unfinished(f"its {RESULT} is not what maskel {kind} writes ({lacking})")
 
     @classmethod
     def of(cls, result: Mapping[str, Any], path: Path = Path()) -> "Run":
@@ -123,11 +124,11 @@ class Run:
 
     def value(self, *keys: str) -> Any:
         """The result's entry under ``keys``, and where it says nothing that of the run whose classifier it used."""
-        return _under(self._with_origin, keys)
+        return nested(self._with_origin, *keys)
 
     def about(self, *keys: str) -> str:
         """The result's entry under ``keys`` as text; ``not recorded`` where it says nothing."""
-        value = _under(self.result, keys)
+        value = nested(self.result, *keys)
         if isinstance(value, float):
             return f"{value:.3g}" if value < 100 else f"{value:.0f}"
         return "not recorded" if value is None or value == "" else str(value)
@@ -135,12 +136,16 @@ class Run:
     @property
     def variant(self) -> str:
         """Name of the probe and share of the labels, as in ``, 1 % of the labels``; empty for the protocol itself."""
-        return named_probe(self.config) + share_of_labels(self.config, self.result)
+        probe, share = self.config.get("probe", "sgd"), self.config.get("labels", 1)
+        if self.config.get("label_list") is not None:  # a list of clips says no share
+            share = self.result["labels"]["size"] / max(self.result["split"]["train"]["size"], 1)
+        named = f", {probe}" if probe != "sgd" else ""
+        return named + (f", {100 * share:.3g} % of the labels" if share != 1 else "")
 
     @property
     def has_epochs(self) -> bool:
         """True if it was trained epoch by epoch, and not fitted at once."""
-        return self.protocol.trains and not named_probe(self.config)
+        return self.protocol.trains and self.config.get("probe", "sgd") == "sgd"
 
     @cached_property
     def answers(self) -> tuple[Answers, ...]:
@@ -355,12 +360,6 @@ class Run:
     def _encoder(self) -> Mapping[str, Any]:
         sizes = self._pretraining.get("encoder")
         return sizes if isinstance(sizes, Mapping) else {}
-
-
-def _under(value: Any, keys: Sequence[str]) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
 
 
 def _with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:

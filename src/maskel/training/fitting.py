@@ -7,8 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from maskel.distributed import notify
+import torch
+
+from maskel.distributed import World, notify
 from maskel.errors import InputError
+from maskel.files import free_memory, readable_size
+from maskel.models.encoder import Encoder
 from maskel.training.optim import TrainingConfig
 from maskel.training.run import RunFolder
 
@@ -37,6 +41,26 @@ def fitted(training: _Training, num_clips: int, resumed: Path | None = None, lea
     if training.epochs <= training.warmup_epochs and not _started_so(training, resumed):
         changes["warmup_epochs"] = training.epochs / _WARMUPS
     return replace(training, **changes)
+
+
+def require_memory(training: TrainingConfig, encoder: Encoder, world: World) -> None:
+    """Refuse batches for which the device plainly has no memory: the tokens of one body of each clip do not fit twice.
+
+    Raises:
+        InputError: If they take more than is free.
+    """
+    clips = -(-training.batch_size // (world.size * training.accumulate))
+    config = encoder.config
+    frames = 4 * config.window * len(encoder.layout) * len(encoder.channels)
+    needed = clips * (frames + 2 * 4 * encoder.num_tokens * config.dim)
+    on_gpu = world.device.type == "cuda"
+    free = torch.cuda.get_device_properties(world.device).total_memory if on_gpu else free_memory()
+    if needed > free:
+        raise InputError(
+            f"{clips:,} clips of a window of {config.window:,} frames take {readable_size(needed)} of memory at least, "
+            f"and {world.device} has {readable_size(free)}; take a smaller window or training.batch_size, or a larger "
+            "training.accumulate"
+        )
 
 
 def say_fitted(recipe: TrainingConfig, training: TrainingConfig) -> None:

@@ -6,7 +6,8 @@ is written into tensors that are there already.
 """
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -86,36 +87,25 @@ class Recorder:
         return graph.replay
 
 
+@dataclass(eq=False)
 class _Recording:
-    """Work with tensors of one set of shapes.
+    """Work that is done operation by operation once, recorded at the second time, and then replayed.
 
     Args:
-        work: Function of a batch and the keys of its clips: the step to record.
-        batch: The first one; its tensors are copied.
-        keys: Keys of its clips.
+        work: The work.
+        inputs: Tensors that it reads; their values are replaced each time.
     """
 
-    def __init__(self, work: Callable[[Batch, Tensor], None], batch: Batch, keys: Tensor) -> None:
-        self._batch: Batch = replace(batch, **{name: each.clone() for name, each in _tensors(batch).items()})  # type: ignore[arg-type]
-        self._keys = keys.clone()
-        self._work = work
-        self.replay: Work | None = None
-
-    def __call__(self) -> None:
-        """Do the work, operation by operation."""
-        self._work(self._batch, self._keys)
-
-    def fill(self, batch: Batch, keys: Tensor) -> None:
-        """Replace the first values by others."""
-        for name, tensor in _tensors(self._batch).items():
-            tensor.copy_(getattr(batch, name))
-        self._keys.copy_(keys)
+    work: Work
+    inputs: tuple[Tensor, ...] = ()
+    begun: bool = False
+    replay: Work | None = None
 
 
 class Recorded:
     """The two parts of a step, between which processes exchange gradients: each recorded, and then replayed.
 
-    With shapes that are new, work is done operation by operation once and recorded at the second time.
+    Every set of shapes has a recording of its own.
 
     Args:
         learn: Adds the gradient of a micro-batch to that of the step.
@@ -128,39 +118,40 @@ class Recorded:
         self, learn: Callable[[Batch, Tensor], None], update: Work, recorder: Recorder, must: bool = False
     ) -> None:
         self._learn = learn
-        self._update = update
         self._recorder = recorder
         self._must = must
         self._failed = False
         self._known: dict[tuple[torch.Size, ...], _Recording] = {}
-        self._updated = False
-        self._replay: Work | None = None
+        self._update = _Recording(update)  # the first one makes the moments
 
     def learn(self, batch: Batch, keys: Tensor) -> None:
         """Add the gradient of a micro-batch to that of the step."""
         if self._failed:
             self._learn(batch, keys)
             return
-        shapes = tuple(tensor.shape for tensor in (*_tensors(batch).values(), keys))
-        recording = self._known.get(shapes)
-        if recording is None:
-            recording = self._known[shapes] = _Recording(self._learn, batch, keys)
-            self._recorder.warm_up(recording)
-            return
-        recording.fill(batch, keys)
-        if recording.replay is None:
-            recording.replay = self._record(recording)
-        recording.replay()
+        values = (*_tensors(batch).values(), keys)
+        shapes = tuple(value.shape for value in values)
+        if shapes not in self._known:
+            own: Batch = replace(batch, **{name: each.clone() for name, each in _tensors(batch).items()})  # type: ignore[arg-type]
+            own_keys = keys.clone()
+            inputs = (*_tensors(own).values(), own_keys)
+            self._known[shapes] = _Recording(partial(self._learn, own, own_keys), inputs)
+        self._do(self._known[shapes], values)
 
     def update(self) -> None:
         """Change the weights."""
-        if not self._updated:  # the first update makes the moments
-            self._updated = True
-            self._recorder.warm_up(self._update)
+        self._do(self._update)
+
+    def _do(self, recording: _Recording, values: tuple[Tensor, ...] = ()) -> None:
+        for mine, value in zip(recording.inputs, values, strict=True):
+            mine.copy_(value)
+        if not recording.begun:
+            recording.begun = True
+            self._recorder.warm_up(recording.work)
             return
-        if self._replay is None:
-            self._replay = self._record(self._update)
-        self._replay()
+        if recording.replay is None:
+            recording.replay = self._record(recording.work)
+        recording.replay()
 
     def _record(self, work: Work) -> Work:
         """Return what does the work: its recording, or itself where it cannot be recorded."""

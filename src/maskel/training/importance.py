@@ -42,7 +42,7 @@ def importance(model: Classifier, batch: SkeletonBatch) -> Importance:
     view = test_view(batch, model.encoder.config.window)
     joints = view.joints.detach().clone().requires_grad_()
     with torch.enable_grad():
-        scores = model.scores(model.pooled(view.with_joints(joints)))
+        scores = model.scores(model.features(view.with_joints(joints)))
         labels = scores.argmax(1)
         chosen = scores.gather(1, labels[:, None]).sum()  # clips do not mix in eval mode
         (gradient,) = torch.autograd.grad(chosen, joints)

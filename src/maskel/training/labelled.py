@@ -1,8 +1,5 @@
 """Training clips of a classifier: all, or a share of the labels, without held-out subjects."""
 
-import csv
-import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ from jaxtyping import Int64
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import Purpose, clip_keys, uniform
 from maskel.errors import InputError
-from maskel.files import csv_text, damaged_as, one_line, read_text, write_atomically
+from maskel.files import csv_text, damaged_as, one_line, read_table, write_atomically
 from maskel.training.loading import split_positions
 
 LABELS = "labels.csv"
@@ -114,25 +111,6 @@ def choose_labelled(
     return Labelled(dataset, benchmark, chosen, train, held, test, subjects, len(chosen) == len(whole))
 
 
-def share_of_labels(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    """Name a run's share of the training labels, as in ``, 1 % of the labels``; empty if it used all.
-
-    Args:
-        config: The run's options; a list of clips says no share.
-        result: Its result, which counts them.
-    """
-    share = config.get("labels", 1)
-    if config.get("label_list") is not None:
-        share = result["labels"]["size"] / max(result["split"]["train"]["size"], 1)
-    return f", {100 * share:.3g} % of the labels" if share != 1 else ""
-
-
-def named_probe(config: Mapping[str, Any]) -> str:
-    """Name the probe of a run of ``maskel linear``, as in ``, regularised``; empty for the published one."""
-    probe = config.get("probe", "sgd")
-    return f", {probe}" if probe != "sgd" else ""
-
-
 def draw_labels(dataset: SkeletonSet, positions: Positions, share: float, stratified: bool, seed: int) -> Positions:
     """``int(share · N)`` of N clips, at least one, in the order of ``positions``.
 
@@ -169,8 +147,7 @@ def read_label_list(file: Path, dataset: SkeletonSet, positions: Positions) -> P
     """
     what = f"{file}: expected a table of clips with a column name, as {LABELS} is"
     with damaged_as(lambda fault: InputError(f"{what} ({one_line(fault)})")):
-        rows = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
-        names = [(rows.line_num, row["name"]) for row in rows]
+        names = [(line, row["name"]) for line, row in enumerate(read_table(file), start=2)]
     names_in_part = {dataset.clips[position].name for position in positions.tolist()}
     for line, name in names:
         if name not in names_in_part:

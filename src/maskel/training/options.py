@@ -22,6 +22,7 @@ _ADDED: dict[str, Any] = {
     "pool": "mean",
     "probe": "sgd",
     "trained_on": None,
+    "whiten": 0.0,
     "training": {"graph": "off"},
     "view": {"mirror": False, "speed": 0.0, "joint_dropout": 0.0, "noise": 0.0},
 }
@@ -77,13 +78,6 @@ def as_now(config: Mapping[str, Any], added: Mapping[str, Any] = _ADDED) -> dict
     for name in filter(lambda name: isinstance(added[name], dict) and isinstance(kept.get(name), dict), added):
         kept[name] = as_now(kept[name], added[name])
     return kept
-
-
-def epochs_of(config: Mapping[str, Any]) -> int:
-    """A run's length by its options; 0 where they do not say it."""
-    training = config.get("training")
-    epochs = training.get("epochs") if isinstance(training, Mapping) else None
-    return epochs if type(epochs) is int else 0
 
 
 def plain(value: object) -> object:

@@ -10,34 +10,23 @@ from maskel.datasets.base import Provenance
 from maskel.datasets.joined import JoinedSets
 from maskel.datasets.provenance import differences, provenance_of
 from maskel.datasets.store import SkeletonSet
+from maskel.datasets.synthetic import Synthetic
 from maskel.errors import InputError
 from maskel.files import damaged_as
 from maskel.hub import cached, is_reference
-from maskel.methods import METHODS, default_options
+from maskel.methods import METHODS
+from maskel.methods import method_options as method_options
 from maskel.methods.base import build_seeded
 from maskel.methods.masked import MaskedMethod
 from maskel.models.adaptation import adapted
 from maskel.models.encoder import Encoder, EncoderConfig
 from maskel.models.loading import load_encoder
 from maskel.models.weights import TYPES, refuse_others
+from maskel.shipped import is_shipped
 from maskel.training.loading import pretraining_positions
 from maskel.training.optim import TrainingConfig
 from maskel.training.run import ENCODER, STATE, RunFolder
 from maskel.training.sets import PretrainingSets
-
-
-def method_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a method's options, those not given by default.
-
-    Raises:
-        InputError: If there is no such method or option.
-    """
-    if name not in METHODS:
-        raise InputError(f"no method is called {name!r}; known are {', '.join(sorted(METHODS))}")
-    known = default_options(name)
-    if unknown := set(given) - set(known):
-        raise InputError(f"{name} has no option {min(unknown)!r}; it has {', '.join(known)}")
-    return known | dict(given)
 
 
 def new_method(
@@ -156,18 +145,16 @@ def names_of_pretraining(encoder: Path, *near: SkeletonSet) -> set[str] | None:
     run = RunFolder(encoder.parent if encoder.name == ENCODER else cached(encoder))
     try:
         result = run.result
+        if is_shipped(encoder):  # it has seen generated recordings alone, whose names NTU RGB+D has too
+            return None if any(dataset.source == Synthetic.name for dataset in near) else set()
         if is_reference(encoder) and result.get("init"):
             return None  # a stranger's file is not followed to other files
-        names: set[str] = set()
-        for entry in result.get("sets", [result]):
-            found = _names(entry, near)
-            if found is None:
-                return None
-            names |= found
-        earlier = names_of_pretraining(Path(result["init"]["encoder"]), *near) if result.get("init") else set()
+        names = [_names(entry, near) for entry in result.get("sets", [result])]
+        if result.get("init"):
+            names.append(names_of_pretraining(Path(result["init"]["encoder"]), *near))
     except (InputError, KeyError, TypeError):
         return None
-    return None if earlier is None else names | earlier
+    return None if None in names else set().union(*filter(None, names))
 
 
 def _names(about: Mapping[str, Any], near: Sequence[SkeletonSet]) -> set[str] | None:

@@ -1,20 +1,25 @@
 """Fitting a linear layer to a frozen encoder's features at once, its penalty chosen on held-out training subjects."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
+from maskel.augmentation import mirrored
 from maskel.distributed import notify
-from maskel.methods.classifier import LinearProbe
+from maskel.methods.classifier import Classifier, LinearProbe
+from maskel.models.heads import LinearHead
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Labelled
+from maskel.training.precision import Precision
 from maskel.training.regularised import C_PROBE, NO_SCORE, Fitted, Folds, Linear, divide, fit_linear_svm, fit_logistic
 from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
-from maskel.training.supervised import leave, score_features
+from maskel.training.supervised import leave, read_features, score_features
+from maskel.transforms import TrainView
 
 FittedProbe = Literal["regularised", "svm"]
 
@@ -25,6 +30,7 @@ def fit_probe(
     classifier: LinearProbe,
     labelled: Labelled,
     balanced: bool,
+    mirror: bool,
     about: Mapping[str, Any],
 ) -> RunFolder:
     """Fit the classifier's head, count on the test part, and write what the run leaves.
@@ -35,24 +41,57 @@ def fit_probe(
         classifier: On its device already.
         labelled: Its training clips.
         balanced: Whether clips of rare classes count more.
+        mirror: Fit on each training clip and on its mirror image.
         about: First entries of ``result.json``; its ``seed`` draws held-out clips where subjects are unknown.
 
     Raises:
-        InputError: If the training clips are of one class.
+        InputError: If the training clips are of one class, or the layout has no left and right to mirror.
     """
-    dataset = labelled.dataset
-    labels = dataset.labels[labelled.train]
-    subjects = [dataset.clips[position].subject for position in labelled.train.tolist()]
-    folds, chosen_on = divide(labels, subjects, about["seed"])
-    features = experiment.features(classifier.encoder, labelled.train).double().cpu().numpy()
-    fitted = fit_features(probe, features, labels, folds, balanced)
-    _put(fitted.scores, classifier)
-    notify(f"probe {probe}: C {fitted.strength:g}, chosen on {chosen_on}")
+    choice = fit_head(experiment, probe, classifier, labelled, balanced, mirror, about["seed"])
     answers = score_features(classifier, experiment.features(classifier.encoder, labelled.test))
-    scores = Scores.of(dataset, labelled.test, answers)
+    scores = Scores.of(labelled.dataset, labelled.test, answers)
     experiment.open_run()
-    choice = {"precision": experiment.precision, "probe": probe, "chosen_on": chosen_on, **fitted.describe()}
-    return leave(experiment, classifier, labelled, scores, {**about, **choice}, {})
+    return leave(experiment, classifier, labelled, scores, {**about, "precision": experiment.precision, **choice}, {})
+
+
+def fit_head(
+    experiment: Experiment,
+    probe: FittedProbe,
+    classifier: Classifier,
+    labelled: Labelled,
+    balanced: bool,
+    mirror: bool,
+    seed: int,
+) -> dict[str, Any]:
+    """Fit a classifier's linear head to the features that its encoder gives now; describe the choice for a result.
+
+    Args:
+        experiment: Started.
+        probe: ``regularised`` for a logistic regression, ``svm`` for linear support vector machines.
+        classifier: On its device already; its head is linear.
+        labelled: Its training clips.
+        balanced: Whether clips of rare classes count more.
+        mirror: Fit on each training clip and on its mirror image. What is held out is not mirrored.
+        seed: Draws held-out clips where subjects are unknown.
+
+    Raises:
+        InputError: If the training clips are of one class, or the layout has no left and right to mirror.
+    """
+    assert isinstance(classifier.head, LinearHead)
+    dataset, train = labelled.dataset, labelled.train
+    TrainView(mirror=mirror).require_fit(dataset.layout)
+    labels = dataset.labels[train]
+    folds, chosen_on = divide(labels, [dataset.clips[position].subject for position in train.tolist()], seed)
+    precision: Precision = "bf16" if experiment.precision == "bf16" else "fp32"
+    changes = (None, partial(mirrored, layout=dataset.layout)) if mirror else (None,)
+    rows = [read_features(classifier, dataset, train, experiment.world, precision, change) for change in changes]
+    features, labels = torch.cat(rows).double().cpu().numpy(), np.tile(labels, len(rows))
+    images = len(train) * np.arange(len(rows))  # of clip i in rows i, i + len(train)
+    folds = [((known + images[:, None]).flatten(), held_out) for known, held_out in folds]
+    fitted = fit_features(probe, features, labels, folds, balanced)
+    _put(fitted.scores, classifier.head, len(dataset.classes))
+    notify(f"probe {probe}: C {fitted.strength:g}, chosen on {chosen_on}")
+    return {"probe": probe, "chosen_on": chosen_on, **fitted.describe()}
 
 
 def fit_features(
@@ -76,9 +115,9 @@ def fit_features(
     return fit_logistic(features, labels, folds, C_PROBE, balanced)
 
 
-def _put(linear: Linear, classifier: LinearProbe) -> None:
-    """Give the classifier's head what was fitted; a class of the set without a training clip keeps the lowest score."""
-    missing = len(classifier.label_spec.classes) - len(linear.bias)
+def _put(linear: Linear, head: LinearHead, classes: int) -> None:
+    """Give the head what was fitted; a class of the set without a training clip keeps the lowest score."""
+    missing = classes - len(linear.bias)
     weight = np.pad(linear.weight, ((0, missing), (0, 0)))
     bias = np.pad(linear.bias, (0, missing), constant_values=NO_SCORE)
-    classifier.head.take(*map(torch.from_numpy, (linear.mean, linear.spread, weight, bias)))
+    head.take(*map(torch.from_numpy, (linear.mean, linear.spread, weight, bias)))

@@ -1,12 +1,11 @@
 """Progress of a run on the terminal."""
 
 import time
-from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from maskel.console import standard_error
+from maskel.console import BARS, standard_error
 from maskel.training.run import Row
 
 _LINES = 20  # without a terminal: about so many lines a run, so that logs stay bounded
@@ -40,12 +39,12 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self.bar.start()
+        BARS.append(self.bar)
         self.started = time.perf_counter()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        BARS.remove(self.bar)
         self.bar.stop()
 
     @property

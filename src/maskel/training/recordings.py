@@ -12,6 +12,7 @@ from jaxtyping import Float
 from maskel import distributed
 from maskel.conversion import Conversion
 from maskel.datasets.base import ON_THE_BODY, Provenance, Source
+from maskel.datasets.contents import summed
 from maskel.datasets.folder.ranges import read_moment
 from maskel.datasets.provenance import build_source, conversion_to, describe
 from maskel.datasets.reading import WindowReader, read_all
@@ -149,7 +150,8 @@ def prepared(
         writer.finish({})
     _say_left_out(faults, empty)
     dataset = SkeletonSet.open(folder)
-    _say_counts(dataset.counts)
+    for what, (number, clips) in summed(dataset.counts).items():  # what was dropped, filled in or guessed
+        distributed.notify(f"{what}: {number:,}, in {clips:,} clips")
     return dataset, source.frame_rates()
 
 
@@ -205,7 +207,7 @@ def read_extent(option: str, text: str | None) -> Extent | None:
         raise InputError(f"{option}: found {text!r}, expected frames or seconds, such as 64 or 2.5s") from fault
     if moment is None or moment.value <= 0:
         raise InputError(f"{option}: found {text!r}, expected more than 0, such as 64 or 2.5s")
-    return Extent(moment.value, moment.seconds)
+    return moment
 
 
 def usual_windows(
@@ -246,17 +248,6 @@ def _say_left_out(faults: Sequence[BadFileError], empty: Sequence[str]) -> None:
         distributed.notify(f"left out: {line}")
     if len(left_out) > _SHOWN_FAULTS:
         distributed.notify(f"left out: {len(left_out) - _SHOWN_FAULTS:,} more recordings")
-
-
-def _say_counts(counts: Mapping[int, Mapping[str, int]]) -> None:
-    """Print counts of frames and joints that were dropped, filled in or guessed."""
-    total: Counter[str] = Counter()
-    clips_with: Counter[str] = Counter()
-    for of_clip in counts.values():
-        total.update(of_clip)
-        clips_with.update(of_clip.keys())
-    for what, number in sorted(total.items()):
-        distributed.notify(f"{what}: {number:,}, in {clips_with[what]:,} clips")
 
 
 def as_they_are(paths: Sequence[Path], model: Classifier, folder: Path) -> SkeletonSet:

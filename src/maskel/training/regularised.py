@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -137,10 +138,10 @@ def fit_logistic(
 
     def build(strength: float) -> LogisticRegression:
         return LogisticRegression(
-            C=strength, class_weight=_weights(balanced), solver="newton-cg", max_iter=1000, tol=1e-6
+            C=strength, class_weight="balanced" if balanced else None, solver="newton-cg", max_iter=1000, tol=1e-6
         )
 
-    return _choose("logistic", strengths, lambda *training: _LinearFit(build, *training), features, labels, folds)
+    return _choose("logistic", strengths, partial(_linear_fit, build), features, labels, folds)
 
 
 def fit_linear_svm(
@@ -152,14 +153,14 @@ def fit_linear_svm(
     """
 
     def build(strength: float) -> LinearSVC:
-        return LinearSVC(C=strength, class_weight=_weights(balanced), dual=False, max_iter=1000, tol=1e-6)
+        return LinearSVC(C=strength, class_weight="balanced" if balanced else None, dual=False, max_iter=1000, tol=1e-6)
 
-    return _choose("svm", C_LINEAR_SVM, lambda *training: _LinearFit(build, *training), features, labels, folds)
+    return _choose("svm", C_LINEAR_SVM, partial(_linear_fit, build), features, labels, folds)
 
 
 def fit_svm(features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds) -> Fitted[Scoring]:
     """A support vector machine with radial basis functions on standardised features; gamma is 1 / F."""
-    return _choose("svm", C_SVM, _KernelFit, features, labels, folds)
+    return _choose("svm", C_SVM, _kernel_fit, features, labels, folds)
 
 
 def _choose(
@@ -170,15 +171,9 @@ def _choose(
     labels: Int64[np.ndarray, " n"],
     folds: Folds,
 ) -> Fitted[_Scoring]:
-    """Fit with the strength that gets most right on the clips held out.
+    """Fit with the strength that gets most right on the clips held out; see `fit_logistic`.
 
-    Args:
-        name: Name of the classifier.
-        strengths: Inverse strengths C to choose from.
-        prepare: Makes, of training features, their labels and the number of classes, what fits with a strength.
-        features: (N, F) of the training clips.
-        labels: (N,) their classes.
-        folds: Parts to hold out in turn.
+    ``prepare`` makes, of training features, their labels and the number of classes, what fits with a strength.
     """
     classes, right = int(labels.max()) + 1, dict.fromkeys(strengths, 0)
     with threadpool_limits(1):  # small products: threads would wait for each other longer than they compute
@@ -192,75 +187,58 @@ def _choose(
     return Fitted(name, best, right, sum(len(test) for _, test in folds), scores)
 
 
-class _Scale:
-    """Standardises features as those of the training clips are."""
-
-    def __init__(self, features: Float64[np.ndarray, "n f"]) -> None:
-        self.mean, self.spread = features.mean(0), features.std(0)
-        self.spread[self.spread < 1e-9] = 1.0
-
-    def __call__(self, features: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q f"]:
-        return (features - self.mean) / self.spread
+def _standardised(features: Float64[np.ndarray, "n f"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Standardise features; return mean and standard deviations too, which are 1 where they are 0."""
+    mean, spread = features.mean(0), features.std(0)
+    spread[spread < 1e-9] = 1.0
+    return (features - mean) / spread, mean, spread
 
 
-class _LinearFit:
-    """Fits penalised linear models, those of more values than clips in the space that the clips span.
+def _linear_fit(
+    build: Callable[[float], Any], features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], classes: int
+) -> Callable[[float], Linear]:
+    """Return the fit of a penalised linear model with a strength."""
+    fitted, mean, spread = _standardised(features)
+    axes: Float64[np.ndarray, "f d"] | None = None
+    if features.shape[1] > len(features):
+        values, vectors = np.linalg.eigh(fitted @ fitted.T)
+        kept = values > 1e-9 * values[-1]
+        axes = fitted.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+        fitted = fitted @ axes
 
-    The answer is the same there.
-    """
-
-    def __init__(
-        self,
-        build: Callable[[float], Any],
-        features: Float64[np.ndarray, "n f"],
-        labels: Int64[np.ndarray, " n"],
-        classes: int,
-    ) -> None:
-        self.build, self.labels, self.classes = build, labels, classes
-        self.scale = _Scale(features)
-        self.features = self.scale(features)
-        self.axes: Float64[np.ndarray, "f d"] | None = None
-        if features.shape[1] > len(features):
-            values, vectors = np.linalg.eigh(self.features @ self.features.T)
-            kept = values > 1e-9 * values[-1]
-            self.axes = self.features.T @ (vectors[:, kept] / np.sqrt(values[kept]))
-            self.features = self.features @ self.axes
-
-    def __call__(self, strength: float) -> Linear:
-        model = self.build(strength)
+    def fit(strength: float) -> Linear:
+        model = build(strength)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(self.features, self.labels)
-        found = model.coef_ if self.axes is None else model.coef_ @ self.axes.T
-        weight, bias = np.zeros((self.classes, found.shape[1])), np.full(self.classes, NO_SCORE)
+            model.fit(fitted, labels)
+        found = model.coef_ if axes is None else model.coef_ @ axes.T
+        weight, bias = np.zeros((classes, found.shape[1])), np.full(classes, NO_SCORE)
         weight[model.classes_], bias[model.classes_] = _of_each_class(found), _of_each_class(model.intercept_)
-        return Linear(self.scale.mean, self.scale.spread, weight, bias)
+        return Linear(mean, spread, weight, bias)
+
+    return fit
 
 
-class _KernelFit:
-    """Fits support vector machines with radial basis functions."""
+def _kernel_fit(
+    features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], classes: int
+) -> Callable[[float], Scoring]:
+    """Return the fit of a support vector machine with radial basis functions with a strength."""
+    fitted, mean, spread = _standardised(features)
 
-    def __init__(self, features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], classes: int) -> None:
-        self.labels, self.classes = labels, classes
-        self.scale = _Scale(features)
-        self.features = self.scale(features)
-
-    def __call__(self, strength: float) -> Scoring:
-        model = SVC(C=strength, gamma="auto")
-        model.fit(self.features, self.labels)
+    def fit(strength: float) -> Scoring:
+        model = SVC(C=strength, gamma="auto").fit(fitted, labels)
 
         def scores(queries: Float64[np.ndarray, "q f"]) -> Float64[np.ndarray, "q k"]:
-            every = np.full((len(queries), self.classes), NO_SCORE)
-            every[:, model.classes_] = _of_each_class(np.atleast_2d(model.decision_function(self.scale(queries)).T)).T
+            every = np.full((len(queries), classes), NO_SCORE)
+            decided = model.decision_function((queries - mean) / spread)
+            every[:, model.classes_] = _of_each_class(np.atleast_2d(decided.T)).T
             return every
 
         return scores
+
+    return fit
 
 
 def _of_each_class(found: Float64[np.ndarray, "given *_"]) -> Float64[np.ndarray, "k *_"]:
     """A row for each class; of two classes scikit-learn gives one, whose sigmoid is the second one's probability."""
     return found if len(found) > 1 else np.concatenate((-found / 2, found / 2))
-
-
-def _weights(balanced: bool) -> str | None:
-    return "balanced" if balanced else None

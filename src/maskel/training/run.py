@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from maskel.configuration import COMMAND, PROLONGED, renamed
+from maskel.configuration import COMMAND, PROLONGED, refuse_to_resume, renamed
 from maskel.display import Displayed
 from maskel.distributed import World, barrier, notify
 from maskel.errors import InputError
@@ -19,12 +19,14 @@ from maskel.files import (
     csv_text,
     damaged_as,
     held,
+    holds_nothing,
     json_text,
     locked,
+    nested,
     one_line,
     plain_values,
     read_json,
-    read_rows,
+    read_table,
     read_text,
     read_yaml,
     refuse_unwritable,
@@ -42,7 +44,7 @@ from maskel.models.loading import load_encoder
 from maskel.protocols import PROTOCOLS
 from maskel.training.classifiers import load_classifier
 from maskel.training.machine import provenance
-from maskel.training.options import epochs_of, refuse_other_options
+from maskel.training.options import refuse_other_options
 from maskel.training.state import read_state, write_state
 
 Row = dict[str, float | int]
@@ -57,8 +59,6 @@ SCORES = "scores.npz"
 LABELS = "labels.csv"
 _OUTCOME = (RESULT, ENCODER, CLASSIFIER, PREDICTIONS, SCORES, LABELS)
 """Files of a finished run, the result first."""
-_UNBORN = (".*.partial", LOCK)
-"""Leftovers of a process killed before its run had options; a folder with nothing else counts as empty."""
 _AT_ONCE = tuple(name for name, protocol in PROTOCOLS.items() if not protocol.trains)
 """Commands that write all their files at the end of the work: an unfinished folder of theirs counts as empty too."""
 _LEFT_AT_ONCE = {CONFIG, PREDICTIONS, SCORES, LABELS, "segments.csv"}
@@ -96,8 +96,7 @@ class RunFolder(Displayed):
         """
         file = self.path / METRICS
         with damaged_as(lambda fault: InputError(f"{file}: expected a table of numbers ({one_line(fault)})")):
-            heading, *rows = read_rows(file)
-            return [{name: float(value) for name, value in zip(heading, row, strict=True)} for row in rows]
+            return [{name: float(value) for name, value in row.items()} for row in read_table(file)]
 
     @property
     def encoder(self) -> Encoder:
@@ -126,8 +125,7 @@ class RunFolder(Displayed):
         """
         file = self.path / PREDICTIONS
         with damaged_as(lambda fault: InputError(f"{file}: expected a table of predictions ({one_line(fault)})")):
-            heading, *rows = read_rows(file)
-            return [dict(zip(heading, row, strict=True)) for row in rows]
+            return list(read_table(file))
 
     @classmethod
     def create(cls, out: Path | None, kind: str, config: Mapping[str, Any]) -> "RunFolder":
@@ -176,12 +174,12 @@ class RunFolder(Displayed):
         """
         run = cls(path)
         if not run.has_config:
-            raise InputError(f"{path}: expected a run folder with {CONFIG}; there is nothing to resume")
+            refuse_to_resume(path, f"expected a run folder with {CONFIG}; there is nothing to resume")
         if is_main:
             run.hold()
         before = run.read_config()
-        epochs = [epochs_of(options) for options in (before, config)]
-        longer = run.has_state and 0 < epochs[0] < epochs[1]
+        epochs = [nested(options, "training", "epochs") for options in (before, config)]
+        longer = run.has_state and all(type(number) is int for number in epochs) and 0 < epochs[0] < epochs[1]
         started = {**before, "training": {**before["training"], "epochs": epochs[1]}} if longer else before
         refuse_other_options(path, started, config)
         if longer and is_main:
@@ -365,15 +363,18 @@ def _next_free(runs: Path, kind: str) -> Path:
 
 def _is_free(out: Path) -> bool:
     """Return whether a folder holds nothing but what a killed process left with which no command goes on."""
-    left = [entry for entry in out.iterdir() if not any(map(entry.match, _UNBORN))]
-    if not left:
+    if holds_nothing(out):
         return True
     run = RunFolder(out)
     if not run.has_config or run.finished:
         return False
     with suppress(InputError):
-        return run.command in _AT_ONCE and {entry.name for entry in left} <= _LEFT_AT_ONCE
+        return run.command in _AT_ONCE and _whole_files(out) <= _LEFT_AT_ONCE
     return False
+
+
+def _whole_files(out: Path) -> set[str]:
+    return {entry.name for entry in out.iterdir() if not entry.match(".*.partial") and entry.name != LOCK}
 
 
 def refuse_taken(out: Path | None) -> None:

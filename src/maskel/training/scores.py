@@ -15,9 +15,9 @@ from maskel.datasets.store import SkeletonSet, names_hash, text_array
 from maskel.errors import InputError
 from maskel.files import damaged_as, one_line, open_archive, read_bounded, write_atomically
 from maskel.training.metrics import count
+from maskel.training.run import SCORES as SCORES
 from maskel.training.run import RunFolder, write_predictions
 
-SCORES = "scores.npz"
 MOST_BYTES = 512 * 2**20
 TOP = 5
 """A clip is right among the first this many classes."""
@@ -100,12 +100,8 @@ class Scores:
                     raise ValueError("compressed arrays")
             with np.load(content, allow_pickle=False) as stored:
                 names, labels, classes, scores = (stored[name] for name in ("names", "labels", "classes", "scores"))
-            fits = (names.dtype.kind, labels.dtype, classes.dtype.kind, scores.dtype) == (
-                "U",
-                np.int64,
-                "U",
-                np.float32,
-            )
+            types = (names.dtype.kind, labels.dtype, classes.dtype.kind, scores.dtype)
+            fits = types == ("U", np.int64, "U", np.float32)
             if not fits or scores.shape != (len(names), len(classes)) or labels.shape != names.shape or not scores.size:
                 raise ValueError("arrays of other types or shapes")
             if not (np.isfinite(scores).all() and 0 <= labels.min() <= labels.max() < len(classes)):

@@ -60,21 +60,15 @@ class PretrainingSets:
         paths = [data] if isinstance(data, Path) else list(data)
         if len(paths) == 1 and shares != "size":
             raise InputError(f"shares: found {shares} for one set; it says how several are mixed, so leave it out")
-        dataset: SkeletonSet | JoinedSets
-        sets: tuple[SkeletonSet, ...]
-        names: tuple[str, ...]
-        if len(paths) == 1 and to_layout is None:
-            dataset = SkeletonSet.open(paths[0])
-            sets, names = (dataset,), (benchmark,)
-        else:
-            dataset = JoinedSets(paths, benchmark, to_layout)
-            sets, names = dataset.sets, dataset.names
+        joined = None if len(paths) == 1 and to_layout is None else JoinedSets(paths, benchmark, to_layout)
+        sets = (SkeletonSet.open(paths[0]),) if joined is None else joined.sets
+        names = (benchmark,) if joined is None else joined.names
         parts = [pretraining_positions(member, name) for member, name in zip(sets, names, strict=True)]
         _leave_out_tests(sets, names, parts)
         for member, name, part in zip(sets, names, parts, strict=True):
             _say_what_is_seen(member, name, part)
         _say_differing(sets)
-        return cls(dataset, sets, names, tuple(parts), shares)
+        return cls(sets[0] if joined is None else joined, sets, names, tuple(parts), shares)
 
     @property
     def size(self) -> int:

@@ -15,7 +15,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from maskel.errors import InputError
-from maskel.files import DAMAGE, damaged_as, open_tensors, write_atomically
+from maskel.files import DAMAGE, damaged_as, json_text, open_tensors, write_atomically
 
 _FORMAT = "maskel state 2"
 _TENSOR = "tensor"  # {"tensor": name} stands for a tensor in the JSON
@@ -42,9 +42,9 @@ def write_state(path: Path, state: Mapping[str, Any], previous: Path) -> None:
             return [plain(entry, f"{name}.{place}") for place, entry in enumerate(value)]
         return value
 
-    text = json.dumps(plain(state, "state"))
+    text = json_text(plain(state, "state")).rstrip("\n")
     about = {"format": _FORMAT, "state": text, "checksum": _checksum(text, tensors)}
-    content = safetensors_bytes(tensors, {"maskel": json.dumps(about)})  # one entry: several come in any order
+    content = safetensors_bytes(tensors, {"maskel": json_text(about)})  # one entry: several come in any order
     write_atomically(path, content, previous if _is_complete(path) else None)
 
 

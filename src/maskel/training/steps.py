@@ -43,21 +43,11 @@ class Found:
 
 
 class _Numbers:
-    """Numbers on their way from the device.
-
-    Args:
-        values: Values on the device, copied once it has computed them; they may change afterwards.
-    """
+    """Numbers on their way from the device, copied once it has computed them; there they may change afterwards."""
 
     def __init__(self, values: Float64[Tensor, " n"]) -> None:
-        self._arrived: torch.cuda.Event | None = None
-        if values.device.type == "cuda":
-            self._values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-            self._values.copy_(values, non_blocking=True)
-            self._arrived = torch.cuda.Event()
-            self._arrived.record()
-        else:
-            self._values = values.clone()
+        self._values = values.to("cpu", non_blocking=True, copy=True)  # of a GPU's into pinned memory
+        self._arrived = torch.cuda.current_stream(values.device).record_event() if values.is_cuda else None
 
     def read(self) -> list[float]:
         """Wait for them."""

@@ -108,6 +108,21 @@ def _read_features(
     return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, change=change)
 
 
+def read_features(
+    classifier: Classifier,
+    dataset: SkeletonSet,
+    positions: Positions,
+    world: World,
+    precision: Precision,
+    change: Change | None = None,
+) -> Float32[Tensor, "n f"]:
+    """Read what the head reads of the clips at ``positions``, in the test view, on every process.
+
+    ``change`` is made to the whole clips before.
+    """
+    return _read_features(classifier, lambda features: features.float(), dataset, positions, world, precision, change)
+
+
 def remember(classifier: Classifier, labelled: Labelled, world: World, precision: Precision) -> None:
     """Give a trained classifier features of its training clips: of all, or of some of every class.
 
@@ -123,7 +138,7 @@ def remember(classifier: Classifier, labelled: Labelled, world: World, precision
         train = by_class[np.linspace(0, len(train) - 1, MOST_CLIPS).round().astype(np.int64)]
     if len(train) < 2:
         return
-    features = _read_features(classifier, lambda features: features.float(), dataset, train, world, precision)
+    features = read_features(classifier, dataset, train, world, precision)
     names = [dataset.clips[position].subject for position in train.tolist()]
     subjects = torch.from_numpy(np.unique(names, return_inverse=True)[1]) if all(names) else None
     classifier.familiarity = Familiarity.of(features, subjects)
@@ -208,7 +223,7 @@ def leave(
         about: First entries of ``result.json``, which say what was run.
         trained: Entries after the counts: measurements of the training.
     """
-    remember(classifier, labelled, experiment.world, "bf16" if experiment.precision == "bf16" else "fp32")
+    remember(classifier, labelled, experiment.world, experiment.precision)
     if experiment.is_main:
         labelled.write(experiment.run.path)
         classifier.save(experiment.run.path / CLASSIFIER)

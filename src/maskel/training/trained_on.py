@@ -4,8 +4,6 @@ The number of outputs does not tell: the public configurations give NTU RGB+D 60
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -13,32 +11,20 @@ from maskel.datasets.ntu import NTU60, NTU120
 from maskel.datasets.pku_mmd import PKU1, PKU2
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
+from maskel.methods.classifier import LabelSpec
 from maskel.models.released import Release
-from maskel.sequence import SingleBody
 
 TrainedOn = Literal["ntu60", "ntu120", "pku1", "pku2", "data"]
 """A data set of the public code, or ``data``: the set that the clips come from."""
 
 
-@dataclass(frozen=True)
-class TrainingSet:
-    """Class names and body slots of the public code's training on a data set.
-
-    Args:
-        classes: Class names; output i is ``classes[i]``.
-        single_body: Filling of the second body slot of a clip with one body.
-    """
-
-    classes: tuple[str, ...]
-    single_body: SingleBody = "zero"
-
-
 SETS = {
-    NTU60.name: TrainingSet(NTU60.classes),
-    NTU120.name: TrainingSet(NTU120.classes, "copy"),
-    PKU1.name: TrainingSet(PKU1.classes),
-    PKU2.name: TrainingSet(PKU2.classes),
+    NTU60.name: LabelSpec(NTU60.classes),
+    NTU120.name: LabelSpec(NTU120.classes, single_body="copy"),
+    PKU1.name: LabelSpec(PKU1.classes),
+    PKU2.name: LabelSpec(PKU2.classes),
 }
+"""Classes and body slots of the public code's training, by data set."""
 _NTU, _PKU = r"ntu[ _-]?(?:rgb[ _+-]?d[ _-]*)?", r"pku(?:[ _-]?mmd)?[ _-]?(?:v|part|phase)?[ _-]?"
 _SPELLINGS = {
     NTU60.name: re.compile(rf"{_NTU}60(?!\d)", re.IGNORECASE),
@@ -51,8 +37,8 @@ _SPELLINGS = {
 
 def training_set(
     release: Release, outputs: int, trained_on: TrainedOn | None = None, dataset: SkeletonSet | None = None
-) -> TrainingSet:
-    """Find the set that a released classifier was trained on.
+) -> LabelSpec:
+    """Find the classes and body slots that a released classifier was trained on.
 
     Args:
         release: Its checkpoint.
@@ -70,7 +56,7 @@ def training_set(
         )
     name = stated or trained_on or _source(dataset)
     if name == "data" and dataset is not None:
-        chosen = TrainingSet(dataset.classes)
+        chosen = LabelSpec(dataset.classes)
     elif name in SETS:
         chosen = SETS[name]
     else:
@@ -110,8 +96,3 @@ def _source(dataset: SkeletonSet | None) -> str:
     if dataset.source in SETS:
         return dataset.source
     return next((name for name, known in SETS.items() if known.classes == dataset.classes), "")
-
-
-def output_names(classes: Sequence[str], outputs: int) -> tuple[str, ...]:
-    """Name each output: the classes, and behind them the outputs that stand for no class."""
-    return (*classes, *(f"no class (output {number + 1})" for number in range(len(classes), outputs)))

@@ -34,7 +34,7 @@ def train_unkept(method: Method, batches: Batches, training: TrainingConfig, wor
     """
     with scratch_folder() as folder:
         try:
-            fit(method, batches, Session(training, RunFolder(folder), world, kept=False), show=False)
+            fit(method, batches, Session(training, RunFolder(folder), world, kept=False))
         except Stopped as stop:
             raise KeyboardInterrupt from stop
 

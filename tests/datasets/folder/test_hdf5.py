@@ -88,13 +88,43 @@ def test_nothing_outside_the_file_is_opened(tmp_path: Path) -> None:
     with h5py.File(file, "a") as out:
         del out["tracks"]
         out["tracks"] = h5py.ExternalLink(str(secret), "tracks")
-    refused(file, "tracks that is no data set inside the file")
+    refused(file, "tracks that lies elsewhere, behind a link")
     with h5py.File(file, "a") as out:
         del out["tracks"]
         layout = h5py.VirtualLayout((2, 2, 17, 6), "f8")
         layout[:] = h5py.VirtualSource(str(secret), "tracks", (2, 2, 17, 6))
         out.create_virtual_dataset("tracks", layout)
     refused(file, "tracks that is no data set inside the file")
+
+
+def test_no_table_behind_a_link_is_opened(tmp_path: Path) -> None:
+    secret = tracked.deeplabcut(tmp_path / "outside" / "b.h5", {"": NEAR})
+    file = tmp_path / "in" / "a.h5"
+    file.parent.mkdir()
+    with h5py.File(file, "w") as out:
+        out["df_with_missing"] = h5py.ExternalLink(str(secret), "df_with_missing")
+    refused(file, "df_with_missing that lies elsewhere, behind a link")
+
+
+def test_a_chunk_is_not_unpacked_beyond_its_bound(tmp_path: Path) -> None:
+    file = tracked.sleap(tmp_path / "a.h5", {"a": NEAR, "b": FAR})
+    with h5py.File(file, "a") as out:
+        del out["tracks"]
+        out.create_dataset("tracks", (2, 2, 17, 6), "f8", chunks=(2, 2, 17, 10**6), maxshape=(2, 2, 17, None))
+    refused(file, r"tracks of shape \(2, 2, 17, 1000000\)")
+
+
+def test_names_of_any_length_are_read_one_by_one(tmp_path: Path) -> None:
+    file = tracked.sleap(tmp_path / "a.h5", {"a": NEAR, "b": FAR})
+    with h5py.File(file, "a") as out:
+        del out["node_names"]
+        out["node_names"] = np.array(tracked.PARTS, object)
+    assert own.read(file).joints.shape[0] == 2
+    for names in (["a" * 200], ["a"] * 1001):
+        with h5py.File(file, "a") as out:
+            del out["node_names"]
+            out["node_names"] = np.array(names, object)
+        refused(file, f"node_names of {len(names)} entries")
 
 
 def test_sizes_that_a_file_claims_are_not_believed(tmp_path: Path) -> None:

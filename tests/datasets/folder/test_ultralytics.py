@@ -107,7 +107,7 @@ def test_joints_without_a_score_are_missing_and_classes_are_counted(tmp_path: Pa
             line(own.motion(1, 26, 2)[0]),
             r"found 83 numbers, expected 5 of class and box.*26 is .*halpe26",
         ),
-        (2 * line(BODIES[0]), "line 2: .*line 1 again.*appends to the files of an earlier run"),
+        (2 * line(BODIES[0]), "line 2: .*line 1 again.*appends to files of an earlier run"),
         (line(BODIES[0]) + line(0.9 * BODIES[0], score=None), "line 2: .*2 numbers a joint, and 3 in other lines"),
         (line(100 * BODIES[0]), "a position of .*fractions of the image"),
         (line(BODIES[0]) + "0 a\n", "line 2: .*numbers only"),

@@ -5,19 +5,17 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from maskel.datasets.folder.axes import arrange, settle
-from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers, check_size, read_bytes
+from maskel.datasets.folder.pose import MAX_BYTES, ArrayChannels, Form, Pose, check_numbers, check_size, read_bytes
 from maskel.datasets.raw_file import READ_FAULTS, bad_file, read_member
 from maskel.errors import BadFileError
 from maskel.files import DAMAGE, npy_header, one_line, open_archive, open_regular
 from maskel.layouts import Layout
 
-ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
-"""Meaning of an array's last axis; ``s`` is the score. ``auto``: 2 numbers are xy, 3 xyz, 4 xyzs."""
 _AUTO: dict[int, ArrayChannels] = {2: "xy", 3: "xyz", 4: "xyzs"}
 
 _PARAMETERS = (
@@ -118,7 +116,7 @@ def numbers_of(channels: ArrayChannels) -> Collection[int]:
     return _AUTO if channels == "auto" else (len(channels),)
 
 
-def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels) -> tuple[str, ...]:
+def settled_axes(paths: Iterable[Path], form: Form) -> tuple[str, ...]:
     """Find the orders of axes, with M and without, that the ``.npy`` files of one set decide together.
 
     Unreadable files decide nothing; they are reported later, when they are read.
@@ -132,25 +130,18 @@ def settled_axes(paths: Iterable[Path], layout: Layout, channels: ArrayChannels)
             continue
         if len(shape) in shapes:
             shapes[len(shape)].add(shape)
-    fits = (settle(sorted(alike), len(layout), numbers_of(channels)) for alike in shapes.values())
+    fits = (settle(sorted(alike), len(form.layout), numbers_of(form.channels)) for alike in shapes.values())
     return tuple(orders[0] for orders in fits if len(orders) == 1)
 
 
-def array_pose(
-    path: Path,
-    array: np.ndarray,
-    layout: Layout,
-    channels: ArrayChannels,
-    axes: str = "",
-    settled: Collection[str] = (),
-) -> Pose:
+def array_pose(path: Path, array: np.ndarray, form: Form) -> Pose:
     """Convert an array with axes in any order (`arrange`) to a `Pose`.
 
     Raises:
         BadFileError: If no order fits or several do, or a number is out of range.
     """
-    arranged, counts = arrange(path, array, layout, numbers_of(channels), axes, settled)
-    return replace(to_pose(path, arranged, layout, channels), counts=counts)
+    arranged, counts = arrange(path, array, form, numbers_of(form.channels))
+    return replace(to_pose(path, arranged, form.layout, form.channels), counts=counts)
 
 
 def to_pose(path: Path, array: np.ndarray, layout: Layout, channels: ArrayChannels) -> Pose:

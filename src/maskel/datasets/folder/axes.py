@@ -14,6 +14,7 @@ import numpy as np
 
 from maskel.datasets.counts import Counts
 from maskel.datasets.folder.joint_counts import whose_joints
+from maskel.datasets.folder.pose import Form
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
 
@@ -56,23 +57,15 @@ def settle(shapes: Iterable[Shape], joints: int, numbers: Collection[int]) -> li
     return _likely({order: max(fits[order] for fits in each) for order in shared})
 
 
-def arrange(
-    path: Path,
-    array: np.ndarray,
-    layout: Layout,
-    numbers: Collection[int],
-    said: str = "",
-    settled: Collection[str] = (),
-) -> tuple[np.ndarray, Counts]:
+def arrange(path: Path, array: np.ndarray, form: Form, numbers: Collection[int]) -> tuple[np.ndarray, Counts]:
     """Transpose a clip to (M, T, V, C) from any order of axes.
 
     Args:
         path: The file, for messages.
         array: The clip, with an axis M or without.
-        layout: Its joints.
+        form: Its layout, and orders: `axes` also holds for arrays without M and with flat frames; if none of
+            `settled` fits, the shape alone decides.
         numbers: Possible sizes of C.
-        said: The order stated by the user; it also holds for arrays without M and with flat frames.
-        settled: The orders decided by other clips of the set; if none fits, the shape alone decides.
 
     Returns:
         The array, and a count if its order was inferred and is not the documented one.
@@ -84,6 +77,7 @@ def arrange(
         raise BadFileError(path, "empty", f"an array of shape {array.shape}", "at least one frame of one body")
     if array.ndim == 5 and len(array) == 1:
         array = array[0]
+    layout, said = form.layout, form.axes
     if said:
         for shape, letters in _with_all_axes(array.shape, said, len(layout), numbers):
             return _moved(array.reshape(shape), letters), {}
@@ -91,7 +85,7 @@ def arrange(
         expected = f"{_spelled(said)}, with {sizes} and no more than frames T"
         raise BadFileError(path, "wrong count", f"an array of shape {array.shape}", f"{expected}, as --axes says")
     fits = settle([array.shape], len(layout), numbers)
-    fits = [order for order in settled if order in _fitting(array.shape, len(layout), numbers)] or fits
+    fits = [order for order in form.settled if order in _fitting(array.shape, len(layout), numbers)] or fits
     if not fits:
         raise BadFileError(path, "wrong count", f"an array of shape {array.shape}", _expected(array, layout, numbers))
     if len(fits) > 1:

@@ -1,6 +1,7 @@
 """Benchmarks of own recordings: test subjects, folds of subjects, or a list of test clips."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ from maskel.datasets.folder.labels import Facts
 from maskel.datasets.folder.names import Finder, hint, meant, numerically
 from maskel.draws import epoch_order
 from maskel.errors import InputError
-from maskel.files import read_text
+from maskel.files import read_lines
 from maskel.sequence import UNLABELLED, Clip
 
 _SHOWN = 5
 
 
+@dataclass
 class OwnBenchmarks:
     """Benchmarks that the options of `Folder` define, and ``all``.
 
@@ -26,20 +28,18 @@ class OwnBenchmarks:
         test_list: File that names the test clips of ``listed``.
     """
 
-    def __init__(self, test_subjects: Sequence[str], folds: int | str, seed: int, test_list: Path | None) -> None:
-        self.test_subjects = test_subjects
-        self.folds = folds
-        self.seed = seed
-        self.test_list = test_list
+    test_subjects: Sequence[str]
+    folds: int | str
+    seed: int
+    test_list: Path | None
+
+    def __post_init__(self) -> None:
         self._tests: dict[str, frozenset[str]] = {}  # names of the test clips of each benchmark but `all`
         self._tested: dict[str, tuple[str, ...]] = {}  # test subjects of each benchmark
-        self._held: dict[str, frozenset[tuple[str, str]]] = {}  # test subjects and test recordings of each benchmark
+        self._held: dict[str, set[tuple[str, str]]] = {}  # test subjects and test recordings of each benchmark
 
     def choose(self, facts: Mapping[Path, Sequence[Facts]]) -> None:
         """Choose the test clips of each benchmark.
-
-        Args:
-            facts: Facts about the clips of each file.
 
         Raises:
             InputError: If an option names a subject or clip that does not exist, or a benchmark has no training clip.
@@ -47,13 +47,7 @@ class OwnBenchmarks:
         known = [about for several in facts.values() for about in several]
         self._tests = self._test_clips(facts, [about for about in known if about.label])
         self._held = {
-            name: frozenset(
-                origin
-                for about in known
-                if about.name in test
-                for origin in (("subject", about.subject), ("recording", about.recording))
-                if origin[1]
-            )
+            name: {origin for about in known if about.name in test for origin in _origins(about)}
             for name, test in self._tests.items()
         }
 
@@ -71,11 +65,7 @@ class OwnBenchmarks:
             name: Split(
                 tuple(i for i in labelled if clips[i].name not in test),
                 tuple(i for i in labelled if clips[i].name in test),
-                tuple(
-                    i
-                    for i in unlabelled
-                    if not {("subject", clips[i].subject), ("recording", clips[i].recording)} & self._held[name]
-                ),
+                tuple(i for i in unlabelled if not _origins(clips[i]) & self._held[name]),
             )
             for name, test in self._tests.items()
         }
@@ -138,7 +128,7 @@ class OwnBenchmarks:
     def _listed(self, facts: Mapping[Path, Sequence[Facts]], labelled: Sequence[Facts]) -> frozenset[str]:
         assert self.test_list is not None
         try:
-            lines = [line.strip() for line in read_text(self.test_list).removeprefix("\ufeff").splitlines()]
+            lines = [line.removeprefix("\ufeff").strip() for line in read_lines(self.test_list)]
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read the list of test clips {self.test_list}: {error}") from error
         by_name = {about.name: about for about in labelled}
@@ -159,6 +149,11 @@ class OwnBenchmarks:
         if not chosen:
             raise InputError(f"{self.test_list} names no clip; benchmark listed would test on none")
         return frozenset(chosen)
+
+
+def _origins(about: Facts | Clip) -> set[tuple[str, str]]:
+    """Return subject and recording of a clip, as far as they are known."""
+    return {(what, value) for what in ("subject", "recording") if (value := getattr(about, what))}
 
 
 def _listing(names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from maskel.conversion import both_sides
 from maskel.datasets.folder.columns import JointNames, listed, squeeze
 from maskel.datasets.folder.pose import (
     MAX_BYTES,
@@ -24,7 +25,7 @@ from maskel.datasets.folder.pose import (
     check_size,
     plausible_rate,
 )
-from maskel.datasets.raw_file import read_numbered
+from maskel.datasets.raw_file import parse_numbers, read_numbered
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
@@ -69,14 +70,10 @@ class _Node:
 def read_bvh(path: Path, layout: Layout) -> Pose:
     """Read the body of a motion capture.
 
-    Args:
-        path: The file.
-        layout: Its joints, such as ``smpl22``.
-
     Raises:
         BadFileError: If it is of another form, has more than one body, or lacks a joint of the layout.
     """
-    lines = iter(read_numbered(path, MAX_BYTES, "HIERARCHY and MOTION of a BVH file"))
+    lines = read_numbered(path, MAX_BYTES, "HIERARCHY and MOTION of a BVH file")
     nodes = _hierarchy(path, lines)
     values, seconds = _motion(path, lines, sum(len(node.channels) for node in nodes))
     check_size(path, 1, len(values), len(nodes))
@@ -117,24 +114,19 @@ def _hierarchy(path: Path, lines: Iterator[tuple[int, str]]) -> list[_Node]:
             case ["}"] if parents:
                 parents.pop()
             case ["OFFSET", *numbers] if parents and len(numbers) == 3:
-                nodes[parents[-1]].offset = np.array(_numbers(path, number, numbers))
+                nodes[parents[-1]].offset = np.array(parse_numbers(path, number, numbers))
             case ["CHANNELS", count, *channels] if parents and count == str(len(channels)):
                 spelled = [channel.lower() for channel in channels]
-                if any(not re.fullmatch("[xyz](rotation|position)", channel) for channel in spelled):
-                    raise _refuse(path, number, line.strip(), "channels Xposition, Yrotation and the like")
+                known = all(re.fullmatch("[xyz](rotation|position)", channel) for channel in spelled)
+                if not known or len(set(spelled)) < len(spelled):
+                    expected = "channels Xposition, Yrotation and the like, each once"
+                    raise _refuse(path, number, line.strip(), expected)
                 nodes[parents[-1]].channels = spelled
             case ["MOTION"] if nodes and not parents:
                 return nodes
             case _:
                 raise _refuse(path, number, line.strip(), "a BVH file: HIERARCHY of ROOT and JOINT, then MOTION")
     raise _refuse(path, number, "no MOTION after the hierarchy", "the frames")
-
-
-def _numbers(path: Path, line: int, fields: Sequence[str]) -> list[float]:
-    try:
-        return [float(field) for field in fields]
-    except ValueError as error:
-        raise BadFileError(path, "not a number", " ".join(fields)[:40], "numbers", line=line) from error
 
 
 def _motion(path: Path, lines: Iterator[tuple[int, str]], channels: int) -> tuple[Float64[np.ndarray, "t n"], float]:
@@ -145,22 +137,24 @@ def _motion(path: Path, lines: Iterator[tuple[int, str]], channels: int) -> tupl
     time = re.fullmatch(r"\s*Frame Time:?\s+(\S+)\s*", line, re.IGNORECASE)
     if not frames or not time:
         raise _refuse(path, number, line.strip() or "no frames", "Frames: N and Frame Time: SECONDS after MOTION")
-    (seconds,) = _numbers(path, number, [time[1]])
+    (seconds,) = parse_numbers(path, number, [time[1]])
     count = int(frames[1])
     if count > MAX_FRAMES or count * channels > MAX_VALUES:
         expected = f"at most {MAX_FRAMES} frames, and {MAX_VALUES} numbers"
         raise BadFileError(path, "wrong count", f"{count} frames of {channels} channels", expected)
-    values: list[np.ndarray] = []
+    values, found = np.empty((count, channels)), 0
     for number, line in lines:
         fields = line.split()
         if len(fields) != channels:
             expected = f"{channels}, as the hierarchy has channels"
             raise BadFileError(path, "wrong count", f"{len(fields)} numbers", expected, line=number)
-        values.append(np.array(_numbers(path, number, fields)))
-    if len(values) != count or not count:
-        kind = "truncated" if len(values) < count else "wrong count"
-        raise BadFileError(path, kind if count else "empty", f"{len(values)} frames", f"{count or 'some'}, as it says")
-    return np.stack(values), seconds
+        if found < count:  # what is beyond is counted, for the message
+            values[found] = parse_numbers(path, number, fields)
+        found += 1
+    if found != count or not count:
+        kind = "truncated" if found < count else "wrong count"
+        raise BadFileError(path, kind if count else "empty", f"{found} frames", f"{count or 'some'}, as it says")
+    return values, seconds
 
 
 def _positions(nodes: Sequence[_Node], values: Float64[np.ndarray, "t n"]) -> list[Float64[np.ndarray, "t 3"]]:
@@ -237,12 +231,8 @@ def _places(nodes: Sequence[_Node], layout: Layout) -> dict[str, int]:
         names = JointNames(layout)
         own = {layout.joints[joint]: at for name, at in written.items() if (joint := names.place(name)) is not None}
         family = BIOVISION
-    spelled = {
-        joint.replace("*", side): name.replace("*", side)
-        for joint, name in family.items()
-        for side in ("left", "right")
-    }
-    return own | {joint: written[name] for joint, name in spelled.items() if name in written}
+    spelled = both_sides({joint: (name,) for joint, name in family.items()})
+    return own | {joint: written[name] for joint, (name,) in spelled.items() if name in written}
 
 
 def _between(nodes: Sequence[_Node], low: int | None, high: int | None) -> list[int]:

@@ -5,9 +5,9 @@ points (x, y, z, and a number below 0 where the point is missing) and analog sam
 a rule, and no joint: only points that are called like the joints of the layout are taken.
 """
 
+import math
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from maskel.errors import BadFileError
 from maskel.layouts import Layout
 
 _BLOCK = 512
+_MOST_PARAMETERS = 2**20  # bytes; a file says how many blocks they take in one byte
+_MOST_POINTS = 2**16  # the header counts them in two bytes
 _INTEL = 84
 _UNITS = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001}
 """Unit of the file -> metres."""
@@ -28,25 +30,8 @@ BESIDE = "points that are no joint of the layout, not read"
 _FORM = "a C3D file"
 
 
-@dataclass(frozen=True)
-class _Parameter:
-    kind: int
-    sizes: tuple[int, ...]
-    content: bytes
-
-    def texts(self) -> list[str]:
-        """Return the texts: the first size is their length."""
-        length = self.sizes[0] if self.sizes else len(self.content)
-        whole = self.content.decode("latin-1")
-        return [whole[at : at + length].strip(" \0") for at in range(0, len(whole), max(length, 1))]
-
-
 def read_c3d(path: Path, layout: Layout) -> Pose:
     """Read the points of a motion capture that are joints of the layout, in metres.
-
-    Args:
-        path: The file.
-        layout: Its joints.
 
     Raises:
         BadFileError: If it is of another form, damaged, in an unknown unit, or lacks a joint of the layout.
@@ -55,14 +40,14 @@ def read_c3d(path: Path, layout: Layout) -> Pose:
     if len(content) < 2 * _BLOCK or content[1] != 0x50:
         raise BadFileError(path, "not data", "no header of C3D", _FORM)
     with bad_file(path, _FORM):
-        parameters = _parameters(path, content)
+        texts = _texts(path, content)
         values = _points(path, content)
-    names = [name for key in ("LABELS", "LABELS2") for name in _texts(parameters, key)][: values.shape[1]]
+    names = [*texts.get("LABELS", ()), *texts.get("LABELS2", ())][: values.shape[1]]
     order, beside = _joints(path, names, layout)
     joints = values[:, order]
     joints[joints[..., 3] < 0] = np.nan
     check_numbers(path, joints[..., :3])
-    unit = next(iter(_texts(parameters, "UNITS")), "").lower()
+    unit = next(iter(texts.get("UNITS", ())), "").lower()
     if unit not in _UNITS:
         raise BadFileError(path, "wrong unit", f"POINT:UNITS {unit[:20]!r}", f"one of {', '.join(_UNITS)}")
     counts = {CONVERTED.format(unit): 1} if unit != "m" else {}
@@ -71,8 +56,8 @@ def read_c3d(path: Path, layout: Layout) -> Pose:
     return Pose(joints[np.newaxis, ..., :3] * _UNITS[unit], counts=counts, fps=plausible_rate(rate))
 
 
-def _parameters(path: Path, content: bytes) -> dict[str, _Parameter]:
-    """Return the parameters of group POINT by their names."""
+def _texts(path: Path, content: bytes) -> dict[str, list[str]]:
+    """Return the texts among the parameters of group POINT, by the parameters' names."""
     start = (content[0] - 1) * _BLOCK
     if content[0] < 2 or start + 4 > len(content):
         raise BadFileError(path, "truncated", f"parameters in block {content[0]}", "a block of the file")
@@ -80,24 +65,29 @@ def _parameters(path: Path, content: bytes) -> dict[str, _Parameter]:
         what = f"numbers of processor type {content[start + 3]}"
         raise BadFileError(path, "not data", what, f"type {_INTEL} (Intel); save the file again with a newer program")
     groups: dict[int, str] = {}
-    found: dict[tuple[int, str], _Parameter] = {}
-    for group, name, place in _records(content, start + 4):
+    found: dict[tuple[int, str], list[str]] = {}
+    for group, name, place in _records(content, start + 4, start + _MOST_PARAMETERS):
         if group < 0:
             groups[-group] = name
             continue
         kind, count = struct.unpack_from("<bB", content, place)
-        sizes = tuple(content[place + 2 : place + 2 + count])
-        length = abs(kind) * int(np.prod(sizes, dtype=np.int64)) if sizes else abs(kind)
         first = place + 2 + count
+        sizes = content[place + 2 : first]
+        length = abs(kind) * math.prod(sizes)
         if length > len(content) - first:
             raise ValueError(f"a parameter {name[:20]} of {length} bytes")
-        found[group, name] = _Parameter(kind, sizes, content[first : first + length])
-    return {name: value for (group, name), value in found.items() if groups.get(group) == "POINT"}
+        if kind == -1:  # letters; the first size is the length of a text
+            each = max(sizes[0] if sizes else length, 1)
+            whole = content[first : first + min(length, each * _MOST_POINTS)].decode("latin-1")
+            found[group, name] = [whole[at : at + each].strip(" \0") for at in range(0, len(whole), each)]
+    return {name: texts for (group, name), texts in found.items() if groups.get(group) == "POINT"}
 
 
-def _records(content: bytes, place: int) -> Iterator[tuple[int, str, int]]:
+def _records(content: bytes, place: int, end_of_all: int) -> Iterator[tuple[int, str, int]]:
     """Yield group, name and place of the content of each group (below 0) and parameter."""
     while place + 2 <= len(content):
+        if place > end_of_all:
+            raise ValueError(f"parameters of more than {_MOST_PARAMETERS:,} bytes")
         length, group = struct.unpack_from("<bb", content, place)
         if length == 0 or group == 0:
             return
@@ -110,12 +100,7 @@ def _records(content: bytes, place: int) -> Iterator[tuple[int, str, int]]:
         place = end + step
 
 
-def _texts(parameters: dict[str, _Parameter], name: str) -> list[str]:
-    return parameters[name].texts() if name in parameters and parameters[name].kind == -1 else []
-
-
 def _points(path: Path, content: bytes) -> Float64[np.ndarray, "t p 4"]:
-    """Return the points of all frames."""
     points, analog, first, last = struct.unpack_from("<4H", content, 2)
     (scale,) = struct.unpack_from("<f", content, 12)
     (block,) = struct.unpack_from("<H", content, 16)

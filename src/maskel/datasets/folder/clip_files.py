@@ -14,13 +14,9 @@ BESIDE = "files .h5 beside a .csv of the same name, not read"
 
 
 def clips_in(root: Path, known: Collection[Path | None]) -> tuple[dict[Path, Sequence[Path]], Counts]:
-    """Find the files and folders below ``root`` that are a clip each, sorted by name; counts all other files.
+    """Find the clips below ``root``, files or folders, sorted by name; counts other files that are not ``known``.
 
     Ultralytics' recordings stand there by their first file, with all of their files.
-
-    Args:
-        root: The folder.
-        known: Files that are no clips and are read elsewhere.
     """
     frames = frame_folders(root)
     others = {path.name: path.resolve() for path in known if path}
@@ -50,12 +46,7 @@ def clips_in(root: Path, known: Collection[Path | None]) -> tuple[dict[Path, Seq
 
 
 def no_clip(root: Path, passed: Mapping[str, int]) -> str:
-    """Return the sentence that refuses a file or folder without a recording, and names what was found.
-
-    Args:
-        root: The file or folder.
-        passed: Counts of the files that are not read.
-    """
+    """Return the sentence that refuses a file or folder without a recording, and names what was found."""
     found = "".join(f"; {phrase}: {count:,}" for phrase, count in passed.items())
     texts = root.suffix == ultralytics.ENDING or any(f"({ultralytics.ENDING})" in phrase for phrase in passed)
     hint = " (or the folder of Ultralytics' .txt files; UTKinect and Florence are sources of their own)" * texts

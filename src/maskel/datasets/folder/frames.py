@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from operator import sub
 
 
 def frame_step(numbers: Sequence[int]) -> int:
@@ -15,9 +15,7 @@ def frame_step(numbers: Sequence[int]) -> int:
         The step, 1 or more; 1 for fewer than three frames, which do not determine it.
     """
     distinct = sorted(set(numbers))
-    if len(distinct) < 3:
-        return 1
-    return math.gcd(*(after - before for before, after in pairwise(distinct)))
+    return math.gcd(*map(sub, distinct[1:], distinct)) if len(distinct) > 2 else 1
 
 
 def steps_note(step: int) -> str:

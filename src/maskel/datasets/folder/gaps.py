@@ -1,8 +1,13 @@
 """Interpolation in time: joints that a detector missed, and other frame rates."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from maskel.datasets.windows import stretches
 from maskel.layouts import Layout
 
 MAX_GAP = 10
@@ -24,10 +29,10 @@ def fill_gaps(
     """
     filled = values.copy()
     for body, exists in zip(filled, body_exists(values), strict=True):
-        frames = np.flatnonzero(exists)
-        if not len(frames):
+        spans = stretches(exists, max_gap)
+        if not spans:
             continue
-        wanted = np.flatnonzero(_with_short_gaps(exists, max_gap))
+        wanted = np.concatenate([np.arange(first, end) for first, end in spans])
         for joint in range(body.shape[1]):
             seen = np.flatnonzero(~np.isnan(body[:, joint]).any(-1))
             for channel in range(body.shape[2]) if len(seen) else ():
@@ -57,14 +62,12 @@ def body_exists(values: Float64[np.ndarray, "m t v c"]) -> Bool[np.ndarray, "m t
     return ~np.isnan(values).any(-1).all(-1)
 
 
-def _with_short_gaps(exists: Bool[np.ndarray, " t"], max_gap: int) -> Bool[np.ndarray, " t"]:
-    """Return the frames in which a body exists, and all frames in gaps of at most ``max_gap`` frames."""
-    wanted = exists.copy()
-    frames = np.flatnonzero(exists)
-    short = np.diff(frames) <= max_gap + 1
-    for first, last in zip(frames[:-1][short].tolist(), frames[1:][short].tolist(), strict=True):
-        wanted[first:last] = True
-    return wanted
+@contextmanager
+def all_may_be_missing() -> Iterator[None]:
+    """Silence numpy's warnings about means of no values; the result is NaN, as intended."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def _place_unseen(body: Float64[np.ndarray, "t v c"], frame: np.int64, layout: Layout) -> None:

@@ -11,7 +11,7 @@ Nothing outside the file is opened: no links to other files, and no data sets th
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from jaxtyping import Float64
 
 from maskel.datasets.folder.columns import CHANNELS, JointNames, listed, squeeze
 from maskel.datasets.folder.frames import frame_step, steps_note
+from maskel.datasets.folder.lines import MAX_COLUMNS
 from maskel.datasets.folder.pose import MAX_BYTES, MAX_VALUES, Pose, check_numbers, check_size, read_bytes
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError, InputError
@@ -73,20 +74,36 @@ def _array(path: Path, group: Any, name: str) -> np.ndarray:
     """Read a data set of numbers or short texts, if it lies in the file and is not too large."""
     import h5py
 
-    kind = group.get(name, getlink=True)
-    found = group[name] if isinstance(kind, h5py.HardLink) else None
+    found = _inside(path, group, name)
     if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
         raise BadFileError(path, "not data", f"{name} that is no data set inside the file", "an array")
-    if found.shape is None or prod(found.shape) * max(found.dtype.itemsize, 1) > 8 * MAX_VALUES:
-        expected = f"an array of at most {8 * MAX_VALUES} bytes; cut the recording into clips"
-        raise BadFileError(path, "wrong count", f"{name} of shape {found.shape}", expected)
+    for shape in (found.shape, found.chunks or ()):  # a chunk is unpacked as a whole
+        if shape is None or prod(shape) * max(found.dtype.itemsize / 8, 1) > MAX_VALUES:
+            expected = f"at most {MAX_VALUES} values of 8 bytes; cut the recording into clips"
+            raise BadFileError(path, "wrong count", f"{name} of shape {shape}", expected)
+    if found.dtype.hasobject:  # texts of any length, of which several may be the same bytes of the file
+        places = islice(np.ndindex(found.shape), _MOST_NAMES + 1)
+        return np.array([text if _is_short(text := found[place]) else None for place in places], object)
     array: np.ndarray = found[()]
     return array
 
 
+def _inside(path: Path, group: Any, name: str) -> Any:
+    """Return what is called so, if it lies in the file itself; nothing behind a link is opened."""
+    import h5py
+
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise BadFileError(path, "not data", f"{name} that lies elsewhere, behind a link", "the data itself")
+    return group[name]
+
+
+def _is_short(text: object) -> bool:
+    return isinstance(text, bytes | str) and len(text) < 200
+
+
 def _texts(path: Path, group: Any, name: str) -> list[str]:
     texts = np.ravel(_array(path, group, name)).tolist()
-    if len(texts) > _MOST_NAMES or not all(isinstance(text, bytes | str) and len(text) < 200 for text in texts):
+    if len(texts) > _MOST_NAMES or not all(map(_is_short, texts)):
         raise BadFileError(path, "not text", f"{name} of {len(texts)} entries", f"at most {_MOST_NAMES} short names")
     return [text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in texts]
 
@@ -95,7 +112,7 @@ def _numbers(path: Path, group: Any, name: str) -> Float64[np.ndarray, "..."]:
     array = _array(path, group, name)
     if array.dtype.kind not in "fiu":
         raise BadFileError(path, "not a number", f"{name} of type {array.dtype}", "numbers")
-    return array.astype(np.float64)
+    return array.astype(np.float64, copy=False)
 
 
 def _sleap(path: Path, file: Any) -> _Tracks:
@@ -126,7 +143,7 @@ def _sleap(path: Path, file: Any) -> _Tracks:
 
 
 def _deeplabcut(path: Path, file: Any) -> _Tracks:
-    group = file[TABLE]
+    group = _inside(path, file, TABLE)
     if "table" in group:  # pandas' format "table"
         table = _array(path, group, "table")
         blocks = sorted(name for name in table.dtype.names or () if name.startswith("values_block_"))
@@ -137,6 +154,8 @@ def _deeplabcut(path: Path, file: Any) -> _Tracks:
         levels = [name for name in sorted(group) if name.startswith("block0_items_level")]
         codes = [np.ravel(_array(path, group, name.replace("level", "label"))) for name in levels]
         names = [_texts(path, group, name) for name in levels]
+        if any(len(column) > MAX_COLUMNS for column in codes):
+            raise BadFileError(path, "wrong count", "too many columns", f"at most {MAX_COLUMNS:,}")
         columns = [
             tuple(level[int(code)] for level, code in zip(names, column, strict=True))
             for column in zip(*codes, strict=True)
@@ -172,7 +191,10 @@ def _deeplabcut(path: Path, file: Any) -> _Tracks:
 
 def _column_names(path: Path, attributes: Any, block: str) -> list[tuple[str, ...]]:
     """Return the names of a block's columns, which PyTables pickles; nothing that the pickle names is run."""
-    raw = attributes.get(f"{block}_kind", b"")
+    about = attributes.get_id(f"{block}_kind") if f"{block}_kind" in attributes else None
+    if about is None or about.shape != ():
+        raise BadFileError(path, "not data", f"a table without the names of {block}", "a table of pandas")
+    raw = attributes[f"{block}_kind"]
     content = bytes(raw) if isinstance(raw, bytes) else str(raw).encode()
     if len(content) > MAX_BYTES:
         raise BadFileError(path, "wrong count", f"names of {len(content)} bytes", f"at most {MAX_BYTES}")

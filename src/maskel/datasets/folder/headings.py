@@ -32,20 +32,26 @@ class Table:
     """A table of joints.
 
     Args:
+        path: Its file.
+        layout: Joint layout.
         columns: Name of each column; empty if there is no heading.
         lines: The lines below the heading, all of one length.
         heading: Number of the last line of the heading; of the first line if there is no heading.
         ordered: The columns that hold the joints, each joint with all its numbers, if only their order identifies them.
-        named: Whether there is a heading.
         counts: Counts of skipped columns and lines.
     """
 
+    path: Path
+    layout: Layout
     columns: Sequence[Column]
     lines: Sequence[Line]
     heading: int
     ordered: Sequence[int]
-    named: bool
     counts: dict[str, int]
+
+    def fault(self, found: str, expected: str, line: int | None = None) -> BadFileError:
+        """Return an error about a line, by default the last one of the heading."""
+        return BadFileError(self.path, "wrong count", found, expected, line=line or self.heading)
 
 
 def read_table(path: Path, layout: Layout) -> Table:
@@ -62,7 +68,7 @@ def read_table(path: Path, layout: Layout) -> Table:
     number = heads[-1][0] if heads else below[0][0]
     counts = {"remarks above the heading": remarks} if remarks else {}
     if not heads:
-        return _without_heading(Table([], below, number, [], False, counts), layout)
+        return _without_heading(Table(path, layout, [], below, number, [], counts))
     if channels is not None:
         columns = _leveled(path, heads, channels, layout)
     else:
@@ -73,7 +79,7 @@ def read_table(path: Path, layout: Layout) -> Table:
     if len(kept) < len(columns):
         columns, below = [columns[c] for c in kept], [(line, [fields[c] for c in kept]) for line, fields in below]
     ordered = _in_order(columns, layout) if channels is None else []
-    return Table(columns, below, number, ordered, True, counts)
+    return Table(path, layout, columns, below, number, ordered, counts)
 
 
 def _of_kinect(
@@ -232,10 +238,10 @@ def _alike(path: Path, lines: Sequence[Line], count: int) -> tuple[list[Line], l
     return heads, below
 
 
-def _without_heading(table: Table, layout: Layout) -> Table:
+def _without_heading(table: Table) -> Table:
     """Set the columns of joints of a table without heading: all but an empty last or a counting first column."""
     width = len(table.lines[0][1])
-    over = width % len(layout) == 1
+    over = width % len(table.layout) == 1
     if over and not any(fields[-1] for _, fields in table.lines):
         return replace(table, ordered=range(width - 1))
     if over and len(table.lines) > 1 and counts_up([fields[0] for _, fields in table.lines]):
@@ -282,27 +288,14 @@ def _leveled(path: Path, heads: Sequence[Line], channels: int, layout: Layout) -
         if c in joined:
             joint = levels[joint_level][2][c]
             columns.append(Column(f"{joint}_{name}", joint, CHANNELS[name], person_level[c]))
+        elif indices := [fields[c] for fields in index if fields[c]]:
+            columns.append(Column(indices[-1]))
+        elif recorder and c + 1 == joined[0]:
+            columns.append(Column("frame"))
         else:
-            columns.append(Column(_title(c, index, levels, titles, recorder, c + 1 == joined[0])))
+            above = (level[c] for _, _, level in levels if level[c])
+            columns.append(Column(next((text for text in above if c > 0 or squeeze(text) not in titles), "")))
     return columns
-
-
-def _title(
-    column: int,
-    index: Sequence[Sequence[str]],
-    levels: Sequence[tuple[int, str, Sequence[str]]],
-    titles: set[str],
-    recorder: bool,
-    last: bool,
-) -> str:
-    """Return the name of a column that is not one of a joint."""
-    named = [fields[column] for fields in index if fields[column]]
-    if named:
-        return named[-1]
-    if recorder and last:
-        return "frame"
-    names = [level[column] for _, _, level in levels if level[column]]
-    return next((name for name in names if column > 0 or squeeze(name) not in titles), "")
 
 
 def _spread(fields: Sequence[str], channels: Sequence[str]) -> list[str]:

@@ -22,18 +22,14 @@ from typing import Any
 
 from maskel import files
 from maskel.datasets.counts import Counts
-from maskel.datasets.folder.arrays import ArrayChannels, array_pose, parse_nested
-from maskel.datasets.folder.gaps import MAX_GAP
-from maskel.datasets.folder.landmarks import WORLD_OR_IMAGE, read_landmarks
+from maskel.datasets.folder.arrays import array_pose, parse_nested
 from maskel.datasets.folder.numbering import frame_numbers
 from maskel.datasets.folder.people import Person, join_people
-from maskel.datasets.folder.persons import Wanted, is_person, read_person
-from maskel.datasets.folder.pose import MAX_BYTES, Pose, read_bytes
+from maskel.datasets.folder.persons import WORLD_OR_IMAGE, is_person, read_landmarks, read_person
+from maskel.datasets.folder.pose import MAX_BYTES, MAX_FRAMES, Form, Pose, read_bytes
 from maskel.datasets.folder.translation import translate
-from maskel.datasets.folder.units import FRACTIONS
 from maskel.datasets.raw_file import parse_json
 from maskel.errors import BadFileError
-from maskel.layouts import Layout
 
 FRAME_ENDING = "_keypoints.json"
 """Ending of OpenPose's files of one frame."""
@@ -41,29 +37,20 @@ LARGEST_FRAME = 2**20
 """Most bytes of a file of one frame."""
 PEOPLE = ("people", "instances", "persons", "bodies", "predictions")
 """Keys of a frame that hold its people."""
-IMAGES = (
-    "image_id",
-    "image_name",
-    "file_name",
-    "filename",
-    "image",
-    "frame_id",
-    "frame_index",
-    "frame_number",
-    "frame",
-)
-"""Keys of a person that identify its frame; the first one present counts."""
 FRAMES = ("frame_id", "frame_index", "frame_number", "frame")
 """Keys of a frame that hold its number."""
+IMAGES = ("image_id", "image_name", "file_name", "filename", "image", *FRAMES)
+"""Keys of a person that identify its frame; the first one present counts."""
 FORMS = (
     "an array, MediaPipe's landmarks, or people of OpenPose, COCO, AlphaPose, MMPose, Ultralytics, Azure Kinect or "
     "Kinetics-Skeleton"
 )
 NEARLY = {
     "pred_keypoints": "Detectron2's predictions; write them as COCO's results",
-    "smpl": "SMPL's parameters, not positions; run the model, and write its joints as an array",
-    "poses": "SMPL's parameters, not positions; run the model, and write its joints as an array",
-    "body_pose": "SMPL's parameters, not positions; run the model, and write its joints as an array",
+    **dict.fromkeys(
+        ("smpl", "poses", "body_pose"),
+        "SMPL's parameters, not positions; run the model, and write its joints as an array",
+    ),
     "hand_left_keypoints_2d": "OpenPose's hands",
     "shapes": "an annotation of LabelMe",
     "box": "Ultralytics' boxes; use a model for poses",
@@ -92,20 +79,11 @@ def frame_folders(root: Path) -> set[Path]:
     }
 
 
-def read_frames(
-    folder: Path, layout: Layout, channels: ArrayChannels = "auto", in_image: bool = False, max_gap: int = MAX_GAP
-) -> Pose:
+def read_frames(folder: Path, form: Form) -> Pose:
     """Read the bodies of a folder with a JSON file for each frame, as OpenPose writes it.
 
     Files called ``*_keypoints.json`` are the frames; without any, all files are. The counting part of their names gives
     the frames' numbers.
-
-    Args:
-        folder: The folder.
-        layout: Joint layout of the files.
-        channels: Meaning of the third of three numbers of a joint, if the file does not define it.
-        in_image: Take positions in the image, not those in the world, if there are both.
-        max_gap: Longest absence, in frames, after which a body is continued.
 
     Raises:
         BadFileError: If a file is no frame, its joints are not those of the layout, or all frames are empty.
@@ -118,7 +96,6 @@ def read_frames(
         raise BadFileError(
             folder, "wrong count", "too many bytes", f"at most {MAX_BYTES}; cut the recording into clips"
         )
-    wanted = Wanted(layout, channels, in_image)
     frames: Frames = []
     for number, file in sorted(zip(frame_numbers(folder, [file.name for file in files]), files, strict=True)):
         document = parse_json(read_bytes(file), file)
@@ -126,48 +103,30 @@ def read_frames(
         if people is None:
             expected = "one frame of OpenPose, as in the other files of the folder"
             raise BadFileError(file, "not text", f"JSON without people: {_described(document)}", expected)
-        frames.append((number, _people(file, "the file", people, wanted)))
-    return _with_counts(_joined(folder, frames, layout, max_gap), notes)
+        frames.append((number, _people(file, "the file", people, form)))
+    return _joined(folder, frames, form, notes)
 
 
-def read_keypoints(
-    path: Path,
-    layout: Layout,
-    channels: ArrayChannels = "auto",
-    in_image: bool = False,
-    max_gap: int = MAX_GAP,
-    axes: str = "",
-    settled: Sequence[str] = (),
-) -> Pose:
+def read_keypoints(path: Path, form: Form) -> Pose:
     """Read the bodies of a JSON file in any of the forms above, or of an array (``joints``, or the file itself).
-
-    Args:
-        path: The file.
-        layout: Its joints.
-        channels: Meaning of an array's last axis.
-        in_image: Take positions in the image, not those in the world, if there are both.
-        max_gap: Longest absence, in frames, after which a body is continued.
-        axes: Order of an array's axes, as stated by the user.
-        settled: The orders decided by other arrays of the set.
 
     Raises:
         BadFileError: If it is of no known form, or its joints are not those of the layout.
     """
     document: Any = parse_json(read_bytes(path), path)
-    wanted = Wanted(layout, channels, in_image)
+    refuse_many(path, document)
     if isinstance(document, dict):
-        if translated := translate(path, document, in_image):
-            frames = _listed_frames(path, translated[0], wanted)
-            return _with_counts(_joined(path, frames, layout, max_gap), translated[1])
+        if translated := translate(path, document, form.in_image):
+            return _joined(path, _listed_frames(path, translated[0], form), form, translated[1])
         if isinstance(document.get("annotations"), list):
-            return _joined(path, _coco_frames(path, document, wanted), layout, max_gap)
+            return _joined(path, _coco_frames(path, document, form), form)
         if images := _images(document):
             numbers = frame_numbers(path, list(document))
             frames = [
-                (number, _people(path, f"frame {number}", people, wanted))
+                (number, _people(path, f"frame {number}", people, form))
                 for number, people in sorted(zip(numbers, images, strict=True), key=lambda frame: frame[0])
             ]
-            return _joined(path, frames, layout, max_gap)
+            return _joined(path, frames, form)
         key = next((key for key in ("joints", "instance_info", "frames", "results") if key in document), None)
         document = document[key] if key else [document] if _people_of(document) is not None else document
     if not isinstance(document, list) or not document:
@@ -175,35 +134,43 @@ def read_keypoints(
     if all(isinstance(entry, str) for entry in document):
         document = [parse_json(entry.encode(), path) for entry in document]  # Results.to_json() returns text
     if _is_array(document):
-        return array_pose(path, parse_nested(path, document), layout, channels, axes, settled)
+        return array_pose(path, parse_nested(path, document), form)
     first = next((entry for entry in document if entry), None)
     if is_person(first):
-        frames = _coco_frames(path, {"annotations": document}, wanted)
+        frames = _coco_frames(path, {"annotations": document}, form)
     elif isinstance(first, dict) and "image_id" in first and _people_of(first) is None:
         raise BadFileError(path, "not a number", "a person without numbers in keypoints", FORMS)
     elif _people_of(first) is not None or (isinstance(first, dict) and any(key in first for key in PEOPLE)):
-        frames = _listed_frames(path, document, wanted)
+        frames = _listed_frames(path, document, form)
     else:
         inner = first[0] if isinstance(first, list) else first
         if isinstance(inner, dict) and not inner.keys() & {"x", "y", *WORLD_OR_IMAGE}:
             raise BadFileError(path, "not text", f"JSON of another form: {_described(document)}", FORMS)
         numbers = _numbers(path, document)
         frames = [
-            (number, read_landmarks(path, number, entry, layout, in_image))
-            for number, entry in zip(numbers, document, strict=True)
+            (number, read_landmarks(path, number, entry, form)) for number, entry in zip(numbers, document, strict=True)
         ]
-    return _joined(path, frames, layout, max_gap)
+    return _joined(path, frames, form)
 
 
-def _joined(path: Path, frames: Frames, layout: Layout, max_gap: int) -> Pose:
+def refuse_many(path: Path, document: Any) -> None:
+    """Refuse a document with more frames, or people with an image each, than any clip, before each is looked at.
+
+    Raises:
+        BadFileError: If it has.
+    """
+    for listed in (document, *(document.values() if isinstance(document, dict) else ())):
+        if isinstance(listed, list | dict) and len(listed) > MAX_FRAMES:
+            expected = f"at most {MAX_FRAMES}; cut the recording into clips"
+            raise BadFileError(path, "wrong count", f"{len(listed)} entries", expected)
+
+
+def _joined(path: Path, frames: Frames, form: Form, counts: Counts | None = None) -> Pose:
     sizes = {person.joints.shape[1] - 1 for _, people in frames for person in people}
     if len(sizes) > 1:
         raise BadFileError(path, "wrong count", "people in 2D and in 3D", "one of the two")
-    return join_people(path, frames, len(layout), next(iter(sizes), 2), max_gap, occlusion=layout in FRACTIONS)
-
-
-def _with_counts(pose: Pose, counts: Counts) -> Pose:
-    return replace(pose, counts={**pose.counts, **counts})
+    pose = join_people(path, frames, form, next(iter(sizes), 2))
+    return replace(pose, counts={**pose.counts, **(counts or {})})
 
 
 def _is_array(document: list[Any]) -> bool:
@@ -214,7 +181,6 @@ def _is_array(document: list[Any]) -> bool:
 
 
 def _is_frame(file: Path) -> bool:
-    """Return True if a file holds the people of one frame."""
     try:
         document = files.parse_json(files.read_bounded(file, LARGEST_FRAME))
     except (OSError, ValueError):
@@ -240,8 +206,8 @@ def _images(document: dict[str, Any]) -> list[list[Any]]:
     return frames if len(frames) == len(document) and any(frames) else []
 
 
-def _people(path: Path, where: str, people: Iterable[object], wanted: Wanted) -> list[Person]:
-    return [read_person(path, where, person, wanted) for person in people]
+def _people(path: Path, where: str, people: Iterable[object], form: Form) -> list[Person]:
+    return [read_person(path, where, person, form) for person in people]
 
 
 def _image(person: object) -> str | None:
@@ -251,7 +217,7 @@ def _image(person: object) -> str | None:
     return next((key for key in IMAGES if isinstance(person.get(key), int | str)), None)
 
 
-def _coco_frames(path: Path, document: dict[str, Any], wanted: Wanted) -> Frames:
+def _coco_frames(path: Path, document: dict[str, Any], form: Form) -> Frames:
     """Return the frames of people with an image id, and the empty images if the file lists images."""
     names: dict[str, str] = {}
     for image in document.get("images") or ():
@@ -268,14 +234,13 @@ def _coco_frames(path: Path, document: dict[str, Any], wanted: Wanted) -> Frames
             found = f"a person {place} without image_id, one that says no frame: {_described(entry)}"
             raise BadFileError(path, "not text", found, "the frame of each person, as COCO's key points have it")
         image = str(entry[key])
-        people.setdefault(names.get(image, image), []).append(
-            read_person(path, f"image {image[-40:]}", entry, wanted, scored=True)
-        )
+        person = read_person(path, f"image {image[-40:]}", entry, form, scored=True)
+        people.setdefault(names.get(image, image), []).append(person)
     numbers = frame_numbers(path, list(people))
     return sorted(zip(numbers, people.values(), strict=True), key=lambda frame: frame[0])
 
 
-def _listed_frames(path: Path, document: Sequence[Any], wanted: Wanted) -> Frames:
+def _listed_frames(path: Path, document: Sequence[Any], form: Form) -> Frames:
     """Return frames in order, each with its people and maybe its number."""
     frames: Frames = []
     for number, entry in zip(_numbers(path, document), document, strict=True):
@@ -283,7 +248,7 @@ def _listed_frames(path: Path, document: Sequence[Any], wanted: Wanted) -> Frame
         if people is None:
             expected = "a list of people, empty where nobody is seen"
             raise BadFileError(path, "not text", f"a frame without people ({number}): {_described(entry)}", expected)
-        frames.append((number, _people(path, f"frame {number}", people, wanted)))
+        frames.append((number, _people(path, f"frame {number}", people, form)))
     return frames
 
 

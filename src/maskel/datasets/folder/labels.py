@@ -1,9 +1,9 @@
 """Facts about each own recording: from a table, or from its folders."""
 
-import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -48,34 +48,29 @@ class Facts:
     line: int = 0
 
 
-_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "file": ("file", "filename", "file_name", "filepath", "path", "clip", "video", "recording"),
-    "label": ("label", "class", "class_name", "action", "activity", "category"),
-    "subject": (
-        "subject",
-        "subject_id",
-        "person",
-        "person_id",
-        "participant",
-        "participant_id",
-        "performer",
-        "actor",
-        "patient",
-    ),
-    "camera": ("camera", "view"),
-    "setup": ("setup",),
-    "replication": ("replication", "repetition", "trial"),
-    "fps": ("fps", "frame_rate", "framerate"),
-    "start": ("start",),
-    "end": ("end",),
-    "start_frame": ("start_frame", "first_frame"),
-    "end_frame": ("end_frame",),
-    "start_seconds": ("start_seconds", "start_s", "start_sec", "start_time"),
-    "end_seconds": ("end_seconds", "end_s", "end_sec", "end_time"),
+_COLUMNS: Mapping[str, str] = {
+    "file": "filename file_name filepath path clip video recording",
+    "label": "class class_name action activity category",
+    "subject": "subject_id person person_id participant participant_id performer actor patient",
+    "camera": "view",
+    "setup": "",
+    "replication": "repetition trial",
+    "fps": "frame_rate framerate",
+    "start": "",
+    "end": "",
+    "start_frame": "first_frame",
+    "end_frame": "",
+    "start_seconds": "start_s start_sec start_time",
+    "end_seconds": "end_s end_sec end_time",
 }
 """Columns of the table, with their other names."""
-_MEANING = {written: column for column, names in _COLUMNS.items() for written in names}
+_MEANING = {written: column for column, others in _COLUMNS.items() for written in (column, *others.split())}
 _TEXTS = ("label", "subject", "camera", "setup", "replication")
+
+
+def default_table(root: Path) -> Path | None:
+    """Return the table in a folder that is read without being named; None if there is none."""
+    return root / TABLE if (root / TABLE).exists() and not (root / TABLE).is_dir() else None
 
 
 def facts_of(
@@ -221,17 +216,15 @@ def _columns(path: Path, line: int, heading: Sequence[str]) -> tuple[dict[str, i
         if column:
             meaning[column] = place
     unread = [heading[place] for place, name in enumerate(written) if name not in _MEANING]
-    near = next((name for name in unread if "_" not in name and _misspelt(name.lower())), None)
+    near = next(
+        (name for name in unread if "_" not in name and get_close_matches(name.lower(), _MEANING, 1, 0.75)), None
+    )
     several = [side for side in ("start", "end") if sum(column.startswith(side) for column in meaning) > 1]
     if "file" not in meaning or near is not None or several:
         why = f" ({near} is none of them)" if near is not None else " (each in one unit)" if several else ""
         found, expected = f"columns {', '.join(heading)[:80]}", f"file and some of {', '.join([*_COLUMNS][1:])}{why}"
         raise BadFileError(path, "wrong count", found, expected, line=line)
     return meaning, unread
-
-
-def _misspelt(name: str) -> bool:
-    return bool(difflib.get_close_matches(name, _MEANING, 1, 0.75))
 
 
 def _range(path: Path, line: int, entry: Mapping[str, str]) -> Range | None:

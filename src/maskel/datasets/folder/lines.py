@@ -1,23 +1,28 @@
 """Lines of a text table: separators of fields, decimal commas, and remarks at the top."""
 
 import csv
-import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 from maskel.datasets.folder.pose import read_bytes
 from maskel.errors import BadFileError
+from maskel.files import LONGEST_ROW, TooLargeError, split_lines, split_rows
 
 Line = tuple[int, list[str]]
 """A line's number and its fields."""
 
+MAX_LINES = 1_000_000
+"""Lines of a table of labels."""
 MAX_COLUMNS = 50_000
 """Columns of a table; a frame of 32 people with 133 joints of 4 numbers has 17,024."""
+_MOST_MEMORY = 640 << 20
+"""Bytes of the lines and fields of a table: 250 for a line, 72 for a field."""
 _SAMPLE = 20
 """Number of lines that determine the separator of fields."""
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
+_DECIMAL_POINT = re.compile(r"[-+]?\d+\.\d+")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
 _WITH_SPACES = re.compile(r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?")
 _LEADING_ZERO = re.compile(r"(?:^|,)[ ]*(-0|-?0\d+)(?=,|\r?$)", re.MULTILINE)
@@ -31,7 +36,10 @@ def read_lines(path: Path) -> list[Line]:
     """
     text = _read_text(path)
     heading = text.partition("\n")[0]
-    return _split(path, text, max(",;\t", key=heading.count))
+    lines = _split(path, text, max(",;\t", key=heading.count))
+    if len(lines) > MAX_LINES:
+        raise BadFileError(path, "wrong count", f"{len(lines):,} lines", f"at most {MAX_LINES:,}")
+    return lines
 
 
 def read_pose_lines(path: Path) -> tuple[list[Line], int]:
@@ -47,7 +55,10 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
     named = re.match(r'"?sep=([,;\t| ])"?\r?\n', text)  # written and read by Excel
     if named:
         text = "\n" + text[named.end() :]  # keeps line numbers
-    sample = list(islice((line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"), _SAMPLE))
+    filled = (line.rstrip("\r\n") for line in split_lines(text) if line.strip() and line.lstrip()[0] != "#")
+    sample = list(islice(filled, _SAMPLE))
+    if any(len(line) > LONGEST_ROW for line in sample):
+        raise BadFileError(path, "wrong count", "a line that is too long", f"at most {LONGEST_ROW:,} characters")
     delimiter = named[1] if named else _delimiter(sample)
     if delimiter == "," and "." not in text and (part := _after_a_decimal_comma(text, sample)):
         found = f"fields such as {part}, as if their commas were decimal commas"
@@ -62,6 +73,7 @@ def read_pose_lines(path: Path) -> tuple[list[Line], int]:
 
 def _read_text(path: Path) -> str:
     content = read_bytes(path)
+    _require_few(path, content.count(b"\n") + content.count(b"\r"), 0)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -69,7 +81,14 @@ def _read_text(path: Path) -> str:
         raise BadFileError(path, "not text", "another encoding", "UTF-8 text", line=line) from error
 
 
+def _require_few(path: Path, lines: int, separators: int) -> None:
+    if 250 * lines + 72 * separators > _MOST_MEMORY:
+        raise BadFileError(path, "wrong count", "too many lines or fields", "fewer; cut the recording into clips")
+
+
 def _split(path: Path, text: str, delimiter: str) -> list[Line]:
+    separators = text.count(delimiter) - (text.count("  ") if delimiter == " " else 0)
+    _require_few(path, text.count("\n") + text.count("\r"), separators)
     lines = _fields(path, text, delimiter)
     for number, fields in lines:
         if len(fields) > MAX_COLUMNS:
@@ -80,15 +99,16 @@ def _split(path: Path, text: str, delimiter: str) -> list[Line]:
 
 def _fields(path: Path, text: str, delimiter: str) -> list[Line]:
     if delimiter == " ":
-        spaced = ((number, line.split()) for number, line in enumerate(text.splitlines(), start=1))
+        spaced = ((number, line.split()) for number, line in enumerate(split_lines(text), start=1))
         return [(number, fields) for number, fields in spaced if fields]
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    number = 0
+    found: list[Line] = []
     try:
-        found = [
-            (lines.line_num, [field.strip() for field in fields]) for fields in lines if any(map(str.strip, fields))
-        ]
-    except csv.Error as error:
-        raise BadFileError(path, "not text", str(error), "a table", line=lines.line_num) from error
+        for number, fields in split_rows(split_lines(text), delimiter):
+            if any(map(str.strip, fields)):
+                found.append((number, [field.strip() for field in fields]))
+    except (csv.Error, TooLargeError) as error:
+        raise BadFileError(path, "not text", str(error), "a table", line=number + 1) from error
     if not found:
         raise BadFileError(path, "empty", "no line with anything in it", "a table")
     return found
@@ -147,9 +167,7 @@ def _decimal_points(path: Path, lines: list[Line]) -> list[Line]:
     if all(map(_THOUSANDS.fullmatch, written)):
         found = f"numbers such as {written[0]}, whose comma may be a decimal comma or separate thousands"
         raise BadFileError(path, "not a number", found, f"{written[0].replace(',', '.')} or {written[0]} without comma")
-    point = _first(
-        lambda field: re.fullmatch(r"[-+]?\d+\.\d+", field), (field for _, fields in lines for field in fields)
-    )
+    point = next((field for _, fields in lines for field in fields if _DECIMAL_POINT.fullmatch(field)), None)
     if point is not None:
         found = f"both decimal commas ({written[0]}) and decimal points ({point})"
         raise BadFileError(path, "not a number", found, "decimal points")
@@ -157,7 +175,3 @@ def _decimal_points(path: Path, lines: list[Line]) -> list[Line]:
         (number, [field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field for field in fields])
         for number, fields in lines
     ]
-
-
-def _first(wanted: Callable[[str], object], fields: Iterable[str]) -> str | None:
-    return next((field for field in fields if wanted(field)), None)

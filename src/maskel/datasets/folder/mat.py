@@ -17,6 +17,7 @@ from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError
 
 _HEADER = 128
+_MOST_ELEMENTS = 100_000
 _MATRIX, _COMPRESSED = 14, 15
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 """Type of an element -> its numbers."""
@@ -61,7 +62,9 @@ def mat_arrays(path: Path) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     room = MAX_BYTES
     with bad_file(path, "a MATLAB file of version 5 to 7"):
-        for kind, part in _elements(memoryview(content)[_HEADER:], order):
+        for number, (kind, part) in enumerate(_elements(memoryview(content)[_HEADER:], order)):
+            if number == _MOST_ELEMENTS:
+                raise ValueError(f"more than {_MOST_ELEMENTS:,} variables")
             if kind == _COMPRESSED:
                 unpacked = zlib.decompressobj().decompress(part, room + 1)
                 room -= len(unpacked)

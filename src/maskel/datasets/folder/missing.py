@@ -1,9 +1,9 @@
 """Missing joints of a detector, in every code that tools write for them."""
 
-import warnings
-
 import numpy as np
 from jaxtyping import Bool, Float64
+
+from maskel.datasets.folder.gaps import all_may_be_missing
 
 PIXELS = 10.0
 """Typical size from which positions in 2D are pixels."""
@@ -66,8 +66,7 @@ def origin_joint(joints: Float64[np.ndarray, "t v d"], missing: Bool[np.ndarray,
     others = np.where(missing[exists][..., np.newaxis], np.nan, joints[exists])
     if joints.shape[-1] == 2 and not _on_both_sides(others):
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a body-frame without any joint
+    with all_may_be_missing():  # a body-frame without any joint
         low, high = np.nanmin(others, 1), np.nanmax(others, 1)
         distance = np.nanmedian(np.linalg.norm((low + high) / 2, axis=-1))
         size = np.nanmedian(np.linalg.norm(high - low, axis=-1))

@@ -11,8 +11,10 @@ from maskel.errors import InputError
 
 NO_LABEL = ("unlabelled", "unlabeled")
 """Names of folders and labels that mean: no label."""
-_VIDEOS, _POSES = "mp4 avi mov mkv webm m4v mpg mpeg wmv".split(), "csv tsv txt json npy npz mat pkl bvh c3d h5".split()
-_ENDING = re.compile(rf"\.({'|'.join(_VIDEOS + _POSES)})$", re.IGNORECASE)
+_VIDEOS = "mp4 avi mov mkv webm m4v mpg mpeg wmv flv".split()
+_POSES = "csv tsv txt json npy npz mat pkl bvh c3d h5 skeleton".split()
+ENDING = re.compile(rf"\.({'|'.join(_VIDEOS + _POSES)})$", re.IGNORECASE)
+"""Endings of files that names of clips may keep."""
 
 
 def clean(text: str) -> str:
@@ -96,15 +98,11 @@ class Finder:
     def find(self, written: str, where: str) -> int | None:
         """Return the index of the clip with this name; None if there is none.
 
-        Args:
-            written: The name as written in the table or list.
-            where: Its file and line, for messages.
-
         Raises:
             InputError: If several clips fit.
         """
         name = unicodedata.normalize("NFC", PurePosixPath(written.replace("\\", "/")).as_posix())
-        stem = _ENDING.sub("", name)
+        stem = ENDING.sub("", name)
         for level, text in ((0, name), (1, name.casefold()), (1, stem.casefold())):
             found = self._levels[level].get(text, set())
             if len(found) > 1:

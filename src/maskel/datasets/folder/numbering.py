@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from operator import sub
 from pathlib import Path
 
 from maskel.errors import BadFileError
@@ -24,7 +25,8 @@ def frame_numbers(path: Path, names: Sequence[str]) -> list[int]:
     Raises:
         BadFileError: If no part counts the frames, or more than one does.
     """
-    split = [re.split(r"(\d+)", _without_suffix(name)) for name in names]  # text, number, text, number, …, text
+    stems = (re.sub(r"\.[A-Za-z]\w{0,4}$", "", name[-200:]) for name in names)  # "cam01.0001" has no suffix
+    split = [re.split(r"(\d+)", stem) for stem in stems]  # text, number, text, number, …, text
     for name, parts in zip(names, split, strict=True):
         if len(parts) == 1 or max(map(len, parts[1::2])) > len(str(MAX_NUMBER)):
             raise BadFileError(
@@ -40,19 +42,16 @@ def frame_numbers(path: Path, names: Sequence[str]) -> list[int]:
         number, first, second = _twice(names, (changing or fields)[-1])
         raise BadFileError(path, "bad name", f"frame {number} twice ({first}, {second})", "one recording in one folder")
     frames = counting[0]
-    if any(_offset(frames, other) is None for other in counting[1:]):
+    if any(len(set(map(sub, frames, other))) > 1 for other in counting[1:]):  # they do not count alike
         found = f"names in which {len(counting)} numbers differ from frame to frame, such as {names[0][-60:]!r}"
-        raise BadFileError(path, "bad name", found, f"one such number; in this name {_listed(fields, counting)}")
+        places = [f"number {place} ({field[0]})" for place, field in enumerate(fields, 1) if field in counting]
+        raise BadFileError(path, "bad name", found, f"one such number; in this name {' and '.join(places)}")
     order = sorted(range(len(names)), key=frames.__getitem__)
     slower = [tuple(field[place] for field in changing if field not in counting) for place in order]
     if slower != sorted(slower):
         found = f"frames of several recordings, such as {names[order[0]][-40:]!r} and {names[order[-1]][-40:]!r}"
         raise BadFileError(path, "bad name", found, "one recording, whose names differ in one number")
     return frames
-
-
-def _without_suffix(name: str) -> str:
-    return re.sub(r"\.[A-Za-z]\w{0,4}$", "", name[-200:])  # "cam01.0001" has none
 
 
 def _check_alike(path: Path, names: Sequence[str], split: Sequence[Sequence[str]]) -> None:
@@ -76,13 +75,3 @@ def _twice(names: Sequence[str], numbers: Sequence[int]) -> tuple[int, str, str]
             return number, seen[number][-40:], name[-40:]
         seen[number] = name
     return numbers[0], names[0][-40:], names[-1][-40:]
-
-
-def _offset(one: Sequence[int], other: Sequence[int]) -> int | None:
-    """Return the difference of two counts; None if it is not the same in all frames."""
-    differences = {b - a for a, b in zip(one, other, strict=True)}
-    return differences.pop() if len(differences) == 1 else None
-
-
-def _listed(fields: Sequence[Sequence[int]], counting: Sequence[Sequence[int]]) -> str:
-    return " and ".join(f"number {place} ({field[0]})" for place, field in enumerate(fields, 1) if field in counting)

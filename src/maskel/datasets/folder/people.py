@@ -10,17 +10,17 @@ from jaxtyping import Float64
 
 from maskel.datasets.counts import BODIES, BODY_FRAMES, Counts
 from maskel.datasets.folder.frames import frame_step, steps_note
-from maskel.datasets.folder.gaps import MAX_GAP, body_exists
+from maskel.datasets.folder.gaps import body_exists
 from maskel.datasets.folder.missing import missing_joints
-from maskel.datasets.folder.pose import MAX_VALUES, Pose, check_size
+from maskel.datasets.folder.pose import MAX_VALUES, Form, Pose, check_size
 from maskel.datasets.folder.tracks import LINKED, Track, check_actor, in_order, link_again
+from maskel.datasets.folder.units import FRACTIONS
 
 NEAR = 0.5
 """Largest step from one frame to the next, as a share of the body's extent (the diagonal of its bounding box)."""
 MAX_PEOPLE = 32
 """Most people of a frame; more are not followed."""
 CROWD = f"people in a frame beyond {MAX_PEOPLE}"
-"""Phrase for people who were not followed."""
 JUMPS = "jumps of the only person by more than its size"
 """Phrase for frames after which a different person may appear: one person a frame is taken for one body."""
 BAD_NAMES = "people in a frame whose track numbers jump between them"
@@ -40,13 +40,12 @@ class Person:
     name: str = ""
 
 
+_AT_ONCE = 4096  # frames whose steps are measured at a time, so that arrays between stay small
 Frames = Sequence[tuple[int, Sequence[Person]]]
 """Number and people of each frame; numbers increase."""
 
 
-def join_people(
-    path: Path, frames: Frames, joints: int, coordinates: int, max_gap: int = MAX_GAP, occlusion: bool = False
-) -> Pose:
+def join_people(path: Path, frames: Frames, form: Form, coordinates: int) -> Pose:
     """Join people of all frames to the bodies of a clip, sorted by their number of frames, the longest first.
 
     First the step of the recording is determined: every fifth frame of a video has no gaps. People are followed by the
@@ -58,18 +57,16 @@ def join_people(
     Args:
         path: The file, for messages.
         frames: The people.
-        joints: Joints V of the layout.
+        form: Form of the recording.
         coordinates: Coordinates D of a joint.
-        max_gap: Longest absence, in frames, after which a body is continued.
-        occlusion: The scores are visibilities; see `missing_joints`.
 
     Raises:
         BadFileError: If all frames are empty, or there are too many frames.
     """
-    step = frame_step([number for number, _ in frames])
+    joints, step = len(form.layout), frame_step([number for number, _ in frames])
     start = frames[0][0] if frames else 0
     length = (frames[-1][0] - start) // step + 1 if frames else 0
-    present = _marked([((number - start) // step, people) for number, people in frames], occlusion)
+    present = _marked([((number - start) // step, people) for number, people in frames], form.layout in FRACTIONS)
     named = [person.name for _, people in present for person in people if person.name]
     if 2 * len(set(named)) > len(named):
         present = _without_names(present)  # numbers of single key points, as COCO's annotations have them
@@ -87,15 +84,14 @@ def join_people(
         counts[JUMPS] = sum(_jumps(track) for track in tracks)
     else:
         counts[CROWD] = sum(max(len(people) - MAX_PEOPLE, 0) for _, people in unnamed)
-        tracks, linked = link_again([*tracks, *_follow(unnamed, max_gap)])
+        tracks, linked = link_again([*tracks, *_follow(unnamed, form.max_gap)])
         counts.update(linked)
     tracks = in_order(tracks, "longest")
     room = max(MAX_VALUES // max(length * joints * 4, 1), 1)  # as `check_size` allows
     counts.update(_left_out(tracks[room:]))
     tracks = tracks[:room]
     check_size(path, len(tracks), length, joints)
-    pose = _pose(tracks, (length, joints, coordinates + 1), counts)
-    pose = replace(pose, first_frame=start, step=step)
+    pose = replace(_pose(tracks, (length, joints, coordinates + 1), counts), first_frame=start, step=step)
     return replace(pose, scores=None) if pose.scores is None or np.isnan(pose.scores).all() else pose
 
 
@@ -155,9 +151,8 @@ def _marked(frames: Frames, occlusion: bool) -> list[tuple[int, list[Person]]]:
     if not everybody:
         return [(frame, []) for frame, _ in frames]
     values = np.stack([person.joints for person in everybody])
-    values[missing_joints(values[np.newaxis, ..., :-1], values[np.newaxis, ..., -1], occlusion=occlusion)[0], :-1] = (
-        np.nan
-    )
+    (gone,) = missing_joints(values[np.newaxis, ..., :-1], values[np.newaxis, ..., -1], occlusion=occlusion)
+    values[gone, :-1] = np.nan
     seen = ~np.isnan(values[..., 0]).all(1)
     entries = iter(zip(everybody, values, seen, strict=True))
     marked: list[tuple[int, list[Person]]] = []
@@ -245,21 +240,25 @@ def _jumps(track: Track) -> int:
     """Count the frames before which a body moves by more than its size."""
     if len(track.frames) < 2:
         return 0
-    return sum(
-        bool(_steps([before], [after])[0, 0] > 1)
-        for before, after in zip(track.people[:-1], track.people[1:], strict=True)
-    )
+    starts = range(0, len(track.people) - 1, _AT_ONCE)
+    parts = (track.people[start : start + _AT_ONCE + 1] for start in starts)
+    return sum(int((_shares(part[:-1], part[1:]) > 1).sum()) for part in parts)
 
 
 def _steps(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> Float64[np.ndarray, "k p"]:
     """Return the mean distance of two people's common joints, as a share of the first one's extent."""
     if not last or not people:
         return np.zeros((len(last), len(people)))
-    here, there = np.stack(last)[..., :-1], np.stack(people)[..., :-1]
-    distances = np.linalg.norm(here[:, np.newaxis] - there, axis=-1)  # (K, P, V)
+    return _shares(np.stack(last)[:, np.newaxis], np.stack(people))
+
+
+def _shares(last: Float64[np.ndarray, "..."], people: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+    """Return the same for people (…, V, C) and people that stand below them; infinite where they share no joint."""
+    here, there = last[..., :-1], people[..., :-1]
+    distances = np.linalg.norm(here - there, axis=-1)  # (…, V)
     common = (~np.isnan(distances)).sum(-1)
-    low, high = np.nan_to_num(here, nan=np.inf).min(1), np.nan_to_num(here, nan=-np.inf).max(1)
-    extent = np.linalg.norm(np.maximum(high - low, 0), axis=-1)[:, np.newaxis]
+    low, high = np.fmin.reduce(here, -2), np.fmax.reduce(here, -2)  # without what is missing
+    extent = np.linalg.norm(np.maximum(high - low, 0), axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.nansum(distances, -1) / common / extent
-    return np.nan_to_num(steps, nan=np.inf, posinf=np.inf)
+    return np.where(np.isnan(steps), np.inf, steps)

@@ -1,26 +1,59 @@
-"""Poses as returned by every reader of own recordings, and limits for every file."""
+"""Poses as returned by every reader of own recordings, options of reading, and limits for every file."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.counts import Counts
+from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.raw_file import read_raw
 from maskel.errors import BadFileError
+from maskel.layouts import Layout
 
+ArrayChannels = Literal["auto", "xy", "xyz", "xys", "xyzs"]
+"""Meaning of an array's last axis; ``s`` is the score. ``auto``: 2 numbers are xy, 3 xyz, 4 xyzs."""
+Missing = Literal["interpolate", "zero"]
+"""Treatment of missing joints."""
 MAX_BYTES = 64 * 2**20
 """Most bytes of a file, or of all files of one clip: an hour of 33 joints at 30 frames a second."""
 MAX_FRAMES = 200_000
 """Most frames of a clip."""
-MAX_VALUES = 2**25
-"""Most numbers of a clip (bodies x frames x joints x coordinates): 256 MiB during reading."""
+MAX_VALUES = 2**24
+"""Most numbers of a clip, four for each joint of each body: an hour of 33 joints, and 700 MiB during reading."""
 MAX_MAGNITUDE = 1e9
 """Largest position in any unit."""
 
 MAX_RATE = 10_000
 """Largest frame rate that is believed."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of recordings, as far as their files leave it open.
+
+    Args:
+        layout: Joint layout.
+        channels: Meaning of an array's last axis, and of the third of three numbers of a joint.
+        image_size: Width and height of the image in which positions are, or nothing.
+        max_gap: Longest absence, in frames, after which a body is continued.
+        axes: Order of an array's axes, as stated by the user; empty if it is inferred.
+        settled: The orders decided by other arrays of the set.
+    """
+
+    layout: Layout
+    channels: ArrayChannels = "auto"
+    image_size: tuple[int, ...] = ()
+    max_gap: int = MAX_GAP
+    axes: str = ""
+    settled: tuple[str, ...] = ()
+
+    @property
+    def in_image(self) -> bool:
+        """True to take positions in the image, not those in the world, if there are both."""
+        return bool(self.image_size)
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,27 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from maskel.conversion import trunk_middle
 from maskel.datasets.counts import EMPTY_FRAMES, FILLED_FRAMES, MISSING_JOINTS, THINNED_FRAMES, Counts
-from maskel.datasets.folder.arrays import ArrayChannels, array_pose, read_npy, read_npz
+from maskel.datasets.folder.arrays import array_pose, read_npy, read_npz
 from maskel.datasets.folder.bvh import read_bvh
 from maskel.datasets.folder.c3d import read_c3d
-from maskel.datasets.folder.gaps import MAX_GAP, body_exists, fill_gaps, resample_frames
+from maskel.datasets.folder.gaps import body_exists, fill_gaps, resample_frames
 from maskel.datasets.folder.hdf5 import read_h5
 from maskel.datasets.folder.keypoints import read_frames, read_keypoints
 from maskel.datasets.folder.mat import read_mat
 from maskel.datasets.folder.missing import missing_joints
 from maskel.datasets.folder.people import MAX_PEOPLE, choose_bodies
-from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.pose import Form, Missing, Pose
 from maskel.datasets.folder.ranges import cut
 from maskel.datasets.folder.tables import read_csv
 from maskel.datasets.folder.ultralytics import ENDING, read_labels
 from maskel.datasets.folder.units import FRACTIONS, place
-from maskel.datasets.windows import Windows, counted_once
+from maskel.datasets.windows import Windows, counted_once, first_trunk
 from maskel.errors import BadFileError
-from maskel.layouts import Layout
 from maskel.sequence import SCORE, XYZ, Channels, Clip, SkeletonSequence
 
 ORIGINS = "bodies with a joint at zero, taken for the origin"
@@ -34,34 +31,30 @@ NO_SCORES = "clips whose scores are all zero, not used"
 """Phrase for clips without any score above zero: the scores cannot mark missing joints."""
 
 ARRAYS = {".npy": read_npy, ".npz": read_npz, ".mat": read_mat}
-SUFFIXES = (*ARRAYS, ".csv", ".json", ".bvh", ".c3d", ".h5")
+TEXTS = {".csv": read_csv, ".json": read_keypoints}
+NAMED_JOINTS = {".bvh": read_bvh, ".c3d": read_c3d, ".h5": read_h5}
+SUFFIXES = (*ARRAYS, *TEXTS, *NAMED_JOINTS)
 """Endings of files that are one clip each."""
 BAD_WINDOWS = "windows that cannot be prepared, left out"
 """Counts windows of a recording whose bodies are of an unlikely size, say, though those of the whole are not."""
 
 
 @dataclass(frozen=True)
-class Preparation:
+class Preparation(Form):
     """The options of `Folder` that change how joints are made; they are documented there.
 
     ``settled`` holds the orders of axes that the set's arrays decide together (`settled_axes`) if ``axes`` is empty.
     """
 
-    layout: Layout
-    channels: ArrayChannels = "auto"
     scores: bool = False
     min_score: float = 0.0
-    missing: Literal["interpolate", "zero"] = "interpolate"
+    missing: Missing = "interpolate"
     bodies: int = 2
     fps: float | None = None
     source_fps: float | None = None
     scale: float | None = None
-    image_size: tuple[int, ...] = ()
     centre: bool | None = None
-    max_gap: int = MAX_GAP
     actor: str = "longest"
-    axes: str = ""
-    settled: tuple[str, ...] = ()
 
     def read(self, path: Path) -> Pose:
         """Read a file, or a folder that is one clip.
@@ -71,23 +64,15 @@ class Preparation:
         """
         ending = path.suffix.lower()
         if path.is_dir():
-            pose = read_frames(path, self.layout, self.channels, bool(self.image_size), self.max_gap)
+            pose = read_frames(path, self)
         elif ending == ENDING:
-            pose = read_labels(path, self.layout, self.image_size, self.max_gap)
-        elif ending == ".csv":
-            pose = read_csv(path, self.layout, self.channels)
-        elif ending == ".bvh":
-            pose = read_bvh(path, self.layout)
-        elif ending == ".h5":
-            pose = read_h5(path, self.layout)
-        elif ending == ".c3d":
-            pose = read_c3d(path, self.layout)
-        elif ending == ".json":
-            orders = self.axes, self.settled
-            pose = read_keypoints(path, self.layout, self.channels, bool(self.image_size), self.max_gap, *orders)
+            pose = read_labels(path, self)
+        elif ending in ARRAYS:
+            pose = array_pose(path, ARRAYS[ending](path), self)
+        elif ending in NAMED_JOINTS:
+            pose = NAMED_JOINTS[ending](path, self.layout)
         else:
-            array = ARRAYS[ending](path)
-            pose = array_pose(path, array, self.layout, self.channels, self.axes, self.settled)
+            pose = TEXTS[ending](path, self)
         if pose.scores is None and (self.scores or self.min_score > 0):
             raise BadFileError(path, "wrong count", "no scores", "scores, as --scores and --min-score need them")
         return pose
@@ -119,12 +104,6 @@ class Preparation:
     def place_people(self, path: Path, pose: Pose, bodies: int, actor: str) -> Pose:
         """Do the first half of `apply`: NaN where a joint is missing, the set's unit, the bodies that matter.
 
-        Args:
-            path: Where the pose comes from, for messages.
-            pose: Result of `read`.
-            bodies: Bodies to keep, 1 or more.
-            actor: Who comes first; see `Folder`.
-
         Raises:
             BadFileError: If the coordinates are in another unit, or the actor is not there.
         """
@@ -136,7 +115,7 @@ class Preparation:
         values = pose.joints.copy()
         values[missing] = np.nan
         may_be_score = self.channels == "auto" and pose.scores is None
-        values, units = place(path, values, self.layout, self.scale, self.image_size, may_be_score)
+        values, units = place(path, values, self, self.scale, may_be_score)
         middle = np.zeros(values.shape[-1]) if self.image_size else None
         pose = choose_bodies(path, replace(pose, joints=values), bodies, actor, middle)
         return replace(pose, counts={**pose.counts, **units, **guesses})
@@ -151,13 +130,12 @@ class Preparation:
         Raises:
             BadFileError: If a frame rate is missing.
         """
-        values = pose.joints
+        values, exists = pose.joints, body_exists(pose.joints)
         gaps = np.isnan(values).any(-1)
-        counts = {**pose.counts, MISSING_JOINTS: int(gaps[body_exists(values)].sum())}
-        if self.missing == "interpolate":
-            filled = fill_gaps(values, self.layout, self.max_gap)
-            counts[FILLED_FRAMES] = int((body_exists(filled) & ~body_exists(values)).sum())
-            values = filled
+        counts = {**pose.counts, MISSING_JOINTS: int(gaps[exists].sum())}
+        if self.missing == "interpolate" and (counts[MISSING_JOINTS] or (self.max_gap and not exists.all())):
+            values = fill_gaps(values, self.layout, self.max_gap)
+            counts[FILLED_FRAMES] = int((body_exists(values) & ~exists).sum())
         if self.scores and pose.scores is not None:
             sure = np.where(gaps, 0.0, np.nan_to_num(pose.scores))  # filled-in joints were not seen
             sure[np.isnan(values).any(-1)] = np.nan
@@ -227,24 +205,12 @@ class Preparation:
         count = values.shape[-1] - self.scores
         if exists.any() and (count == 3 if self.centre is None else self.centre):
             values = values.copy()
-            values[..., :count] -= _trunk_middle(values[..., :count], self.layout)
+            points = values[..., :count]
+            points -= first_trunk(points, ~np.isnan(points).any(-1), self.layout)
         values = values[exists.any(1)]
         return np.nan_to_num(values, nan=0.0).astype(np.float32)
 
 
 def _only(pose: Pose, body: int) -> Pose:
-    """Return one of the bodies."""
     scores = None if pose.scores is None else pose.scores[body : body + 1]
     return replace(pose, joints=pose.joints[body : body + 1], scores=scores, names=pose.names[body : body + 1])
-
-
-def _trunk_middle(values: Float64[np.ndarray, "m t v d"], layout: Layout) -> Float64[np.ndarray, " d"]:
-    """Return the middle of the first body's trunk, in the first frame that has all its joints."""
-    weights = trunk_middle(layout)
-    used = weights > 0
-    for body in values:
-        whole = ~np.isnan(body[:, used]).any((1, 2))
-        if whole.any():
-            middle: np.ndarray = weights[used] @ body[whole.argmax()][used]
-            return middle
-    return np.zeros(values.shape[-1])

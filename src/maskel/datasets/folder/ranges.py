@@ -6,29 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maskel.datasets.folder.pose import Pose
+from maskel.datasets.windows import Extent
 from maskel.errors import BadFileError
 
 OUTSIDE = "frames outside every range"
-"""Phrase for frames of a recording outside all its ranges in the table."""
 OVERLAPPING = "clips whose frames another clip of the recording has too"
 """Phrase for overlapping ranges: such clips are not independent of each other."""
 _CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,6}):(\d{1,2}(?:\.\d+)?)")
 
 
-@dataclass(frozen=True)
-class Moment:
-    """A place in a recording.
-
-    Args:
-        value: Number of a frame in the file's count, or seconds since frame 0; 0 or more.
-        seconds: Whether the value is in seconds.
-    """
-
-    value: float
-    seconds: bool
-
-
-def read_moment(text: str, unit: str) -> Moment | None:
+def read_moment(text: str, unit: str) -> Extent | None:
     """Parse a field of the table; None if it is empty.
 
     Args:
@@ -44,14 +31,14 @@ def read_moment(text: str, unit: str) -> Moment | None:
     clock = _CLOCK.fullmatch(text)
     if clock and unit != "frame":
         hours, minutes, seconds = clock.groups(default="0")
-        return Moment(3600 * int(hours) + 60 * int(minutes) + float(seconds), seconds=True)
+        return Extent(3600 * int(hours) + 60 * int(minutes) + float(seconds), seconds=True)
     number = re.fullmatch(r"(\d{1,12})(\.\d+)?\s*(s|sec|seconds)?", text)
     if number:
         whole, fraction, said = number.groups()
         if (said or unit == "seconds") and unit != "frame":
-            return Moment(float(whole + (fraction or "")), seconds=True)
+            return Extent(float(whole + (fraction or "")), seconds=True)
         if not said and (not fraction or (unit == "frame" and not float(fraction))):
-            return Moment(float(whole), seconds=False)
+            return Extent(float(whole), seconds=False)
     expected = {
         "": "a frame as a whole number from 0, or seconds as 12.5s or 1:02.5",
         "frame": "a frame as a whole number from 0",
@@ -65,14 +52,14 @@ class Range:
     """Start and end of a clip in its file.
 
     Args:
-        start: Its first frame; None for the start of the file.
+        start: Its first frame, in the file's count or as time since frame 0; None for the start of the file.
         end: The frame after its last; None for the end of the file.
         table: The table with the range, for messages.
         line: The line in it.
     """
 
-    start: Moment | None
-    end: Moment | None
+    start: Extent | None
+    end: Extent | None
     table: Path
     line: int
 

@@ -4,9 +4,8 @@ import datetime
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from maskel.datasets.folder import columns as names
 from maskel.datasets.folder.columns import listed
@@ -15,7 +14,6 @@ from maskel.datasets.folder.headings import Table, counts_up, is_missing, is_num
 from maskel.datasets.folder.numbering import frame_numbers
 from maskel.datasets.folder.pose import check_size
 from maskel.errors import BadFileError
-from maskel.layouts import Layout
 
 _WHOLE = re.compile(r"-?\d{1,15}(\.0*)?")
 _FRACTION = re.compile(r"-?\d*\.\d+(e-?\d+)?", re.IGNORECASE)
@@ -42,15 +40,11 @@ class Rows:
     counts: dict[str, int]
     unread: Sequence[str]
 
-    def number(self, frame: int) -> int:
-        """Return the table's number of a frame."""
-        return self.start + self.step * frame
-
     def names(self) -> tuple[tuple[str, ...], ...]:
         """The table's name of each body; empty if it has no names."""
         return tuple((who,) for who in dict.fromkeys(self.people) if who)
 
-    def extent(self, path: Path, layout: Layout) -> tuple[dict[str, int], int]:
+    def extent(self, table: Table) -> tuple[dict[str, int], int]:
         """Return the index of each body, and the number of frames.
 
         Raises:
@@ -58,49 +52,61 @@ class Rows:
         """
         bodies = {who: place for place, who in enumerate(dict.fromkeys(who for who in self.people if who is not None))}
         length = max(self.frames) + 1
-        check_size(path, len(bodies), length, len(layout))
+        check_size(table.path, len(bodies), length, len(table.layout))
         return bodies, length
 
-    def twice(self, what: str) -> str:
-        """Return the part of a message about an item that occurs in two lines."""
-        unread = f"; columns that are not read: {listed(self.unread)}" if self.unread else ""
-        return f"{what} twice{unread}"
+    def entries(self, table: Table, places: Sequence[int] = ()) -> Iterator[tuple[int, Sequence[str], int, str, int]]:
+        """Yield number, fields, frame, person and joint of each line with a person.
+
+        Args:
+            table: The table.
+            places: Joint of each line, in a table with a line for each joint; else 0 is yielded.
+
+        Raises:
+            BadFileError: If two lines are about the same.
+        """
+        seen: set[tuple[int, str, int]] = set()
+        each = "one line a joint, frame and person" if places else "one line a frame and person"
+        lines = zip(table.lines, self.frames, self.people, places or itertools.repeat(0), strict=False)
+        for (line, fields), frame, who, place in lines:
+            if who is None:
+                continue
+            if (frame, who, place) in seen:
+                what = f"joint {table.layout.joints[place]} of frame" if places else "frame"
+                unread = f"; columns that are not read: {listed(self.unread)}" if self.unread else ""
+                raise table.fault(f"{what} {self.start + self.step * frame} twice{unread}", each, line)
+            seen.add((frame, who, place))
+            yield line, fields, frame, who, place
 
 
-def rows_of(
-    path: Path, table: Table, others: Sequence[int], joints: Sequence[str] = (), additional: Collection[int] = ()
-) -> Rows:
-    """Determine frame and person of each line, from the columns that are not joints.
+@dataclass
+class RowReader:
+    """Reader of frame and person of each line, from the columns that are not joints.
 
     Args:
-        path: The file, for messages.
-        table: Its lines.
+        table: The table.
         others: The columns that are not joints.
         joints: Joint of each line, in a table with a line for each joint.
         additional: The columns of ``others`` that describe a joint.
-
-    Raises:
-        BadFileError: If frame or person of a line is ambiguous.
     """
-    return _Reader(path, table, others, joints, additional).rows()
 
+    table: Table
+    others: Sequence[int]
+    joints: Sequence[str] = ()
+    additional: Collection[int] = ()
 
-class _Reader:
-    """Reader of a table's columns that are not joints."""
-
-    def __init__(
-        self, path: Path, table: Table, others: Sequence[int], joints: Sequence[str], additional: Collection[int]
-    ) -> None:
-        self.path = path
-        self.table = table
-        self.joints = joints
-        self.additional = additional
+    def __post_init__(self) -> None:
         self.counts: dict[str, int] = {}
-        self.read: set[int] = set()
-        self.values = {c: [fields[c] for _, fields in table.lines] for c in others}
-        self.names = {c: table.columns[c].name for c in others}
+        self.used: set[int] = set()
+        self.values = {c: [fields[c] for _, fields in self.table.lines] for c in self.others}
+        self.names = {c: self.table.columns[c].name for c in self.others}
 
-    def rows(self) -> Rows:
+    def read(self) -> Rows:
+        """Read the lines.
+
+        Raises:
+            BadFileError: If frame or person of a line is ambiguous.
+        """
         numbers = self._frames()
         people = self._people(numbers)
         if numbers is None:
@@ -115,7 +121,7 @@ class _Reader:
         untracked = sum(who is None for who in people)
         if untracked:
             self.counts[UNTRACKED_ROWS] = untracked
-        unread = [self.table.columns[c].shown for c in self.values if c not in self.read]
+        unread = [self.table.columns[c].shown for c in self.values if c not in self.used]
         if unread:
             self.counts[f"columns not read: {listed(unread)}"] = len(unread)
         places = [(number - start) // step for number in numbers]
@@ -127,9 +133,6 @@ class _Reader:
     def _shown(self, columns: Sequence[int]) -> str:
         return listed(self.table.columns[c].shown for c in columns)
 
-    def _refuse(self, found: str, expected: str, line: int | None = None) -> BadFileError:
-        return BadFileError(self.path, "wrong count", found, expected, line=line or self.table.heading)
-
     def _frames(self) -> list[int] | None:
         """Return the frame number of each line; None if no column counts frames."""
         candidates = self._called(names.FRAMES)
@@ -140,10 +143,11 @@ class _Reader:
             return None
         found = {c: self._numbers(c) for c in candidates}
         first = found[candidates[0]]
-        ranks = [[number - min(numbers) for number in numbers] for numbers in found.values()]
+        starts = {c: min(numbers) for c, numbers in found.items()}
+        ranks = [[number - starts[c] for number in numbers] for c, numbers in found.items()]
         if any(rank != ranks[0] for rank in ranks[1:]):
-            raise self._refuse(f"columns {self._shown(candidates)}, which count frames differently", "one of them")
-        self.read |= set(candidates)
+            raise self.table.fault(f"columns {self._shown(candidates)}, which count frames differently", "one of them")
+        self.used |= set(candidates)
         return first
 
     def _numbers(self, column: int) -> list[int]:
@@ -154,9 +158,9 @@ class _Reader:
             named = not is_number(field) and re.search(r"\d", field)  # img_0012.png
             if not named and not _WHOLE.fullmatch(field):
                 found = f"frame {field[:40]!r} in column {self._shown([column])}"
-                raise BadFileError(self.path, "not a number", found, "a whole number", line=line)
+                raise BadFileError(self.table.path, "not a number", found, "a whole number", line=line)
         distinct = list(dict.fromkeys(fields))
-        number = dict(zip(distinct, frame_numbers(self.path, distinct), strict=True))
+        number = dict(zip(distinct, frame_numbers(self.table.path, distinct), strict=True))
         return [number[field] for field in fields]
 
     def _people(self, numbers: list[int] | None) -> list[str | None]:
@@ -175,19 +179,20 @@ class _Reader:
             for c, people in whose.items()
             if len(set(people)) > 1 and not self._counts_lines(c, numbers, alone)
         }
-        if len(varied) > 1:  # the same people under two names
-            varied = dict(list(varied.items())[:1]) if _all_equal(list(varied.values())) else varied
+        together = len(set(zip(*varied.values(), strict=True)))
+        if all(len(set(people)) == together for people in varied.values()):  # the same people under other names
+            varied = dict(list(varied.items())[:1])
         if len(tracks := [c for c in varied if "track" in self.names[c]]) == 1:
             varied = {tracks[0]: varied[tracks[0]]}
         if len(varied) > 1:
-            raise self._refuse(f"columns {self._shown(list(varied))}, which both tell people apart", "one of them")
+            raise self.table.fault(f"columns {self._shown(list(varied))}, which both tell people apart", "one of them")
         for column, people in varied.items():
             if count > 2 and len(set(people)) == count:
                 found = f"column {self._shown([column])}, which differs from line to line"
-                raise self._refuse(found, "one that tells people apart, with the same value in all lines of one")
-            self.read.add(column)
+                raise self.table.fault(found, "one that tells people apart, with the same value in all lines of one")
+            self.used.add(column)
             return people
-        self.read |= {c for c, people in whose.items() if len(set(people)) == 1}
+        self.used |= {c for c, people in whose.items() if len(set(people)) == 1}
         return [""] * count
 
     def _counts_lines(self, column: int, numbers: list[int] | None, alone: bool) -> bool:
@@ -209,7 +214,7 @@ class _Reader:
             shared = sum(count > 1 for count in Counter(times).values())
             if len(keys) == len(times) and 2 * shared >= len(set(times)):
                 rank = {time: place for place, time in enumerate(sorted(set(times)))}
-                self.read.add(column)
+                self.used.add(column)
                 self.counts[f"frames told apart by column {self._shown([column])}"] = len(rank)
                 self._count_gaps(column, sorted(rank))
                 return [rank[time] for time in times]
@@ -218,23 +223,23 @@ class _Reader:
     def _must_be_in_order(self, people: Sequence[str | None]) -> None:
         """Check that the lines can be frames in their order, as there is no column for frames."""
         if len(set(people)) > 1:
-            tell = [c for c in self.read if self.names[c] in names.PEOPLE or self.names[c] in names.PERHAPS_PEOPLE]
+            tell = [c for c in self.used if self.names[c] in names.PEOPLE or self.names[c] in names.PERHAPS_PEOPLE]
             who = listed(dict.fromkeys(who for who in people if who), 4)
             found = f"column {self._shown(tell)}, which tells people apart ({who}), but none that counts frames"
-            raise self._refuse(found, "both, such as track and frame")
+            raise self.table.fault(found, "both, such as track and frame")
         if self.joints:
             found = f"columns {listed(column.shown for column in self.table.columns)}"
-            raise self._refuse(found, "frame, joint, x and y among them")
+            raise self.table.fault(found, "frame, joint, x and y among them")
         for column, name in self.names.items():
             fields = self.values[column]
-            if column in self.read or column in self.additional or len(set(fields)) < 2:
+            if column in self.used or column in self.additional or len(set(fields)) < 2:
                 continue
             if names.is_time(name):
                 self._must_increase(column)
             elif name in names.COUNTERS:
                 if not counts_up(fields):
                     found = f"column {self._shown([column])}, which counts neither the lines nor frames in equal steps"
-                    raise self._refuse(found, "the name frame, person or another that says what it is")
+                    raise self.table.fault(found, "the name frame, person or another that says what it is")
             elif not (name in names.LABELS or name in names.RECORDINGS or names.is_additional(name)):
                 kinds = {field for field in fields if not is_missing(field)}
                 whole = all(map(_WHOLE.fullmatch, kinds))
@@ -243,7 +248,9 @@ class _Reader:
                         f"column {self._shown([column])}, whose {len(kinds)} values may tell people or recordings "
                         "apart, and no column that counts frames"
                     )
-                    raise self._refuse(found, "frame, and person for whose line it is; or neither and no such column")
+                    raise self.table.fault(
+                        found, "frame, and person for whose line it is; or neither and no such column"
+                    )
 
     def _must_increase(self, column: int) -> None:
         times = _times(self.values[column])
@@ -253,7 +260,7 @@ class _Reader:
             if after <= before:
                 how = "stands still" if after == before else "goes back"
                 found = f"a time that {how} (column {self._shown([column])}), and no column that counts frames"
-                raise self._refuse(found, "a line a frame in the order of time, or columns frame and person", line)
+                raise self.table.fault(found, "a line a frame in the order of time, or columns frame and person", line)
         self._count_gaps(column, times)
 
     def _count_gaps(self, column: int, times: Sequence[float]) -> None:
@@ -266,11 +273,11 @@ class _Reader:
         for column, name in self.names.items():
             values = self.values[column]
             different = list(dict.fromkeys(values))
-            if column in self.read or len(different) < 2:
+            if column in self.used or len(different) < 2:
                 continue
             if name in names.RECORDINGS:
                 found = f"column {self._shown([column])} with {len(different)} values ({listed(different, 3)})"
-                raise self._refuse(found, "one recording a file; call the column person if it tells people apart")
+                raise self.table.fault(found, "one recording a file; call the column person if it tells people apart")
             if name in names.LABELS:
                 changes = sum(before != after for before, after in itertools.pairwise(values))
                 self.counts[f"changes of column {self._shown([column])}, which is not read"] = changes
@@ -280,12 +287,6 @@ def _person(field: str) -> str | None:
     """Return the person of a field, the same for ``1`` and ``1.0``; None for nobody."""
     name = re.sub(r"(?<=\d)\.0+$", "", field)
     return None if is_missing(name) or name == "-1" else name
-
-
-def _all_equal(people: Sequence[Sequence[str | None]]) -> bool:
-    """Return True if all columns divide the lines into the same groups."""
-    count = len(set(people[0]))
-    return all(len(set(other)) == count and len(set(zip(people[0], other, strict=True))) == count for other in people)
 
 
 def _times(fields: Sequence[str]) -> list[float] | None:

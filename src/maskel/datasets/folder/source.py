@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,14 +20,14 @@ from maskel.datasets.base import (
     upwards,
 )
 from maskel.datasets.counts import Counts
-from maskel.datasets.folder.arrays import ArrayChannels, settled_axes
+from maskel.datasets.folder.arrays import settled_axes
 from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.benchmarks import OwnBenchmarks
 from maskel.datasets.folder.clip_files import clips_in, no_clip
 from maskel.datasets.folder.gaps import MAX_GAP
-from maskel.datasets.folder.labels import TABLE, Facts, facts_of, refuse_same, whole_recording
+from maskel.datasets.folder.labels import Facts, default_table, facts_of, refuse_same, whole_recording
 from maskel.datasets.folder.names import refuse_alike
-from maskel.datasets.folder.pose import Pose
+from maskel.datasets.folder.pose import ArrayChannels, Missing, Pose
 from maskel.datasets.folder.preparation import SUFFIXES, Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
 from maskel.datasets.folder.ultralytics import name_of
@@ -38,9 +38,7 @@ from maskel.layouts import layout_named
 from maskel.sequence import UNLABELLED, XYZ, Channels, Clip, LabelledRange, SkeletonSequence
 
 NO_LABELS = "ranges without a label, taken for background"
-"""Phrase for ranges of an untrimmed recording that the table gives no class."""
 EMPTY_RANGES = "ranges without a body"
-"""Phrase for ranges of the table without a body: they are no clip."""
 
 
 class Folder(Source):
@@ -106,7 +104,7 @@ class Folder(Source):
         channels: ArrayChannels = "auto",
         scores: bool = False,
         min_score: float = 0.0,
-        missing: Literal["interpolate", "zero"] = "interpolate",
+        missing: Missing = "interpolate",
         bodies: int = 2,
         fps: float | None = None,
         source_fps: float | None = None,
@@ -139,6 +137,10 @@ class Folder(Source):
         self.preparation = Preparation(
             self.layout,
             channels,
+            tuple(image_size),
+            max_gap,
+            orders[0] if stated else "",
+            () if stated else orders,
             scores,
             min_score,
             missing,
@@ -146,12 +148,8 @@ class Folder(Source):
             fps,
             source_fps,
             scale,
-            tuple(image_size),
             centre,
-            max_gap,
             actor,
-            orders[0] if stated else "",
-            () if stated else orders,
         )
         self.untrimmed = untrimmed
         self.may_miss_joints = missing == "zero"
@@ -172,7 +170,7 @@ class Folder(Source):
         for root in roots:
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; give the folder that holds the recordings")
-            table = self.labels or (root / TABLE if (root / TABLE).is_file() else None)
+            table = self.labels or default_table(root)
             clips, passed = clips_in(root, (table, self.test_list))
             self._passed.update(passed)
             if root in map(name_of, clips):
@@ -200,8 +198,7 @@ class Folder(Source):
         self._benchmarks.choose(self._facts)
         if not (self.preparation.axes or self.preparation.settled):
             arrays = [path for path in self._facts if path.suffix.lower() == ".npy"]
-            found = settled_axes(arrays, self.layout, self.preparation.channels)
-            self.preparation = replace(self.preparation, settled=found)
+            self.preparation = replace(self.preparation, settled=settled_axes(arrays, self.preparation))
         self.channels = self._find_channels()
         return list(dict.fromkeys(files))
 
@@ -218,7 +215,7 @@ class Folder(Source):
         for root in roots:
             if not root.exists():
                 raise InputError(f"{root} does not exist; expected a prepared set, recordings, or folders of them")
-            table = root / TABLE if (root / TABLE).is_file() else None
+            table = default_table(root)
             clips, passed = ({root: ()}, {}) if root.is_file() else clips_in(root, (table,))
             self._passed.update(passed)
             if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
@@ -392,7 +389,6 @@ class Folder(Source):
         return self._benchmarks.explain(benchmark)
 
     def _find_channels(self) -> Channels:
-        """Return the channels of the first readable file."""
         for path in self._facts:
             try:
                 return self.preparation.channels_of(self.preparation.read(path))

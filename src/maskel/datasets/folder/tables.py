@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskel.datasets.folder.arrays import ArrayChannels, to_pose
+from maskel.datasets.folder.arrays import to_pose
 from maskel.datasets.folder.columns import (
     CHANNELS,
     COORDINATES,
@@ -30,69 +30,59 @@ from maskel.datasets.folder.columns import (
     unknown_joint,
 )
 from maskel.datasets.folder.headings import Table, is_missing, is_number, read_table
-from maskel.datasets.folder.pose import Pose, check_numbers
-from maskel.datasets.folder.rows import Rows, rows_of
+from maskel.datasets.folder.pose import ArrayChannels, Form, Pose, check_numbers
+from maskel.datasets.folder.rows import RowReader, Rows
 from maskel.errors import BadFileError
-from maskel.layouts import Layout
 
 _ORDER = (*COORDINATES, "score")
 
 
-def read_csv(path: Path, layout: Layout, channels: ArrayChannels) -> Pose:
+def read_csv(path: Path, form: Form) -> Pose:
     """Read the bodies of a table in any of the forms above.
-
-    Args:
-        path: The file.
-        layout: Its joints.
-        channels: Meaning of each joint's numbers if no column names them.
 
     Raises:
         BadFileError: If columns, joints or frames are missing or have no known meaning, or a field is no number.
     """
-    table = read_table(path, layout)
+    table = read_table(path, form.layout)
     if table.ordered:
-        return _in_order(path, table, layout, channels)
+        return _in_order(table, form.channels)
     names = [column.name for column in table.columns]
     if {"x", "y"} <= set(names) and any(name in JOINTS for name in names):
-        return _long(path, table, layout)
-    return _wide(path, table, layout)
+        return _long(table)
+    return _wide(table)
 
 
-def _in_order(path: Path, table: Table, layout: Layout, channels: ArrayChannels) -> Pose:
-    width = len(table.ordered)
+def _in_order(table: Table, channels: ArrayChannels) -> Pose:
+    layout, width = table.layout, len(table.ordered)
     if width % len(layout):
         expected = f"a multiple of {len(layout)} joints (layout {layout.name}); the first line begins "
         expected += ", ".join(field[:20] for field in table.lines[0][1][:3])
-        raise BadFileError(path, "wrong count", f"{width} columns without a heading", expected)
+        raise BadFileError(table.path, "wrong count", f"{width} columns without a heading", expected)
     taken = set(table.ordered)
-    others = [c for c in range(len(table.columns)) if c not in taken]
-    rows = rows_of(path, table, others)
-    values = _fill(path, table, rows, layout, {"": table.ordered})
-    pose = to_pose(path, values, layout, channels)
+    rows = RowReader(table, [c for c in range(len(table.columns)) if c not in taken]).read()
+    pose = to_pose(table.path, _fill(table, rows, {"": table.ordered}), layout, channels)
     return replace(pose, counts=table.counts | rows.counts, names=rows.names(), first_frame=rows.start, step=rows.step)
 
 
-def _wide(path: Path, table: Table, layout: Layout) -> Pose:
-    people, used = _joint_columns(path, table, layout)
+def _wide(table: Table) -> Pose:
+    people, used = _joint_columns(table)
     taken = {column for columns in people.values() for column in columns}
     others = [c for c in range(len(table.columns)) if c not in taken]
-    joints = JointNames(layout)
-    rows = rows_of(path, table, others, additional=[c for c in others if joints.begins(table.columns[c].name)])
+    joints = JointNames(table.layout)
+    rows = RowReader(table, others, additional=[c for c in others if joints.begins(table.columns[c].name)]).read()
     if len(people) > 1 and rows.names():
-        found = "a line of the heading and a column that both tell people apart"
-        raise BadFileError(path, "wrong count", found, "one of them", line=table.heading)
-    values = _fill(path, table, rows, layout, people)
+        raise table.fault("a line of the heading and a column that both tell people apart", "one of them")
     names = rows.names() or tuple((person,) for person in people if person)
-    return _pose(path, values, "score" in used, table, rows, names)
+    return _pose(_fill(table, rows, people), "score" in used, table, rows, names)
 
 
-def _joint_columns(path: Path, table: Table, layout: Layout) -> tuple[dict[str, list[int]], list[str]]:
+def _joint_columns(table: Table) -> tuple[dict[str, list[int]], list[str]]:
     """Return the columns of all joints and channels for each person in the heading, and the channels.
 
     Raises:
         BadFileError: If a column is missing or there twice, or is one of a joint that the layout lacks.
     """
-    joints = JointNames(layout)
+    layout, joints = table.layout, JointNames(table.layout)
     parts = [
         (squeeze(column.joint), column.channel) if column.channel else joints.split(column.name)
         for column in table.columns
@@ -110,13 +100,13 @@ def _joint_columns(path: Path, table: Table, layout: Layout) -> tuple[dict[str, 
         elif channel is not None:
             key = (column.person, place, channel)
             if key in found:
-                what = f"two columns for {channel} of joint {layout.joints[place]}"
-                raise BadFileError(path, "wrong count", what, "one", line=table.heading)
+                raise table.fault(f"two columns for {channel} of joint {layout.joints[place]}", "one")
             found[key] = c
     used = [channel for channel in _ORDER if any(name == channel for _, _, name in found)]
     used = used if {"x", "y"} <= set(used) else ["x", "y"]
     people = list(dict.fromkeys(person for person, _, _ in found)) or [""]
-    _refuse_beyond(path, table, layout, beyond, bool(found))
+    if beyond and found:
+        raise _beyond(table, beyond)
     for person in people:
         for place, joint in enumerate(layout.joints):
             for channel in used:
@@ -126,61 +116,52 @@ def _joint_columns(path: Path, table: Table, layout: Layout) -> tuple[dict[str, 
                         f"no column for {channel} of joint {joint}{whose} (layout {layout.name}) among columns "
                         f"{listed(column.shown for column in table.columns)}"
                     )
-                    raise BadFileError(path, "wrong count", what, f"one such as {joint}_{channel}", line=table.heading)
+                    raise table.fault(what, f"one such as {joint}_{channel}")
     order = {
         person: [found[person, place, channel] for place in range(len(layout)) for channel in used] for person in people
     }
     return order, used
 
 
-def _refuse_beyond(path: Path, table: Table, layout: Layout, beyond: Sequence[str], any_known: bool) -> None:
-    """Refuse columns of joints that the layout lacks, beside joints that it has."""
-    if not beyond or not any_known:
-        return
+def _beyond(table: Table, beyond: Sequence[str]) -> BadFileError:
+    """Return the error about columns of joints that the layout lacks, beside joints that it has."""
+    layout = table.layout
     every = [column.shown for column in table.columns if JointNames(layout).split(column.name)]
     other = [name for name in layouts_with([*every, *beyond]) if name != layout.name]
     expected = f"its {len(layout)} joints and no others"
     if other:
         expected += f", or --layout {' or '.join(other)}, which has them"
-    found = f"columns {listed(beyond)}, which look like joints that layout {layout.name} lacks"
-    raise BadFileError(path, "wrong count", found, expected, line=table.heading)
+    return table.fault(f"columns {listed(beyond)}, which look like joints that layout {layout.name} lacks", expected)
 
 
-def _long(path: Path, table: Table, layout: Layout) -> Pose:
-    names = [column.name for column in table.columns]
+def _long(table: Table) -> Pose:
+    layout, names = table.layout, [column.name for column in table.columns]
     columns: dict[str, int] = {}
     for c, name in enumerate(names):
         if channel := CHANNELS.get(name):
             if channel in columns:
                 found = f"two columns for {channel} ({listed(table.columns[k].shown for k in (columns[channel], c))})"
-                raise BadFileError(path, "wrong count", found, "one", line=table.heading)
+                raise table.fault(found, "one")
             columns[channel] = c
     used = [channel for channel in _ORDER if channel in columns]
     named = [c for c, name in enumerate(names) if name in JOINTS]
-    places, joint = _joints_of_lines(path, table, layout, named)
+    places, joint = _joints_of_lines(table, named)
     others = [c for c in range(len(names)) if c not in {*columns.values(), joint}]
-    rows = rows_of(path, table, others, [layout.joints[place] for place in places])
-    bodies, length = rows.extent(path, layout)
+    rows = RowReader(table, others, [layout.joints[place] for place in places]).read()
+    bodies, length = rows.extent(table)
     values = np.full((len(bodies), length, len(layout), len(used)), np.nan)
-    seen: set[tuple[int, str, int]] = set()
-    for (line, fields), frame, who, place in zip(table.lines, rows.frames, rows.people, places, strict=True):
-        if who is None:
-            continue
-        if (frame, who, place) in seen:
-            found = rows.twice(f"joint {layout.joints[place]} of frame {rows.number(frame)}")
-            raise BadFileError(path, "wrong count", found, "one line a joint, frame and person", line=line)
-        seen.add((frame, who, place))
-        values[bodies[who], frame, place] = [_to_float(path, line, fields[columns[name]]) for name in used]
-    return _pose(path, values, "score" in used, table, rows, rows.names())
+    for line, fields, frame, who, place in rows.entries(table, places):
+        values[bodies[who], frame, place] = [_to_float(table.path, line, fields[columns[name]]) for name in used]
+    return _pose(values, "score" in used, table, rows, rows.names())
 
 
-def _joints_of_lines(path: Path, table: Table, layout: Layout, named: Sequence[int]) -> tuple[list[int], int]:
+def _joints_of_lines(table: Table, named: Sequence[int]) -> tuple[list[int], int]:
     """Return the joint of each line, and its column, one of ``named``; names are preferred to numbers.
 
     Raises:
         BadFileError: If a line has no joint of the layout, or its numbers may count from 0 or from 1.
     """
-    joints = JointNames(layout)
+    layout, joints = table.layout, JointNames(table.layout)
     joint = next(
         (c for c in named if any(joints.place(squeeze(fields[c])) is not None for _, fields in table.lines)), named[0]
     )
@@ -190,14 +171,14 @@ def _joints_of_lines(path: Path, table: Table, layout: Layout, named: Sequence[i
         found = f"joints numbered {min(numbers)} to {max(numbers)}, from 0 or from 1"
         expected = f"joint 0, or joint {len(layout)}, in some line, so that one can tell"
         if max(numbers) < len(layout):
-            raise BadFileError(path, "wrong count", found, expected, line=table.heading)
+            raise table.fault(found, expected)
     base = 0 if 0 in numbers else 1
     places = []
     for (line, fields), name in zip(table.lines, called, strict=True):
         place = _place(joints, name, base)
         if place is None:
             expected = f"a joint of layout {layout.name}, by name or number"
-            raise BadFileError(path, "wrong count", f"joint {fields[joint][:40]!r}", expected, line=line)
+            raise table.fault(f"joint {fields[joint][:40]!r}", expected, line)
         places.append(place)
     return places, joint
 
@@ -211,37 +192,23 @@ def _place(joints: JointNames, name: str, base: int) -> int | None:
     return number - base if number is not None and 0 <= number - base < len(joints.layout) else None
 
 
-def _fill(path: Path, table: Table, rows: Rows, layout: Layout, people: Mapping[str, Sequence[int]]) -> np.ndarray:
-    """Fill an array (M, T, V, C) from a table with a line for each frame.
+def _fill(table: Table, rows: Rows, people: Mapping[str, Sequence[int]]) -> np.ndarray:
+    """Fill an array (M, T, V, C) from a table with a line for each frame, and for each person of the heading columns.
 
-    Args:
-        path: The file, for messages.
-        table: Its lines.
-        rows: Frame and person of each line.
-        layout: Its joints.
-        people: The columns of all joints and channels in turn, for each person in the heading.
+    ``people`` has the columns of all joints and channels in turn.
     """
-    bodies, length = rows.extent(path, layout)
-    each = len(next(iter(people.values()))) // len(layout)
-    values = np.full((len(bodies) * len(people), length, len(layout), each), np.nan)
-    seen: set[tuple[int, str]] = set()
-    for (line, fields), frame, who in zip(table.lines, rows.frames, rows.people, strict=True):
-        if who is None:
-            continue
-        if (frame, who) in seen:
-            found = rows.twice(f"frame {rows.number(frame)}")
-            raise BadFileError(path, "wrong count", found, "one line a frame and person", line=line)
-        seen.add((frame, who))
+    (bodies, length), joints = rows.extent(table), len(table.layout)
+    each = len(next(iter(people.values()))) // joints
+    values = np.full((len(bodies) * len(people), length, joints, each), np.nan)
+    for line, fields, frame, who, _ in rows.entries(table):
         for place, order in enumerate(people.values()):
-            numbers = [_to_float(path, line, fields[column]) for column in order]
-            values[bodies[who] * len(people) + place, frame] = np.reshape(numbers, (len(layout), each))
+            numbers = [_to_float(table.path, line, fields[column]) for column in order]
+            values[bodies[who] * len(people) + place, frame] = np.reshape(numbers, (joints, each))
     return values
 
 
-def _pose(
-    path: Path, values: np.ndarray, scored: bool, table: Table, rows: Rows, names: tuple[tuple[str, ...], ...]
-) -> Pose:
-    check_numbers(path, values)
+def _pose(values: np.ndarray, scored: bool, table: Table, rows: Rows, names: tuple[tuple[str, ...], ...]) -> Pose:
+    check_numbers(table.path, values)
     joints, scores = (values[..., :-1], values[..., -1]) if scored else (values, None)
     return Pose(joints, scores, table.counts | rows.counts, names, rows.start, rows.step)
 

@@ -1,16 +1,15 @@
 """Tracks of a clip's bodies: linked again after an absence, and sorted by importance."""
 
 import itertools
-import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from maskel.datasets.counts import Counts
+from maskel.datasets.folder.gaps import all_may_be_missing
 from maskel.errors import BadFileError
 
 ACTORS = ("longest", "motion", "central", "largest")
@@ -30,7 +29,6 @@ TIME_COST = 0.02
 FEW = 0.1
 """Smallest share of the longest track's frames for the main actor, unless it is chosen by name."""
 LINKED = "people linked again after a gap or jump"
-"""Phrase for linked tracks."""
 NOT_LINKED = "people who may have come back, left apart"
 """Phrase for tracks that could be the return of more than one person."""
 
@@ -106,7 +104,7 @@ def in_order(tracks: Sequence[Track], actor: str, middle: Float64[np.ndarray, " 
 
     def weight(track: Track) -> tuple[bool, float]:
         joints = track.people[..., :-1]
-        with _all_may_be_missing():
+        with all_may_be_missing():
             if actor == "motion":
                 value = float(np.nansum(np.nanvar(joints, 0))) * len(joints)
             elif actor == "largest":
@@ -141,7 +139,7 @@ def _alone(tracks: Sequence[Track]) -> dict[int, int]:
     names = {name for place in places for name in tracks[place].names}
     if not pairs or not all(name.isdecimal() for name in names):
         return {}
-    with _all_may_be_missing():
+    with all_may_be_missing():
         sizes = [float(np.nanmedian(_sizes(tracks[place].people[..., :-1]))) for place in places]
     gaps = [tracks[second].start - tracks[first].end for first, second in pairs]
     same_size = max(sizes) <= SIZE_RATIO * min(sizes)
@@ -162,7 +160,8 @@ def _links(tracks: Sequence[Track]) -> tuple[dict[int, int], int]:
             (other, far, other, second, first) for other, far in predecessors[second].items() if other not in after
         ]
         for other, far, left, right, chosen in rivals:
-            if other == chosen or not _overlap(tracks[other], tracks[chosen]):
+            apart = tracks[other].end < tracks[chosen].start or tracks[chosen].end < tracks[other].start
+            if other == chosen or apart:
                 continue
             brief, chosen_brief = (len(tracks[place].frames) < BRIEF for place in (other, chosen))
             later = max(tracks[right].start - tracks[left].end - gap, 0)
@@ -195,7 +194,7 @@ def _candidates(tracks: Sequence[Track]) -> tuple[dict[int, dict[int, float]], d
 
     ``tracks`` are ordered by first frame.
     """
-    with _all_may_be_missing():
+    with all_may_be_missing():
         ends = np.stack([np.nanmean(track.people[-3:, :, :-1], 0) for track in tracks])  # (N, V, D)
         starts = np.stack([np.nanmean(track.people[:3, :, :-1], 0) for track in tracks])
         sizes_before = np.array([np.nanmedian(_sizes(track.people[-30:, :, :-1])) for track in tracks])
@@ -208,7 +207,7 @@ def _candidates(tracks: Sequence[Track]) -> tuple[dict[int, dict[int, float]], d
         stop = int(np.searchsorted(first_frames, track.end + LONGEST_ABSENCE, side="right"))
         later = slice(begin, min(stop, begin + 1000))
         size = np.maximum(sizes_before[first], sizes_after[later])
-        with _all_may_be_missing():
+        with all_may_be_missing():
             ratio = size / np.minimum(sizes_before[first], sizes_after[later])
             moved = np.linalg.norm(np.nanmean(starts[later] - ends[first], 1), axis=-1) / size
         gap = first_frames[later] - track.end
@@ -219,19 +218,7 @@ def _candidates(tracks: Sequence[Track]) -> tuple[dict[int, dict[int, float]], d
     return followers, predecessors
 
 
-def _overlap(one: Track, other: Track) -> bool:
-    return one.start <= other.end and other.start <= one.end
-
-
 def _sizes(joints: Float64[np.ndarray, "n v d"]) -> Float64[np.ndarray, " n"]:
     """Return the diagonal of each body's bounding box."""
     low, high = np.nanmin(joints, 1), np.nanmax(joints, 1)
     return np.asarray(np.linalg.norm(high - low, axis=-1))
-
-
-@contextmanager
-def _all_may_be_missing() -> Iterator[None]:
-    """Silence numpy's warnings about means of no values; the result is NaN, as intended."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)
-        yield

@@ -15,7 +15,6 @@ from maskel.datasets.counts import Counts
 from maskel.errors import BadFileError
 
 LABELS = "labels inside the files, not read (folders or labels.csv say them)"
-"""Phrase for files that name their class themselves."""
 AZURE_NAMES = tuple(
     "PELVIS SPINE_NAVEL SPINE_CHEST NECK "
     "CLAVICLE_LEFT SHOULDER_LEFT ELBOW_LEFT WRIST_LEFT HAND_LEFT HANDTIP_LEFT THUMB_LEFT "
@@ -28,11 +27,6 @@ AZURE_NAMES = tuple(
 
 def translate(path: Path, document: dict[str, Any], in_image: bool) -> tuple[list[Any], Counts] | None:
     """Translate a document of one of these forms.
-
-    Args:
-        path: The file, for messages.
-        document: The whole file.
-        in_image: Take positions in the image, not those in the world, if there are both.
 
     Returns:
         The frames, and counts of what was not read; None for a document of another form.

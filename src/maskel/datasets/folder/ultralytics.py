@@ -9,16 +9,16 @@ file.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from maskel import files
-from maskel.datasets.folder.gaps import MAX_GAP
 from maskel.datasets.folder.joint_counts import whose_joints
 from maskel.datasets.folder.numbering import frame_numbers
 from maskel.datasets.folder.people import Person, join_people
-from maskel.datasets.folder.pose import MAX_BYTES, Pose, check_numbers
+from maskel.datasets.folder.pose import MAX_BYTES, Form, Pose, check_numbers
 from maskel.datasets.folder.units import LARGEST_FRACTION
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError
@@ -75,41 +75,49 @@ def name_of(clip: Path) -> Path:
     return clip if match is None else clip.parent / match["recording"]
 
 
-def read_labels(path: Path, layout: Layout, image_size: Sequence[int], max_gap: int = MAX_GAP) -> Pose:
+def read_labels(path: Path, form: Form) -> Pose:
     """Read the bodies of a recording.
 
     Args:
         path: Any of its files; the others are found beside it.
-        layout: Joint layout of the files.
-        image_size: Width and height of the image; without them bodies would lose their proportions.
-        max_gap: Longest absence, in frames, after which a body is continued.
+        form: Form of the recording; without the image's size bodies would lose their proportions.
 
     Raises:
         BadFileError: If the image's size is not known, a line has other numbers, or all frames are empty.
     """
-    if not image_size:
+    if not form.image_size:
         found = "positions as fractions of the image, as Ultralytics writes them"
         expected = "--image-size WIDTH HEIGHT, so that bodies keep their proportions"
         raise BadFileError(path, "wrong unit", found, expected)
-    beside = [file for file in path.parent.iterdir() if file.suffix.lower() == ENDING]
-    frames = [file for file in beside if name_of(file) == name_of(path)]
+    with bad_file(path, "a readable folder"):
+        frames = _frames_in(path.parent, path.parent.stat().st_mtime_ns)[name_of(path)]
     if sum(file.stat().st_size for file in frames) > MAX_BYTES:
         raise BadFileError(path, "wrong count", "too many bytes", f"at most {MAX_BYTES}; cut the recording into clips")
     numbers = frame_numbers(path.parent, [file.name for file in frames])
     lines = [line for file, number in zip(frames, numbers, strict=True) for line in _lines(file, number)]
     people: dict[int, list[Person]] = {number: [] for number in sorted(numbers)}
-    for line, person in zip(lines, _people(lines, layout), strict=True):
+    for line, person in zip(lines, _people(lines, form.layout), strict=True):
         people[line.frame].append(person)
-    pose = join_people(name_of(path), list(people.items()), len(layout), 2, max_gap)
+    pose = join_people(name_of(path), list(people.items()), form, 2)
     classes = {line.numbers[0] for line in lines}
     return replace(pose, counts={**pose.counts, CLASSES: max(len(classes) - 1, 0)})
+
+
+@lru_cache(maxsize=1)
+def _frames_in(folder: Path, changed: int) -> dict[Path, list[Path]]:
+    """Return the files of each recording in a folder; kept, since a folder of many recordings is listed for each."""
+    found: dict[Path, list[Path]] = {}
+    for file in folder.iterdir():
+        if file.suffix.lower() == ENDING:
+            found.setdefault(name_of(file), []).append(file)
+    return found
 
 
 def _lines(file: Path, frame: int) -> list[_Line]:
     """Read the lines of one frame, none if the file is empty."""
     with bad_file(file, "a readable file"):
         text = files.read_text(file, LARGEST_FRAME)
-    found: list[_Line] = []
+    found: dict[tuple[float, ...], _Line] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
@@ -117,12 +125,11 @@ def _lines(file: Path, frame: int) -> list[_Line]:
             values = tuple(map(float, line.split()))
         except ValueError:
             raise BadFileError(file, "not a number", repr(line[:40]), "numbers only", line=number) from None
-        same = next((other.line for other in found if other.numbers == values), None)
-        if same is not None:
+        if values in found:
             expected = "each person once; Ultralytics appends to files of an earlier run: predict into a new folder"
-            raise BadFileError(file, "wrong count", f"line {same} again", expected, line=number)
-        found.append(_Line(file, number, frame, values))
-    return found
+            raise BadFileError(file, "wrong count", f"line {found[values].line} again", expected, line=number)
+        found[values] = _Line(file, number, frame, values)
+    return list(found.values())
 
 
 def _people(lines: Sequence[_Line], layout: Layout) -> list[Person]:

@@ -1,15 +1,16 @@
 """Units of coordinates: conversion as the options say, and checks that the result is a plausible body."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.counts import Counts
+from maskel.datasets.folder.gaps import all_may_be_missing
 from maskel.datasets.folder.missing import PIXELS
+from maskel.datasets.folder.pose import Form
 from maskel.errors import BadFileError
-from maskel.layouts import MEDIAPIPE33, Layout
+from maskel.layouts import MEDIAPIPE33
 
 MAX_COORDINATE = 100
 """Metres. Larger coordinates are in another unit: no body is 100 m from the origin."""
@@ -28,25 +29,18 @@ MAYBE_FRACTIONS = "clips from 0 to 1, maybe fractions of an image (--image-size)
 IN_A_CORNER = "clips in the top left quarter of the image, maybe of a smaller one (--image-size)"
 """Phrase for clips in one quarter of the image: the stated image size may be larger than the video."""
 AS_IT_STANDS = "bodies of an unlikely size, taken as they stand"
-"""Phrase for bodies of implausible size that ``--scale 1`` accepts."""
 
 
 def place(
-    path: Path,
-    values: Float64[np.ndarray, "m t v c"],
-    layout: Layout,
-    scale: float | None,
-    image_size: tuple[int, ...],
-    may_be_score: bool,
+    path: Path, values: Float64[np.ndarray, "m t v c"], form: Form, scale: float | None, may_be_score: bool
 ) -> tuple[Float64[np.ndarray, "m t v c"], Counts]:
     """Convert coordinates to the set's unit: metres in 3D, halves of the image's longer side in 2D.
 
     Args:
         path: The file, for messages.
         values: Coordinates; NaN where missing.
-        layout: Their joints.
+        form: Their layout, and the image in which they are, if any.
         scale: Factor to metres. ``1`` accepts bodies of every size; None is 1 with a check of the size.
-        image_size: Width and height of the image, or nothing.
         may_be_score: The meaning of the last coordinate is not stated, so that it may be a score.
 
     Raises:
@@ -57,12 +51,12 @@ def place(
         return values, {}
     if count == 3 and may_be_score:
         _refuse_scores(path, values)
-    if image_size:
+    if form.in_image:
         _refuse_mixed(path, values, may_be_score)
-        placed, counts = _in_image(path, values, layout, scale or 1.0, image_size)
+        placed, counts = _in_image(path, values, form, scale or 1.0)
         option = "--image-size, which may be that of another video"
     else:
-        if scale is None and layout in FRACTIONS:
+        if scale is None and form.layout in FRACTIONS:
             _refuse_fractions(path, values)
         placed, counts = values * (scale or 1.0), {}
         if count == 2 and scale is None and np.nanmin(values) >= 0 and np.nanmax(values) <= 1:
@@ -85,12 +79,10 @@ def place(
     return placed, counts
 
 
-def _in_image(
-    path: Path, values: np.ndarray, layout: Layout, scale: float, image_size: tuple[int, ...]
-) -> tuple[np.ndarray, Counts]:
+def _in_image(path: Path, values: np.ndarray, form: Form, scale: float) -> tuple[np.ndarray, Counts]:
     """Convert positions to -1 to 1 along the image's longer side; fractions are recognised by their size."""
-    width, height = image_size
-    longer, count = max(image_size), values.shape[-1]
+    width, height = form.image_size
+    longer, count = max(width, height), values.shape[-1]
     flat = values[..., :2][~np.isnan(values[..., :2]).any(-1)]  # (N, 2)
     origin = np.array([width, height, 0][:count], np.float64) / longer
     span = f"coordinates from {flat.min():.3g} to {flat.max():.3g}"
@@ -100,7 +92,7 @@ def _in_image(
             expected = "positions in the image, as --image-size says: pixels, or fractions from 0 to 1; leave it out"
             raise BadFileError(path, "wrong unit", found, expected)
         factors = np.array([width, height, width][:count]) * 2 / longer
-        return values * factors - origin, {} if layout in FRACTIONS else {READ_AS_FRACTIONS: 1}
+        return values * factors - origin, {} if form.layout in FRACTIONS else {READ_AS_FRACTIONS: 1}
     pixels = flat * scale
     outside, swapped = (
         float((pixels > 1.02 * np.array(size)).any(1).mean()) for size in ((width, height), (height, width))
@@ -112,14 +104,13 @@ def _in_image(
     if outside > 0.3:
         found = f"{reach}, {outside:.0%} of the joints outside an image of {width} x {height}"
         raise BadFileError(path, "wrong unit", found, "--image-size WIDTH HEIGHT of the video that the joints are from")
-    corner = (pixels < np.array(image_size) / 2).all()
+    corner = (pixels < np.array(form.image_size) / 2).all()
     return values * (2 / longer * scale) - origin, {IN_A_CORNER: 1} if corner else {}
 
 
 def _refuse_mixed(path: Path, values: np.ndarray, may_be_flat: bool) -> None:
     """Refuse pixels mixed with fractions (in some frames or along one axis), and bodies without depth."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # nobody in a frame
+    with all_may_be_missing():  # nobody in a frame
         typical = np.nanmedian(np.abs(values[..., :2]), (2, 3))  # (M, T)
     small = typical <= LARGEST_FRACTION
     if small.any() and (typical > PIXELS).any():
@@ -130,11 +121,7 @@ def _refuse_mixed(path: Path, values: np.ndarray, may_be_flat: bool) -> None:
 
 
 def refuse_flat(path: Path | str, values: Float64[np.ndarray, "m t v c"]) -> None:
-    """Check that x, y and z (if there is one) have one unit: a body extends along each axis.
-
-    Args:
-        path: The file, for messages.
-        values: Coordinates; NaN where missing.
+    """Check that x, y and z (if there is one; NaN where missing) have one unit: a body extends along each axis.
 
     Raises:
         BadFileError: If bodies are flat along one axis.
@@ -170,8 +157,7 @@ def _refuse_scores(path: Path, values: np.ndarray) -> None:
 
 def _restlessness(values: np.ndarray) -> float:
     """Return the mean step of a number between frames, as a share of its spread over joints."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # one frame, or nobody in it
+    with all_may_be_missing():  # one frame, or nobody in it
         steps = np.nanmean(np.abs(np.diff(values, axis=1)))
         spread = np.nanmean(np.nanstd(values, axis=2))
     return float(steps / spread) if steps > 0 and spread > 0 else 0.0
@@ -181,8 +167,7 @@ def _refuse_fractions(path: Path, values: np.ndarray) -> None:
     """Refuse MediaPipe's landmarks in the image as metres: z starts at the hips, but x and y do not."""
     count = values.shape[-1]
     hips = [MEDIAPIPE33.index("left_hip"), MEDIAPIPE33.index("right_hip")]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no hip in any frame
+    with all_may_be_missing():  # no hip in any frame
         middle = np.nanmean(values[..., hips, :], (0, 1, 2))
     x_y = values[..., :2][~np.isnan(values[..., :2]).any(-1)]
     z_from_hips = count == 2 or abs(middle[2]) < 0.02

@@ -77,14 +77,10 @@ class Performance:
             rng = self.rng(_RECORDING, *key)
             seen = film(bodies, SETUPS[self.setup - 1], camera, rng)
             path = out / f"{self.name(camera)}.skeleton"
-            write_skeleton_file(path, record(seen, _first_id(key), rng), bodies.shape[1])
+            first_id = int(np.ravel_multi_index(key, (MOST + 1,) * len(key))) * 10  # beyond those of other recordings
+            write_skeleton_file(path, record(seen, first_id, rng), bodies.shape[1])
             paths.append(path)
         return paths
-
-
-def _first_id(key: tuple[int, ...]) -> int:
-    """Return a number for a recording's first body, beyond the range of all other recordings."""
-    return int(np.ravel_multi_index(key, (MOST + 1,) * len(key))) * 10
 
 
 def synthesize(

@@ -53,8 +53,7 @@ class Motion:
         self.bent = np.zeros(frames)
         self.lift = np.zeros(frames)
         self.heading = 0.0
-        first = SIDES.index(performer.hand) ^ int(rng.random() < OTHER_HAND)
-        self.hand, self.other_hand = SIDES[first], SIDES[1 - first]
+        self.hand = SIDES[SIDES.index(performer.hand) ^ int(rng.random() < OTHER_HAND)]
         self._stand()
         self._sway()
         for _ in range(FIDGETS):

@@ -1,10 +1,9 @@
 """Synthetic recordings as a source, read like NTU RGB+D."""
 
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import ClassVar
 
-from maskel.datasets.ntu import NTU, TRAINING_CAMERAS, TRAINING_SETUPS, Rule
+from maskel.datasets.ntu import NTU, TRAINING_CAMERAS, TRAINING_SETUPS
 from maskel.datasets.synthetic.actions import CLASSES
 from maskel.datasets.synthetic.generation import MOST
 
@@ -28,10 +27,10 @@ class Synthetic(NTU):
     title: ClassVar[str] = "the synthetic recordings"
     classes: tuple[str, ...] = CLASSES
     published: Mapping[str, tuple[int, int]] = {}
-    rules: ClassVar[Mapping[str, Rule]] = {
-        "xsub": (attrgetter("subject"), TRAINING_PERFORMERS),
-        "xview": (attrgetter("camera"), TRAINING_CAMERAS),
-        "xset": (attrgetter("setup"), TRAINING_SETUPS),
+    rules: ClassVar[Mapping[str, frozenset[int]]] = {
+        "xsub": TRAINING_PERFORMERS,
+        "xview": TRAINING_CAMERAS,
+        "xset": TRAINING_SETUPS,
     }
 
     def __init__(self) -> None:
