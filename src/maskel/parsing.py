@@ -69,6 +69,10 @@ class Parser(ArgumentParser):
         """Parse as jsonargparse does."""
         try:
             return super().parse_args(args, **others)
+        except UnicodeDecodeError as fault:  # jsonargparse opens the file that an option with several values names
+            raise ArgumentError(
+                None, "an option that takes values, or a YAML file of them, names another file"
+            ) from fault
         except ArgumentError as fault:
             unknown = str(fault).partition("unrecognized arguments:")[2].split()
             hints = [hint for word in unknown if word.startswith("--") and (hint := self._near(word.partition("=")[0]))]
@@ -335,6 +339,7 @@ def _run_options(
 def sentence_of(fault: Exception) -> str:
     """Return what a parser complains of as one line."""
     text = re.sub(r"\s+", " ", str(fault)).strip()
+    text = re.sub(r"Exceeds the limit \(.*? increase the limit", "found a number of thousands of digits", text)
     # A path or a mapping (finetune's encoder): what is wrong with the mapping, if it is one, is what there is to know.
     several = re.fullmatch(
         r"(?P<key>.*?)Does not validate against any of the Union.*? Errors: - (?P<path>.*?) - (?P<mapping>.*) "
