@@ -1,7 +1,7 @@
 """Numbers that are not finite, or beyond their type, end every command with one sentence, and are never written."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,11 +106,11 @@ def test_a_model_without_finite_answers_ends_with_a_sentence(
 
 
 @pytest.fixture
-def overflowing(tuned: RunFolder) -> Iterator[Classifier]:
+def overflowing(tuned: RunFolder) -> Classifier:
     model = load_classifier(tuned.path)
     for weight in model.head.parameters():
         weight.data.fill_(HUGE)
-    yield model
+    return model
 
 
 def test_a_classifier_answers_with_finite_probabilities_or_a_sentence(overflowing: Classifier, prepared: Path) -> None:
@@ -120,6 +120,7 @@ def test_a_classifier_answers_with_finite_probabilities_or_a_sentence(overflowin
             ask(batch)
 
 
+@torch.no_grad()
 def test_a_graph_without_finite_outputs_is_not_exported(overflowing: Classifier, tuned: RunFolder) -> None:
     def nothing(joints: np.ndarray) -> list[np.ndarray]:
         return [np.full((len(joints), 3), np.nan, "f4")]
@@ -138,7 +139,7 @@ def test_watch_writes_no_answer_that_is_not_finite(run: Run, tmp_path: Path, mon
     ]
     (tmp_path / "lines").write_text("".join(json.dumps(line) + "\n" for line in lines).replace("NaN", "null"))
     code, text = run("watch", "--classifier", huge, "--follow", tmp_path / "lines", "--patience", 0, "--device", "cpu")
-    assert "not finite" in text and '"probability"' not in text, (code, text)
+    assert ("not finite" in text, '"probability"' in text) == (True, False), (code, text)
 
 
 @pytest.mark.parametrize("estimator", [SkeletonTransformer, SkeletonClassifier])
@@ -187,7 +188,7 @@ def test_an_odd_number_is_refused_in_one_short_sentence(
     out = tmp_path / ("out.csv" if command == "predict" else "out")
     few = ("--training.epochs", 1) if command in ("finetune", "linear") else ()
     for value in ODD:
-        if (option, value) == ("noise", str(2**64)):  # of a body's size: as much as one wants
+        if option in ("noise", "max_distance") and value == str(2**64):  # as much as one wants
             continue
         code, text = run(command, *model, *data, "--device", "cpu", *few, f"--{option}={value}", "--out", out)
         assert (code, len(text) < 1000, out.exists()) == (2, True, False), (value[:20], text[:1500])
