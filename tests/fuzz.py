@@ -101,6 +101,7 @@ MEDIAPIPE = [{"pose_world_landmarks": own.landmarks(frame)} for frame in own.mot
 COCO = [{"image_id": f"{frame:06d}.jpg", "keypoints": person, "score": 0.9} for frame, person in enumerate(FLAT)]
 MMPOSE = [{"frame_id": frame, "instances": [{"keypoints": person}]} for frame, person in enumerate(BODY.tolist())]
 OPENPOSE = {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": person} for person in FLAT[:2]]}
+ULTRALYTICS = own.table([[0, 0.5, 0.5, 0.2, 0.6, *person, 0.8, 4] for person in FLAT[:2]], delimiter=" ")
 CSV = own.table([[f"{joint}_{axis}" for joint in COCO17.joints for axis in "xyz"], *BODY.reshape(4, -1).tolist()])
 TRACKS = own.table(
     [
@@ -361,6 +362,10 @@ FORMATS: dict[str, Format] = {
     "folder_json": Format(an_own_recording("a.json", BODY.tolist()), use_folder("coco17")),
     "folder_mediapipe": Format(an_own_recording("a.json", MEDIAPIPE), use_folder("mediapipe33")),
     "folder_openpose": Format(an_own_recording("a_000000000001_keypoints.json", OPENPOSE), use_folder("coco17")),
+    "folder_ultralytics": Format(
+        an_own_recording("a_1.txt", ULTRALYTICS),
+        lambda file: use_source(Folder("coco17", image_size=(640, 480)), file.parents[1]),
+    ),
     "folder_coco": Format(an_own_recording("a.json", COCO), use_folder("coco17")),
     "folder_mmpose": Format(an_own_recording("a.json", MMPOSE), use_folder("coco17")),
     "folder_labels": Format(a_label_table, lambda file: use_source(Folder("coco17", labels=file), file.parents[1])),

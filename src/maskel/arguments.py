@@ -7,8 +7,8 @@ from textwrap import fill
 from types import MappingProxyType
 
 ARGUMENTS: Mapping[str, str] = {
-    "encoder": "A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` "
-    "file.",
+    "encoder": "A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, ``synthetic-small``, which "
+    "comes with maskel, or a released ``.pth`` file.",
     "classifier": "A run folder of linear or finetune, its ``classifier.safetensors``, ``hf://user/name``, or a "
     "released ``.pth`` file.",
     "run": "A run folder of pretrain, linear or finetune; its ``encoder.safetensors`` or ``classifier.safetensors``; "

@@ -91,6 +91,13 @@ def ultralytics() -> list[str]:
     ]
 
 
+def labels() -> None:
+    for frame, body in enumerate(own.motion(6, 17, 2), 1):
+        joints = np.column_stack((body, np.full(17, 0.9))).ravel()
+        text = " ".join(f"{number:g}" for number in (0, 0.5, 0.5, 0.2, 0.6, *joints, 1))
+        own.write(Path("recordings/wave") / f"a_{frame}.txt", text)
+
+
 def mmpose() -> dict[str, Any]:
     people = [{"keypoints": body, "keypoint_scores": [0.9] * 17} for body in pixels(17).tolist()]
     return {"meta_info": {}, "instance_info": [{"frame_id": n, "instances": [who]} for n, who in enumerate(people)]}
@@ -115,6 +122,7 @@ FILES: dict[str, Callable[[], object]] = {
     "MediaPipe Pose, landmarks in the world": one("a.json", WORLD),
     "MMPose, RTMPose": one("a.json", mmpose()),
     "Ultralytics": one("a.json", ultralytics()),
+    "Ultralytics, `.txt`": labels,
     "AlphaPose, Halpe's 26 joints": one("alphapose-results.json", alphapose(26)),
     "AlphaPose, form `cmu`": one("alphapose-results.json", CMU),
     "Azure Kinect": one("a.json", millimetres(own.motion(6, 32))),

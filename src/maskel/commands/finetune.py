@@ -65,9 +65,9 @@ def finetune(
     reported beside it, and named as such.
 
     Args:
-        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file;
-            or the sizes of an encoder to train from scratch (``--encoder.window 60``, or a recipe's section
-            ``encoder``), which is what happens without it.
+        encoder: A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, ``synthetic-small``, or a
+            released ``.pth`` file; or the sizes of an encoder to train from scratch (``--encoder.window 60``, or a
+            recipe's section ``encoder``), which is what happens without it.
         window: Frames that a pre-trained encoder reads; if other than in pre-training, its time embedding is resized.
         bodies: ``all`` averages over all body slots, absent ones included, as published; ``present`` skips these.
         freeze_epochs: Epochs at the start in which the head alone learns and the encoder keeps its weights; 0, as

@@ -318,7 +318,7 @@ def _file_sizes(files: Sequence[RawFile]) -> Iterator[float]:
             if file.member:
                 yield archives[file.path]
             else:  # a file, or the files in a folder that is one clip
-                parts = file.path.iterdir() if file.path.is_dir() else (file.path,)
+                parts = file.path.iterdir() if file.path.is_dir() else file.parts or (file.path,)
                 yield float(sum(part.stat().st_size for part in parts))
         except OSError:
             yield 0.0  # reading it reports the fault
@@ -329,7 +329,7 @@ def _fingerprint(files: Sequence[RawFile]) -> str:
     state: dict[Path, str] = {}
     content = hashlib.blake2b(digest_size=16)
     for file in files:
-        for path in filter(None, (file.path, file.labels)):
+        for path in filter(None, (file.path, file.labels, *file.parts)):
             if path not in state:
                 try:
                     status = path.stat()

@@ -51,8 +51,8 @@ def pretrain(
         options: The method's own options, by name of its constructor's arguments.
         encoder: Sizes of the encoder.
         init: An encoder to continue from, mapped to the set's joints: a run folder of pretrain, its
-            ``encoder.safetensors``, ``hf://user/name``, or a released ``.pth`` file. Its sizes replace those of
-            ``encoder``.
+            ``encoder.safetensors``, ``hf://user/name``, ``synthetic-small``, or a released ``.pth`` file. Its sizes
+            replace those of ``encoder``.
         to_layout: Joint layout of all clips; by default that of the first set.
         shares: Share of each of several sets in an epoch: in proportion to its ``size``, to the square root of that
             (``sqrt``), or ``equal``. An epoch has as many clips as all sets together.

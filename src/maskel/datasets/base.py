@@ -38,6 +38,7 @@ class RawFile:
         path: The file, or the archive that holds it.
         member: Name inside the archive; empty for a plain file.
         labels: The file that holds its labels, where that is another one.
+        parts: All of its files where each is a frame, the first of them ``path``.
 
     Examples:
         >>> print(RawFile(Path("all_sqe.zip"), "a01_s01_e00_v01.json"))
@@ -47,6 +48,7 @@ class RawFile:
     path: Path
     member: str = ""
     labels: Path | None = None
+    parts: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.path}/{self.member}" if self.member else str(self.path)

@@ -131,8 +131,8 @@ def test_labels_and_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refusal(tmp_path / "empty", "holds no recording")
     (tmp_path / "texts" / "wave").mkdir(parents=True)
-    (tmp_path / "texts" / "wave" / "take_1.txt").write_text("0 0.5 0.5 0.2 0.6 0.1 0.2 0.9")
-    refusal(tmp_path / "texts", r"files not read \(.txt\): 1; expected .* \(of Ultralytics its JSON")
+    (tmp_path / "texts" / "wave" / "take_1.txt").write_text("12 1.5 0.2 2.6")
+    refusal(tmp_path / "texts", r"files not read \(.txt\): 1; expected .* \(or the folder of Ultralytics' .txt files")
     for text, message in (
         ("file,label\n", "has no line for fall/ann/take1.npy"),
         ("label,subject\nwalk,1\n", "line 1: .*columns label, subject"),

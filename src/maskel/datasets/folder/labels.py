@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from maskel.datasets.folder.lines import read_lines
 from maskel.datasets.folder.names import NO_LABEL, Finder, clean, hint
 from maskel.datasets.folder.ranges import Range, read_moment
+from maskel.datasets.folder.ultralytics import name_of
 from maskel.errors import BadFileError, InputError
 
 TABLE = "labels.csv"
@@ -93,7 +94,8 @@ def facts_of(
         InputError: If a clip lies deeper and there is no table, the table lacks a clip, or names one that is not there.
         BadFileError: If the table has other columns, or a line is malformed.
     """
-    names = [clip.relative_to(root).as_posix() if clip != root else root.resolve().name for clip in clips]
+    paths = map(name_of, clips)
+    names = [path.relative_to(root).as_posix() if path != root else root.resolve().name for path in paths]
     for name in names:
         if not name.isprintable():
             raise InputError(f"below {root} a file is called {name!r}; rename it: names go into tables as UTF-8 text")

@@ -19,6 +19,7 @@ from maskel.datasets.folder.people import MAX_PEOPLE, choose_bodies
 from maskel.datasets.folder.pose import Form, Missing, Pose
 from maskel.datasets.folder.ranges import cut
 from maskel.datasets.folder.tables import read_csv
+from maskel.datasets.folder.ultralytics import ENDING, read_labels
 from maskel.datasets.folder.units import FRACTIONS, place
 from maskel.datasets.windows import Windows, counted_once, first_trunk
 from maskel.errors import BadFileError
@@ -64,6 +65,8 @@ class Preparation(Form):
         ending = path.suffix.lower()
         if path.is_dir():
             pose = read_frames(path, self)
+        elif ending == ENDING:
+            pose = read_labels(path, self)
         elif ending in ARRAYS:
             pose = array_pose(path, ARRAYS[ending](path), self)
         elif ending in NAMED_JOINTS:

@@ -30,6 +30,7 @@ from maskel.datasets.folder.names import refuse_alike
 from maskel.datasets.folder.pose import ArrayChannels, Missing, Pose
 from maskel.datasets.folder.preparation import SUFFIXES, Preparation
 from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
+from maskel.datasets.folder.ultralytics import name_of
 from maskel.datasets.raw_file import READ_FAULTS
 from maskel.datasets.windows import Windows
 from maskel.errors import BadFileError, InputError
@@ -41,7 +42,7 @@ EMPTY_RANGES = "ranges without a body"
 
 
 class Folder(Source):
-    """Own recordings: one file a clip (array, table, JSON, motion capture), or one of OpenPose's folders.
+    """Own recordings: one file a clip (array, table, JSON, motion capture), or a file a frame (OpenPose, Ultralytics).
 
     Arrays and tables are (T, V, C) or (M, T, V, C); exports of MediaPipe, OpenPose, COCO and MMPose are recognised.
     Labels and subjects come from ``labels.csv`` or from the folders, CLASS/clip and CLASS/SUBJECT/clip. The table may
@@ -172,14 +173,14 @@ class Folder(Source):
             table = self.labels or default_table(root)
             clips, passed = clips_in(root, (table, self.test_list))
             self._passed.update(passed)
-            if root in clips:
+            if root in map(name_of, clips):
                 raise InputError(f"the files in {root} are the frames of one clip; give the folder above it")
             if not clips:
                 raise InputError(no_clip(root, passed))
-            facts, passed = facts_of(root, clips, table)
+            facts, passed = facts_of(root, list(clips), table)
             self._facts |= dict(zip(clips, facts, strict=True))
             self._passed.update(passed)
-            files += [RawFile(path, labels=table) for path in clips]
+            files += [RawFile(path, labels=table, parts=tuple(parts)) for path, parts in clips.items()]
         all_facts = [facts for several in self._facts.values() for facts in several]
         refuse_alike("classes", (facts.label for facts in all_facts))
         refuse_alike("subjects", (facts.subject for facts in all_facts))
@@ -202,7 +203,7 @@ class Folder(Source):
         return list(dict.fromkeys(files))
 
     def find_new(self, roots: Sequence[Path], channels: Channels) -> list[RawFile]:
-        """Find new recordings to classify: files, folders of them, or one of OpenPose's folders.
+        """Find new recordings to classify: files, folders of them, or the folder of one clip's frames.
 
         A folder's ``labels.csv`` is read for frame rates and ranges; it may lack files, and labels are not looked at.
 
@@ -215,12 +216,12 @@ class Folder(Source):
             if not root.exists():
                 raise InputError(f"{root} does not exist; expected a prepared set, recordings, or folders of them")
             table = default_table(root)
-            clips, passed = ([root], {}) if root.is_file() else clips_in(root, (table,))
+            clips, passed = ({root: ()}, {}) if root.is_file() else clips_in(root, (table,))
             self._passed.update(passed)
             if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
                 raise InputError(no_clip(root, passed))
-            alone = root.is_file() or clips == [root]  # a file, or the frames of one clip
-            facts, _ = facts_of(root.parent if alone else root, clips, table, strict=False)
+            alone = root.is_file() or list(clips) == [root]  # a file, or the frames of one clip
+            facts, _ = facts_of(root.parent if alone else root, list(clips), table, strict=False)
             found |= dict(zip(clips, facts, strict=True))
         often = Counter(facts.name for several in found.values() for facts in several)
         self._facts = {
