@@ -1,6 +1,7 @@
 """Numbers that are not finite, or beyond their type, end every command with one sentence, and are never written."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import own
 import tiny
 from long import long_one, train
 from maskel.commands.export_run import _difference
@@ -122,17 +124,23 @@ def test_a_classifier_answers_with_finite_probabilities_or_a_sentence(overflowin
 
 @torch.no_grad()
 def test_a_graph_without_finite_outputs_is_not_exported(overflowing: Classifier, tuned: RunFolder) -> None:
-    def nothing(joints: np.ndarray) -> list[np.ndarray]:
-        return [np.full((len(joints), 3), np.nan, "f4")]
+    fine = DeployedClassifier(load_classifier(tuned.path))
+
+    def broken(joints: np.ndarray) -> list[np.ndarray]:
+        return [np.full_like(output.numpy(), np.nan) for output in fine(torch.from_numpy(joints))]
 
     with pytest.raises(InputError, match="not finite"):
-        _difference(DeployedClassifier(overflowing), None, nothing)
-    assert _difference(DeployedClassifier(load_classifier(tuned.path)), None, nothing) == np.inf  # the runtime's NaN
+        _difference(DeployedClassifier(overflowing), None, broken)
+    assert _difference(fine, None, broken) == np.inf
 
 
-def test_watch_writes_no_answer_that_is_not_finite(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = train(tmp_path / "trained", scale=0.001, fps=15.0, source_fps=30.0)
-    huge = poisoned(next(trained.path.glob("classifier.safetensors")), tmp_path / "huge.safetensors", HUGE)
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return train(tmp_path_factory.mktemp("watched"), scale=0.001, fps=15.0, source_fps=30.0)
+
+
+def test_watch_writes_no_answer_that_is_not_finite(run: Run, watched: RunFolder, tmp_path: Path) -> None:
+    huge = poisoned(watched.path / "classifier.safetensors", tmp_path / "huge.safetensors", HUGE)
     joints = long_one(1)[0]
     lines = [
         {"time": number / 30, "people": [{"id": 1, "joints": frame.tolist()}]} for number, frame in enumerate(joints)
@@ -212,3 +220,55 @@ def test_an_odd_number_in_a_recipe_is_refused_likewise(
 def test_a_file_of_weights_in_the_place_of_values_is_refused(run: Run, models: dict[str, Path], prepared: Path) -> None:
     code, text = run("pretrain", "--data", prepared, "--encoder", models["ENCODER-huge"], "--out", "nowhere")
     assert (code, "fault of the program" in text) == (2, False), text
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e400", DIGITS, str(2**64), "-1e308"])
+@pytest.mark.parametrize("field", ["time", "id", "joint", "people", "joints"])
+def test_watch_refuses_a_line_with_an_odd_number(
+    field: str, value: str, run: Run, watched: RunFolder, tmp_path: Path
+) -> None:
+    person = {"id": 1, "joints": long_one(1)[0, 0].tolist()}
+    line: dict[str, object] = {"time": 0, "people": [person]}
+    if field == "joint":
+        person["joints"] = [["VALUE", 0, 1], *person["joints"][1:]]
+    else:
+        (line if field in line else person)[field] = "VALUE"
+    (tmp_path / "lines").write_text(json.dumps(line).replace('"VALUE"', value) + "\n")
+    code, text = run("watch", "--classifier", watched.path, "--follow", tmp_path / "lines", "--patience", 0)
+    taken = (field, value) in {("joint", "NaN"), ("time", "-1e308")}  # a missing joint; an early moment
+    assert (code, "line 1 of" in text, len(text) < 500) == ((0, False, True) if taken else (2, True, True)), text[:900]
+
+
+@pytest.mark.parametrize("value", ["1e400", "nan", DIGITS, "-1e400"])
+@pytest.mark.parametrize("option", ["min-score", "scale", "fps", "max-gap", "seed"])
+def test_prepare_refuses_an_odd_number(option: str, value: str, run: Run, tmp_path: Path) -> None:
+    own.write_array(tmp_path / "clips" / "a" / "1.npy", own.motion(20))
+    words = ("prepare", "folder", tmp_path / "clips", "--layout", "coco17", "--out", tmp_path / "set")
+    code, text = run(*words, f"--{option}={value}")
+    assert (code, len(text) < 1000, (tmp_path / "set").exists()) == (2, True, False), text[:900]
+
+
+FIELDS = ["start,end", "start_frame,end_frame", "start_time,end_time", "fps"]
+
+
+@pytest.mark.parametrize("value", ["1e400", "nan", DIGITS, "-1", "-inf"])
+@pytest.mark.parametrize("fields", FIELDS)
+def test_a_table_of_labels_with_an_odd_number_is_refused(fields: str, value: str, run: Run, tmp_path: Path) -> None:
+    own.write_array(tmp_path / "clips" / "a" / "1.npy", own.motion(20))
+    row = ",".join([value] * len(fields.split(",")))
+    (tmp_path / "clips" / "labels.csv").write_text(f"file,label,{fields}\na/1.npy,x,{row}\n")
+    words = ("prepare", "folder", tmp_path / "clips", "--layout", "coco17", "--out", tmp_path / "set")
+    code, text = run(*words, "--workers", 1)
+    assert (code, len(text) < 1000, (tmp_path / "set").exists()) == (2, True, False), text[:900]
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e400", DIGITS, str(2**64), "-1"])
+@pytest.mark.parametrize("field", ["version", "classes", "layout", "channels", "options", "counts"])
+def test_a_set_with_an_odd_number_in_its_description_is_refused(
+    field: str, value: str, run: Run, prepared: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(prepared, tmp_path / "set")
+    about = json.loads((prepared / "meta.json").read_text()) | {field: "VALUE"}
+    (tmp_path / "set" / "meta.json").write_text(json.dumps(about).replace('"VALUE"', value))
+    code, text = run("inspect", tmp_path / "set")
+    assert (code, len(text) < 1000) == (2, True), text[:900]
