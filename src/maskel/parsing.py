@@ -71,14 +71,10 @@ class Parser(ArgumentParser):
         try:
             found = super().parse_args(args, **others)
             if endless := [name for name, value in _flat(found) if value in (math.inf, -math.inf)]:
-                raise ArgumentError(
-                    None, f"{dashed('--' + endless[0])}: found an infinite number, expected a finite one"
-                )
+                raise ArgumentError(None, f"{endless[0]}: found an infinite number, expected a finite one")
             return found
         except UnicodeDecodeError as fault:  # jsonargparse opens the file that an option with several values names
-            raise ArgumentError(
-                None, "an option that takes values, or a YAML file of them, names another file"
-            ) from fault
+            raise ArgumentError(None, "an option for values or a YAML file of them names another file") from fault
         except ArgumentError as fault:
             unknown = str(fault).partition("unrecognized arguments:")[2].split()
             hints = [hint for word in unknown if word.startswith("--") and (hint := self._near(word.partition("=")[0]))]
