@@ -21,6 +21,7 @@ OUT_OF_MEMORY = (
 )
 
 _LONGEST = 4000  # characters of a sentence: a name in it may have a million
+_DIGITS = re.compile(r"\d{100,}")  # of one number; nobody reads them all
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,7 +114,7 @@ def _sentence(fault: Exception, command: str) -> str:
 
 def _complain(command: str, sentence: object, code: int) -> int:
     """Print one line on stderr and return the exit code. Names may come from anyone: none can move the cursor."""
-    text = shown(sentence)
+    text = _DIGITS.sub(lambda found: f"{found[0][:20]}… ({len(found[0]):,} digits)", shown(sentence))
     if len(text) > _LONGEST:  # the advice stands at the end
         text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
     standard_error().print(f"maskel {command}: {text}", markup=False)

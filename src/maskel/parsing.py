@@ -4,9 +4,10 @@ import argparse
 import difflib
 import inspect
 import json
+import math
 import re
 from argparse import SUPPRESS, Action, HelpFormatter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import get_terminal_size
@@ -68,7 +69,12 @@ class Parser(ArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, **others: Any) -> Any:  # type: ignore[override]
         """Parse as jsonargparse does."""
         try:
-            return super().parse_args(args, **others)
+            found = super().parse_args(args, **others)
+            if endless := [name for name, value in _flat(found) if value in (math.inf, -math.inf)]:
+                raise ArgumentError(None, f"{endless[0]}: found an infinite number, expected a finite one")
+            return found
+        except UnicodeDecodeError as fault:  # jsonargparse opens the file that an option with several values names
+            raise ArgumentError(None, "an option for values or a YAML file of them names another file") from fault
         except ArgumentError as fault:
             unknown = str(fault).partition("unrecognized arguments:")[2].split()
             hints = [hint for word in unknown if word.startswith("--") and (hint := self._near(word.partition("=")[0]))]
@@ -281,6 +287,14 @@ def read_values(parser: Parser, command: str, values: Options) -> Options:
         raise InputError(f"{command}: {sentence_of(fault)}") from fault
 
 
+def _flat(found: Namespace) -> Iterator[tuple[str, Any]]:
+    """Yield each number of parsed options with its option's name; of several words each."""
+    for name, value in found.items():  # nested names as ``training.lr``
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, float):
+                yield name, number
+
+
 def _names(parser: Parser) -> set[str]:
     """Return every option; of ``training.epochs`` the first part."""
     return {action.dest.partition(".")[0] for action in parser._actions}
@@ -335,6 +349,7 @@ def _run_options(
 def sentence_of(fault: Exception) -> str:
     """Return what a parser complains of as one line."""
     text = re.sub(r"\s+", " ", str(fault)).strip()
+    text = re.sub(r"Exceeds the limit \(.*? increase the limit", "found a number of thousands of digits", text)
     # A path or a mapping (finetune's encoder): what is wrong with the mapping, if it is one, is what there is to know.
     several = re.fullmatch(
         r"(?P<key>.*?)Does not validate against any of the Union.*? Errors: - (?P<path>.*?) - (?P<mapping>.*) "

@@ -55,9 +55,12 @@ def ensemble(
         if not np.array_equal(other.labels, first.labels):
             raise InputError(f"{run} and {runs[0]} disagree on the classes of the clips; expected runs on one set")
     added = np.zeros(first.scores.shape)
-    for weight, scores_of_run in zip(weights, found, strict=True):
-        logits = torch.from_numpy(scores_of_run.scores).double()
-        added += weight * (logits.softmax(1) if scores == "softmax" else logits).numpy()
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below
+        for weight, scores_of_run in zip(weights, found, strict=True):
+            logits = torch.from_numpy(scores_of_run.scores).double()
+            added += weight * (logits.softmax(1) if scores == "softmax" else logits).numpy()
+    if not (np.abs(added) <= np.finfo(np.float32).max).all():  # NaN neither
+        raise InputError("the runs' scores times their weights are too large to add up; give smaller weights")
     total = Scores(first.names, first.labels, first.classes, added.astype(np.float32))
     results = [RunFolder(run).result for run in runs]
     about, origins = results[0], [Run.of(result).origin for result in results]

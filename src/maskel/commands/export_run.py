@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -250,9 +251,11 @@ def _difference(model: DeployedEncoder, frames: int | None, run: Callable[[np.nd
         joints[0, 1:] = 0
         joints[-1, :, sizes[2] // 2 + 1 :] = 0
         expected = _several(model(joints))
+        if not all(bool(output.isfinite().all()) for output in expected):
+            raise InputError("the model's outputs on random clips are not finite; its weights are too large")
         for ours, theirs in zip(expected, run(joints.numpy()), strict=True):
             apart = (ours - torch.from_numpy(theirs)).abs() / ours.abs().clamp(min=1)
-            largest = max(largest, float(apart.max()))
+            largest = max(largest, float(apart.nan_to_num(math.inf).max()))  # the runtime's may be NaN
     return largest
 
 

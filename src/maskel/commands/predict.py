@@ -1,5 +1,6 @@
 """``maskel predict``: classes and probabilities of new clips."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def predict(
         raise InputError(f"top_k: found {top_k}, expected 1 or more")
     if min_probability is not None and not 0 <= min_probability <= 1:
         raise InputError(f"min_probability: found {min_probability}, expected 0 to 1")
-    if max_distance is not None and not max_distance > 0:
+    if max_distance is not None and not 0 < max_distance < math.inf:
         raise InputError(f"max_distance: found {max_distance}, expected more than 0; 1 is the median training clip's")
     given = (window_length, step, segments, page, min_probability, max_distance)
     slides = per_body or any(option is not None for option in given)

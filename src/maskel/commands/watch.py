@@ -14,7 +14,7 @@ import numpy as np
 from maskel import distributed
 from maskel.console import notify
 from maskel.errors import InputError
-from maskel.files import json_text, one_line, parse_json
+from maskel.files import json_line, json_text, one_line, parse_json
 from maskel.live import Stream, Update
 from maskel.live.estimator import EstimatorName, open_estimator
 from maskel.live.inputs import LONGEST, Line, Seen, estimated, followed_lines, typed_lines
@@ -241,5 +241,5 @@ def _row(update: Update) -> dict[str, Any]:
 
 
 def _short(value: object) -> str:
-    text = json_text(value).strip()
+    text = json_line(value)  # NaN as text
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -167,6 +167,10 @@ def parse_json(content: bytes | str) -> Any:
         value = json.loads(text)
     except RecursionError as fault:
         raise ValueError(f"it is nested too deeply ({fault})") from fault
+    except json.JSONDecodeError:
+        raise
+    except ValueError as fault:  # Python reads no whole number of more than 4,300 digits
+        raise HugeNumberError("a whole number of more than 64 bits") from fault
     if _ODD.search(text):
         plain_values(value, finite=False)
     return value

@@ -115,7 +115,7 @@ class Stream:
         length, pace = read_extent("window_length", window_length), read_extent("step", step)
         model = classifier if isinstance(classifier, Classifier) else load_classifier(classifier, device)
         self.classifier = model.eval()
-        if max_distance is not None and not (max_distance > 0 and model.familiarity):
+        if max_distance is not None and not (0 < max_distance < math.inf and model.familiarity):
             raise InputError(
                 f"max_distance: found {max_distance}, expected more than 0, and a classifier that holds its training "
                 "clips' features"

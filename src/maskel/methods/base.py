@@ -63,14 +63,23 @@ def fold_bodies(
     return joints.index_select(0, rows), keys.flatten().index_select(0, rows)
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a seed that no draw can hold.
+
+    Raises:
+        InputError: If it is not in [0, 2^63).
+    """
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed: found {seed}, expected 0 or more, and less than 2^63")
+
+
 def build_seeded(build: Callable[[], _Module], seed: int) -> _Module:
     """Call ``build`` so that its weights depend on ``seed`` alone; torch's generator is left as it was.
 
     Raises:
         InputError: If the seed is not in [0, 2^63).
     """
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed: found {seed}, expected 0 or more, and less than 2^63")
+    check_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()

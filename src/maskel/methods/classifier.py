@@ -22,7 +22,7 @@ from maskel.errors import InputError
 from maskel.hub import CLASSIFIER as CLASSIFIER
 from maskel.methods.base import Method, fold_bodies
 from maskel.methods.masked import Bodies
-from maskel.models.encoder import Encoder
+from maskel.models.encoder import LARGEST, Encoder
 from maskel.models.familiarity import Familiarity
 from maskel.models.heads import FinetuneHead, LinearHead
 from maskel.models.pooling import Pool, put_bodies
@@ -203,7 +203,10 @@ class Classifier(Method):
         """Compute what `classify` does, and the distances of the clips to the training clips: see `distances`."""
         batch = batch.to(self.encoder.patch_embed.weight.device)
         features = self.features(test_view(batch, self.encoder.config.window))
-        return self.scores(features).softmax(1), self.distances(features)
+        shares, distances = self.scores(features).softmax(1), self.distances(features)
+        if not (shares.isfinite().all() and (self.familiarity is None or distances.isfinite().all())):
+            raise InputError("a clip gives scores that are not finite; its joints or the weights are too large")
+        return shares, distances
 
     def save(self, path: Path | str) -> None:
         """Write weights, classes, layout and everything else for classifying to one ``.safetensors`` file."""
@@ -286,8 +289,8 @@ class FineTuneClassifier(Classifier):
             raise InputError(f"head: found {head!r}, expected one of {', '.join(get_args(HeadKind))}")
         if bodies not in get_args(Bodies):
             raise InputError(f"bodies: found {bodies!r}, expected all or present")
-        if head_dim < 1:
-            raise InputError(f"head_dim: found {head_dim}, expected 1 or more")
+        if not 1 <= head_dim <= LARGEST:
+            raise InputError(f"head_dim: found {head_dim}, expected 1 to {LARGEST:,}")
         if not (0 <= drop_path < 1 and 0 <= dropout < 1 and 0 <= label_smoothing <= 1):
             raise InputError(
                 f"found drop_path {drop_path}, dropout {dropout}, label_smoothing {label_smoothing}; expected shares, "

@@ -12,7 +12,7 @@ from maskel import distributed
 from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
-from maskel.methods.base import Method
+from maskel.methods.base import Method, check_seed
 from maskel.methods.classifier import LabelSpec
 from maskel.models.encoder import Encoder
 from maskel.protocols import PROTOCOLS
@@ -50,7 +50,7 @@ class Experiment:
         run: The run folder, from `open_run` on.
 
     Raises:
-        InputError: If there is no such set.
+        InputError: If there is no such set, or the seed is out of its range.
     """
 
     dataset: SkeletonSet
@@ -69,6 +69,7 @@ class Experiment:
         self._log: LogThread | None = None
         if (logger := options.get("log", CSV)) != CSV:
             require_logger(logger)
+        check_seed(self._options.get("seed", 0))
         if learned is None:
             protocol = PROTOCOLS.get(command.__name__)
             self.dataset = SkeletonSet.open(options["data"], untrimmed=protocol is not None and protocol.untrimmed)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from maskel.errors import InputError
 from maskel.methods.classifier import Classifier
 from maskel.sequence import SkeletonBatch
 from maskel.transforms import test_view
@@ -38,6 +39,9 @@ def importance(model: Classifier, batch: SkeletonBatch) -> Importance:
     Args:
         model: The classifier, in eval mode.
         batch: Clips as `SkeletonSet.gather` gives them for the classifier's task.
+
+    Raises:
+        InputError: If a score or gradient is not finite.
     """
     view = test_view(batch, model.encoder.config.window)
     joints = view.joints.detach().clone().requires_grad_()
@@ -46,6 +50,8 @@ def importance(model: Classifier, batch: SkeletonBatch) -> Importance:
         labels = scores.argmax(1)
         chosen = scores.gather(1, labels[:, None]).sum()  # clips do not mix in eval mode
         (gradient,) = torch.autograd.grad(chosen, joints)
+    if not (scores.isfinite().all() and gradient.isfinite().all()):
+        raise InputError("a clip gives scores or gradients that are not finite; the model's weights are too large")
     shares = scores.detach().softmax(1)
     return Importance(
         labels, shares.gather(1, labels[:, None])[:, 0], joints.detach(), (gradient * joints.detach()).sum(-1)
