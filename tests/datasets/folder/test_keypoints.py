@@ -62,6 +62,9 @@ FORMS: dict[str, Any] = {
         {"frame_id": frame, "instances": [{"keypoints": body.tolist(), "keypoint_scores": [0.9] * 17}]}
         for frame, body in enumerate(FLAT)
     ],
+    "MMPose, frames as floating-point numbers": [
+        {"frame_id": frame / 1, "instances": [{"keypoints": body.tolist()}]} for frame, body in enumerate(FLAT)
+    ],
     "MMPose, predictions": [{"predictions": [{"keypoints": body.tolist()}]} for body in FLAT],
 }
 
@@ -209,6 +212,10 @@ NOT_READ: dict[str, tuple[Any, str]] = {
     "frames out of order": (
         [{"frame_id": frame, "instances": []} for frame in (1, 0)],
         "frame_id 0 in entry 1, expected whole numbers in frame_id that increase",
+    ),
+    "a frame that is no number": (
+        [{"frame_id": float("nan"), "instances": []}],
+        "frame_id nan in entry 0, expected whole numbers in frame_id that increase",
     ),
 }
 

@@ -255,12 +255,14 @@ def _listed_frames(path: Path, document: Sequence[Any], form: Form) -> Frames:
 def _numbers(path: Path, document: Sequence[Any]) -> list[int]:
     """Return the numbers of frames in a list: as stored, or counted from 0."""
     first = next((entry for entry in document if isinstance(entry, dict) and entry), {})
-    key = next((key for key in FRAMES if type(first.get(key)) is int), None)
+    key = next((key for key in FRAMES if type(first.get(key)) in {int, float}), None)
     if key is None:
         return list(range(len(document)))
     numbers: list[int] = []
     for place, entry in enumerate(document):
         number = entry.get(key) if isinstance(entry, dict) else None
+        if type(number) is float and number.is_integer():
+            number = int(number)
         if type(number) is not int or (numbers and number <= numbers[-1]):
             found = f"{key} {str(number)[:20]} in entry {place}"
             raise BadFileError(path, "not text", found, f"whole numbers in {key} that increase from frame to frame")
