@@ -98,7 +98,7 @@ def test_json_of_a_long_recording_is_read() -> None:
     ("text", "found"),
     [
         ("1" + "0" * 400, "more than 64 bits"),
-        ("9" * 5000, "digits"),
+        ("9" * 5000, "64 bits"),
         ("-" + "9" * 25, "more than 64 bits"),
         ('"\\ud800"', "surrogates"),
         ('{"\\uDFFF": 1}', "surrogates"),

@@ -123,7 +123,7 @@ FAULTS: dict[str, tuple[str | bytes, str, str]] = {
     "no json": ("frames 3", "not text", "line 1: not text"),
     "binary": (b"\x80\x81\xff" * 9, "not text", "decode"),
     "deep": ("[" * 200_000, "not text", "recursion"),
-    "long number": (replaced("1" * 5000), "not text", "digits"),
+    "long number": (replaced("1" * 5000), "not a number", "64 bits"),
     "list": ("[]", "not text", "JSON of another form"),
     "no label": ('{"skeletons": []}', "not text", "an object with skeletons and label"),
     "label of another action": (document(joints_of(2), 2), "bad name", "found label 2, expected label 1"),

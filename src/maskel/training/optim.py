@@ -57,9 +57,9 @@ class TrainingConfig:
         least = dict.fromkeys(("epochs", "batch_size", "accumulate", "save_epochs"), 1)
         least |= dict.fromkeys(("save_steps", "lr", "min_lr", "warmup_epochs", "weight_decay", "clip_grad"), 0)
         for name, number in least.items():
-            if not number <= getattr(self, name) < 2**31:  # what any optimiser and counter can hold
-                expected = f"expected {number} or more, and less than 2^31"
-                raise InputError(f"training: found {name} {getattr(self, name)}, {expected}")
+            if not number <= (found := getattr(self, name)) < 2**31:  # what any optimiser and counter can hold
+                expected = f"expected {number} or more" + ", and less than 2^31" * (found >= 2**31)
+                raise InputError(f"training: found {name} {found}, {expected}")
         for name in ("momentum", "beta1", "beta2"):
             if not 0 <= getattr(self, name, 0) < 1:
                 raise InputError(f"training: found {name} {getattr(self, name)}, expected 0 or more, and less than 1")
