@@ -84,7 +84,10 @@ def fit_head(
     folds, chosen_on = divide(labels, [dataset.clips[position].subject for position in train.tolist()], seed)
     precision: Precision = "bf16" if experiment.precision == "bf16" else "fp32"
     changes = (None, partial(mirrored, layout=dataset.layout)) if mirror else (None,)
-    rows = [read_features(classifier, dataset, train, experiment.world, precision, change) for change in changes]
+    rows = [
+        read_features(classifier, torch.Tensor.float, dataset, train, experiment.world, precision, change)
+        for change in changes
+    ]
     features, labels = torch.cat(rows).double().cpu().numpy(), np.tile(labels, len(rows))
     images = len(train) * np.arange(len(rows))  # of clip i in rows i, i + len(train)
     folds = [((known + images[:, None]).flatten(), held_out) for known, held_out in folds]

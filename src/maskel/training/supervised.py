@@ -55,7 +55,7 @@ def score_clips(
 
     ``change`` is made to the whole clips before.
     """
-    return _read_features(classifier, classifier.scores, dataset, positions, world, precision, change)
+    return read_features(classifier, classifier.scores, dataset, positions, world, precision, change)
 
 
 def answer_clips(
@@ -76,7 +76,7 @@ def answer_clips(
     def answer(features: Tensor) -> Tensor:
         return torch.cat((classifier.scores(features), classifier.distances(features)[:, None]), 1)
 
-    rows = _read_features(classifier, answer, dataset, positions, world, precision)
+    rows = read_features(classifier, answer, dataset, positions, world, precision)
     return rows[:, :-1], rows[:, -1]
 
 
@@ -91,7 +91,7 @@ def head_reader(classifier: Classifier, make: Callable[[Tensor], Tensor]) -> Cal
     return read
 
 
-def _read_features(
+def read_features(
     classifier: Classifier,
     make: Callable[[Tensor], Tensor],
     dataset: SkeletonSet,
@@ -100,27 +100,15 @@ def _read_features(
     precision: Precision,
     change: Change | None = None,
 ) -> Tensor:
-    """Make a row of the features of each clip, in the test view, on every process."""
+    """Make a row of what the head reads of each clip, in the test view, on every process.
+
+    ``change`` is made to the whole clips before.
+    """
     classifier.eval()
     window, label_spec = classifier.encoder.config.window, classifier.label_spec
     read = head_reader(classifier, make)
     bodies, single_body = label_spec.num_bodies, label_spec.single_body
     return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, change=change)
-
-
-def read_features(
-    classifier: Classifier,
-    dataset: SkeletonSet,
-    positions: Positions,
-    world: World,
-    precision: Precision,
-    change: Change | None = None,
-) -> Float32[Tensor, "n f"]:
-    """Read what the head reads of the clips at ``positions``, in the test view, on every process.
-
-    ``change`` is made to the whole clips before.
-    """
-    return _read_features(classifier, lambda features: features.float(), dataset, positions, world, precision, change)
 
 
 def remember(classifier: Classifier, labelled: Labelled, world: World, precision: Precision) -> None:
@@ -138,7 +126,7 @@ def remember(classifier: Classifier, labelled: Labelled, world: World, precision
         train = by_class[np.linspace(0, len(train) - 1, MOST_CLIPS).round().astype(np.int64)]
     if len(train) < 2:
         return
-    features = read_features(classifier, dataset, train, world, precision)
+    features = read_features(classifier, Tensor.float, dataset, train, world, precision)
     names = [dataset.clips[position].subject for position in train.tolist()]
     subjects = torch.from_numpy(np.unique(names, return_inverse=True)[1]) if all(names) else None
     classifier.familiarity = Familiarity.of(features, subjects)
