@@ -178,29 +178,14 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
         each.grad = gradient
 
 
+@torch.no_grad()
 def gather_rows(rows: Shaped[Tensor, "n *d"]) -> Shaped[Tensor, "m *d"]:
     """Return the rows of all processes, in order of rank; processes may hold different numbers of rows.
 
     Raises:
         TrainingError: If another process has ended.
     """
-    return _gathered(rows, _row_counts(rows)) if distributed.is_initialized() else rows
-
-
-def _row_counts(rows: Tensor) -> list[int]:
-    """Return the number of rows of each process."""
-    counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(distributed.get_world_size())]
-    with _exchange():
-        distributed.all_gather(counts, torch.full((1,), len(rows), device=rows.device))
-        return torch.cat(counts).tolist()
-
-
-def _gathered(rows: Tensor, counts: list[int]) -> Tensor:
-    padded = torch.cat((rows, rows.new_zeros(max(counts) - len(rows), *rows.shape[1:])))
-    gathered = [torch.empty_like(padded) for _ in counts]
-    with _exchange():
-        distributed.all_gather(gathered, padded)
-    return torch.cat([part[:count] for part, count in zip(gathered, counts, strict=True)])
+    return _GatherRows.apply(rows) if distributed.is_initialized() else rows
 
 
 class _GatherRows(torch.autograd.Function):
@@ -208,10 +193,16 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        counts = _row_counts(rows)
-        first = sum(counts[: distributed.get_rank()])
+        counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(distributed.get_world_size())]
+        with _exchange():
+            distributed.all_gather(counts, torch.full((1,), len(rows), device=rows.device))
+            sizes = torch.cat(counts).tolist()
+            padded = torch.cat((rows, rows.new_zeros(max(sizes) - len(rows), *rows.shape[1:])))
+            gathered = [torch.empty_like(padded) for _ in sizes]
+            distributed.all_gather(gathered, padded)
+        first = sum(sizes[: distributed.get_rank()])
         ctx.own = slice(first, first + len(rows))
-        return _gathered(rows, counts)
+        return torch.cat([part[:size] for part, size in zip(gathered, sizes, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

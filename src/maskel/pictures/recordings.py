@@ -74,20 +74,12 @@ def _gone(joints: Float32[np.ndarray, "m t v c"], may_miss: bool) -> Bool[np.nda
 def _covering(starts: np.ndarray, ends: np.ndarray) -> Sequence[int]:
     """Choose few windows that together lie over every frame that any lies over, in the order of time."""
     order = np.argsort(starts, kind="stable")
-    chosen: list[int] = []
-    reached, best = -1, -1
-    for number in order.tolist():
-        if starts[number] >= reached:  # a gap, or the last window before it ends here
-            if best >= 0 and ends[best] > reached:
-                chosen.append(best)
-                reached = int(ends[best])
-            if starts[number] >= reached:
-                chosen.append(number)
-                reached = int(ends[number])
-                best = number
-                continue
-        if best < 0 or ends[number] >= ends[best]:
-            best = number
-    if best >= 0 and ends[best] > reached:
-        chosen.append(best)
+    starts, ends = starts[order], ends[order]
+    farthest = np.maximum.accumulate(np.where(ends == np.maximum.accumulate(ends), np.arange(len(ends)), 0))
+    chosen, place = [], 0
+    while place < len(order):
+        chosen.append(int(order[place]))
+        after = int(np.searchsorted(starts, ends[place]))  # the first that starts where this one ends, or later
+        farther = int(farthest[after - 1])  # of those that start before
+        place = farther if ends[farther] > ends[place] else after
     return chosen
