@@ -15,6 +15,7 @@ from maskel.pictures.figures import row_names
 from maskel.pictures.markup import Markup, element, join, missing, not_shown, paragraph, table
 from maskel.pictures.reconstructions import choose_clips, first_body, mask_draws
 from maskel.training.finished import Run, open_pretrained
+from maskel.training.pretrained import require_fit
 
 _AT_ONCE = 50  # masks drawn at once; limits the memory
 _OF_A_REPORT = 500  # draws
@@ -53,14 +54,10 @@ def count_hidden(name: str, method: MaskedMethod, dataset: SkeletonSet, position
         seed: Seed of the masks.
 
     Raises:
-        InputError: If the set has another layout.
+        InputError: If the set has another layout or other channels.
     """
     encoder = method.encoder
-    if (encoder.layout.name, encoder.channels) != (dataset.layout.name, dataset.channels):
-        raise InputError(
-            f"{name} reads layout {encoder.layout.name} ({', '.join(encoder.channels)}), but {dataset.path} holds "
-            f"{dataset.layout.name} ({', '.join(dataset.channels)})"
-        )
+    require_fit(name, encoder, dataset)
     joints, body = first_body(encoder, dataset, position)
     stream = encoder.stream(joints)
     counts = torch.zeros(encoder.num_tokens)

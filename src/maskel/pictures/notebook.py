@@ -7,12 +7,13 @@ and letters have the notebook's colour.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
-from maskel.datasets.bodies import Up, columns_of, head_over_feet, upward, without_missing
+from maskel.datasets.bodies import upward, upward_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.layouts import Layout
+from maskel.pictures.animation import of_clip
 from maskel.pictures.markup import Markup, element, join
 from maskel.sequence import SkeletonSequence
 from maskel.training.finished import lines
@@ -38,8 +39,10 @@ def html_of(shown: object) -> str:
         bodies, frames, joints, channels = shown.joints.shape
         size = f"{bodies} {'body' if bodies == 1 else 'bodies'}, {frames} frames, {joints} joints, {channels} channels"
         points = shown.joints[..., : min(channels, 3)]
-        seen = np.where(points.any(axis=(2, 3), keepdims=True), points, np.float32(np.nan))
-        return _moving(seen, shown.layout, _up(shown), f"{shown.clip.name}: {size}")
+        there = points.any(axis=(2, 3))
+        up = upward_of(points[there], shown.layout)
+        seen = np.where(there[..., None, None], up.turn(points), np.float32(np.nan))
+        return _moving(seen, shown.layout, f"{shown.clip.name}: {size}; {up} up")
     if isinstance(shown, SkeletonSet):
         return _of_set(shown)
     if isinstance(shown, RunFolder):
@@ -60,10 +63,8 @@ def _of_set(dataset: SkeletonSet) -> Markup:
     up = upward(dataset)
     drawn = []
     for position in chosen:
-        sequence = dataset.sequence(position)
-        points = sequence.joints[..., : dataset.coordinates]
-        seen = np.where(points.any(axis=(2, 3), keepdims=True), without_missing(points, dataset), np.float32(np.nan))
-        drawn.append(_moving(seen, dataset.layout, up, f"{dataset.class_name(position)} ({sequence.clip.name})"))
+        caption = f"{dataset.class_name(position)} ({dataset.clips[position].name}); {up} up"
+        drawn.append(_moving(of_clip(dataset, position, up).joints, dataset.layout, caption))
     return element(
         "div",
         _line(element("b", dataset.path.name), f": {heading}"),
@@ -98,21 +99,10 @@ def _curve(name: str, values: Sequence[float]) -> Markup:
     return _captioned(2 * _WIDTH, 70, line, caption)
 
 
-def _up(sequence: SkeletonSequence) -> Up:
-    """Return the upward direction of a clip without its set: from feet to heads; else y, downwards in 2D."""
-    joints = sequence.joints[..., : min(sequence.joints.shape[-1], 3)]
-    rows = joints[joints.any(axis=(2, 3))]
-    along = head_over_feet(columns_of(rows), None, sequence.layout).mean(axis=1) if len(rows) else np.full(3, np.nan)
-    if not np.isfinite(along).all():
-        return Up(1, -1 if joints.shape[-1] == 2 else 1, "a guess: heads and feet do not tell")
-    axis = int(np.abs(along).argmax())
-    return Up(axis, -1 if along[axis] < 0 else 1, "a guess from heads and feet")
-
-
-def _moving(joints: Float32[np.ndarray, "m t v c"], layout: Layout, up: Up, caption: str) -> Markup:
-    """Return the first bodies of a clip as a picture that moves; NaN where a body or a joint is missing."""
+def _moving(joints: Float[np.ndarray, "m t v c"], layout: Layout, caption: str) -> Markup:
+    """Return the first bodies of a clip, turned as pictures draw them, as a picture that moves."""
     frames = np.unique(np.linspace(0, joints.shape[1] - 1, _FRAMES).round().astype(np.int64))
-    places = _placed(up.turn(joints[:_BODIES, frames].copy())[..., :2])
+    places = _placed(joints[:_BODIES, frames, :, :2])
     seconds = f"{len(frames) / _RATE:.2f}s"
     parts = []
     for number, body in enumerate(places):
@@ -124,7 +114,7 @@ def _moving(joints: Float32[np.ndarray, "m t v c"], layout: Layout, up: Up, capt
         parts.append(
             element("path", moves, d=still, fill="none", stroke="currentColor", stroke_width="2", opacity=opacity)
         )
-    return _captioned(_WIDTH, _HEIGHT, join(parts), f"{caption}; {up} up")
+    return _captioned(_WIDTH, _HEIGHT, join(parts), caption)
 
 
 def _placed(points: Float[np.ndarray, "m t v 2"]) -> Float[np.ndarray, "m t v 2"]:

@@ -17,7 +17,7 @@ from maskel.pictures.reconstructions import choose_clips, form_drawn, reconstruc
 from maskel.pictures.report import read_columns, read_confusion
 from maskel.pictures.skeletons import shown_frames
 from maskel.text import shown
-from maskel.training.finished import Run, open_pretrained, open_runs
+from maskel.training.finished import open_pretrained, open_runs
 from maskel.training.run import PREDICTIONS
 
 FIGURES = (".pdf", ".png", ".svg")
@@ -198,7 +198,9 @@ def _curve(figure_of: Callable[..., Any], sources: Sequence[Path], name: str | N
     figure = figure_of(figsize=(3.4, 2.4), layout="constrained")
     axes = figure.subplots()
     for number, run in enumerate(runs):
-        epochs, values = _over_epochs(run)
+        if not run.protocol.trains:
+            raise InputError(f"{run.name}: a run of maskel {run.kind} has no epochs")
+        epochs, values = read_columns(run, "epoch", "loss" if run.pretrains else "accuracy")
         style = ("-", "--", ":", "-.")[number // len(_BODY) % 4]
         axes.plot(epochs, values, style, color=_BODY[number % len(_BODY)], label=shown(run.name), linewidth=1.3)
     axes.set_xlabel("epoch")
@@ -207,13 +209,6 @@ def _curve(figure_of: Callable[..., Any], sources: Sequence[Path], name: str | N
     if len(runs) > 1:
         axes.legend(fontsize=7, frameon=False)
     return figure
-
-
-def _over_epochs(run: Run) -> tuple[list[float], list[float]]:
-    if not run.protocol.trains:
-        raise InputError(f"{run.name}: a run of maskel {run.kind} has no epochs")
-    epochs, values = read_columns(run, "epoch", "loss" if run.pretrains else "accuracy")
-    return epochs, [value * (1 if run.pretrains else 100) for value in values]
 
 
 def _movie(figure: Any, source: Path, name: str | None, view: str, out: Path) -> Path:

@@ -1,6 +1,6 @@
 """The report page: a list of sections, each of which explains its missing content in one sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,13 @@ from maskel.text import shown
 from maskel.training.finished import Run
 from maskel.training.run import PREDICTIONS
 
+_OF_PRETRAINING = {"loss": "training loss", "lr": "learning rate in the epoch's last step"}
+_OF_CLASSIFIERS = {"loss": "training loss (cross-entropy, nats)", "accuracy": "accuracy on the test part (%)"}
+"""Columns of a run's metrics that are drawn, with the titles of their charts."""
+_OF_LOSSES = (
+    "Loss: mean of the method's own loss over the epoch's clips; losses of different methods cannot be compared. The "
+    "vertical axes need not start at 0."
+)
 MOST_CLASSES = 1_000
 """Largest number of classes of a confusion matrix."""
 
@@ -51,7 +58,8 @@ def curves(runs: Sequence[Run]) -> Markup:
     parts: list[Markup] = []
     for run in runs:
         if run.pretrains:
-            parts += [element("h3", f"{run.protocol.title}, {run.config['method']} ({run.name})"), _pretraining(run)]
+            heading = element("h3", f"{run.protocol.title}, {run.config['method']} ({run.name})")
+            parts += [heading, _charts([run], _OF_PRETRAINING, _OF_LOSSES)]
     for kind, protocol in PROTOCOLS.items():
         if not (protocol.trains and protocol.rows):
             continue
@@ -60,54 +68,31 @@ def curves(runs: Sequence[Run]) -> Markup:
         for group in groups:
             for runs_shown in (group[start : start + MOST_LINES] for start in range(0, len(group), MOST_LINES)):
                 name = counted_on(runs_shown) if runs_shown[0].answers else f"{runs_shown[0].name}, not finished"
-                parts += [element("h3", f"{protocol.title}, {name}"), _probes(runs_shown)]
+                parts += [element("h3", f"{protocol.title}, {name}"), _charts(runs_shown, _OF_CLASSIFIERS)]
     return join(parts) if parts else missing("None of these runs has epochs.")
 
 
-def _pretraining(run: Run) -> Markup:
-    try:
-        epochs, loss, rate = read_columns(run, "epoch", "loss", "lr")
-    except InputError as fault:
-        return not_shown(fault)
-    return element(
-        "figure",
-        element(
-            "div",
-            line_chart("training loss", "epoch", [Line(run.name, epochs, loss)]),
-            line_chart("learning rate in the epoch's last step", "epoch", [Line(run.name, epochs, rate)]),
-            class_="charts",
-        ),
-        element(
-            "figcaption",
-            "Loss: mean of the method's own loss over the epoch's clips; losses of different methods cannot be "
-            "compared. The vertical axes need not start at 0.",
-        ),
-    )
-
-
-def _probes(group: Sequence[Run]) -> Markup:
-    losses, accuracies, faults = [], [], []
+def _charts(group: Sequence[Run], titles: Mapping[str, str], caption: str = "") -> Markup:
+    """Draw columns of the runs' metrics, by column a chart's title; without a caption the runs are named below."""
+    lines: dict[str, list[Line]] = {column: [] for column in titles}
+    faults = []
     for run in group:
-        name = f"{run.name} ({_start(run)})"
         try:
-            epochs, loss, accuracy = read_columns(run, "epoch", "loss", "accuracy")
+            epochs, *found = read_columns(run, "epoch", *titles)
         except InputError as fault:
             faults.append(not_shown(fault))
             continue
-        losses.append(Line(name, epochs, loss))
-        accuracies.append(Line(name, epochs, [100 * value for value in accuracy]))
-    if not losses:
+        for column, values in zip(titles, found, strict=True):
+            lines[column].append(Line(f"{run.name} ({_start(run)})", epochs, values))
+    if len(faults) == len(group):
         return join(faults)
-    charts = (
-        line_chart("training loss (cross-entropy, nats)", "epoch", losses),
-        line_chart("accuracy on the test part (%)", "epoch", accuracies),
-    )
-    names = element("figcaption", legend([line.name for line in losses]))
-    return join((*faults, element("figure", element("div", *charts, class_="charts"), names)))
+    charts = [line_chart(title, "epoch", lines[column]) for column, title in titles.items()]
+    below = element("figcaption", caption or legend([line.name for line in lines["loss"]]))
+    return join((*faults, element("figure", element("div", *charts, class_="charts"), below)))
 
 
 def read_columns(run: Run, *columns: str) -> list[list[float]]:
-    """Return columns of a run's metrics: a value for each epoch.
+    """Return columns of a run's metrics: a value for each epoch, accuracies in percent.
 
     Raises:
         InputError: If the run has no such metrics.
@@ -115,7 +100,7 @@ def read_columns(run: Run, *columns: str) -> list[list[float]]:
     rows = run.metrics()
     if lacking := [column for column in columns if not all(column in row for row in rows)]:
         raise InputError(f"{run.name}: its metrics have no column {lacking[0]}")
-    return [[row[column] for row in rows] for column in columns]
+    return [[row[column] * (100 if column == "accuracy" else 1) for row in rows] for column in columns]
 
 
 def _start(run: Run) -> str:

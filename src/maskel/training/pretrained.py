@@ -192,7 +192,7 @@ def say_differences(path: Path, made: Provenance | None, dataset: SkeletonSet) -
         )
 
 
-def require_fit(path: Path, encoder: Encoder, dataset: SkeletonSet | JoinedSets) -> None:
+def require_fit(path: Path | str, encoder: Encoder, dataset: SkeletonSet | JoinedSets) -> None:
     """Refuse a set that an encoder cannot read.
 
     Raises:
