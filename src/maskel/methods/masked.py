@@ -260,29 +260,27 @@ class Masked(MaskedAutoencoder):
         decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
-        hides = _part("masking", masking, MASKINGS, {"tau": ("tau", tau)}, ratio=ratio)
-        stride = {"motion_stride": ("stride", motion_stride)}
-        predicts = _part("target", target, TARGETS, stride, normalize=normalize_target)
+        hides = _part("masking", masking, MASKINGS, "tau", "tau", tau, ratio=ratio)
+        predicts = _part(
+            "target", target, TARGETS, "motion_stride", "stride", motion_stride, normalize=normalize_target
+        )
         super().__init__(encoder, hides, predicts, decoder_dim, decoder_depth, bodies, decoder)
 
 
 def _part(
-    what: str, name: str, parts: Mapping[str, type[_Part]], specific: Mapping[str, tuple[str, Any]], **arguments: Any
+    what: str, name: str, parts: Mapping[str, type[_Part]], option: str, argument: str, value: Any, **shared: Any
 ) -> _Part:
-    """Build the part called ``name`` of ``arguments`` that every part has, and of options that only some have.
+    """Build the part called ``name`` of arguments that all parts have, and of one that only some have.
 
-    ``specific`` holds these: option -> the part's argument and its value, None where it is not given. One that does
-    nothing is refused.
+    ``value`` is what the user gave as ``option`` for that one, None for nothing; where it does nothing it is refused.
     """
     if name not in parts:
         raise InputError(f"{what}: found {name!r}, expected one of {', '.join(parts)}")
-    for option, (argument, value) in specific.items():
-        if value is None:
-            continue
-        having = [other for other, kind in parts.items() if argument in signature(kind).parameters]
-        if name not in having:
-            raise InputError(
-                f"{option}: does nothing with {what} {name}; leave it out, or choose {what} {' or '.join(having)}"
-            )
-        arguments[argument] = value
-    return parts[name](**arguments)
+    if value is None:
+        return parts[name](**shared)
+    having = [other for other, kind in parts.items() if argument in signature(kind).parameters]
+    if name not in having:
+        raise InputError(
+            f"{option}: does nothing with {what} {name}; leave it out, or choose {what} {' or '.join(having)}"
+        )
+    return parts[name](**shared, **{argument: value})

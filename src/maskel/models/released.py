@@ -32,8 +32,14 @@ _NAMES = {
     "decoder_blocks.": "decoder.transformer.blocks.",
     "decoder_norm.": "decoder.transformer.norm.",
     "decoder_pred.": "decoder.predict.",
+    "head.fc.0.": "head.norm.",
+    "head.fc.1.": "head.linear.",
+    "head.fc1.": "head.fc1.",
+    "head.bn.": "head.bn.",
+    "head.fc2.": "head.fc2.",
 }
-"""Released name -> ours; those that end in a dot or underscore are beginnings of names."""
+"""Released name -> ours; those that end in a dot or underscore are beginnings of names. A classifier's head comes from
+checkpoints of linear evaluation and of fine-tuning."""
 _MASKED_NAMES = _NAMES | {"mask_token": "decoder.mask_token"}
 _HACM_NAMES = _NAMES | {
     "mask_token_t": "decoder.mask_token",
@@ -42,16 +48,6 @@ _HACM_NAMES = _NAMES | {
 }
 _HACM_DEAD = re.compile(r"mask_token(_s)?|decoder_embed_[ts]\..*|decoder_fc(_[ts])?\..*")
 """Parameters of HA-CM's release that nothing reads: they never get a gradient."""
-_HEAD = "head."
-_HEAD_NAMES = {
-    "head.fc.0.": "head.norm.",
-    "head.fc.1.": "head.linear.",
-    "head.fc1.": "head.fc1.",
-    "head.bn.": "head.bn.",
-    "head.fc2.": "head.fc2.",
-}
-"""The classifier's names, in checkpoints of linear evaluation and of fine-tuning."""
-
 PATCH_WEIGHT = "encoder.patch_embed.weight"
 
 METHODS_BY_MODULE = {"model_mamp": "mamp", "model_mae": "mae", "model_hacm": "hacm"}
@@ -77,8 +73,6 @@ def our_name(released: str, hacm: bool) -> str | None:
     """
     if hacm and _HACM_DEAD.fullmatch(released):
         return None
-    if released.startswith(_HEAD):
-        return _renamed(released, _HEAD_NAMES)
     return _renamed(released, _HACM_NAMES if hacm else _MASKED_NAMES)
 
 
@@ -146,7 +140,7 @@ class Release:
     @cached_property
     def head(self) -> tuple[str, ...]:
         """Released names of the classifier's parameters, after linear evaluation or fine-tuning."""
-        return tuple(name for name in self.weights if name.startswith(_HEAD))
+        return tuple(name for name in self.weights if name.startswith("head."))
 
     @cached_property
     def parameters(self) -> dict[str, Tensor]:

@@ -160,7 +160,9 @@ def _outlined(run: Run, runs: Sequence[Run]) -> bool:
 
 
 def _weights(run: Run, runs: Sequence[Run]) -> str:
-    """Describe the encoder, classifier or scores that a run used."""
+    """Describe the encoder, classifier or scores that a run used, or the method of pre-training."""
+    if run.pretrains:
+        return str(run.config["method"])
     if run.protocol.without_encoder:
         return run.protocol.without_encoder
     if "classifier" in run.config:
@@ -203,11 +205,15 @@ def what_was_run(runs: Sequence[Run]) -> Markup:
 
 def _provenance(finished: Sequence[Run], runs: Sequence[Run]) -> list[tuple[object, ...]]:
     def row(name: str, *keys: str) -> tuple[object, ...]:
-        return (name, *("–" if _lacks(run, name) else run.about(*keys) for run in finished))
+        def cell(run: Run) -> str:
+            lacks = name in run.protocol.lacks or (name == "epochs" and not run.has_epochs)
+            return "–" if lacks else run.about(*keys)
+
+        return (name, *map(cell, finished))
 
     return [
         ("kind", *(run.kind for run in finished)),
-        ("method, or evaluated model", *(_method(run, runs) for run in finished)),
+        ("method, or evaluated model", *(_weights(run, runs) for run in finished)),
         row("data", "data", "source"),
         ("data options", *(_options(run) for run in finished)),
         row("joint layout", "data", "layout"),
@@ -219,22 +225,16 @@ def _provenance(finished: Sequence[Run], runs: Sequence[Run]) -> list[tuple[obje
         ("last epoch's training loss", *(run.about("loss") if run.pretrains else "–" for run in finished)),
         row("minutes", "minutes"),
         row("processes", "processes"),
-        ("maskel", *(_release(run) for run in finished)),
+        (
+            "maskel",
+            *(f"{run.about('versions', 'maskel')}, commit {run.about('versions', 'commit')}" for run in finished),
+        ),
         row("python", "versions", "python"),
         row("torch", "versions", "torch"),
         row("numpy", "versions", "numpy"),
         ("hardware", *(run.hardware for run in finished)),
         row("system", "hardware", "system"),
     ]
-
-
-def _lacks(run: Run, name: str) -> bool:
-    """Return True if runs of this kind never have this record."""
-    return name in run.protocol.lacks or (name == "epochs" and not run.has_epochs)
-
-
-def _method(run: Run, runs: Sequence[Run]) -> str:
-    return str(run.config["method"]) if run.pretrains else _weights(run, runs)
 
 
 def _options(run: Run) -> str:
@@ -244,10 +244,6 @@ def _options(run: Run) -> str:
     if not isinstance(options, Mapping):
         return "not recorded"
     return ", ".join(f"{name} {value}" for name, value in options.items() if value) or "none"
-
-
-def _release(run: Run) -> str:
-    return f"{run.about('versions', 'maskel')}, commit {run.about('versions', 'commit')}"
 
 
 def _part(run: Run, part: str) -> str:
