@@ -7,9 +7,10 @@ import pytest
 from docstring_parser import parse
 
 import maskel
-from maskel.arguments import ARGUMENTS, completed
+from maskel.arguments import ARGUMENTS, OF_METHODS, completed
 from maskel.commands import COMMANDS
 from maskel.commands.command import KindsCommand, imported
+from maskel.methods import METHODS
 
 
 def functions() -> dict[str, Callable[..., object]]:
@@ -46,6 +47,14 @@ def test_help_of_a_function_describes_all_its_arguments_in_their_order() -> None
     assert list(found) == list(inspect.signature(maskel.linear).parameters)
     assert found["device"] == ARGUMENTS["device"]
     assert found["untrained"] != ARGUMENTS["untrained"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_help_of_a_method_describes_all_its_arguments_in_their_order(method: str) -> None:
+    found = described(inspect.getdoc(METHODS[method]) or "")
+    assert list(found) == list(inspect.signature(METHODS[method]).parameters)
+    assert all(found.values())
+    assert found["decoder_dim"] == OF_METHODS["decoder_dim"]
 
 
 def test_a_docstring_without_arguments_stays() -> None:

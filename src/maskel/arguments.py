@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from textwrap import fill
-from types import MappingProxyType
 
 ARGUMENTS: Mapping[str, str] = {
     "encoder": "A run folder of pretrain, its ``encoder.safetensors``, ``hf://user/name``, ``synthetic-small``, which "
@@ -47,15 +46,25 @@ ARGUMENTS: Mapping[str, str] = {
     "check": "Dry run: build all, try a few steps or clips, estimate time and memory, write nothing.",
 }
 """Name -> meaning. Help, ``help(maskel.linear)`` and the reference show it where a docstring does not name it."""
+OF_METHODS: Mapping[str, str] = {
+    "encoder": "The encoder to pre-train.",
+    "ratio": "Share of tokens to mask, in (0, 1).",
+    "normalize_target": "Standardise the target of each patch.",
+    "decoder_dim": "Width of the decoder.",
+    "decoder_depth": "Blocks of the decoder.",
+    "decoder": "``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is faster.",
+    "bodies": "``all`` trains on absent bodies too, as published; ``present`` skips them.",
+}
+"""The same for the arguments of pre-training methods."""
 
 
-def completed(docstring: str, names: Iterable[str], more: Mapping[str, str] = MappingProxyType({})) -> str:
+def completed(docstring: str, names: Iterable[str], shared: Mapping[str, str] = ARGUMENTS) -> str:
     r"""Return a docstring whose section ``Args`` describes every argument, in the order of the signature.
 
     Args:
         docstring: The docstring; it stays as it is without such a section.
         names: All arguments.
-        more: Meanings of arguments that neither the docstring nor `ARGUMENTS` has.
+        shared: Meanings of the arguments that it leaves out.
 
     Examples:
         >>> print(completed("Count.\n\nArgs:\n    k: Number.\n\nReturns:\n    It.", ["k", "seed", "device"]))
@@ -71,9 +80,8 @@ def completed(docstring: str, names: Iterable[str], more: Mapping[str, str] = Ma
     head, title, rest = cleandoc(docstring).partition("\n\nArgs:\n")
     described, gap, rest = rest.partition("\n\n")
     own = {entry.strip().partition(":")[0]: entry for entry in re.split(r"\n(?=    \S)", described)}
-    shared = {name: f"    {name}: {meaning}" for name, meaning in {**ARGUMENTS, **more}.items()}
     entries = (
-        fill(shared[name], 120, subsequent_indent=" " * 8) if name not in own else own[name]
+        fill(f"    {name}: {shared[name]}", 120, subsequent_indent=" " * 8) if name not in own else own[name]
         for name in names
         if name in own.keys() | shared
     )

@@ -5,7 +5,7 @@ from functools import wraps
 from inspect import Parameter, signature  # `inspect` is the module of that command
 from typing import Any
 
-from maskel.arguments import completed
+from maskel.arguments import ARGUMENTS, completed
 from maskel.commands.command import Command, KindsCommand, PrepareCommand, RunCommand, imported
 from maskel.protocols import PROTOCOLS
 
@@ -84,7 +84,7 @@ def callable_of(name: str) -> Callable[..., Any]:
         return command.call(name, *given, **named)
 
     own = signature(function)
-    call.__doc__ = completed(function.__doc__ or "", [*own.parameters, *command.more], command.more)
+    call.__doc__ = completed(function.__doc__ or "", [*own.parameters, *command.more], {**ARGUMENTS, **command.more})
     extra = [Parameter(argument, Parameter.KEYWORD_ONLY, default=None) for argument in command.more]
     call.__signature__ = own.replace(parameters=[*own.parameters.values(), *extra])  # type: ignore[attr-defined]
     return call

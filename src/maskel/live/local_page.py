@@ -122,9 +122,6 @@ class LocalPage:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    allow_reuse_address = True
     local_page: LocalPage
 
     def handle_error(self, request: Any, client_address: Any) -> None:

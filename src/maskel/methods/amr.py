@@ -44,8 +44,6 @@ class AMR(MaskedMethod):
     ``query_frames`` frames attends to them, and predicts the joint's whole span, whether parts of it were seen or not.
 
     Args:
-        encoder: The encoder to pre-train.
-        ratio: Share of tokens to mask, in (0, 1).
         query_frames: Frames that a query predicts; must divide the window. By default a fifth of the window or the next
             smaller divisor: 24 of 120 frames, AMR's r = 6 patches of 4.
         target: ``joints``, ``motion``, or ``both``. AMR predicts joints; both is ours.
@@ -53,7 +51,6 @@ class AMR(MaskedMethod):
         energy: k of the loss's weights 1 / (1 + k·mean energy / energy), 0 or more; 0 weighs everything alike.
         energy_windows: Frames of the windows in which energy is measured; each must divide the window. By default those
             of 4, 8 and 12 that do.
-        decoder_dim: Width of the decoder.
         decoder_depth: Cross-attention blocks of the decoder.
         bodies: ``all`` trains on absent bodies too; ``present`` skips them.
 

@@ -47,13 +47,7 @@ class HACM(MaskedMethod):
     Args:
         encoder: The encoder to pre-train; it reads the ``kept`` joints and maps its tokens into the Poincaré ball.
         masking: ``cross``; or, to compare, one criterion for all tokens: ``spatial``, ``temporal`` or ``random``.
-        ratio: Share of tokens to mask, in (0, 1).
         mask_tau: Temperature of both criteria, above 0.
-        normalize_target: Standardise the target of each patch.
-        decoder_dim: Width of the decoder.
-        decoder_depth: Blocks of the decoder.
-        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is faster.
-        bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
         switches: Fields of `HACMVariant` that differ from its defaults.
 
     Raises:

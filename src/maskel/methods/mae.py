@@ -9,13 +9,7 @@ class MAE(Masked):
     """Predict the positions of masked joints from the few that are seen: `Masked` with ``random`` and ``joints``.
 
     Args:
-        encoder: The encoder to pre-train.
-        ratio: Share of tokens to mask, in (0, 1).
-        normalize_target: Standardise the target of each patch.
-        decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder; 5 for NTU-120 and PKU-MMD.
-        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is faster.
-        bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
 
     Examples:
         >>> import torch
@@ -37,14 +31,5 @@ class MAE(Masked):
         decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
-        super().__init__(
-            encoder,
-            masking="random",
-            target="joints",
-            ratio=ratio,
-            normalize_target=normalize_target,
-            decoder_dim=decoder_dim,
-            decoder_depth=decoder_depth,
-            decoder=decoder,
-            bodies=bodies,
-        )
+        shared = (normalize_target, decoder_dim, decoder_depth, decoder, bodies)
+        super().__init__(encoder, "random", "joints", ratio, None, None, *shared)  # neither tau nor a stride

@@ -21,15 +21,9 @@ class MAMP(Masked):
     Joints that move are masked more often.
 
     Args:
-        encoder: The encoder to pre-train.
-        ratio: Share of tokens to mask, in (0, 1).
         tau: Temperature of motion-aware masking; 0 or less masks uniformly. 0.75 for NTU-120.
         motion_stride: Frames between the two positions whose difference is the motion, 1 or more, below the window.
-        normalize_target: Standardise the target of each patch.
-        decoder_dim: Width of the decoder.
         decoder_depth: Blocks of the decoder; 5 for NTU-120 and PKU-MMD.
-        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is faster.
-        bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
 
     Raises:
         InputError: If an option is out of range.
@@ -56,16 +50,5 @@ class MAMP(Masked):
         decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
-        super().__init__(
-            encoder,
-            masking="motion_aware",
-            target="motion",
-            ratio=ratio,
-            tau=tau,
-            motion_stride=motion_stride,
-            normalize_target=normalize_target,
-            decoder_dim=decoder_dim,
-            decoder_depth=decoder_depth,
-            decoder=decoder,
-            bodies=bodies,
-        )
+        shared = (normalize_target, decoder_dim, decoder_depth, decoder, bodies)
+        super().__init__(encoder, "motion_aware", "motion", ratio, tau, motion_stride, *shared)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
+from maskel.arguments import OF_METHODS, completed
 from maskel.draws import Purpose, body_keys, uniform
 from maskel.errors import InputError
 from maskel.losses import masked_mean_squared_error
@@ -53,6 +54,8 @@ class MaskedMethod(Method):
         bodies: Bodies to train on.
         may_lack_joints: Whether `forward` leaves out joints that clips lack (`SkeletonBatch.parts`).
         switches: Dataclass whose fields the constructor takes as further keyword arguments; None for no such.
+
+    The docstring of a subclass need not describe arguments that `maskel.arguments.OF_METHODS` describes.
     """
 
     switches: ClassVar[type[Any] | None] = None
@@ -60,6 +63,11 @@ class MaskedMethod(Method):
     target: Target
     bodies: Bodies
     may_lack_joints: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__doc__:
+            cls.__doc__ = completed(cls.__doc__, signature(cls).parameters, OF_METHODS)
 
     @property
     def standardised_within(self) -> str:
@@ -123,11 +131,8 @@ class MaskedAutoencoder(MaskedMethod):
     """Encoder, decoder, masking and target, composed.
 
     Args:
-        encoder: The encoder to pre-train.
         masking: Strategy that hides tokens.
         target: Signal to predict.
-        decoder_dim: Width of the decoder.
-        decoder_depth: Blocks of the decoder.
         bodies: ``all`` as published, or ``present`` to skip absent bodies.
         decoder: Tokens that masked tokens attend to: ``full`` or ``cross``.
 
@@ -220,19 +225,12 @@ class Masked(MaskedAutoencoder):
     """Masked modelling with masking, target and decoder chosen by name; `MAE` and `MAMP` are two presets of it.
 
     Args:
-        encoder: The encoder to pre-train.
         masking: Strategy that hides tokens: ``random`` or ``motion_aware``.
         target: Signal to predict: ``joints``, ``motion`` or ``hyperbolic_motion`` (that of HA-CM's released code).
-        ratio: Share of tokens to mask, in (0, 1).
         tau: Temperature of ``motion_aware`` masking, 0.8 by default; 0 or less masks uniformly. Refused with other
             maskings, where it does nothing.
         motion_stride: Frames between the two positions whose difference is the motion, 1 by default, below the window.
             Refused with the target ``joints``, where it does nothing.
-        normalize_target: Standardise the target of each patch.
-        decoder_dim: Width of the decoder.
-        decoder_depth: Blocks of the decoder.
-        decoder: ``full`` as published, or ``cross``: masked tokens attend to visible ones only, which is faster.
-        bodies: ``all`` trains on absent bodies too, as published; ``present`` skips them.
 
     Raises:
         InputError: If a name is unknown, an option is out of range, or one does nothing for the parts chosen.

@@ -1,11 +1,11 @@
 """Skeletons that move: joints thinned and packed into attributes of the page; ``animation.js`` draws and plays them."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 
 from maskel.datasets.bodies import Up, without_missing
 from maskel.datasets.store import SkeletonSet
@@ -91,6 +91,14 @@ def share_out(clips: Sequence[Moving], room: int = PAGE_BYTES) -> list[int]:
             break
         left, rest, level = left - need, rest - 1, need
     return np.minimum(needs, level).tolist()
+
+
+def of_clips(
+    dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], up: Up, room: int = PAGE_BYTES
+) -> Iterator[tuple[int, Moving, int]]:
+    """Return clips of a set as `of_clip` does, each with its position and, of all that there is, its own room."""
+    clips = [of_clip(dataset, position, up) for position in positions.tolist()]
+    return zip(positions.tolist(), clips, share_out(clips, room), strict=True)
 
 
 def moving(clip: Moving, caption: object, room: int = CLIP_BYTES, **about: object) -> Markup:

@@ -186,8 +186,8 @@ def _maps(method: MaskedMethod, shown: ShownClip) -> list[Markup]:
     unit = "cm" if form_drawn(method) != "maps" and method.encoder.coordinates == 3 else "hundredths"
     return [
         token_map("visible tokens (filled)", (~shown.hidden).T.astype(float), rows, config.patch_frames),
-        token_map(f"true {what}", _share(true, most_true), rows, config.patch_frames, f"{100 * most_true:.2g} {unit}"),
-        token_map(name, _share(guess, most_guess), rows, config.patch_frames, f"{100 * most_guess:.2g} {unit}"),
+        token_map(f"true {what}", true / (most_true or 1), rows, config.patch_frames, f"{100 * most_true:.2g} {unit}"),
+        token_map(name, guess / (most_guess or 1), rows, config.patch_frames, f"{100 * most_guess:.2g} {unit}"),
     ]
 
 
@@ -195,7 +195,3 @@ def row_names(encoder: Encoder) -> list[str]:
     """Return the joint of each row of a map, or the first of each group of joints."""
     size = encoder.config.patch_joints
     return [joint + (" …" if size > 1 else "") for joint in encoder.joints[::size]]
-
-
-def _share(values: np.ndarray, most: float) -> np.ndarray:
-    return values / most if most > 0 else np.zeros_like(values)

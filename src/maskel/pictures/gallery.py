@@ -8,17 +8,7 @@ from jaxtyping import Int64
 from maskel.datasets.bodies import upward
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.pictures.animation import (
-    MOST_BODIES,
-    PAGE_BYTES,
-    SCRIPT,
-    how_seen,
-    moving,
-    of_clip,
-    share_out,
-    stage,
-    unmoved,
-)
+from maskel.pictures.animation import MOST_BODIES, PAGE_BYTES, SCRIPT, how_seen, moving, of_clips, stage, unmoved
 from maskel.pictures.markup import Markup, element, join, page, paragraph
 
 
@@ -80,10 +70,8 @@ def clips_stage(dataset: SkeletonSet, positions: Int64[np.ndarray, " n"], room: 
         positions: The clips.
         room: Characters that their joints may take.
     """
-    up = upward(dataset)
-    clips = [of_clip(dataset, position, up) for position in positions.tolist()]
     figures = []
-    for position, clip, size in zip(positions.tolist(), clips, share_out(clips, room), strict=True):
+    for position, clip, size in of_clips(dataset, positions, upward(dataset), room):
         about = {
             "name": dataset.clips[position].name,
             "class": dataset.class_name(position),

@@ -106,7 +106,12 @@ def mask_maps(clip: str, methods: Sequence[Hidden]) -> Markup:
         "spread over tokens",
         "by chance",
     )
-    return join((figure, table(heading, [_numbers(method) for method in methods]), _how_to_read()))
+    how = (
+        "Spread: standard deviation of the share over tokens. The last column is the spread that this number of draws "
+        "causes even if a method hides every token equally often."
+    )
+    numbers = table(heading, [_numbers(method) for method in methods])
+    return join((figure, numbers, paragraph(how, class_="note")))
 
 
 def _numbers(hidden: Hidden) -> tuple[str, ...]:
@@ -122,14 +127,6 @@ def _numbers(hidden: Hidden) -> tuple[str, ...]:
         f"{hidden.rows[most]}, {100 * joints[most]:.1f} %",
         f"{100 * float(hidden.shares.std()):.1f} points",
         f"{100 * chance:.1f} points",
-    )
-
-
-def _how_to_read() -> Markup:
-    return paragraph(
-        "Spread: standard deviation of the share over tokens. The last column is the spread "
-        "that this number of draws causes even if a method hides every token equally often.",
-        class_="note",
     )
 
 

@@ -39,9 +39,8 @@ def html_of(shown: object) -> str:
         bodies, frames, joints, channels = shown.joints.shape
         size = f"{bodies} {'body' if bodies == 1 else 'bodies'}, {frames} frames, {joints} joints, {channels} channels"
         points = shown.joints[..., : min(channels, 3)]
-        there = points.any(axis=(2, 3))
-        up = upward_of(points[there], shown.layout)
-        seen = np.where(there[..., None, None], up.turn(points), np.float32(np.nan))
+        up = upward_of(points[points.any(axis=(2, 3))], shown.layout)
+        seen = np.where(points.any(axis=(2, 3), keepdims=True), up.turn(points), np.float32(np.nan))
         return _moving(seen, shown.layout, f"{shown.clip.name}: {size}; {up} up")
     if isinstance(shown, SkeletonSet):
         return _of_set(shown)

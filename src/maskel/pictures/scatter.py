@@ -9,7 +9,7 @@ from jaxtyping import Float, Float64, Int64
 from maskel.datasets.bodies import upward
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.pictures.animation import SCRIPT, how_seen, moving, of_clip, share_out, stage, unmoved
+from maskel.pictures.animation import SCRIPT, how_seen, moving, of_clips, stage, unmoved
 from maskel.pictures.markup import Markup, element, join, page, paragraph, svg
 
 Projection = Literal["pca", "umap"]
@@ -74,12 +74,11 @@ def scatter_page(
         total: Clips that it was computed from.
     """
     up = upward(dataset)
-    clips = [of_clip(dataset, position, up) for position in positions.tolist()]
     figures = []
-    for position, clip, room in zip(positions.tolist(), clips, share_out(clips), strict=True):
+    for position, clip, room in of_clips(dataset, positions, up):
         name = dataset.clips[position].name
         said = join((dataset.class_name(position), element("span", name)))
-        figures.append(moving(clip, said, room, name=name).replace("<figure ", "<figure hidden ", 1))
+        figures.append(Markup(moving(clip, said, room, name=name).replace("<figure ", "<figure hidden ", 1)))
     labels = dataset.labels[positions]
     title = f"{dataset.path.name}: features"
     left_out = f" {len(positions):,} of them are shown, of all classes by turns." if len(positions) < total else ""
@@ -88,7 +87,6 @@ def scatter_page(
         f"go from clip to clip by the arrow keys; a class in the legend shows its clips alone. "
         f"{how_seen(up, dataset.coordinates)}"
     )
-    shown = [Markup(figure) for figure in figures]
     return page(
         title,
         element("h1", title),
@@ -96,7 +94,7 @@ def scatter_page(
         unmoved(),
         stage(
             dataset.layout,
-            element("div", element("p", "No clip is chosen.", class_="note hint"), *shown, class_="chosen"),
+            element("div", element("p", "No clip is chosen.", class_="note hint"), *figures, class_="chosen"),
             element("div", _plane(dataset, points, labels, about), _legend(dataset, labels), class_="plane"),
             class_="clips beside",
             scatter="",

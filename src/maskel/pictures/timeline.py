@@ -118,7 +118,8 @@ def _person(
                         class_=style if segment.sure else f"{style} unsure",
                     )
                 )
-        share = f"{_duration(total, track.rate)}, {total / length:.0%}"
+        duration = f"{total:,} frames" if track.rate is None else _time(float(total), track.rate)
+        share = f"{duration}, {total / length:.0%}"
         track_of_all = element("rect", width="100%", height=18, class_="track")
         label_text = f"{classes[label]}: {share}"
         lanes += [
@@ -178,10 +179,6 @@ def _curves(track: Track, labels: Sequence[int]) -> tuple[list[float], list[list
 
 def _moments(segment: Segment, rate: float | None) -> str:
     return f"{_time(float(segment.start), rate)} to {_time(float(segment.end), rate)}"
-
-
-def _duration(frames: int, rate: float | None) -> str:
-    return f"{frames:,} frames" if rate is None else _time(float(frames), rate)
 
 
 def _time(frames: float, rate: float | None) -> str:
