@@ -201,11 +201,7 @@ class Stream:
         return self._answers(filled)
 
     def _checked(self, joints: Any) -> list[Joints]:
-        """Check the people of a frame, and give them scores, which are NaN where there are none.
-
-        Raises:
-            InputError: If they are not joints of the layout.
-        """
+        """Refuse people who are no joints of the layout; give the others scores, which are NaN where there are none."""
         count = self.coordinates
         needs = SCORE in self.classifier.encoder.channels or self._preparation.min_score > 0
         widths = (count + 1,) if needs else (count, count + 1)
@@ -287,11 +283,7 @@ class Stream:
 
 
 def _preparation(name: object, making: Making, model: Classifier) -> tuple[Layout, Preparation]:
-    """Return the layout of the joints that come in, and the preparation of the training clips.
-
-    Raises:
-        InputError: If that cannot be done frame by frame.
-    """
+    """Return the layout of the joints that come in, and the training clips' preparation if it goes frame by frame."""
     source, count = making.source, num_coordinates(model.encoder.channels)
     channels: Any = "xyz"[:count] + ("s" if SCORE in model.encoder.channels else "")
     if isinstance(source, Folder):

@@ -89,11 +89,7 @@ class EncoderConfig:
 
 
 def _refuse_no_room(config: EncoderConfig, tokens: int) -> None:
-    """Refuse sizes for which this machine plainly has no memory, before any of it is taken.
-
-    Raises:
-        InputError: If there are too many tokens, or the weights alone take more than the memory.
-    """
+    """Refuse too many tokens, and weights that alone take more memory than there is, before any of it is taken."""
     if tokens > MOST_TOKENS:
         raise InputError(
             f"encoder: a window of {config.window:,} frames makes {tokens:,} tokens of each body, expected at most "

@@ -111,7 +111,7 @@ def moving(clip: Moving, caption: object, room: int = CLIP_BYTES, **about: objec
         clip: The clip.
         caption: Below it.
         room: Characters that its joints may take.
-        about: Further data attributes.
+        about: Further data attributes; None for none.
 
     Examples:
         >>> from maskel.layouts import COCO17
@@ -125,30 +125,23 @@ def moving(clip: Moving, caption: object, room: int = CLIP_BYTES, **about: objec
         fit = min(frames, max(2, room // max(clip.size(3, 1) // 3, 1)))
         kept = np.round(np.linspace(0, frames - 1, fit)).astype(np.int64)
     packed, low, size, step = _pack(clip.joints[:, kept], width)
-    layers = clip.layers or (BODY,) * len(clip.joints)
-    more: dict[str, object] = {}
-    if clip.hidden is not None:
-        more["data_hidden"] = _text(clip.hidden[kept].astype(np.uint8))
-    if clip.weights is not None:
-        more["data_weights"] = _text(np.round(255 * clip.weights[kept].clip(0, 1)).astype(np.uint8))
-    return element(
-        "figure",
-        element("figcaption", caption),
-        class_="moving",
-        data_joints=_text(packed),
-        data_width=width,
-        data_shape=" ".join(map(str, packed.shape)),
-        data_low=" ".join(f"{value:.6g}" for value in low),
-        data_size=" ".join(f"{value:.6g}" for value in size),
-        data_step=f"{step:.6g}",
-        data_frames=frames,
-        data_first=clip.first,
-        data_rate=f"{clip.rate:g}",
-        **({"data_seconds": ""} if clip.seconds else {}),
-        **({"data_layers": " ".join(layers)} if clip.layers else {}),
-        **more,
-        **{f"data_{name}": value for name, value in about.items()},
+    data = _data(
+        joints=_text(packed),
+        width=width,
+        shape=" ".join(map(str, packed.shape)),
+        low=" ".join(f"{value:.6g}" for value in low),
+        size=" ".join(f"{value:.6g}" for value in size),
+        step=f"{step:.6g}",
+        frames=frames,
+        first=clip.first,
+        rate=f"{clip.rate:g}",
+        seconds="" if clip.seconds else None,
+        layers=" ".join(clip.layers) or None,
+        hidden=None if clip.hidden is None else _text(clip.hidden[kept].astype(np.uint8)),
+        weights=None if clip.weights is None else _text(np.round(255 * clip.weights[kept].clip(0, 1)).astype(np.uint8)),
+        **about,
     )
+    return element("figure", element("figcaption", caption), class_="moving", **data)
 
 
 def stage(layout: Layout, *figures: Markup, class_: str = "clips", **about: object) -> Markup:
@@ -161,9 +154,12 @@ def stage(layout: Layout, *figures: Markup, class_: str = "clips", **about: obje
         about: Further data attributes.
     """
     bones = " ".join(f"{parent}-{joint}" for parent, joint in layout.edges)
-    attributes = {f"data_{name}": value for name, value in about.items()}
-    inside = element("div", *figures, class_=class_)
-    return element("div", inside, class_="stage", data_bones=bones, **attributes)
+    return element("div", element("div", *figures, class_=class_), class_="stage", **_data(bones=bones, **about))
+
+
+def _data(**values: object) -> dict[str, object]:
+    """Return data attributes of an element."""
+    return {f"data_{name}": value for name, value in values.items() if value is not None}
 
 
 def unmoved() -> Markup:

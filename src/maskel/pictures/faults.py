@@ -128,14 +128,11 @@ def _figure(dataset: SkeletonSet, fault: Fault, damaged: bool, bearings: Bearing
         return element("figure", missing("Not drawn: coordinates that are not finite."), caption)
     shown = [fault.clip] if fault.other is None else [fault.clip, fault.other]
     rows_drawn = (_row(dataset, position, fault, bearings) for position in shown)
-    moves = [_moving(dataset, position, fault, bearings) for position in shown]
+    moves = []
+    for position in shown:
+        name = dataset.clips[position].name
+        moves.append(moving(of_clip(dataset, position, bearings.up), name, _FAULT_BYTES, name=name, start=fault.frame))
     return element("figure", *rows_drawn, element("div", *moves, class_="clips"), caption)
-
-
-def _moving(dataset: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:
-    clip = of_clip(dataset, position, bearings.up)
-    name = dataset.clips[position].name
-    return moving(clip, name, _FAULT_BYTES, name=name, **({} if fault.frame is None else {"start": fault.frame}))
 
 
 def _row(dataset: SkeletonSet, position: int, fault: Fault, bearings: Bearings) -> Markup:

@@ -88,14 +88,9 @@ def _totals(segments: Sequence[Segment]) -> dict[int, int]:
 def _person(
     track: Track, segments: Sequence[Segment], classes: Sequence[str], order: Sequence[int], span: tuple[int, int]
 ) -> list[Markup]:
-    """Draw one person, or all of a recording together.
+    """Draw one person, or all of a recording together; its classes have the page's colours in their ``order``.
 
-    Args:
-        track: The probabilities.
-        segments: The segments.
-        classes: Class names.
-        order: Classes of the recording; they have the page's colours in this order.
-        span: First frame of the recording, and the one after its last.
+    The recording's ``span`` is its first frame, and the one after its last.
     """
     low, high = span
     length = max(high - low, 1)
