@@ -72,7 +72,8 @@ def load_release(path: Path | str, method: str | None = None, **options: Any) ->
     arguments = _given(release, name) | options
     weights = dict(release.parameters)
     if arguments.get("token_order") == "natural":
-        weights[_DECODER_TIMES] = _in_order(release.weight("decoder_temp_embed", 4))
+        halves = release.weight("decoder_temp_embed", 4)
+        weights[_DECODER_TIMES] = halves[:, _halves(halves.shape[1]).argsort()]
     return build_released(release.path, lambda: METHODS[name](build_encoder(about), **arguments), weights)
 
 
@@ -94,12 +95,9 @@ def _given(release: Release, name: str) -> dict[str, Any]:
     return given
 
 
-def _in_order(halves: Tensor) -> Tensor:
-    """Put the time embedding of HA-CM's public code, even times first, in the order of time."""
-    even, odd = halves.tensor_split([(halves.shape[1] + 1) // 2], 1)
-    ordered = torch.empty_like(halves)
-    ordered[:, 0::2], ordered[:, 1::2] = even, odd
-    return ordered
+def _halves(times: int) -> Tensor:
+    """Return the order of times in HA-CM's public code, even ones first."""
+    return torch.cat((torch.arange(0, times, 2), torch.arange(1, times, 2)))
 
 
 def save_release(model: Encoder | MaskedMethod, path: Path) -> None:
@@ -125,7 +123,7 @@ def save_release(model: Encoder | MaskedMethod, path: Path) -> None:
     weights[PATCH_WEIGHT] = to_convolution(weights[PATCH_WEIGHT], config.patch_frames, config.patch_joints)
     if isinstance(model, HACM) and not model.scrambled:
         times = weights[_DECODER_TIMES]
-        weights[_DECODER_TIMES] = torch.cat((times[:, 0::2], times[:, 1::2]), 1)
+        weights[_DECODER_TIMES] = times[:, _halves(times.shape[1])]
     try:
         named = {released_name(name, hacm): weight.contiguous() for name, weight in weights.items()}
     except KeyError as fault:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
 from maskel.datasets.bodies import upward
 from maskel.datasets.store import SkeletonSet
@@ -49,9 +48,9 @@ def recordings_of(
         for number in _covering(starts, ends):
             first, end = int(starts[number]) - low, int(ends[number]) - low
             joints = windows.sequence(positions[number]).joints[:bodies, ..., : windows.coordinates]
-            gone = _gone(joints, may_miss or windows.coordinates == 2)
+            there = joints.any(axis=-1 if may_miss or windows.coordinates == 2 else (-2, -1), keepdims=True)
             place = ((np.arange(end - first) + 0.5) * joints.shape[1] / (end - first)).astype(np.int64)
-            shown = np.where(gone[..., None], np.float32(np.nan), joints)[:, place]
+            shown = np.where(there, joints, np.float32(np.nan))[:, place]
             known = np.isfinite(whole[: len(shown), first:end])
             shift = (whole[: len(shown), first:end] - shown)[known & np.isfinite(shown)].reshape(-1, shown.shape[-1])
             if not len(shift) and first:
@@ -63,12 +62,6 @@ def recordings_of(
         speed = rates.get(key[0], rate)
         found[key] = Moving(up.turn(whole), windows.layout, float(speed or 30.0), bool(speed), first=low)
     return found
-
-
-def _gone(joints: Float32[np.ndarray, "m t v c"], may_miss: bool) -> Bool[np.ndarray, "m t v"]:
-    """Mark the joints of absent bodies, and with ``may_miss`` joints at zero."""
-    there = joints.any(axis=-1)
-    return np.logical_not(there if may_miss else np.broadcast_to(there.any(axis=-1, keepdims=True), there.shape))
 
 
 def _covering(starts: np.ndarray, ends: np.ndarray) -> Sequence[int]:

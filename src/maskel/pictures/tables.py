@@ -52,20 +52,13 @@ def _group_results(group: Sequence[Run], runs: Sequence[Run]) -> Markup:
     most = max(range(len(classes)), key=lambda label: per_class[label].seen)
     largest = Count(per_class[most].seen, answered[0][1].count.seen)
     ways, largest_named = group[0].ways, f"{classes[most]}, {largest}"
-    labels = [(answers.way, _weights(run, runs), str(answers.count)) for run, answers in answered]
-    bars = [
-        Bar(f"{way}, {weights} ({run.name})", count, answers.count.share, _outlined(run, runs))
-        for (run, answers), (way, weights, count) in zip(answered, labels, strict=True)
-    ]
     more = _more_columns([answers for _, answers in answered])
-    rows = [
-        (
-            *(run.name, way, weights, element("strong", count, class_="count")),
-            *(show(answers) for show in more.values()),
-            _best(run),
-        )
-        for (run, answers), (way, weights, count) in zip(answered, labels, strict=True)
-    ]
+    bars, rows = [], []
+    for run, answers in answered:
+        way, weights, count = answers.way, _weights(run, runs), answers.count
+        bars.append(Bar(f"{way}, {weights} ({run.name})", str(count), count.share, _outlined(run, runs)))
+        shown = (show(answers) for show in more.values())
+        rows.append((run.name, way, weights, element("strong", count, class_="count"), *shown, _best(run)))
     chance = Count(1, ways or len(classes))
     return join(
         (

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 
 import numpy as np
 
@@ -42,13 +42,8 @@ def timeline_page(found: Found, classes: Sequence[str], joints: Mapping[Key, Mov
     ]
     joints = joints or {}
     parts += [unmoved()] if joints else []
-    shown: list[tuple[Track, Sequence[Segment]]] = []
-    drawn = 0
-    for track, segments in found[:_MOST_TRACKS]:
-        drawn += len(segments)
-        if drawn > _MOST_SEGMENTS and shown:
-            break
-        shown.append((track, segments))
+    drawn = accumulate(len(segments) for _, segments in found[:_MOST_TRACKS])
+    shown = found[: max(1, sum(total <= _MOST_SEGMENTS for total in drawn))]
     keys = [key for track, _ in shown if (key := (track.recording, track.person)) in joints]
     rooms = dict(zip(keys, share_out([joints[key] for key in keys], PAGE_BYTES // 2), strict=True))
     for recording, tracks in groupby(shown, key=lambda pair: pair[0].recording):
