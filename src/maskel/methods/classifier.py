@@ -143,10 +143,12 @@ class Classifier(Method):
     familiarity: Familiarity | None
     needs_whole_batch = True
 
-    def __init__(self) -> None:
+    def __init__(self, encoder: Encoder, label_spec: LabelSpec) -> None:
         super().__init__()
         self.register_buffer("class_weights", None, persistent=False)  # of training, no part of the classifier
         self.familiarity = None
+        self.encoder = encoder
+        self.label_spec = label_spec
 
     @property
     def options(self) -> dict[str, Any]:
@@ -229,11 +231,9 @@ class LinearProbe(Classifier):
     head: LinearHead
 
     def __init__(self, encoder: Encoder, label_spec: LabelSpec, pool: Pool = "mean") -> None:
-        super().__init__()
+        super().__init__(encoder.requires_grad_(False), label_spec)
         if pool not in get_args(Pool):
             raise InputError(f"pool: found {pool!r}, expected one of {', '.join(get_args(Pool))}")
-        self.encoder = encoder.requires_grad_(False)
-        self.label_spec = label_spec
         self.pool = pool
         self.head = LinearHead(encoder.num_features(pool), len(label_spec.classes))
 
@@ -284,7 +284,7 @@ class FineTuneClassifier(Classifier):
         label_smoothing: float = 0.1,
         head: HeadKind = "mlp",
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, label_spec)
         if head not in get_args(HeadKind):
             raise InputError(f"head: found {head!r}, expected one of {', '.join(get_args(HeadKind))}")
         if bodies not in get_args(Bodies):
@@ -296,8 +296,6 @@ class FineTuneClassifier(Classifier):
                 f"found drop_path {drop_path}, dropout {dropout}, label_smoothing {label_smoothing}; expected shares, "
                 f"the first two below 1"
             )
-        self.encoder = encoder
-        self.label_spec = label_spec
         self.bodies = bodies
         self.head_dim = head_dim
         self.drop_path = drop_path

@@ -89,11 +89,9 @@ def _contents(dataset: SkeletonSet, contents: Contents, repeats: dict[str, Repea
 
 
 def _findings(dataset: SkeletonSet, findings: Sequence[Finding]) -> Markup:
-    rows = [summarise(finding, dataset) for finding in findings]
-    parts = [table(FINDING_HEADING, rows)]
-    if not any(finding.faults for finding in findings):
-        parts.insert(0, paragraph("Nothing found."))
-    return join((*parts, paragraph("Frames and bodies are counted from 0.", class_="note")))
+    nothing = [] if any(finding.faults for finding in findings) else [paragraph("Nothing found.")]
+    found = table(FINDING_HEADING, [summarise(finding, dataset) for finding in findings])
+    return join((*nothing, found, paragraph("Frames and bodies are counted from 0.", class_="note")))
 
 
 def _pictures(dataset: SkeletonSet, findings: Sequence[Finding], count: int) -> Markup:

@@ -52,16 +52,14 @@ def neighbours_page(dataset: SkeletonSet, queries: Sequence[Query]) -> str:
 
 
 def _query(dataset: SkeletonSet, query: Query, up: Up) -> Markup:
+    def drawn(position: int, caption: str) -> Markup:
+        return moving(of_clip(dataset, position, up), caption, _BYTES, name=dataset.clips[position].name)
+
     right = [dataset.labels[other] == dataset.labels[query.clip] for other in query.nearest]
     heading = f"{dataset.class_name(query.clip)}: {sum(right)} of {len(right)} right"
     found = zip(query.nearest, query.cosines, right, strict=True)
-    drawn = []
+    shown = [drawn(query.clip, f"test clip {dataset.clips[query.clip].name}")]
     for number, (position, cosine, hit) in enumerate(found, 1):
         caption = f"{number}. {'right' if hit else 'WRONG'}: {dataset.class_name(position)}, cosine {cosine:.3f}"
-        drawn.append(_drawn(dataset, position, f"{caption} ({dataset.clips[position].name})", up))
-    query_drawing = _drawn(dataset, query.clip, f"test clip {dataset.clips[query.clip].name}", up)
-    return element("section", element("h2", heading), element("div", query_drawing, *drawn, class_="clips"))
-
-
-def _drawn(dataset: SkeletonSet, position: int, caption: str, up: Up) -> Markup:
-    return moving(of_clip(dataset, position, up), caption, _BYTES, name=dataset.clips[position].name)
+        shown.append(drawn(position, f"{caption} ({dataset.clips[position].name})"))
+    return element("section", element("h2", heading), element("div", *shown, class_="clips"))

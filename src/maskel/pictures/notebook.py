@@ -66,25 +66,26 @@ def _of_set(dataset: SkeletonSet) -> Markup:
         drawn.append(_moving(of_clip(dataset, position, up).joints, dataset.layout, caption))
     return element(
         "div",
-        _line(element("b", dataset.path.name), f": {heading}"),
+        element("div", element("b", dataset.path.name), f": {heading}"),
         _table(("benchmark", "training clips", "test clips", "unlabelled"), rows),
         element("div", *drawn, style="display: flex; flex-wrap: wrap"),
     )
 
 
 def _of_run(run: RunFolder) -> Markup:
-    heading = _line(element("b", run.path.name), f": maskel {run.command}" if run.command else "")
+    heading = element("div", element("b", run.path.name), f": maskel {run.command}" if run.command else "")
     try:
         said = lines(run)[:-1] if run.finished else ["not finished"]
         rows = run.metrics if (run.path / METRICS).is_file() else []
     except InputError as fault:
-        return element("div", heading, _line(str(fault)))
+        return element("div", heading, element("div", fault))
     curves = [
         _curve(name.replace("_", " "), [row[name] for row in rows])
         for name in ("loss", "accuracy")
         if rows and all(name in row for row in rows)
     ]
-    return element("div", heading, *map(_line, said), element("div", *curves, style="display: flex; flex-wrap: wrap"))
+    lines_said = (element("div", line) for line in said)
+    return element("div", heading, *lines_said, element("div", *curves, style="display: flex; flex-wrap: wrap"))
 
 
 def _curve(name: str, values: Sequence[float]) -> Markup:
@@ -144,10 +145,6 @@ def _captioned(width: int, height: int, content: Markup, caption: str) -> Markup
         element("figcaption", caption, style=f"max-width: {width}px; overflow-wrap: anywhere; font-size: 85%"),
         style="margin: 0 1em 1em 0",
     )
-
-
-def _line(*content: object) -> Markup:
-    return element("div", *content)
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
