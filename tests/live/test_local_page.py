@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,15 @@ def test_readers_are_bounded() -> None:
             page.send({"number": number})
         assert all(reader.qsize() <= 64 for reader in page._readers)
         assert b"data: " in readers[0].readline()
+
+
+def test_a_reader_that_empties_its_queue_just_now_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    with LocalPage("x", 0) as page:
+        reader = asked(port_of(page), "/events")
+        with monkeypatch.context() as patched:
+            patched.setattr(Queue, "full", lambda self: True)  # it was, a moment ago
+            page.send({"number": 1})
+        assert reader.readline() == b'data: {"number": 1}\n'
 
 
 @pytest.mark.parametrize("port", [-1, 65536])

@@ -4,6 +4,7 @@ import errno
 import queue
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -80,7 +81,8 @@ class LocalPage:
         with self._lock:
             for reader in self._readers:
                 if reader.full():
-                    reader.get_nowait()
+                    with suppress(queue.Empty):  # it may just have been read
+                        reader.get_nowait()
                 reader.put_nowait(content)
 
     def answer(self, request: "_Handler") -> None:
