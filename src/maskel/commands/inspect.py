@@ -15,9 +15,8 @@ from maskel.datasets.contents import BENCHMARK_HEADING, Contents, count_contents
 from maskel.datasets.faults import Fault
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import json_text, refuse_unwritable
+from maskel.files import json_text, refuse_unwritable, write_output
 from maskel.pictures.faults import faults_page
-from maskel.pictures.markup import write_page
 from maskel.version import __version__
 
 FORMAT = "maskel inspection"
@@ -86,9 +85,9 @@ def inspect(data: Path, json: Path | None = None, page: Path | None = None, clip
         repeats = count_repeats(prepared, findings)
         inspection = Inspection(prepared, contents, findings, repeats, seconds)
         if json is not None:
-            write_page(as_json(inspection, report), json, "--json")
+            write_output(json, as_json(inspection, report), "--json")
     if page is not None:
-        write_page(faults_page(prepared, contents, findings, repeats, clips), page, "--page")
+        write_output(page, faults_page(prepared, contents, findings, repeats, clips), "--page")
     return inspection
 
 

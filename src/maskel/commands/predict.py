@@ -25,7 +25,6 @@ from maskel.files import (
 )
 from maskel.methods.classifier import Classifier
 from maskel.pictures.animation import Moving
-from maskel.pictures.markup import write_page
 from maskel.pictures.recordings import Key, recordings_of
 from maskel.pictures.timeline import timeline_page
 from maskel.sequence import Clip
@@ -170,7 +169,7 @@ def predict(
                 listed = (rows_of(track, joined, classes, familiarity) for track, joined in found)
                 _write_rows([row for rows_of_track in listed for row in rows_of_track], segments, "--segments")
             if page:
-                write_page(timeline_page(found, classes, joints), page, "--page")
+                write_output(page, timeline_page(found, classes, joints), "--page")
     return out
 
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from maskel.errors import InputError
-from maskel.files import refuse_unwritable
-from maskel.pictures.markup import write_page
+from maskel.files import refuse_unwritable, write_output
 from maskel.pictures.report import render
 from maskel.training.finished import open_runs
 
@@ -34,4 +33,4 @@ def report(runs: list[Path], out: Path = Path("report.html"), clips: int = 3) ->
     if clips < 0:
         raise InputError(f"clips: found {clips}, expected 0 or more")
     refuse_unwritable(out)
-    return write_page(render(open_runs(runs), clips), out)
+    return write_output(out, render(open_runs(runs), clips))

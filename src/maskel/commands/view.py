@@ -9,11 +9,11 @@ import numpy as np
 from maskel.commands.embed import features as compute
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
-from maskel.files import refuse_unwritable
+from maskel.files import refuse_unwritable, write_output
 from maskel.models.pooling import Pool
 from maskel.pictures.attributions import importance_page
 from maskel.pictures.gallery import gallery_page, position_named, thin_out
-from maskel.pictures.markup import element, page, write_page
+from maskel.pictures.markup import element, page
 from maskel.pictures.masks import count_hidden, mask_maps
 from maskel.pictures.scatter import Projection, project, scatter_page
 from maskel.training.classifiers import load_classifier
@@ -54,10 +54,8 @@ def masks(
         name = f"{run.config['method']} ({run.name})"
         found.append(count_hidden(name, load_method(run.folder), dataset, position, draws, seed))
     about = f"{clip}, class {dataset.class_name(position)}"
-    return write_page(
-        page(f"maskel view masks: {clip}", element("h1", "How often each token is hidden"), mask_maps(about, found)),
-        out,
-    )
+    heading = element("h1", "How often each token is hidden")
+    return write_output(out, page(f"maskel view masks: {clip}", heading, mask_maps(about, found)))
 
 
 def clips(
@@ -105,7 +103,7 @@ def clips(
     ]
     if not chosen:
         raise InputError(f"{data} has no clip of these classes, subjects and names; leave one of the options out")
-    return write_page(gallery_page(dataset, np.array(chosen), most), out)
+    return write_output(out, gallery_page(dataset, np.array(chosen), most))
 
 
 def _refuse_unknown(option: str, wanted: Sequence[str] | None, known: Sequence[str]) -> None:
@@ -159,9 +157,8 @@ def features(
     positions = np.arange(len(dataset)) if benchmark is None else dataset.split(benchmark, str(part))
     rows = np.argsort(positions, kind="stable")
     shown = thin_out(dataset, positions[rows], most)
-    return write_page(
-        scatter_page(dataset, shown, points[rows[np.searchsorted(positions[rows], shown)]], about, len(positions)), out
-    )
+    places = points[rows[np.searchsorted(positions[rows], shown)]]
+    return write_output(out, scatter_page(dataset, shown, places, about, len(positions)))
 
 
 def importance(
@@ -200,7 +197,7 @@ def importance(
     if not chosen:
         raise InputError(f"{data} has no clip whose name contains {' or '.join(names or ())}")
     positions = thin_out(dataset, np.array(chosen), most)
-    return write_page(importance_page(dataset, model, classifier.name, positions), out)
+    return write_output(out, importance_page(dataset, model, classifier.name, positions))
 
 
 PICTURES = {"clips": clips, "features": features, "importance": importance, "masks": masks}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from maskel.errors import InputError
-from maskel.files import write_output
 from maskel.text import shown
 from maskel.version import __version__
 
@@ -132,17 +131,3 @@ def page(title: str, *content: Markup, scripts: Sequence[str] = (), connects: bo
 def _hash(content: str) -> str:
     """Return the source of a content policy that allows exactly this script or style."""
     return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
-
-
-def write_page(page: str, out: Path, option: str = "--out") -> Path:
-    """Write a whole page.
-
-    Args:
-        page: Its text.
-        out: The file.
-        option: The user's option for the file.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    return write_output(out, page.encode(errors="backslashreplace"), option)

@@ -51,14 +51,14 @@ def recordings_of(
             there = joints.any(axis=-1 if may_miss or windows.coordinates == 2 else (-2, -1), keepdims=True)
             place = ((np.arange(end - first) + 0.5) * joints.shape[1] / (end - first)).astype(np.int64)
             shown = np.where(there, joints, np.float32(np.nan))[:, place]
-            known = np.isfinite(whole[: len(shown), first:end])
-            shift = (whole[: len(shown), first:end] - shown)[known & np.isfinite(shown)].reshape(-1, shown.shape[-1])
+            part = whole[: len(shown), first:end]
+            known = np.isfinite(part)
+            shift = (part - shown)[known & np.isfinite(shown)].reshape(-1, shown.shape[-1])
             if not len(shift) and first:
                 known_before = whole[: len(shown), first - 1] - shown[:, 0]
                 shift = known_before[np.isfinite(known_before).all(-1)]
             shown = shown + (np.median(shift, axis=0) if len(shift) else np.float32(0))
-            place_of_it = whole[: len(shown), first:end]
-            place_of_it[~known] = shown[~known]
+            part[~known] = shown[~known]
         speed = rates.get(key[0], rate)
         found[key] = Moving(up.turn(whole), windows.layout, float(speed or 30.0), bool(speed), first=low)
     return found

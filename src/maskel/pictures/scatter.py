@@ -1,6 +1,6 @@
 """The page of ``maskel view features``: clips as points on a plane, each with its skeleton."""
 
-from collections.abc import Sequence
+from collections import Counter
 from typing import Literal
 
 import numpy as np
@@ -123,14 +123,13 @@ def _plane(
     return svg(_SIZE, _SIZE, f"clips as points: {about}", frame, *circles, class_="scatter")
 
 
-def _legend(dataset: SkeletonSet, labels: Sequence[int] | Int64[np.ndarray, " n"]) -> Markup:
+def _legend(dataset: SkeletonSet, labels: Int64[np.ndarray, " n"]) -> Markup:
     chips = []
-    for label in np.unique(labels).tolist():
+    for label, count in sorted(Counter(labels.tolist()).items()):
         name = dataset.classes[label] if label >= 0 else "no label"
         dot = element(
             "svg", element("circle", cx=6, cy=6, r=5, fill=_colour(label, len(dataset.classes))), viewBox="0 0 12 12"
         )
-        count = int((np.asarray(labels) == label).sum())
         chips.append(element("button", dot, f" {name} ", element("span", count, class_="quiet"), type="button",
                              aria_pressed="false", data_label=label))  # fmt: skip
     return element("div", *chips, class_="legend")
