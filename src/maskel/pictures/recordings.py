@@ -72,7 +72,7 @@ def _covering(starts: np.ndarray, ends: np.ndarray) -> Sequence[int]:
     chosen, place = [], 0
     while place < len(order):
         chosen.append(int(order[place]))
-        after = int(np.searchsorted(starts, ends[place]))  # the first that starts where this one ends, or later
-        farther = int(farthest[after - 1])  # of those that start before
+        after = max(place + 1, int(np.searchsorted(starts, ends[place])))  # the first to start where this ends
+        farther = int(farthest[after - 1])  # of those that start before it
         place = farther if ends[farther] > ends[place] else after
     return chosen

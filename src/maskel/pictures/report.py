@@ -73,7 +73,7 @@ def curves(runs: Sequence[Run]) -> Markup:
 
 
 def _charts(group: Sequence[Run], titles: Mapping[str, str], caption: str = "") -> Markup:
-    """Draw columns of the runs' metrics, by column a chart's title; without a caption the runs are named below."""
+    """Draw a chart of each column of the runs' metrics, under its title; without a caption the runs are named."""
     lines: dict[str, list[Line]] = {column: [] for column in titles}
     faults = []
     for run in group:
