@@ -29,10 +29,7 @@ _SAME: Mapping[str, Mapping[str, str]] = {
     "halpe26": {"neck": "spine_shoulder", "mid_hip": "spine_base"},
     "florence15": {"neck": "spine_shoulder", "spine": "spine_mid"},
     "mediapipe33": {"left_foot_index": "left_foot", "right_foot_index": "right_foot"},
-    "smpl22": {"pelvis": "spine_base", "spine2": "spine_mid"},
-    "smpl24": {"pelvis": "spine_base", "spine2": "spine_mid"},
-    "smplh52": {"pelvis": "spine_base", "spine2": "spine_mid"},
-    "smplx55": {"pelvis": "spine_base", "spine2": "spine_mid"},
+    **{name: {"pelvis": "spine_base", "spine2": "spine_mid"} for name in "smpl22 smpl24 smplh52 smplx55".split()},
     "h36m17": {"pelvis": "spine_base", "spine": "spine_mid", "thorax": "spine_shoulder"},
 }
 """Joints that have another name in other layouts; here Kinect v2's name."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from maskel.datasets.base import RawFile, Source, Split, leave_one_out
+from maskel.datasets.base import LeaveOneOut, RawFile
 from maskel.datasets.folder.arrays import to_pose
 from maskel.datasets.folder.pose import Missing
 from maskel.datasets.folder.preparation import Preparation
@@ -26,7 +26,7 @@ ACTORS = 10
 _FACTS = 3  # numbers before the joints
 
 
-class Florence(Source):
+class Florence(LeaveOneOut):
     """Florence 3D Actions.
 
     One body, 15 joints. The origin is the middle of the trunk in the first frame.
@@ -49,6 +49,7 @@ class Florence(Source):
         "bow",
     )
     one_process: ClassVar[bool] = True
+    people, person = ACTORS, "actor"
 
     def __init__(self, missing: Missing = "interpolate", scale: float | None = None) -> None:
         if scale is not None and not 0 < scale < 10_000:
@@ -86,14 +87,6 @@ class Florence(Source):
     def clips(self, file: RawFile) -> list[Clip]:
         """Return the clip that the numbers of a video describe."""
         return [self._videos[file][0]]
-
-    def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """Leave one actor out: ``fold1`` tests on actor 1, and so on."""
-        return leave_one_out(clips, ACTORS)
-
-    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Name the actor who tests."""
-        return f"tests actor {benchmark.removeprefix('fold')}"
 
 
 def _videos(path: Path, joints: int, classes: int) -> dict[RawFile, tuple[Clip, Float64[np.ndarray, "t n"]]]:

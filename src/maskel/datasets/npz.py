@@ -110,6 +110,8 @@ class Npz(Source):
             self._question(arrays["x_train"])
         self.frames = _frames(arrays["x_train"].shape)
         self.classes, self.published = _about(path.stem, arrays["y_train"].shape[1])
+        known = {int(label) for labels in self.labels.values() for label in labels}
+        self.passed = {NO_CLIP: len(self.classes) - len(known)}  # labels may have counted from 1
         return [RawFile(path, f"x_{part}[{clip}]") for part in PARTS for clip in range(len(self.labels[part]))]
 
     def _check(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -191,11 +193,6 @@ class Npz(Source):
         """Return the file's one benchmark."""
         parts = ([at for at, clip in enumerate(clips) if clip.name.startswith(part)] for part in PARTS)
         return {self.benchmark: Split(*map(tuple, parts))}
-
-    def notes(self) -> Counts:
-        """Count the classes without a clip: labels may have counted from 1."""
-        empty = len(self.classes) - len({int(label) for labels in self.labels.values() for label in labels})
-        return {NO_CLIP: empty} if empty else {}
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return the unit, which is checked; origin and upward direction are not known."""

@@ -129,7 +129,7 @@ class Pyskl(Toolbox):
         if twice := interchange.repeated([name for name in names if name]):
             raise BadFileError(path, "bad name", f"{len(twice)} frame_dir that repeat ({twice[0][:80]})", "one a clip")
         self.labels = dict(zip(self.annotations, self.settle_classes(path, names, labels), strict=True))
-        self.splits, self.pairs = _matched(path, splits, names, self.found_notes)
+        self.splits, self.pairs = _matched(path, splits, names, self.passed)
         self._channels(path)
         images = {self._image(file)[0] for file in self.annotations}
         self.image = images.pop() if len(images) == 1 else None

@@ -134,8 +134,8 @@ class StGcn(Toolbox):
         used = {found.data for found in self.parts.values()}
         unread = [path.name for path in sorted(first.data.parent.glob("*.npy")) if path not in used]
         unread = [name for name in unread if "num_frame" not in name]
-        self.found_notes["names that repeat, replaced by numbers"] = len(twice)
-        self.found_notes[f"arrays not read: {', '.join(unread[:6])}"] = len(unread)
+        self.passed["names that repeat, replaced by numbers"] = len(twice)
+        self.passed[f"arrays not read: {', '.join(unread[:6])}"] = len(unread)
         if not self.benchmark and (match := BENCHMARK.search(first.data.resolve().parent.name)):
             self.benchmark = BENCHMARKS[match[1].lower()]
         return files

@@ -183,7 +183,7 @@ def in_windows(
     with SetWriter(folder, dataset.layout, dataset.classes, dataset.source, {}, dataset.channels) as writer:
         for position in range(len(dataset)) if positions is None else positions:
             sequence, centred = dataset.sequence(position), origin == ON_THE_BODY
-            for window in cut_windows(sequence, windows, windows.rate, dataset.coordinates, centred, may_miss):
+            for window in cut_windows(sequence, windows, dataset.coordinates, centred, may_miss):
                 writer.add(_numbered(window, len(writer.clips)))
         writer.finish({})
     return SkeletonSet.open(folder)

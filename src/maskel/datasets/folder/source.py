@@ -19,7 +19,6 @@ from maskel.datasets.base import (
     Split,
     upwards,
 )
-from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import settled_axes
 from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.benchmarks import OwnBenchmarks
@@ -156,7 +155,7 @@ class Folder(Source):
         self._facts: dict[Path, tuple[Facts, ...]] = {}
         self._benchmarks = OwnBenchmarks(self.test_subjects, folds, seed, test_list)
         self._ranges: dict[Path, tuple[Facts, ...]] = {}  # of untrimmed recordings
-        self._passed: Counter[str] = Counter()
+        self.passed: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """Find the clips below ``roots``, sorted by name; reads the facts about them as well.
@@ -166,20 +165,20 @@ class Folder(Source):
             BadFileError: If the table of labels is malformed.
         """
         files: list[RawFile] = []
-        self._passed.clear()
+        self.passed.clear()
         for root in roots:
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; give the folder that holds the recordings")
             table = self.labels or default_table(root)
             clips, passed = clips_in(root, (table, self.test_list))
-            self._passed.update(passed)
+            self.passed.update(passed)
             if root in map(name_of, clips):
                 raise InputError(f"the files in {root} are the frames of one clip; give the folder above it")
             if not clips:
                 raise InputError(no_clip(root, passed))
             facts, passed = facts_of(root, list(clips), table)
             self._facts |= dict(zip(clips, facts, strict=True))
-            self._passed.update(passed)
+            self.passed.update(passed)
             files += [RawFile(path, labels=table, parts=tuple(parts)) for path, parts in clips.items()]
         all_facts = [facts for several in self._facts.values() for facts in several]
         refuse_alike("classes", (facts.label for facts in all_facts))
@@ -217,7 +216,7 @@ class Folder(Source):
                 raise InputError(f"{root} does not exist; expected a prepared set, recordings, or folders of them")
             table = default_table(root)
             clips, passed = ({root: ()}, {}) if root.is_file() else clips_in(root, (table,))
-            self._passed.update(passed)
+            self.passed.update(passed)
             if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
                 raise InputError(no_clip(root, passed))
             alone = root.is_file() or list(clips) == [root]  # a file, or the frames of one clip
@@ -359,10 +358,6 @@ class Folder(Source):
             )
             for facts in self._facts[file.path]
         ]
-
-    def notes(self) -> Counts:
-        """Return counts of files that are no clips, and of skipped or guessed items of the table of labels."""
-        return dict(self._passed)
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return origin, unit and up by the options; the unit of positions in 2D without an image size is unknown."""
