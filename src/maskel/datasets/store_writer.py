@@ -148,7 +148,7 @@ class SetWriter:
         self._folder = self.partial / "set"
         self._file: BufferedRandom
         self._journal: FileIO | None = None
-        self._lock = ExitStack()
+        self._opened = ExitStack()  # the lock, and the journal
 
     def __enter__(self) -> "SetWriter":
         refuse_existing(self.out)
@@ -159,7 +159,7 @@ class SetWriter:
             self.partial.mkdir(exist_ok=self.job is not None)
             try:
                 if self.job is not None:
-                    self._lock.enter_context(locked(self.partial, IN_USE))
+                    self._opened.enter_context(locked(self.partial, IN_USE))
                 lines = self._open_journal()
                 self._folder.mkdir(exist_ok=True)
                 joints = self._folder / JOINTS
@@ -168,11 +168,9 @@ class SetWriter:
                 self._write_header()
                 self._recover(lines)
             except BaseException:
-                if self._journal:
-                    self._journal.close()
                 if self.job is None:
                     self._remove()
-                self._lock.close()
+                self._opened.close()
                 raise
         return self
 
@@ -185,9 +183,7 @@ class SetWriter:
         finally:
             if wrong or self.job is None or not self.recorded:
                 self._remove()
-            if self._journal:
-                self._journal.close()
-            self._lock.close()
+            self._opened.close()
 
     def _is_ours(self) -> bool:
         """Return True if the folder holds an unfinished set, or the rest of a run killed before it began."""
@@ -195,16 +191,14 @@ class SetWriter:
 
     def _remove(self) -> None:
         if sys.platform == "win32":  # Windows cannot remove open files
-            if self._journal:
-                self._journal.close()
-            self._lock.close()
+            self._opened.close()
         shutil.rmtree(self.partial, ignore_errors=True)  # after `finish` there is no such folder
 
     def _open_journal(self) -> list[bytes]:
         """Open the job's journal and return its complete lines after the first; none for a new job."""
         if self.job is None:
             return []
-        self._journal = (self.partial / JOURNAL).open("a+b", buffering=0)
+        self._journal = self._opened.enter_context((self.partial / JOURNAL).open("a+b", buffering=0))
         job = _plain_json({**self._meta(0), "counts": None, **self.job})
         self._journal.seek(0)
         first, *lines = self._journal.read().splitlines(keepends=True) or [b""]
@@ -365,8 +359,9 @@ class SetWriter:
                 name: {part: chosen for part, chosen in asdict(split).items() if chosen or part != "unlabelled"}
                 for name, split in benchmarks.items()
             }
-            self._write_json(SPLITS, splits)
-            self._write_json(META, self._meta(len(segments)))
+            (self._folder / SPLITS).write_bytes(_plain_json(splits))
+            meta = json_text(self._meta(len(segments)), default=_plain)
+            (self._folder / META).write_bytes(meta.encode())
             refuse_existing(self.out)
             self._folder.rename(self.out)
         self._remove()
@@ -388,10 +383,6 @@ class SetWriter:
         if self.untrimmed:
             ranges = ((clip, *astuple(one)) for clip, several in enumerate(self.ranges) for one in several)
             (self._folder / RANGES).write_bytes(csv_text([RANGE_COLUMNS, *ranges]).encode())
-
-    def _write_json(self, name: str, content: Mapping[str, object]) -> None:
-        text = json_text(content, default=_plain, separators=(",", ":") if name == SPLITS else None)
-        (self._folder / name).write_bytes(text.encode())
 
     def _meta(self, segments: int) -> dict[str, object]:
         return {
