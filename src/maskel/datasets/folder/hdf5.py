@@ -22,7 +22,7 @@ from jaxtyping import Float64
 from maskel.datasets.folder.columns import CHANNELS, JointNames, listed, squeeze
 from maskel.datasets.folder.frames import frame_step, steps_note
 from maskel.datasets.folder.lines import MAX_COLUMNS
-from maskel.datasets.folder.pose import MAX_BYTES, MAX_VALUES, Pose, check_numbers, check_size, read_bytes
+from maskel.datasets.folder.pose import MAX_BYTES, MAX_VALUES, Form, Pose, check_numbers, check_size, read_bytes
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
@@ -44,12 +44,8 @@ class _Tracks:
     frames: Sequence[int]
 
 
-def read_h5(path: Path, layout: Layout) -> Pose:
+def read_h5(path: Path, form: Form) -> Pose:
     """Read the bodies of an HDF5 file of SLEAP or DeepLabCut.
-
-    Args:
-        path: The file.
-        layout: Its joints.
 
     Raises:
         InputError: If h5py is not installed.
@@ -67,7 +63,7 @@ def read_h5(path: Path, layout: Layout) -> Pose:
             tracks = _deeplabcut(path, file)
         else:
             raise BadFileError(path, "not data", f"an HDF5 file with {listed(file) or 'nothing'}", _FORMS)
-    return _pose(path, tracks, layout)
+    return _pose(path, tracks, form.layout)
 
 
 def _array(path: Path, group: Any, name: str) -> np.ndarray:

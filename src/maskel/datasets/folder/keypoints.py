@@ -185,8 +185,6 @@ def _is_frame(file: Path) -> bool:
         document = files.parse_json(files.read_bounded(file, LARGEST_FRAME))
     except (OSError, ValueError):
         return False  # reported later, when it is read
-    if isinstance(document, dict):
-        return _people_of(document) is not None
     return bool(document) and _people_of(document) is not None
 
 

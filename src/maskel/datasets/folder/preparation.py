@@ -31,9 +31,8 @@ NO_SCORES = "clips whose scores are all zero, not used"
 """Phrase for clips without any score above zero: the scores cannot mark missing joints."""
 
 ARRAYS = {".npy": read_npy, ".npz": read_npz, ".mat": read_mat}
-TEXTS = {".csv": read_csv, ".json": read_keypoints}
-NAMED_JOINTS = {".bvh": read_bvh, ".c3d": read_c3d, ".h5": read_h5}
-SUFFIXES = (*ARRAYS, *TEXTS, *NAMED_JOINTS)
+POSES = {".csv": read_csv, ".json": read_keypoints, ".bvh": read_bvh, ".c3d": read_c3d, ".h5": read_h5}
+SUFFIXES = (*ARRAYS, *POSES)
 """Endings of files that are one clip each."""
 BAD_WINDOWS = "windows that cannot be prepared, left out"
 """Counts windows of a recording whose bodies are of an unlikely size, say, though those of the whole are not."""
@@ -69,10 +68,8 @@ class Preparation(Form):
             pose = read_labels(path, self)
         elif ending in ARRAYS:
             pose = array_pose(path, ARRAYS[ending](path), self)
-        elif ending in NAMED_JOINTS:
-            pose = NAMED_JOINTS[ending](path, self.layout)
         else:
-            pose = TEXTS[ending](path, self)
+            pose = POSES[ending](path, self)
         if pose.scores is None and (self.scores or self.min_score > 0):
             raise BadFileError(path, "wrong count", "no scores", "scores, as --scores and --min-score need them")
         return pose
