@@ -135,7 +135,8 @@ class SetWriter:
         """Number of recorded raw files, those of interrupted runs included."""
         self.ranges: list[tuple[LabelledRange, ...]] = []
         """The labelled ranges of each clip."""
-        self._counts: list[dict[str, int]] = []
+        self.counts: list[dict[str, int]] = []
+        """Dropped, filled-in or guessed items of each clip: phrase -> number."""
         self._names: set[str] = set()
         self._segments = array("i")
         self._rows = 0
@@ -311,7 +312,7 @@ class SetWriter:
         self._names.add(clip.name)
         self.sizes.append(size)
         self.clips.append(clip)
-        self._counts.append(counts)
+        self.counts.append(counts)
         self.ranges.append(ranges)
         self._since.append([*astuple(clip), *size, runs, counts, [astuple(one) for one in ranges]])
 
@@ -377,7 +378,7 @@ class SetWriter:
 
     def _write_clips(self) -> None:
         clips = ((*astuple(clip), *size) for clip, size in zip(self.clips, self.sizes, strict=True))
-        counts = ((clip, *count) for clip, counts in enumerate(self._counts) for count in counts.items())
+        counts = ((clip, *count) for clip, counts in enumerate(self.counts) for count in counts.items())
         (self._folder / CLIPS).write_bytes(csv_text([CLIP_COLUMNS, *clips]).encode())
         (self._folder / COUNTS).write_bytes(csv_text([COUNT_COLUMNS, *counts]).encode())
         if self.untrimmed:

@@ -150,7 +150,7 @@ def prepared(
         writer.finish({})
     _say_left_out(faults, empty)
     dataset = SkeletonSet.open(folder)
-    for what, (number, clips) in summed(dataset.counts).items():  # what was dropped, filled in or guessed
+    for what, (number, clips) in summed(dataset.counts.values()).items():  # what was dropped, filled in or guessed
         distributed.notify(f"{what}: {number:,}, in {clips:,} clips")
     return dataset, source.frame_rates()
 

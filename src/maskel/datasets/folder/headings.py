@@ -251,11 +251,7 @@ def _without_heading(table: Table) -> Table:
 
 
 def _leveled(path: Path, heads: Sequence[Line], channels: int, layout: Layout) -> list[Column]:
-    """Return the columns under a heading of several lines.
-
-    Raises:
-        BadFileError: If a line divides the columns, but its title names neither people nor joints.
-    """
+    """Return the columns under a heading of several lines; a line that divides them must name people or joints."""
     index = [fields for _, fields in heads if _names_the_index(fields)]
     names = [name.lower() for name in heads[channels][1]]
     joined = [c for c, name in enumerate(names) if name in CHANNELS]

@@ -151,11 +151,7 @@ def _without_remarks(lines: list[Line]) -> tuple[list[Line], int]:
 
 
 def _decimal_points(path: Path, lines: list[Line]) -> list[Line]:
-    """Replace decimal commas: 0.5 for 0,5.
-
-    Raises:
-        BadFileError: If a comma may also separate thousands, or other numbers have a decimal point.
-    """
+    """Replace decimal commas, 0.5 for 0,5; refuse those that may separate thousands, or stand beside points."""
     written = [field for _, fields in lines for field in fields if "," in field and _DECIMAL_COMMA.fullmatch(field)]
     if not written:
         return lines

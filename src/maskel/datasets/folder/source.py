@@ -315,11 +315,7 @@ class Folder(Source):
         return {name: rate for name, rate in rates.items() if rate}
 
     def _pose(self, path: Path) -> Pose:
-        """Read a file, and make sure that it has the set's channels.
-
-        Raises:
-            BadFileError: If it is not what it should be.
-        """
+        """Read a file, which must have the set's channels."""
         pose = self.preparation.read(path)
         if self.preparation.channels_of(pose) != self.channels:
             found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
@@ -327,11 +323,7 @@ class Folder(Source):
         return pose
 
     def _spans(self, path: Path, pose: Pose, several: Sequence[Facts] | None = None) -> list[tuple[int, int]]:
-        """Return the first frame, and the one after the last, of each clip of a file, or of other ranges of it.
-
-        Raises:
-            BadFileError: If a range does not lie in the file, or two are the same frames.
-        """
+        """Return first frame and end of each clip of a file, or of other ranges of it; no two may be the same frames."""
         count, spans = pose.joints.shape[1], list[tuple[int, int]]()
         several = self._facts[path] if several is None else several
         for facts in several:
