@@ -271,12 +271,7 @@ class _Rows:
                 self._stream = opened.enter_context(self._archive.open(member))
                 assert isinstance(self._stream, zipfile.ZipExtFile)
                 self.shape, fortran, self.dtype = npy_header(self._stream)
-                if (
-                    self.dtype.kind not in "fiub"
-                    or self.dtype.itemsize > 8
-                    or fortran
-                    or min(self.shape, default=-1) < 0
-                ):
+                if self.dtype.kind not in "fiub" or self.dtype.itemsize > 8 or fortran or not self.shape:
                     what = f"{self.dtype} of shape {self.shape} in {'Fortran' if fortran else 'C'} order"
                     raise ValueError(f"{what}, where plain numbers in C order are read")
                 self._start = self._stream.tell()

@@ -116,7 +116,7 @@ def facts_of(
             continue
         others = facts_by_place.setdefault(place, [])
         for other in others:
-            if facts.range is None or other.range is None or facts.range.same_as(other.range):
+            if facts.range is None or other.range is None or facts.range == other.range:
                 refuse_same(table, facts, other)
         others.append(facts)
     passed.update({LOOSE: finder.loose} | {NOT_READ + (name or "(without a name)"): 1 for name in unread})

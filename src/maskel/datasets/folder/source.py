@@ -323,7 +323,7 @@ class Folder(Source):
         return pose
 
     def _spans(self, path: Path, pose: Pose, several: Sequence[Facts] | None = None) -> list[tuple[int, int]]:
-        """Return first frame and end of each clip of a file, or of other ranges of it; no two may be the same frames."""
+        """Return first frame and end of each clip of a file, or of other ranges of it; no two may be equal."""
         count, spans = pose.joints.shape[1], list[tuple[int, int]]()
         several = self._facts[path] if several is None else several
         for facts in several:
