@@ -256,28 +256,17 @@ _FINGERS = tuple(f"{finger}_{number}" for finger in "index middle pinky ring thu
 """One hand of MANO, as SMPL-H and SMPL-X store it: from the palm outwards."""
 
 
-def _fingers(side: str) -> tuple[str, ...]:
-    return tuple(f"{side}_{joint}" for joint in _FINGERS)
+def _with_hands(name: str, *face: str) -> Layout:
+    """Return SMPL's joints without hands, then joints of the face, then the fingers of the left and the right hand."""
+    joints, parents = [*SMPL22.joints, *face], [*SMPL22.parents, *(15 for _ in face)]
+    for side, wrist in (("left", 20), ("right", 21)):
+        parents += [len(joints) + place - 1 if place % 3 else wrist for place in range(len(_FINGERS))]
+        joints += [f"{side}_{joint}" for joint in _FINGERS]
+    return Layout(name, tuple(joints), tuple(parents), roots=SMPL22.roots)
 
 
-def _finger_parents(wrist: int, first: int) -> tuple[int, ...]:
-    """Return the parents of one hand's fingers, whose joints begin at ``first``."""
-    return tuple(first + place - 1 if place % 3 else wrist for place in range(len(_FINGERS)))
-
-
-SMPLH52 = Layout(
-    name="smplh52",
-    joints=(*SMPL22.joints, *_fingers("left"), *_fingers("right")),
-    parents=(*SMPL22.parents, *_finger_parents(20, 22), *_finger_parents(21, 37)),
-    roots=SMPL22.roots,
-)
-
-SMPLX55 = Layout(
-    name="smplx55",
-    joints=(*SMPL22.joints, "jaw", "left_eye", "right_eye", *_fingers("left"), *_fingers("right")),
-    parents=(*SMPL22.parents, 15, 15, 15, *_finger_parents(20, 25), *_finger_parents(21, 40)),
-    roots=SMPL22.roots,
-)
+SMPLH52 = _with_hands("smplh52")
+SMPLX55 = _with_hands("smplx55", "jaw", "left_eye", "right_eye")
 
 H36M17 = _layout(
     "h36m17",

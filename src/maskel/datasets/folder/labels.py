@@ -12,6 +12,7 @@ from maskel.datasets.folder.names import NO_LABEL, Finder, clean, hint
 from maskel.datasets.folder.ranges import Range, read_moment
 from maskel.datasets.folder.ultralytics import name_of
 from maskel.errors import BadFileError, InputError
+from maskel.sequence import Clip
 
 TABLE = "labels.csv"
 """The table that is read by default."""
@@ -46,6 +47,10 @@ class Facts:
     recording: str = ""
     range: Range | None = None
     line: int = 0
+
+    def clip(self, label: int) -> Clip:
+        """Return the clip; ``label`` is the number of its class."""
+        return Clip(self.name, label, self.subject, self.camera, self.setup, self.replication, self.recording)
 
 
 _COLUMNS: Mapping[str, str] = {

@@ -19,6 +19,8 @@ Missing = Literal["interpolate", "zero"]
 """Treatment of missing joints."""
 MAX_BYTES = 64 * 2**20
 """Most bytes of a file, or of all files of one clip: an hour of 33 joints at 30 frames a second."""
+LARGEST_FRAME = 2**20
+"""Most bytes of a file of one frame."""
 MAX_FRAMES = 200_000
 """Most frames of a clip."""
 MAX_VALUES = 2**24

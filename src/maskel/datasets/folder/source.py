@@ -338,18 +338,8 @@ class Folder(Source):
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return the facts about a file's clips from table or folders."""
-        return [
-            Clip(
-                facts.name,
-                UNLABELLED if self.untrimmed or facts.label not in self.classes else self.classes.index(facts.label),
-                facts.subject,
-                facts.camera,
-                facts.setup,
-                facts.replication,
-                facts.recording,
-            )
-            for facts in self._facts[file.path]
-        ]
+        labels = {} if self.untrimmed else {name: label for label, name in enumerate(self.classes)}
+        return [facts.clip(labels.get(facts.label, UNLABELLED)) for facts in self._facts[file.path]]
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return origin, unit and up by the options; the unit of positions in 2D without an image size is unknown."""
