@@ -40,9 +40,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
 from maskel.datasets.base import Split
+from maskel.datasets.windows import stretches
 from maskel.errors import CutOffError, InputError
 from maskel.files import LOCK, csv_text, json_text, locked
 from maskel.layouts import Layout
@@ -295,7 +295,8 @@ class SetWriter:
             self._file.write(written)
         self._checksum = zlib.crc32(written, self._checksum)
         counts = {what: number for what, number in sorted(sequence.counts.items()) if number}
-        self._append(clip, exists.shape, _runs(exists).tolist(), counts, sequence.ranges)
+        runs = [[body, first, end - first] for body, seen in enumerate(exists) for first, end in stretches(seen)]
+        self._append(clip, exists.shape, runs, counts, sequence.ranges)
 
     def _append(
         self,
@@ -416,11 +417,3 @@ def _differences(first: bytes, second: bytes) -> str:
 def _plain(value: object) -> object:
     """Convert an option to a JSON value; sets are sorted, so that equal options give equal files."""
     return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
-
-
-def _runs(exists: Bool[np.ndarray, "m t"]) -> Int64[np.ndarray, "s 3"]:
-    """Return runs of consecutive frames of one body: body, first frame, number of frames; sorted by body and frame."""
-    edges = np.diff(np.pad(exists, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    body, first = np.nonzero(edges == 1)
-    end = np.nonzero(edges == -1)[1]
-    return np.column_stack((body, first, end - first))

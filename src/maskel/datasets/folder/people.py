@@ -235,8 +235,6 @@ def continued(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[
 
 def _jumps(track: Track) -> int:
     """Count the frames before which a body moves by more than its size."""
-    if len(track.frames) < 2:
-        return 0
     starts = range(0, len(track.people) - 1, _AT_ONCE)
     parts = (track.people[start : start + _AT_ONCE + 1] for start in starts)
     return sum(int((_shares(part[:-1], part[1:]) > 1).sum()) for part in parts)

@@ -1,6 +1,6 @@
 """Poses as returned by every reader of own recordings, options of reading, and limits for every file."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -80,6 +80,12 @@ class Pose:
     first_frame: int = 0
     step: int = 1
     fps: float | None = None
+
+    def cut(self, first: int, end: int, bodies: slice = slice(None)) -> "Pose":
+        """Cut out the frames from ``first`` to before ``end`` of some bodies; counts of the whole are left out."""
+        scores = None if self.scores is None else self.scores[bodies, first:end]
+        joints = self.joints[bodies, first:end]
+        return replace(self, joints=joints, scores=scores, counts={}, names=self.names[bodies])
 
 
 def plausible_rate(fps: float) -> float | None:

@@ -17,7 +17,6 @@ from maskel.datasets.folder.mat import read_mat
 from maskel.datasets.folder.missing import missing_joints
 from maskel.datasets.folder.people import MAX_PEOPLE, choose_bodies
 from maskel.datasets.folder.pose import Form, Missing, Pose
-from maskel.datasets.folder.ranges import cut
 from maskel.datasets.folder.tables import read_csv
 from maskel.datasets.folder.ultralytics import ENDING, read_labels
 from maskel.datasets.folder.units import FRACTIONS, place
@@ -179,9 +178,9 @@ class Preparation(Form):
             for first, end in windows.spans(seen, rate and rate / pose.step, self.max_gap, path):
                 try:
                     if windows.per_body:
-                        joints, _ = alone.complete(path, cut(_only(everyone, body), first, end), source_fps)
+                        joints, _ = alone.complete(path, everyone.cut(first, end, slice(body, body + 1)), source_fps)
                     else:
-                        joints, _ = self.apply(path, cut(pose, first, end), source_fps)
+                        joints, _ = self.apply(path, pose.cut(first, end), source_fps)
                 except BadFileError as wrong:
                     fault, left_out = wrong, left_out + 1
                     continue
@@ -206,8 +205,3 @@ class Preparation(Form):
             points -= first_trunk(points, ~np.isnan(points).any(-1), self.layout)
         values = values[exists.any(1)]
         return np.nan_to_num(values, nan=0.0).astype(np.float32)
-
-
-def _only(pose: Pose, body: int) -> Pose:
-    scores = None if pose.scores is None else pose.scores[body : body + 1]
-    return replace(pose, joints=pose.joints[body : body + 1], scores=scores, names=pose.names[body : body + 1])

@@ -2,10 +2,9 @@
 
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskel.datasets.folder.pose import Pose
 from maskel.datasets.windows import Extent
 from maskel.errors import BadFileError
 
@@ -103,9 +102,3 @@ class Range:
             expected = f"a part of its {count}, numbered from {first_number} to {last}"
             raise BadFileError(self.table, "outside the recording", found, expected, line=self.line)
         return first, end
-
-
-def cut(pose: Pose, first: int, end: int) -> Pose:
-    """Cut a recording to the frames from ``first`` to before ``end``; counts of the whole recording are left out."""
-    scores = None if pose.scores is None else pose.scores[:, first:end]
-    return replace(pose, joints=pose.joints[:, first:end], scores=scores, counts={})

@@ -28,7 +28,7 @@ from maskel.datasets.folder.labels import Facts, default_table, facts_of, refuse
 from maskel.datasets.folder.names import refuse_alike
 from maskel.datasets.folder.pose import ArrayChannels, Missing, Pose
 from maskel.datasets.folder.preparation import SUFFIXES, Preparation
-from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
+from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING
 from maskel.datasets.folder.ultralytics import name_of
 from maskel.datasets.raw_file import READ_FAULTS
 from maskel.datasets.windows import Windows
@@ -251,7 +251,7 @@ class Folder(Source):
             part = pose
             if facts.range:
                 low, high = (pose.first_frame + place * pose.step for place in (first, end))
-                part, clip = cut(pose, first, end), replace(clip, first_frame=low, end_frame=high)
+                part, clip = pose.cut(first, end), replace(clip, first_frame=low, end_frame=high)
             joints, counts = self.preparation.apply(path, part, facts.fps)
             shared = sum(first < other_end and start < end for start, other_end in spans) > 1
             if joints.any():
@@ -302,7 +302,7 @@ class Folder(Source):
         spans = self._spans(path, pose)
         for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
             number = pose.first_frame + first * pose.step
-            part = replace(cut(pose, first, end), counts=pose.counts, first_frame=number)
+            part = replace(pose.cut(first, end), counts=pose.counts, first_frame=number)
             rate = facts.fps or self.preparation.source_fps or pose.fps or windows.rate
             about = replace(clip, recording=facts.name)
             found += self.preparation.windows(path, part, about, windows, rate, facts.fps)
