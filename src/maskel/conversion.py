@@ -189,13 +189,8 @@ def conversion(source: Layout, target: Layout) -> Conversion:
                 "none that it could be estimated from"
             )
         made_of.append(weights)
-    return Conversion(
-        source,
-        target,
-        tuple(map(tuple, made_of)),
-        tuple(tuple(weights.values()) for weights in made_of),
-        tuple(invented),
-    )
+    shares = tuple(tuple(weights.values()) for weights in made_of)
+    return Conversion(source, target, tuple(map(tuple, made_of)), shares, tuple(invented))
 
 
 def trunk_middle(layout: Layout) -> Float64[np.ndarray, " v"]:

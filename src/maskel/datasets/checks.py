@@ -99,6 +99,7 @@ CHECKS: dict[str, Check] = {
     ),
 }
 """All checks by name, in the order of display."""
+_ASCENDING = ("duplicates", "near_duplicates", "leaks", "short")  # a small value is the worse
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def examine(dataset: SkeletonSet, report: Report = lambda what, done, total: Non
                 faults[name] += check(seen)
             report("clips", stop, len(dataset))
     duplicates = prints.duplicates(report)
-    note = "" if duplicates.complete else "not complete: there are too many to compare all"
+    notes = {} if duplicates.complete else {"near_duplicates": "not complete: there are too many to compare all"}
     faults["leaks"] = list(set_checks.leaking_clips(dataset, duplicates, bearings))
     faults["shared"] = list(set_checks.shared_origins(dataset))
     faults["empty"] = list(set_checks.empty_parts(dataset))
@@ -166,16 +167,9 @@ def examine(dataset: SkeletonSet, report: Report = lambda what, done, total: Non
     faults["imbalance"] = list(set_checks.unequal_classes(dataset))
     if bearings.up.doubt:
         faults["upside_down"].insert(0, Fault(f"{bearings.up.doubt}: are axes exchanged or flipped?", float("inf")))
-    ascending = ("duplicates", "near_duplicates", "leaks", "short")
-    return tuple(
-        Finding(
-            name,
-            tuple(sorted(found, key=lambda fault: fault.value, reverse=name not in ascending)),
-            note if name == "near_duplicates" else "",
-            bearings.metric,
-        )
-        for name, found in faults.items()
-    )
+    for name, found in faults.items():
+        found.sort(key=lambda fault: fault.value, reverse=name not in _ASCENDING)
+    return tuple(Finding(name, tuple(found), notes.get(name, ""), bearings.metric) for name, found in faults.items())
 
 
 @dataclass(frozen=True)

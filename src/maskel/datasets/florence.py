@@ -99,9 +99,8 @@ def _videos(path: Path, joints: int, classes: int) -> dict[RawFile, tuple[Clip, 
             expected = f"video, actor, category, and x, y, z of {joints} joints: {_FACTS + 3 * joints}"
             raise BadFileError(path, "wrong count", f"{len(values)} numbers", expected, line=number)
         video, actor, category = values[:_FACTS]
-        if not (video >= 1 and 1 <= actor <= ACTORS and 1 <= category <= classes) or any(
-            value != value // 1 for value in (video, actor, category)
-        ):
+        in_range = video >= 1 and 1 <= actor <= ACTORS and 1 <= category <= classes
+        if not in_range or not all(map(float.is_integer, values[:_FACTS])):
             what = f"video {video:g}, actor {actor:g}, category {category:g}"
             expected = f"whole numbers from 1, actors to {ACTORS}, categories to {classes}"
             raise BadFileError(path, "not a number", what, expected, line=number)

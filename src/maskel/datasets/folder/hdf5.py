@@ -206,8 +206,8 @@ def _column_names(path: Path, attributes: Any, block: str) -> list[tuple[str, ..
 
 def _pose(path: Path, tracks: _Tracks, layout: Layout) -> Pose:
     """Bring parts to the layout's order, and frames to their numbers."""
-    names = JointNames(layout)
-    places = {part: names.place(squeeze(part)) for part in tracks.parts}
+    known = JointNames(layout)
+    places = {part: known.place(squeeze(part)) for part in tracks.parts}
     lacking = [joint for number, joint in enumerate(layout.joints) if number not in places.values()]
     beyond = [part for part, place in places.items() if place is None]
     if lacking or beyond or len(set(places.values())) < len(tracks.parts):
@@ -228,11 +228,6 @@ def _pose(path: Path, tracks: _Tracks, layout: Layout) -> Pose:
     joints[:, at] = tracks.joints[:, :, order]
     if tracks.scores is not None:
         scores[:, at] = tracks.scores[:, :, order]
-    return Pose(
-        joints,
-        None if tracks.scores is None else scores,
-        {steps_note(step): length} if step > 1 else {},
-        tuple((who,) for who in tracks.people),
-        first,
-        step,
-    )
+    counts = {steps_note(step): length} if step > 1 else {}
+    names = tuple((who,) for who in tracks.people)
+    return Pose(joints, None if tracks.scores is None else scores, counts, names, first, step)
