@@ -130,9 +130,9 @@ class SkeletonSet(Displayed):
         self.coordinates = num_coordinates(self.channels)
         counts = meta["counts"]
         self._columns = tables.read_clips(path / files.CLIPS, counts["clips"])
-        self.labels = tables.integers(self._columns["label"])
-        self.bodies = tables.integers(self._columns["bodies"])
-        self.frames = tables.integers(self._columns["frames"])
+        self.labels = np.array(self._columns["label"], np.int64)
+        self.bodies = np.array(self._columns["bodies"], np.int64)
+        self.frames = np.array(self._columns["frames"], np.int64)
         tables.require(
             bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames"
         )
@@ -140,9 +140,8 @@ class SkeletonSet(Displayed):
         tables.require(bool(fits.all()), files.CLIPS, "a clip with more bodies or frames than a set may hold")
         in_classes = bool((self.labels >= UNLABELLED).all() and (self.labels < len(self.classes)).all())
         tables.require(in_classes, files.CLIPS, f"a label outside {UNLABELLED} to {len(self.classes) - 1}")
-        self._first_frames = tables.integers(self._columns["first_frame"])
-        self._end_frames = tables.integers(self._columns["end_frame"])
-        ordered = bool(((self._first_frames >= 0) & (self._first_frames <= self._end_frames)).all())
+        first_frames, end_frames = (np.array(self._columns[name], np.int64) for name in ("first_frame", "end_frame"))
+        ordered = bool(((first_frames >= 0) & (first_frames <= end_frames)).all())
         tables.require(ordered, files.CLIPS, "a clip that ends before its first frame")
         self.max_bodies = int(self.bodies.max())
         segments = tables.map_array(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4))
@@ -204,9 +203,7 @@ class SkeletonSet(Displayed):
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
         """Name, label and origin of each clip."""
-        typed = {"label": self.labels, "first_frame": self._first_frames, "end_frame": self._end_frames}
-        columns = (typed[name].tolist() if name in typed else self._columns[name] for name in files.CLIP_FIELDS)
-        return tuple(map(Clip, *columns))
+        return tuple(map(Clip, *(self._columns[name] for name in files.CLIP_FIELDS)))
 
     def split(self, benchmark: str, part: str) -> Int64[np.ndarray, " n"]:
         """Return the positions of the clips of one part of a benchmark, in the published order.

@@ -20,6 +20,7 @@ MOST_SEGMENTS = 4_000_000
 """Runs of frames of a body, and lines of its table of counts."""
 MOST_TEXT = 4096
 """Characters of a name, or any other field of a table of clips; no path is longer."""
+_NUMBERS = ("label", "first_frame", "end_frame", "bodies", "frames")  # columns of the table of clips
 _LINES_AT_ONCE = 4096  # columns of many lines are taken faster than cells, one by one
 PARTS = tuple(field.name for field in fields(Split))
 
@@ -52,16 +53,16 @@ def read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
-def read_clips(path: Path, num_clips: int) -> dict[str, tuple[str, ...]]:
-    """Read the columns of the table of clips, as text."""
+def read_clips(path: Path, num_clips: int) -> dict[str, tuple[Any, ...]]:
+    """Read the columns of the table of clips, texts and whole numbers."""
     lines = read_rows(path)
     require(tuple(next(lines, ())) == files.CLIP_COLUMNS, path.name, "other columns")
-    columns: list[list[str]] = [[] for _ in files.CLIP_COLUMNS]
+    columns: list[list[Any]] = [[] for _ in files.CLIP_COLUMNS]
     while chunk := list(islice(lines, _LINES_AT_ONCE)):
         for name, column, cells in zip(files.CLIP_COLUMNS, columns, zip(*chunk, strict=True), strict=True):
             longest = max(map(len, cells))
             require(longest <= MOST_TEXT, path.name, f"a text of {longest:,} characters")
-            column += cells if name == "name" else map(sys.intern, cells)
+            column += map(int, cells) if name in _NUMBERS else cells if name == "name" else map(sys.intern, cells)
         require(len(columns[0]) <= num_clips, path.name, f"more than {num_clips} clips")
     found = len(columns[0])
     require(found == num_clips, path.name, f"{found} clips, expected {num_clips}")
@@ -97,11 +98,6 @@ def read_ranges(path: Path, frames: Int64[np.ndarray, " n"], classes: int) -> tu
         require(0 <= first < end <= int(frames[clip]), path.name, "a range outside its recording")
         found[clip].append(LabelledRange(label, first, end))
     return tuple(map(tuple, found))
-
-
-def integers(column: tuple[str, ...]) -> Int64[np.ndarray, " n"]:
-    """Return a column of whole numbers."""
-    return np.fromiter(map(int, column), dtype=np.int64, count=len(column))
 
 
 def map_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
