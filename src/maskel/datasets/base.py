@@ -124,7 +124,7 @@ class Source(ABC):
     may_miss_joints: bool = False
     """True if single joints of an existing body may be missing (all zero); the layout is then not converted."""
     passed: Mapping[str, int] = {}
-    """What `find` passed over, such as files of an unknown form: phrase -> number, maybe 0."""
+    """Items that `find` passed over, such as files of an unknown form: phrase -> number, maybe 0."""
 
     @abstractmethod
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
