@@ -99,7 +99,7 @@ CHECKS: dict[str, Check] = {
     ),
 }
 """All checks by name, in the order of display."""
-_ASCENDING = ("duplicates", "near_duplicates", "leaks", "short")  # a small value is the worse
+_ASCENDING = ("duplicates", "near_duplicates", "leaks", "short")  # of these, smaller is worse
 
 
 @dataclass(frozen=True)
