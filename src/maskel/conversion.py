@@ -29,10 +29,7 @@ _SAME: Mapping[str, Mapping[str, str]] = {
     "halpe26": {"neck": "spine_shoulder", "mid_hip": "spine_base"},
     "florence15": {"neck": "spine_shoulder", "spine": "spine_mid"},
     "mediapipe33": {"left_foot_index": "left_foot", "right_foot_index": "right_foot"},
-    "smpl22": {"pelvis": "spine_base", "spine2": "spine_mid"},
-    "smpl24": {"pelvis": "spine_base", "spine2": "spine_mid"},
-    "smplh52": {"pelvis": "spine_base", "spine2": "spine_mid"},
-    "smplx55": {"pelvis": "spine_base", "spine2": "spine_mid"},
+    **{name: {"pelvis": "spine_base", "spine2": "spine_mid"} for name in "smpl22 smpl24 smplh52 smplx55".split()},
     "h36m17": {"pelvis": "spine_base", "spine": "spine_mid", "thorax": "spine_shoulder"},
 }
 """Joints that have another name in other layouts; here Kinect v2's name."""
@@ -192,13 +189,8 @@ def conversion(source: Layout, target: Layout) -> Conversion:
                 "none that it could be estimated from"
             )
         made_of.append(weights)
-    return Conversion(
-        source,
-        target,
-        tuple(map(tuple, made_of)),
-        tuple(tuple(weights.values()) for weights in made_of),
-        tuple(invented),
-    )
+    shares = tuple(tuple(weights.values()) for weights in made_of)
+    return Conversion(source, target, tuple(map(tuple, made_of)), shares, tuple(invented))
 
 
 def trunk_middle(layout: Layout) -> Float64[np.ndarray, " v"]:

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from maskel.errors import InputError
 
@@ -17,6 +18,7 @@ REGIONS = ("trunk", "left_arm", "right_arm", "left_leg", "right_leg")
 """Parts of a body for pooling features; a joint's name tells its part."""
 _LEG = frozenset("hip knee ankle foot heel toe".split())
 _ARM = frozenset("collar shoulder elbow wrist hand thumb index middle ring pinky".split())
+_TRUNK = frozenset("collar shoulder hip pelvis spine spine1 spine2 spine3 thorax".split())
 
 
 @dataclass(frozen=True)
@@ -173,94 +175,79 @@ class Layout:
         return tuple(place for place, joint in enumerate(self.joints) if set(parts) & set(joint.split("_")))
 
 
-NTU25 = Layout(
-    name="ntu25",
-    joints=tuple(
-        "spine_base spine_mid neck head "
-        "left_shoulder left_elbow left_wrist left_hand right_shoulder right_elbow right_wrist right_hand "
-        "left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot "
-        "spine_shoulder left_hand_tip left_thumb right_hand_tip right_thumb".split()
-    ),
+def _layout(name: str, joints: str, parents: tuple[int, ...], neck_in_trunk: bool = False, **about: Any) -> Layout:
+    """Return a layout whose ``roots`` follow one rule: trunk, shoulders and hips; limbs, neck and head are kept."""
+    names = tuple(joints.split())
+    trunk = _TRUNK | ({"neck"} if neck_in_trunk else set())
+    roots = tuple(joint for joint in names if trunk & set(joint.split("_")))
+    return Layout(name, names, parents, roots=roots, **about)
+
+
+NTU25 = _layout(
+    "ntu25",
+    "spine_base spine_mid neck head "
+    "left_shoulder left_elbow left_wrist left_hand right_shoulder right_elbow right_wrist right_hand "
+    "left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot "
+    "spine_shoulder left_hand_tip left_thumb right_hand_tip right_thumb",
     parents=(1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, -1, 7, 7, 11, 11),
     published_bones={21: 22, 22: 7, 23: 24, 24: 11},
-    roots=tuple("spine_base spine_mid left_shoulder right_shoulder left_hip right_hip spine_shoulder".split()),
     up="y",
 )
 
-KINECT20 = Layout(
-    name="kinect20",
-    joints=tuple(
-        "hip_centre spine shoulder_centre head "
-        "left_shoulder left_elbow left_wrist left_hand right_shoulder right_elbow right_wrist right_hand "
-        "left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot".split()
-    ),
+KINECT20 = _layout(
+    "kinect20",
+    "hip_centre spine shoulder_centre head "
+    "left_shoulder left_elbow left_wrist left_hand right_shoulder right_elbow right_wrist right_hand "
+    "left_hip left_knee left_ankle left_foot right_hip right_knee right_ankle right_foot",
     parents=(1, 2, -1, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18),
-    roots=tuple("hip_centre spine shoulder_centre left_shoulder right_shoulder left_hip right_hip".split()),
     up="y",
 )
 
-# ``roots`` follow one rule in all layouts: trunk, shoulders and hips; limbs, neck and head are kept.
-
-COCO17 = Layout(
-    name="coco17",
-    joints=tuple(
-        "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow "
-        "left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle".split()
-    ),
+COCO17 = _layout(
+    "coco17",
+    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow "
+    "left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle",
     parents=(-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
-    roots=tuple("left_shoulder right_shoulder left_hip right_hip".split()),
 )
 
-OPENPOSE18 = Layout(
-    name="openpose18",
-    joints=tuple(
-        "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
-        "right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear".split()
-    ),
+OPENPOSE18 = _layout(
+    "openpose18",
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+    "right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear",
     parents=(1, -1, 1, 2, 3, 1, 5, 6, 2, 8, 9, 5, 11, 12, 0, 0, 14, 15),
-    roots=tuple("neck right_shoulder left_shoulder right_hip left_hip".split()),  # its neck lies on the trunk
+    neck_in_trunk=True,
 )
 
-OPENPOSE25 = Layout(
-    name="openpose25",
-    joints=tuple(
-        "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
-        "mid_hip right_hip right_knee right_ankle left_hip left_knee left_ankle "
-        "right_eye left_eye right_ear left_ear "
-        "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel".split()
-    ),
+OPENPOSE25 = _layout(
+    "openpose25",
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+    "mid_hip right_hip right_knee right_ankle left_hip left_knee left_ankle "
+    "right_eye left_eye right_ear left_ear "
+    "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel",
     parents=(1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13, 0, 0, 15, 16, 14, 19, 14, 11, 22, 11),
-    roots=tuple("neck right_shoulder left_shoulder mid_hip right_hip left_hip".split()),
+    neck_in_trunk=True,
 )
 
-MEDIAPIPE33 = Layout(
-    name="mediapipe33",
-    joints=tuple(
-        "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear right_ear "
-        "mouth_left mouth_right left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
-        "left_pinky right_pinky left_index right_index left_thumb right_thumb left_hip right_hip "
-        "left_knee right_knee left_ankle right_ankle left_heel right_heel left_foot_index right_foot_index".split()
-    ),
+MEDIAPIPE33 = _layout(
+    "mediapipe33",
+    "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear right_ear "
+    "mouth_left mouth_right left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
+    "left_pinky right_pinky left_index right_index left_thumb right_thumb left_hip right_hip "
+    "left_knee right_knee left_ankle right_ankle left_heel right_heel left_foot_index right_foot_index",
     # MediaPipe draws a graph with cycles; this tree is maskel's.
     parents=(
         *(-1, 0, 1, 2, 0, 4, 5, 3, 6, 0, 0, 0, 0, 11, 12, 13, 14),
         *(15, 16, 15, 16, 15, 16, 11, 12, 23, 24, 25, 26, 27, 28, 29, 30),
     ),
-    roots=tuple("left_shoulder right_shoulder left_hip right_hip".split()),
     up="-y",
 )
 
-SMPL24 = Layout(
-    name="smpl24",
-    joints=tuple(
-        "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 "
-        "left_foot right_foot neck left_collar right_collar head left_shoulder right_shoulder "
-        "left_elbow right_elbow left_wrist right_wrist left_hand right_hand".split()
-    ),
+SMPL24 = _layout(
+    "smpl24",
+    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 "
+    "left_foot right_foot neck left_collar right_collar head left_shoulder right_shoulder "
+    "left_elbow right_elbow left_wrist right_wrist left_hand right_hand",
     parents=(-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21),
-    roots=tuple(
-        "pelvis left_hip right_hip spine1 spine2 spine3 left_collar right_collar left_shoulder right_shoulder".split()
-    ),
 )
 
 SMPL22 = Layout(name="smpl22", joints=SMPL24.joints[:22], parents=SMPL24.parents[:22], roots=SMPL24.roots)
@@ -269,47 +256,31 @@ _FINGERS = tuple(f"{finger}_{number}" for finger in "index middle pinky ring thu
 """One hand of MANO, as SMPL-H and SMPL-X store it: from the palm outwards."""
 
 
-def _fingers(side: str) -> tuple[str, ...]:
-    return tuple(f"{side}_{joint}" for joint in _FINGERS)
+def _with_hands(name: str, *face: str) -> Layout:
+    """Return SMPL's joints without hands, then joints of the face, then the fingers of the left and the right hand."""
+    joints, parents = [*SMPL22.joints, *face], [*SMPL22.parents, *(15 for _ in face)]
+    for side, wrist in (("left", 20), ("right", 21)):
+        parents += [len(joints) + place - 1 if place % 3 else wrist for place in range(len(_FINGERS))]
+        joints += [f"{side}_{joint}" for joint in _FINGERS]
+    return Layout(name, tuple(joints), tuple(parents), roots=SMPL22.roots)
 
 
-def _finger_parents(wrist: int, first: int) -> tuple[int, ...]:
-    """Return the parents of one hand's fingers, whose joints begin at ``first``."""
-    return tuple(first + place - 1 if place % 3 else wrist for place in range(len(_FINGERS)))
+SMPLH52 = _with_hands("smplh52")
+SMPLX55 = _with_hands("smplx55", "jaw", "left_eye", "right_eye")
 
-
-SMPLH52 = Layout(
-    name="smplh52",
-    joints=(*SMPL22.joints, *_fingers("left"), *_fingers("right")),
-    parents=(*SMPL22.parents, *_finger_parents(20, 22), *_finger_parents(21, 37)),
-    roots=SMPL22.roots,
-)
-
-SMPLX55 = Layout(
-    name="smplx55",
-    joints=(*SMPL22.joints, "jaw", "left_eye", "right_eye", *_fingers("left"), *_fingers("right")),
-    parents=(*SMPL22.parents, 15, 15, 15, *_finger_parents(20, 25), *_finger_parents(21, 40)),
-    roots=SMPL22.roots,
-)
-
-H36M17 = Layout(
-    name="h36m17",
-    joints=tuple(
-        "pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle spine thorax nose head "
-        "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist".split()
-    ),
+H36M17 = _layout(
+    "h36m17",
+    "pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle spine thorax nose head "
+    "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist",
     parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
-    roots=tuple("pelvis right_hip left_hip spine thorax left_shoulder right_shoulder".split()),
 )
 
-HALPE26 = Layout(
-    name="halpe26",
-    joints=(
-        *COCO17.joints,
-        *"head neck mid_hip left_big_toe right_big_toe left_small_toe right_small_toe left_heel right_heel".split(),
-    ),
+HALPE26 = _layout(
+    "halpe26",
+    f"{' '.join(COCO17.joints)} head neck mid_hip "
+    "left_big_toe right_big_toe left_small_toe right_small_toe left_heel right_heel",
     parents=(*(17, 0, 0, 1, 2, 18, 18, 5, 6, 7, 8, 19, 19, 11, 12, 13, 14), *(18, 19, -1, 15, 16, 20, 21, 15, 16)),
-    roots=tuple("left_shoulder right_shoulder left_hip right_hip neck mid_hip".split()),
+    neck_in_trunk=True,
 )
 
 AZURE32 = Layout(
@@ -325,32 +296,27 @@ AZURE32 = Layout(
         *(-1, 0, 1, 2, 2, 4, 5, 6, 7, 8, 7, 2, 11, 12, 13, 14, 15, 14),
         *(0, 18, 19, 20, 0, 22, 23, 24, 3, 26, 26, 26, 26, 26),
     ),
-    roots=tuple(
+    roots=tuple(  # by the same rule; HA-CM adds them up in this order
         "pelvis spine_navel spine_chest left_collar right_collar left_shoulder right_shoulder "
         "left_hip right_hip".split()
     ),
     up="-y",  # the camera's y points down
 )
 
-FLORENCE15 = Layout(
-    name="florence15",
-    joints=tuple(
-        "head neck spine left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist "
-        "left_hip left_knee left_ankle right_hip right_knee right_ankle".split()
-    ),
+FLORENCE15 = _layout(
+    "florence15",
+    "head neck spine left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist "
+    "left_hip left_knee left_ankle right_hip right_knee right_ankle",
     parents=(1, 2, -1, 1, 3, 4, 1, 6, 7, 2, 9, 10, 2, 12, 13),
-    roots=tuple("neck spine left_shoulder right_shoulder left_hip right_hip".split()),  # its neck lies on the trunk
     up="y",
+    neck_in_trunk=True,
 )
 
-LCRNET13 = Layout(
-    name="lcrnet13",
-    joints=tuple(
-        "right_ankle left_ankle right_knee left_knee right_hip left_hip right_wrist left_wrist "
-        "right_elbow left_elbow right_shoulder left_shoulder head".split()
-    ),
+LCRNET13 = _layout(
+    "lcrnet13",
+    "right_ankle left_ankle right_knee left_knee right_hip left_hip right_wrist left_wrist "
+    "right_elbow left_elbow right_shoulder left_shoulder head",
     parents=(2, 3, 4, 5, 10, 11, 8, 9, 10, 11, 12, 12, -1),
-    roots=tuple("right_hip left_hip right_shoulder left_shoulder".split()),
 )
 
 LAYOUTS: dict[str, Layout] = {

@@ -93,9 +93,10 @@ class _Bounded:
 
 _NUMBERS = frozenset(("INT", "LONG", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "FLOAT", "BINFLOAT"))
 _TEXTS = {"SHORT_BINUNICODE": 2, "BINUNICODE": 5, "BINUNICODE8": 9}
-_OLD_TEXTS = {"SHORT_BINSTRING": 2, "BINSTRING": 5}
-"""Python 2's texts, which are bytes; its third form, STRING, is always a short line."""
-_BYTES = {"SHORT_BINBYTES": 2, "BINBYTES": 5, "BINBYTES8": 9, "BYTEARRAY8": 9}
+_BYTES = {
+    **{"SHORT_BINBYTES": 2, "BINBYTES": 5, "BINBYTES8": 9, "BYTEARRAY8": 9},
+    **{"SHORT_BINSTRING": 2, "BINSTRING": 5},  # Python 2's texts are bytes; the third form, STRING, is a short line
+}
 """Instruction -> number of bytes before its content."""
 _PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
 _GETS = frozenset(("GET", "BINGET", "LONG_BINGET"))
@@ -132,10 +133,6 @@ class _Machine:
         if self.values > self.allowed.most_values:
             raise Refused(f"more than {self.allowed.most_values:,} values")
 
-    def push(self, value: Any) -> None:
-        """Push a value on the stack."""
-        self.stack.append(value)
-
     def push_object(self, value: Any) -> None:
         """Push a value that takes more memory than others."""
         self.count()
@@ -160,21 +157,23 @@ class _Machine:
             self.count(self.weights[id(value)])
         self.stack.append(value)
 
-    def grow(self, container: Any) -> None:
-        """Guards a value that stands in two places: it was counted once, so it must not grow."""
-        if id(container) in self.shared:
+    def growing(self, kind: type) -> Any:
+        """Return the container on top; one that stands in two places was counted once, so it must not grow."""
+        if not isinstance(self.stack[-1], kind):
+            raise TypeError(f"values for something that is no {kind.__name__}")
+        if id(self.stack[-1]) in self.shared:
             raise Refused("a list or dictionary that grows where it stands twice")
+        return self.stack[-1]
 
-    def push_content(self, content: str | bytes, start: int, as_text: bool | None = None) -> None:
+    def push_content(self, content: str | bytes | bytearray, start: int, as_text: bool) -> None:
         """Push a text or bytes, which stay in the file if they are long."""
         kept = self.allowed.in_memory is None or len(content) <= self.allowed.in_memory
-        if as_text is None:
-            as_text = isinstance(content, str)
         if kept and isinstance(content, str) and not content.isascii():
             content.encode()  # what UTF-8 cannot hold, no table can
         if kept and self.allowed.in_memory is not None:
             self.count(len(content) // 100)  # of files that may be large, long texts take long
-        self.push(content if kept else InFile(start, self.file.tell() - start, as_text))
+        whole = bytes(content) if isinstance(content, bytearray) else content
+        self.stack.append(whole if kept else InFile(start, self.file.tell() - start, as_text))
 
     def remember(self, key: int) -> None:
         """Store the top of the stack in the memo, for later instructions."""
@@ -198,18 +197,13 @@ class _Machine:
         self.count(2)
         if name not in self.allowed.names:
             raise Refused(f"the name {name.replace(' ', '.')[:80]!r}, which a pickle may import and call")
-        self.push(self.allowed.names[name])
-
-    def stack_name(self) -> None:
-        """Push the replacement of the name in the two topmost texts."""
-        module, name = self.taken(2)
-        self.name(f"{module} {name}")
+        self.stack.append(self.allowed.names[name])
 
     def identify(self) -> None:
         """Replace the persistent id on top by its value."""
         if self.allowed.identity is None:
             raise Refused("the instruction BINPERSID")
-        self.push(self.allowed.identity(*self.taken(1)))
+        self.stack.append(self.allowed.identity(*self.taken(1)))
 
     def call(self) -> None:
         """Replace function and arguments by the result of the reader's function."""
@@ -228,19 +222,14 @@ class _Machine:
 
     def extend(self, values: tuple[Any, ...]) -> None:
         """Append to the list on top."""
-        if not isinstance(self.stack[-1], list):
-            raise TypeError("values for something that is no list")
-        self.grow(self.stack[-1])
-        self.stack[-1].extend(values)
+        self.growing(list).extend(values)
 
     def update(self, values: tuple[Any, ...]) -> None:
         """Add keys and values to the dictionary on top."""
-        if not isinstance(self.stack[-1], dict):
-            raise TypeError("keys for something that is no dictionary")
-        self.grow(self.stack[-1])
+        content = self.growing(dict)
         if not all(isinstance(key, str | int) for key in values[::2]):  # a nested tuple's hash may never end
             raise Refused("a dictionary with a key that is neither text nor number")
-        self.stack[-1].update(zip(values[::2], values[1::2], strict=True))
+        content.update(zip(values[::2], values[1::2], strict=True))
 
 
 def _refuse(machine: _Machine, argument: Any, position: int, name: str) -> None:
@@ -253,13 +242,8 @@ def _number(machine: _Machine, argument: Any, *_: Any) -> None:
     machine.stack.append(argument)
 
 
-def _content(before: int, as_text: bool | None = None) -> "_Step":
-    """Return the action of a text or bytes, which begin so many bytes behind the instruction."""
+def _content(before: int, as_text: bool) -> "_Step":
     return lambda machine, argument, position, _: machine.push_content(argument, position + before, as_text)
-
-
-def _bytes(before: int) -> "_Step":
-    return lambda machine, argument, position, _: machine.push_content(bytes(argument), position + before)
 
 
 def _tuple(size: int) -> "_Step":
@@ -271,9 +255,8 @@ _STEPS: dict[str, _Step] = {
     **dict.fromkeys(_GETS, lambda machine, argument, *_: machine.push_again(machine.memo[argument])),
     **dict.fromkeys(_PUTS, lambda machine, argument, *_: machine.remember(argument)),
     **dict.fromkeys(_NUMBERS, _number),
-    **{name: _content(before) for name, before in _TEXTS.items()},
-    **{name: _content(before, as_text=False) for name, before in _OLD_TEXTS.items()},
-    **{name: _bytes(before) for name, before in _BYTES.items()},
+    **{name: _content(before, as_text=True) for name, before in _TEXTS.items()},
+    **{name: _content(before, as_text=False) for name, before in _BYTES.items()},
     **dict.fromkeys(("STRING", "UNICODE"), lambda machine, argument, *_: machine.stack.append(argument)),
     **{name: _tuple(size) for name, size in _TUPLES.items()},
     "NONE": lambda machine, *_: machine.stack.append(None),
@@ -285,7 +268,7 @@ _STEPS: dict[str, _Step] = {
     "MARK": lambda machine, *_: machine.marks.append(len(machine.stack)),
     "MEMOIZE": lambda machine, *_: machine.remember(len(machine.memo)),
     "GLOBAL": lambda machine, argument, *_: machine.name(argument),
-    "STACK_GLOBAL": lambda machine, *_: machine.stack_name(),
+    "STACK_GLOBAL": lambda machine, *_: machine.name("{} {}".format(*machine.taken(2))),
     "BINPERSID": lambda machine, *_: machine.identify(),
     "REDUCE": lambda machine, *_: machine.call(),
     "NEWOBJ": lambda machine, *_: machine.call(),

@@ -27,15 +27,12 @@ def shown(text: object, kept: str = "") -> str:
     )
 
 
-_LISTED = 20
-
-
-def listed(names: Iterable[object]) -> str:
+def listed(names: Iterable[object], most: int = 20) -> str:
     """List names for a sentence: the first ones, where there are many.
 
     >>> listed(["xsub", "xview"]), listed(range(1000))[-19:]
     ('xsub, xview', '18, 19 and 980 more')
     """
     every = list(map(str, names))
-    more = f" and {len(every) - _LISTED:,} more" if len(every) > _LISTED else ""
-    return ", ".join(every[:_LISTED]) + more
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more

@@ -15,6 +15,7 @@ from typing import Any
 from maskel.commands.benchmark_sizes import BenchmarkSummary, benchmark_summaries, refuse_emptied
 from maskel.console import print_table, progress_bar, standard_output
 from maskel.datasets.base import RawFile, Source
+from maskel.datasets.contents import summed
 from maskel.datasets.estimate import require_room
 from maskel.datasets.provenance import conversion_to
 from maskel.datasets.reading import OURS, Reading, read_all
@@ -214,7 +215,7 @@ def prepare(
         faults=dict(tally.faults),
         first_faults=tuple(map(str, tally.first_faults)),
         benchmarks=benchmark_summaries(source, kept_classes, writer.clips, splits, tally.duplicates, trial),
-        counts={what: (number, tally.clips_with[what]) for what, number in sorted(tally.counts.items())},
+        counts=summed(writer.counts),
         notes=dict(source.notes()),
         conversion=converted.describe() if converted else "",
     )
@@ -259,8 +260,6 @@ class _Tally:
 
     drop_duplicates: bool
     left_out: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    clips_with: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     first_faults: list[BadFileError] = field(default_factory=list)
     duplicates: list[Clip] = field(default_factory=list)
@@ -281,7 +280,6 @@ class _Tally:
                     continue
                 note["contents"].append(content)
             kept.append(sequence)
-        note["counts"] = [{what: number for what, number in clip.counts.items() if number} for clip in kept]
         return kept, note
 
     def count(self, note: Mapping[str, Any]) -> None:
@@ -293,9 +291,6 @@ class _Tally:
                 self.first_faults.append(error)
             return
         self.left_out += not note["clips"]
-        for counts in note["counts"]:
-            self.counts.update(counts)
-            self.clips_with.update(counts.keys())
         self.duplicates += [Clip(*clip) for clip in note["duplicates"]]
         self.seen.update(note["contents"])
 

@@ -123,6 +123,8 @@ class Source(ABC):
     """True where a clip is a whole recording with labelled ranges; its label is then `UNLABELLED`."""
     may_miss_joints: bool = False
     """True if single joints of an existing body may be missing (all zero); the layout is then not converted."""
+    passed: Mapping[str, int] = {}
+    """Items that `find` passed over, such as files of an unknown form: phrase -> number, maybe 0."""
 
     @abstractmethod
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
@@ -176,7 +178,7 @@ class Source(ABC):
         return [
             window
             for sequence in self.read(file)
-            for window in cut_windows(sequence, windows, windows.rate, coordinates, centred, self.may_miss_joints)
+            for window in cut_windows(sequence, windows, coordinates, centred, self.may_miss_joints)
         ]
 
     def frame_rates(self) -> Mapping[str, float]:
@@ -217,26 +219,29 @@ class Source(ABC):
 
     def notes(self) -> Counts:
         """Return counts of what `find` skipped, such as files of an unknown form: phrase -> number."""
-        return {}
+        return {what: number for what, number in self.passed.items() if number}
 
     def explain(self, benchmark: str, found: tuple[int, int]) -> str:
         """Explain why a benchmark may have ``found`` (train, test) clips instead of the published number."""
         return "every clip, for pre-training; there is no part to test on" if benchmark == "all" else ""
 
 
-def leave_one_out(clips: Sequence[Clip], subjects: int) -> dict[str, Split]:
-    """Return benchmarks ``fold1`` to ``foldN``: each tests on the subject of that number, and trains on the others.
+class LeaveOneOut(Source):
+    """A data set with benchmarks ``fold1`` to ``foldN``: each tests on the person of that number, a clip's subject."""
 
-    Args:
-        clips: The clips; ``subject`` is a number from 1.
-        subjects: Subjects N of the data set.
+    people: ClassVar[int]
+    """People N of the data set."""
+    person: ClassVar[str] = "subject"
+    """Word for one of them."""
 
-    Examples:
-        >>> leave_one_out([Clip("a", 0, subject="1"), Clip("b", 0, subject="2")], 2)["fold2"]
-        Split(train=(0,), test=(1,), unlabelled=())
-    """
-    numbers = map(str, range(1, subjects + 1))
-    return {f"fold{number}": Split.of(clip.subject != number for clip in clips) for number in numbers}
+    def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
+        """Leave one person out: ``fold1`` tests on person 1 and trains on the others, and so on."""
+        numbers = map(str, range(1, self.people + 1))
+        return {f"fold{number}": Split.of(clip.subject != number for clip in clips) for number in numbers}
+
+    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
+        """Name the person who tests."""
+        return f"tests {self.person} {benchmark.removeprefix('fold')}"
 
 
 @dataclass(frozen=True)

@@ -27,37 +27,30 @@ class Check:
 
     Args:
         title: Name of the fault.
-        threshold: The limit, as text.
+        threshold: The limit, as text; ``{}`` stands for one of ``limits``.
         unit: Unit of a fault's value.
-        in_sizes: The limit for sets whose bodies are not in metres, if it differs; the unit is then the size of a body,
-            the diagonal of its bounding box.
+        limits: The limit for bodies in metres, and for all others, if they differ; the unit of those is the size of a
+            body, the diagonal of its bounding box.
     """
 
     title: str
     threshold: str
     unit: str
-    in_sizes: str = ""
+    limits: tuple[str, str] = ("", "")
 
 
-_NEAR_SHARE = f"{100 * NEAR_SIZES:g} % of a body's size"
-_LENGTH_CHANGES = f"length changes by > {100 * clip_checks.BONE_CHANGE:g} % of its median and"
-_IF_EXCHANGED = f"in one frame, {clip_checks.SWAP_RATIO:g} times less if exchanged"
+_NEAR = (f"{1000 * NEAR_METRES:g} mm", f"{100 * NEAR_SIZES:g} % of a body's size")
+_JUMP = (f"{clip_checks.JUMP_METRES:g} m", f"{clip_checks.JUMP_SIZES:g} of the body's size")
+_BONE = (f"{clip_checks.BONE_METRES:g} m", f"{clip_checks.BONE_SIZES:g} of the body's size")
+_SWAP = (f"{clip_checks.SWAP_METRES:g} m", f"{clip_checks.SWAP_SIZES:g} of their size")
 
 CHECKS: dict[str, Check] = {
-    "leaks": Check(
-        "test clips that stand in training too",
-        f"equal, or less than {1000 * NEAR_METRES:g} mm apart",
-        "metres",
-        f"equal, or less than {_NEAR_SHARE} apart",
-    ),
+    "leaks": Check("test clips that stand in training too", "equal, or less than {} apart", "metres", _NEAR),
     "shared": Check("subjects, cameras or setups on both sides", "of a benchmark that splits at them", "clips"),
     "empty": Check("empty parts of benchmarks", "no training or test clip, or none to train a tested class", "clips"),
     "duplicates": Check("clips equal to an earlier one", "every coordinate equal", "metres"),
     "near_duplicates": Check(
-        "clips nearly equal to an earlier one",
-        f"same length, mean joint distance < {1000 * NEAR_METRES:g} mm after centring",
-        "metres",
-        f"same length, mean joint distance < {_NEAR_SHARE} after centring",
+        "clips nearly equal to an earlier one", "same length, mean joint distance < {} after centring", "metres", _NEAR
     ),
     "not_finite": Check("coordinates that are not finite", "any", "coordinates"),
     "units": Check(
@@ -87,23 +80,18 @@ CHECKS: dict[str, Check] = {
         "share",
     ),
     "frozen": Check("frozen bodies", f"{clip_checks.FROZEN_FRAMES} equal frames in a row", "frames"),
-    "jumps": Check(
-        "jumps",
-        f"a joint moves > {clip_checks.JUMP_METRES:g} m in one frame",
-        "metres",
-        f"a joint moves > {clip_checks.JUMP_SIZES:g} of the body's size in one frame",
-    ),
+    "jumps": Check("jumps", "a joint moves > {} in one frame", "metres", _JUMP),
     "bones": Check(
         "implausible bones",
-        f"{_LENGTH_CHANGES} > {clip_checks.BONE_METRES:g} m",
+        f"length changes by > {100 * clip_checks.BONE_CHANGE:g} % of its median and > {{}}",
         "metres",
-        f"{_LENGTH_CHANGES} > {clip_checks.BONE_SIZES:g} of the body's size",
+        _BONE,
     ),
     "swaps": Check(
         "identity swaps",
-        f"two bodies move > {clip_checks.SWAP_METRES:g} m {_IF_EXCHANGED}",
+        f"two bodies move > {{}} in one frame, {clip_checks.SWAP_RATIO:g} times less if exchanged",
         "metres",
-        f"two bodies move > {clip_checks.SWAP_SIZES:g} of their size {_IF_EXCHANGED}",
+        _SWAP,
     ),
     "short": Check("short clips", f"< {100 * set_checks.SHORT_SHARE:g} % of the median length, or one frame", "frames"),
     "imbalance": Check(
@@ -111,6 +99,7 @@ CHECKS: dict[str, Check] = {
     ),
 }
 """All checks by name, in the order of display."""
+_ASCENDING = ("duplicates", "near_duplicates", "leaks", "short")  # of these, smaller is worse
 
 
 @dataclass(frozen=True)
@@ -138,13 +127,13 @@ class Finding:
     def threshold(self) -> str:
         """The limit of this set, as text."""
         check = CHECKS[self.check]
-        return check.threshold if self.metric else check.in_sizes or check.threshold
+        return check.threshold.format(check.limits[not self.metric])
 
     @property
     def unit(self) -> str:
         """Unit of a fault's value."""
         check = CHECKS[self.check]
-        return "body sizes" if check.in_sizes and not self.metric else check.unit
+        return "body sizes" if check.limits[1] and not self.metric else check.unit
 
 
 def examine(dataset: SkeletonSet, report: Report = lambda what, done, total: None) -> tuple[Finding, ...]:
@@ -167,7 +156,7 @@ def examine(dataset: SkeletonSet, report: Report = lambda what, done, total: Non
                 faults[name] += check(seen)
             report("clips", stop, len(dataset))
     duplicates = prints.duplicates(report)
-    note = "" if duplicates.complete else "not complete: there are too many to compare all"
+    notes = {} if duplicates.complete else {"near_duplicates": "not complete: there are too many to compare all"}
     faults["leaks"] = list(set_checks.leaking_clips(dataset, duplicates, bearings))
     faults["shared"] = list(set_checks.shared_origins(dataset))
     faults["empty"] = list(set_checks.empty_parts(dataset))
@@ -178,16 +167,9 @@ def examine(dataset: SkeletonSet, report: Report = lambda what, done, total: Non
     faults["imbalance"] = list(set_checks.unequal_classes(dataset))
     if bearings.up.doubt:
         faults["upside_down"].insert(0, Fault(f"{bearings.up.doubt}: are axes exchanged or flipped?", float("inf")))
-    ascending = ("duplicates", "near_duplicates", "leaks", "short")
-    return tuple(
-        Finding(
-            name,
-            tuple(sorted(found, key=lambda fault: fault.value, reverse=name not in ascending)),
-            note if name == "near_duplicates" else "",
-            bearings.metric,
-        )
-        for name, found in faults.items()
-    )
+    for name, found in faults.items():
+        found.sort(key=lambda fault: fault.value, reverse=name not in _ASCENDING)
+    return tuple(Finding(name, tuple(found), notes.get(name, ""), bearings.metric) for name, found in faults.items())
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Counts of a prepared set's contents, and its benchmarks beside the published sizes."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,7 +143,7 @@ def count_contents(dataset: SkeletonSet) -> Contents:
             BenchmarkSizes(name, (len(split.train), len(split.test)), published.get(name))
             for name, split in dataset.benchmarks.items()
         ),
-        counts=summed(dataset.counts),
+        counts=summed(dataset.counts.values()),
         up=upward(dataset, sample),
         usual_size=usual_size(sample),
         trial=", ".join(f"{name} {dataset.options[name]}" for name in TRIAL_OPTIONS if dataset.options.get(name)),
@@ -151,11 +151,11 @@ def count_contents(dataset: SkeletonSet) -> Contents:
     )
 
 
-def summed(counts: Mapping[int, Mapping[str, int]]) -> dict[str, tuple[int, int]]:
-    """Return, for each phrase, the sum over all clips and the number of clips; sorted by phrase."""
+def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, tuple[int, int]]:
+    """Return, for each phrase, the sum over the counts of all clips and the number of clips; sorted by phrase."""
     sums: Counter[str] = Counter()
     clips: Counter[str] = Counter()
-    for clip_counts in counts.values():
+    for clip_counts in counts:
         sums.update(clip_counts)
         clips.update(clip_counts.keys())
     return {what: (sums[what], clips[what]) for what in sorted(sums)}

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from maskel.datasets.base import RawFile, Source, Split, leave_one_out
+from maskel.datasets.base import LeaveOneOut, RawFile
 from maskel.datasets.folder.arrays import to_pose
 from maskel.datasets.folder.pose import Missing
 from maskel.datasets.folder.preparation import Preparation
@@ -26,7 +26,7 @@ ACTORS = 10
 _FACTS = 3  # numbers before the joints
 
 
-class Florence(Source):
+class Florence(LeaveOneOut):
     """Florence 3D Actions.
 
     One body, 15 joints. The origin is the middle of the trunk in the first frame.
@@ -49,6 +49,7 @@ class Florence(Source):
         "bow",
     )
     one_process: ClassVar[bool] = True
+    people, person = ACTORS, "actor"
 
     def __init__(self, missing: Missing = "interpolate", scale: float | None = None) -> None:
         if scale is not None and not 0 < scale < 10_000:
@@ -87,14 +88,6 @@ class Florence(Source):
         """Return the clip that the numbers of a video describe."""
         return [self._videos[file][0]]
 
-    def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """Leave one actor out: ``fold1`` tests on actor 1, and so on."""
-        return leave_one_out(clips, ACTORS)
-
-    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Name the actor who tests."""
-        return f"tests actor {benchmark.removeprefix('fold')}"
-
 
 def _videos(path: Path, joints: int, classes: int) -> dict[RawFile, tuple[Clip, Float64[np.ndarray, "t n"]]]:
     """Return clip and lines of each video, without the numbers before the joints."""
@@ -106,9 +99,8 @@ def _videos(path: Path, joints: int, classes: int) -> dict[RawFile, tuple[Clip, 
             expected = f"video, actor, category, and x, y, z of {joints} joints: {_FACTS + 3 * joints}"
             raise BadFileError(path, "wrong count", f"{len(values)} numbers", expected, line=number)
         video, actor, category = values[:_FACTS]
-        if not (video >= 1 and 1 <= actor <= ACTORS and 1 <= category <= classes) or any(
-            value != value // 1 for value in (video, actor, category)
-        ):
+        in_range = video >= 1 and 1 <= actor <= ACTORS and 1 <= category <= classes
+        if not in_range or not all(map(float.is_integer, values[:_FACTS])):
             what = f"video {video:g}, actor {actor:g}, category {category:g}"
             expected = f"whole numbers from 1, actors to {ACTORS}, categories to {classes}"
             raise BadFileError(path, "not a number", what, expected, line=number)

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.base import Source
-from maskel.datasets.counts import Counts
 from maskel.datasets.folder.gaps import body_exists
 from maskel.datasets.folder.names import ENDING
 from maskel.datasets.folder.people import choose_bodies
@@ -68,7 +67,7 @@ class Toolbox(Source):
         self.bodies = bodies
         self.actor = actor
         self.may_miss_joints = missing == "zero"
-        self.found_notes: Counter[str] = Counter()
+        self.passed: Counter[str] = Counter()
 
     def settle_channels(self, read_as: str) -> None:
         """Read a joint's numbers as ``xy``, ``xyz`` or ``xys``; s is the score."""
@@ -119,12 +118,12 @@ class Toolbox(Source):
             raise InputError(f"{path}: a label is {min(labels)}, but --first-label says that they count from {first}")
         shifted = tuple(label - first for label in labels)
         count = max(shifted) + 1
-        self.classes, self.published, self.found_notes = numbered_classes(count), {}, Counter()
+        self.classes, self.published, self.passed = numbered_classes(count), {}, Counter()
         if list(shifted) == actions:
             source = NTU60 if count <= len(NTU60.classes) else NTU120
             self.classes, self.published = source.classes, source.published
         else:
-            self.found_notes[NO_CLIP] = count - len(set(shifted))
+            self.passed[NO_CLIP] = count - len(set(shifted))
         return shifted
 
     def completed(self, clip: Clip, pose: Pose) -> SkeletonSequence:
@@ -135,10 +134,6 @@ class Toolbox(Source):
         how = Preparation(self.layout, scores=self.scores, missing=self.missing, centre=False, max_gap=0)
         joints, counts = how.complete(Path(clip.name), pose, every_frame=True)
         return SkeletonSequence(clip, joints, self.layout, counts)
-
-    def notes(self) -> Counts:
-        """Return counts of problems with names and classes."""
-        return dict(+self.found_notes)
 
     def recorded(self) -> dict[str, object]:
         """Return the options, with the layout that was found."""

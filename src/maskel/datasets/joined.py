@@ -145,11 +145,10 @@ class JoinedSets:
             return torch.cat([getattr(batch, field) for _, batch, _ in parts])[order]
 
         whole = all(len(there) == len(self.layout) for there in seen)
-        present = together("present")
         return SkeletonBatch(
             joints=together("joints"),
             lengths=together("lengths"),
-            present=present,
+            present=together("present"),
             labels=together("labels"),
             clips=torch.from_numpy(positions.copy()).to(device),
             channels=self.channels,

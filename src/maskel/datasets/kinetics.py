@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from maskel.datasets.base import IN_IMAGES, RawFile, Source, Split
-from maskel.datasets.counts import Counts
 from maskel.datasets.folder.pose import Missing, read_bytes
 from maskel.datasets.folder.preparation import Preparation
 from maskel.datasets.folder.translation import LABELS
@@ -77,7 +76,7 @@ class KineticsSkeleton(Source):
         self.classes: tuple[str, ...] = ()
         self.channels: Channels = (*XYZ[:2], *([SCORE] if scores else []))
         self._clips: dict[Path, tuple[Clip, str]] = {}
-        self._notes: Counter[str] = Counter()
+        self.passed: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """Find the clips that the label files below ``roots`` name, in their order.
@@ -93,7 +92,7 @@ class KineticsSkeleton(Source):
                 "with it, kinetics_train and kinetics_val (own recordings of this form: maskel prepare folder)"
             )
         names: dict[int, str] = {}
-        self._clips, self._notes = {}, Counter()
+        self._clips, self.passed = {}, Counter()
         taken: set[str] = set()
         for table in tables:
             part = next((part for part in PARTS if part in table.name.removesuffix(ENDING).casefold()), "")
@@ -105,7 +104,7 @@ class KineticsSkeleton(Source):
                 if names.setdefault(number, label) != label:
                     raise InputError(f"{table}: class {number} is {label!r} and {names[number]!r}")
                 if not seen or not file.is_file():
-                    self._notes[MISSING if seen else EMPTY] += 1
+                    self.passed[MISSING if seen else EMPTY] += 1
                 elif name in taken:
                     raise InputError(f"{table}: clip {name} is in another label file too")
                 else:
@@ -133,10 +132,6 @@ class KineticsSkeleton(Source):
         if len(set(parts.values())) < len(PARTS):
             return {"all": Split(tuple(range(len(clips))), ())}
         return {"val": Split.of(parts[clip.name] == "train" for clip in clips)}
-
-    def notes(self) -> Counts:
-        """Return counts of clips without a file or a skeleton."""
-        return dict(self._notes)
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return origin, unit and up of positions in the image."""

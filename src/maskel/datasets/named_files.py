@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from maskel.datasets.base import RawFile, Source, Split
-from maskel.datasets.counts import Counts
 from maskel.datasets.folder.pose import Missing, Pose
 from maskel.datasets.folder.preparation import Preparation
 from maskel.errors import BadFileError, InputError
@@ -35,7 +34,6 @@ class NamedFiles(Source):
         self.missing, self.bodies, self.scale = missing, bodies, scale
         self.preparation = Preparation(self.layout, missing=missing, bodies=bodies, scale=scale, channels="xyz")
         self.may_miss_joints = missing == "zero"
-        self._others = 0
 
     @abstractmethod
     def trains(self, clip: Clip) -> bool:
@@ -49,18 +47,19 @@ class NamedFiles(Source):
         """
         found: dict[str, Path] = {}
         ending = Path(self.form).suffix
-        self._others = 0
+        others = 0
         for root in roots:
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; unpack the archive, and give the folder with the files")
             for path in sorted(root.rglob(f"*{ending}")):
                 match = self.pattern.fullmatch(path.name)
-                self._others += match is None
+                others += match is None
                 other = found.setdefault(match["name"], path) if match else path
                 if other.resolve() != path.resolve():
                     raise InputError(f"{other} and {path} are one clip; give the folder of one release")
         if not found:
             raise InputError(f"no file called like {self.form} is in {', '.join(map(str, roots))}")
+        self.passed = {f"files not called like {self.form}, not read": others}
         return [RawFile(path) for _, path in sorted(found.items())]
 
     def clips(self, file: RawFile) -> list[Clip]:
@@ -89,10 +88,6 @@ class NamedFiles(Source):
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Divide the clips by subjects."""
         return {"xsub": Split.of(self.trains(clip) for clip in clips)}
-
-    def notes(self) -> Counts:
-        """Return a count of files with other names."""
-        return {f"files not called like {self.form}, not read": self._others} if self._others else {}
 
 
 def _plain(number: str) -> str:

@@ -110,6 +110,8 @@ class Npz(Source):
             self._question(arrays["x_train"])
         self.frames = _frames(arrays["x_train"].shape)
         self.classes, self.published = _about(path.stem, arrays["y_train"].shape[1])
+        known = {int(label) for labels in self.labels.values() for label in labels}
+        self.passed = {NO_CLIP: len(self.classes) - len(known)}  # labels may have counted from 1
         return [RawFile(path, f"x_{part}[{clip}]") for part in PARTS for clip in range(len(self.labels[part]))]
 
     def _check(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -189,13 +191,7 @@ class Npz(Source):
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Return the file's one benchmark."""
-        parts = ([at for at, clip in enumerate(clips) if clip.name.startswith(part)] for part in PARTS)
-        return {self.benchmark: Split(*map(tuple, parts))}
-
-    def notes(self) -> Counts:
-        """Count the classes without a clip: labels may have counted from 1."""
-        empty = len(self.classes) - len({int(label) for labels in self.labels.values() for label in labels})
-        return {NO_CLIP: empty} if empty else {}
+        return {self.benchmark: Split.of(clip.name.startswith("train") for clip in clips)}
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return the unit, which is checked; origin and upward direction are not known."""
@@ -274,12 +270,7 @@ class _Rows:
                 self._stream = opened.enter_context(self._archive.open(member))
                 assert isinstance(self._stream, zipfile.ZipExtFile)
                 self.shape, fortran, self.dtype = npy_header(self._stream)
-                if (
-                    self.dtype.kind not in "fiub"
-                    or self.dtype.itemsize > 8
-                    or fortran
-                    or min(self.shape, default=-1) < 0
-                ):
+                if self.dtype.kind not in "fiub" or self.dtype.itemsize > 8 or fortran or not self.shape:
                     what = f"{self.dtype} of shape {self.shape} in {'Fortran' if fortran else 'C'} order"
                     raise ValueError(f"{what}, where plain numbers in C order are read")
                 self._start = self._stream.tell()

@@ -147,9 +147,8 @@ class PkuMmd(Source):
         sequences = []
         for clip in clips:
             end = min(clip.end_frame, len(frames))
-            joints = _joints(frames[clip.first_frame : min(end, clip.first_frame + MAX_FRAMES)])
+            joints = self._joints(frames[clip.first_frame : min(end, clip.first_frame + MAX_FRAMES)])
             if joints.any():
-                joints = centre(joints) if self.center else joints
                 sequences.append(SkeletonSequence(replace(clip, end_frame=end), joints, self.layout))
         return sequences
 
@@ -169,14 +168,17 @@ class PkuMmd(Source):
 
     def _whole(self, file: RawFile, clip: Clip, frames: Float32[np.ndarray, "t n"]) -> list[SkeletonSequence]:
         """Return the recording as one clip; none if nobody is in it."""
-        joints = _joints(frames)
-        if not joints.any():
-            return []
+        joints = self._joints(frames)
         actions = [(label, first, min(end, len(frames))) for label, first, end in _read_labels(_labels_of(file))]
         ranges = tuple(LabelledRange(*action) for action in actions if action[1] < action[2])
         counts = {OUTSIDE: len(actions) - len(ranges)}
-        joints = centre(joints) if self.center else joints
-        return [SkeletonSequence(clip, joints, self.layout, counts, ranges)] if ranges else []
+        return [SkeletonSequence(clip, joints, self.layout, counts, ranges)] if ranges and joints.any() else []
+
+    def _joints(self, frames: Float32[np.ndarray, "t n"]) -> Float32[np.ndarray, "m t v c"]:
+        """Return both bodies of the frames, or only the first if the second is always absent."""
+        joints = frames.reshape(len(frames), BODIES, len(NTU25), 3).swapaxes(0, 1)
+        joints = np.ascontiguousarray(joints if joints[1:].any() else joints[:1])
+        return centre(joints) if self.center and joints.any() else joints
 
     def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
         """Divide the clips: recordings that the split file lists for training train, all others test."""
@@ -328,12 +330,6 @@ def _read_labels(path: Path) -> list[tuple[int, int, int]]:
             raise BadFileError(path, "bad label", f"class {action}", expected, number)
         actions.append((action - 1, first, max(first, end)))
     return actions
-
-
-def _joints(frames: Float32[np.ndarray, "t n"]) -> Float32[np.ndarray, "m t v c"]:
-    """Return both bodies of the frames, or only the first if the second is always absent."""
-    joints = frames.reshape(len(frames), BODIES, len(NTU25), 3).swapaxes(0, 1)
-    return np.ascontiguousarray(joints if joints[1:].any() else joints[:1])
 
 
 def parse_frames(data: bytes, path: Path | str) -> Float32[np.ndarray, "t n"]:

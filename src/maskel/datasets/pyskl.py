@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeGuard
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -129,7 +129,7 @@ class Pyskl(Toolbox):
         if twice := interchange.repeated([name for name in names if name]):
             raise BadFileError(path, "bad name", f"{len(twice)} frame_dir that repeat ({twice[0][:80]})", "one a clip")
         self.labels = dict(zip(self.annotations, self.settle_classes(path, names, labels), strict=True))
-        self.splits, self.pairs = _matched(path, splits, names, self.found_notes)
+        self.splits, self.pairs = _matched(path, splits, names, self.passed)
         self._channels(path)
         images = {self._image(file)[0] for file in self.annotations}
         self.image = images.pop() if len(images) == 1 else None
@@ -309,10 +309,6 @@ def _name(annotation: Annotation) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
-    return isinstance(value, list | tuple)
-
-
 _Clips = dict[RawFile, Annotation]
 
 
@@ -349,7 +345,8 @@ def _content(path: Path, content: Any) -> tuple[dict[str, Sequence[str]], list[A
         labels = "; the labels of ST-GCN's arrays are read with them, by prepare stgcn FOLDER"
         hint = labels if isinstance(content, tuple) and len(content) == 2 else ""
         raise BadFileError(path, "not data", f"a {type(content).__name__}{keys}", expected + hint)
-    if len(clips) > MAX_CLIPS or sum(map(len, filter(_is_list, splits.values()))) > MAX_NAMES:
+    named = sum(len(names) for names in splits.values() if isinstance(names, list | tuple))
+    if len(clips) > MAX_CLIPS or named > MAX_NAMES:
         most = f"at most {MAX_CLIPS:,} clips, and {MAX_NAMES:,} names in all splits"
         raise BadFileError(path, "wrong count", f"{len(clips):,} clips in {len(splits):,} splits", most)
     if not clips or not all(isinstance(clip, dict) for clip in clips):

@@ -279,10 +279,8 @@ class _LineReader:
             joints = self.count(f"the joint count of {where}")
             if joints != JOINTS and self.line < len(self.lines):
                 raise self.fault("wrong count", f"{joints} joints", f"{JOINTS} joints for {where}")
-            yield (
-                int(body_id),
-                [self.coordinates(f"joint {joint} of {where}, a number") for joint in range(1, JOINTS + 1)],
-            )
+            rows = [self.coordinates(f"joint {joint} of {where}, a number") for joint in range(1, JOINTS + 1)]
+            yield int(body_id), rows
 
     def parse(self) -> SkeletonFile:
         frame_count = self.count("the frame count")

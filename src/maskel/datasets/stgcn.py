@@ -119,23 +119,19 @@ class StGcn(Toolbox):
         first = next(iter(self.parts.values()))
         shapes = {part: _shape(found.data) for part, found in self.parts.items()}
         self._form(first.data, shapes)
-        names = [name for part in self.parts.values() for name in part.names]
-        labels = [label for part in self.parts.values() for label in part.labels]
-        twice = interchange.repeated(names)
-        if twice:
-            names = [f"{part}_{clip:06}" for part, found in self.parts.items() for clip in range(len(found.names))]
-        files = [
-            RawFile(found.data, f"{part}[{clip}]", found.pickle)
-            for part, found in self.parts.items()
-            for clip in range(len(found.names))
-        ]
+        places = [(part, found, clip) for part, found in self.parts.items() for clip in range(len(found.names))]
+        names = [found.names[clip] for _, found, clip in places]
+        labels = [found.labels[clip] for _, found, clip in places]
+        if twice := interchange.repeated(names):
+            names = [f"{part}_{clip:06}" for part, _, clip in places]
+        files = [RawFile(found.data, f"{part}[{clip}]", found.pickle) for part, found, clip in places]
         clips = map(interchange.clip_named, names, self.settle_classes(first.pickle, names, labels))
         self.clip_of = dict(zip(files, clips, strict=True))
         used = {found.data for found in self.parts.values()}
         unread = [path.name for path in sorted(first.data.parent.glob("*.npy")) if path not in used]
         unread = [name for name in unread if "num_frame" not in name]
-        self.found_notes["names that repeat, replaced by numbers"] = len(twice)
-        self.found_notes[f"arrays not read: {', '.join(unread[:6])}"] = len(unread)
+        self.passed["names that repeat, replaced by numbers"] = len(twice)
+        self.passed[f"arrays not read: {', '.join(unread[:6])}"] = len(unread)
         if not self.benchmark and (match := BENCHMARK.search(first.data.resolve().parent.name)):
             self.benchmark = BENCHMARKS[match[1].lower()]
         return files

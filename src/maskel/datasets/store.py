@@ -130,26 +130,23 @@ class SkeletonSet(Displayed):
         self.coordinates = num_coordinates(self.channels)
         counts = meta["counts"]
         self._columns = tables.read_clips(path / files.CLIPS, counts["clips"])
-        self.labels = tables.integers(self._columns["label"])
-        self.bodies = tables.integers(self._columns["bodies"])
-        self.frames = tables.integers(self._columns["frames"])
-        tables.require(
-            bool((self.bodies >= 1).all() and (self.frames >= 1).all()), files.CLIPS, "a clip without frames"
-        )
+        self.labels = np.array(self._columns["label"], np.int64)
+        self.bodies = np.array(self._columns["bodies"], np.int64)
+        self.frames = np.array(self._columns["frames"], np.int64)
+        tables.require((self.bodies >= 1).all() and (self.frames >= 1).all(), files.CLIPS, "a clip without frames")
         fits = (self.bodies <= files.MOST_BODIES) & (self.frames <= files.MOST_BODY_FRAMES // self.bodies)
-        tables.require(bool(fits.all()), files.CLIPS, "a clip with more bodies or frames than a set may hold")
-        in_classes = bool((self.labels >= UNLABELLED).all() and (self.labels < len(self.classes)).all())
-        tables.require(in_classes, files.CLIPS, f"a label outside {UNLABELLED} to {len(self.classes) - 1}")
-        self._first_frames = tables.integers(self._columns["first_frame"])
-        self._end_frames = tables.integers(self._columns["end_frame"])
-        ordered = bool(((self._first_frames >= 0) & (self._first_frames <= self._end_frames)).all())
-        tables.require(ordered, files.CLIPS, "a clip that ends before its first frame")
+        tables.require(fits.all(), files.CLIPS, "a clip with more bodies or frames than a set may hold")
+        in_classes = (self.labels >= UNLABELLED) & (self.labels < len(self.classes))
+        tables.require(in_classes.all(), files.CLIPS, f"a label outside {UNLABELLED} to {len(self.classes) - 1}")
+        first_frames, end_frames = (np.array(self._columns[name], np.int64) for name in ("first_frame", "end_frame"))
+        ordered = (first_frames >= 0) & (first_frames <= end_frames)
+        tables.require(ordered.all(), files.CLIPS, "a clip that ends before its first frame")
         self.max_bodies = int(self.bodies.max())
         segments = tables.map_array(path / files.SEGMENTS, files.SEGMENTS_DTYPE, (counts["segments"], 4))
         self._segments = np.array(segments, np.int64)
         tables.check_segments(self._segments, self.bodies, self.frames, counts["rows"])
         self.valid_frames = tables.count_valid_frames(self._segments, self.frames)
-        tables.require(bool((self.valid_frames >= 1).all()), files.SEGMENTS, "a clip in which no body exists")
+        tables.require((self.valid_frames >= 1).all(), files.SEGMENTS, "a clip in which no body exists")
         joints_shape = (counts["rows"], len(self.layout), len(self.channels))
         self._joints = np.asarray(tables.map_array(path / files.JOINTS, files.JOINTS_DTYPE, joints_shape))
         with warnings.catch_warnings():  # nothing writes to it
@@ -204,9 +201,7 @@ class SkeletonSet(Displayed):
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
         """Name, label and origin of each clip."""
-        typed = {"label": self.labels, "first_frame": self._first_frames, "end_frame": self._end_frames}
-        columns = (typed[name].tolist() if name in typed else self._columns[name] for name in files.CLIP_FIELDS)
-        return tuple(map(Clip, *columns))
+        return tuple(map(Clip, *(self._columns[name] for name in files.CLIP_FIELDS)))
 
     def split(self, benchmark: str, part: str) -> Int64[np.ndarray, " n"]:
         """Return the positions of the clips of one part of a benchmark, in the published order.

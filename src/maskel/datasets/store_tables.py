@@ -20,11 +20,12 @@ MOST_SEGMENTS = 4_000_000
 """Runs of frames of a body, and lines of its table of counts."""
 MOST_TEXT = 4096
 """Characters of a name, or any other field of a table of clips; no path is longer."""
+_NUMBERS = ("label", "first_frame", "end_frame", "bodies", "frames")  # columns of the table of clips
 _LINES_AT_ONCE = 4096  # columns of many lines are taken faster than cells, one by one
 PARTS = tuple(field.name for field in fields(Split))
 
 
-def require(holds: bool, name: str, found: str) -> None:
+def require(holds: bool | np.bool_, name: str, found: str) -> None:
     """Refuse a damaged file: it holds what is ``found``.
 
     Raises:
@@ -52,16 +53,16 @@ def read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
-def read_clips(path: Path, num_clips: int) -> dict[str, tuple[str, ...]]:
-    """Read the columns of the table of clips, as text."""
+def read_clips(path: Path, num_clips: int) -> dict[str, tuple[Any, ...]]:
+    """Read the columns of the table of clips, texts and whole numbers."""
     lines = read_rows(path)
     require(tuple(next(lines, ())) == files.CLIP_COLUMNS, path.name, "other columns")
-    columns: list[list[str]] = [[] for _ in files.CLIP_COLUMNS]
+    columns: list[list[Any]] = [[] for _ in files.CLIP_COLUMNS]
     while chunk := list(islice(lines, _LINES_AT_ONCE)):
         for name, column, cells in zip(files.CLIP_COLUMNS, columns, zip(*chunk, strict=True), strict=True):
             longest = max(map(len, cells))
             require(longest <= MOST_TEXT, path.name, f"a text of {longest:,} characters")
-            column += cells if name == "name" else map(sys.intern, cells)
+            column += map(int, cells) if name in _NUMBERS else cells if name == "name" else map(sys.intern, cells)
         require(len(columns[0]) <= num_clips, path.name, f"more than {num_clips} clips")
     found = len(columns[0])
     require(found == num_clips, path.name, f"{found} clips, expected {num_clips}")
@@ -99,11 +100,6 @@ def read_ranges(path: Path, frames: Int64[np.ndarray, " n"], classes: int) -> tu
     return tuple(map(tuple, found))
 
 
-def integers(column: tuple[str, ...]) -> Int64[np.ndarray, " n"]:
-    """Return a column of whole numbers."""
-    return np.fromiter(map(int, column), dtype=np.int64, count=len(column))
-
-
 def map_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
     """Map the array in ``path`` into memory; it must have this type and shape, and nothing may follow it."""
     mapped = map_npy(path)
@@ -117,14 +113,14 @@ def check_segments(
 ) -> None:
     """Check that runs of frames lie inside their clips, in order, and have all rows of joints among them."""
     clip, body, first, length = segments.T
-    require(bool((clip >= 0).all() and (clip < len(bodies)).all()), files.SEGMENTS, "a clip that is not in the set")
+    require((clip >= 0).all() and (clip < len(bodies)).all(), files.SEGMENTS, "a clip that is not in the set")
     inside = (body >= 0) & (body < bodies[clip]) & (first >= 0) & (length >= 1) & (first + length <= frames[clip])
-    require(bool(inside.all()), files.SEGMENTS, "a body or frame outside its clip")
+    require(inside.all(), files.SEGMENTS, "a body or frame outside its clip")
     require(int(length.sum()) == rows, files.SEGMENTS, f"{length.sum()} body-frames, expected {rows}")
     same_body = (np.diff(clip) == 0) & (np.diff(body) == 0)
     later = (np.diff(clip) > 0) | ((np.diff(clip) == 0) & (np.diff(body) > 0))
     apart = same_body & (first[1:] >= first[:-1] + length[:-1])
-    require(bool((later | apart).all()), files.SEGMENTS, "segments out of order")
+    require((later | apart).all(), files.SEGMENTS, "segments out of order")
 
 
 def count_valid_frames(segments: Int64[np.ndarray, "s 4"], frames: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
@@ -145,16 +141,14 @@ def read_splits(path: Path, has_label: Bool[np.ndarray, " n"]) -> dict[str, Spli
     for benchmark, parts in read_json(path).items():
         complete = {"train", "test"} <= set(parts) <= set(PARTS)
         require(complete, path.name, f"other parts than {', '.join(PARTS)} in {benchmark}")
-        checked: dict[str, tuple[int, ...]] = {}
         for part, given in parts.items():
             fits = isinstance(given, list) and set(map(type, given)) <= {int}
             require(fits, path.name, f"something else than positions in {benchmark} {part}")
             positions = np.array(given, dtype=np.int64)
             inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < len(has_label)
-            require(bool(inside), path.name, f"a position outside 0 to {len(has_label) - 1} in {benchmark} {part}")
-            checked[part] = tuple(positions.tolist())
-            known = has_label[positions.astype(np.int64)]
+            require(inside, path.name, f"a position outside 0 to {len(has_label) - 1} in {benchmark} {part}")
+            known = has_label[positions]
             consistent = (~known if part == "unlabelled" else known).all()
-            require(bool(consistent), path.name, f"clips with and without a label mixed up in {benchmark} {part}")
-        splits[benchmark] = Split(**checked)
+            require(consistent, path.name, f"clips with and without a label mixed up in {benchmark} {part}")
+        splits[benchmark] = Split(**{part: tuple(given) for part, given in parts.items()})
     return splits

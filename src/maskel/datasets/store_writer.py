@@ -40,9 +40,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
 from maskel.datasets.base import Split
+from maskel.datasets.windows import stretches
 from maskel.errors import CutOffError, InputError
 from maskel.files import LOCK, csv_text, json_text, locked
 from maskel.layouts import Layout
@@ -135,7 +135,8 @@ class SetWriter:
         """Number of recorded raw files, those of interrupted runs included."""
         self.ranges: list[tuple[LabelledRange, ...]] = []
         """The labelled ranges of each clip."""
-        self._counts: list[dict[str, int]] = []
+        self.counts: list[dict[str, int]] = []
+        """Dropped, filled-in or guessed items of each clip: phrase -> number."""
         self._names: set[str] = set()
         self._segments = array("i")
         self._rows = 0
@@ -148,7 +149,7 @@ class SetWriter:
         self._folder = self.partial / "set"
         self._file: BufferedRandom
         self._journal: FileIO | None = None
-        self._lock = ExitStack()
+        self._opened = ExitStack()  # the lock, and the journal
 
     def __enter__(self) -> "SetWriter":
         refuse_existing(self.out)
@@ -159,7 +160,7 @@ class SetWriter:
             self.partial.mkdir(exist_ok=self.job is not None)
             try:
                 if self.job is not None:
-                    self._lock.enter_context(locked(self.partial, IN_USE))
+                    self._opened.enter_context(locked(self.partial, IN_USE))
                 lines = self._open_journal()
                 self._folder.mkdir(exist_ok=True)
                 joints = self._folder / JOINTS
@@ -168,11 +169,9 @@ class SetWriter:
                 self._write_header()
                 self._recover(lines)
             except BaseException:
-                if self._journal:
-                    self._journal.close()
                 if self.job is None:
                     self._remove()
-                self._lock.close()
+                self._opened.close()
                 raise
         return self
 
@@ -185,9 +184,7 @@ class SetWriter:
         finally:
             if wrong or self.job is None or not self.recorded:
                 self._remove()
-            if self._journal:
-                self._journal.close()
-            self._lock.close()
+            self._opened.close()
 
     def _is_ours(self) -> bool:
         """Return True if the folder holds an unfinished set, or the rest of a run killed before it began."""
@@ -195,16 +192,14 @@ class SetWriter:
 
     def _remove(self) -> None:
         if sys.platform == "win32":  # Windows cannot remove open files
-            if self._journal:
-                self._journal.close()
-            self._lock.close()
+            self._opened.close()
         shutil.rmtree(self.partial, ignore_errors=True)  # after `finish` there is no such folder
 
     def _open_journal(self) -> list[bytes]:
         """Open the job's journal and return its complete lines after the first; none for a new job."""
         if self.job is None:
             return []
-        self._journal = (self.partial / JOURNAL).open("a+b", buffering=0)
+        self._journal = self._opened.enter_context((self.partial / JOURNAL).open("a+b", buffering=0))
         job = _plain_json({**self._meta(0), "counts": None, **self.job})
         self._journal.seek(0)
         first, *lines = self._journal.read().splitlines(keepends=True) or [b""]
@@ -300,7 +295,8 @@ class SetWriter:
             self._file.write(written)
         self._checksum = zlib.crc32(written, self._checksum)
         counts = {what: number for what, number in sorted(sequence.counts.items()) if number}
-        self._append(clip, exists.shape, _runs(exists).tolist(), counts, sequence.ranges)
+        runs = [[body, first, end - first] for body, seen in enumerate(exists) for first, end in stretches(seen)]
+        self._append(clip, exists.shape, runs, counts, sequence.ranges)
 
     def _append(
         self,
@@ -317,7 +313,7 @@ class SetWriter:
         self._names.add(clip.name)
         self.sizes.append(size)
         self.clips.append(clip)
-        self._counts.append(counts)
+        self.counts.append(counts)
         self.ranges.append(ranges)
         self._since.append([*astuple(clip), *size, runs, counts, [astuple(one) for one in ranges]])
 
@@ -365,8 +361,9 @@ class SetWriter:
                 name: {part: chosen for part, chosen in asdict(split).items() if chosen or part != "unlabelled"}
                 for name, split in benchmarks.items()
             }
-            self._write_json(SPLITS, splits)
-            self._write_json(META, self._meta(len(segments)))
+            (self._folder / SPLITS).write_bytes(_plain_json(splits))
+            meta = json_text(self._meta(len(segments)), default=_plain)
+            (self._folder / META).write_bytes(meta.encode())
             refuse_existing(self.out)
             self._folder.rename(self.out)
         self._remove()
@@ -382,16 +379,12 @@ class SetWriter:
 
     def _write_clips(self) -> None:
         clips = ((*astuple(clip), *size) for clip, size in zip(self.clips, self.sizes, strict=True))
-        counts = ((clip, *count) for clip, counts in enumerate(self._counts) for count in counts.items())
+        counts = ((clip, *count) for clip, counts in enumerate(self.counts) for count in counts.items())
         (self._folder / CLIPS).write_bytes(csv_text([CLIP_COLUMNS, *clips]).encode())
         (self._folder / COUNTS).write_bytes(csv_text([COUNT_COLUMNS, *counts]).encode())
         if self.untrimmed:
             ranges = ((clip, *astuple(one)) for clip, several in enumerate(self.ranges) for one in several)
             (self._folder / RANGES).write_bytes(csv_text([RANGE_COLUMNS, *ranges]).encode())
-
-    def _write_json(self, name: str, content: Mapping[str, object]) -> None:
-        text = json_text(content, default=_plain, separators=(",", ":") if name == SPLITS else None)
-        (self._folder / name).write_bytes(text.encode())
 
     def _meta(self, segments: int) -> dict[str, object]:
         return {
@@ -424,11 +417,3 @@ def _differences(first: bytes, second: bytes) -> str:
 def _plain(value: object) -> object:
     """Convert an option to a JSON value; sets are sorted, so that equal options give equal files."""
     return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
-
-
-def _runs(exists: Bool[np.ndarray, "m t"]) -> Int64[np.ndarray, "s 3"]:
-    """Return runs of consecutive frames of one body: body, first frame, number of frames; sorted by body and frame."""
-    edges = np.diff(np.pad(exists, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    body, first = np.nonzero(edges == 1)
-    end = np.nonzero(edges == -1)[1]
-    return np.column_stack((body, first, end - first))

@@ -6,7 +6,6 @@ files read here are ``joints_s01_e01.txt``, a line a frame: its number, and x, y
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -14,8 +13,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from maskel.datasets.base import RawFile, Source, Split, leave_one_out
-from maskel.datasets.counts import Counts
+from maskel.datasets.base import LeaveOneOut, RawFile
 from maskel.datasets.folder.arrays import to_pose
 from maskel.datasets.folder.pose import Missing
 from maskel.datasets.folder.preparation import Preparation
@@ -25,7 +23,6 @@ from maskel.layouts import KINECT20, Layout
 from maskel.sequence import Clip, SkeletonSequence
 
 LABELS = "actionLabel.txt"
-SUBJECTS = 10
 NAME = re.compile(r"joints_(?P<name>s(?P<subject>\d{2})_e(?P<replication>\d{2}))\.txt")
 NAMES = tuple("walk sitDown standUp pickUp carry throw push pull waveHands clapHands".split())
 """Actions as the label file spells them; the position is the label."""
@@ -34,7 +31,7 @@ NO_FRAMES = "actions without a frame (NaN), left out"
 UNLABELLED_FILES = "recordings without labels, not read"
 
 
-class UtKinect(Source):
+class UtKinect(LeaveOneOut):
     """UTKinect-Action3D.
 
     One body, 20 joints of Kinect v1, metres. A clip is one action; its lines are its frames in their order, also where
@@ -53,13 +50,13 @@ class UtKinect(Source):
     name: ClassVar[str] = "utkinect"
     layout: Layout = KINECT20
     classes: tuple[str, ...] = tuple(re.sub("([A-Z])", r" \1", name).lower() for name in NAMES)
+    people = 10
 
     def __init__(self, missing: Missing = "interpolate") -> None:
         self.missing = missing
         self.preparation = Preparation(self.layout, "xyz", missing=missing, bodies=1)
         self.may_miss_joints = missing == "zero"
         self._actions: Mapping[str, Sequence[tuple[int, int, int]]] = {}
-        self._notes: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """Find the recordings below ``roots`` and their label file.
@@ -81,7 +78,7 @@ class UtKinect(Source):
         known = [path for path in files if _recording(path) in self._actions]
         if len({path.name for path in known}) < len(known):
             raise InputError(f"two recordings in {where} have one name; give the folder of one release")
-        self._notes = Counter({NO_FRAMES: empty, UNLABELLED_FILES: len(files) - len(known)})
+        self.passed = {NO_FRAMES: empty, UNLABELLED_FILES: len(files) - len(known)}
         return [RawFile(path, labels=table) for path in known]
 
     def read(self, file: RawFile) -> list[SkeletonSequence]:
@@ -113,18 +110,6 @@ class UtKinect(Source):
             Clip(f"{name}_{NAMES[label]}", label, subject, replication=replication)
             for label, _, _ in self._actions[_recording(file.path)]
         ]
-
-    def benchmarks(self, clips: Sequence[Clip]) -> dict[str, Split]:
-        """Leave one subject out: ``fold1`` tests on subject 1, and so on."""
-        return leave_one_out(clips, SUBJECTS)
-
-    def notes(self) -> Counts:
-        """Return counts of actions and recordings that were passed over."""
-        return dict(+self._notes)
-
-    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Name the subject who tests."""
-        return f"tests subject {benchmark.removeprefix('fold')}"
 
 
 def _recording(path: Path) -> str:

@@ -125,19 +125,13 @@ def stretches(exists: Bool[np.ndarray, " t"], max_gap: int = 0) -> list[tuple[in
 
 
 def cut_windows(
-    sequence: SkeletonSequence,
-    windows: Windows,
-    rate: float | None,
-    coordinates: int,
-    centred: bool,
-    may_miss: bool,
+    sequence: SkeletonSequence, windows: Windows, coordinates: int, centred: bool, may_miss: bool
 ) -> list[SkeletonSequence]:
     """Cut a clip that is prepared already into windows; ``first_frame`` and ``end_frame`` count its own frames.
 
     Args:
         sequence: The clip.
-        windows: Length and step of the windows.
-        rate: Frames a second of the clip; None where unknown.
+        windows: Length and step of the windows, and frames a second of the clip.
         coordinates: Coordinates of a joint, 2 or 3; a score behind them stays.
         centred: Move each window as its set's clips are: to the middle of the first body's trunk in the first frame.
         may_miss: A joint at zero is missing, and stays there.
@@ -152,7 +146,7 @@ def cut_windows(
     clip, joints = sequence.clip, sequence.joints
     groups = [(str(body + 1), joints[body : body + 1]) for body in range(len(joints))]
     for person, seen in groups if windows.per_body else [("", joints)]:
-        for first, end in windows.spans(np.asarray(seen.any((0, 2, 3))), rate, name=clip.name):
+        for first, end in windows.spans(np.asarray(seen.any((0, 2, 3))), windows.rate, name=clip.name):
             part = seen[:, first:end]
             part = part[part.any((1, 2, 3))]
             if centred:

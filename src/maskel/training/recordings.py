@@ -150,7 +150,7 @@ def prepared(
         writer.finish({})
     _say_left_out(faults, empty)
     dataset = SkeletonSet.open(folder)
-    for what, (number, clips) in summed(dataset.counts).items():  # what was dropped, filled in or guessed
+    for what, (number, clips) in summed(dataset.counts.values()).items():  # what was dropped, filled in or guessed
         distributed.notify(f"{what}: {number:,}, in {clips:,} clips")
     return dataset, source.frame_rates()
 
@@ -183,7 +183,7 @@ def in_windows(
     with SetWriter(folder, dataset.layout, dataset.classes, dataset.source, {}, dataset.channels) as writer:
         for position in range(len(dataset)) if positions is None else positions:
             sequence, centred = dataset.sequence(position), origin == ON_THE_BODY
-            for window in cut_windows(sequence, windows, windows.rate, dataset.coordinates, centred, may_miss):
+            for window in cut_windows(sequence, windows, dataset.coordinates, centred, may_miss):
                 writer.add(_numbered(window, len(writer.clips)))
         writer.finish({})
     return SkeletonSet.open(folder)

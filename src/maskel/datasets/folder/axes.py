@@ -136,11 +136,7 @@ def _with_all_axes(shape: Shape, order: str, joints: int, numbers: Collection[in
                 continue
             sizes_of |= dict.fromkeys(free, shape[-1] // rest) | dict(zip(letters, shape[:-1], strict=False))
             size = tuple(sizes_of[letter] for letter in letters)
-            if (
-                sizes_of["V"] == joints
-                and sizes_of["C"] in numbers
-                and sizes_of.get("M", 1) <= min(MAX_BODIES, sizes_of["T"])
-            ):
+            if letters in _fitting(size, joints, numbers):
                 found.append((size, letters))
         if len(found) == 1:  # more where --channels leaves C open
             return found

@@ -13,6 +13,7 @@ from maskel.draws import epoch_order
 from maskel.errors import InputError
 from maskel.files import read_lines
 from maskel.sequence import UNLABELLED, Clip
+from maskel.text import listed
 
 _SHOWN = 5
 
@@ -74,11 +75,11 @@ class OwnBenchmarks:
         """Name the test subjects of a fold, or explain ``all``; empty for other benchmarks."""
         subjects = self._tested.get(benchmark, ())
         if benchmark.startswith("fold") and subjects:
-            return f"tests subject{'s' * (len(subjects) > 1)} {_listing(subjects)}"
+            return f"tests subject{'s' * (len(subjects) > 1)} {listed(subjects, _SHOWN)}"
         if benchmark != "all":
             return ""
         if self._tests:
-            return f"every clip, those that test in {_listing(list(self._tests))} too: for pre-training alone"
+            return f"every clip, those that test in {listed(self._tests, _SHOWN)} too: for pre-training alone"
         return "every clip, for pre-training (--benchmark all); --test-subjects, --folds or --test-list make others"
 
     def _test_clips(
@@ -154,8 +155,3 @@ class OwnBenchmarks:
 def _origins(about: Facts | Clip) -> set[tuple[str, str]]:
     """Return subject and recording of a clip, as far as they are known."""
     return {(what, value) for what in ("subject", "recording") if (value := getattr(about, what))}
-
-
-def _listing(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"

@@ -20,6 +20,7 @@ from maskel.datasets.folder.pose import (
     MAX_BYTES,
     MAX_FRAMES,
     MAX_VALUES,
+    Form,
     Pose,
     check_numbers,
     check_size,
@@ -67,7 +68,7 @@ class _Node:
     channels: Sequence[str] = ()
 
 
-def read_bvh(path: Path, layout: Layout) -> Pose:
+def read_bvh(path: Path, form: Form) -> Pose:
     """Read the body of a motion capture.
 
     Raises:
@@ -79,7 +80,7 @@ def read_bvh(path: Path, layout: Layout) -> Pose:
     check_size(path, 1, len(values), len(nodes))
     check_numbers(path, values)
     positions = _positions(nodes, values)
-    joints, counts = _of_layout(path, nodes, positions, layout)
+    joints, counts = _of_layout(path, nodes, positions, form.layout)
     return Pose(joints[np.newaxis], counts=counts, fps=plausible_rate(1 / seconds) if seconds else None)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from maskel.datasets.folder.columns import JointNames, listed, squeeze
-from maskel.datasets.folder.pose import Pose, check_numbers, check_size, plausible_rate, read_bytes
+from maskel.datasets.folder.pose import Form, Pose, check_numbers, check_size, plausible_rate, read_bytes
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError
 from maskel.layouts import Layout
@@ -30,7 +30,7 @@ BESIDE = "points that are no joint of the layout, not read"
 _FORM = "a C3D file"
 
 
-def read_c3d(path: Path, layout: Layout) -> Pose:
+def read_c3d(path: Path, form: Form) -> Pose:
     """Read the points of a motion capture that are joints of the layout, in metres.
 
     Raises:
@@ -43,7 +43,7 @@ def read_c3d(path: Path, layout: Layout) -> Pose:
         texts = _texts(path, content)
         values = _points(path, content)
     names = [*texts.get("LABELS", ()), *texts.get("LABELS2", ())][: values.shape[1]]
-    order, beside = _joints(path, names, layout)
+    order, beside = _joints(path, names, form.layout)
     joints = values[:, order]
     joints[joints[..., 3] < 0] = np.nan
     check_numbers(path, joints[..., :3])

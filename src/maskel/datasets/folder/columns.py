@@ -143,11 +143,8 @@ class JointNames:
     def split(self, name: str) -> tuple[str, str] | None:
         """Split the squeezed name of a column into joint (name or number) and channel; None if it has none."""
         for channel in _SUFFIXES:
-            for joint in (
-                *([name.removesuffix(channel)] if name.endswith(channel) else ()),
-                *([name.removeprefix(channel)] if name.startswith(channel) else ()),
-            ):
-                if joint and (self.place(joint) is not None or self.number(joint) is not None):
+            for joint in (name.removesuffix(channel), name.removeprefix(channel)):
+                if joint not in ("", name) and (self.place(joint) is not None or self.number(joint) is not None):
                     return joint, channel
         return None
 

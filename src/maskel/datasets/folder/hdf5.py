@@ -22,7 +22,7 @@ from jaxtyping import Float64
 from maskel.datasets.folder.columns import CHANNELS, JointNames, listed, squeeze
 from maskel.datasets.folder.frames import frame_step, steps_note
 from maskel.datasets.folder.lines import MAX_COLUMNS
-from maskel.datasets.folder.pose import MAX_BYTES, MAX_VALUES, Pose, check_numbers, check_size, read_bytes
+from maskel.datasets.folder.pose import MAX_BYTES, MAX_VALUES, Form, Pose, check_numbers, check_size, read_bytes
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError, InputError
 from maskel.layouts import Layout
@@ -44,12 +44,8 @@ class _Tracks:
     frames: Sequence[int]
 
 
-def read_h5(path: Path, layout: Layout) -> Pose:
+def read_h5(path: Path, form: Form) -> Pose:
     """Read the bodies of an HDF5 file of SLEAP or DeepLabCut.
-
-    Args:
-        path: The file.
-        layout: Its joints.
 
     Raises:
         InputError: If h5py is not installed.
@@ -67,7 +63,7 @@ def read_h5(path: Path, layout: Layout) -> Pose:
             tracks = _deeplabcut(path, file)
         else:
             raise BadFileError(path, "not data", f"an HDF5 file with {listed(file) or 'nothing'}", _FORMS)
-    return _pose(path, tracks, layout)
+    return _pose(path, tracks, form.layout)
 
 
 def _array(path: Path, group: Any, name: str) -> np.ndarray:
@@ -210,8 +206,8 @@ def _column_names(path: Path, attributes: Any, block: str) -> list[tuple[str, ..
 
 def _pose(path: Path, tracks: _Tracks, layout: Layout) -> Pose:
     """Bring parts to the layout's order, and frames to their numbers."""
-    names = JointNames(layout)
-    places = {part: names.place(squeeze(part)) for part in tracks.parts}
+    known = JointNames(layout)
+    places = {part: known.place(squeeze(part)) for part in tracks.parts}
     lacking = [joint for number, joint in enumerate(layout.joints) if number not in places.values()]
     beyond = [part for part, place in places.items() if place is None]
     if lacking or beyond or len(set(places.values())) < len(tracks.parts):
@@ -232,11 +228,6 @@ def _pose(path: Path, tracks: _Tracks, layout: Layout) -> Pose:
     joints[:, at] = tracks.joints[:, :, order]
     if tracks.scores is not None:
         scores[:, at] = tracks.scores[:, :, order]
-    return Pose(
-        joints,
-        None if tracks.scores is None else scores,
-        {steps_note(step): length} if step > 1 else {},
-        tuple((who,) for who in tracks.people),
-        first,
-        step,
-    )
+    counts = {steps_note(step): length} if step > 1 else {}
+    names = tuple((who,) for who in tracks.people)
+    return Pose(joints, None if tracks.scores is None else scores, counts, names, first, step)

@@ -152,12 +152,7 @@ def _names_joints(fields: Sequence[str], layout: Layout) -> bool:
 
 def _names_the_index(fields: Sequence[str]) -> bool:
     """Return True for pandas' line with the index's name, below the names of columns: ``frame,,,,``."""
-    return (
-        len(fields) > 5
-        and not any(fields[3:])
-        and any(fields)
-        and not any(field and is_number(field) for field in fields)
-    )
+    return len(fields) > 5 and any(fields) and not any(fields[3:]) and not any(map(is_number, filter(None, fields)))
 
 
 def _goes_on(tops: Sequence[Sequence[str]]) -> bool:
@@ -174,19 +169,17 @@ def _numbered(names: Sequence[str], joints: int) -> list[int]:
     Their names are 0, 1, 2, … (or from 1), or repeat each joint's number: 0, 0, 1, 1, …, or as pandas writes repeated
     names: 0, 0.1, 1, 1.1, …
     """
-    matches = [re.fullmatch(r"(\d{1,5})(?:\.(\d{1,2}))?", name) for name in names]
-    if len(names) < 2 * joints or len(names) % joints or not all(matches):
+    matches = [match for name in names if (match := re.fullmatch(r"(\d{1,5})(?:\.(\d{1,2}))?", name))]
+    if len(names) < 2 * joints or len(names) % joints or len(matches) < len(names):
         return []
-    whole = [int(match[1]) for match in matches if match]
+    whole = [int(match[1]) for match in matches]
     start = min(whole)
     if start > 1:
         return []
-    if whole == list(range(start, start + len(names))) and len({match[2] for match in matches if match}) == 1:
+    if whole == list(range(start, start + len(names))) and len({match[2] for match in matches}) == 1:
         return list(range(len(names)))
     keys: dict[tuple[int, int], int] = {}
-    for column, match in enumerate(matches):
-        assert match is not None
-        number = int(match[1])
+    for column, (number, match) in enumerate(zip(whole, matches, strict=True)):
         key = (number, int(match[2]) if match[2] else sum(1 for other, _ in keys if other == number))
         if key in keys:
             return []
@@ -251,11 +244,7 @@ def _without_heading(table: Table) -> Table:
 
 
 def _leveled(path: Path, heads: Sequence[Line], channels: int, layout: Layout) -> list[Column]:
-    """Return the columns under a heading of several lines.
-
-    Raises:
-        BadFileError: If a line divides the columns, but its title names neither people nor joints.
-    """
+    """Return the columns under a heading of several lines; a line that divides them must name people or joints."""
     index = [fields for _, fields in heads if _names_the_index(fields)]
     names = [name.lower() for name in heads[channels][1]]
     joined = [c for c, name in enumerate(names) if name in CHANNELS]

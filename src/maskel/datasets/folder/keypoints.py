@@ -26,15 +26,13 @@ from maskel.datasets.folder.arrays import array_pose, parse_nested
 from maskel.datasets.folder.numbering import frame_numbers
 from maskel.datasets.folder.people import Person, join_people
 from maskel.datasets.folder.persons import WORLD_OR_IMAGE, is_person, read_landmarks, read_person
-from maskel.datasets.folder.pose import MAX_BYTES, MAX_FRAMES, Form, Pose, read_bytes
+from maskel.datasets.folder.pose import LARGEST_FRAME, MAX_BYTES, MAX_FRAMES, Form, Pose, read_bytes
 from maskel.datasets.folder.translation import translate
 from maskel.datasets.raw_file import parse_json
 from maskel.errors import BadFileError
 
 FRAME_ENDING = "_keypoints.json"
 """Ending of OpenPose's files of one frame."""
-LARGEST_FRAME = 2**20
-"""Most bytes of a file of one frame."""
 PEOPLE = ("people", "instances", "persons", "bodies", "predictions")
 """Keys of a frame that hold its people."""
 FRAMES = ("frame_id", "frame_index", "frame_number", "frame")
@@ -185,8 +183,6 @@ def _is_frame(file: Path) -> bool:
         document = files.parse_json(files.read_bounded(file, LARGEST_FRAME))
     except (OSError, ValueError):
         return False  # reported later, when it is read
-    if isinstance(document, dict):
-        return _people_of(document) is not None
     return bool(document) and _people_of(document) is not None
 
 

@@ -12,6 +12,7 @@ from maskel.datasets.folder.names import NO_LABEL, Finder, clean, hint
 from maskel.datasets.folder.ranges import Range, read_moment
 from maskel.datasets.folder.ultralytics import name_of
 from maskel.errors import BadFileError, InputError
+from maskel.sequence import Clip
 
 TABLE = "labels.csv"
 """The table that is read by default."""
@@ -46,6 +47,10 @@ class Facts:
     recording: str = ""
     range: Range | None = None
     line: int = 0
+
+    def clip(self, label: int) -> Clip:
+        """Return the clip; ``label`` is the number of its class."""
+        return Clip(self.name, label, self.subject, self.camera, self.setup, self.replication, self.recording)
 
 
 _COLUMNS: Mapping[str, str] = {
@@ -102,7 +107,7 @@ def facts_of(
     stems = [name if clip.is_dir() else name.removesuffix(clip.suffix) for name, clip in zip(names, clips, strict=True)]
     passed: Counter[str] = Counter()
     if table is None:
-        return [(_from_folders(root, stem, strict),) for stem in stems], passed
+        return [(_from_folders(root, stem) if strict else Facts(stem),) for stem in stems], passed
     finder = Finder(names, stems)
     lines, unread = _read_table(table)
     facts_by_place: dict[int, list[Facts]] = {}
@@ -116,7 +121,7 @@ def facts_of(
             continue
         others = facts_by_place.setdefault(place, [])
         for other in others:
-            if facts.range is None or other.range is None or facts.range.same_as(other.range):
+            if facts.range is None or other.range is None or facts.range == other.range:
                 refuse_same(table, facts, other)
         others.append(facts)
     passed.update({LOOSE: finder.loose} | {NOT_READ + (name or "(without a name)"): 1 for name in unread})
@@ -169,9 +174,7 @@ def _label(text: str) -> str:
     return "" if text.casefold() in NO_LABEL else text
 
 
-def _from_folders(root: Path, stem: str, strict: bool) -> Facts:
-    if not strict:
-        return Facts(stem)
+def _from_folders(root: Path, stem: str) -> Facts:
     match PurePosixPath(stem).parts:
         case [_]:
             return Facts(stem)
@@ -195,9 +198,8 @@ def _read_table(path: Path) -> tuple[list[Facts], list[str]]:
         entry = {column: values[place] for column, place in meaning.items()}
         if not entry["file"]:
             raise BadFileError(path, "empty", "no file", "the name of a file", line=line)
-        texts: dict[str, Any] = {name: clean(entry[name]) for name in _TEXTS if name in entry}
-        if "label" in texts:
-            texts["label"] = _label(texts["label"])
+        texts: dict[str, Any] = {name: clean(entry.get(name, "")) for name in _TEXTS}
+        texts["label"] = _label(texts["label"])
         fps = _fps(path, line, entry.get("fps", ""))
         file = PurePosixPath(entry["file"].replace("\\", "/")).as_posix()
         found.append(Facts(file, **texts, fps=fps, range=_range(path, line, entry), line=line))

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -89,24 +89,19 @@ def _require_few(path: Path, lines: int, separators: int) -> None:
 def _split(path: Path, text: str, delimiter: str) -> list[Line]:
     separators = text.count(delimiter) - (text.count("  ") if delimiter == " " else 0)
     _require_few(path, text.count("\n") + text.count("\r"), separators)
-    lines = _fields(path, text, delimiter)
-    for number, fields in lines:
-        if len(fields) > MAX_COLUMNS:
-            found, most = f"{len(fields):,} columns", f"at most {MAX_COLUMNS:,}: a column for each number of a frame"
-            raise BadFileError(path, "wrong count", found, most, line=number)
-    return lines
-
-
-def _fields(path: Path, text: str, delimiter: str) -> list[Line]:
+    rows: Iterable[Line] = split_rows(split_lines(text), delimiter)
     if delimiter == " ":
-        spaced = ((number, line.split()) for number, line in enumerate(split_lines(text), start=1))
-        return [(number, fields) for number, fields in spaced if fields]
+        rows = ((number, line.split()) for number, line in enumerate(split_lines(text), start=1))
     number = 0
     found: list[Line] = []
     try:
-        for number, fields in split_rows(split_lines(text), delimiter):
-            if any(map(str.strip, fields)):
-                found.append((number, [field.strip() for field in fields]))
+        for number, fields in rows:
+            if not any(map(str.strip, fields)):
+                continue
+            if len(fields) > MAX_COLUMNS:
+                most = f"at most {MAX_COLUMNS:,}: a column for each number of a frame"
+                raise BadFileError(path, "wrong count", f"{len(fields):,} columns", most, line=number)
+            found.append((number, [field.strip() for field in fields]))
     except (csv.Error, TooLargeError) as error:
         raise BadFileError(path, "not text", str(error), "a table", line=number + 1) from error
     if not found:
@@ -156,11 +151,7 @@ def _without_remarks(lines: list[Line]) -> tuple[list[Line], int]:
 
 
 def _decimal_points(path: Path, lines: list[Line]) -> list[Line]:
-    """Replace decimal commas: 0.5 for 0,5.
-
-    Raises:
-        BadFileError: If a comma may also separate thousands, or other numbers have a decimal point.
-    """
+    """Replace decimal commas, 0.5 for 0,5; refuse those that may separate thousands, or stand beside points."""
     written = [field for _, fields in lines for field in fields if "," in field and _DECIMAL_COMMA.fullmatch(field)]
     if not written:
         return lines

@@ -164,18 +164,15 @@ def _marked(frames: Frames, occlusion: bool) -> list[tuple[int, list[Person]]]:
 
 def _jumping(frames: Frames) -> bool:
     """Return True if the names of people are unreliable: twice in a frame, or changing between people."""
-    names = [{person.name for person in people if person.name} for _, people in frames]
-    if any(
-        len(some) < sum(bool(person.name) for person in people) for some, (_, people) in zip(names, frames, strict=True)
-    ):
-        return True
     steps = jumps = 0
     last: list[Person] = []
-    for _, people in frames:
-        people = [person for person in people if person.name]
+    for _, everybody in frames:
+        people = [person for person in everybody if person.name]
+        places = {person.name: place for place, person in enumerate(people)}
+        if len(places) < len(people):
+            return True
         if len(people) > 1 and last:
             distances = _steps([person.joints for person in last], [person.joints for person in people])
-            places = {person.name: place for place, person in enumerate(people)}
             for row, person in zip(distances, last, strict=True):
                 if person.name in places:
                     steps += 1
@@ -238,8 +235,6 @@ def continued(last: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[
 
 def _jumps(track: Track) -> int:
     """Count the frames before which a body moves by more than its size."""
-    if len(track.frames) < 2:
-        return 0
     starts = range(0, len(track.people) - 1, _AT_ONCE)
     parts = (track.people[start : start + _AT_ONCE + 1] for start in starts)
     return sum(int((_shares(part[:-1], part[1:]) > 1).sum()) for part in parts)

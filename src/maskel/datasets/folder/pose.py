@@ -1,6 +1,6 @@
 """Poses as returned by every reader of own recordings, options of reading, and limits for every file."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,8 @@ Missing = Literal["interpolate", "zero"]
 """Treatment of missing joints."""
 MAX_BYTES = 64 * 2**20
 """Most bytes of a file, or of all files of one clip: an hour of 33 joints at 30 frames a second."""
+LARGEST_FRAME = 2**20
+"""Most bytes of a file of one frame."""
 MAX_FRAMES = 200_000
 """Most frames of a clip."""
 MAX_VALUES = 2**24
@@ -78,6 +80,12 @@ class Pose:
     first_frame: int = 0
     step: int = 1
     fps: float | None = None
+
+    def cut(self, first: int, end: int, bodies: slice = slice(None)) -> "Pose":
+        """Cut out the frames from ``first`` to before ``end`` of some bodies; counts of the whole are left out."""
+        scores = None if self.scores is None else self.scores[bodies, first:end]
+        joints = self.joints[bodies, first:end]
+        return replace(self, joints=joints, scores=scores, counts={}, names=self.names[bodies])
 
 
 def plausible_rate(fps: float) -> float | None:

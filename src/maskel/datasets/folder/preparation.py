@@ -17,7 +17,6 @@ from maskel.datasets.folder.mat import read_mat
 from maskel.datasets.folder.missing import missing_joints
 from maskel.datasets.folder.people import MAX_PEOPLE, choose_bodies
 from maskel.datasets.folder.pose import Form, Missing, Pose
-from maskel.datasets.folder.ranges import cut
 from maskel.datasets.folder.tables import read_csv
 from maskel.datasets.folder.ultralytics import ENDING, read_labels
 from maskel.datasets.folder.units import FRACTIONS, place
@@ -31,9 +30,8 @@ NO_SCORES = "clips whose scores are all zero, not used"
 """Phrase for clips without any score above zero: the scores cannot mark missing joints."""
 
 ARRAYS = {".npy": read_npy, ".npz": read_npz, ".mat": read_mat}
-TEXTS = {".csv": read_csv, ".json": read_keypoints}
-NAMED_JOINTS = {".bvh": read_bvh, ".c3d": read_c3d, ".h5": read_h5}
-SUFFIXES = (*ARRAYS, *TEXTS, *NAMED_JOINTS)
+POSES = {".csv": read_csv, ".json": read_keypoints, ".bvh": read_bvh, ".c3d": read_c3d, ".h5": read_h5}
+SUFFIXES = (*ARRAYS, *POSES)
 """Endings of files that are one clip each."""
 BAD_WINDOWS = "windows that cannot be prepared, left out"
 """Counts windows of a recording whose bodies are of an unlikely size, say, though those of the whole are not."""
@@ -69,10 +67,8 @@ class Preparation(Form):
             pose = read_labels(path, self)
         elif ending in ARRAYS:
             pose = array_pose(path, ARRAYS[ending](path), self)
-        elif ending in NAMED_JOINTS:
-            pose = NAMED_JOINTS[ending](path, self.layout)
         else:
-            pose = TEXTS[ending](path, self)
+            pose = POSES[ending](path, self)
         if pose.scores is None and (self.scores or self.min_score > 0):
             raise BadFileError(path, "wrong count", "no scores", "scores, as --scores and --min-score need them")
         return pose
@@ -182,9 +178,9 @@ class Preparation(Form):
             for first, end in windows.spans(seen, rate and rate / pose.step, self.max_gap, path):
                 try:
                     if windows.per_body:
-                        joints, _ = alone.complete(path, cut(_only(everyone, body), first, end), source_fps)
+                        joints, _ = alone.complete(path, everyone.cut(first, end, slice(body, body + 1)), source_fps)
                     else:
-                        joints, _ = self.apply(path, cut(pose, first, end), source_fps)
+                        joints, _ = self.apply(path, pose.cut(first, end), source_fps)
                 except BadFileError as wrong:
                     fault, left_out = wrong, left_out + 1
                     continue
@@ -209,8 +205,3 @@ class Preparation(Form):
             points -= first_trunk(points, ~np.isnan(points).any(-1), self.layout)
         values = values[exists.any(1)]
         return np.nan_to_num(values, nan=0.0).astype(np.float32)
-
-
-def _only(pose: Pose, body: int) -> Pose:
-    scores = None if pose.scores is None else pose.scores[body : body + 1]
-    return replace(pose, joints=pose.joints[body : body + 1], scores=scores, names=pose.names[body : body + 1])

@@ -2,10 +2,9 @@
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskel.datasets.folder.pose import Pose
 from maskel.datasets.windows import Extent
 from maskel.errors import BadFileError
 
@@ -49,7 +48,7 @@ def read_moment(text: str, unit: str) -> Extent | None:
 
 @dataclass(frozen=True)
 class Range:
-    """Start and end of a clip in its file.
+    """Start and end of a clip in its file; ranges with the same ones are equal.
 
     Args:
         start: Its first frame, in the file's count or as time since frame 0; None for the start of the file.
@@ -60,17 +59,13 @@ class Range:
 
     start: Extent | None
     end: Extent | None
-    table: Path
-    line: int
+    table: Path = field(compare=False)
+    line: int = field(compare=False)
 
     @property
     def in_seconds(self) -> bool:
         """True if start or end is in seconds, so that a frame rate is needed."""
         return any(moment is not None and moment.seconds for moment in (self.start, self.end))
-
-    def same_as(self, other: "Range") -> bool:
-        """Return True for the same start and end."""
-        return (self.start, self.end) == (other.start, other.end)
 
     def frames(
         self, path: Path, count: int, rate: float | None, first_number: int = 0, step: int = 1
@@ -107,9 +102,3 @@ class Range:
             expected = f"a part of its {count}, numbered from {first_number} to {last}"
             raise BadFileError(self.table, "outside the recording", found, expected, line=self.line)
         return first, end
-
-
-def cut(pose: Pose, first: int, end: int) -> Pose:
-    """Cut a recording to the frames from ``first`` to before ``end``; counts of the whole recording are left out."""
-    scores = None if pose.scores is None else pose.scores[:, first:end]
-    return replace(pose, joints=pose.joints[:, first:end], scores=scores, counts={})

@@ -19,7 +19,6 @@ from maskel.datasets.base import (
     Split,
     upwards,
 )
-from maskel.datasets.counts import Counts
 from maskel.datasets.folder.arrays import settled_axes
 from maskel.datasets.folder.axes import parse_axes
 from maskel.datasets.folder.benchmarks import OwnBenchmarks
@@ -29,7 +28,7 @@ from maskel.datasets.folder.labels import Facts, default_table, facts_of, refuse
 from maskel.datasets.folder.names import refuse_alike
 from maskel.datasets.folder.pose import ArrayChannels, Missing, Pose
 from maskel.datasets.folder.preparation import SUFFIXES, Preparation
-from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING, cut
+from maskel.datasets.folder.ranges import OUTSIDE, OVERLAPPING
 from maskel.datasets.folder.ultralytics import name_of
 from maskel.datasets.raw_file import READ_FAULTS
 from maskel.datasets.windows import Windows
@@ -156,7 +155,7 @@ class Folder(Source):
         self._facts: dict[Path, tuple[Facts, ...]] = {}
         self._benchmarks = OwnBenchmarks(self.test_subjects, folds, seed, test_list)
         self._ranges: dict[Path, tuple[Facts, ...]] = {}  # of untrimmed recordings
-        self._passed: Counter[str] = Counter()
+        self.passed: Counter[str] = Counter()
 
     def find(self, roots: Sequence[Path]) -> list[RawFile]:
         """Find the clips below ``roots``, sorted by name; reads the facts about them as well.
@@ -166,20 +165,20 @@ class Folder(Source):
             BadFileError: If the table of labels is malformed.
         """
         files: list[RawFile] = []
-        self._passed.clear()
+        self.passed.clear()
         for root in roots:
             if not root.is_dir():
                 raise InputError(f"{root} is not a folder; give the folder that holds the recordings")
             table = self.labels or default_table(root)
             clips, passed = clips_in(root, (table, self.test_list))
-            self._passed.update(passed)
+            self.passed.update(passed)
             if root in map(name_of, clips):
                 raise InputError(f"the files in {root} are the frames of one clip; give the folder above it")
             if not clips:
                 raise InputError(no_clip(root, passed))
             facts, passed = facts_of(root, list(clips), table)
             self._facts |= dict(zip(clips, facts, strict=True))
-            self._passed.update(passed)
+            self.passed.update(passed)
             files += [RawFile(path, labels=table, parts=tuple(parts)) for path, parts in clips.items()]
         all_facts = [facts for several in self._facts.values() for facts in several]
         refuse_alike("classes", (facts.label for facts in all_facts))
@@ -217,7 +216,7 @@ class Folder(Source):
                 raise InputError(f"{root} does not exist; expected a prepared set, recordings, or folders of them")
             table = default_table(root)
             clips, passed = ({root: ()}, {}) if root.is_file() else clips_in(root, (table,))
-            self._passed.update(passed)
+            self.passed.update(passed)
             if not clips or (root.is_file() and root.suffix.lower() not in SUFFIXES):
                 raise InputError(no_clip(root, passed))
             alone = root.is_file() or list(clips) == [root]  # a file, or the frames of one clip
@@ -252,7 +251,7 @@ class Folder(Source):
             part = pose
             if facts.range:
                 low, high = (pose.first_frame + place * pose.step for place in (first, end))
-                part, clip = cut(pose, first, end), replace(clip, first_frame=low, end_frame=high)
+                part, clip = pose.cut(first, end), replace(clip, first_frame=low, end_frame=high)
             joints, counts = self.preparation.apply(path, part, facts.fps)
             shared = sum(first < other_end and start < end for start, other_end in spans) > 1
             if joints.any():
@@ -303,7 +302,7 @@ class Folder(Source):
         spans = self._spans(path, pose)
         for facts, clip, (first, end) in zip(self._facts[path], self.clips(file), spans, strict=True):
             number = pose.first_frame + first * pose.step
-            part = replace(cut(pose, first, end), counts=pose.counts, first_frame=number)
+            part = replace(pose.cut(first, end), counts=pose.counts, first_frame=number)
             rate = facts.fps or self.preparation.source_fps or pose.fps or windows.rate
             about = replace(clip, recording=facts.name)
             found += self.preparation.windows(path, part, about, windows, rate, facts.fps)
@@ -316,11 +315,7 @@ class Folder(Source):
         return {name: rate for name, rate in rates.items() if rate}
 
     def _pose(self, path: Path) -> Pose:
-        """Read a file, and make sure that it has the set's channels.
-
-        Raises:
-            BadFileError: If it is not what it should be.
-        """
+        """Read a file, which must have the set's channels."""
         pose = self.preparation.read(path)
         if self.preparation.channels_of(pose) != self.channels:
             found, expected = ", ".join(self.preparation.channels_of(pose)), ", ".join(self.channels)
@@ -328,11 +323,7 @@ class Folder(Source):
         return pose
 
     def _spans(self, path: Path, pose: Pose, several: Sequence[Facts] | None = None) -> list[tuple[int, int]]:
-        """Return the first frame, and the one after the last, of each clip of a file, or of other ranges of it.
-
-        Raises:
-            BadFileError: If a range does not lie in the file, or two are the same frames.
-        """
+        """Return first frame and end of each clip of a file, or of other ranges of it; no two may be equal."""
         count, spans = pose.joints.shape[1], list[tuple[int, int]]()
         several = self._facts[path] if several is None else several
         for facts in several:
@@ -347,22 +338,8 @@ class Folder(Source):
 
     def clips(self, file: RawFile) -> list[Clip]:
         """Return the facts about a file's clips from table or folders."""
-        return [
-            Clip(
-                facts.name,
-                UNLABELLED if self.untrimmed or facts.label not in self.classes else self.classes.index(facts.label),
-                facts.subject,
-                facts.camera,
-                facts.setup,
-                facts.replication,
-                facts.recording,
-            )
-            for facts in self._facts[file.path]
-        ]
-
-    def notes(self) -> Counts:
-        """Return counts of files that are no clips, and of skipped or guessed items of the table of labels."""
-        return dict(self._passed)
+        labels = {} if self.untrimmed else {name: label for label, name in enumerate(self.classes)}
+        return [facts.clip(labels.get(facts.label, UNLABELLED)) for facts in self._facts[file.path]]
 
     def conventions(self, coordinates: int) -> Mapping[str, str]:
         """Return origin, unit and up by the options; the unit of positions in 2D without an image size is unknown."""

@@ -77,11 +77,7 @@ def _wide(table: Table) -> Pose:
 
 
 def _joint_columns(table: Table) -> tuple[dict[str, list[int]], list[str]]:
-    """Return the columns of all joints and channels for each person in the heading, and the channels.
-
-    Raises:
-        BadFileError: If a column is missing or there twice, or is one of a joint that the layout lacks.
-    """
+    """Return the columns of all joints and channels, each once, for each person in the heading; and the channels."""
     layout, joints = table.layout, JointNames(table.layout)
     parts = [
         (squeeze(column.joint), column.channel) if column.channel else joints.split(column.name)
@@ -156,11 +152,7 @@ def _long(table: Table) -> Pose:
 
 
 def _joints_of_lines(table: Table, named: Sequence[int]) -> tuple[list[int], int]:
-    """Return the joint of each line, and its column, one of ``named``; names are preferred to numbers.
-
-    Raises:
-        BadFileError: If a line has no joint of the layout, or its numbers may count from 0 or from 1.
-    """
+    """Return the joint of each line, and its column, one of ``named``; names are preferred to numbers."""
     layout, joints = table.layout, JointNames(table.layout)
     joint = next(
         (c for c in named if any(joints.place(squeeze(fields[c])) is not None for _, fields in table.lines)), named[0]

@@ -18,7 +18,7 @@ from maskel import files
 from maskel.datasets.folder.joint_counts import whose_joints
 from maskel.datasets.folder.numbering import frame_numbers
 from maskel.datasets.folder.people import Person, join_people
-from maskel.datasets.folder.pose import MAX_BYTES, Form, Pose, check_numbers
+from maskel.datasets.folder.pose import LARGEST_FRAME, MAX_BYTES, Form, Pose, check_numbers
 from maskel.datasets.folder.units import LARGEST_FRACTION
 from maskel.datasets.raw_file import bad_file
 from maskel.errors import BadFileError
@@ -26,8 +26,6 @@ from maskel.layouts import Layout
 
 ENDING = ".txt"
 """Ending of the files."""
-LARGEST_FRAME = 2**20
-"""Most bytes of a file of one frame."""
 CLASSES = "classes of Ultralytics' detections beyond one, all read as people"
 """Phrase for models that tell several classes apart."""
 _NAME = re.compile(r"(?P<recording>.*?)_?(?P<frame>\d+)", re.DOTALL)

@@ -26,7 +26,6 @@ class Synthetic(NTU):
     name: ClassVar[str] = "synthetic"
     title: ClassVar[str] = "the synthetic recordings"
     classes: tuple[str, ...] = CLASSES
-    published: Mapping[str, tuple[int, int]] = {}
     rules: ClassVar[Mapping[str, frozenset[int]]] = {
         "xsub": TRAINING_PERFORMERS,
         "xview": TRAINING_CAMERAS,
@@ -35,7 +34,3 @@ class Synthetic(NTU):
 
     def __init__(self) -> None:
         super().__init__()  # no recording is listed as missing
-
-    def explain(self, benchmark: str, found: tuple[int, int]) -> str:
-        """Return nothing: the size is the user's choice."""
-        return ""
