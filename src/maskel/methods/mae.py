@@ -31,5 +31,14 @@ class MAE(Masked):
         decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
-        shared = (normalize_target, decoder_dim, decoder_depth, decoder, bodies)
-        super().__init__(encoder, "random", "joints", ratio, None, None, *shared)  # neither tau nor a stride
+        super().__init__(
+            encoder,
+            masking="random",
+            target="joints",
+            ratio=ratio,
+            normalize_target=normalize_target,
+            decoder_dim=decoder_dim,
+            decoder_depth=decoder_depth,
+            decoder=decoder,
+            bodies=bodies,
+        )

@@ -50,5 +50,16 @@ class MAMP(Masked):
         decoder: DecoderKind = "full",
         bodies: Bodies = "all",
     ) -> None:
-        shared = (normalize_target, decoder_dim, decoder_depth, decoder, bodies)
-        super().__init__(encoder, "motion_aware", "motion", ratio, tau, motion_stride, *shared)
+        super().__init__(
+            encoder,
+            masking="motion_aware",
+            target="motion",
+            ratio=ratio,
+            tau=tau,
+            motion_stride=motion_stride,
+            normalize_target=normalize_target,
+            decoder_dim=decoder_dim,
+            decoder_depth=decoder_depth,
+            decoder=decoder,
+            bodies=bodies,
+        )
