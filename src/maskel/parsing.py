@@ -194,14 +194,12 @@ class RunOptions:
 
     Args:
         options: By argument of the command's function; of a method's options those of the chosen one.
-        config: The same as ``config.yaml`` holds them.
         recipes: Names of the recipes, in order.
         resume: The run folder to go on with, if any.
         idle: Options typed that belong to methods other than the chosen one, so that they do nothing.
     """
 
     options: Options
-    config: Options
     recipes: tuple[str, ...]
     resume: Path | None
     idle: tuple[str, ...]
@@ -331,19 +329,17 @@ def _instantiated(parser: Parser, found: Namespace) -> Options:
 def _run_options(
     options: Options, recipes: Sequence[str], resume: Path | None, methods: Methods, words: Sequence[str]
 ) -> RunOptions:
-    """Put the options of the chosen method where the command's function and ``config.yaml`` have them."""
+    """Put the options of the chosen method where the command's function has them."""
     if isinstance(data := options.get("data"), list) and len(data) == 1:  # as recipes and runs of every version have it
         options["data"] = data[0]
-    config = dict(options)
     idle: tuple[str, ...] = ()
     if methods:
         method_options = {method: vars(options.pop(method)) for method in methods}
         method = str(options["method"])
         options["options"] = method_options.get(method, {})
-        config = {name: value for name, value in options.items() if name != "options"} | {method: options["options"]}
         others = tuple(f"--{other}." for other in methods if other != method)
         idle = tuple(dashed(word.partition("=")[0]) for word in words if word.startswith(others))
-    return RunOptions(options, config, tuple(recipes), resume, idle)
+    return RunOptions(options, tuple(recipes), resume, idle)
 
 
 def sentence_of(fault: Exception) -> str:

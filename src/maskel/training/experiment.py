@@ -24,7 +24,7 @@ from maskel.training.labelled import Labelled, Positions, choose_labelled
 from maskel.training.loading import Batches, ClipBatches, keep_resident
 from maskel.training.loggers import CSV, LogThread, Pixels, require_logger
 from maskel.training.optim import TrainingConfig
-from maskel.training.options import options_of
+from maskel.training.options import options_of, under_method
 from maskel.training.precision import Precision, resolved
 from maskel.training.run import Row, RunFolder, open_run, refuse_taken
 from maskel.training.sets import PretrainingSets, describe
@@ -248,10 +248,8 @@ class Experiment:
 
     @property
     def _config(self) -> dict[str, Any]:
-        """The options as ``config.yaml`` holds them; those of a method stand under its name."""
-        method = self._options.get("method")
-        config = options_of(self._command, self._options)
-        return {str(method) if name == "options" else name: value for name, value in config.items()}
+        """The options as ``config.yaml`` holds them."""
+        return under_method(options_of(self._command, self._options))
 
     def _say_fitted(self) -> None:
         if self._recipe is not None:
