@@ -54,19 +54,14 @@ def evaluate(
     positions = split_positions(dataset, benchmark, part)
     experiment.refuse_taken()
     model = classifier_for(dataset, classifier, trained_on)
-    origin = origin_of(classifier)
-    experiment.start()
-    say_differences(classifier, model.label_spec.provenance, dataset)
-    answers = score_clips(model.to(experiment.world.device), dataset, positions, experiment.world, precision)
+    start(experiment, classifier, model)
+    answers = score_clips(model, dataset, positions, experiment.world, precision)
     scores = Scores.of(dataset, positions, answers, model.label_spec.classes)
     counted = count_of(scores, dataset)
     run = experiment.open_run()
     if experiment.is_main:
         scores.write(run)
-    return experiment.finish(
-        {"classifier": plain(classifier), "head": model.kind, "trained": origin},
-        {"part": part, "precision": experiment.precision, **counted},
-    )
+    return experiment.finish({"part": part, "precision": experiment.precision, **counted})
 
 
 def classifier_for(dataset: SkeletonSet, classifier: Path, trained_on: TrainedOn | None) -> Classifier:
@@ -90,13 +85,23 @@ def classifier_for(dataset: SkeletonSet, classifier: Path, trained_on: TrainedOn
     return model
 
 
+def start(experiment: Experiment, classifier: Path, model: Classifier) -> None:
+    """Start the evaluation of a classifier with it on the device; say how the set was prepared otherwise than its own.
+
+    Args:
+        experiment: Not started; its results begin with what is known of the classifier's own run.
+        classifier: A run folder or a file, as `evaluate` takes it.
+        model: The classifier in it.
+    """
+    run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else cached(classifier))
+    trained = Run.of(run.result).origin if run.finished else {}
+    experiment.about = {"classifier": plain(classifier), "head": model.kind, "trained": trained}
+    experiment.start()
+    say_differences(classifier, model.label_spec.provenance, experiment.dataset)
+    model.to(experiment.world.device)
+
+
 def count_of(scores: Scores, dataset: SkeletonSet) -> dict[str, Any]:
     """Count right answers, and of each class of the set; no clip is of a spare output's class."""
     counted = scores.count(len(scores.names))
     return counted | {"per_class": counted["per_class"][: len(dataset.classes)]}
-
-
-def origin_of(classifier: Path) -> dict[str, Any]:
-    """Return the record of the classifier's run; empty for a file without its run."""
-    run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else cached(classifier))
-    return Run.of(run.result).origin if run.finished else {}

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -141,7 +140,7 @@ def finetune(
     if check:
         scored = np.concatenate(list(labelled.eval_positions.values()))
         return experiment.check(classifier, batches, scores_of, scored, times=training.epochs)
-    about: dict[str, Any] = {
+    experiment.about = {
         "encoder": None if scratch else plain(encoder),
         "from_scratch": scratch,
         "adapted": classifier.encoder.adapted,
@@ -151,7 +150,8 @@ def finetune(
         from maskel.training.probes import fit_head  # scikit-learn takes a second to import
 
         balanced = class_weights == "balanced"
-        about["fitted_head"] = fit_head(experiment, "regularised", classifier, labelled, balanced, view.mirror, seed)
+        fitted = fit_head(experiment, "regularised", classifier, labelled, balanced, view.mirror, seed)
+        experiment.about["fitted_head"] = fitted
     return train_classifier(
-        experiment, classifier, batches, labelled, lambda name: scores_of(labelled.eval_positions[name]), about
+        experiment, classifier, batches, labelled, lambda name: scores_of(labelled.eval_positions[name])
     )

@@ -19,7 +19,6 @@ from maskel.training.loading import ClipBatches, FeatureBatches, Resident
 from maskel.training.loggers import Log
 from maskel.training.optim import SGDConfig
 from maskel.training.options import flat_options, plain
-from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder
 from maskel.training.supervised import check_training, score_features, train_classifier, weigh
 from maskel.transforms import TrainView
@@ -106,12 +105,11 @@ def linear(
     if probe == "sgd":
         experiment.fit_training(len(labelled.train), least=2)
     experiment.refuse_taken()
-    frozen = load_frozen(encoder, experiment.dataset, window, untrained, seed)
-    experiment.start()
+    frozen = experiment.start_frozen()
+    experiment.about["seed"] = seed
     classifier = build_seeded(lambda: LinearProbe(frozen, experiment.label_spec(labelled.train), pool), seed)
     weigh(classifier, labelled, class_weights)
     classifier.to(experiment.world.device)
-    about = {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
     features_of = partial(experiment.features, frozen)
     if probe != "sgd":
         if check:
@@ -119,7 +117,7 @@ def linear(
             return experiment.check(classifier, read=features_of, positions=read_once)
         from maskel.training.probes import fit_probe  # scikit-learn takes a second to import
 
-        return fit_probe(experiment, probe, classifier, labelled, class_weights == "balanced", view.mirror, about)
+        return fit_probe(experiment, probe, classifier, labelled, class_weights == "balanced", view.mirror, seed)
     batches: ClipBatches | FeatureBatches
     if cache_features:
         blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=experiment.world.device)
@@ -132,7 +130,7 @@ def linear(
         return experiment.check(classifier, batches, features_of, np.concatenate(read))
     features = {name: features_of(positions) for name, positions in labelled.eval_positions.items()}
     return train_classifier(
-        experiment, classifier, batches, labelled, lambda name: score_features(classifier, features[name]), about
+        experiment, classifier, batches, labelled, lambda name: score_features(classifier, features[name])
     )
 
 

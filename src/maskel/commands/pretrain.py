@@ -93,11 +93,10 @@ def pretrain(
     outcome = experiment.fit(model, batches)
     if experiment.is_main:
         model.encoder.save(run.path / ENCODER)
+    experiment.about = {"method": method}
+    if init is not None:
+        experiment.about["init"] = {"encoder": plain(init), "pretraining": pretraining_of(init)}
     return experiment.finish(
-        {
-            "method": method,
-            **({} if init is None else {"init": {"encoder": plain(init), "pretraining": pretraining_of(init)}}),
-        },
         {
             "seed": seed,
             "epochs": training.epochs,

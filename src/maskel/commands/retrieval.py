@@ -26,9 +26,7 @@ from maskel.training.features import require_power
 from maskel.training.features import whiten as whitened
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
-from maskel.training.options import plain
 from maskel.training.precision import Precision
-from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
 
 Gallery = Literal["train", "test"]
@@ -95,9 +93,7 @@ def retrieval(
         distributed.notify(f"k: {size} instead of {k}, as there are no more clips")
     k = min(k, size)
     experiment.settle(k=k)
-    frozen = load_frozen(encoder, dataset, window, untrained, seed)
-    experiment.start()
-    frozen.to(experiment.world.device)
+    frozen = experiment.start_frozen()
     read = partial(experiment.features, frozen)
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((searched, test)))
@@ -120,7 +116,6 @@ def retrieval(
         write_predictions(run, names, dataset.labels[test].tolist(), nearest[:, 0].tolist(), dataset.classes)
         write_atomically(run.path / PAGE, neighbours_page(dataset, _shown(test, searched, ranking, clips, seed)))
     return experiment.finish(
-        {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted},
         {
             "seed": seed,
             "gallery": {"part": gallery, "size": size, "without_their_class": absent},

@@ -9,7 +9,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from maskel import disturbances
-from maskel.commands.evaluate import classifier_for, count_of, origin_of
+from maskel.commands.evaluate import classifier_for, count_of, start
 from maskel.datasets.bodies import Sample, usual_size
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import clip_keys
@@ -20,7 +20,6 @@ from maskel.sequence import SkeletonBatch
 from maskel.training.experiment import Experiment
 from maskel.training.loading import split_positions
 from maskel.training.precision import Precision
-from maskel.training.pretrained import say_differences
 from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
 from maskel.training.supervised import score_clips
@@ -92,11 +91,8 @@ def robustness(
     }
     experiment.settle(**strengths)
     model = classifier_for(dataset, classifier, trained_on)
-    origin = origin_of(classifier)
     size = usual_size(Sample.of(dataset))
-    experiment.start()
-    say_differences(classifier, model.label_spec.provenance, dataset)
-    model.to(experiment.world.device)
+    start(experiment, classifier, model)
 
     def scores(change: Callable[[SkeletonBatch], SkeletonBatch] | None = None) -> Scores:
         answers = score_clips(model, dataset, test, experiment.world, precision, change)
@@ -121,7 +117,6 @@ def robustness(
         lines = {name: [_step(0.0, counted), *(_step(s["strength"], s) for s in of)] for name, of in steps.items()}
         write_atomically(run.path / PAGE, robustness_page(lines, f"{classifier.name} on {dataset.path.name}"))
     return experiment.finish(
-        {"classifier": str(classifier), "head": model.kind, "trained": origin},
         {
             "part": "test",
             "precision": experiment.precision,

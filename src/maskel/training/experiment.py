@@ -24,8 +24,9 @@ from maskel.training.labelled import Labelled, Positions, choose_labelled
 from maskel.training.loading import Batches, ClipBatches, keep_resident
 from maskel.training.loggers import CSV, LogThread, Pixels, require_logger
 from maskel.training.optim import TrainingConfig
-from maskel.training.options import options_of, under_method
+from maskel.training.options import options_of, plain, under_method
 from maskel.training.precision import Precision, resolved
+from maskel.training.pretrained import load_frozen
 from maskel.training.run import Row, RunFolder, open_run, refuse_taken
 from maskel.training.sets import PretrainingSets, describe
 from maskel.transforms import TrainView
@@ -45,6 +46,7 @@ class Experiment:
         learned: The set or sets of pre-training, opened already; other commands have one set, ``data``.
 
     Attributes:
+        about: First entries of ``result.json``, which say what was run.
         dataset: The set; pre-training has ``learned`` instead.
         world: This process among all, from `start` on.
         run: The run folder, from `open_run` on.
@@ -65,6 +67,7 @@ class Experiment:
         self._options = {name: options[name] for name in signature(command).parameters}
         self._recipe: TrainingConfig | None = options.get("training")
         self._outcome: Outcome | None = None
+        self.about: dict[str, Any] = {}
         self._learned = learned
         self._log: LogThread | None = None
         if (logger := options.get("log", CSV)) != CSV:
@@ -107,6 +110,18 @@ class Experiment:
             InputError: If it does, and the run does not go on with it.
         """
         refuse_taken(None if self._options.get("resume") else self._options["out"])
+
+    def start_frozen(self) -> Encoder:
+        """Load the encoder that is evaluated, `start`, and return it on the device; `about` says which it is.
+
+        Raises:
+            InputError: If there is none that fits the set, or no such device.
+        """
+        path, window, untrained = self._options["encoder"], self._options.get("window"), self._options.get("untrained")
+        encoder = load_frozen(path, self.dataset, window, bool(untrained), self._options.get("seed", 0))
+        self.about = {"encoder": plain(path), "untrained": untrained, "adapted": encoder.adapted}
+        self.start()
+        return encoder.to(self.world.device)
 
     def start(self) -> None:
         """Join the other processes, choose the device, and keep the set on it if it shall be ``resident``.
@@ -229,18 +244,17 @@ class Experiment:
         if self._log:
             self._log.picture(name, pixels)
 
-    def finish(self, about: Mapping[str, Any], found: Mapping[str, Any]) -> RunFolder:
-        """Write ``result.json``, in the leading process.
+    def finish(self, found: Mapping[str, Any]) -> RunFolder:
+        """Write ``result.json``, in the leading process: `about`, the data, and what was found.
 
         Args:
-            about: First entries, which say what was run.
             found: Entries after those of the data: counts, and measurements of the training.
         """
         if self.is_main:
             minutes = self._outcome.minutes if self._outcome else (time.perf_counter() - self._began) / 60
             data = self._learned.describe() if self._learned else describe(self.dataset, self._options["benchmark"])
             measured = {"minutes": minutes, "processes": self.world.size}
-            result = {"kind": self._command.__name__, **about, **data, **found, **measured}
+            result = {"kind": self._command.__name__, **self.about, **data, **found, **measured}
             self.run.write_result(result)
             if self._log:
                 self._log.end(result)

@@ -1,6 +1,5 @@
 """Fitting a linear layer to a frozen encoder's features at once, its penalty chosen on held-out training subjects."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -31,7 +30,7 @@ def fit_probe(
     labelled: Labelled,
     balanced: bool,
     mirror: bool,
-    about: Mapping[str, Any],
+    seed: int,
 ) -> RunFolder:
     """Fit the classifier's head, count on the test part, and write what the run leaves.
 
@@ -42,16 +41,17 @@ def fit_probe(
         labelled: Its training clips.
         balanced: Whether clips of rare classes count more.
         mirror: Fit on each training clip and on its mirror image.
-        about: First entries of ``result.json``; its ``seed`` draws held-out clips where subjects are unknown.
+        seed: Draws held-out clips where subjects are unknown.
 
     Raises:
         InputError: If the training clips are of one class, or the layout has no left and right to mirror.
     """
-    choice = fit_head(experiment, probe, classifier, labelled, balanced, mirror, about["seed"])
+    choice = fit_head(experiment, probe, classifier, labelled, balanced, mirror, seed)
+    experiment.about |= {"precision": experiment.precision, **choice}
     answers = score_features(classifier, experiment.features(classifier.encoder, labelled.test))
     scores = Scores.of(labelled.dataset, labelled.test, answers)
     experiment.open_run()
-    return leave(experiment, classifier, labelled, scores, {**about, "precision": experiment.precision, **choice}, {})
+    return leave(experiment, classifier, labelled, scores, {})
 
 
 def fit_head(

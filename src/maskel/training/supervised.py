@@ -145,7 +145,6 @@ def train_classifier(
     batches: Batches,
     labelled: Labelled,
     score: Callable[[str], Tensor],
-    about: Mapping[str, Any],
 ) -> RunFolder:
     """Train, count on the test part after every epoch, and write what the run leaves.
 
@@ -158,7 +157,6 @@ def train_classifier(
         batches: Batches of training clips.
         labelled: Its training clips.
         score: Class scores (N, classes) of the clips of a part, ``test`` or ``validation``, on every process.
-        about: First entries of ``result.json``.
 
     Raises:
         TrainingError: If a loss is not finite.
@@ -190,7 +188,7 @@ def train_classifier(
         "precision": experiment.precision,
         "steps": epochs * batches.steps_per_epoch,
     }
-    return leave(experiment, classifier, labelled, scores_of("test"), about, trained)
+    return leave(experiment, classifier, labelled, scores_of("test"), trained)
 
 
 def leave(
@@ -198,7 +196,6 @@ def leave(
     classifier: Classifier,
     labelled: Labelled,
     scores: Scores,
-    about: Mapping[str, Any],
     trained: Mapping[str, Any],
 ) -> RunFolder:
     """Write what a trained classifier's run leaves.
@@ -208,7 +205,6 @@ def leave(
         classifier: Trained.
         labelled: Its training clips.
         scores: Scores of the test part.
-        about: First entries of ``result.json``, which say what was run.
         trained: Entries after the counts: measurements of the training.
     """
     remember(classifier, labelled, experiment.world, experiment.precision)
@@ -219,7 +215,7 @@ def leave(
         experiment.log_picture("confusions", confusion_pixels(scores.labels, scores.predicted, len(scores.classes)))
     parameters = sum(weight.numel() for weight in classifier.parameters())
     counted = scores.count(len(labelled.test))
-    return experiment.finish(about, {**labelled.describe(), **counted, **trained, "parameters": parameters})
+    return experiment.finish({**labelled.describe(), **counted, **trained, "parameters": parameters})
 
 
 def _epoch(row: Row) -> dict[str, float | int]:
