@@ -12,7 +12,7 @@ from maskel import distributed
 from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
-from maskel.methods.base import Method, check_seed
+from maskel.methods.base import Method, build_seeded, check_seed
 from maskel.methods.classifier import LabelSpec
 from maskel.models.encoder import Encoder
 from maskel.protocols import PROTOCOLS
@@ -26,7 +26,7 @@ from maskel.training.loggers import CSV, LogThread, Pixels, require_logger
 from maskel.training.optim import TrainingConfig
 from maskel.training.options import options_of, plain, under_method
 from maskel.training.precision import Precision, resolved
-from maskel.training.pretrained import load_frozen
+from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import Row, RunFolder, open_run, refuse_taken
 from maskel.training.sets import PretrainingSets, describe
 from maskel.transforms import TrainView
@@ -112,13 +112,19 @@ class Experiment:
         refuse_taken(None if self._options.get("resume") else self._options["out"])
 
     def start_frozen(self) -> Encoder:
-        """Load the encoder that is evaluated, `start`, and return it on the device; `about` says which it is.
+        """Load the encoder to evaluate, or one of its sizes with random weights; `start`, and return it on the device.
 
         Raises:
-            InputError: If there is none that fits the set, or no such device.
+            InputError: If there is none, its channels are not the set's, it cannot be adapted, or there is no device.
         """
-        path, window, untrained = self._options["encoder"], self._options.get("window"), self._options.get("untrained")
-        encoder = load_frozen(path, self.dataset, window, bool(untrained), self._options.get("seed", 0))
+        path, untrained = self._options["encoder"], self._options.get("untrained", False)
+        given = load_fitting(path, self.dataset, self._options.get("window"))
+        if untrained:
+            sizes = given.layout, given.config, given.channels
+            encoder = build_seeded(lambda: Encoder(*sizes), self._options["seed"]).eval()
+        else:
+            encoder = given
+            say_fitting(path, encoder, self.dataset)
         self.about = {"encoder": plain(path), "untrained": untrained, "adapted": encoder.adapted}
         self.start()
         return encoder.to(self.world.device)
