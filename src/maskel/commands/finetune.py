@@ -149,9 +149,7 @@ def finetune(
     if head == "fitted":
         from maskel.training.probes import fit_head  # scikit-learn takes a second to import
 
-        balanced = class_weights == "balanced"
-        fitted = fit_head(experiment, "regularised", classifier, labelled, balanced, view.mirror, seed)
-        experiment.about["fitted_head"] = fitted
+        experiment.about["fitted_head"] = fit_head(experiment, "regularised", classifier, labelled)
     return train_classifier(
         experiment, classifier, batches, labelled, lambda name: scores_of(labelled.eval_positions[name])
     )

@@ -20,7 +20,8 @@ from maskel.training.loggers import Log
 from maskel.training.optim import SGDConfig
 from maskel.training.options import flat_options, plain
 from maskel.training.run import RunFolder
-from maskel.training.supervised import check_training, score_features, train_classifier, weigh
+from maskel.training.scores import Scores
+from maskel.training.supervised import check_training, leave, score_features, train_classifier, weigh
 from maskel.transforms import TrainView
 
 Probe = Literal["sgd", "regularised", "svm"]
@@ -115,9 +116,13 @@ def linear(
         if check:
             read_once = np.concatenate((labelled.train, labelled.test))
             return experiment.check(classifier, read=features_of, positions=read_once)
-        from maskel.training.probes import fit_probe  # scikit-learn takes a second to import
+        from maskel.training.probes import fit_head  # scikit-learn takes a second to import
 
-        return fit_probe(experiment, probe, classifier, labelled, class_weights == "balanced", view.mirror, seed)
+        choice = fit_head(experiment, probe, classifier, labelled)
+        experiment.about |= {"precision": experiment.precision, **choice}
+        scores = Scores.of(labelled.dataset, labelled.test, score_features(classifier, features_of(labelled.test)))
+        experiment.open_run()
+        return leave(experiment, classifier, labelled, scores, {})
     batches: ClipBatches | FeatureBatches
     if cache_features:
         blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=experiment.world.device)

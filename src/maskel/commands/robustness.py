@@ -83,12 +83,8 @@ def robustness(
     dataset = experiment.dataset
     test = split_positions(dataset, benchmark, "test")
     experiment.refuse_taken()
-    strengths = {
-        "missing_joints": _in_range("missing_joints", missing_joints),
-        "dropped_frames": _in_range("dropped_frames", dropped_frames),
-        "noise": _in_range("noise", noise, below=math.inf),
-        "lower_frame_rate": _in_range("lower_frame_rate", lower_frame_rate),
-    }
+    given = (missing_joints, dropped_frames, noise, lower_frame_rate)
+    strengths = {name: _in_range(name, values) for name, values in zip(DEFAULTS, given, strict=True)}
     experiment.settle(**strengths)
     model = classifier_for(dataset, classifier, trained_on)
     size = usual_size(Sample.of(dataset))
@@ -137,9 +133,9 @@ def _disturbances(dataset: SkeletonSet, size: float) -> dict[str, Disturb]:
     }
 
 
-def _in_range(name: str, strengths: Sequence[float] | None, below: float = 1.0) -> list[float]:
+def _in_range(name: str, strengths: Sequence[float] | None) -> list[float]:
     """Return the strengths, or those by default, each once, the weakest first; refuse one out of the range."""
-    strengths = DEFAULTS[name] if strengths is None else strengths
+    strengths, below = DEFAULTS[name] if strengths is None else strengths, math.inf if name == "noise" else 1
     if bad := [strength for strength in strengths if not 0 <= strength < below]:
         raise InputError(f"{name}: found {bad[0]:g}, expected 0 or more" + (" and below 1" if below == 1 else ""))
     return sorted(set(strengths))

@@ -47,6 +47,7 @@ class Experiment:
 
     Attributes:
         about: First entries of ``result.json``, which say what was run.
+        options: The value of every argument, as far as it is settled.
         dataset: The set; pre-training has ``learned`` instead.
         world: This process among all, from `start` on.
         run: The run folder, from `open_run` on.
@@ -64,7 +65,7 @@ class Experiment:
     ) -> None:
         self._began = time.perf_counter()
         self._command = command
-        self._options = {name: options[name] for name in signature(command).parameters}
+        self.options = {name: options[name] for name in signature(command).parameters}
         self._recipe: TrainingConfig | None = options.get("training")
         self._outcome: Outcome | None = None
         self.about: dict[str, Any] = {}
@@ -72,14 +73,14 @@ class Experiment:
         self._log: LogThread | None = None
         if (logger := options.get("log", CSV)) != CSV:
             require_logger(logger)
-        check_seed(self._options.get("seed", 0))
+        check_seed(self.options.get("seed", 0))
         if learned is None:
             protocol = PROTOCOLS.get(command.__name__)
             self.dataset = SkeletonSet.open(options["data"], untrimmed=protocol is not None and protocol.untrimmed)
 
     def settle(self, **options: Any) -> None:
         """Replace options by what they come to on this set; ``config.yaml`` holds that."""
-        self._options |= options
+        self.options |= options
 
     def choose_labelled(self) -> Labelled:
         """Choose the training clips whose labels are used, by the options that say so.
@@ -87,8 +88,8 @@ class Experiment:
         Raises:
             InputError: If a part is empty, or these options do not fit the set.
         """
-        given = {name: self._options[name] for name in ("benchmark", "labels", "stratified", "label_list", "seed")}
-        return choose_labelled(self.dataset, **given, validation=self._options.get("validation", 0.0))
+        given = {name: self.options[name] for name in ("benchmark", "labels", "stratified", "label_list", "seed")}
+        return choose_labelled(self.dataset, **given, validation=self.options.get("validation", 0.0))
 
     def fit_training(self, num_clips: int, least: int = 1) -> None:
         """Shrink batches and warm-up where the set is too small for them.
@@ -100,7 +101,7 @@ class Experiment:
         Raises:
             InputError: If there are fewer clips than that.
         """
-        resumed = self._options["out"] if self._options["resume"] else None
+        resumed = self.options["out"] if self.options["resume"] else None
         self.settle(training=fitted(self.training, num_clips, resumed, least))
 
     def refuse_taken(self) -> None:
@@ -109,7 +110,7 @@ class Experiment:
         Raises:
             InputError: If it does, and the run does not go on with it.
         """
-        refuse_taken(None if self._options.get("resume") else self._options["out"])
+        refuse_taken(None if self.options.get("resume") else self.options["out"])
 
     def start_frozen(self) -> Encoder:
         """Load the encoder to evaluate, or one of its sizes with random weights; `start`, and return it on the device.
@@ -117,11 +118,11 @@ class Experiment:
         Raises:
             InputError: If there is none, its channels are not the set's, it cannot be adapted, or there is no device.
         """
-        path, untrained = self._options["encoder"], self._options.get("untrained", False)
-        given = load_fitting(path, self.dataset, self._options.get("window"))
+        path, untrained = self.options["encoder"], self.options.get("untrained", False)
+        given = load_fitting(path, self.dataset, self.options.get("window"))
         if untrained:
             sizes = given.layout, given.config, given.channels
-            encoder = build_seeded(lambda: Encoder(*sizes), self._options["seed"]).eval()
+            encoder = build_seeded(lambda: Encoder(*sizes), self.options["seed"]).eval()
         else:
             encoder = given
             say_fitting(path, encoder, self.dataset)
@@ -135,10 +136,10 @@ class Experiment:
         Raises:
             InputError: If there is no such device.
         """
-        self.world = distributed.start(self._options.get("device", "cpu"))
-        if "resident" in self._options:
+        self.world = distributed.start(self.options.get("device", "cpu"))
+        if "resident" in self.options:
             dataset = self._learned.dataset if self._learned else self.dataset
-            self.settle(resident=keep_resident(dataset, self.world.device, self._options["resident"]))
+            self.settle(resident=keep_resident(dataset, self.world.device, self.options["resident"]))
 
     @property
     def is_main(self) -> bool:
@@ -148,19 +149,19 @@ class Experiment:
     @property
     def training(self) -> TrainingConfig:
         """The recipe, as far as it is settled."""
-        training: TrainingConfig = self._options["training"]
+        training: TrainingConfig = self.options["training"]
         return training
 
     @property
     def precision(self) -> Literal["fp32", "bf16"]:
         """Number type of the matrix products."""
-        training = self._options.get("training")
-        wished: Precision = self._options.get("precision", training.precision if training else "fp32")
+        training = self.options.get("training")
+        wished: Precision = self.options.get("precision", training.precision if training else "fp32")
         return resolved(wished, self.world.device)
 
     def label_spec(self, train: Positions) -> LabelSpec:
         """Return what a classifier of these training clips must know of them."""
-        return LabelSpec.of(self.dataset, train, self._options["single_body"], provenance_of(self.dataset))
+        return LabelSpec.of(self.dataset, train, self.options["single_body"], provenance_of(self.dataset))
 
     def clip_batches(self, positions: Positions, window: int, view: TrainView | None) -> ClipBatches:
         """Return batches of the clips at ``positions``.
@@ -173,12 +174,12 @@ class Experiment:
         Raises:
             InputError: If the view asks more of the layout than it has.
         """
-        size, seed, single_body = self.training.batch_size, self._options["seed"], self._options["single_body"]
+        size, seed, single_body = self.training.batch_size, self.options["seed"], self.options["single_body"]
         return ClipBatches(self.dataset, positions, size, seed, window, view, single_body, self.world.device)
 
     def features(self, encoder: Encoder, positions: Positions) -> Float32[Tensor, "n f"]:
         """Compute features of the clips at ``positions`` in the test view, each exactly once, on every process."""
-        single_body, pool = self._options["single_body"], self._options.get("pool", "mean")
+        single_body, pool = self.options["single_body"], self.options.get("pool", "mean")
         return extract(encoder, self.dataset, positions, self.world, single_body, self.precision, pool=pool)
 
     def check(
@@ -228,15 +229,15 @@ class Experiment:
             InputError: If the folder is taken, or cannot be resumed with these options.
         """
         self._say_fitted()
-        out, resume = self._options["out"], self._options.get("resume", False)
+        out, resume = self.options["out"], self.options.get("resume", False)
         self.run = open_run(out, self._command.__name__, self._config, resume, self.world)
-        if self.is_main and (logger := self._options.get("log", CSV)) != CSV:
+        if self.is_main and (logger := self.options.get("log", CSV)) != CSV:
             self._log = LogThread(logger, self.run.path, self._config)
         return self.run
 
     def fit(self, method: Method, batches: Batches, after_epoch: Callable[[], Row] | None = None) -> Outcome:
         """Train ``method`` in the run folder; see `maskel.training.engine.fit`."""
-        session = Session(self.training, self.run, self.world, self._options["resume"], log=self._log)
+        session = Session(self.training, self.run, self.world, self.options["resume"], log=self._log)
         try:
             self._outcome = fit(method, batches, session, after_epoch)
         except BaseException:
@@ -258,7 +259,7 @@ class Experiment:
         """
         if self.is_main:
             minutes = self._outcome.minutes if self._outcome else (time.perf_counter() - self._began) / 60
-            data = self._learned.describe() if self._learned else describe(self.dataset, self._options["benchmark"])
+            data = self._learned.describe() if self._learned else describe(self.dataset, self.options["benchmark"])
             measured = {"minutes": minutes, "processes": self.world.size}
             result = {"kind": self._command.__name__, **self.about, **data, **found, **measured}
             self.run.write_result(result)
@@ -269,7 +270,7 @@ class Experiment:
     @property
     def _config(self) -> dict[str, Any]:
         """The options as ``config.yaml`` holds them."""
-        return under_method(options_of(self._command, self._options))
+        return under_method(options_of(self._command, self.options))
 
     def _say_fitted(self) -> None:
         if self._recipe is not None:

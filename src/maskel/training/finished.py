@@ -180,11 +180,13 @@ class Run:
     @property
     def folds(self) -> tuple[Fold, ...]:
         """Counts of each fold, in a run of all folds; pre-training counts nothing."""
-        told = self.result.get(FOLDS, [])
-        counts = [Count(int(entry.get("correct", 0)), int(entry.get("seen", 0))) for entry in told]
         return tuple(
-            Fold(str(entry["fold"]), tuple(map(str, entry["subjects"])), count)
-            for entry, count in zip(told, counts, strict=True)
+            Fold(
+                str(entry["fold"]),
+                tuple(map(str, entry["subjects"])),
+                Count(int(entry.get("correct", 0)), int(entry.get("seen", 0))),
+            )
+            for entry in self.result.get(FOLDS, [])
         )
 
     def part_size(self, part: str) -> str:

@@ -43,21 +43,6 @@ def weigh(classifier: Classifier, labelled: Labelled, how: ClassWeights) -> None
     classifier.class_weights = class_weights(labels, len(labelled.dataset.classes), how)
 
 
-def score_clips(
-    classifier: Classifier,
-    dataset: SkeletonSet,
-    positions: Positions,
-    world: World,
-    precision: Precision,
-    change: Change | None = None,
-) -> Tensor:
-    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process.
-
-    ``change`` is made to the whole clips before.
-    """
-    return read_features(classifier, classifier.scores, dataset, positions, world, precision, change)
-
-
 def answer_clips(
     classifier: Classifier,
     dataset: SkeletonSet,
@@ -76,7 +61,7 @@ def answer_clips(
     def answer(features: Tensor) -> Tensor:
         return torch.cat((classifier.scores(features), classifier.distances(features)[:, None]), 1)
 
-    rows = read_features(classifier, answer, dataset, positions, world, precision)
+    rows = score_clips(classifier, dataset, positions, world, precision, make=answer)
     return rows[:, :-1], rows[:, -1]
 
 
@@ -91,22 +76,22 @@ def head_reader(classifier: Classifier, make: Callable[[Tensor], Tensor]) -> Cal
     return read
 
 
-def read_features(
+def score_clips(
     classifier: Classifier,
-    make: Callable[[Tensor], Tensor],
     dataset: SkeletonSet,
     positions: Positions,
     world: World,
     precision: Precision,
     change: Change | None = None,
+    make: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Make a row of what the head reads of each clip, in the test view, on every process.
+    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process.
 
-    ``change`` is made to the whole clips before.
+    ``change`` is made to the whole clips before. ``make`` makes other rows of what the head reads than scores.
     """
     classifier.eval()
     window, label_spec = classifier.encoder.config.window, classifier.label_spec
-    read = head_reader(classifier, make)
+    read = head_reader(classifier, make or classifier.scores)
     bodies, single_body = label_spec.num_bodies, label_spec.single_body
     return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, change=change)
 
@@ -126,7 +111,7 @@ def remember(classifier: Classifier, labelled: Labelled, world: World, precision
         train = by_class[np.linspace(0, len(train) - 1, MOST_CLIPS).round().astype(np.int64)]
     if len(train) < 2:
         return
-    features = read_features(classifier, Tensor.float, dataset, train, world, precision)
+    features = score_clips(classifier, dataset, train, world, precision, make=Tensor.float)
     names = [dataset.clips[position].subject for position in train.tolist()]
     subjects = torch.from_numpy(np.unique(names, return_inverse=True)[1]) if all(names) else None
     classifier.familiarity = Familiarity.of(features, subjects)
