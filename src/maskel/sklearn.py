@@ -41,8 +41,7 @@ from maskel.training.features import read_clips
 from maskel.training.optim import AdamWConfig, FinetuneConfig
 from maskel.training.precision import Precision
 from maskel.training.pretrained import method_options, new_method, require_fit, say_fitting
-from maskel.training.probes import FittedProbe, fit_features
-from maskel.training.regularised import Linear, divide
+from maskel.training.regularised import FittedProbe, Linear, divide, fit_features
 from maskel.training.supervised import check_training, head_reader
 from maskel.training.unkept import train_unkept
 from maskel.transforms import TrainView

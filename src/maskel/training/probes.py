@@ -1,11 +1,10 @@
 """Fitting a linear layer to a frozen encoder's features at once, its penalty chosen on held-out training subjects."""
 
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
 
 from maskel.augmentation import mirrored
 from maskel.distributed import notify
@@ -13,11 +12,9 @@ from maskel.methods.classifier import Classifier
 from maskel.models.heads import LinearHead
 from maskel.training.experiment import Experiment
 from maskel.training.labelled import Labelled
-from maskel.training.regularised import C_PROBE, NO_SCORE, Fitted, Folds, Linear, divide, fit_linear_svm, fit_logistic
+from maskel.training.regularised import NO_SCORE, FittedProbe, Linear, divide, fit_features
 from maskel.training.supervised import score_clips
 from maskel.transforms import TrainView
-
-FittedProbe = Literal["regularised", "svm"]
 
 
 def fit_head(experiment: Experiment, probe: FittedProbe, classifier: Classifier, labelled: Labelled) -> dict[str, Any]:
@@ -51,27 +48,6 @@ def fit_head(experiment: Experiment, probe: FittedProbe, classifier: Classifier,
     _put(fitted.scores, classifier.head, len(dataset.classes))
     notify(f"probe {probe}: C {fitted.strength:g}, chosen on {chosen_on}")
     return {"probe": probe, "chosen_on": chosen_on, **fitted.describe()}
-
-
-def fit_features(
-    probe: FittedProbe,
-    features: Float64[np.ndarray, "n f"],
-    labels: Int64[np.ndarray, " n"],
-    folds: Folds,
-    balanced: bool,
-) -> Fitted[Linear]:
-    """Fit a linear layer to features.
-
-    Args:
-        probe: ``regularised`` for a logistic regression, ``svm`` for linear support vector machines.
-        features: (N, F) of the training clips.
-        labels: (N,) their classes.
-        folds: Parts to hold out in turn, as `divide` gives them.
-        balanced: Have every class weigh alike in the sum.
-    """
-    if probe == "svm":
-        return fit_linear_svm(features, labels, folds, balanced)
-    return fit_logistic(features, labels, folds, C_PROBE, balanced)
 
 
 def _put(linear: Linear, head: LinearHead, classes: int) -> None:

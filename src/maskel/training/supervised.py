@@ -96,22 +96,15 @@ def score_clips(
     return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, change=change)
 
 
-def remember(classifier: Classifier, labelled: Labelled, world: World, precision: Precision) -> None:
-    """Give a trained classifier features of its training clips: of all, or of some of every class.
-
-    Args:
-        classifier: On its device.
-        labelled: Its training clips; of fewer than two nothing is remembered.
-        world: This process among all.
-        precision: Of matrix products.
-    """
+def _remember(experiment: Experiment, classifier: Classifier, labelled: Labelled) -> None:
+    """Give a trained classifier features of its training clips: of all, or of some of every class; of one clip none."""
     dataset, train = labelled.dataset, labelled.train
     if len(train) > MOST_CLIPS:
         by_class = train[np.argsort(dataset.labels[train], kind="stable")]
         train = by_class[np.linspace(0, len(train) - 1, MOST_CLIPS).round().astype(np.int64)]
     if len(train) < 2:
         return
-    features = score_clips(classifier, dataset, train, world, precision, make=Tensor.float)
+    features = score_clips(classifier, dataset, train, experiment.world, experiment.precision, make=Tensor.float)
     names = [dataset.clips[position].subject for position in train.tolist()]
     subjects = torch.from_numpy(np.unique(names, return_inverse=True)[1]) if all(names) else None
     classifier.familiarity = Familiarity.of(features, subjects)
@@ -192,7 +185,7 @@ def leave(
         scores: Scores of the test part.
         trained: Entries after the counts: measurements of the training.
     """
-    remember(classifier, labelled, experiment.world, experiment.precision)
+    _remember(experiment, classifier, labelled)
     if experiment.is_main:
         labelled.write(experiment.run.path)
         classifier.save(experiment.run.path / CLASSIFIER)
