@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import get_terminal_size
-from types import MappingProxyType, UnionType
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
@@ -30,7 +30,6 @@ from maskel.errors import InputError
 Methods = Mapping[str, type]
 """Name -> class, whose constructor's arguments are options under that name: ``--mamp.tau``."""
 
-NO_METHODS: Methods = MappingProxyType({})
 CONFIG = "config.yaml"
 _VALUES: dict[Any, str] = {Path: "PATH", str: "NAME", int: "N", float: "X"}
 
@@ -164,8 +163,8 @@ def _add_option(parser: Parser, argument: inspect.Parameter, meaning: str | None
 def run_parser(
     command: str,
     function: Callable[..., object],
-    methods: Methods = NO_METHODS,
-    more: Mapping[str, tuple[Any, str]] = MappingProxyType({}),
+    methods: Methods,
+    more: Mapping[str, tuple[Any, str]],
     several: str = "",
 ) -> Parser:
     """Return the parser of a command with recipes.
@@ -206,7 +205,7 @@ class RunOptions:
 
 
 def read_run_options(
-    parser: Parser, command: str, words: Sequence[str], methods: Methods = NO_METHODS, stand_in: Path | None = None
+    parser: Parser, command: str, words: Sequence[str], methods: Methods, stand_in: Path
 ) -> RunOptions:
     """Read the options of a command with recipes.
 
@@ -223,7 +222,7 @@ def read_run_options(
     """
     rest, recipes, resume = _take_recipes(spelt(words, parser))
     merged = _merged(parser, command, recipes, resume)
-    if stand_in and "--check=true" in rest and "data" not in merged and not any(w.startswith("--data") for w in rest):
+    if "--check=true" in rest and "data" not in merged and not any(w.startswith("--data") for w in rest):
         merged["data"] = str(stand_in)
     if isinstance(merged.get("data"), str) and any(
         action.dest == "data" and _takes_several(action) for action in parser._actions

@@ -14,7 +14,7 @@ from torch.nn import functional
 from maskel import distributed
 from maskel.datasets import exemplar_names
 from maskel.datasets.store import SkeletonSet
-from maskel.draws import Purpose, clip_keys, uniform
+from maskel.draws import Purpose, order_drawn
 from maskel.errors import InputError
 from maskel.intervals import Z
 from maskel.models.pooling import Pool
@@ -207,8 +207,7 @@ class Episodes:
 
     def _first(self, candidates: Positions, size: int, what: Purpose, episode: int) -> Positions:
         """Return the candidates with the smallest draws."""
-        draws = uniform(clip_keys(self.seed, episode, torch.from_numpy(candidates)), what, 1)[:, 0].numpy()
-        return np.asarray(candidates[np.argsort(draws, kind="stable")[:size]])
+        return np.asarray(candidates[order_drawn(self.seed, episode, candidates, what)[:size]])
 
 
 def nearest_class(

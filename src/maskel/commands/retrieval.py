@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from maskel import distributed
-from maskel.draws import Purpose, clip_keys, uniform
+from maskel.draws import Purpose, order_drawn
 from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.models.pooling import Pool
@@ -182,7 +182,6 @@ def _shown(
     test: Int64[np.ndarray, " q"], searched: Int64[np.ndarray, " n"], ranking: Ranking, number: int, seed: int
 ) -> list[Query]:
     """Queries for the page: those whose draws are smallest, in the order of the test part."""
-    draws = uniform(clip_keys(seed, 0, torch.from_numpy(test)), Purpose.PICTURES, 1)[:, 0].numpy()
-    chosen = np.sort(np.argsort(draws, kind="stable")[:number]).tolist()
+    chosen = np.sort(order_drawn(seed, 0, test, Purpose.PICTURES)[:number]).tolist()
     nearest, cosines = ranking.nearest.cpu().numpy(), ranking.cosines.tolist()
     return [Query(int(test[row]), tuple(searched[nearest[row]].tolist()), tuple(cosines[row])) for row in chosen]
