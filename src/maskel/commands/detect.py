@@ -84,7 +84,7 @@ def detect(
     require_fit(classifier, model.encoder, dataset)
     actions = _actions(classifier, model.label_spec.real_classes, dataset, background)
     windows = usual_windows(model.label_spec, length, pace, False, dataset.options.get("fps"))
-    start(experiment, classifier, model)
+    start(experiment, model)
     with scratch_folder() as folder:
         seen = in_windows(dataset, windows, provenance_of(dataset), folder / "windows", positions.tolist())
         world = experiment.world

@@ -53,8 +53,7 @@ def evaluate(
     dataset = experiment.dataset
     positions = split_positions(dataset, benchmark, part)
     experiment.refuse_taken()
-    model = classifier_for(dataset, classifier, trained_on)
-    start(experiment, classifier, model)
+    model = classifier_for(experiment)
     answers = score_clips(model, dataset, positions, experiment.world, precision)
     scores = Scores.of(dataset, positions, answers, model.label_spec.classes)
     counted = count_of(scores, dataset)
@@ -64,35 +63,32 @@ def evaluate(
     return experiment.finish({"part": part, "precision": experiment.precision, **counted})
 
 
-def classifier_for(dataset: SkeletonSet, classifier: Path, trained_on: TrainedOn | None) -> Classifier:
-    """Load a classifier that reads a set and has its classes.
-
-    Args:
-        dataset: The set.
-        classifier: A run folder or a file, as `evaluate` takes it.
-        trained_on: The data set of a released ``.pth`` file that does not say it.
+def classifier_for(experiment: Experiment) -> Classifier:
+    """Load the classifier to evaluate, which must have the set's classes, and `start`.
 
     Raises:
         InputError: If there is no such classifier, or it does not fit the set.
     """
-    model = load_classifier(classifier, trained_on=trained_on, dataset=dataset)
+    dataset, classifier = experiment.dataset, experiment.options["classifier"]
+    model = load_classifier(classifier, trained_on=experiment.options["trained_on"], dataset=dataset)
     require_fit(classifier, model.encoder, dataset)
     if (classes := model.label_spec.real_classes) != dataset.classes:
         raise InputError(
             f"{classifier} has {len(classes)} classes, the first {classes[0]!r}; {dataset.path} has "
             f"{len(dataset.classes)}, the first {dataset.classes[0]!r}; expected the same classes"
         )
+    start(experiment, model)
     return model
 
 
-def start(experiment: Experiment, classifier: Path, model: Classifier) -> None:
+def start(experiment: Experiment, model: Classifier) -> None:
     """Start the evaluation of a classifier with it on the device; say how the set was prepared otherwise than its own.
 
     Args:
-        experiment: Not started; its results begin with what is known of the classifier's own run.
-        classifier: A run folder or a file, as `evaluate` takes it.
-        model: The classifier in it.
+        experiment: Not started; its result will begin with what is known of the classifier's own run.
+        model: The classifier.
     """
+    classifier: Path = experiment.options["classifier"]
     run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else cached(classifier))
     trained = Run.of(run.result).origin if run.finished else {}
     experiment.about = {"classifier": plain(classifier), "head": model.kind, "trained": trained}

@@ -9,7 +9,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from maskel import disturbances
-from maskel.commands.evaluate import classifier_for, count_of, start
+from maskel.commands.evaluate import classifier_for, count_of
 from maskel.datasets.bodies import Sample, usual_size
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import clip_keys
@@ -86,9 +86,8 @@ def robustness(
     given = (missing_joints, dropped_frames, noise, lower_frame_rate)
     strengths = {name: _in_range(name, values) for name, values in zip(DEFAULTS, given, strict=True)}
     experiment.settle(**strengths)
-    model = classifier_for(dataset, classifier, trained_on)
+    model = classifier_for(experiment)
     size = usual_size(Sample.of(dataset))
-    start(experiment, classifier, model)
 
     def scores(change: Callable[[SkeletonBatch], SkeletonBatch] | None = None) -> Scores:
         answers = score_clips(model, dataset, test, experiment.world, precision, change)

@@ -22,7 +22,7 @@ from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Labelled, Positions, choose_labelled
 from maskel.training.loading import Batches, ClipBatches, keep_resident
-from maskel.training.loggers import CSV, LogThread, Pixels, require_logger
+from maskel.training.loggers import CSV, LogThread, require_logger
 from maskel.training.optim import TrainingConfig
 from maskel.training.options import options_of, plain, under_method
 from maskel.training.precision import Precision, resolved
@@ -51,6 +51,7 @@ class Experiment:
         dataset: The set; pre-training has ``learned`` instead.
         world: This process among all, from `start` on.
         run: The run folder, from `open_run` on.
+        log: The logger beside ``metrics.csv``, if there is one, likewise.
 
     Raises:
         InputError: If there is no such set, or the seed is out of its range.
@@ -70,7 +71,7 @@ class Experiment:
         self._outcome: Outcome | None = None
         self.about: dict[str, Any] = {}
         self._learned = learned
-        self._log: LogThread | None = None
+        self.log: LogThread | None = None
         if (logger := options.get("log", CSV)) != CSV:
             require_logger(logger)
         check_seed(self.options.get("seed", 0))
@@ -230,26 +231,22 @@ class Experiment:
         """
         self._say_fitted()
         out, resume = self.options["out"], self.options.get("resume", False)
-        self.run = open_run(out, self._command.__name__, self._config, resume, self.world)
+        config = under_method(options_of(self._command, self.options))
+        self.run = open_run(out, self._command.__name__, config, resume, self.world)
         if self.is_main and (logger := self.options.get("log", CSV)) != CSV:
-            self._log = LogThread(logger, self.run.path, self._config)
+            self.log = LogThread(logger, self.run.path, config)
         return self.run
 
     def fit(self, method: Method, batches: Batches, after_epoch: Callable[[], Row] | None = None) -> Outcome:
         """Train ``method`` in the run folder; see `maskel.training.engine.fit`."""
-        session = Session(self.training, self.run, self.world, self.options["resume"], log=self._log)
+        session = Session(self.training, self.run, self.world, self.options["resume"], log=self.log)
         try:
             self._outcome = fit(method, batches, session, after_epoch)
         except BaseException:
-            if self._log:
-                self._log.end({})
+            if self.log:
+                self.log.end({})
             raise
         return self._outcome
-
-    def log_picture(self, name: str, pixels: Pixels) -> None:
-        """Hand a picture (H, W, 3) to the logger, if there is one."""
-        if self._log:
-            self._log.picture(name, pixels)
 
     def finish(self, found: Mapping[str, Any]) -> RunFolder:
         """Write ``result.json``, in the leading process: `about`, the data, and what was found.
@@ -263,14 +260,9 @@ class Experiment:
             measured = {"minutes": minutes, "processes": self.world.size}
             result = {"kind": self._command.__name__, **self.about, **data, **found, **measured}
             self.run.write_result(result)
-            if self._log:
-                self._log.end(result)
+            if self.log:
+                self.log.end(result)
         return self.run
-
-    @property
-    def _config(self) -> dict[str, Any]:
-        """The options as ``config.yaml`` holds them."""
-        return under_method(options_of(self._command, self.options))
 
     def _say_fitted(self) -> None:
         if self._recipe is not None:

@@ -190,7 +190,9 @@ def leave(
         labelled.write(experiment.run.path)
         classifier.save(experiment.run.path / CLASSIFIER)
         scores.write(experiment.run)
-        experiment.log_picture("confusions", confusion_pixels(scores.labels, scores.predicted, len(scores.classes)))
+        if experiment.log:
+            pixels = confusion_pixels(scores.labels, scores.predicted, len(scores.classes))
+            experiment.log.picture("confusions", pixels)
     parameters = sum(weight.numel() for weight in classifier.parameters())
     counted = scores.count(len(labelled.test))
     return experiment.finish({**labelled.describe(), **counted, **trained, "parameters": parameters})
