@@ -50,6 +50,7 @@ class Experiment:
         options: The value of every argument, as far as it is settled.
         dataset: The set; pre-training has ``learned`` instead.
         world: This process among all, from `start` on.
+        labelled: Training clips whose labels are used, from `choose_labelled` on.
         run: The run folder, from `open_run` on.
         log: The logger beside ``metrics.csv``, if there is one, likewise.
 
@@ -59,6 +60,7 @@ class Experiment:
 
     dataset: SkeletonSet
     world: World
+    labelled: Labelled
     run: RunFolder
 
     def __init__(
@@ -90,7 +92,8 @@ class Experiment:
             InputError: If a part is empty, or these options do not fit the set.
         """
         given = {name: self.options[name] for name in ("benchmark", "labels", "stratified", "label_list", "seed")}
-        return choose_labelled(self.dataset, **given, validation=self.options.get("validation", 0.0))
+        self.labelled = choose_labelled(self.dataset, **given, validation=self.options.get("validation", 0.0))
+        return self.labelled
 
     def fit_training(self, num_clips: int, least: int = 1) -> None:
         """Shrink batches and warm-up where the set is too small for them.
@@ -160,15 +163,14 @@ class Experiment:
         wished: Precision = self.options.get("precision", training.precision if training else "fp32")
         return resolved(wished, self.world.device)
 
-    def label_spec(self, train: Positions) -> LabelSpec:
-        """Return what a classifier of these training clips must know of them."""
-        return LabelSpec.of(self.dataset, train, self.options["single_body"], provenance_of(self.dataset))
+    def label_spec(self) -> LabelSpec:
+        """Return what a classifier of the labelled training clips must know of them."""
+        return LabelSpec.of(self.dataset, self.labelled.train, self.options["single_body"], provenance_of(self.dataset))
 
-    def clip_batches(self, positions: Positions, window: int, view: TrainView | None) -> ClipBatches:
-        """Return batches of the clips at ``positions``.
+    def clip_batches(self, window: int, view: TrainView | None) -> ClipBatches:
+        """Return batches of the labelled training clips.
 
         Args:
-            positions: (N,) training clips.
             window: Frames that the model reads.
             view: The random view; None for the test view.
 
@@ -176,7 +178,8 @@ class Experiment:
             InputError: If the view asks more of the layout than it has.
         """
         size, seed, single_body = self.training.batch_size, self.options["seed"], self.options["single_body"]
-        return ClipBatches(self.dataset, positions, size, seed, window, view, single_body, self.world.device)
+        train, device = self.labelled.train, self.world.device
+        return ClipBatches(self.dataset, train, size, seed, window, view, single_body, device)
 
     def features(self, encoder: Encoder, positions: Positions) -> Float32[Tensor, "n f"]:
         """Compute features of the clips at ``positions`` in the test view, each exactly once, on every process."""

@@ -12,8 +12,8 @@ from maskel.draws import Purpose, order_drawn
 from maskel.errors import InputError
 from maskel.files import csv_text, damaged_as, one_line, read_table, write_atomically
 from maskel.training.loading import split_positions
+from maskel.training.run import LABELS
 
-LABELS = "labels.csv"
 Positions = Int64[np.ndarray, " _"]
 
 

@@ -11,13 +11,12 @@ from maskel.distributed import notify
 from maskel.methods.classifier import Classifier
 from maskel.models.heads import LinearHead
 from maskel.training.experiment import Experiment
-from maskel.training.labelled import Labelled
 from maskel.training.regularised import NO_SCORE, FittedProbe, Linear, divide, fit_features
 from maskel.training.supervised import score_clips
 from maskel.transforms import TrainView
 
 
-def fit_head(experiment: Experiment, probe: FittedProbe, classifier: Classifier, labelled: Labelled) -> dict[str, Any]:
+def fit_head(experiment: Experiment, probe: FittedProbe, classifier: Classifier) -> dict[str, Any]:
     """Fit a classifier's linear head to the features that its encoder gives now; describe the choice for a result.
 
     Args:
@@ -25,13 +24,12 @@ def fit_head(experiment: Experiment, probe: FittedProbe, classifier: Classifier,
             not. Where subjects are unknown, its seed draws what that is.
         probe: ``regularised`` for a logistic regression, ``svm`` for linear support vector machines.
         classifier: On its device already; its head is linear.
-        labelled: Its training clips.
 
     Raises:
         InputError: If the training clips are of one class, or the layout has no left and right to mirror.
     """
     assert isinstance(classifier.head, LinearHead)
-    dataset, train, options = labelled.dataset, labelled.train, experiment.options
+    dataset, train, options = experiment.dataset, experiment.labelled.train, experiment.options
     mirror, balanced = options["view"].mirror, options["class_weights"] == "balanced"
     TrainView(mirror=mirror).require_fit(dataset.layout)
     labels = dataset.labels[train]

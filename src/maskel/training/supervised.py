@@ -11,12 +11,12 @@ from torch import Tensor
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.errors import InputError
-from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, class_weights
+from maskel.methods.classifier import CLASSIFIER, Classifier, class_weights
 from maskel.models.familiarity import MOST_CLIPS, Familiarity
 from maskel.sequence import SkeletonBatch
 from maskel.training.experiment import Experiment
 from maskel.training.features import CHUNK, Change, read_clips
-from maskel.training.labelled import Labelled, Positions
+from maskel.training.labelled import Positions
 from maskel.training.loading import Batches
 from maskel.training.loggers import confusion_pixels
 from maskel.training.optim import TrainingConfig
@@ -37,10 +37,12 @@ def check_training(training: TrainingConfig) -> None:
         raise InputError("training: batch normalisation needs a batch_size of 2 or more")
 
 
-def weigh(classifier: Classifier, labelled: Labelled, how: ClassWeights) -> None:
-    """Give the classifier's loss the weights of the classes among the training clips."""
-    labels = torch.tensor(labelled.dataset.labels[labelled.train])
-    classifier.class_weights = class_weights(labels, len(labelled.dataset.classes), how)
+def make_ready(experiment: Experiment, classifier: Classifier) -> None:
+    """Give the classifier's loss the weights of the classes among the training clips, and move it to the device."""
+    dataset = experiment.dataset
+    labels = torch.tensor(dataset.labels[experiment.labelled.train])
+    classifier.class_weights = class_weights(labels, len(dataset.classes), experiment.options["class_weights"])
+    classifier.to(experiment.world.device)
 
 
 def answer_clips(
@@ -96,9 +98,9 @@ def score_clips(
     return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, change=change)
 
 
-def _remember(experiment: Experiment, classifier: Classifier, labelled: Labelled) -> None:
+def _remember(experiment: Experiment, classifier: Classifier) -> None:
     """Give a trained classifier features of its training clips: of all, or of some of every class; of one clip none."""
-    dataset, train = labelled.dataset, labelled.train
+    dataset, train = experiment.dataset, experiment.labelled.train
     if len(train) > MOST_CLIPS:
         by_class = train[np.argsort(dataset.labels[train], kind="stable")]
         train = by_class[np.linspace(0, len(train) - 1, MOST_CLIPS).round().astype(np.int64)]
@@ -118,11 +120,7 @@ def score_features(classifier: Classifier, features: Float32[Tensor, "n f"]) -> 
 
 
 def train_classifier(
-    experiment: Experiment,
-    classifier: Classifier,
-    batches: Batches,
-    labelled: Labelled,
-    score: Callable[[str], Tensor],
+    experiment: Experiment, classifier: Classifier, batches: Batches, score: Callable[[str], Tensor]
 ) -> RunFolder:
     """Train, count on the test part after every epoch, and write what the run leaves.
 
@@ -133,12 +131,12 @@ def train_classifier(
         experiment: Started; its run folder is opened here.
         classifier: On its device already.
         batches: Batches of training clips.
-        labelled: Its training clips.
         score: Class scores (N, classes) of the clips of a part, ``test`` or ``validation``, on every process.
 
     Raises:
         TrainingError: If a loss is not finite.
     """
+    labelled = experiment.labelled
 
     def scores_of(part: str) -> Scores:
         classifier.eval()
@@ -166,26 +164,20 @@ def train_classifier(
         "precision": experiment.precision,
         "steps": epochs * batches.steps_per_epoch,
     }
-    return leave(experiment, classifier, labelled, scores_of("test"), trained)
+    return leave(experiment, classifier, scores_of("test"), trained)
 
 
-def leave(
-    experiment: Experiment,
-    classifier: Classifier,
-    labelled: Labelled,
-    scores: Scores,
-    trained: Mapping[str, Any],
-) -> RunFolder:
+def leave(experiment: Experiment, classifier: Classifier, scores: Scores, trained: Mapping[str, Any]) -> RunFolder:
     """Write what a trained classifier's run leaves.
 
     Args:
         experiment: Its run folder is open.
         classifier: Trained.
-        labelled: Its training clips.
         scores: Scores of the test part.
         trained: Entries after the counts: measurements of the training.
     """
-    _remember(experiment, classifier, labelled)
+    labelled = experiment.labelled
+    _remember(experiment, classifier)
     if experiment.is_main:
         labelled.write(experiment.run.path)
         classifier.save(experiment.run.path / CLASSIFIER)
