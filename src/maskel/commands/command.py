@@ -83,7 +83,8 @@ class Command:
         """
         function = imported(self.function)
         values = plain_values(name, function, given, named)
-        with _recorded(call_text(name, values)):
+        text = ", ".join(f"{argument}={value!r}" for argument, value in values.items())
+        with _recorded(f"maskel.{name}({text})"):
             return self.run_values(name, function, values)
 
     def run_values(self, name: str, function: Callable[..., Any], values: dict[str, Any]) -> Any:
@@ -271,11 +272,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in value]
     return value.item() if hasattr(value, "item") else value  # of NumPy
-
-
-def call_text(name: str, values: Mapping[str, Any]) -> str:
-    """Return the call that has these values, as it would be typed."""
-    return f"maskel.{name}({', '.join(f'{argument}={value!r}' for argument, value in values.items())})"
 
 
 @contextmanager

@@ -87,8 +87,7 @@ def detect(
     start(experiment, model)
     with scratch_folder() as folder:
         seen = in_windows(dataset, windows, provenance_of(dataset), folder / "windows", positions.tolist())
-        world = experiment.world
-        scores = score_clips(model, seen, np.arange(len(seen)), world, precision)
+        scores = score_clips(model, seen, np.arange(len(seen)), experiment.world, precision)
         tracks = tracks_of(seen.clips, scores.double().softmax(1).cpu().numpy(), {}, windows.rate)
         answered = len(seen)
     names = [dataset.clips[position].name for position in positions.tolist()]
