@@ -90,7 +90,7 @@ def baseline(
         for fit in fitted
     }
     experiment.about = {"classifier": best.name, "chosen_on": chosen_on, "classifiers": each}
-    return experiment.finish({**labelled.describe(), "seed": seed, **counts[best.name]})
+    return experiment.finish(**labelled.describe(), seed=seed, **counts[best.name])
 
 
 def raw_features(

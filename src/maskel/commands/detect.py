@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int64
 
 from maskel import distributed
-from maskel.commands.evaluate import start
+from maskel.commands.evaluate import start_classifier
 from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
@@ -84,7 +84,7 @@ def detect(
     require_fit(classifier, model.encoder, dataset)
     actions = _actions(classifier, model.label_spec.real_classes, dataset, background)
     windows = usual_windows(model.label_spec, length, pace, False, dataset.options.get("fps"))
-    start(experiment, model)
+    start_classifier(experiment, model)
     with scratch_folder() as folder:
         seen = in_windows(dataset, windows, provenance_of(dataset), folder / "windows", positions.tolist())
         scores = score_clips(model, seen, np.arange(len(seen)), experiment.world, precision)
@@ -120,14 +120,12 @@ def detect(
     if experiment.is_main:
         write_atomically(run.path / SEGMENTS, _table(found, truth, actions, windows.rate))
     return experiment.finish(
-        {
-            "part": part,
-            "precision": experiment.precision,
-            **counted,
-            "frames_without_action": empty,
-            "windows": answered,
-            "detection": {"overlaps": OVERLAPS, **asdict(Detection.of(found, truth, names))},
-        },
+        part=part,
+        precision=experiment.precision,
+        **counted,
+        frames_without_action=empty,
+        windows=answered,
+        detection={"overlaps": OVERLAPS, **asdict(Detection.of(found, truth, names))},
     )
 
 

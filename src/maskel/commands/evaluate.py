@@ -60,11 +60,11 @@ def evaluate(
     run = experiment.open_run()
     if experiment.is_main:
         scores.write(run)
-    return experiment.finish({"part": part, "precision": experiment.precision, **counted})
+    return experiment.finish(part=part, precision=experiment.precision, **counted)
 
 
 def classifier_for(experiment: Experiment) -> Classifier:
-    """Load the classifier to evaluate, which must have the set's classes, and `start`.
+    """Load the classifier to evaluate, which must have the set's classes, and start with it.
 
     Raises:
         InputError: If there is no such classifier, or it does not fit the set.
@@ -77,11 +77,11 @@ def classifier_for(experiment: Experiment) -> Classifier:
             f"{classifier} has {len(classes)} classes, the first {classes[0]!r}; {dataset.path} has "
             f"{len(dataset.classes)}, the first {dataset.classes[0]!r}; expected the same classes"
         )
-    start(experiment, model)
+    start_classifier(experiment, model)
     return model
 
 
-def start(experiment: Experiment, model: Classifier) -> None:
+def start_classifier(experiment: Experiment, model: Classifier) -> None:
     """Start the evaluation of a classifier with it on the device; say how the set was prepared otherwise than its own.
 
     Args:

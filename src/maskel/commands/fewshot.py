@@ -117,9 +117,7 @@ def fewshot(
     if experiment.is_main and not drawn:
         names = [dataset.clips[position].name for position in test.tolist()]
         write_predictions(run, names, dataset.labels[test].tolist(), answers[0].tolist(), dataset.classes)
-    return experiment.finish(
-        {"seed": seed, **about, **counted, "precision": experiment.precision},
-    )
+    return experiment.finish(seed=seed, **about, **counted, precision=experiment.precision)
 
 
 @dataclass(frozen=True)

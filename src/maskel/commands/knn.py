@@ -85,12 +85,10 @@ def knn(
         names = [dataset.clips[position].name for position in test.tolist()]
         write_predictions(run, names, dataset.labels[test].tolist(), nearest.tolist(), dataset.classes)
     return experiment.finish(
-        {
-            "seed": seed,
-            **count(nearest, labels[test], dataset.classes, len(test)),
-            "precision": experiment.precision,
-            "vote": {"k": k} | count(voted, labels[test], dataset.classes, len(test)),
-        },
+        seed=seed,
+        **count(nearest, labels[test], dataset.classes, len(test)),
+        precision=experiment.precision,
+        vote={"k": k} | count(voted, labels[test], dataset.classes, len(test)),
     )
 
 

@@ -97,12 +97,10 @@ def pretrain(
     if init is not None:
         experiment.about["init"] = {"encoder": plain(init), "pretraining": pretraining_of(init)}
     return experiment.finish(
-        {
-            "seed": seed,
-            "epochs": training.epochs,
-            "precision": experiment.precision,
-            "steps": training.epochs * batches.steps_per_epoch,
-            "loss": outcome.rows[-1]["loss"],
-            "parameters": sum(weight.numel() for weight in model.parameters()),
-        },
+        seed=seed,
+        epochs=training.epochs,
+        precision=experiment.precision,
+        steps=training.epochs * batches.steps_per_epoch,
+        loss=outcome.rows[-1]["loss"],
+        parameters=sum(weight.numel() for weight in model.parameters()),
     )

@@ -116,14 +116,12 @@ def retrieval(
         write_predictions(run, names, dataset.labels[test].tolist(), nearest[:, 0].tolist(), dataset.classes)
         write_atomically(run.path / PAGE, neighbours_page(dataset, _shown(test, searched, ranking, clips, seed)))
     return experiment.finish(
-        {
-            "seed": seed,
-            "gallery": {"part": gallery, "size": size, "without_their_class": absent},
-            **counted,
-            PRECISION: float(ranking.precision.mean()),
-            "wider": {"k": k, **wider},
-            "precision": experiment.precision,
-        },
+        seed=seed,
+        gallery={"part": gallery, "size": size, "without_their_class": absent},
+        **counted,
+        **{PRECISION: float(ranking.precision.mean())},
+        wider={"k": k, **wider},
+        precision=experiment.precision,
     )
 
 

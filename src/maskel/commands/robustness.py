@@ -112,13 +112,11 @@ def robustness(
         lines = {name: [_step(0.0, counted), *(_step(s["strength"], s) for s in of)] for name, of in steps.items()}
         write_atomically(run.path / PAGE, robustness_page(lines, f"{classifier.name} on {dataset.path.name}"))
     return experiment.finish(
-        {
-            "part": "test",
-            "precision": experiment.precision,
-            **counted,
-            "body_size": size,
-            **{name: _strongest(of) for name, of in steps.items()},
-        },
+        part="test",
+        precision=experiment.precision,
+        **counted,
+        body_size=size,
+        **{name: _strongest(of) for name, of in steps.items()},
     )
 
 

@@ -251,7 +251,7 @@ class Experiment:
             raise
         return self._outcome
 
-    def finish(self, found: Mapping[str, Any]) -> RunFolder:
+    def finish(self, **found: Any) -> RunFolder:
         """Write ``result.json``, in the leading process: `about`, the data, and what was found.
 
         Args:

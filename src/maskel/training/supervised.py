@@ -187,7 +187,7 @@ def leave(experiment: Experiment, classifier: Classifier, scores: Scores, traine
             experiment.log.picture("confusions", pixels)
     parameters = sum(weight.numel() for weight in classifier.parameters())
     counted = scores.count(len(labelled.test))
-    return experiment.finish({**labelled.describe(), **counted, **trained, "parameters": parameters})
+    return experiment.finish(**labelled.describe(), **counted, **trained, parameters=parameters)
 
 
 def _epoch(row: Row) -> dict[str, float | int]:
