@@ -150,7 +150,7 @@ def tables(rows: Sequence[Measured]) -> str:
 
 
 def without_paths(value: Any, key: str = "", without: Sequence[str] = ("per_class",)) -> Any:
-    """Strip a result of paths of its machine, all but their last part, and of some entries: the counts of classes."""
+    """Strip a result of paths of its machine, all but their last part, and of entries such as the counts of classes."""
     if isinstance(value, Mapping):
         kept = {name: entry for name, entry in value.items() if name not in without}
         return {

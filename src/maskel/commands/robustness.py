@@ -132,7 +132,8 @@ def _disturbances(dataset: SkeletonSet, size: float) -> dict[str, Disturb]:
 
 def _in_range(name: str, strengths: Sequence[float] | None) -> list[float]:
     """Return the strengths, or those by default, each once, the weakest first; refuse one out of the range."""
-    strengths, below = DEFAULTS[name] if strengths is None else strengths, math.inf if name == "noise" else 1
+    strengths = DEFAULTS[name] if strengths is None else strengths
+    below = math.inf if name == "noise" else 1
     if bad := [strength for strength in strengths if not 0 <= strength < below]:
         raise InputError(f"{name}: found {bad[0]:g}, expected 0 or more" + (" and below 1" if below == 1 else ""))
     return sorted(set(strengths))

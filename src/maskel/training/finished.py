@@ -419,7 +419,8 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
 def lines(folder: RunFolder) -> list[str]:
     """Return the lines that a command prints of its run: right answers, and as the last one the folder."""
     result = folder.result if folder.finished else {}
-    run, shown, several = Run.of(result), [], result.get("accuracy")
+    run, several = Run.of(result), result.get("accuracy")
+    shown = []
     for fold in filter(lambda fold: fold.counted.seen, run.folds):
         whose = f" ({fold.subjects[0]})" if len(fold.subjects) == 1 else ""
         count = fold.counted

@@ -120,7 +120,8 @@ def draw_labels(dataset: SkeletonSet, positions: Positions, share: float, strati
         stratified: Every class gets its share, rounded so that the sum is right, and at least one clip.
         seed: Each clip's draw is a function of this and the clip.
     """
-    order, total = order_drawn(seed, 0, positions, Purpose.LABELS), max(int(share * len(positions)), 1)
+    order = order_drawn(seed, 0, positions, Purpose.LABELS)
+    total = max(int(share * len(positions)), 1)
     if not stratified:
         return np.asarray(positions[np.sort(order[:total])])
     labels = dataset.labels[positions]

@@ -20,8 +20,8 @@ def fit_head(experiment: Experiment, probe: FittedProbe, classifier: Classifier)
     """Fit a classifier's linear head to the features that its encoder gives now; describe the choice for a result.
 
     Args:
-        experiment: Started. Its options say if classes weigh alike, and if clips are mirrored too; what is held out is
-            not. Where subjects are unknown, its seed draws what that is.
+        experiment: Started. Its options say if classes weigh alike, and if mirror images of the clips are learned too;
+            what is held out is not mirrored. Where subjects are unknown, its seed draws what is held out.
         probe: ``regularised`` for a logistic regression, ``svm`` for linear support vector machines.
         classifier: On its device already; its head is linear.
 

@@ -46,7 +46,8 @@ def train_unkept(
         TrainingError: If a loss is not finite.
         KeyboardInterrupt: After Ctrl-C; there is no run to go on with.
     """
-    world, training = distributed.start(device), fitted(recipe, len(positions))
+    world = distributed.start(device)
+    training = fitted(recipe, len(positions))
     window = method.encoder.config.window
     batches = _RelabelledBatches(dataset, positions, training.batch_size, seed, window, view, "zero", world.device)
     batches.relabelled = labels
