@@ -114,7 +114,7 @@ def finetune(
     experiment = Experiment(finetune, locals())
     dataset = experiment.dataset
     labelled = experiment.choose_labelled()
-    experiment.fit_training(len(labelled.train), least=2)
+    experiment.fit_training()
     experiment.refuse_taken()
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, dataset, window)
     if isinstance(encoder, Path) and isinstance(given, Encoder):

@@ -104,7 +104,7 @@ def linear(
     experiment = Experiment(linear, locals())
     labelled = experiment.choose_labelled()
     if probe == "sgd":
-        experiment.fit_training(len(labelled.train), least=2)
+        experiment.fit_training()
     experiment.refuse_taken()
     frozen = experiment.start_frozen()
     experiment.about["seed"] = seed

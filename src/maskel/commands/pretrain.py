@@ -79,7 +79,7 @@ def pretrain(
     start = None if init is None else start_from(init, learned, encoder)
     encoder = encoder if start is None else start.config
     experiment.settle(encoder=encoder)
-    experiment.fit_training(learned.size)
+    experiment.fit_training()
     model = new_method(method, learned.dataset, start or encoder, options, training, seed)
     learned.require_joints(method, model, view)
     experiment.start()

@@ -95,16 +95,13 @@ class Experiment:
         self.labelled = choose_labelled(self.dataset, **given, validation=self.options.get("validation", 0.0))
         return self.labelled
 
-    def fit_training(self, num_clips: int, least: int = 1) -> None:
-        """Shrink batches and warm-up where the set is too small for them.
-
-        Args:
-            num_clips: Training clips.
-            least: Clips that a batch must have.
+    def fit_training(self) -> None:
+        """Shrink batches and warm-up where the training clips are too few for them.
 
         Raises:
-            InputError: If there are fewer clips than that.
+            InputError: If there is no second clip where a classifier is trained, which normalises over a batch.
         """
+        num_clips, least = (self._learned.size, 1) if self._learned else (len(self.labelled.train), 2)
         resumed = self.options["out"] if self.options["resume"] else None
         self.settle(training=fitted(self.training, num_clips, resumed, least))
 
