@@ -86,6 +86,12 @@ def normal(keys: Int64[Tensor, " b"], purpose: Purpose, count: int) -> Float32[T
     return torch.special.ndtri(middles).float()
 
 
+def order_drawn(seed: int, epoch: int, positions: Int64[np.ndarray, " n"], purpose: Purpose) -> Int64[np.ndarray, " n"]:
+    """Sort the places of ``positions`` by a draw for each; the first of them are a sample without replacement."""
+    draws = uniform(clip_keys(seed, epoch, torch.from_numpy(positions)), purpose, 1)[:, 0].numpy()
+    return np.argsort(draws, kind="stable")
+
+
 def epoch_order(seed: int, epoch: int, positions: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """Draw the order in which an epoch visits ``positions``: a permutation that depends on (seed, epoch)."""
     return np.random.default_rng((seed, epoch)).permutation(positions)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import get_terminal_size
-from types import MappingProxyType, UnionType
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
@@ -30,7 +30,6 @@ from maskel.errors import InputError
 Methods = Mapping[str, type]
 """Name -> class, whose constructor's arguments are options under that name: ``--mamp.tau``."""
 
-NO_METHODS: Methods = MappingProxyType({})
 CONFIG = "config.yaml"
 _VALUES: dict[Any, str] = {Path: "PATH", str: "NAME", int: "N", float: "X"}
 
@@ -164,8 +163,8 @@ def _add_option(parser: Parser, argument: inspect.Parameter, meaning: str | None
 def run_parser(
     command: str,
     function: Callable[..., object],
-    methods: Methods = NO_METHODS,
-    more: Mapping[str, tuple[Any, str]] = MappingProxyType({}),
+    methods: Methods,
+    more: Mapping[str, tuple[Any, str]],
     several: str = "",
 ) -> Parser:
     """Return the parser of a command with recipes.
@@ -194,21 +193,19 @@ class RunOptions:
 
     Args:
         options: By argument of the command's function; of a method's options those of the chosen one.
-        config: The same as ``config.yaml`` holds them.
         recipes: Names of the recipes, in order.
         resume: The run folder to go on with, if any.
         idle: Options typed that belong to methods other than the chosen one, so that they do nothing.
     """
 
     options: Options
-    config: Options
     recipes: tuple[str, ...]
     resume: Path | None
     idle: tuple[str, ...]
 
 
 def read_run_options(
-    parser: Parser, command: str, words: Sequence[str], methods: Methods = NO_METHODS, stand_in: Path | None = None
+    parser: Parser, command: str, words: Sequence[str], methods: Methods, stand_in: Path
 ) -> RunOptions:
     """Read the options of a command with recipes.
 
@@ -225,7 +222,7 @@ def read_run_options(
     """
     rest, recipes, resume = _take_recipes(spelt(words, parser))
     merged = _merged(parser, command, recipes, resume)
-    if stand_in and "--check=true" in rest and "data" not in merged and not any(w.startswith("--data") for w in rest):
+    if "--check=true" in rest and "data" not in merged and not any(w.startswith("--data") for w in rest):
         merged["data"] = str(stand_in)
     if isinstance(merged.get("data"), str) and any(
         action.dest == "data" and _takes_several(action) for action in parser._actions
@@ -331,19 +328,17 @@ def _instantiated(parser: Parser, found: Namespace) -> Options:
 def _run_options(
     options: Options, recipes: Sequence[str], resume: Path | None, methods: Methods, words: Sequence[str]
 ) -> RunOptions:
-    """Put the options of the chosen method where the command's function and ``config.yaml`` have them."""
+    """Put the options of the chosen method where the command's function has them."""
     if isinstance(data := options.get("data"), list) and len(data) == 1:  # as recipes and runs of every version have it
         options["data"] = data[0]
-    config = dict(options)
     idle: tuple[str, ...] = ()
     if methods:
         method_options = {method: vars(options.pop(method)) for method in methods}
         method = str(options["method"])
         options["options"] = method_options.get(method, {})
-        config = {name: value for name, value in options.items() if name != "options"} | {method: options["options"]}
         others = tuple(f"--{other}." for other in methods if other != method)
         idle = tuple(dashed(word.partition("=")[0]) for word in words if word.startswith(others))
-    return RunOptions(options, config, tuple(recipes), resume, idle)
+    return RunOptions(options, tuple(recipes), resume, idle)
 
 
 def sentence_of(fault: Exception) -> str:

@@ -8,6 +8,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
@@ -23,11 +24,13 @@ from torch import Tensor
 
 from maskel import distributed
 from maskel.datasets.arrays import positions_in, write_arrays
+from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
 from maskel.files import scratch_folder
 from maskel.layouts import Layout, layout_named
-from maskel.methods.classifier import FineTuneClassifier
+from maskel.methods.base import build_seeded
+from maskel.methods.classifier import FineTuneClassifier, LabelSpec
 from maskel.methods.masked import Bodies
 from maskel.models.adaptation import adapted
 from maskel.models.encoder import Encoder, EncoderConfig
@@ -35,15 +38,12 @@ from maskel.models.loading import load_encoder
 from maskel.models.pooling import Pool
 from maskel.sequence import XYZ, Channels, SkeletonBatch
 from maskel.training.features import read_clips
-from maskel.training.fitting import fitted, say_fitted
-from maskel.training.loading import ClipBatches
 from maskel.training.optim import AdamWConfig, FinetuneConfig
 from maskel.training.precision import Precision
 from maskel.training.pretrained import method_options, new_method, require_fit, say_fitting
-from maskel.training.probes import FittedProbe, fit_features
-from maskel.training.regularised import Linear, divide
+from maskel.training.regularised import FittedProbe, Linear, divide, fit_features
 from maskel.training.supervised import check_training, head_reader
-from maskel.training.unkept import finetune_clips, train_unkept
+from maskel.training.unkept import train_unkept
 from maskel.transforms import TrainView
 
 Clips: TypeAlias = Any
@@ -377,16 +377,24 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         classes: np.ndarray,
     ) -> None:
         """Train the encoder and a head; of an earlier fit of a probe nothing is left."""
-        recipe, view = self.finetuning or FinetuneConfig(), self.view or TrainView()
-        world, names = distributed.start(self.device), [str(name) for name in classes]
-        tuned = finetune_clips(
-            encoder, dataset, positions, labels, names, self.bodies, view, recipe, int(self.random_state), world
-        )
+        relabelled = np.zeros(len(dataset), np.int64)
+        relabelled[positions] = labels
+        if (unlike := relabelled[positions] != labels).any():
+            name = dataset.clips[int(positions[unlike][0])].name
+            raise InputError(f"y: found two labels for clip {name}, which X has twice; expected one label a clip")
+        recipe = self.finetuning or FinetuneConfig()
+        if recipe.layer_decay is None:
+            recipe = replace(recipe, layer_decay=0.8)
+        of_clips = LabelSpec.of(dataset, positions, "zero", provenance_of(dataset))
+        label_spec = replace(of_clips, classes=tuple(map(str, classes)))
+        encoder.requires_grad_(True)  # that of a fitted estimator is frozen
+        seed, view = int(self.random_state), self.view or TrainView()
+        tuned = build_seeded(lambda: FineTuneClassifier(encoder, label_spec, self.bodies), seed)
+        train_unkept(tuned, recipe, dataset, positions, view, seed, self.device, relabelled)
         self._adopt(tuned.encoder, dataset)
         self._tuned, self._precision = tuned.requires_grad_(False).eval(), recipe.precision
         for name in ("_scores", "strength_", "chosen_on_"):
-            if hasattr(self, name):
-                delattr(self, name)
+            self.__dict__.pop(name, None)
 
     def _form(self, given: Encoder | None) -> tuple[Layout, Channels]:
         """Return the joint layout and the channels of arrays."""
@@ -406,16 +414,9 @@ class SkeletonClassifier(ClassifierMixin, _SkeletonEstimator):  # type: ignore[m
         if self.window is not None:
             raise InputError("window: of an encoder that is pre-trained here it is in its sizes; leave it out")
         config = self.encoder if isinstance(self.encoder, EncoderConfig) else EncoderConfig()
-        recipe = self.training or AdamWConfig()
-        training = fitted(recipe, len(positions))
-        options, seed = method_options(self.method, self.options or {}), self.random_state
-        model = new_method(self.method, dataset, config, options, training, seed)
-        world = distributed.start(self.device)
-        model.to(world.device)
-        view, size = self.view or TrainView(), training.batch_size
-        batches = ClipBatches(dataset, positions, size, seed, config.window, view, "zero", world.device)
-        say_fitted(recipe, training)
-        train_unkept(model, batches, training, world)
+        recipe, options = self.training or AdamWConfig(), method_options(self.method, self.options or {})
+        model = new_method(self.method, dataset, config, options, recipe, self.random_state)
+        train_unkept(model, recipe, dataset, positions, self.view or TrainView(), self.random_state, self.device)
         return model.encoder
 
     def _scored(self, given: Clips) -> Float64[np.ndarray, "n k"]:

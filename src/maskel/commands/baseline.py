@@ -89,10 +89,8 @@ def baseline(
         fit.name: fit.describe() | {name: counts[fit.name][name] for name in ("correct", "seen", "accuracy")}
         for fit in fitted
     }
-    return experiment.finish(
-        {"classifier": best.name, "chosen_on": chosen_on, "classifiers": each},
-        {**labelled.describe(), "seed": seed, **counts[best.name]},
-    )
+    experiment.about = {"classifier": best.name, "chosen_on": chosen_on, "classifiers": each}
+    return experiment.finish(**labelled.describe(), seed=seed, **counts[best.name])
 
 
 def raw_features(

@@ -83,7 +83,8 @@ class Command:
         """
         function = imported(self.function)
         values = plain_values(name, function, given, named)
-        with _recorded(call_text(name, values)):
+        text = ", ".join(f"{argument}={value!r}" for argument, value in values.items())
+        with _recorded(f"maskel.{name}({text})"):
             return self.run_values(name, function, values)
 
     def run_values(self, name: str, function: Callable[..., Any], values: dict[str, Any]) -> Any:
@@ -120,7 +121,7 @@ class RunCommand(Command):
                 from maskel.datasets.stand_in import write_for_check
 
                 say(write_for_check(found.options["data"], found.recipes, found.options["benchmark"]))
-            return _run(name, function, found), found.options
+            return _run(function, found), found.options
 
     def parser(self, name: str, function: Callable[..., Any], methods: Mapping[str, type] | None = None) -> "Parser":
         """Return the parser of a function's options with recipes, several seeds, and options of all ``methods``."""
@@ -143,7 +144,7 @@ class RunCommand(Command):
         if not isinstance(resume, str | None):
             raise InputError(f"maskel.{name}: found resume={resume!r}, expected the run folder to go on with")
         folder = None if resume is None else Path(resume)
-        return _run(name, function, read_run_values(parser, name, values, recipes, folder, methods))
+        return _run(function, read_run_values(parser, name, values, recipes, folder, methods))
 
     @property
     def more(self) -> Mapping[str, Any]:
@@ -273,11 +274,6 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value  # of NumPy
 
 
-def call_text(name: str, values: Mapping[str, Any]) -> str:
-    """Return the call that has these values, as it would be typed."""
-    return f"maskel.{name}({', '.join(f'{argument}={value!r}' for argument, value in values.items())})"
-
-
 @contextmanager
 def _recorded(text: str) -> Iterator[None]:
     """Have results name this invocation; what it locks stays locked until it ends."""
@@ -303,15 +299,13 @@ def _seeds(function: Callable[..., object]) -> Mapping[str, tuple[Any, str]]:
     return {"seeds": (Seeds | None, meaning)} if {"seed", "device"} <= signature(function).parameters.keys() else {}
 
 
-def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> object:
+def _run(function: Callable[..., object], parsed: "RunOptions") -> object:
     """Run a command once, or for each seed and fold."""
     from maskel.commands.folds import of_first_fold, of_folds, run_folds
     from maskel.commands.seeds import run_seeds
 
-    options, config = (_pinned(given) for given in (parsed.options, parsed.config))
-    parameters = signature(function).parameters
+    options, parameters = _pinned(parsed.options), signature(function).parameters
     seeds = options.pop("seeds", None)
-    config.pop("seeds", None)
     each_fold = {"seed", "benchmark"} <= parameters.keys() and "classifier" not in parameters  # one is of one fold
     folds = each_fold and of_folds(options["data"], options["benchmark"])
     if parsed.resume and (seeds is not None or folds):
@@ -321,9 +315,7 @@ def _run(name: str, function: Callable[..., object], parsed: "RunOptions") -> ob
         options |= of_first_fold(options) if folds else {}
     elif seeds is not None or folds:
         try:
-            if seeds is not None:
-                return run_seeds(name, function, options, seeds, config)
-            return run_folds(name, function, options, config)
+            return run_folds(function, options) if seeds is None else run_seeds(function, options, seeds)
         except Stopped as stop:
             raise Stopped(f"{stop}, or repeat the whole command: it runs only what is left") from stop
     return function(**options, **({"resume": parsed.resume is not None} if "resume" in parameters else {}))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int64
 
 from maskel import distributed
-from maskel.commands.evaluate import origin_of
+from maskel.commands.evaluate import start_classifier
 from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.errors import InputError
@@ -23,7 +23,7 @@ from maskel.training.experiment import Experiment
 from maskel.training.loading import split_positions
 from maskel.training.metrics import count
 from maskel.training.precision import Precision
-from maskel.training.pretrained import require_fit, say_differences
+from maskel.training.pretrained import require_fit
 from maskel.training.recordings import in_windows, read_extent, usual_windows
 from maskel.training.run import RunFolder
 from maskel.training.segments import actions_of, place_of, tracks_of
@@ -84,12 +84,10 @@ def detect(
     require_fit(classifier, model.encoder, dataset)
     actions = _actions(classifier, model.label_spec.real_classes, dataset, background)
     windows = usual_windows(model.label_spec, length, pace, False, dataset.options.get("fps"))
-    experiment.start()
-    say_differences(classifier, model.label_spec.provenance, dataset)
+    start_classifier(experiment, model)
     with scratch_folder() as folder:
         seen = in_windows(dataset, windows, provenance_of(dataset), folder / "windows", positions.tolist())
-        world = experiment.world
-        scores = score_clips(model.to(world.device), seen, np.arange(len(seen)), world, precision)
+        scores = score_clips(model, seen, np.arange(len(seen)), experiment.world, precision)
         tracks = tracks_of(seen.clips, scores.double().softmax(1).cpu().numpy(), {}, windows.rate)
         answered = len(seen)
     names = [dataset.clips[position].name for position in positions.tolist()]
@@ -122,15 +120,12 @@ def detect(
     if experiment.is_main:
         write_atomically(run.path / SEGMENTS, _table(found, truth, actions, windows.rate))
     return experiment.finish(
-        {"classifier": str(classifier), "head": model.kind, "trained": origin_of(classifier)},
-        {
-            "part": part,
-            "precision": experiment.precision,
-            **counted,
-            "frames_without_action": empty,
-            "windows": answered,
-            "detection": {"overlaps": OVERLAPS, **asdict(Detection.of(found, truth, names))},
-        },
+        part=part,
+        precision=experiment.precision,
+        **counted,
+        frames_without_action=empty,
+        windows=answered,
+        detection={"overlaps": OVERLAPS, **asdict(Detection.of(found, truth, names))},
     )
 
 

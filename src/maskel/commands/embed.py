@@ -1,26 +1,24 @@
 """``maskel embed``: features of clips under a frozen encoder, as one npz file."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from maskel import distributed
 from maskel.console import reported
 from maskel.datasets.npz import write_rows
-from maskel.datasets.store import SkeletonSet, text_array
+from maskel.datasets.store import text_array
 from maskel.errors import InputError
 from maskel.files import as_output, refuse_unwritable, replacing, require_suffix
 from maskel.models.pooling import Pool
 from maskel.sequence import SingleBody
-from maskel.training.features import extract
+from maskel.training.experiment import Experiment
 from maskel.training.loading import split_positions
 from maskel.training.precision import Precision
-from maskel.training.pretrained import load_frozen
 
 _CLIPS_IN_MEMORY = 4096
 
@@ -61,9 +59,7 @@ def embed(
     """
     require_suffix(out, ".npz")
     refuse_unwritable(out)
-    columns, width, rows, is_main = _computed(
-        encoder, data, benchmark, part, window, pool, single_body, precision, device
-    )
+    columns, width, rows, is_main = _computed(embed, locals())
     if not is_main:
         for _ in rows:  # every process computes its share
             pass
@@ -122,34 +118,26 @@ def features(
         >>> found.features.shape, found.labels.shape
         ((26, 16), (26,))
     """
-    columns, _, rows, _ = _computed(encoder, data, benchmark, part, window, pool, single_body, precision, device)
+    columns, _, rows, _ = _computed(features, locals())
     return Features(np.concatenate(list(rows)), **columns)
 
 
 def _computed(
-    encoder: Path,
-    data: Path,
-    benchmark: str | None,
-    part: str | None,
-    window: int | None,
-    pool: Pool,
-    single_body: SingleBody,
-    precision: Precision,
-    device: str,
+    command: Callable[..., object], options: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], int, Iterator[Float32[np.ndarray, "n f"]], bool]:
-    """Open set and encoder.
+    """Open set and encoder of a command.
 
     Returns:
         Names and labels of the clips and the class names; width F of the features; the features, computed some clips
         at a time as they are taken; and whether this process writes.
     """
+    benchmark, part = options["benchmark"], options["part"]
     if (benchmark is None) != (part is None):
         raise InputError("benchmark and part go together; give both, or neither for all clips")
-    dataset = SkeletonSet.open(data)
-    chosen = np.arange(len(dataset)) if benchmark is None else split_positions(dataset, benchmark, str(part))
-    frozen = load_frozen(encoder, dataset, window, untrained=False, seed=0)
-    world = distributed.start(device)
-    frozen.to(world.device)
+    experiment = Experiment(command, options)
+    dataset = experiment.dataset
+    chosen = np.arange(len(dataset)) if benchmark is None else split_positions(dataset, benchmark, part)
+    frozen = experiment.start_frozen()
     columns = {
         "names": text_array([dataset.clips[position].name for position in chosen.tolist()]),
         "labels": dataset.labels[chosen],
@@ -157,10 +145,9 @@ def _computed(
     }
 
     def rows() -> Iterator[Float32[np.ndarray, "n f"]]:
-        with reported(show=world.is_main and len(chosen) > _CLIPS_IN_MEMORY) as report:
+        with reported(show=experiment.is_main and len(chosen) > _CLIPS_IN_MEMORY) as report:
             for start in range(0, len(chosen), _CLIPS_IN_MEMORY):
                 report("clips", start, len(chosen))
-                chunk = chosen[start : start + _CLIPS_IN_MEMORY]
-                yield extract(frozen, dataset, chunk, world, single_body, precision, pool=pool).cpu().numpy()
+                yield experiment.features(frozen, chosen[start : start + _CLIPS_IN_MEMORY]).cpu().numpy()
 
-    return columns, frozen.num_features(pool), rows(), world.is_main
+    return columns, frozen.num_features(options["pool"]), rows(), experiment.is_main

@@ -53,50 +53,51 @@ def evaluate(
     dataset = experiment.dataset
     positions = split_positions(dataset, benchmark, part)
     experiment.refuse_taken()
-    model = classifier_for(dataset, classifier, trained_on)
-    origin = origin_of(classifier)
-    experiment.start()
-    say_differences(classifier, model.label_spec.provenance, dataset)
-    answers = score_clips(model.to(experiment.world.device), dataset, positions, experiment.world, precision)
+    model = classifier_for(experiment)
+    answers = score_clips(model, dataset, positions, experiment.world, precision)
     scores = Scores.of(dataset, positions, answers, model.label_spec.classes)
     counted = count_of(scores, dataset)
     run = experiment.open_run()
     if experiment.is_main:
         scores.write(run)
-    return experiment.finish(
-        {"classifier": plain(classifier), "head": model.kind, "trained": origin},
-        {"part": part, "precision": experiment.precision, **counted},
-    )
+    return experiment.finish(part=part, precision=experiment.precision, **counted)
 
 
-def classifier_for(dataset: SkeletonSet, classifier: Path, trained_on: TrainedOn | None) -> Classifier:
-    """Load a classifier that reads a set and has its classes.
-
-    Args:
-        dataset: The set.
-        classifier: A run folder or a file, as `evaluate` takes it.
-        trained_on: The data set of a released ``.pth`` file that does not say it.
+def classifier_for(experiment: Experiment) -> Classifier:
+    """Load the classifier to evaluate, which must have the set's classes, and start with it.
 
     Raises:
         InputError: If there is no such classifier, or it does not fit the set.
     """
-    model = load_classifier(classifier, trained_on=trained_on, dataset=dataset)
+    dataset, classifier = experiment.dataset, experiment.options["classifier"]
+    model = load_classifier(classifier, trained_on=experiment.options["trained_on"], dataset=dataset)
     require_fit(classifier, model.encoder, dataset)
     if (classes := model.label_spec.real_classes) != dataset.classes:
         raise InputError(
             f"{classifier} has {len(classes)} classes, the first {classes[0]!r}; {dataset.path} has "
             f"{len(dataset.classes)}, the first {dataset.classes[0]!r}; expected the same classes"
         )
+    start_classifier(experiment, model)
     return model
+
+
+def start_classifier(experiment: Experiment, model: Classifier) -> None:
+    """Start the evaluation of a classifier with it on the device; say how the set was prepared otherwise than its own.
+
+    Args:
+        experiment: Not started; its result will begin with what is known of the classifier's own run.
+        model: The classifier.
+    """
+    classifier: Path = experiment.options["classifier"]
+    run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else cached(classifier))
+    trained = Run.of(run.result).origin if run.finished else {}
+    experiment.about = {"classifier": plain(classifier), "head": model.kind, "trained": trained}
+    experiment.start()
+    say_differences(classifier, model.label_spec.provenance, experiment.dataset)
+    model.to(experiment.world.device)
 
 
 def count_of(scores: Scores, dataset: SkeletonSet) -> dict[str, Any]:
     """Count right answers, and of each class of the set; no clip is of a spare output's class."""
     counted = scores.count(len(scores.names))
     return counted | {"per_class": counted["per_class"][: len(dataset.classes)]}
-
-
-def origin_of(classifier: Path) -> dict[str, Any]:
-    """Return the record of the classifier's run; empty for a file without its run."""
-    run = RunFolder(classifier.parent if classifier.name == CLASSIFIER else cached(classifier))
-    return Run.of(run.result).origin if run.finished else {}

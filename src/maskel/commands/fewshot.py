@@ -14,7 +14,7 @@ from torch.nn import functional
 from maskel import distributed
 from maskel.datasets import exemplar_names
 from maskel.datasets.store import SkeletonSet
-from maskel.draws import Purpose, clip_keys, uniform
+from maskel.draws import Purpose, order_drawn
 from maskel.errors import InputError
 from maskel.intervals import Z
 from maskel.models.pooling import Pool
@@ -24,9 +24,7 @@ from maskel.training.dry_run import Check
 from maskel.training.experiment import Experiment
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
-from maskel.training.options import plain
 from maskel.training.precision import Precision
-from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
 
 WAYS, SHOTS, QUERIES, EPISODES = 5, 1, 15, 600
@@ -95,10 +93,8 @@ def fewshot(
             f"benchmark {benchmark} has exemplars of its own and is one episode; leave out ways, shots, queries and "
             "episodes"
         )
-    frozen = load_frozen(encoder, dataset, window, untrained, seed)
-    experiment.start()
+    frozen = experiment.start_frozen()
     world = experiment.world
-    frozen.to(world.device)
     read = partial(experiment.features, frozen)
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((train, test)))
@@ -121,10 +117,7 @@ def fewshot(
     if experiment.is_main and not drawn:
         names = [dataset.clips[position].name for position in test.tolist()]
         write_predictions(run, names, dataset.labels[test].tolist(), answers[0].tolist(), dataset.classes)
-    return experiment.finish(
-        {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted},
-        {"seed": seed, **about, **counted, "precision": experiment.precision},
-    )
+    return experiment.finish(seed=seed, **about, **counted, precision=experiment.precision)
 
 
 @dataclass(frozen=True)
@@ -212,8 +205,7 @@ class Episodes:
 
     def _first(self, candidates: Positions, size: int, what: Purpose, episode: int) -> Positions:
         """Return the candidates with the smallest draws."""
-        draws = uniform(clip_keys(self.seed, episode, torch.from_numpy(candidates)), what, 1)[:, 0].numpy()
-        return np.asarray(candidates[np.argsort(draws, kind="stable")[:size]])
+        return np.asarray(candidates[order_drawn(self.seed, episode, candidates, what)[:size]])
 
 
 def nearest_class(

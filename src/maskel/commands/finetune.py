@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -24,7 +23,7 @@ from maskel.training.optim import FinetuneConfig
 from maskel.training.options import plain
 from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import RunFolder
-from maskel.training.supervised import check_training, score_clips, train_classifier, weigh
+from maskel.training.supervised import check_training, make_ready, score_clips, train_classifier
 from maskel.transforms import TrainView
 
 _HEAD_DIM = 2048
@@ -115,7 +114,7 @@ def finetune(
     experiment = Experiment(finetune, locals())
     dataset = experiment.dataset
     labelled = experiment.choose_labelled()
-    experiment.fit_training(len(labelled.train), least=2)
+    experiment.fit_training()
     experiment.refuse_taken()
     given = encoder if isinstance(encoder, EncoderConfig) else load_fitting(encoder, dataset, window)
     if isinstance(encoder, Path) and isinstance(given, Encoder):
@@ -123,7 +122,7 @@ def finetune(
 
     def build() -> FineTuneClassifier:
         start = given if isinstance(given, Encoder) else Encoder(dataset.layout, given, dataset.channels)
-        label_spec = experiment.label_spec(labelled.train)
+        label_spec = experiment.label_spec()
         made = FineTuneClassifier(start, label_spec, bodies, head_dim, drop_path, dropout, label_smoothing, head)
         made.freeze_epochs = freeze_epochs
         return made
@@ -131,9 +130,8 @@ def finetune(
     classifier = build_seeded(build, seed)
     experiment.start()
     require_memory(experiment.training, classifier.encoder, experiment.world)
-    weigh(classifier, labelled, class_weights)
-    classifier.to(experiment.world.device)
-    batches = experiment.clip_batches(labelled.train, classifier.encoder.config.window, view)
+    make_ready(experiment, classifier)
+    batches = experiment.clip_batches(classifier.encoder.config.window, view)
 
     def scores_of(positions: Positions) -> Tensor:
         return score_clips(classifier, dataset, positions, experiment.world, training.precision)
@@ -141,7 +139,7 @@ def finetune(
     if check:
         scored = np.concatenate(list(labelled.eval_positions.values()))
         return experiment.check(classifier, batches, scores_of, scored, times=training.epochs)
-    about: dict[str, Any] = {
+    experiment.about = {
         "encoder": None if scratch else plain(encoder),
         "from_scratch": scratch,
         "adapted": classifier.encoder.adapted,
@@ -150,8 +148,5 @@ def finetune(
     if head == "fitted":
         from maskel.training.probes import fit_head  # scikit-learn takes a second to import
 
-        balanced = class_weights == "balanced"
-        about["fitted_head"] = fit_head(experiment, "regularised", classifier, labelled, balanced, view.mirror, seed)
-    return train_classifier(
-        experiment, classifier, batches, labelled, lambda name: scores_of(labelled.eval_positions[name]), about
-    )
+        experiment.about["fitted_head"] = fit_head(experiment, "regularised", classifier)
+    return train_classifier(experiment, classifier, batches, lambda name: scores_of(labelled.eval_positions[name]))

@@ -82,9 +82,7 @@ def of_first_fold(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"benchmark": names[0]} | ({} if encoder is None else {which: encoder_of_fold(encoder, names[0])})
 
 
-def run_folds(
-    kind: str, command: Callable[..., object], options: Mapping[str, Any], config: Mapping[str, Any]
-) -> RunFolder:
+def run_folds(command: Callable[..., object], options: Mapping[str, Any]) -> RunFolder:
     """Run a command once for each fold, into ``OUT/foldN``, and add up right answers in ``OUT/result.json``.
 
     A repeated call skips finished folds and resumes a stopped one. Where ``encoder`` is itself such a
@@ -92,10 +90,8 @@ def run_folds(
     pre-trained on are counted.
 
     Args:
-        kind: Name of the command.
         command: The command's function.
         options: Its options; ``benchmark`` is replaced, ``out`` is the folder for all.
-        config: The same options as ``config.yaml`` holds them, themselves a valid ``--config``.
 
     Raises:
         InputError: If the set has no folds or other ones than the folder was begun with, the folder holds something
@@ -128,7 +124,7 @@ def run_folds(
 
     def together(folder: RunFolder, done: Mapping[str, RunFolder]) -> Mapping[str, Any]:
         result = _add_up(dataset, {name: run.result for name, run in done.items()}, seen)
-        for key in filter(None, PROTOCOLS[kind].rows):
+        for key in filter(None, PROTOCOLS[command.__name__].rows):
             result[key] = {"k": options["k"]} | result[key]
         tables = [
             read_text(run.path / PREDICTIONS).splitlines(keepends=True)
@@ -141,7 +137,7 @@ def run_folds(
             )
         return result | {"never_tested": untested}
 
-    return run_several(kind, FOLDS, options, kept(config), runs, together)
+    return run_several(command.__name__, FOLDS, options, kept(options), runs, together)
 
 
 def encoder_of_fold(encoder: Path, fold: str) -> Path:

@@ -19,9 +19,7 @@ from maskel.training.features import require_power
 from maskel.training.features import whiten as whitened
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
-from maskel.training.options import plain
 from maskel.training.precision import Precision
-from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
 
 _TABLE = 2**27  # cosines at a time: 1 GiB
@@ -73,10 +71,7 @@ def knn(
         raise InputError(f"k: found {k}, expected 1 to {len(train)}, the number of training clips")
     neighbours, k = k, min(k, len(train))
     experiment.settle(k=k)
-    frozen = load_frozen(encoder, dataset, window, untrained, seed)
-    experiment.start()
-    frozen.to(experiment.world.device)
-
+    frozen = experiment.start_frozen()
     read = partial(experiment.features, frozen)
     if k < neighbours:
         distributed.notify(f"k: all {k} training clips vote, instead of {neighbours}")
@@ -90,13 +85,10 @@ def knn(
         names = [dataset.clips[position].name for position in test.tolist()]
         write_predictions(run, names, dataset.labels[test].tolist(), nearest.tolist(), dataset.classes)
     return experiment.finish(
-        {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted},
-        {
-            "seed": seed,
-            **count(nearest, labels[test], dataset.classes, len(test)),
-            "precision": experiment.precision,
-            "vote": {"k": k} | count(voted, labels[test], dataset.classes, len(test)),
-        },
+        seed=seed,
+        **count(nearest, labels[test], dataset.classes, len(test)),
+        precision=experiment.precision,
+        vote={"k": k} | count(voted, labels[test], dataset.classes, len(test)),
     )
 
 

@@ -19,9 +19,9 @@ from maskel.training.loading import ClipBatches, FeatureBatches, Resident
 from maskel.training.loggers import Log
 from maskel.training.optim import SGDConfig
 from maskel.training.options import flat_options, plain
-from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder
-from maskel.training.supervised import check_training, score_features, train_classifier, weigh
+from maskel.training.scores import Scores
+from maskel.training.supervised import check_training, leave, make_ready, score_features, train_classifier
 from maskel.transforms import TrainView
 
 Probe = Literal["sgd", "regularised", "svm"]
@@ -104,36 +104,36 @@ def linear(
     experiment = Experiment(linear, locals())
     labelled = experiment.choose_labelled()
     if probe == "sgd":
-        experiment.fit_training(len(labelled.train), least=2)
+        experiment.fit_training()
     experiment.refuse_taken()
-    frozen = load_frozen(encoder, experiment.dataset, window, untrained, seed)
-    experiment.start()
-    classifier = build_seeded(lambda: LinearProbe(frozen, experiment.label_spec(labelled.train), pool), seed)
-    weigh(classifier, labelled, class_weights)
-    classifier.to(experiment.world.device)
-    about = {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted, "seed": seed}
+    frozen = experiment.start_frozen()
+    experiment.about["seed"] = seed
+    classifier = build_seeded(lambda: LinearProbe(frozen, experiment.label_spec(), pool), seed)
+    make_ready(experiment, classifier)
     features_of = partial(experiment.features, frozen)
     if probe != "sgd":
         if check:
             read_once = np.concatenate((labelled.train, labelled.test))
             return experiment.check(classifier, read=features_of, positions=read_once)
-        from maskel.training.probes import fit_probe  # scikit-learn takes a second to import
+        from maskel.training.probes import fit_head  # scikit-learn takes a second to import
 
-        return fit_probe(experiment, probe, classifier, labelled, class_weights == "balanced", view.mirror, about)
+        choice = fit_head(experiment, probe, classifier)
+        experiment.about |= {"precision": experiment.precision, **choice}
+        scores = Scores.of(labelled.dataset, labelled.test, score_features(classifier, features_of(labelled.test)))
+        experiment.open_run()
+        return leave(experiment, classifier, scores, {})
     batches: ClipBatches | FeatureBatches
     if cache_features:
         blank = torch.zeros(len(labelled.train), frozen.num_features(pool), device=experiment.world.device)
         cached = blank if check else features_of(labelled.train)
         batches = FeatureBatches(cached, experiment.dataset, labelled.train, experiment.training.batch_size, seed)
     else:
-        batches = experiment.clip_batches(labelled.train, frozen.config.window, view if augment else None)
+        batches = experiment.clip_batches(frozen.config.window, view if augment else None)
     if check:
         read = [*labelled.eval_positions.values(), *([labelled.train] if cache_features else [])]
         return experiment.check(classifier, batches, features_of, np.concatenate(read))
     features = {name: features_of(positions) for name, positions in labelled.eval_positions.items()}
-    return train_classifier(
-        experiment, classifier, batches, labelled, lambda name: score_features(classifier, features[name]), about
-    )
+    return train_classifier(experiment, classifier, batches, lambda name: score_features(classifier, features[name]))
 
 
 def _refuse_published(probe: Probe, given: Mapping[str, Any]) -> None:

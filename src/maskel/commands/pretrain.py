@@ -79,7 +79,7 @@ def pretrain(
     start = None if init is None else start_from(init, learned, encoder)
     encoder = encoder if start is None else start.config
     experiment.settle(encoder=encoder)
-    experiment.fit_training(learned.size)
+    experiment.fit_training()
     model = new_method(method, learned.dataset, start or encoder, options, training, seed)
     learned.require_joints(method, model, view)
     experiment.start()
@@ -93,17 +93,14 @@ def pretrain(
     outcome = experiment.fit(model, batches)
     if experiment.is_main:
         model.encoder.save(run.path / ENCODER)
+    experiment.about = {"method": method}
+    if init is not None:
+        experiment.about["init"] = {"encoder": plain(init), "pretraining": pretraining_of(init)}
     return experiment.finish(
-        {
-            "method": method,
-            **({} if init is None else {"init": {"encoder": plain(init), "pretraining": pretraining_of(init)}}),
-        },
-        {
-            "seed": seed,
-            "epochs": training.epochs,
-            "precision": experiment.precision,
-            "steps": training.epochs * batches.steps_per_epoch,
-            "loss": outcome.rows[-1]["loss"],
-            "parameters": sum(weight.numel() for weight in model.parameters()),
-        },
+        seed=seed,
+        epochs=training.epochs,
+        precision=experiment.precision,
+        steps=training.epochs * batches.steps_per_epoch,
+        loss=outcome.rows[-1]["loss"],
+        parameters=sum(weight.numel() for weight in model.parameters()),
     )

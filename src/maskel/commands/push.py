@@ -1,9 +1,8 @@
 """``maskel push``: a run's model on the Hugging Face Hub, with its options, its result and a model card."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from maskel.commands.results import markdown_table, without_paths
 from maskel.configuration import COMMAND
@@ -81,7 +80,7 @@ def files_of(run: Run, weights: str) -> dict[str, bytes]:
     return {
         weights: read_bounded(run.folder.path / weights, MOST_WEIGHTS),
         CONFIG: yaml_text(config).encode(),
-        RESULT: json_text(_without_subjects(without_paths(run.result)), indent=1).encode(),
+        RESULT: json_text(without_paths(run.result, without=("per_class", "subjects")), indent=1).encode(),
     }
 
 
@@ -195,10 +194,3 @@ def _command(run: Run) -> str:
 
 def _number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else "not recorded"
-
-
-def _without_subjects(value: Any) -> Any:
-    """Strip a result of the names of people."""
-    if isinstance(value, Mapping):
-        return {name: _without_subjects(entry) for name, entry in value.items() if name != "subjects"}
-    return [_without_subjects(entry) for entry in value] if isinstance(value, list) else value

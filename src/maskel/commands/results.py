@@ -149,13 +149,16 @@ def tables(rows: Sequence[Measured]) -> str:
     return "\n".join(_tables_of(group) for _, group in sorted(_grouped(rows, lambda row: row.run.test_clips).items()))
 
 
-def without_paths(value: Any, key: str = "") -> Any:
-    """Strip a result of paths of its machine, all but their last part, and of the counts of classes."""
+def without_paths(value: Any, key: str = "", without: Sequence[str] = ("per_class",)) -> Any:
+    """Strip a result of paths of its machine, all but their last part, and of entries such as the counts of classes."""
     if isinstance(value, Mapping):
-        kept = {name: entry for name, entry in value.items() if name != "per_class"}
-        return {name: entry if name in _WITHOUT_PATHS else without_paths(entry, name) for name, entry in kept.items()}
+        kept = {name: entry for name, entry in value.items() if name not in without}
+        return {
+            name: entry if name in _WITHOUT_PATHS else without_paths(entry, name, without)
+            for name, entry in kept.items()
+        }
     if isinstance(value, list):
-        return [without_paths(entry) for entry in value]
+        return [without_paths(entry, without=without) for entry in value]
     if not isinstance(value, str):
         return value
     if key == "command" and value.startswith("maskel."):  # a call from Python

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from maskel import distributed
-from maskel.draws import Purpose, clip_keys, uniform
+from maskel.draws import Purpose, order_drawn
 from maskel.errors import InputError
 from maskel.files import write_atomically
 from maskel.models.pooling import Pool
@@ -26,9 +26,7 @@ from maskel.training.features import require_power
 from maskel.training.features import whiten as whitened
 from maskel.training.loading import gallery_positions, split_positions
 from maskel.training.metrics import count
-from maskel.training.options import plain
 from maskel.training.precision import Precision
-from maskel.training.pretrained import load_frozen
 from maskel.training.run import RunFolder, write_predictions
 
 Gallery = Literal["train", "test"]
@@ -95,9 +93,7 @@ def retrieval(
         distributed.notify(f"k: {size} instead of {k}, as there are no more clips")
     k = min(k, size)
     experiment.settle(k=k)
-    frozen = load_frozen(encoder, dataset, window, untrained, seed)
-    experiment.start()
-    frozen.to(experiment.world.device)
+    frozen = experiment.start_frozen()
     read = partial(experiment.features, frozen)
     if check:
         return experiment.check(frozen, read=read, positions=np.concatenate((searched, test)))
@@ -120,15 +116,12 @@ def retrieval(
         write_predictions(run, names, dataset.labels[test].tolist(), nearest[:, 0].tolist(), dataset.classes)
         write_atomically(run.path / PAGE, neighbours_page(dataset, _shown(test, searched, ranking, clips, seed)))
     return experiment.finish(
-        {"encoder": plain(encoder), "untrained": untrained, "adapted": frozen.adapted},
-        {
-            "seed": seed,
-            "gallery": {"part": gallery, "size": size, "without_their_class": absent},
-            **counted,
-            PRECISION: float(ranking.precision.mean()),
-            "wider": {"k": k, **wider},
-            "precision": experiment.precision,
-        },
+        seed=seed,
+        gallery={"part": gallery, "size": size, "without_their_class": absent},
+        **counted,
+        **{PRECISION: float(ranking.precision.mean())},
+        wider={"k": k, **wider},
+        precision=experiment.precision,
     )
 
 
@@ -187,7 +180,6 @@ def _shown(
     test: Int64[np.ndarray, " q"], searched: Int64[np.ndarray, " n"], ranking: Ranking, number: int, seed: int
 ) -> list[Query]:
     """Queries for the page: those whose draws are smallest, in the order of the test part."""
-    draws = uniform(clip_keys(seed, 0, torch.from_numpy(test)), Purpose.PICTURES, 1)[:, 0].numpy()
-    chosen = np.sort(np.argsort(draws, kind="stable")[:number]).tolist()
+    chosen = np.sort(order_drawn(seed, 0, test, Purpose.PICTURES)[:number]).tolist()
     nearest, cosines = ranking.nearest.cpu().numpy(), ranking.cosines.tolist()
     return [Query(int(test[row]), tuple(searched[nearest[row]].tolist()), tuple(cosines[row])) for row in chosen]

@@ -9,7 +9,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from maskel import disturbances
-from maskel.commands.evaluate import classifier_for, count_of, origin_of
+from maskel.commands.evaluate import classifier_for, count_of
 from maskel.datasets.bodies import Sample, usual_size
 from maskel.datasets.store import SkeletonSet
 from maskel.draws import clip_keys
@@ -20,7 +20,6 @@ from maskel.sequence import SkeletonBatch
 from maskel.training.experiment import Experiment
 from maskel.training.loading import split_positions
 from maskel.training.precision import Precision
-from maskel.training.pretrained import say_differences
 from maskel.training.run import RunFolder
 from maskel.training.scores import Scores
 from maskel.training.supervised import score_clips
@@ -84,19 +83,11 @@ def robustness(
     dataset = experiment.dataset
     test = split_positions(dataset, benchmark, "test")
     experiment.refuse_taken()
-    strengths = {
-        "missing_joints": _in_range("missing_joints", missing_joints),
-        "dropped_frames": _in_range("dropped_frames", dropped_frames),
-        "noise": _in_range("noise", noise, below=math.inf),
-        "lower_frame_rate": _in_range("lower_frame_rate", lower_frame_rate),
-    }
+    given = (missing_joints, dropped_frames, noise, lower_frame_rate)
+    strengths = {name: _in_range(name, values) for name, values in zip(DEFAULTS, given, strict=True)}
     experiment.settle(**strengths)
-    model = classifier_for(dataset, classifier, trained_on)
-    origin = origin_of(classifier)
+    model = classifier_for(experiment)
     size = usual_size(Sample.of(dataset))
-    experiment.start()
-    say_differences(classifier, model.label_spec.provenance, dataset)
-    model.to(experiment.world.device)
 
     def scores(change: Callable[[SkeletonBatch], SkeletonBatch] | None = None) -> Scores:
         answers = score_clips(model, dataset, test, experiment.world, precision, change)
@@ -121,14 +112,11 @@ def robustness(
         lines = {name: [_step(0.0, counted), *(_step(s["strength"], s) for s in of)] for name, of in steps.items()}
         write_atomically(run.path / PAGE, robustness_page(lines, f"{classifier.name} on {dataset.path.name}"))
     return experiment.finish(
-        {"classifier": str(classifier), "head": model.kind, "trained": origin},
-        {
-            "part": "test",
-            "precision": experiment.precision,
-            **counted,
-            "body_size": size,
-            **{name: _strongest(of) for name, of in steps.items()},
-        },
+        part="test",
+        precision=experiment.precision,
+        **counted,
+        body_size=size,
+        **{name: _strongest(of) for name, of in steps.items()},
     )
 
 
@@ -142,9 +130,10 @@ def _disturbances(dataset: SkeletonSet, size: float) -> dict[str, Disturb]:
     }
 
 
-def _in_range(name: str, strengths: Sequence[float] | None, below: float = 1.0) -> list[float]:
+def _in_range(name: str, strengths: Sequence[float] | None) -> list[float]:
     """Return the strengths, or those by default, each once, the weakest first; refuse one out of the range."""
     strengths = DEFAULTS[name] if strengths is None else strengths
+    below = math.inf if name == "noise" else 1
     if bad := [strength for strength in strengths if not 0 <= strength < below]:
         raise InputError(f"{name}: found {bad[0]:g}, expected 0 or more" + (" and below 1" if below == 1 else ""))
     return sorted(set(strengths))

@@ -25,9 +25,7 @@ _OUTCOMES = (
 _SHARED = ("kind", "method", "untrained", "data", "benchmark", "split")
 
 
-def run_seeds(
-    kind: str, command: Callable[..., object], options: Mapping[str, Any], seeds: Seeds, config: Mapping[str, Any]
-) -> RunFolder:
+def run_seeds(command: Callable[..., object], options: Mapping[str, Any], seeds: Seeds) -> RunFolder:
     """Run a command once for each seed, into ``OUT/seed-N``, and write a summary to ``OUT/result.json``.
 
     A repeated call skips finished seeds and resumes a stopped one. Where ``encoder`` is itself such a
@@ -35,11 +33,9 @@ def run_seeds(
     With benchmark ``folds`` each seed runs all folds.
 
     Args:
-        kind: Name of the command.
         command: The command's function.
         options: Its options; ``seed`` is replaced, ``out`` is the folder for all.
         seeds: Number of seeds, or a list of them.
-        config: The same options as ``config.yaml`` holds them, themselves a valid ``--config``.
 
     Raises:
         InputError: If the seeds make no sense, the folder holds something else or is not named to several processes, or
@@ -53,23 +49,19 @@ def run_seeds(
     for seed in numbers:
         which, encoder = given_encoder(options)
         of_seed = {"seed": seed} | ({} if encoder is None else {which: encoder_of_seed(encoder, seed)})
-        runs[f"seed-{seed}"] = (
-            _all_folds(kind, command, {**options, **of_seed}, {**config, **of_seed})
-            if folds
-            else partial(go_on, command, {**options, **of_seed})
-        )
+        runs[f"seed-{seed}"] = partial(_all_folds if folds else go_on, command, {**options, **of_seed})
     return run_several(
-        kind,
+        command.__name__,
         "seeds",
         options,
-        kept(config, "seed") | {"seeds": numbers},
+        kept(options, "seed") | {"seeds": numbers},
         runs,
         lambda _, done: summary([run.result for run in done.values()]),
     )
 
 
-def _all_folds(kind: str, command: Callable[..., object], options: Mapping[str, Any], config: Mapping[str, Any]) -> Go:
-    return lambda path, _: run_folds(kind, command, {**options, "out": path}, config)
+def _all_folds(command: Callable[..., object], options: Mapping[str, Any], path: Path, _: bool) -> None:
+    run_folds(command, {**options, "out": path})
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from maskel import distributed
 from maskel.errors import InputError
 from maskel.files import LOCK
-from maskel.training.options import NOT_KEPT, as_then, plain, refuse_other_options
+from maskel.training.options import NOT_KEPT, as_then, plain, refuse_other_options, under_method
 from maskel.training.run import CONFIG, RunFolder
 
 Go = Callable[[Path, bool], object]
@@ -91,9 +91,10 @@ def given_encoder(options: Mapping[str, Any]) -> tuple[str, Path | None]:
     return name, options.get(name)
 
 
-def kept(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
+def kept(options: Mapping[str, Any], *without: str) -> dict[str, Any]:
     """Options as the ``config.yaml`` of several runs holds them; ``without`` names those that differ between them."""
-    return as_then({name: plain(value) for name, value in config.items() if name not in (*without, *NOT_KEPT)})
+    own = {name: plain(value) for name, value in options.items() if name not in (*without, *NOT_KEPT)}
+    return as_then(under_method(own))
 
 
 def outcome_of(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from maskel import distributed
 from maskel.datasets.provenance import provenance_of
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
-from maskel.methods.base import Method, check_seed
+from maskel.methods.base import Method, build_seeded, check_seed
 from maskel.methods.classifier import LabelSpec
 from maskel.models.encoder import Encoder
 from maskel.protocols import PROTOCOLS
@@ -22,10 +22,11 @@ from maskel.training.features import extract
 from maskel.training.fitting import fitted, say_fitted
 from maskel.training.labelled import Labelled, Positions, choose_labelled
 from maskel.training.loading import Batches, ClipBatches, keep_resident
-from maskel.training.loggers import CSV, LogThread, Pixels, require_logger
+from maskel.training.loggers import CSV, LogThread, require_logger
 from maskel.training.optim import TrainingConfig
-from maskel.training.options import options_of
+from maskel.training.options import options_of, plain, under_method
 from maskel.training.precision import Precision, resolved
+from maskel.training.pretrained import load_fitting, say_fitting
 from maskel.training.run import Row, RunFolder, open_run, refuse_taken
 from maskel.training.sets import PretrainingSets, describe
 from maskel.transforms import TrainView
@@ -45,9 +46,13 @@ class Experiment:
         learned: The set or sets of pre-training, opened already; other commands have one set, ``data``.
 
     Attributes:
+        about: First entries of ``result.json``, which say what was run.
+        options: The value of every argument, as far as it is settled.
         dataset: The set; pre-training has ``learned`` instead.
         world: This process among all, from `start` on.
+        labelled: Training clips whose labels are used, from `choose_labelled` on.
         run: The run folder, from `open_run` on.
+        log: The logger beside ``metrics.csv``, if there is one, likewise.
 
     Raises:
         InputError: If there is no such set, or the seed is out of its range.
@@ -55,6 +60,7 @@ class Experiment:
 
     dataset: SkeletonSet
     world: World
+    labelled: Labelled
     run: RunFolder
 
     def __init__(
@@ -62,21 +68,22 @@ class Experiment:
     ) -> None:
         self._began = time.perf_counter()
         self._command = command
-        self._options = {name: options[name] for name in signature(command).parameters}
+        self.options = {name: options[name] for name in signature(command).parameters}
         self._recipe: TrainingConfig | None = options.get("training")
         self._outcome: Outcome | None = None
+        self.about: dict[str, Any] = {}
         self._learned = learned
-        self._log: LogThread | None = None
+        self.log: LogThread | None = None
         if (logger := options.get("log", CSV)) != CSV:
             require_logger(logger)
-        check_seed(self._options.get("seed", 0))
+        check_seed(self.options.get("seed", 0))
         if learned is None:
             protocol = PROTOCOLS.get(command.__name__)
             self.dataset = SkeletonSet.open(options["data"], untrimmed=protocol is not None and protocol.untrimmed)
 
     def settle(self, **options: Any) -> None:
         """Replace options by what they come to on this set; ``config.yaml`` holds that."""
-        self._options |= options
+        self.options |= options
 
     def choose_labelled(self) -> Labelled:
         """Choose the training clips whose labels are used, by the options that say so.
@@ -84,20 +91,18 @@ class Experiment:
         Raises:
             InputError: If a part is empty, or these options do not fit the set.
         """
-        given = {name: self._options[name] for name in ("benchmark", "labels", "stratified", "label_list", "seed")}
-        return choose_labelled(self.dataset, **given, validation=self._options.get("validation", 0.0))
+        given = {name: self.options[name] for name in ("benchmark", "labels", "stratified", "label_list", "seed")}
+        self.labelled = choose_labelled(self.dataset, **given, validation=self.options.get("validation", 0.0))
+        return self.labelled
 
-    def fit_training(self, num_clips: int, least: int = 1) -> None:
-        """Shrink batches and warm-up where the set is too small for them.
-
-        Args:
-            num_clips: Training clips.
-            least: Clips that a batch must have.
+    def fit_training(self) -> None:
+        """Shrink batches and warm-up where the training clips are too few for them.
 
         Raises:
-            InputError: If there are fewer clips than that.
+            InputError: If there is no second clip where a classifier is trained, which normalises over a batch.
         """
-        resumed = self._options["out"] if self._options["resume"] else None
+        num_clips, least = (self._learned.size, 1) if self._learned else (len(self.labelled.train), 2)
+        resumed = self.options["out"] if self.options["resume"] else None
         self.settle(training=fitted(self.training, num_clips, resumed, least))
 
     def refuse_taken(self) -> None:
@@ -106,7 +111,25 @@ class Experiment:
         Raises:
             InputError: If it does, and the run does not go on with it.
         """
-        refuse_taken(None if self._options.get("resume") else self._options["out"])
+        refuse_taken(None if self.options.get("resume") else self.options["out"])
+
+    def start_frozen(self) -> Encoder:
+        """Load the encoder to evaluate, or one of its sizes with random weights; `start`, and return it on the device.
+
+        Raises:
+            InputError: If there is none, its channels are not the set's, it cannot be adapted, or there is no device.
+        """
+        path, untrained = self.options["encoder"], self.options.get("untrained", False)
+        given = load_fitting(path, self.dataset, self.options.get("window"))
+        if untrained:
+            sizes = given.layout, given.config, given.channels
+            encoder = build_seeded(lambda: Encoder(*sizes), self.options["seed"]).eval()
+        else:
+            encoder = given
+            say_fitting(path, encoder, self.dataset)
+        self.about = {"encoder": plain(path), "untrained": untrained, "adapted": encoder.adapted}
+        self.start()
+        return encoder.to(self.world.device)
 
     def start(self) -> None:
         """Join the other processes, choose the device, and keep the set on it if it shall be ``resident``.
@@ -114,10 +137,10 @@ class Experiment:
         Raises:
             InputError: If there is no such device.
         """
-        self.world = distributed.start(self._options.get("device", "cpu"))
-        if "resident" in self._options:
+        self.world = distributed.start(self.options.get("device", "cpu"))
+        if "resident" in self.options:
             dataset = self._learned.dataset if self._learned else self.dataset
-            self.settle(resident=keep_resident(dataset, self.world.device, self._options["resident"]))
+            self.settle(resident=keep_resident(dataset, self.world.device, self.options["resident"]))
 
     @property
     def is_main(self) -> bool:
@@ -127,37 +150,37 @@ class Experiment:
     @property
     def training(self) -> TrainingConfig:
         """The recipe, as far as it is settled."""
-        training: TrainingConfig = self._options["training"]
+        training: TrainingConfig = self.options["training"]
         return training
 
     @property
     def precision(self) -> Literal["fp32", "bf16"]:
         """Number type of the matrix products."""
-        training = self._options.get("training")
-        wished: Precision = self._options.get("precision", training.precision if training else "fp32")
+        training = self.options.get("training")
+        wished: Precision = self.options.get("precision", training.precision if training else "fp32")
         return resolved(wished, self.world.device)
 
-    def label_spec(self, train: Positions) -> LabelSpec:
-        """Return what a classifier of these training clips must know of them."""
-        return LabelSpec.of(self.dataset, train, self._options["single_body"], provenance_of(self.dataset))
+    def label_spec(self) -> LabelSpec:
+        """Return what a classifier of the labelled training clips must know of them."""
+        return LabelSpec.of(self.dataset, self.labelled.train, self.options["single_body"], provenance_of(self.dataset))
 
-    def clip_batches(self, positions: Positions, window: int, view: TrainView | None) -> ClipBatches:
-        """Return batches of the clips at ``positions``.
+    def clip_batches(self, window: int, view: TrainView | None) -> ClipBatches:
+        """Return batches of the labelled training clips.
 
         Args:
-            positions: (N,) training clips.
             window: Frames that the model reads.
             view: The random view; None for the test view.
 
         Raises:
             InputError: If the view asks more of the layout than it has.
         """
-        size, seed, single_body = self.training.batch_size, self._options["seed"], self._options["single_body"]
-        return ClipBatches(self.dataset, positions, size, seed, window, view, single_body, self.world.device)
+        size, seed, single_body = self.training.batch_size, self.options["seed"], self.options["single_body"]
+        train, device = self.labelled.train, self.world.device
+        return ClipBatches(self.dataset, train, size, seed, window, view, single_body, device)
 
     def features(self, encoder: Encoder, positions: Positions) -> Float32[Tensor, "n f"]:
         """Compute features of the clips at ``positions`` in the test view, each exactly once, on every process."""
-        single_body, pool = self._options["single_body"], self._options.get("pool", "mean")
+        single_body, pool = self.options["single_body"], self.options.get("pool", "mean")
         return extract(encoder, self.dataset, positions, self.world, single_body, self.precision, pool=pool)
 
     def check(
@@ -207,51 +230,39 @@ class Experiment:
             InputError: If the folder is taken, or cannot be resumed with these options.
         """
         self._say_fitted()
-        out, resume = self._options["out"], self._options.get("resume", False)
-        self.run = open_run(out, self._command.__name__, self._config, resume, self.world)
-        if self.is_main and (logger := self._options.get("log", CSV)) != CSV:
-            self._log = LogThread(logger, self.run.path, self._config)
+        out, resume = self.options["out"], self.options.get("resume", False)
+        config = under_method(options_of(self._command, self.options))
+        self.run = open_run(out, self._command.__name__, config, resume, self.world)
+        if self.is_main and (logger := self.options.get("log", CSV)) != CSV:
+            self.log = LogThread(logger, self.run.path, config)
         return self.run
 
     def fit(self, method: Method, batches: Batches, after_epoch: Callable[[], Row] | None = None) -> Outcome:
         """Train ``method`` in the run folder; see `maskel.training.engine.fit`."""
-        session = Session(self.training, self.run, self.world, self._options["resume"], log=self._log)
+        session = Session(self.training, self.run, self.world, self.options["resume"], log=self.log)
         try:
             self._outcome = fit(method, batches, session, after_epoch)
         except BaseException:
-            if self._log:
-                self._log.end({})
+            if self.log:
+                self.log.end({})
             raise
         return self._outcome
 
-    def log_picture(self, name: str, pixels: Pixels) -> None:
-        """Hand a picture (H, W, 3) to the logger, if there is one."""
-        if self._log:
-            self._log.picture(name, pixels)
-
-    def finish(self, about: Mapping[str, Any], found: Mapping[str, Any]) -> RunFolder:
-        """Write ``result.json``, in the leading process.
+    def finish(self, **found: Any) -> RunFolder:
+        """Write ``result.json``, in the leading process: `about`, the data, and what was found.
 
         Args:
-            about: First entries, which say what was run.
             found: Entries after those of the data: counts, and measurements of the training.
         """
         if self.is_main:
             minutes = self._outcome.minutes if self._outcome else (time.perf_counter() - self._began) / 60
-            data = self._learned.describe() if self._learned else describe(self.dataset, self._options["benchmark"])
+            data = self._learned.describe() if self._learned else describe(self.dataset, self.options["benchmark"])
             measured = {"minutes": minutes, "processes": self.world.size}
-            result = {"kind": self._command.__name__, **about, **data, **found, **measured}
+            result = {"kind": self._command.__name__, **self.about, **data, **found, **measured}
             self.run.write_result(result)
-            if self._log:
-                self._log.end(result)
+            if self.log:
+                self.log.end(result)
         return self.run
-
-    @property
-    def _config(self) -> dict[str, Any]:
-        """The options as ``config.yaml`` holds them; those of a method stand under its name."""
-        method = self._options.get("method")
-        config = options_of(self._command, self._options)
-        return {str(method) if name == "options" else name: value for name, value in config.items()}
 
     def _say_fitted(self) -> None:
         if self._recipe is not None:

@@ -180,11 +180,13 @@ class Run:
     @property
     def folds(self) -> tuple[Fold, ...]:
         """Counts of each fold, in a run of all folds; pre-training counts nothing."""
-        told = self.result.get(FOLDS, [])
-        counts = [Count(int(entry.get("correct", 0)), int(entry.get("seen", 0))) for entry in told]
         return tuple(
-            Fold(str(entry["fold"]), tuple(map(str, entry["subjects"])), count)
-            for entry, count in zip(told, counts, strict=True)
+            Fold(
+                str(entry["fold"]),
+                tuple(map(str, entry["subjects"])),
+                Count(int(entry.get("correct", 0)), int(entry.get("seen", 0))),
+            )
+            for entry in self.result.get(FOLDS, [])
         )
 
     def part_size(self, part: str) -> str:
@@ -417,28 +419,26 @@ def open_pretrained(run: Run) -> tuple[MaskedMethod, SkeletonSet, int]:
 def lines(folder: RunFolder) -> list[str]:
     """Return the lines that a command prints of its run: right answers, and as the last one the folder."""
     result = folder.result if folder.finished else {}
+    run, several = Run.of(result), result.get("accuracy")
     shown = []
-    for fold in filter(lambda entry: "correct" in entry, result.get("folds", [])):
-        whose = f" ({fold['subjects'][0]})" if len(fold["subjects"]) == 1 else ""
-        shown.append(f"{fold['fold']}{whose}: {fold['correct']} of {fold['seen']} clips right ({fold['accuracy']:.1%})")
-    for key, name in PROTOCOLS[result["kind"]].rows.items() if result else ():
-        counted = result.get(key, {}) if key else result
-        way = name.format_map(defaultdict(str, counted))
-        change = way.partition("(")[2].removesuffix(")")
-        how = f"with {change} " if key and change else f"by {way.rpartition(' ')[2]} " if key else ""
-        if isinstance(counted.get("correct"), int):
-            answers = Answers.read("", key, counted)
-            what = f"queries of {counted['episodes']} episodes" if "episodes" in counted else "clips"
-            sure = f"95 % interval {answers.interval}"
-            count = f"{answers.count.correct} of {answers.count.seen}"
-            if answers.segments:
-                shown.append(f"{count} frames right ({counted['accuracy']:.1%})")
-                shown += [f"{name} {value:.1%}" for name, value in answers.segments.items()]
-                continue
-            shown.append(f"{count} {what} right {how}({counted['accuracy']:.1%}, {sure})")
-            if answers.precision is not None:
-                shown.append(f"mean average precision {answers.precision:.1%}")
-    if isinstance(several := result.get("accuracy"), dict):
+    for fold in filter(lambda fold: fold.counted.seen, run.folds):
+        whose = f" ({fold.subjects[0]})" if len(fold.subjects) == 1 else ""
+        count = fold.counted
+        shown.append(f"{fold.name}{whose}: {count.correct} of {count.seen} clips right ({count.share:.1%})")
+    if isinstance(several, dict):
         spread = "" if several["std"] is None else f" ± {several['std']:.1%}"
-        shown.append(f"mean over {len(result['seeds'])} seeds: {several['mean']:.1%}{spread}")
+        return [*shown, f"mean over {len(result['seeds'])} seeds: {several['mean']:.1%}{spread}", str(folder.path)]
+    for answers in () if "seeds" in result else run.answers:
+        right, share = f"{answers.count.correct} of {answers.count.seen}", f"{answers.count.share:.1%}"
+        if answers.segments:
+            shown.append(f"{right} frames right ({share})")
+            shown += [f"{name} {value:.1%}" for name, value in answers.segments.items()]
+            continue
+        way = run._filled(run.protocol.rows[answers.key], answers.key)
+        change = way.partition("(")[2].removesuffix(")")
+        how = f"with {change} " if answers.key and change else f"by {way.rpartition(' ')[2]} " if answers.key else ""
+        what = f"queries of {result['episodes']} episodes" if "episodes" in result else "clips"
+        shown.append(f"{right} {what} right {how}({share}, 95 % interval {answers.interval})")
+        if answers.precision is not None:
+            shown.append(f"mean average precision {answers.precision:.1%}")
     return [*shown, str(folder.path)]

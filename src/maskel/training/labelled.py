@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 
 from maskel.datasets.store import SkeletonSet
-from maskel.draws import Purpose, clip_keys, uniform
+from maskel.draws import Purpose, order_drawn
 from maskel.errors import InputError
 from maskel.files import csv_text, damaged_as, one_line, read_table, write_atomically
 from maskel.training.loading import split_positions
+from maskel.training.run import LABELS
 
-LABELS = "labels.csv"
 Positions = Int64[np.ndarray, " _"]
 
 
@@ -121,10 +120,10 @@ def draw_labels(dataset: SkeletonSet, positions: Positions, share: float, strati
         stratified: Every class gets its share, rounded so that the sum is right, and at least one clip.
         seed: Each clip's draw is a function of this and the clip.
     """
-    draws = _draw(seed, Purpose.LABELS, positions)
+    order = order_drawn(seed, 0, positions, Purpose.LABELS)
     total = max(int(share * len(positions)), 1)
     if not stratified:
-        return np.asarray(positions[np.sort(np.argsort(draws, kind="stable")[:total])])
+        return np.asarray(positions[np.sort(order[:total])])
     labels = dataset.labels[positions]
     classes, sizes = np.unique(labels, return_counts=True)
     exact = share * sizes
@@ -132,10 +131,7 @@ def draw_labels(dataset: SkeletonSet, positions: Positions, share: float, strati
     missing = total - int(counts.sum())
     if missing > 0:  # to the classes that rounding down cost most
         counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
-    chosen = [
-        members[np.argsort(draws[members], kind="stable")[:count]]
-        for members, count in zip((np.flatnonzero(labels == name) for name in classes), counts.tolist(), strict=True)
-    ]
+    chosen = [order[labels[order] == name][:count] for name, count in zip(classes, counts.tolist(), strict=True)]
     return np.asarray(positions[np.sort(np.concatenate(chosen))])
 
 
@@ -169,12 +165,8 @@ def _hold_out(
     if "" in subjects or len(subjects) < 2:
         found = f"{len(subjects)} of them" if "" not in subjects else "clips without a subject"
         raise InputError(f"validation: needs training clips of two subjects or more; {dataset.path} has {found}")
-    order = np.argsort(_draw(seed, Purpose.VALIDATION, np.arange(len(subjects))), kind="stable")
+    order = order_drawn(seed, 0, np.arange(len(subjects)), Purpose.VALIDATION)
     count = min(max(round(share * len(subjects)), 1), len(subjects) - 1)
     chosen = np.sort(subjects[order[:count]])
     held = np.isin(owners, chosen)
     return positions[~held], positions[held], tuple(chosen.tolist())
-
-
-def _draw(seed: int, purpose: Purpose, positions: Positions) -> np.ndarray:
-    return uniform(clip_keys(seed, 0, torch.from_numpy(positions)), purpose, 1)[:, 0].numpy()

@@ -61,6 +61,11 @@ def options_of(command: Callable[..., object], given: Mapping[str, Any]) -> dict
     return as_then({name: plain(given[name]) for name in signature(command).parameters if name not in NOT_KEPT})
 
 
+def under_method(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as ``config.yaml`` names them: those of a method stand under its name."""
+    return {str(options["method"]) if name == "options" else name: value for name, value in options.items()}
+
+
 def as_then(config: Mapping[str, Any], added: Mapping[str, Any] = _ADDED) -> dict[str, Any]:
     """Options as every version has written them: without those that were added later, where they are off."""
     kept = {}

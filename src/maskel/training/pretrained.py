@@ -80,19 +80,6 @@ def load_method(run: RunFolder) -> MaskedMethod:
     return method.eval()
 
 
-def load_frozen(path: Path, dataset: SkeletonSet, window: int | None, untrained: bool, seed: int) -> Encoder:
-    """The encoder to evaluate, adapted to the set's layout and the window, or one of its sizes with random weights.
-
-    Raises:
-        InputError: If its channels are not the set's, or it cannot be adapted.
-    """
-    encoder = load_fitting(path, dataset, window)
-    if untrained:
-        return build_seeded(lambda: Encoder(encoder.layout, encoder.config, encoder.channels), seed).eval()
-    say_fitting(path, encoder, dataset)
-    return encoder
-
-
 def load_fitting(path: Path, dataset: SkeletonSet | JoinedSets, window: int | None) -> Encoder:
     """The encoder at ``path``, adapted to the set's joint layout and to the window.
 

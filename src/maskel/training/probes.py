@@ -1,91 +1,42 @@
 """Fitting a linear layer to a frozen encoder's features at once, its penalty chosen on held-out training subjects."""
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
 
 from maskel.augmentation import mirrored
 from maskel.distributed import notify
-from maskel.methods.classifier import Classifier, LinearProbe
+from maskel.methods.classifier import Classifier
 from maskel.models.heads import LinearHead
 from maskel.training.experiment import Experiment
-from maskel.training.labelled import Labelled
-from maskel.training.precision import Precision
-from maskel.training.regularised import C_PROBE, NO_SCORE, Fitted, Folds, Linear, divide, fit_linear_svm, fit_logistic
-from maskel.training.run import RunFolder
-from maskel.training.scores import Scores
-from maskel.training.supervised import leave, read_features, score_features
+from maskel.training.regularised import NO_SCORE, FittedProbe, Linear, divide, fit_features
+from maskel.training.supervised import score_clips
 from maskel.transforms import TrainView
 
-FittedProbe = Literal["regularised", "svm"]
 
-
-def fit_probe(
-    experiment: Experiment,
-    probe: FittedProbe,
-    classifier: LinearProbe,
-    labelled: Labelled,
-    balanced: bool,
-    mirror: bool,
-    about: Mapping[str, Any],
-) -> RunFolder:
-    """Fit the classifier's head, count on the test part, and write what the run leaves.
-
-    Args:
-        experiment: Started; its run folder is opened when all is fitted.
-        probe: ``regularised`` for a logistic regression, ``svm`` for linear support vector machines.
-        classifier: On its device already.
-        labelled: Its training clips.
-        balanced: Whether clips of rare classes count more.
-        mirror: Fit on each training clip and on its mirror image.
-        about: First entries of ``result.json``; its ``seed`` draws held-out clips where subjects are unknown.
-
-    Raises:
-        InputError: If the training clips are of one class, or the layout has no left and right to mirror.
-    """
-    choice = fit_head(experiment, probe, classifier, labelled, balanced, mirror, about["seed"])
-    answers = score_features(classifier, experiment.features(classifier.encoder, labelled.test))
-    scores = Scores.of(labelled.dataset, labelled.test, answers)
-    experiment.open_run()
-    return leave(experiment, classifier, labelled, scores, {**about, "precision": experiment.precision, **choice}, {})
-
-
-def fit_head(
-    experiment: Experiment,
-    probe: FittedProbe,
-    classifier: Classifier,
-    labelled: Labelled,
-    balanced: bool,
-    mirror: bool,
-    seed: int,
-) -> dict[str, Any]:
+def fit_head(experiment: Experiment, probe: FittedProbe, classifier: Classifier) -> dict[str, Any]:
     """Fit a classifier's linear head to the features that its encoder gives now; describe the choice for a result.
 
     Args:
-        experiment: Started.
+        experiment: Started. Its options say if classes weigh alike, and if mirror images of the clips are learned too;
+            what is held out is not mirrored. Where subjects are unknown, its seed draws what is held out.
         probe: ``regularised`` for a logistic regression, ``svm`` for linear support vector machines.
         classifier: On its device already; its head is linear.
-        labelled: Its training clips.
-        balanced: Whether clips of rare classes count more.
-        mirror: Fit on each training clip and on its mirror image. What is held out is not mirrored.
-        seed: Draws held-out clips where subjects are unknown.
 
     Raises:
         InputError: If the training clips are of one class, or the layout has no left and right to mirror.
     """
     assert isinstance(classifier.head, LinearHead)
-    dataset, train = labelled.dataset, labelled.train
+    dataset, train, options = experiment.dataset, experiment.labelled.train, experiment.options
+    mirror, balanced = options["view"].mirror, options["class_weights"] == "balanced"
     TrainView(mirror=mirror).require_fit(dataset.layout)
     labels = dataset.labels[train]
-    folds, chosen_on = divide(labels, [dataset.clips[position].subject for position in train.tolist()], seed)
-    precision: Precision = "bf16" if experiment.precision == "bf16" else "fp32"
+    folds, chosen_on = divide(labels, [dataset.clips[position].subject for position in train.tolist()], options["seed"])
     changes = (None, partial(mirrored, layout=dataset.layout)) if mirror else (None,)
     rows = [
-        read_features(classifier, torch.Tensor.float, dataset, train, experiment.world, precision, change)
+        score_clips(classifier, dataset, train, experiment.world, experiment.precision, change, torch.Tensor.float)
         for change in changes
     ]
     features, labels = torch.cat(rows).double().cpu().numpy(), np.tile(labels, len(rows))
@@ -95,27 +46,6 @@ def fit_head(
     _put(fitted.scores, classifier.head, len(dataset.classes))
     notify(f"probe {probe}: C {fitted.strength:g}, chosen on {chosen_on}")
     return {"probe": probe, "chosen_on": chosen_on, **fitted.describe()}
-
-
-def fit_features(
-    probe: FittedProbe,
-    features: Float64[np.ndarray, "n f"],
-    labels: Int64[np.ndarray, " n"],
-    folds: Folds,
-    balanced: bool,
-) -> Fitted[Linear]:
-    """Fit a linear layer to features.
-
-    Args:
-        probe: As for `fit_probe`.
-        features: (N, F) of the training clips.
-        labels: (N,) their classes.
-        folds: Parts to hold out in turn, as `divide` gives them.
-        balanced: Have every class weigh alike in the sum.
-    """
-    if probe == "svm":
-        return fit_linear_svm(features, labels, folds, balanced)
-    return fit_logistic(features, labels, folds, C_PROBE, balanced)
 
 
 def _put(linear: Linear, head: LinearHead, classes: int) -> None:

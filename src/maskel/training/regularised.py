@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -28,6 +28,7 @@ MAX_SVM_CLIPS = 10_000
 NO_SCORE = -1e3
 """Score of a class without a training clip."""
 
+FittedProbe = Literal["regularised", "svm"]
 Folds = list[tuple[np.ndarray, np.ndarray]]
 """Positions to fit on and positions held out, of each part."""
 Scoring = Callable[[Float64[np.ndarray, "n f"]], Float64[np.ndarray, "n k"]]
@@ -144,15 +145,26 @@ def fit_logistic(
     return _choose("logistic", strengths, partial(_linear_fit, build), features, labels, folds)
 
 
-def fit_linear_svm(
-    features: Float64[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], folds: Folds, balanced: bool = False
+def fit_features(
+    probe: FittedProbe,
+    features: Float64[np.ndarray, "n f"],
+    labels: Int64[np.ndarray, " n"],
+    folds: Folds,
+    balanced: bool,
 ) -> Fitted[Linear]:
-    """Linear support vector machines, each class against all others, on standardised features; see `fit_logistic`.
+    """Fit a linear layer to standardised features.
 
-    The loss is the squared hinge.
+    Args:
+        probe: ``regularised`` for a logistic regression, ``svm`` for linear support vector machines.
+        features: (N, F) of the training clips.
+        labels: (N,) their classes.
+        folds: Parts to hold out in turn, as `divide` gives them.
+        balanced: Have every class weigh alike in the sum.
     """
+    if probe == "regularised":
+        return fit_logistic(features, labels, folds, C_PROBE, balanced)
 
-    def build(strength: float) -> LinearSVC:
+    def build(strength: float) -> LinearSVC:  # each class against all others; the loss is the squared hinge
         return LinearSVC(C=strength, class_weight="balanced" if balanced else None, dual=False, max_iter=1000, tol=1e-6)
 
     return _choose("svm", C_LINEAR_SVM, partial(_linear_fit, build), features, labels, folds)

@@ -368,13 +368,10 @@ def _is_free(out: Path) -> bool:
     run = RunFolder(out)
     if not run.has_config or run.finished:
         return False
+    whole = {entry.name for entry in out.iterdir() if not entry.match(".*.partial")} - {LOCK}
     with suppress(InputError):
-        return run.command in _AT_ONCE and _whole_files(out) <= _LEFT_AT_ONCE
+        return run.command in _AT_ONCE and whole <= _LEFT_AT_ONCE
     return False
-
-
-def _whole_files(out: Path) -> set[str]:
-    return {entry.name for entry in out.iterdir() if not entry.match(".*.partial") and entry.name != LOCK}
 
 
 def refuse_taken(out: Path | None) -> None:

@@ -15,8 +15,7 @@ from maskel.datasets.store import SkeletonSet, names_hash, text_array
 from maskel.errors import InputError
 from maskel.files import damaged_as, one_line, open_archive, read_bounded, write_atomically
 from maskel.training.metrics import count
-from maskel.training.run import SCORES as SCORES
-from maskel.training.run import RunFolder, write_predictions
+from maskel.training.run import SCORES, RunFolder, write_predictions
 
 MOST_BYTES = 512 * 2**20
 TOP = 5

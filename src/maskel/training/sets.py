@@ -12,7 +12,7 @@ from maskel import distributed
 from maskel.datasets.joined import JoinedSets
 from maskel.datasets.provenance import differences, provenance_of
 from maskel.datasets.store import SkeletonSet, names_hash
-from maskel.draws import Purpose, clip_keys, uniform
+from maskel.draws import Purpose, order_drawn
 from maskel.errors import InputError
 from maskel.layouts import Layout
 from maskel.masking import Masking
@@ -269,8 +269,8 @@ class SetBatches(ClipBatches):
             times, rest = divmod(count, len(part))
             chosen += [part + time * len(self.dataset) for time in range(times)]
             if rest:
-                draws = uniform(clip_keys(self.seed, epoch, torch.from_numpy(part)), Purpose.SHARES, 1)[:, 0].numpy()
-                chosen.append(np.sort(part[np.argsort(draws, kind="stable")[:rest]]) + times * len(self.dataset))
+                drawn = part[order_drawn(self.seed, epoch, part, Purpose.SHARES)[:rest]]
+                chosen.append(np.sort(drawn) + times * len(self.dataset))
         return np.concatenate(chosen)
 
     def _gather(self, positions: Positions, frames: ViewFrames) -> SkeletonBatch:

@@ -11,12 +11,12 @@ from torch import Tensor
 from maskel.datasets.store import SkeletonSet
 from maskel.distributed import World
 from maskel.errors import InputError
-from maskel.methods.classifier import CLASSIFIER, Classifier, ClassWeights, class_weights
+from maskel.methods.classifier import CLASSIFIER, Classifier, class_weights
 from maskel.models.familiarity import MOST_CLIPS, Familiarity
 from maskel.sequence import SkeletonBatch
 from maskel.training.experiment import Experiment
 from maskel.training.features import CHUNK, Change, read_clips
-from maskel.training.labelled import Labelled, Positions
+from maskel.training.labelled import Positions
 from maskel.training.loading import Batches
 from maskel.training.loggers import confusion_pixels
 from maskel.training.optim import TrainingConfig
@@ -37,25 +37,12 @@ def check_training(training: TrainingConfig) -> None:
         raise InputError("training: batch normalisation needs a batch_size of 2 or more")
 
 
-def weigh(classifier: Classifier, labelled: Labelled, how: ClassWeights) -> None:
-    """Give the classifier's loss the weights of the classes among the training clips."""
-    labels = torch.tensor(labelled.dataset.labels[labelled.train])
-    classifier.class_weights = class_weights(labels, len(labelled.dataset.classes), how)
-
-
-def score_clips(
-    classifier: Classifier,
-    dataset: SkeletonSet,
-    positions: Positions,
-    world: World,
-    precision: Precision,
-    change: Change | None = None,
-) -> Tensor:
-    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process.
-
-    ``change`` is made to the whole clips before.
-    """
-    return read_features(classifier, classifier.scores, dataset, positions, world, precision, change)
+def make_ready(experiment: Experiment, classifier: Classifier) -> None:
+    """Give the classifier's loss the weights of the classes among the training clips, and move it to the device."""
+    dataset = experiment.dataset
+    labels = torch.tensor(dataset.labels[experiment.labelled.train])
+    classifier.class_weights = class_weights(labels, len(dataset.classes), experiment.options["class_weights"])
+    classifier.to(experiment.world.device)
 
 
 def answer_clips(
@@ -76,7 +63,7 @@ def answer_clips(
     def answer(features: Tensor) -> Tensor:
         return torch.cat((classifier.scores(features), classifier.distances(features)[:, None]), 1)
 
-    rows = read_features(classifier, answer, dataset, positions, world, precision)
+    rows = score_clips(classifier, dataset, positions, world, precision, make=answer)
     return rows[:, :-1], rows[:, -1]
 
 
@@ -91,42 +78,35 @@ def head_reader(classifier: Classifier, make: Callable[[Tensor], Tensor]) -> Cal
     return read
 
 
-def read_features(
+def score_clips(
     classifier: Classifier,
-    make: Callable[[Tensor], Tensor],
     dataset: SkeletonSet,
     positions: Positions,
     world: World,
     precision: Precision,
     change: Change | None = None,
+    make: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Make a row of what the head reads of each clip, in the test view, on every process.
+    """Class scores (N, classes) of the clips at ``positions`` in the test view, on every process.
 
-    ``change`` is made to the whole clips before.
+    ``change`` is made to the whole clips before. ``make`` makes other rows of what the head reads than scores.
     """
     classifier.eval()
     window, label_spec = classifier.encoder.config.window, classifier.label_spec
-    read = head_reader(classifier, make)
+    read = head_reader(classifier, make or classifier.scores)
     bodies, single_body = label_spec.num_bodies, label_spec.single_body
     return read_clips(read, window, bodies, single_body, dataset, positions, world, precision, change=change)
 
 
-def remember(classifier: Classifier, labelled: Labelled, world: World, precision: Precision) -> None:
-    """Give a trained classifier features of its training clips: of all, or of some of every class.
-
-    Args:
-        classifier: On its device.
-        labelled: Its training clips; of fewer than two nothing is remembered.
-        world: This process among all.
-        precision: Of matrix products.
-    """
-    dataset, train = labelled.dataset, labelled.train
+def _remember(experiment: Experiment, classifier: Classifier) -> None:
+    """Give a trained classifier features of its training clips: of all, or of some of every class; of one clip none."""
+    dataset, train = experiment.dataset, experiment.labelled.train
     if len(train) > MOST_CLIPS:
         by_class = train[np.argsort(dataset.labels[train], kind="stable")]
         train = by_class[np.linspace(0, len(train) - 1, MOST_CLIPS).round().astype(np.int64)]
     if len(train) < 2:
         return
-    features = read_features(classifier, Tensor.float, dataset, train, world, precision)
+    features = score_clips(classifier, dataset, train, experiment.world, experiment.precision, make=Tensor.float)
     names = [dataset.clips[position].subject for position in train.tolist()]
     subjects = torch.from_numpy(np.unique(names, return_inverse=True)[1]) if all(names) else None
     classifier.familiarity = Familiarity.of(features, subjects)
@@ -140,12 +120,7 @@ def score_features(classifier: Classifier, features: Float32[Tensor, "n f"]) -> 
 
 
 def train_classifier(
-    experiment: Experiment,
-    classifier: Classifier,
-    batches: Batches,
-    labelled: Labelled,
-    score: Callable[[str], Tensor],
-    about: Mapping[str, Any],
+    experiment: Experiment, classifier: Classifier, batches: Batches, score: Callable[[str], Tensor]
 ) -> RunFolder:
     """Train, count on the test part after every epoch, and write what the run leaves.
 
@@ -156,13 +131,12 @@ def train_classifier(
         experiment: Started; its run folder is opened here.
         classifier: On its device already.
         batches: Batches of training clips.
-        labelled: Its training clips.
         score: Class scores (N, classes) of the clips of a part, ``test`` or ``validation``, on every process.
-        about: First entries of ``result.json``.
 
     Raises:
         TrainingError: If a loss is not finite.
     """
+    labelled = experiment.labelled
 
     def scores_of(part: str) -> Scores:
         classifier.eval()
@@ -190,36 +164,30 @@ def train_classifier(
         "precision": experiment.precision,
         "steps": epochs * batches.steps_per_epoch,
     }
-    return leave(experiment, classifier, labelled, scores_of("test"), about, trained)
+    return leave(experiment, classifier, scores_of("test"), trained)
 
 
-def leave(
-    experiment: Experiment,
-    classifier: Classifier,
-    labelled: Labelled,
-    scores: Scores,
-    about: Mapping[str, Any],
-    trained: Mapping[str, Any],
-) -> RunFolder:
+def leave(experiment: Experiment, classifier: Classifier, scores: Scores, trained: Mapping[str, Any]) -> RunFolder:
     """Write what a trained classifier's run leaves.
 
     Args:
         experiment: Its run folder is open.
         classifier: Trained.
-        labelled: Its training clips.
         scores: Scores of the test part.
-        about: First entries of ``result.json``, which say what was run.
         trained: Entries after the counts: measurements of the training.
     """
-    remember(classifier, labelled, experiment.world, experiment.precision)
+    labelled = experiment.labelled
+    _remember(experiment, classifier)
     if experiment.is_main:
         labelled.write(experiment.run.path)
         classifier.save(experiment.run.path / CLASSIFIER)
         scores.write(experiment.run)
-        experiment.log_picture("confusions", confusion_pixels(scores.labels, scores.predicted, len(scores.classes)))
+        if experiment.log:
+            pixels = confusion_pixels(scores.labels, scores.predicted, len(scores.classes))
+            experiment.log.picture("confusions", pixels)
     parameters = sum(weight.numel() for weight in classifier.parameters())
     counted = scores.count(len(labelled.test))
-    return experiment.finish(about, {**labelled.describe(), **counted, **trained, "parameters": parameters})
+    return experiment.finish(**labelled.describe(), **counted, **trained, parameters=parameters)
 
 
 def _epoch(row: Row) -> dict[str, float | int]:
