@@ -17,11 +17,12 @@ test: .venv/installed lint  ## everything that CI checks
 test-gpu: .venv/installed  ## what needs a GPU; elsewhere it is skipped, and pytest says so
 	$(BIN)/pytest -q -rs -m gpu
 
+# The spell checker gets the folders of the project: packed joints of a page in demo-run may look like a word.
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/codespell
+	$(BIN)/codespell src tests benchmarks docs *.md *.cff *.yml *.toml Makefile
 
 docs: .venv/installed  ## the documentation site, in site/; a warning is an error
 	$(BIN)/python docs/build_site.py
